@@ -1,0 +1,1 @@
+"""The annotation-cleaning module: facts and judgements of labels and image files."""

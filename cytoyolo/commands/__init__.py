@@ -1,0 +1,1 @@
+"""What each command does, as public functions: disk at the edges, the rooms in between."""

@@ -1,0 +1,1 @@
+"""A table and its images become a YOLO folder: splits, staging, the embedded smear set."""

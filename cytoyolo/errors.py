@@ -1,0 +1,19 @@
+"""The errors a user can meet. Their text is one sentence: what is wrong, where, and what to do."""
+
+
+class CytoyoloError(Exception):
+    """The work cannot be done, because of its input or of the machine (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(CytoyoloError):
+    """The call itself is wrong: an argument, or a path given as one (exit code 2)."""
+
+    exit_code = 2
+
+
+def listed(items: list[str], limit: int = 5) -> str:
+    """Join the first `limit` items with semicolons and count the others."""
+    rest = len(items) - limit
+    return "; ".join(items[:limit]) + (f"; and {rest:,} more" if rest > 0 else "")

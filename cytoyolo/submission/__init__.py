@@ -1,0 +1,1 @@
+"""Detections become submission rows; submission rows become a score."""

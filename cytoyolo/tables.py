@@ -1,0 +1,139 @@
+"""CSV tables: read them strictly, write them atomically. What their content means is judged elsewhere.
+
+A table is a DataFrame of strings, exactly as they stand in the file, with the package's own column names
+(`classes.ROLES`); row i of it is line i + 2 of the file.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cytoyolo.classes import DataSpec
+from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.files import atomic_file, read_bytes
+
+LABEL_ROLES = ("image", "x1", "y1", "x2", "y2", "class")
+TEST_ROLES = ("id", "image")
+SUBMISSION_ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
+XYXY = ["x1", "y1", "x2", "y2"]
+
+# No image of a microscope is this wide; such a number is a slip, not a coordinate.
+MAX_COORDINATE = 1_000_000
+
+
+def line(row: int) -> str:
+    """How a row of a table is named to people: by its line in the file, the header being line 1."""
+    return f"line {row + 2}"
+
+
+def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV that must have exactly the columns of `roles`, in any order.
+
+    Returns a DataFrame of strings with `roles` as columns. Raises UsageError when there is no such file and
+    CytoyoloError when it is not comma-separated UTF-8 text with these columns and at least one row.
+    """
+    path = Path(path)
+    text = _decode(path, read_bytes(path))
+    expected = spec.column_list(*roles)
+    header = next(csv.reader(io.StringIO(text)), [])
+    _check_header(path, header, expected)
+    try:
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False)
+    except (pd.errors.ParserError, csv.Error) as error:
+        raise CytoyoloError(f"{path}: {_plain(error)}; give every row {len(expected)} columns.") from error
+    short = table.isna().any(axis=1).to_numpy() | (table == "").all(axis=1).to_numpy()
+    if short.any():
+        rows = [line(row) for row in np.flatnonzero(short)]
+        raise CytoyoloError(f"{path}: {listed(rows)} has fewer than {len(expected)} columns; complete or delete it.")
+    if table.empty:
+        raise CytoyoloError(f"{path} has a header but no rows; give a table with at least one row.")
+    return table.rename(columns=dict(zip(expected, roles, strict=True)))[list(roles)]
+
+
+def _decode(path: Path, data: bytes) -> str:
+    if not data.strip():
+        raise CytoyoloError(f"{path} is empty; give a CSV with a header and rows.")
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise CytoyoloError(f"{path} starts with a byte-order mark; save it as UTF-8 without one (sed -i '1s/^...//').")
+    if b"\0" in data:
+        number = data[: data.index(b"\0")].count(b"\n") + 1
+        raise CytoyoloError(f"{path} holds a NUL byte in line {number}, so it is not a CSV; save it as UTF-8 text.")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = data[: error.start].count(b"\n") + 1
+        raise CytoyoloError(f"{path}, line {number}, is not UTF-8; save the table as UTF-8.") from error
+
+
+def _check_header(path: Path, header: list[str], expected: list[str]) -> None:
+    if sorted(header) == sorted(expected):
+        return
+    for name, mark in (("semicolons", ";"), ("tabs", "\t")):
+        if len(header) == 1 and sorted(header[0].split(mark)) == sorted(expected):
+            raise CytoyoloError(f"{path} has {name} between its columns; save it with commas.")
+    raise CytoyoloError(
+        f"{path} needs the columns {','.join(expected)}, and its first line is '{','.join(header)[:200]}'; "
+        "rename, add or delete columns, or describe them with --dataset."
+    )
+
+
+def _plain(error: Exception) -> str:
+    return str(error).removeprefix("Error tokenizing data. C error: ").strip().rstrip(".")
+
+
+def numbers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """The columns as float64 (n, len(columns)), and for each row that has no finite, plausible number what is wrong.
+
+    Unusable values are NaN in the array.
+    """
+    values = np.column_stack([pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64) for column in columns])
+    usable = np.abs(values) <= MAX_COORDINATE
+    faults = {}
+    for row in np.flatnonzero(~usable.all(axis=1)):
+        column = columns[int(np.argmin(usable[row]))]
+        faults[int(row)] = f"{column} is '{table[column].iloc[row]}', not a pixel coordinate"
+    return np.where(usable, values, np.nan), faults
+
+
+def refuse(path: str | Path, faults: dict[int, str], remedy: str) -> None:
+    """Raise one CytoyoloError that names the faulty rows by line, if there are any."""
+    if faults:
+        rows = [f"{line(row)}: {what}" for row, what in sorted(faults.items())]
+        plural = "row" if len(rows) == 1 else "rows"
+        raise CytoyoloError(f"{path}: {len(rows):,} {plural} can't be used ({listed(rows)}); {remedy}.")
+
+
+def write_table(path: str | Path, table: pd.DataFrame, overwrite: bool = False) -> None:
+    """Write a CSV (UTF-8, comma, LF) under a temporary name and rename it.
+
+    An existing file is replaced only with `overwrite`, and only if it is a table with the same header.
+    """
+    path = Path(path)
+    check_writable(path, list(map(str, table.columns)), overwrite)
+    with atomic_file(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
+    """Refuse now, before long work, what `write_table` would refuse later."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give the name of a CSV file.")
+    if not path.exists():
+        return
+    if not overwrite:
+        raise UsageError(f"{path} exists; give another name or --overwrite.")
+    with path.open("rb") as file:
+        first = file.readline(10_000).decode("utf-8", "replace").rstrip("\r\n")
+    if first != ",".join(header):
+        raise UsageError(f"{path} is not a table this command made (its header differs); give another name.")
+
+
+def fingerprint(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    return hashlib.sha256(read_bytes(Path(path))).hexdigest()
