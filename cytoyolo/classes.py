@@ -38,19 +38,8 @@ class DataSpec:
         return {code: index for index, code in enumerate(self.codes)}
 
     def column_list(self, *roles: str) -> list[str]:
-        return [self.columns[role] for role in roles]
-
-    @property
-    def label_columns(self) -> list[str]:
-        return self.column_list("image", "x1", "y1", "x2", "y2", "class")
-
-    @property
-    def test_columns(self) -> list[str]:
-        return self.column_list("id", "image")
-
-    @property
-    def submission_columns(self) -> list[str]:
-        return self.column_list(*ROLES)
+        """Column names for roles; a role that is none of ROLES ("group") is its own name."""
+        return [self.columns.get(role, role) for role in roles]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, for a manifest or a checkpoint; `from_dict` is the inverse."""
@@ -63,8 +52,8 @@ class DataSpec:
 
 def shipped() -> list[str]:
     """Names of the data sets whose YAML comes with the package."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in files("cytoyolo.datasets").iterdir()
-                  if entry.name.endswith(".yaml"))
+    names = (entry.name for entry in files("cytoyolo.datasets").iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def load_spec(dataset: str | Path) -> DataSpec:

@@ -1,0 +1,90 @@
+"""The program `cytoyolo`: its commands, and one place where errors become a sentence and an exit code.
+
+Exit codes: 0 fine; 1 findings, or an input or a machine that the work cannot be done with; 2 a wrong call
+(option, argument, or a path given as one); 130 and 143 interrupted (Ctrl-C, SIGTERM).
+"""
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from cytoyolo import __version__
+from cytoyolo.cli import convert, demo, info, predict, score, smear, train
+from cytoyolo.errors import CytoyoloError
+
+app = typer.Typer(
+    name="cytoyolo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (convert, train, predict, score, smear, demo, info):
+    module.register(app)
+
+# The Debian/Ubuntu package of each system library OpenCV's wheel needs.
+SYSTEM_PACKAGES = {"libGL.so": "libgl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0"}
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback(epilog="Exit codes: 0 fine, 1 findings or an error of input or machine, 2 wrong call.")
+def cytoyolo(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Leukocytes on blood smears: clean labels, one YOLO of all classes, submission rows."""
+
+
+def _terminate(signum: int, frame: object) -> None:
+    """SIGTERM ends the work as Ctrl-C does: unfinished output is removed on the way out."""
+    raise SystemExit(128 + signum)
+
+
+def main() -> None:
+    """Run the program and exit with its code. With CYTOYOLO_DEBUG=1 an error keeps its traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except Exception as error:
+        if os.environ.get("CYTOYOLO_DEBUG") == "1":
+            raise
+        sentence, code = explain(error)
+        typer.echo(f"cytoyolo: {sentence}", err=True)
+        sys.exit(code)
+    except KeyboardInterrupt:
+        typer.echo("cytoyolo: interrupted.", err=True)
+        sys.exit(130)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """One sentence and the exit code for an error."""
+    if isinstance(error, CytoyoloError):
+        return str(error), error.exit_code
+    if isinstance(error, typer.Abort):
+        return "interrupted.", 130
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
+        return f"{error.format_message()} See cytoyolo --help.", error.exit_code
+    if isinstance(error, ImportError):
+        for library, package in SYSTEM_PACKAGES.items():
+            if library in str(error):
+                return f"the system library {library} is missing; install it (Debian: apt-get install {package}).", 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{(error.strerror or str(error)).lower()}; check the disk, the path and its permissions.", 1
+    if isinstance(error, MemoryError):
+        return "the memory of this machine is used up; try a smaller --batch or fewer images.", 1
+    return (
+        f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}; this is a "
+        "fault of cytoyolo: please report it with the output of `cytoyolo info` (CYTOYOLO_DEBUG=1 shows the traceback).",
+        1,
+    )

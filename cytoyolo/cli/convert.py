@@ -1,0 +1,42 @@
+"""`cytoyolo convert`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import DatasetOption, ImagesOption, Overwrite, Seed
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(convert)
+
+
+def convert(
+    labels: Annotated[Path, typer.Argument(help="Label table: NAME,x1,y1,x2,y2,class in pixels.", metavar="LABELS.csv")],
+    images: ImagesOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The YOLO folder to make.", metavar="DATASET")],
+    dataset: DatasetOption = "cytologia",
+    val: Annotated[float | None, typer.Option(help="Share held out for validation.", show_default="0.05")] = None,
+    folds: Annotated[int | None, typer.Option(help="Make K cross-validation folds instead of one split.")] = None,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV (NAME, group): a slide, patient or centre stays on one side.")
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking them.")] = False,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a label table and its images into a YOLO folder."""
+    from cytoyolo.commands.convert import convert as run
+
+    made = run(
+        labels, images=images, output=output, dataset=dataset, val=val, folds=folds, groups=groups, copy=copy,
+        seed=seed, overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(f"{made.folder}: {made.images:,} images, {made.boxes:,} boxes")
+    if made.clipped:
+        typer.echo(f"{made.clipped:,} boxes reached outside their image and were clipped.", err=True)
+    if made.rounded:
+        typer.echo(f"{made.rounded:,} boxes had fractional pixels and were rounded.", err=True)
+    if made.repaired:
+        typer.echo(f"{made.repaired:,} images were mended in the staged copy (see images.csv).", err=True)

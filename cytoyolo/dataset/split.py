@@ -1,0 +1,74 @@
+"""Seeded splits: stratified by class set, groups (slide, patient, centre) never parted."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cytoyolo.errors import CytoyoloError
+
+
+def class_sets(image: pd.Series, class_id: NDArray[np.int64]) -> pd.Series:
+    """For each image (index, in order of appearance) the set of its classes as text, such as "3" or "3 20"."""
+    pairs = pd.DataFrame({"image": image.to_numpy(), "class": class_id}).drop_duplicates()
+    pairs = pairs.sort_values("class", kind="stable")
+    sets = pairs["class"].astype(str).groupby(pairs["image"]).agg(" ".join)
+    return sets.reindex(image.drop_duplicates())
+
+
+def split(
+    strata: NDArray[np.object_], groups: NDArray[np.object_], shares: list[float], seed: int
+) -> NDArray[np.int64]:
+    """Assign n images to len(shares) parts.
+
+    strata (n,) is each image's class set, groups (n,) its group or "" when it stands alone; shares add up to 1.
+    Groups are placed whole, largest first, where the class sets then fit the shares best; images that stand
+    alone fill what is missing, stratum by stratum, so that without groups every stratum, and the whole, is
+    within one image of its share. Raises CytoyoloError when a part stays empty.
+    """
+    rng = np.random.default_rng(seed)
+    _, stratum = np.unique(strata.astype(str), return_inverse=True)
+    totals = np.bincount(stratum)
+    grouped = np.bincount(stratum[groups != ""], minlength=len(totals))
+    share = np.asarray(shares)
+    placed = np.zeros((len(share), len(totals)))
+    part = np.full(len(strata), -1, dtype=np.int64)
+    for members in _groups_by_size(groups, rng):
+        histogram = np.bincount(stratum[members], minlength=len(totals))
+        # Growth of the squared distance to the target, each stratum weighted by its rarity. The target is a share
+        # of the grouped images alone: those without a group must not crowd unseen groups out of the held-out part.
+        growth = (histogram * (histogram + 2 * (placed - np.outer(share, grouped))) / totals).sum(axis=1)
+        best = int(growth.argmin())
+        placed[best] += histogram
+        part[members] = best
+    owed = np.zeros(len(share))
+    for index, total in enumerate(totals):
+        alone = rng.permutation(np.flatnonzero((stratum == index) & (part < 0)))
+        wanted = np.clip(share * total - placed[:, index], 0, None)
+        if not len(alone):
+            continue
+        wanted *= len(alone) / wanted.sum()
+        count = np.floor(wanted + 1e-9).astype(np.int64)
+        owed += wanted - count
+        for best in np.argsort(-owed, kind="stable")[: len(alone) - count.sum()]:
+            count[best] += 1
+            owed[best] -= 1
+        part[alone] = np.repeat(np.arange(len(share)), count)
+    if empty := len(share) - len(np.unique(part)):
+        raise CytoyoloError(
+            f"{len(part):,} images in {_units(groups):,} groups leave {empty} of {len(share)} parts empty; "
+            "use fewer folds, a larger --val or more images."
+        )
+    return part
+
+
+def _groups_by_size(groups: NDArray[np.object_], rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Row numbers of each named group, the largest group first, equal ones in random order."""
+    rows = pd.Series(groups).groupby(groups).indices
+    named = [members for name, members in sorted(rows.items()) if name]
+    order = rng.permutation(len(named))
+    return sorted((named[index] for index in order), key=len, reverse=True)
+
+
+def _units(groups: NDArray[np.object_]) -> int:
+    named = groups[groups != ""]
+    return len(np.unique(named.astype(str))) + len(groups) - len(named)

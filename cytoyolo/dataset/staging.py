@@ -1,0 +1,48 @@
+"""Put images where a training may read them: links or copies, mended where the file needs it.
+
+Ultralytics rewrites JPEGs without a proper end in place, so such a file is never linked: what is staged is a copy.
+"""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cytoyolo.annotations import jpeg
+from cytoyolo.annotations.images import FORMATS, ImageFacts
+from cytoyolo.errors import CytoyoloError
+
+_EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
+
+
+def staged_name(facts: ImageFacts) -> str:
+    """File name of the staged image: the original's, unless its extension lies or it must be encoded anew."""
+    if _must_be_decoded(facts):
+        return f"{facts.path.stem}.png"
+    if any(repair.startswith(f"{facts.format} named") for repair in facts.repairs):
+        return f"{facts.path.stem}{_EXTENSION[facts.format]}"
+    return facts.path.name
+
+
+def _must_be_decoded(facts: ImageFacts) -> bool:
+    return any(repair == "EXIF orientation" or repair.startswith("mode ") for repair in facts.repairs)
+
+
+def stage(facts: ImageFacts, target: Path, copy: bool) -> None:
+    """Create `target` from the image: a link, a copy, or a mended copy; the original is only read.
+
+    Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is baked in and colour modes
+    other than RGB and gray become 8-bit colour, as the decoder shows them, stored without loss as PNG.
+    """
+    if _must_be_decoded(facts):
+        pixels = cv2.imdecode(np.fromfile(facts.path, np.uint8), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise CytoyoloError(f"{facts.path} can't be decoded; replace the file or take its rows out of the table.")
+        target.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    elif facts.format == "JPEG" and not jpeg.walk(data := facts.path.read_bytes()).is_sound(data):
+        target.write_bytes(jpeg.mend(data))
+    elif copy:
+        shutil.copyfile(facts.path, target)
+    else:
+        target.symlink_to(facts.path.resolve())

@@ -1,0 +1,86 @@
+"""The YOLO folder: what stands in its files (text, without disk), and the facts that travel with it."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from cytoyolo.boxes import to_yolo
+from cytoyolo.classes import DataSpec
+from cytoyolo.errors import CytoyoloError, UsageError
+
+MANIFEST = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A YOLO folder made by `convert`: where it is, what it holds, how it was made."""
+
+    folder: Path
+    spec: DataSpec
+    manifest: dict[str, Any]
+
+    def data_yaml(self, fold: int | None) -> Path:
+        """The YAML Ultralytics trains on. Raises UsageError when there is no such fold."""
+        path = self.folder / ("data.yaml" if fold is None else f"fold{fold}.yaml")
+        if not path.is_file():
+            raise UsageError(f"{self.folder} has no fold {fold}; it was converted with folds={self.manifest['folds']}.")
+        return path
+
+
+def load_dataset(folder: str | Path) -> Dataset:
+    """Open a folder made by `convert`. Raises UsageError when it is none."""
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise UsageError(f"{folder} is not a data set made by `cytoyolo convert`; convert the label table first.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return Dataset(folder, DataSpec.from_dict(manifest["spec"]), manifest)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CytoyoloError(f"{path} is damaged; convert the label table again.") from error
+
+
+def label_texts(
+    image: pd.Series, class_id: NDArray[np.int64], xyxy: NDArray[np.float64], size: NDArray[np.int64]
+) -> Iterator[tuple[str, str]]:
+    """(NAME, text of its label file) for each image: a line `class cx cy w h` a box, in the order of the table."""
+    values = to_yolo(xyxy, size)
+    order = np.argsort(pd.factorize(image)[0], kind="stable")
+    names = image.to_numpy()[order]
+    lines = [
+        f"{label} {cx:.6f} {cy:.6f} {w:.6f} {h:.6f}\n"
+        for label, (cx, cy, w, h) in zip(class_id[order].tolist(), values[order].tolist(), strict=True)
+    ]
+    starts = [*np.flatnonzero(np.r_[True, names[1:] != names[:-1]]).tolist(), len(names)]
+    for start, stop in zip(starts, starts[1:], strict=False):
+        yield names[start], "".join(lines[start:stop])
+
+
+def data_yaml(spec: DataSpec, train: str, val: str) -> str:
+    """Text of a data.yaml without any path of this machine: Ultralytics then looks beside the file itself."""
+    content = {"train": train, "val": val, "names": dict(enumerate(spec.codes))}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def list_files(file: pd.Series, part: NDArray[np.int64], folds: int | None) -> Iterator[tuple[str, str]]:
+    """(file name, text) of the list files. Part 1 is the validation split; with folds, part k is held out of fold k."""
+    paths = ("./images/" + file).to_numpy()
+    for fold in range(folds or 1):
+        held_out = part == (1 if folds is None else fold)
+        prefix = "" if folds is None else f"fold{fold}_"
+        yield f"{prefix}train.txt", "".join(f"{path}\n" for path in paths[~held_out])
+        yield f"{prefix}val.txt", "".join(f"{path}\n" for path in paths[held_out])
+
+
+def images_fingerprint(digests: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 over the names and content hashes of all images, in order of name."""
+    text = "".join(f"{name} {digest}\n" for name, digest in sorted(digests))
+    return hashlib.sha256(text.encode()).hexdigest()
