@@ -40,9 +40,7 @@ def giou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     (Rezatofighi et al., CVPR 2019); both denominators have the challenge's floor of 1e-7.
     """
     intersection, union = _overlap(a, b)
-    enclosing = area(
-        np.concatenate([np.minimum(a[..., :2], b[..., :2]), np.maximum(a[..., 2:], b[..., 2:])], axis=-1)
-    )
+    enclosing = area(np.concatenate([np.minimum(a[..., :2], b[..., :2]), np.maximum(a[..., 2:], b[..., 2:])], axis=-1))
     return intersection / np.maximum(union, EPSILON) - (enclosing - union) / np.maximum(enclosing, EPSILON)
 
 

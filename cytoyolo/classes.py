@@ -81,6 +81,11 @@ def load_spec(dataset: str | Path) -> DataSpec:
         raise CytoyoloError(f"{dataset}: {error}; compare it with datasets/cytologia.yaml.") from error
 
 
+def matching_spec(codes: tuple[str, ...]) -> DataSpec | None:
+    """The shipped data set that has exactly these classes in this order, for weights trained elsewhere."""
+    return next((spec for spec in map(load_spec, shipped()) if spec.codes == codes), None)
+
+
 def parse_spec(data: Any) -> DataSpec:
     """Turn the content of a data set YAML into a DataSpec. Raises ValueError that names the wrong key."""
     if not isinstance(data, dict):

@@ -44,7 +44,9 @@ def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.Dat
     header = next(csv.reader(io.StringIO(text)), [])
     _check_header(path, header, expected)
     try:
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False)
+        table = pd.read_csv(
+            io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False
+        )
     except (pd.errors.ParserError, csv.Error) as error:
         raise CytoyoloError(f"{path}: {_plain(error)}; give every row {len(expected)} columns.") from error
     short = table.isna().any(axis=1).to_numpy() | (table == "").all(axis=1).to_numpy()

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from cytoyolo.annotations import jpeg
@@ -24,12 +27,14 @@ FORMATS = {
     b"MM\0*": ("TIFF", (".tif", ".tiff")),
     b"RIFF": ("WEBP", (".webp",)),
 }
+EXTENSIONS = frozenset(extension for _, extensions in FORMATS.values() for extension in extensions)
 
 # Pillow's own threshold for a decompression bomb; nothing from a microscope camera at one cell an image comes near.
 MAX_PIXELS = 89_478_485
 # Ultralytics drops images with a side under 10 pixels.
 MIN_SIDE = 10
 ORIENTATION_TAG = 274
+_NO_PICTURE: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -135,3 +140,17 @@ def check_image_folder(folder: Path) -> None:
                 raise CytoyoloError(f"{folder} is an empty folder; give the one that holds the images.")
     except PermissionError as error:
         raise CytoyoloError(f"{folder} can't be read ({error.strerror}); check its permissions.") from error
+
+
+def decode(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """The upright picture as (h, w, 3) uint8 BGR, 16-bit values by their high byte; or an empty one and its problem."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return _NO_PICTURE, read_facts(path).problem
+    if problem := image_facts(path, data).problem:
+        return _NO_PICTURE, problem
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        return _NO_PICTURE, "can't be decoded"
+    return np.asarray(picture, np.uint8), ""

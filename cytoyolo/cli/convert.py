@@ -13,7 +13,9 @@ def register(app: typer.Typer) -> None:
 
 
 def convert(
-    labels: Annotated[Path, typer.Argument(help="Label table: NAME,x1,y1,x2,y2,class in pixels.", metavar="LABELS.csv")],
+    labels: Annotated[
+        Path, typer.Argument(help="Label table: NAME,x1,y1,x2,y2,class in pixels.", metavar="LABELS.csv")
+    ],
     images: ImagesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The YOLO folder to make.", metavar="DATASET")],
     dataset: DatasetOption = "cytologia",

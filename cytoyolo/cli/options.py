@@ -13,3 +13,8 @@ DatasetOption = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that this tool made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, mps, 0, or 0,1 for several GPUs.")]
+ImageSize = Annotated[
+    int | None, typer.Option("--imgsz", help="Side in pixels images are scaled to.", show_default="the recipe's")
+]
+Batch = Annotated[int | None, typer.Option("--batch", help="Images a step.", show_default="the recipe's")]

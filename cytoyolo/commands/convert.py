@@ -106,9 +106,7 @@ def _read_images(folder: Path, image: pd.Series) -> dict[str, ImageFacts]:
     with console.progress() as progress:
         for found in progress.track(read_many(folder / name for name in names), len(names), description="Read images"):
             facts[found.path.name] = found
-    problems = [
-        f"{name} ({line(row)}) {facts[name].problem}" for row, name in names.items() if facts[name].problem
-    ]
+    problems = [f"{name} ({line(row)}) {facts[name].problem}" for row, name in names.items() if facts[name].problem]
     if problems:
         raise CytoyoloError(
             f"{folder}: {len(problems):,} of {len(names):,} images can't be used ({listed(problems)}); "

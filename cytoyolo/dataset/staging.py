@@ -7,10 +7,9 @@ import shutil
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from cytoyolo.annotations import jpeg
-from cytoyolo.annotations.images import FORMATS, ImageFacts
+from cytoyolo.annotations.images import FORMATS, ImageFacts, decode
 from cytoyolo.errors import CytoyoloError
 
 _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
@@ -36,9 +35,9 @@ def stage(facts: ImageFacts, target: Path, copy: bool) -> None:
     other than RGB and gray become 8-bit colour, as the decoder shows them, stored without loss as PNG.
     """
     if _must_be_decoded(facts):
-        pixels = cv2.imdecode(np.fromfile(facts.path, np.uint8), cv2.IMREAD_COLOR)
-        if pixels is None:
-            raise CytoyoloError(f"{facts.path} can't be decoded; replace the file or take its rows out of the table.")
+        pixels, problem = decode(facts.path)
+        if problem:
+            raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")
         target.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     elif facts.format == "JPEG" and not jpeg.walk(data := facts.path.read_bytes()).is_sound(data):
         target.write_bytes(jpeg.mend(data))

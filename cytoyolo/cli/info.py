@@ -1,0 +1,24 @@
+"""`cytoyolo info`."""
+
+import json
+
+import typer
+
+from cytoyolo.cli.options import JsonOption
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(info)
+
+
+def info(as_json: JsonOption = False) -> None:
+    """Show versions, devices, threads and folders: what a bug report needs."""
+    from cytoyolo.commands.info import info as run
+
+    facts = run()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        items = [f"{key} {version}" for key, version in value.items()] if isinstance(value, dict) else value
+        typer.echo(f"{name:16}{', '.join(map(str, items)) or 'none' if isinstance(items, list) else items}")

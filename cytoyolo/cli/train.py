@@ -1,0 +1,51 @@
+"""`cytoyolo train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import Batch, Device, ImageSize, Overwrite
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(train)
+
+
+def train(
+    dataset: Annotated[Path, typer.Argument(help="A folder made by `cytoyolo convert`.", metavar="DATASET")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to make.", metavar="RUN")],
+    recipe: Annotated[str, typer.Option(help="A recipe of this package or a YAML.", metavar="NAME|FILE.yaml")] = (
+        "third-place"
+    ),
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights or network to start from; official ones are downloaded.", metavar="FILE.pt|FILE.yaml"
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.", show_default="the recipe's")] = None,
+    imgsz: ImageSize = None,
+    batch: Batch = None,
+    device: Device = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="the recipe's")] = None,
+    fold: Annotated[int | None, typer.Option(help="Hold this fold out (data set converted with --folds).")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train one YOLO of all classes. A run that was killed goes on with --resume."""
+    from cytoyolo.commands.train import train as run
+    from cytoyolo.detector.recipes import parse_assignments
+
+    trained = run(
+        dataset, output=output, recipe=recipe, model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device,
+        seed=seed, fold=fold, settings=parse_assignments(settings or []), resume=resume, overwrite=overwrite,
+    )  # fmt: skip
+    figures = trained.metrics
+    typer.echo(
+        f"{trained.weights}: epoch {figures['epoch']:.0f}, mAP50 {figures['metrics/mAP50(B)']:.3f}, "
+        f"mAP50-95 {figures['metrics/mAP50-95(B)']:.3f} on the validation split"
+    )

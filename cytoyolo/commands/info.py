@@ -1,0 +1,41 @@
+"""`info`: what a bug report needs, and what a run's manifest records."""
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from typing import Any
+
+from cytoyolo import __version__
+
+_PACKAGES = ("ultralytics", "torch", "torchvision", "opencv-python", "numpy", "pandas", "pillow", "matplotlib", "typer")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and those its results depend on."""
+    return {"cytoyolo": __version__, "python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def info() -> dict[str, Any]:
+    """Versions, devices, threads and folders of this machine, as one dictionary."""
+    from cytoyolo.classes import shipped as datasets
+    from cytoyolo.detector.engine import cores, engine, state_folder
+    from cytoyolo.detector.recipes import shipped as recipes
+
+    engine()
+    import torch
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "versions": versions(),
+        "system": platform.platform(),
+        "executable": sys.executable,
+        "cores": cores(),
+        "cpu": platform.processor() or platform.machine(),
+        "gpus": gpus,
+        "mps": torch.backends.mps.is_available(),
+        "state_folder": str(state_folder()),
+        "working_folder": os.getcwd(),
+        "datasets": datasets(),
+        "recipes": recipes(),
+    }

@@ -1,0 +1,180 @@
+"""`train`: one YOLO of all classes, in a run folder that says how it came about and can be resumed."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from cytoyolo import console
+from cytoyolo.commands.info import versions
+from cytoyolo.dataset.yolo import Dataset, load_dataset
+from cytoyolo.detector import train as training
+from cytoyolo.detector.engine import choose_device
+from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
+from cytoyolo.detector.weights import Start, find_start, seal
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import check_folder, mark, write_text
+from cytoyolo.tables import fingerprint
+
+MANIFEST = "manifest.json"
+RECIPE = "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: its folder, its best weights and that epoch's validation figures."""
+
+    folder: Path
+    weights: Path
+    metrics: dict[str, float]
+
+
+def train(
+    dataset: str | Path,
+    *,
+    output: str | Path,
+    recipe: str | Path = "third-place",
+    model: str | None = None,
+    epochs: int | None = None,
+    imgsz: int | None = None,
+    batch: int | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    fold: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Trained:
+    """Train on a folder made by `convert`, into a run folder (weights, metrics, curves, recipe, manifest).
+
+    recipe is a shipped name or a YAML; the other arguments, and `settings` for any further training setting of
+    Ultralytics, win over it. fold trains on one fold of a data set converted with folds. resume goes on with a run
+    that was interrupted and needs no other setting. Raises UsageError for a wrong call and CytoyoloError when the
+    training cannot be carried out.
+    """
+    run, data = Path(output), load_dataset(dataset)
+    flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed, **(settings or {})}
+    if resume:
+        given = [name for name, value in {**flags, "fold": fold}.items() if value is not None]
+        if given:
+            raise UsageError(f"--resume goes on with the run's own settings; leave out {', '.join(given)}.")
+        return _resume(run, data, device)
+    check_folder(run, overwrite)
+    device = choose_device(device)
+    resolved = load_recipe(recipe, flags)
+    resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
+    start = find_start(str(resolved["model"]), asked=model is not None)
+    if run.exists():
+        shutil.rmtree(run)
+    run.mkdir(parents=True)
+    manifest = {
+        "status": "running",
+        "started": _now(),
+        "device": device,
+        "fold": fold,
+        "seed": resolved["seed"],
+        "recipe": Path(recipe).name,
+        "start": {"name": Path(start.model).name, "pretrained": _named(start.pretrained), "sha256": _hash(start)},
+        "dataset": data.manifest,
+        "versions": versions(),
+    }
+    write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
+    _write_manifest(run, manifest)
+    mark(run, also=(f"{training.FOLDER}/", "progress.jsonl"))
+    try:
+        training.fit(run, data.data_yaml(fold), start, resolved, device)
+    except BaseException:
+        _leave(run)
+        raise
+    return _finish(run, data, manifest)
+
+
+def _resume(run: Path, data: Dataset, device: str) -> Trained:
+    manifest = _read_manifest(run)
+    if manifest["status"] == "finished":
+        console.note(f"{run} is finished; there is nothing to resume.")
+        return Trained(run, run / "weights" / "best.pt", manifest["metrics"])
+    for key in ("labels", "images_sha256", "val", "folds", "seed"):
+        if manifest["dataset"][key] != data.manifest[key]:
+            raise CytoyoloError(f"{data.folder} is not what {run} was trained on ({key} differs); give that data set.")
+    device = choose_device(device)
+    checkpoint = training.checkpoint_to_resume(run)
+    try:
+        if checkpoint is None:
+            console.note(f"{run} was interrupted before its first epoch ended: starting it from the beginning.")
+            resolved = yaml.safe_load((run / RECIPE).read_text(encoding="utf-8"))
+            start = find_start(str(resolved["model"]), asked=False)
+            training.fit(run, data.data_yaml(manifest["fold"]), start, resolved, device)
+        elif not training.is_complete(checkpoint):
+            console.note(f"Resuming {run} from its last whole epoch.")
+            training.resume(run, data.data_yaml(manifest["fold"]), checkpoint, device)
+    except BaseException:
+        _leave(run)
+        raise
+    return _finish(run, data, manifest)
+
+
+def _leave(run: Path) -> None:
+    """On the way out of a broken training: keep what can be resumed and say so, remove what can't."""
+    if training.checkpoint_to_resume(run) is None:
+        shutil.rmtree(run, ignore_errors=True)
+    else:
+        console.note(f"{run} keeps its last whole epoch; go on with `cytoyolo train DATASET -o {run} --resume`.")
+
+
+def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
+    """Take weights, metrics and curves out of the engine's folder; safe to repeat after a kill."""
+    engine_folder = run / training.FOLDER
+    rows = training.metrics(run)
+    best = training.best_epoch(rows)
+    facts = {"dataset": data.manifest["images_sha256"], "labels": data.manifest["labels"]["sha256"]}
+    for name in ("best.pt", "last.pt"):
+        (run / "weights").mkdir(exist_ok=True)
+        seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
+    pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
+    (run / "curves").mkdir(exist_ok=True)
+    for picture in sorted(engine_folder.glob("*.png")) + sorted(engine_folder.glob("*.jpg")):
+        shutil.copyfile(picture, run / "curves" / picture.name)
+    _write_manifest(run, {**manifest, "status": "finished", "finished": _now(), "metrics": best})
+    shutil.rmtree(engine_folder)
+    mark(run)
+    return Trained(run, run / "weights" / "best.pt", best)
+
+
+def _train_images(data: Dataset, fold: int | None) -> int:
+    listed = yaml.safe_load(data.data_yaml(fold).read_text(encoding="utf-8"))["train"]
+    return len((data.folder / listed).read_text(encoding="utf-8").splitlines())
+
+
+def _hash(start: Start) -> str | None:
+    """Fingerprint of the weights a training starts from, if it starts from any."""
+    weights = start.pretrained or start.model
+    return fingerprint(weights) if weights.endswith(".pt") else None
+
+
+def _named(path: str | None) -> str | None:
+    return None if path is None else Path(path).name
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_manifest(run: Path, manifest: dict[str, Any]) -> None:
+    write_text(run / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def _read_manifest(run: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+        return manifest
+    except FileNotFoundError as error:
+        raise UsageError(f"{run} holds no run to resume; give the folder of an interrupted training.") from error
+    except ValueError as error:
+        raise CytoyoloError(f"{run / MANIFEST} is damaged; start the training anew in another folder.") from error

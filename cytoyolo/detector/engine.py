@@ -1,0 +1,87 @@
+"""Ultralytics, made silent: no network, no telemetry, no installing, no code from a stranger's file.
+
+Import it through `engine()` only, so that the environment is set before Ultralytics reads it; worker processes
+inherit it. The facts relied on are held by tests/detector/test_engine_contract.py.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from cytoyolo.errors import UsageError
+
+_ENVIRONMENT = {
+    "YOLO_OFFLINE": "1",  # no look-up of the package index, no analytics, no download on the side
+    "YOLO_AUTOINSTALL": "0",  # a checkpoint or an export must not pip install
+    "YOLO_VERBOSE": "0",
+    "ULTRALYTICS_SAFE_LOAD": "1",  # a pickle may build models and run nothing else
+}
+_FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when missing
+
+
+def state_folder() -> Path:
+    """Where the tool keeps downloaded weights and the engine's settings: CYTOYOLO_HOME or the user's cache folder."""
+    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("CYTOYOLO_HOME") or Path(cache_home) / "cytoyolo")
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def engine() -> ModuleType:
+    """Import Ultralytics with everything that talks to the network switched off, and all cores on."""
+    os.environ.update(_ENVIRONMENT)
+    os.environ.pop("ULTRALYTICS_API_KEY", None)
+    os.environ["YOLO_CONFIG_DIR"] = str(_config_folder())
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+    import matplotlib
+    import ultralytics
+    from ultralytics.utils import SETTINGS, USER_CONFIG_DIR, torch_utils
+
+    quiet = {key: False for key, value in SETTINGS.items() if isinstance(value, bool)}
+    if any(SETTINGS[key] for key in quiet):
+        SETTINGS.update(quiet)
+    for name in _FONTS:
+        if not (USER_CONFIG_DIR / name).is_file():
+            shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", USER_CONFIG_DIR / name)
+    torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
+    return ultralytics
+
+
+def _config_folder() -> Path:
+    """A folder for the engine's own settings; a temporary one where the user's cache cannot be written."""
+    folder = state_folder() / "engine"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="cytoyolo-"))
+
+
+def choose_device(device: str) -> str:
+    """The engine's name of a device: "cpu", "mps", "0" or "0,1".
+
+    "auto" takes the first GPU, else Apple's, else the CPU. Raises UsageError for one this machine lacks.
+    """
+    import torch
+
+    available = [str(index) for index in range(torch.cuda.device_count())]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    if device == "auto":
+        return [*available, *mps, "cpu"][0]
+    known = {"cpu", *mps, *available}
+    if set(device.split(",")) <= known and (device in known or set(device.split(",")) <= set(available)):
+        return device
+    raise UsageError(
+        f"--device is '{device}', and this machine has {', '.join(sorted(known))}; give auto or one of these."
+    )

@@ -1,0 +1,109 @@
+"""A training's progress as JSON lines in a file: callbacks write them, a thread shows them.
+
+Several GPUs train in processes of their own, which see neither this one's memory nor its terminal; the file works
+for them and for a single process alike.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cytoyolo import console
+
+FILE = "progress.jsonl"
+_BATCH_INTERVAL_S = 0.5
+_last_batch = 0.0
+
+
+def _write(trainer: Any, **event: Any) -> None:
+    """Append one event. Module-level functions only: the engine pickles callbacks for its workers."""
+    from ultralytics.utils import RANK
+
+    if RANK <= 0:
+        with (Path(trainer.save_dir).parent / FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+
+def on_train_start(trainer: Any) -> None:
+    _write(trainer, event="start", epoch=trainer.start_epoch, epochs=trainer.epochs, batches=len(trainer.train_loader))
+
+
+def on_train_batch_end(trainer: Any) -> None:
+    global _last_batch
+    trainer.cytoyolo_batch = getattr(trainer, "cytoyolo_batch", 0) + 1
+    if time.monotonic() - _last_batch > _BATCH_INTERVAL_S:
+        _last_batch = time.monotonic()
+        _write(trainer, event="batch", batch=trainer.cytoyolo_batch)
+
+
+def on_fit_epoch_end(trainer: Any) -> None:
+    """End of an epoch; fires once more after the last validation, which is not an epoch and is not counted."""
+    if trainer.epoch < trainer.epochs and trainer.tloss is not None:
+        trainer.cytoyolo_batch = 0
+        metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()}
+        _write(trainer, event="epoch", epoch=trainer.epoch + 1, metrics=metrics)
+
+
+def on_model_save(trainer: Any) -> None:
+    """Keep a whole copy of the last checkpoint: the engine rewrites its own in place, and may be killed meanwhile."""
+    temporary = trainer.wdir / "resume.partial"
+    temporary.write_bytes(trainer.last.read_bytes())
+    temporary.replace(trainer.wdir / "resume.pt")
+
+
+CALLBACKS = {
+    "on_train_start": on_train_start,
+    "on_train_batch_end": on_train_batch_end,
+    "on_fit_epoch_end": on_fit_epoch_end,
+    "on_model_save": on_model_save,
+}
+
+
+@contextmanager
+def shown(path: Path) -> Iterator[None]:
+    """Show the events appended to `path` from now on as a progress bar, until the block ends."""
+    path.write_text("", encoding="utf-8")
+    done = threading.Event()
+    thread = threading.Thread(target=_follow, args=(path, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _follow(path: Path, done: threading.Event) -> None:
+    with console.progress("{task.fields[state]}") as progress, path.open(encoding="utf-8") as file:
+        bar = progress.add_task("Train", total=None, state="")
+        batches, position = 1, 0
+        while True:
+            last_round = done.is_set()
+            for event in _complete_lines(file):
+                if event["event"] == "start":
+                    batches, position = event["batches"], event["epoch"]
+                    progress.update(bar, total=event["epochs"] * batches, completed=position * batches)
+                elif event["event"] == "batch":
+                    progress.update(bar, completed=position * batches + event["batch"])
+                else:
+                    position = event["epoch"]
+                    score = event["metrics"].get("metrics/mAP50(B)", float("nan"))
+                    progress.update(bar, completed=position * batches, state=f"epoch {position}, mAP50 {score:.3f}")
+            if last_round:
+                return
+            done.wait(0.2)
+
+
+def _complete_lines(file: Any) -> Iterator[dict[str, Any]]:
+    """Events appended since the last call; a line still being written waits for the next."""
+    while True:
+        start = file.tell()
+        line = file.readline()
+        if not line.endswith("\n"):
+            file.seek(start)
+            return
+        yield json.loads(line)

@@ -1,0 +1,112 @@
+"""Recipes: all settings of a training, from a YAML and from flags, decided in one place. Flags win."""
+
+import math
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cytoyolo.detector.engine import engine
+from cytoyolo.errors import CytoyoloError, UsageError
+
+# Settings the tool decides itself; a recipe that gives one would be overruled silently, so it is refused.
+_OWN = frozenset(
+    (
+        "data",
+        "project",
+        "name",
+        "exist_ok",
+        "save_dir",
+        "resume",
+        "mode",
+        "task",
+        "device",
+        "pretrained",
+        "verbose",
+        "save",
+    )
+)
+# Above this number of optimizer steps Ultralytics' "auto" took SGD when the third place used it.
+_SGD_STEPS = 10_000
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that come with the package."""
+    names = (entry.name for entry in files("cytoyolo.recipes").iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def load_recipe(recipe: str | Path, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's settings, with every flag that is not None in place of the recipe's own.
+
+    recipe is a shipped name or the path of a YAML. Raises UsageError for an unknown recipe or flag, CytoyoloError for
+    a recipe file that cannot be used.
+    """
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UsageError(f"{path}: no such recipe file; check the path.")
+        text = path.read_text(encoding="utf-8")
+    elif str(recipe) in shipped():
+        text = files("cytoyolo.recipes").joinpath(f"{recipe}.yaml").read_text(encoding="utf-8")
+    else:
+        raise UsageError(f"'{recipe}' is not a recipe ({', '.join(shipped())}); give one of these or a YAML file.")
+    try:
+        settings = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise CytoyoloError(f"{recipe} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    if not isinstance(settings, dict) or "model" not in settings:
+        raise CytoyoloError(
+            f"{recipe} must be a mapping of settings with at least 'model'; compare it with a shipped one."
+        )
+    merged = {**settings, **{key: value for key, value in flags.items() if value is not None}}
+    for key, value in merged.items():
+        _check(key, value, "--set or its flag" if flags.get(key) is not None else str(recipe))
+    return merged
+
+
+def _check(key: str, value: Any, where: str) -> None:
+    """Raise a UsageError that names the key, the value and what is allowed."""
+    engine()
+    from ultralytics.cfg import check_cfg
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    if key in _OWN:
+        raise UsageError(f"{where} gives '{key}', which this tool decides itself; take it out.")
+    if key not in DEFAULT_CFG_DICT:
+        close = [name for name in DEFAULT_CFG_DICT if name.startswith(key[:3])]
+        hint = f" (near: {', '.join(close[:5])})" if close else ""
+        raise UsageError(f"{where} gives '{key}', which is no training setting of Ultralytics{hint}; correct it.")
+    if key in ("epochs", "imgsz", "batch") and not (isinstance(value, int) and value > 0):
+        raise UsageError(f"{where} gives {key}={value}; give a whole number above 0.")
+    try:
+        check_cfg({key: value})
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where} gives {key}={value}: {str(error).splitlines()[0]}") from error
+
+
+def resolve_optimizer(settings: Mapping[str, Any], images: int, classes: int) -> dict[str, Any]:
+    """Replace optimizer "auto" by what it meant in the third place's release of Ultralytics.
+
+    SGD with lr 0.01 for more than 10,000 steps, else AdamW with lr 0.01 / (4 + classes), momentum 0.9, no bias
+    warm-up. Later releases take other optimizers for the same word, so the decision is made, and recorded, here.
+    """
+    if settings.get("optimizer", "auto") != "auto":
+        return dict(settings)
+    nominal = max(settings["batch"], 64)
+    steps = math.ceil(images / nominal) * settings["epochs"]
+    chosen = ("SGD", 0.01) if steps > _SGD_STEPS else ("AdamW", round(0.01 / (4 + classes), 6))
+    return {**settings, "optimizer": chosen[0], "lr0": chosen[1], "momentum": 0.9, "warmup_bias_lr": 0.0}
+
+
+def parse_assignments(pairs: list[str]) -> dict[str, Any]:
+    """Turn ["mixup=0.1", ...] into settings, values read as YAML. Raises UsageError for a pair without "="."""
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set is '{pair}'; give KEY=VALUE, such as mixup=0.1.")
+        settings[key.strip()] = yaml.safe_load(value)
+    return settings

@@ -1,0 +1,85 @@
+"""One training by Ultralytics, in a folder of its own, from settings that were decided before."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cytoyolo.detector import progress
+from cytoyolo.detector.engine import engine
+from cytoyolo.detector.weights import Start, load_checkpoint
+from cytoyolo.errors import CytoyoloError
+
+# The engine's own folder inside a run. It empties this folder when it launches several GPUs, so nothing else may
+# ever stand in it.
+FOLDER = "engine"
+
+
+def checkpoint_to_resume(run: Path) -> Path | None:
+    """The last whole checkpoint of an unfinished training, if it got that far."""
+    path = run / FOLDER / "weights" / "resume.pt"
+    return path if path.is_file() else None
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether all epochs were trained, so that only the engine's closing validation is missing.
+
+    Such a checkpoint must not be resumed: the engine would start the training anew.
+    """
+    content = load_checkpoint(checkpoint)
+    return bool(content["epoch"] + 1 >= content["train_args"]["epochs"])
+
+
+def fit(run: Path, data: Path, start: Start, settings: Mapping[str, Any], device: str) -> None:
+    """Train in run/engine. Raises CytoyoloError when the training cannot be carried out."""
+    overrides = {
+        **settings,
+        "model": start.model,
+        "pretrained": start.pretrained or True,
+        "data": str(data.resolve()),
+        "device": device,
+        "project": str(run.resolve()),
+        "name": FOLDER,
+        "exist_ok": True,
+        "verbose": False,
+    }
+    _run(run, overrides)
+
+
+def resume(run: Path, data: Path, checkpoint: Path, device: str) -> None:
+    """Go on with a training that was interrupted, from its last whole checkpoint."""
+    overrides = {
+        "resume": str(checkpoint.resolve()),
+        "data": str(data.resolve()),
+        "device": device,
+        "save_dir": str((run / FOLDER).resolve()),
+    }
+    _run(run, overrides)
+
+
+def _run(run: Path, overrides: dict[str, Any]) -> None:
+    engine()
+    import torch
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    with progress.shown(run / progress.FILE):
+        try:
+            trainer = DetectionTrainer(overrides=overrides)
+            for event, callback in progress.CALLBACKS.items():
+                trainer.add_callback(event, callback)
+            trainer.train()
+        except torch.OutOfMemoryError as error:
+            raise CytoyoloError("the GPU's memory is used up; try a smaller --batch or --imgsz.") from error
+    (run / progress.FILE).unlink()
+
+
+def metrics(run: Path) -> list[dict[str, float]]:
+    """The engine's figures of each epoch, without the time column, which differs from run to run."""
+    with (run / FOLDER / "results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{key.strip(): float(value) for key, value in row.items() if key.strip() != "time"} for row in rows]
+
+
+def best_epoch(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The epoch whose weights are best.pt: the highest mAP50-95, the first of equals."""
+    return max(rows, key=lambda row: row["metrics/mAP50-95(B)"])

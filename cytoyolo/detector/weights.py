@@ -1,0 +1,156 @@
+"""Weight files: find them, load them without running their code, and put what a reader needs into them."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cytoyolo import console
+from cytoyolo.classes import DataSpec
+from cytoyolo.detector.engine import engine, state_folder
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import atomic_file
+
+# The key of a checkpoint under which this tool keeps its own facts.
+METADATA = "cytoyolo"
+# The words YOLO's own configuration names put behind a model of another task.
+_TASK_SUFFIXES = ("-pose", "-seg", "-obb", "-cls")
+# What of a training's settings stays in a checkpoint: everything but paths of the machine that made it.
+_PATH_SETTINGS = ("data", "project", "name", "save_dir", "model", "pretrained", "resume", "cfg", "tracker", "source")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from: a network (`model`, a YAML or .pt) and optional weights to transfer into it."""
+
+    model: str
+    pretrained: str | None = None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Load a YOLO checkpoint as a dict with its network under "model". Nothing stored in the file is run.
+
+    Raises UsageError when there is no such file and CytoyoloError when it is no YOLO checkpoint, is truncated, or
+    would run code.
+    """
+    engine()
+    from ultralytics.nn.tasks import torch_safe_load
+
+    if not path.is_file():
+        raise UsageError(f"{path}: no such weights file; check the path.")
+    try:
+        # Absolute: by a bare official name the engine would replace a damaged file by a download.
+        checkpoint, _ = torch_safe_load(str(path.resolve()), safe_only=True)
+    except Exception as error:  # any of a dozen types, depending on what is wrong with the file
+        if zipfile.is_zipfile(path) or path.read_bytes()[:1] == b"\x80":
+            reason = "holds code or objects that are no YOLO network, and was not loaded"
+        else:
+            reason = "is no PyTorch checkpoint, or is truncated"
+        raise CytoyoloError(
+            f"{path} {reason}; give weights from a source you trust, such as a run's best.pt."
+        ) from error
+    network = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
+    if not hasattr(network, "names") or not hasattr(network, "yaml"):
+        raise CytoyoloError(f"{path} holds no YOLO network; give weights such as a run's best.pt.")
+    return {**checkpoint, "model": network}
+
+
+def stored_spec(checkpoint: dict[str, Any]) -> DataSpec | None:
+    """The data set a checkpoint was trained for by this tool, or None for one made elsewhere."""
+    metadata = checkpoint.get(METADATA)
+    return DataSpec.from_dict(metadata["spec"]) if metadata else None
+
+
+def find_start(model: str, asked: bool) -> Start:
+    """What to start a training from, given a .yaml network or a .pt file.
+
+    An official .pt that is not on this disk is downloaded only if the user `asked` for it by name. Weights of
+    another task (pose, segmentation) give their backbone and neck to a detector of the same size.
+    """
+    if model.endswith((".yaml", ".yml")):
+        return Start(_network_yaml(model))
+    if not model.endswith(".pt"):
+        raise UsageError(f"--model is '{model}'; give a .pt file, or a network such as yolo11n.yaml.")
+    path = _find_file(model, asked)
+    network = load_checkpoint(path)["model"]
+    if getattr(network, "task", "detect") == "detect":
+        return Start(str(path.resolve()))
+    name = Path(str(network.yaml.get("yaml_file", ""))).name
+    for suffix in _TASK_SUFFIXES:
+        name = name.replace(suffix, "")
+    return Start(_network_yaml(name), str(path.resolve()))
+
+
+def _network_yaml(name: str) -> str:
+    """A network's YAML: a file of the user, or one of the engine's own by name."""
+    engine()
+    from ultralytics.nn.tasks import yaml_model_load
+
+    try:
+        yaml_model_load(name)
+    except Exception as error:  # a missing file, wrong YAML or a mapping without the keys of a network
+        raise UsageError(
+            f"{name} is neither a YAML of a network nor one Ultralytics knows, such as yolo11n.yaml."
+        ) from error
+    return str(Path(name).resolve()) if Path(name).is_file() else name
+
+
+def _find_file(model: str, asked: bool) -> Path:
+    engine()
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    stored = state_folder() / "weights" / model
+    for path in (Path(model), stored):
+        if path.is_file():
+            return path
+    if model not in GITHUB_ASSETS_NAMES:
+        raise UsageError(f"{model}: no such weights file; check the path.")
+    if not asked:
+        raise UsageError(
+            f"this recipe starts from {model}, which is not on this machine; give --model {model} to download it from "
+            f"Ultralytics, --model FILE.pt for weights you have, or --model {Path(model).stem}.yaml to start from scratch."
+        )
+    return _download(model, stored)
+
+
+def _download(model: str, target: Path) -> Path:
+    """Fetch official weights, which the user asked for by name; the only place that uses the network."""
+    from ultralytics.utils.downloads import safe_download
+
+    url = f"https://github.com/ultralytics/assets/releases/download/v8.4.0/{model}"
+    console.note(f"Downloading {model} from {url}")
+    try:
+        with atomic_file(target) as temporary:
+            temporary.unlink()  # the engine takes a file that exists for a finished download
+            safe_download(url, file=temporary, dir=temporary.parent, min_bytes=1e5, retry=1, progress=False)
+            load_checkpoint(temporary)
+    except (OSError, RuntimeError, CytoyoloError) as error:
+        raise CytoyoloError(
+            f"{model} could not be downloaded from {url}; copy it here by other means and give --model FILE.pt."
+        ) from error
+    return target
+
+
+def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> None:
+    """Write a trained checkpoint with the data set's description and `facts`, and without traces of this machine.
+
+    Dates, timings, paths and the repository the training happened to run in are left out, so that the same training
+    gives the same bytes.
+    """
+    import torch
+
+    checkpoint = load_checkpoint(source)
+    network = checkpoint["model"]
+    settings = {key: value for key, value in checkpoint["train_args"].items() if key not in _PATH_SETTINGS}
+    network.args = {key: value for key, value in dict(network.args).items() if key not in _PATH_SETTINGS}
+    sealed = {
+        "model": network.half(),
+        "epoch": -1,
+        "train_args": settings,
+        "train_metrics": checkpoint["train_metrics"],
+        "version": checkpoint["version"],
+        "license": checkpoint["license"],
+        METADATA: {"spec": spec.to_dict(), **facts},
+    }
+    with atomic_file(target) as temporary:
+        torch.save(sealed, temporary)

@@ -1,0 +1,20 @@
+"""The leukocyte differential: how many cells of each class, and their shares."""
+
+import pandas as pd
+
+from cytoyolo.classes import DataSpec
+
+
+def differential(detected: pd.Series, spec: DataSpec) -> pd.DataFrame:
+    """Count the classes of all detections.
+
+    Returns class, name, count, share (of all cells, 0 to 1) and leukocyte_share (of all leukocytes; empty for a class
+    that is none, such as an erythroblast), the commonest first.
+    """
+    table = pd.DataFrame({"class": spec.codes, "name": spec.names})
+    table["count"] = detected.value_counts().reindex(spec.codes, fill_value=0).to_numpy()
+    table["share"] = table["count"] / max(int(table["count"].sum()), 1)
+    leukocyte = pd.Series(spec.leukocyte)
+    leukocytes = table["count"].where(leukocyte)
+    table["leukocyte_share"] = leukocytes / max(int(leukocytes.sum()), 1)
+    return table.sort_values("count", ascending=False, kind="stable", ignore_index=True).round(6)
