@@ -45,7 +45,7 @@ def giou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
 
 
 def to_yolo(xyxy: Boxes, size: NDArray[np.int64]) -> Boxes:
-    """xyxy pixels (n, 4) to YOLO's normalised centre x, centre y, width, height, 0 to 1, for images of `size` (n, 2)."""
+    """xyxy pixels (n, 4) to YOLO's centre x, centre y, width and height, 0 to 1, in images of `size` (n, 2)."""
     centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
     side = xyxy[:, 2:] - xyxy[:, :2]
     return np.concatenate([centre / size, side / size], axis=1)

@@ -66,6 +66,14 @@ def check_folder(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} holds files this tool did not make (such as {foreign[0]}); give another folder.")
 
 
+def clear_folder(path: Path, overwrite: bool) -> None:
+    """Make an empty output folder that is filled step by step; what `check_folder` allows to be replaced is removed."""
+    check_folder(path, overwrite)
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+
+
 def foreign_files(folder: Path) -> list[str]:
     """Files below the folder that its marker does not list; all of them when it has no marker."""
     try:

@@ -51,7 +51,7 @@ def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.Dat
         raise CytoyoloError(f"{path}: {_plain(error)}; give every row {len(expected)} columns.") from error
     short = table.isna().any(axis=1).to_numpy() | (table == "").all(axis=1).to_numpy()
     if short.any():
-        rows = [line(row) for row in np.flatnonzero(short)]
+        rows = [line(int(row)) for row in np.flatnonzero(short)]
         raise CytoyoloError(f"{path}: {listed(rows)} has fewer than {len(expected)} columns; complete or delete it.")
     if table.empty:
         raise CytoyoloError(f"{path} has a header but no rows; give a table with at least one row.")

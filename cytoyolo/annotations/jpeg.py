@@ -27,7 +27,8 @@ class Walk:
 
 def walk(data: bytes) -> Walk:
     """Follow the segments of a JPEG from its start marker to its end marker."""
-    position, in_scan, junk = len(START), False, []
+    junk: list[tuple[int, int]] = []
+    position, in_scan = len(START), False
     while True:
         found = (_MARKER_AFTER_SCAN if in_scan else _MARKER).search(data, position)
         if found is None:

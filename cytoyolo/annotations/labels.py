@@ -51,9 +51,9 @@ def parse(table: pd.DataFrame, spec: DataSpec) -> tuple[NDArray[np.float64], NDA
     pixels were rounded. Faulty rows have meaningless boxes and ids.
     """
     values, faults = numbers(table, XYXY)
-    xyxy = np.rint(np.nan_to_num(values))
+    xyxy = np.asarray(np.rint(np.nan_to_num(values)), np.float64)
     fractional = int((values != np.rint(values))[~np.isnan(values).any(axis=1)].any(axis=1).sum())
-    class_id = table["class"].map(spec.ids).fillna(-1).to_numpy(np.int64)
+    class_id = table["class"].map(spec.ids).fillna(-1).to_numpy().astype(np.int64)
     names = {name: fault for name in table["image"].unique() if (fault := name_fault(name))}
     clashes = stem_collisions(table["image"].unique())
     suspicious = (

@@ -85,6 +85,6 @@ def explain(error: Exception) -> tuple[str, int]:
         return "the memory of this machine is used up; try a smaller --batch or fewer images.", 1
     return (
         f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}; this is a "
-        "fault of cytoyolo: please report it with the output of `cytoyolo info` (CYTOYOLO_DEBUG=1 shows the traceback).",
+        "fault of cytoyolo: please report it with the output of `cytoyolo info` (CYTOYOLO_DEBUG=1 shows where).",
         1,
     )

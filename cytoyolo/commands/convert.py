@@ -1,6 +1,7 @@
 """`convert`: a label table and its images become a YOLO folder."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,8 @@ def _read_images(folder: Path, image: pd.Series) -> dict[str, ImageFacts]:
     with console.progress() as progress:
         for found in progress.track(read_many(folder / name for name in names), len(names), description="Read images"):
             facts[found.path.name] = found
-    problems = [f"{name} ({line(row)}) {facts[name].problem}" for row, name in names.items() if facts[name].problem]
+    first_rows = dict(zip(names, names.index.tolist(), strict=True))
+    problems = [f"{name} ({line(row)}) {facts[name].problem}" for name, row in first_rows.items() if facts[name].problem]
     if problems:
         raise CytoyoloError(
             f"{folder}: {len(problems):,} of {len(names):,} images can't be used ({listed(problems)}); "
@@ -174,7 +176,7 @@ def _manifest(
     listing: pd.DataFrame,
     facts: dict[str, ImageFacts],
     class_id: np.ndarray,
-    settings: dict[str, object],
+    settings: Mapping[str, object],
 ) -> dict[str, object]:
     """How the data set was made and from what; names and hashes only, no path of this machine."""
     return {

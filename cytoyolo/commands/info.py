@@ -1,9 +1,9 @@
 """`info`: what a bug report needs, and what a run's manifest records."""
 
-import os
 import platform
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from cytoyolo import __version__
@@ -35,7 +35,7 @@ def info() -> dict[str, Any]:
         "gpus": gpus,
         "mps": torch.backends.mps.is_available(),
         "state_folder": str(state_folder()),
-        "working_folder": os.getcwd(),
+        "working_folder": str(Path.cwd()),
         "datasets": datasets(),
         "recipes": recipes(),
     }

@@ -1,6 +1,7 @@
 """`predict`: submission rows for a test table, or detections, pictures and the differential for everyday images."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,9 @@ def _predict_table(
     check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
     test = read_table(source, spec, TEST_ROLES)
     refuse(source, _test_faults(test), "mend or delete them")
-    wanted = test["image"].value_counts(sort=False)
-    detector.max_detections = max(detector.max_detections, int(wanted.max()))
-    collected = _collect(detector, [images / name for name in wanted.index], wanted.to_dict())
+    wanted = Counter(test["image"])
+    detector.max_detections = max(detector.max_detections, *wanted.values())
+    collected = _collect(detector, [images / name for name in wanted], wanted)
     if len(collected.failures) == len(wanted):
         raise CytoyoloError(
             f"none of the {len(wanted):,} images of {source} can be used ({_failed(collected)}); check --images."
@@ -163,7 +164,7 @@ def _predict_images(
     return Predicted(output, len(collected.names), len(rows), 0, collected.failures, counts)
 
 
-def _collect(detector: Detector, paths: list[Path], wanted: dict[str, int]) -> _Collected:
+def _collect(detector: Detector, paths: list[Path], wanted: Mapping[str, int]) -> _Collected:
     """Detections of all files, only as many an image as its `wanted` rows."""
     collected = _Collected()
     for one in _tracked(detector.detect_files(paths), len(paths)):

@@ -19,7 +19,7 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
 from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import check_folder, mark, write_text
+from cytoyolo.files import check_folder, clear_folder, mark, write_text
 from cytoyolo.tables import fingerprint
 
 MANIFEST = "manifest.json"
@@ -70,9 +70,7 @@ def train(
     resolved = load_recipe(recipe, flags)
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
     start = find_start(str(resolved["model"]), asked=model is not None)
-    if run.exists():
-        shutil.rmtree(run)
-    run.mkdir(parents=True)
+    clear_folder(run, overwrite)
     manifest = {
         "status": "running",
         "started": _now(),

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def label_texts(
         for label, (cx, cy, w, h) in zip(class_id[order].tolist(), values[order].tolist(), strict=True)
     ]
     starts = [*np.flatnonzero(np.r_[True, names[1:] != names[:-1]]).tolist(), len(names)]
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop in pairwise(starts):
         yield names[start], "".join(lines[start:stop])
 
 

@@ -10,7 +10,6 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 from cytoyolo.errors import UsageError
 
@@ -35,7 +34,7 @@ def cores() -> int:
 
 
 @cache
-def engine() -> ModuleType:
+def engine() -> None:
     """Import Ultralytics with everything that talks to the network switched off, and all cores on."""
     os.environ.update(_ENVIRONMENT)
     os.environ.pop("ULTRALYTICS_API_KEY", None)
@@ -43,7 +42,6 @@ def engine() -> ModuleType:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
     import matplotlib
-    import ultralytics
     from ultralytics.utils import SETTINGS, USER_CONFIG_DIR, torch_utils
 
     quiet = {key: False for key, value in SETTINGS.items() if isinstance(value, bool)}
@@ -53,7 +51,6 @@ def engine() -> ModuleType:
         if not (USER_CONFIG_DIR / name).is_file():
             shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", USER_CONFIG_DIR / name)
     torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
-    return ultralytics
 
 
 def _config_folder() -> Path:

@@ -91,8 +91,10 @@ def _follow(path: Path, done: threading.Event) -> None:
                     progress.update(bar, completed=position * batches + event["batch"])
                 else:
                     position = event["epoch"]
-                    score = event["metrics"].get("metrics/mAP50(B)", float("nan"))
-                    progress.update(bar, completed=position * batches, state=f"epoch {position}, mAP50 {score:.3f}")
+                    state = f"epoch {position}, mAP50 {event['metrics'].get('metrics/mAP50(B)', float('nan')):.3f}"
+                    progress.update(bar, completed=position * batches, state=state)
+                    if not console.stderr.is_terminal:  # a log file gets a line an epoch instead of a moving bar
+                        console.note(state)
             if last_round:
                 return
             done.wait(0.2)

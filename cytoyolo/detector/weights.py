@@ -2,6 +2,7 @@
 
 import zipfile
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def _network_yaml(name: str) -> str:
     from ultralytics.nn.tasks import yaml_model_load
 
     try:
-        yaml_model_load(name)
+        if not {"backbone", "head"} <= yaml_model_load(name).keys():
+            raise ValueError("neither backbone nor head")
     except Exception as error:  # a missing file, wrong YAML or a mapping without the keys of a network
         raise UsageError(
             f"{name} is neither a YAML of a network nor one Ultralytics knows, such as yolo11n.yaml."
@@ -100,7 +102,8 @@ def _find_file(model: str, asked: bool) -> Path:
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
     stored = state_folder() / "weights" / model
-    for path in (Path(model), stored):
+    shipped = Path(str(files("cytoyolo.datasets").joinpath(model)))
+    for path in (Path(model), stored, shipped):
         if path.is_file():
             return path
     if model not in GITHUB_ASSETS_NAMES:
@@ -108,7 +111,7 @@ def _find_file(model: str, asked: bool) -> Path:
     if not asked:
         raise UsageError(
             f"this recipe starts from {model}, which is not on this machine; give --model {model} to download it from "
-            f"Ultralytics, --model FILE.pt for weights you have, or --model {Path(model).stem}.yaml to start from scratch."
+            f"Ultralytics, --model FILE.pt for weights you have, or --model {Path(model).stem}.yaml for none."
         )
     return _download(model, stored)
 
@@ -152,5 +155,5 @@ def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> N
         "license": checkpoint["license"],
         METADATA: {"spec": spec.to_dict(), **facts},
     }
-    with atomic_file(target) as temporary:
-        torch.save(sealed, temporary)
+    with atomic_file(target) as temporary, temporary.open("wb") as file:
+        torch.save(sealed, file)  # to an open file: given a name, torch would write it into the archive

@@ -24,7 +24,7 @@ def annotate(image: NDArray[np.uint8], rows: pd.DataFrame, codes: tuple[str, ...
     for row in rows.to_dict("records"):
         colour = class_colour(codes.index(row["class"]), len(codes))
         x1, y1, x2, y2 = (int(row[side]) for side in XYXY)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, max(round(scale * 2), 1))
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, max(round(scale * 2), 2))
         _tag(canvas, f"{row['class']} {row['confidence']:.2f}", (x1, y1), scale, colour)
     return canvas
 

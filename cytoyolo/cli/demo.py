@@ -1,0 +1,33 @@
+"""`cytoyolo demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import Device, Overwrite, Seed
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="DIR")] = Path(
+        "runs/demo"
+    ),
+    images: Annotated[int, typer.Option(help="How many smears to paint.")] = 600,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+) -> None:
+    """Do every step on synthetic smears, offline: paint, convert, train, predict, score."""
+    from cytoyolo.cli.score import show
+    from cytoyolo.commands.demo import demo as run
+
+    made = run(output=output, images=images, seed=seed, device=device, overwrite=overwrite)
+    show(made.score)
+    typer.echo("")
+    for title, path in made.paths.items():
+        typer.echo(f"{title:20}{path}")
+    typer.echo(f"{'time':20}{sum(made.seconds.values()):.0f} s")

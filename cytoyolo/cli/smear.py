@@ -1,0 +1,28 @@
+"""`cytoyolo smear`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import Overwrite, Seed
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(smear)
+
+
+def smear(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="DIR")],
+    images: Annotated[int, typer.Option(help="How many images to paint.")] = 600,
+    test: Annotated[float, typer.Option(help="Share of the images held out for the test.")] = 0.25,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Paint synthetic blood smears of 23 kinds of cell, with train, test and truth tables."""
+    from cytoyolo.commands.smear import smear as run
+
+    made = run(output=output, images=images, test=test, seed=seed, overwrite=overwrite)
+    typer.echo(
+        f"{made.folder}: {made.train_images:,} training and {made.test_images:,} test images, {made.cells:,} cells"
+    )

@@ -1,0 +1,122 @@
+"""`score`: the challenge's score of a submission; `check`: whether a submission is fit for upload."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo import console
+from cytoyolo.annotations.labels import name_fault
+from cytoyolo.classes import DataSpec, load_spec
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import check_folder, new_folder
+from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
+from cytoyolo.submission.check import Finding, findings, unusable
+from cytoyolo.submission.score import Score, comparable_ids, evaluate
+from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse
+
+
+def score(
+    truth: str | Path,
+    submission: str | Path,
+    output: str | Path | None = None,
+    *,
+    dataset: str | Path = "cytologia",
+    seed: int = 0,
+    replicates: int = 1000,
+    overwrite: bool = False,
+) -> Score:
+    """Score a submission (CSV) against the truth (CSV of the same columns) as the CytologIA challenge does.
+
+    The 95 % interval comes from `replicates` bootstrap samples of images, seeded. With output, a folder is made with
+    confusion.png, confusion.csv, classes.csv, matches.csv and score.json. `dataset` gives the names of the columns;
+    any class labels are scored. Raises UsageError for a wrong call and CytoyoloError for tables that can't be used.
+    """
+    if seed < 0:
+        raise UsageError(f"--seed is {seed}; give 0 or more.")
+    if replicates < 1:
+        raise UsageError(f"replicates is {replicates}; give 1 or more.")
+    if output is not None:
+        check_folder(Path(output), overwrite)
+    spec = load_spec(dataset)
+    tables = [_read_boxes(Path(path), spec) for path in (truth, submission)]
+    result = evaluate(*tables, seed=seed, replicates=replicates)
+    if output is not None:
+        _write(result, Path(output), spec, overwrite)
+    return result
+
+
+def check(
+    test: str | Path, submission: str | Path, *, images: str | Path | None = None, dataset: str | Path = "cytologia"
+) -> list[Finding]:
+    """Validate a submission (CSV) against the test table (CSV: id and image) before upload; [] when all is well.
+
+    Judges missing, unknown and repeated ids, image names, classes (those of `dataset`) and boxes; with images, the
+    folder of the test images, also that boxes lie inside them. Raises UsageError for a wrong call and CytoyoloError
+    for files that are no such tables.
+    """
+    test, submission = Path(test), Path(submission)
+    spec = load_spec(dataset)
+    wanted = read_table(test, spec, TEST_ROLES)
+    refuse(test, _test_faults(wanted, spec), "mend the test table, or take it anew from its source")
+    answer = read_table(submission, spec, SUBMISSION_ROLES)
+    if images is None:
+        return findings(wanted, answer, spec)
+    sizes, problems = _image_sizes(Path(images), wanted["image"])
+    return findings(wanted, answer, spec, sizes) + problems
+
+
+def _read_boxes(path: Path, spec: DataSpec) -> pd.DataFrame:
+    """A table with numeric boxes. Raises CytoyoloError that names the rows that can't be scored."""
+    table = read_table(path, spec, SUBMISSION_ROLES)
+    xyxy, faults = unusable(table, spec)
+    refuse(path, faults, "mend them")
+    table[XYXY] = xyxy
+    return table
+
+
+def _write(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None:
+    if len(result.classes) > MAX_LABELS:
+        raise CytoyoloError(
+            f"the tables hold {len(result.classes):,} different classes, too many for a confusion matrix (limit "
+            f"{MAX_LABELS}); check their class columns or leave out -o."
+        )
+    confusion = result.confusion()
+    matches = result.matches.rename(columns={role: spec.columns[role] for role in ("id", "image")})
+    with new_folder(output, overwrite) as folder:
+        draw_confusion(confusion, folder / "confusion.png", f"Score {result.score:.4f}, macro F1 {result.macro_f1:.4f}")
+        confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
+        result.classes.to_csv(folder / "classes.csv", index=False, lineterminator="\n")
+        matches.to_csv(folder / "matches.csv", index=False, lineterminator="\n")
+        text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / "score.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _test_faults(table: pd.DataFrame, spec: DataSpec) -> dict[int, str]:
+    """Rows of a test table with an unusable image name, or an id that is empty or was there before."""
+    names = {name: fault for name in table["image"].unique() if (fault := name_fault(name))}
+    faults = {int(row): names[table["image"].iloc[row]] for row in np.flatnonzero(table["image"].isin(names))}
+    key = comparable_ids(table["id"], table["id"])[0]
+    for row in np.flatnonzero(key.duplicated() | (table["id"].str.strip() == "")):
+        text = table["id"].iloc[row]
+        fault = f"{spec.columns['id']} {text} is there twice" if text.strip() else f"{spec.columns['id']} is empty"
+        faults.setdefault(int(row), fault)
+    return faults
+
+
+def _image_sizes(folder: Path, image: pd.Series) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
+    """Width and height by image name, and a finding for each image that can't be used."""
+    from cytoyolo.annotations.images import check_image_folder, read_many  # imports OpenCV, which scoring goes without
+
+    check_image_folder(folder)
+    names = image.drop_duplicates()
+    sizes, problems = {}, []
+    with console.progress() as progress:
+        facts = progress.track(read_many(folder / name for name in names), len(names), description="Read images")
+        for name, found in zip(names, facts, strict=True):
+            if found.problem:
+                problems.append(Finding(None, f"image {name} {found.problem}"))
+            else:
+                sizes[name] = (found.width, found.height)
+    return sizes, problems

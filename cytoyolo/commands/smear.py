@@ -1,0 +1,88 @@
+"""`smear`: the embedded data set, synthetic blood smears in the challenge's form."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from cytoyolo import console
+from cytoyolo.classes import DataSpec, load_spec
+from cytoyolo.dataset.smear import kind_sheet, render_scene
+from cytoyolo.errors import UsageError
+from cytoyolo.files import check_folder, new_folder
+from cytoyolo.tables import LABEL_ROLES, SUBMISSION_ROLES, TEST_ROLES, XYXY, write_table
+
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Smeared:
+    """What `smear` made: the folder, and its numbers of training and test images and of cells."""
+
+    folder: Path
+    train_images: int
+    test_images: int
+    cells: int
+
+
+def smear(
+    *, output: str | Path, images: int = 600, test: float = 0.25, seed: int = 0, overwrite: bool = False
+) -> Smeared:
+    """Make synthetic smears: images/, train.csv, test.csv, test_truth.csv and kinds.png, a sheet of all 23 kinds.
+
+    `test` is the share of images held out for the test; the same seed gives the same bytes. Raises UsageError for
+    numbers that leave the training or the test empty.
+    """
+    held_out = round(images * test)
+    if not 0 < held_out < images:
+        raise UsageError(f"{images} images with a test share of {test} leave nothing to train on or nothing to test.")
+    folder = Path(output)
+    check_folder(folder, overwrite)
+    spec = load_spec("cytologia")
+    with new_folder(folder, overwrite) as made:
+        (made / "images").mkdir()
+        tables = list(_tracked(_render(made / "images", images, seed), images))
+        # The classes come round in the order of the index, so the last images are as balanced as the first.
+        train, truth = pd.concat(tables[:-held_out]), pd.concat(tables[-held_out:])
+        truth.insert(0, "id", np.random.default_rng(seed).permutation(len(truth)) + 1)
+        _write(made / "train.csv", train, LABEL_ROLES, spec)
+        _write(made / "test_truth.csv", truth, SUBMISSION_ROLES, spec)
+        _write(made / "test.csv", truth, TEST_ROLES, spec)
+        sheet = kind_sheet(seed, names=dict(zip(spec.codes, spec.names, strict=True)))
+        (made / "kinds.png").write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+    return Smeared(folder, images - held_out, held_out, len(train) + len(truth))
+
+
+def _write(path: Path, table: pd.DataFrame, roles: tuple[str, ...], spec: DataSpec) -> None:
+    write_table(path, table[list(roles)].rename(columns=spec.columns))
+
+
+def _tracked(tables: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFrame]:
+    with console.progress() as progress:
+        yield from progress.track(tables, total, description="Paint smears")
+
+
+def _render(folder: Path, images: int, seed: int) -> Iterator[pd.DataFrame]:
+    """Render on all cores, a table of labels an image, in order."""
+    # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        remaining = iter(range(images))
+        while batch := list(islice(remaining, 512)):
+            yield from pool.map(partial(_render_one, folder, seed), batch, chunksize=16)
+
+
+def _render_one(folder: Path, seed: int, index: int) -> pd.DataFrame:
+    scene = render_scene(seed, index)
+    name = f"smear-{seed}-{index:05d}.jpg"
+    encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    (folder / name).write_bytes(encoded.tobytes())
+    table = pd.DataFrame(scene.xyxy, columns=XYXY)
+    return table.assign(image=name, **{"class": list(scene.codes)})

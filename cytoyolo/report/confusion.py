@@ -1,0 +1,51 @@
+"""The confusion matrix as a picture."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+# More rows or columns than this can't be read, and would make a picture of tens of thousands of pixels.
+MAX_LABELS = 100
+# From this share on a cell is too dark for dark figures.
+_DARK_FROM = 0.4
+
+
+def draw_confusion(counts: pd.DataFrame, path: Path, title: str) -> None:
+    """Draw counts (true classes by predicted labels, MAX_LABELS at most) as a PNG.
+
+    Each cell is coloured by its share of the true class; a cell without a count is left empty.
+    """
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+
+    values = counts.to_numpy(np.int64)
+    share = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
+    rows, columns = values.shape
+    cell, size = (0.44, 7.5) if columns > 12 else (0.85, 9.0)
+    figure = Figure(figsize=(cell * columns + 2.6, cell * rows + 1.9), layout="constrained")
+    axes = figure.add_subplot()
+    picture = axes.imshow(share, cmap="Purples", norm=PowerNorm(0.5, 0, 1))  # a root, so that rare confusions show
+    for row, column in zip(*np.nonzero(values), strict=True):
+        colour = "white" if share[row, column] > _DARK_FROM else "#222222"
+        axes.text(column, row, str(values[row, column]), ha="center", va="center", fontsize=size, color=colour)
+    totals = [f"{_short(label)}  ({total:,})" for label, total in zip(counts.index, values.sum(axis=1), strict=True)]
+    axes.set_yticks(range(rows), totals, fontsize=size + 1.5, parse_math=False)
+    labels = [_short(label) for label in counts.columns]
+    axes.set_xticks(range(columns), labels, fontsize=size + 1.5, rotation=90 if columns > 12 else 0, parse_math=False)
+    axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="#dcd8e4", linewidth=0.6)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class (rows of the truth)")
+    axes.set_title(title)
+    figure.colorbar(
+        picture, ax=axes, fraction=0.04, pad=0.02, label="share of the true class", ticks=[0, 0.05, 0.2, 0.5, 1]
+    )
+    figure.savefig(path, dpi=130, bbox_inches="tight")
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 24 else f"{label[:23]}…"

@@ -1,0 +1,72 @@
+"""The facts of Ultralytics this package relies on; a new release must pass these before its pin moves."""
+
+import os
+
+import numpy as np
+import pytest
+
+from cytoyolo.detector.engine import choose_device, cores, engine
+from cytoyolo.errors import UsageError
+
+engine()
+
+
+def test_the_engine_is_offline_and_its_integrations_are_off():
+    from ultralytics.utils import AUTOINSTALL, ONLINE, SAFE_LOAD, SETTINGS
+    from ultralytics.utils.events import Events
+
+    assert not ONLINE and not AUTOINSTALL and SAFE_LOAD
+    assert not any(value is True for value in SETTINGS.values())
+    assert not Events().enabled
+
+
+def test_fonts_are_where_the_engine_looks():
+    from ultralytics.utils.checks import check_font
+
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+        assert os.path.isfile(check_font(name))
+
+
+def test_all_cores_compute():
+    import torch
+    from ultralytics.utils.torch_utils import select_device
+
+    select_device("cpu", verbose=False)
+    assert torch.get_num_threads() == cores()
+
+
+@pytest.mark.parametrize("device", ["gpu", "7", "0,77", "cpu,cpu", "cpu,0", ""])
+def test_a_device_this_machine_lacks_is_a_usage_error(device):
+    with pytest.raises(UsageError, match="--device"):
+        choose_device(device)
+
+
+@pytest.mark.parametrize("config", ["yolo11n.yaml", "yolov10n.yaml", "yolo26n.yaml"])
+def test_boxes_equal_the_stock_predictors_and_carry_all_probabilities(config, tmp_path):
+    """Our batch path against Ultralytics' own predictor on the same network, for the three families of heads."""
+    import torch
+    from ultralytics import YOLO
+
+    from cytoyolo.classes import load_spec
+    from cytoyolo.detector.predict import Detector
+
+    torch.manual_seed(0)
+    model = YOLO(config)
+    network = model.model
+    network.names = dict(enumerate(load_spec("wbc5").codes)) | {index: f"c{index}" for index in range(5, 80)}
+    path = tmp_path / "random.pt"
+    torch.save({"model": network, "train_args": {"imgsz": 64}, "ema": None}, path)
+    images = [np.random.default_rng(seed).integers(0, 255, (70, 90, 3)).astype(np.uint8) for seed in range(3)]
+    detector = Detector(path, conf=1e-5, device="cpu")
+    detector.max_detections = 50
+    ours = detector.detect(images)
+    stock = YOLO(path).predict(
+        images, conf=1e-5, iou=0.4, agnostic_nms=True, imgsz=64, max_det=50, rect=False, verbose=False, save=False
+    )
+    for mine, theirs in zip(ours, stock, strict=True):
+        assert len(mine) == len(theirs.boxes) > 0
+        np.testing.assert_allclose(mine.xyxy, theirs.boxes.xyxy.numpy(), atol=1e-3)
+        np.testing.assert_allclose(mine.confidence, theirs.boxes.conf.numpy(), atol=1e-6)
+        np.testing.assert_array_equal(mine.class_id, theirs.boxes.cls.numpy().astype(int))
+        np.testing.assert_array_equal(mine.probabilities.argmax(1), mine.class_id)
+        np.testing.assert_array_equal(mine.probabilities.max(1), mine.confidence)

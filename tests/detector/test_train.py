@@ -1,0 +1,141 @@
+"""Trainings that really train: what a run holds, that it repeats, and that it survives a kill."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cytoyolo import convert, train
+from cytoyolo.commands import train as command
+from cytoyolo.errors import CytoyoloError, UsageError
+from tests.blobs import SETTINGS
+
+PROGRAM = Path(sys.executable).with_name("cytoyolo")
+
+
+def test_a_run_says_how_it_came_about(small_run, blobs):
+    manifest = json.loads((small_run / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    assert manifest["seed"] == 0
+    assert manifest["versions"]["ultralytics"] == "8.4.190"
+    assert len(manifest["dataset"]["labels"]["sha256"]) == len(manifest["dataset"]["images_sha256"]) == 64
+    recipe = yaml.safe_load((small_run / "recipe.yaml").read_text())
+    assert (recipe["epochs"], recipe["imgsz"], recipe["optimizer"]) == (2, 64, "AdamW")
+    assert len((small_run / "metrics.csv").read_text().splitlines()) == 3
+    assert (small_run / "curves" / "results.png").stat().st_size > 0
+    assert {path.name for path in small_run.iterdir()} == {
+        ".cytoyolo.json", "curves", "manifest.json", "metrics.csv", "recipe.yaml", "weights",
+    }  # fmt: skip
+    for path in (small_run / "manifest.json", small_run / "recipe.yaml", small_run / "weights" / "best.pt"):
+        assert str(blobs).encode() not in path.read_bytes(), f"{path.name} holds a path of this machine"
+
+
+def test_the_same_training_gives_the_same_bytes(small_run, blobs, tmp_path):
+    again = train(blobs / "dataset", output=tmp_path / "again", **SETTINGS)
+    assert again.weights.read_bytes() == (small_run / "weights" / "best.pt").read_bytes()
+    assert (tmp_path / "again" / "metrics.csv").read_bytes() == (small_run / "metrics.csv").read_bytes()
+
+
+def _start(dataset: Path, run: Path, epochs: int) -> subprocess.Popen:
+    command = [PROGRAM, "train", dataset, "-o", run, "--recipe", "quick", "--model", "yolo11n.yaml"]
+    sizes = ["--epochs", epochs, "--imgsz", 64, "--batch", 8, "--device", "cpu"]
+    return subprocess.Popen([str(part) for part in (*command, *sizes)], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
+    run = tmp_path / "run"
+    process = _start(blobs / "dataset", run, epochs=4)
+    while not (run / "engine" / "weights" / "resume.pt").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(stop)
+    _, stderr = process.communicate()
+    assert "Traceback" not in stderr
+    if stop == signal.SIGINT:
+        assert process.returncode == 130 and "--resume" in stderr
+    resumed = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Resuming" in resumed.stderr
+    epochs = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]
+    assert epochs == ["1.0", "2.0", "3.0", "4.0"]
+    finished = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
+    assert finished.returncode == 0 and "finished" in finished.stderr
+
+
+def test_a_run_killed_before_its_closing_validation_is_only_completed(blobs, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs / "dataset", output=run, **SETTINGS)
+    monkeypatch.undo()
+    monkeypatch.setattr(command.training, "resume", killed)
+    assert train(blobs / "dataset", output=run, resume=True).weights.is_file()
+
+
+def test_an_interruption_before_the_first_epoch_leaves_nothing(blobs, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command.training, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs / "dataset", output=tmp_path / "run", **SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_takes_no_other_setting(blobs, small_run):
+    with pytest.raises(UsageError, match="leave out epochs"):
+        train(blobs / "dataset", output=small_run, epochs=9, resume=True)
+
+
+def test_resuming_on_another_data_set_is_refused(blobs, small_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["status"] = "running"
+    manifest["dataset"]["images_sha256"] = "0" * 64
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CytoyoloError, match="not what"):
+        train(blobs / "dataset", output=run, resume=True)
+
+
+def test_a_folder_without_a_run_cannot_be_resumed(blobs, tmp_path):
+    with pytest.raises(UsageError, match="no run to resume"):
+        train(blobs / "dataset", output=tmp_path, resume=True)
+
+
+def test_a_run_is_replaced_only_on_request_and_never_with_a_users_file(blobs, small_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    with pytest.raises(UsageError, match="--overwrite"):
+        train(blobs / "dataset", output=run, **SETTINGS)
+    (run / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"notes\.txt"):
+        train(blobs / "dataset", output=run, overwrite=True, **SETTINGS)
+    assert (run / "weights" / "best.pt").is_file()
+
+
+def test_training_needs_a_converted_folder(blobs, tmp_path):
+    with pytest.raises(UsageError, match="cytoyolo convert"):
+        train(blobs, output=tmp_path / "run", **SETTINGS)
+    with pytest.raises(UsageError, match="no fold 1"):
+        train(blobs / "dataset", output=tmp_path / "run", fold=1, **SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fold_is_held_out(blobs, tmp_path):
+    folds = tmp_path / "folds"
+    spec = blobs / "spec.yaml"
+    convert(blobs / "labels.csv", images=blobs / "images", output=folds, dataset=spec, folds=3)
+    trained = train(folds, output=tmp_path / "run", fold=2, **{**SETTINGS, "epochs": 1})
+    assert json.loads((trained.folder / "manifest.json").read_text())["fold"] == 2

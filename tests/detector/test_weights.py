@@ -1,0 +1,149 @@
+"""Weight files: what is loaded, what is refused unrun, what a sealed checkpoint holds."""
+
+import pickle
+import zipfile
+
+import pytest
+
+from cytoyolo.classes import load_spec
+from cytoyolo.detector.engine import engine
+from cytoyolo.detector.weights import find_start, load_checkpoint, seal, stored_spec
+from cytoyolo.errors import CytoyoloError, UsageError
+
+
+class Bomb:
+    """A pickle that creates a file when it is loaded."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+@pytest.fixture
+def network():
+    engine()
+    from ultralytics.nn.tasks import DetectionModel
+
+    model = DetectionModel("yolo11n.yaml", nc=5, verbose=False)
+    model.names = dict(enumerate(load_spec("wbc5").codes))
+    model.args = {"data": "/secret/data.yaml", "imgsz": 64}
+    return model
+
+
+@pytest.fixture
+def checkpoint(network, tmp_path):
+    import torch
+
+    path = tmp_path / "trained.pt"
+    content = {
+        "model": None,
+        "ema": network,
+        "epoch": 3,
+        "train_args": {"project": "/secret", "data": "/secret/data.yaml", "imgsz": 64, "epochs": 4},
+        "train_metrics": {"fitness": 0.5},
+        "date": "2026-01-01",
+        "git": {"root": "/secret"},
+        "version": "8",
+        "license": "AGPL-3.0",
+    }
+    torch.save(content, path)
+    return path
+
+
+def test_a_pickle_that_runs_code_is_not_run(tmp_path):
+    import torch
+
+    for name, save in {"plain.pt": pickle.dumps, "zipped.pt": None}.items():
+        path, target = tmp_path / name, tmp_path / f"{name}.ran"
+        if save:
+            path.write_bytes(pickle.dumps({"model": Bomb(target)}))
+        else:
+            torch.save({"model": Bomb(target)}, path)
+        with pytest.raises(CytoyoloError, match="was not loaded"):
+            load_checkpoint(path)
+        assert not target.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"\x80", b"PK\x03\x04 cut"])
+def test_what_is_no_checkpoint_is_one_sentence(tmp_path, content):
+    path = tmp_path / "x.pt"
+    path.write_bytes(content)
+    with pytest.raises(CytoyoloError) as error:
+        load_checkpoint(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_truncated_weights_are_refused_and_kept(checkpoint):
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CytoyoloError, match="truncated"):
+        load_checkpoint(checkpoint)
+    assert checkpoint.stat().st_size == len(whole) // 2
+
+
+def test_a_damaged_file_with_an_official_name_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "yolo11n.pt").write_bytes(b"mine")
+    with pytest.raises(CytoyoloError):
+        find_start("yolo11n.pt", asked=True)
+    assert (tmp_path / "yolo11n.pt").read_bytes() == b"mine"
+
+
+def test_tensors_without_a_network_are_refused(tmp_path):
+    import torch
+
+    path = tmp_path / "tensors.pt"
+    torch.save({"weight": torch.zeros(3)}, path)
+    with pytest.raises(CytoyoloError, match="no YOLO network"):
+        load_checkpoint(path)
+
+
+def test_missing_weights_are_a_usage_error(tmp_path):
+    with pytest.raises(UsageError):
+        load_checkpoint(tmp_path / "none.pt")
+
+
+def test_sealing_keeps_the_network_and_no_trace_of_the_machine(checkpoint, tmp_path, network):
+    spec = load_spec("wbc5")
+    for name in ("a.pt", "b.pt"):
+        seal(checkpoint, tmp_path / name, spec, {"labels": "abc"})
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.pt") as archive:
+        assert not any(b"secret" in archive.read(name) for name in archive.namelist())
+    sealed = load_checkpoint(tmp_path / "a.pt")
+    assert stored_spec(sealed) == spec
+    assert sealed["cytoyolo"]["labels"] == "abc"
+    assert sealed["train_args"]["imgsz"] == 64
+    from ultralytics import YOLO
+
+    assert YOLO(tmp_path / "a.pt").names == network.names
+
+
+def test_official_weights_are_only_downloaded_when_asked_for(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path / "home"))
+    with pytest.raises(UsageError, match="--model yolo11n.pt"):
+        find_start("yolo11n.pt", asked=False)
+
+
+@pytest.mark.parametrize("model", ["yolo99n.yaml", "weights.onnx", "none.pt"])
+def test_an_unknown_start_is_a_usage_error(model):
+    with pytest.raises(UsageError):
+        find_start(model, asked=True)
+
+
+def test_a_network_by_name_and_by_file(tmp_path):
+    assert find_start("yolo11n.yaml", asked=True).model == "yolo11n.yaml"
+    with pytest.raises(UsageError):
+        bad = tmp_path / "bad.yaml"
+        bad.write_text("hello: world")
+        find_start(str(bad), asked=True)
+
+
+def test_pose_weights_start_a_detector(shared):
+    weights = shared.parent / "weights" / "yolo11n-pose.pt"
+    start = find_start(str(weights), asked=True)
+    assert start.model == "yolo11n.yaml"
+    assert start.pretrained == str(weights.resolve())
