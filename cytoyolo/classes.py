@@ -48,7 +48,9 @@ class DataSpec:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "DataSpec":
         """Build it from `to_dict`'s result. Raises KeyError or TypeError when a field is missing or unknown."""
-        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
         return cls(**fields)
 
 

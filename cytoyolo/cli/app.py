@@ -59,7 +59,8 @@ def main() -> None:
         if os.environ.get("CYTOYOLO_DEBUG") == "1":
             raise
         sentence, code = explain(error)
-        typer.echo(f"cytoyolo: {sentence}", err=True)
+        if sentence:  # a call without any argument has shown the help instead
+            typer.echo(f"cytoyolo: {sentence}", err=True)
         sys.exit(code)
     except KeyboardInterrupt:
         typer.echo("cytoyolo: interrupted.", err=True)
@@ -73,7 +74,8 @@ def explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, typer.Abort):
         return "interrupted.", 130
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
-        return f"{error.format_message()} See cytoyolo --help.", error.exit_code
+        message = error.format_message()
+        return message and f"{message} See cytoyolo --help.", error.exit_code
     if isinstance(error, ImportError):
         for library, package in SYSTEM_PACKAGES.items():
             if library in str(error):

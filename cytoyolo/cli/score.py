@@ -51,7 +51,10 @@ def score(
         if images is not None:
             raise UsageError("--images goes with --check; give both or neither.")
         result = commands.score(truth, submission, output, dataset=dataset, seed=seed, overwrite=overwrite)
-        _print_json(result.to_dict()) if as_json else show(result)
+        if as_json:
+            _print_json(result.to_dict())
+        else:
+            show(result)
         return
     if output is not None or seed:
         raise UsageError("--check makes no output and draws nothing; leave out -o and --seed.")

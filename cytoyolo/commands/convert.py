@@ -108,7 +108,9 @@ def _read_images(folder: Path, image: pd.Series) -> dict[str, ImageFacts]:
         for found in progress.track(read_many(folder / name for name in names), len(names), description="Read images"):
             facts[found.path.name] = found
     first_rows = dict(zip(names, names.index.tolist(), strict=True))
-    problems = [f"{name} ({line(row)}) {facts[name].problem}" for name, row in first_rows.items() if facts[name].problem]
+    problems = [
+        f"{name} ({line(row)}) {facts[name].problem}" for name, row in first_rows.items() if facts[name].problem
+    ]
     if problems:
         raise CytoyoloError(
             f"{folder}: {len(problems):,} of {len(names):,} images can't be used ({listed(problems)}); "

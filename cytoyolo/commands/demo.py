@@ -31,7 +31,12 @@ class Demonstrated:
 
 
 def demo(
-    *, output: str | Path = "runs/demo", images: int = IMAGES, seed: int = 0, device: str = "cpu", overwrite: bool = False
+    *,
+    output: str | Path = "runs/demo",
+    images: int = IMAGES,
+    seed: int = 0,
+    device: str = "cpu",
+    overwrite: bool = False,
 ) -> Demonstrated:
     """Paint smears, convert, train, predict and score them, all in one folder.
 

@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,14 @@ _PACKAGES = ("ultralytics", "torch", "torchvision", "opencv-python", "numpy", "p
 
 def versions() -> dict[str, str]:
     """Versions of Python, this package and those its results depend on."""
-    return {"cytoyolo": __version__, "python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    return {"cytoyolo": __version__, "python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # such as opencv-python where a headless build stands in for it
+        return "not installed"
 
 
 def info() -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 For every image of the truth, the submission rows of that image whose id is one of the truth's for it take part, each id
 once (the first row). The match of a truth row is the row with the highest GIoU, the first on a tie; one row may match
-several truth rows. In an image without such rows each truth row gets GIoU -1 and the class `None`.
+several truth rows. In an image without such rows each truth row gets GIoU -1 and the class `None`. The definition counts
+a missing GIoU as 0; here boxes are finite numbers, so none is missing.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ NO_GIOU = -1.0
 
 # Pairs of boxes compared at once: some 150 MB at the peak, however many rows one image has.
 PAIRS_PER_BLOCK = 500_000
-# Whole numbers up to here are exact in a float64; larger ids are compared as text.
+# Whole numbers up to here are exact in a float64; ids from there on are compared as text.
 MAX_EXACT = 2**53
 
 Ints = NDArray[np.int64]
@@ -111,10 +112,10 @@ def evaluate(truth: pd.DataFrame, submission: pd.DataFrame, *, seed: int = 0, re
 def comparable_ids(first: pd.Series, second: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Two columns of ids in a form in which equal ids are equal.
 
-    As numbers if all of both are finite numbers of at most 2**53 (so 12 equals 12.0), else as text.
+    As numbers if all of both are finite numbers below 2**53 (so 12 equals 12.0), else as text.
     """
     columns = [pd.to_numeric(column, errors="coerce").astype(np.float64) for column in (first, second)]
-    if all((column.abs() <= MAX_EXACT).all() for column in columns):
+    if all((column.abs() < MAX_EXACT).all() for column in columns):
         return columns[0], columns[1]
     return first.astype(str), second.astype(str)
 

@@ -1,0 +1,188 @@
+"""`predict`: submission rows by the rule, everyday detections, and everything that can be wrong."""
+
+import shutil
+
+import cv2
+import pandas as pd
+import pytest
+
+from cytoyolo import predict
+from cytoyolo.errors import CytoyoloError, UsageError
+
+COLUMNS = ["trustii_id", "NAME", "x1", "y1", "x2", "y2", "class"]
+
+
+@pytest.fixture(scope="module")
+def weights(small_run):
+    return small_run / "weights" / "best.pt"
+
+
+@pytest.fixture
+def images(blobs, tmp_path):
+    """A private copy of the images, for tests that damage some."""
+    return shutil.copytree(blobs / "images", tmp_path / "images")
+
+
+def test_one_row_a_test_row_in_its_order(weights, blobs, tmp_path):
+    output = tmp_path / "submission.csv"
+    made = predict(weights, blobs / "test.csv", images=blobs / "images", output=output)
+    rows, test = pd.read_csv(output), pd.read_csv(blobs / "test.csv")
+    assert list(rows.columns) == COLUMNS
+    pd.testing.assert_frame_equal(rows[["trustii_id", "NAME"]], test)
+    assert made.rows == 6 and not made.failures
+    assert (rows[["x1", "y1"]] >= 0).all(axis=None)
+    assert (rows["x2"] <= 80).all() and (rows["y2"] <= 72).all()
+    assert set(rows["class"]) <= {"dark", "pale"}
+
+
+def test_the_same_call_gives_the_same_bytes(weights, blobs, tmp_path):
+    for name in ("a.csv", "b.csv"):
+        predict(weights, blobs / "test.csv", images=blobs / "images", output=tmp_path / name)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_bad_images_are_reported_and_filled_by_the_rule(weights, blobs, images, tmp_path, cytoyolo):
+    (images / "blob03.jpg").unlink()
+    (images / "blob01.jpg").write_text("no picture")
+    output = tmp_path / "submission.csv"
+    done = cytoyolo("predict", weights, blobs / "test.csv", "--images", images, "-o", output)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    rows = pd.read_csv(output)
+    filled = rows[rows["NAME"].isin(["blob03.jpg", "blob01.jpg"])]
+    assert len(filled) == 4
+    assert (filled[["x1", "y1", "x2", "y2"]] == 0).all(axis=None) and set(filled["class"]) == {"dark"}
+    failures = pd.read_csv(tmp_path / "submission.failures.csv")
+    assert set(failures["NAME"]) == {"blob03.jpg", "blob01.jpg"}
+
+
+def test_rows_beyond_the_detections_get_the_fallback(weights, blobs, tmp_path):
+    output = tmp_path / "submission.csv"
+    made = predict(weights, blobs / "test.csv", images=blobs / "images", output=output, conf=1.0, fallback="pale")
+    rows = pd.read_csv(output)
+    assert made.fallback_rows == len(rows) == 6
+    assert (rows[["x1", "y1", "x2", "y2"]] == 0).all(axis=None) and set(rows["class"]) == {"pale"}
+
+
+def test_more_rows_than_the_engine_keeps_by_default(weights, blobs, tmp_path):
+    test = tmp_path / "test.csv"
+    pd.DataFrame({"trustii_id": range(400), "NAME": "blob03.jpg"}).to_csv(test, index=False)
+    made = predict(weights, test, images=blobs / "images", output=tmp_path / "submission.csv")
+    assert len(pd.read_csv(tmp_path / "submission.csv")) == made.rows == 400
+
+
+def test_everyday_folder(weights, blobs, images, tmp_path):
+    (images / "notes.txt").write_text("not an image")
+    (images / "broken.jpg").write_text("not an image either")
+    output = tmp_path / "out"
+    made = predict(weights, images, output=output, conf=1e-4)
+    rows = pd.read_csv(output / "detections.csv", keep_default_na=False)
+    assert list(rows.columns) == [*COLUMNS[1:], "confidence", "second_class", "margin"]
+    assert rows["confidence"].between(1e-4, 1).all() and (rows["margin"] >= 0).all()
+    assert (rows["second_class"] != rows["class"]).all()
+    assert list(made.failures) == ["broken.jpg"]
+    assert len(list((output / "annotated").iterdir())) == 24
+    picture = cv2.imread(str(output / "annotated" / "blob00.jpg"))
+    assert picture.shape == cv2.imread(str(images / "blob00.jpg")).shape
+    counts = pd.read_csv(output / "differential.csv")
+    assert counts["count"].sum() == len(rows) and counts["share"].sum() == pytest.approx(1, abs=1e-5)
+    assert (output / "differential.png").stat().st_size > 0
+
+
+def test_everyday_image_without_pictures(weights, blobs, tmp_path):
+    predict(weights, blobs / "images" / "blob00.jpg", output=tmp_path / "out", pictures=False)
+    assert not (tmp_path / "out" / "annotated").exists()
+    assert (tmp_path / "out" / "detections.csv").is_file()
+
+
+def test_no_detection_at_all_is_an_empty_table(weights, blobs, tmp_path):
+    made = predict(weights, blobs / "images", output=tmp_path / "out", conf=1.0)
+    assert made.rows == 0
+    assert len(pd.read_csv(tmp_path / "out" / "detections.csv")) == 0
+
+
+def test_weights_trained_elsewhere_need_a_fallback(blobs, tmp_path, monkeypatch):
+    import torch
+
+    from cytoyolo.detector.engine import engine
+
+    engine()
+    from ultralytics.nn.tasks import DetectionModel
+
+    network = DetectionModel("yolo11n.yaml", nc=2, verbose=False)
+    network.names = {0: "cat", 1: "dog"}
+    path = tmp_path / "stranger.pt"
+    torch.save({"model": network, "train_args": {"imgsz": 64}}, path)
+    with pytest.raises(UsageError, match="--fallback"):
+        predict(path, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv")
+    made = predict(path, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv", fallback="dog")
+    assert made.rows == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("trustii_id,NAME\n", "no rows"),
+        ("id,NAME\n1,blob00.jpg\n", "columns"),
+        ("trustii_id,NAME\n1,../blob00.jpg\n", "path in it"),
+        ("trustii_id,NAME\n1,/etc/passwd\n", "path in it"),
+        ("trustii_id,NAME\n1,\n", "image name is ''"),
+        ("trustii_id,NAME\n1,blob00.jpg\n1,blob01.jpg\n", "earlier row"),
+        ("trustii_id;NAME\n1;blob00.jpg\n", "semicolons"),
+        ("trustii_id,NAME\n1,elsewhere.jpg\n", "none of the 1 images"),
+    ],
+)
+def test_an_unusable_test_table_is_one_sentence(weights, blobs, tmp_path, text, words):
+    path = tmp_path / "test.csv"
+    path.write_text(text)
+    with pytest.raises(CytoyoloError) as error:
+        predict(weights, path, images=blobs / "images", output=tmp_path / "submission.csv")
+    assert words in str(error.value) and "\n" not in str(error.value)
+    assert not (tmp_path / "submission.csv").exists()
+
+
+def test_wrong_calls(weights, blobs, tmp_path):
+    test, images = blobs / "test.csv", blobs / "images"
+    output = tmp_path / "submission.csv"
+    wrong = [
+        dict(source=test),
+        dict(source=test, images=tmp_path / "none"),
+        dict(source=test, images=images, conf=2.0),
+        dict(source=test, images=images, iou=-1.0),
+        dict(source=test, images=images, fallback="PNN"),
+        dict(source=test, images=images, device="99"),
+        dict(source=images, images=images),
+        dict(source=tmp_path / "none"),
+    ]
+    for call in wrong:
+        with pytest.raises(UsageError):
+            predict(weights, output=output, **call)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CytoyoloError, match="no images"):
+        predict(weights, tmp_path / "empty", output=output)
+    assert not output.exists()
+
+
+def test_an_output_is_replaced_only_on_request_and_only_if_it_is_a_submission(weights, blobs, tmp_path):
+    output = tmp_path / "submission.csv"
+    call = dict(source=blobs / "test.csv", images=blobs / "images", output=output)
+    predict(weights, **call)
+    with pytest.raises(UsageError, match="--overwrite"):
+        predict(weights, **call)
+    predict(weights, **call, overwrite=True)
+    output.write_text("my notes\n")
+    with pytest.raises(UsageError, match="header differs"):
+        predict(weights, **call, overwrite=True)
+    assert output.read_text() == "my notes\n"
+
+
+def test_an_interruption_leaves_no_output(weights, blobs, tmp_path, monkeypatch):
+    from cytoyolo.detector.predict import Detector
+
+    def interrupted(self, images):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Detector, "detect", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        predict(weights, blobs / "images", output=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,225 @@
+"""`score` and `check` on files: as functions, through the command's parser and through the installed program."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import cytoyolo
+from cytoyolo.cli import score as command
+from cytoyolo.errors import CytoyoloError, UsageError
+
+HEADER = "trustii_id,NAME,x1,y1,x2,y2,class\n"
+TRUTH = HEADER + "1,a.jpg,0,0,10,10,PNN\n2,a.jpg,20,20,40,40,EO\n3,b.jpg,5,5,60,60,PNN\n"
+SUBMISSION = HEADER + "1,a.jpg,0,0,10,10,PNN\n2,a.jpg,20,20,40,36,LY\n3,b.jpg,5,5,60,60,PNN\n"
+TEST = "trustii_id,NAME\n1,a.jpg\n2,a.jpg\n3,b.jpg\n"
+PROGRAM = Path(sys.executable).with_name("cytoyolo")
+
+app = typer.Typer()
+command.register(app)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in (("truth.csv", TRUTH), ("sub.csv", SUBMISSION), ("test.csv", TEST)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def invoke(folder: Path, *arguments: str) -> tuple[int, str, Exception | None]:
+    result = CliRunner().invoke(app, [str(folder / a) if a.endswith((".csv", "out")) else a for a in arguments])
+    error = result.exception if isinstance(result.exception, CytoyoloError) else None
+    return result.exit_code, result.stdout, error
+
+
+def test_score_function_and_its_folder(folder: Path) -> None:
+    result = cytoyolo.score(folder / "truth.csv", folder / "sub.csv", folder / "out")
+    assert result.macro_f1 == pytest.approx(1 / 3, abs=1e-12)
+    assert result.giou == pytest.approx((1 + 0.9 + 1) / 3, abs=1e-12)
+    names = {path.name for path in (folder / "out").iterdir()}
+    assert names == {"confusion.png", "confusion.csv", "classes.csv", "matches.csv", "score.json", ".cytoyolo.json"}
+    assert json.loads((folder / "out" / "score.json").read_text()) == result.to_dict()
+    matches = (folder / "out" / "matches.csv").read_text().splitlines()
+    assert matches[:3] == ["trustii_id,NAME,true,predicted,GIoU", "1,a.jpg,PNN,PNN,1.0", "2,a.jpg,EO,LY,0.8"]
+    assert (folder / "out" / "confusion.csv").read_text() == "true,EO,LY,PNN\nEO,0,1,0\nPNN,0,0,2\n"
+    picture = cv2.imread(str(folder / "out" / "confusion.png"))
+    assert picture is not None and min(picture.shape[:2]) > 200
+
+
+def test_an_output_that_exists_needs_overwrite_and_only_own_files(folder: Path) -> None:
+    call = (folder / "truth.csv", folder / "sub.csv", folder / "out")
+    cytoyolo.score(*call)
+    with pytest.raises(UsageError, match="exists; give another folder or --overwrite"):
+        cytoyolo.score(*call)
+    cytoyolo.score(*call, overwrite=True)
+    (folder / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(UsageError, match="did not make"):
+        cytoyolo.score(*call, overwrite=True)
+    assert (folder / "out" / "mine.txt").read_text() == "keep"
+
+
+def test_a_failure_leaves_no_output(folder: Path) -> None:
+    (folder / "sub.csv").write_text(SUBMISSION.replace("LY", ""))
+    with pytest.raises(CytoyoloError, match="line 3: class is empty"):
+        cytoyolo.score(folder / "truth.csv", folder / "sub.csv", folder / "out")
+    assert sorted(path.name for path in folder.iterdir()) == ["sub.csv", "test.csv", "truth.csv"]
+
+
+def test_too_many_labels_for_a_picture_are_refused_by_name(folder: Path) -> None:
+    rows = "".join(f"{number},a.jpg,0,0,{number + 1},9,c{number}\n" for number in range(101))
+    (folder / "truth.csv").write_text(HEADER + rows)
+    assert cytoyolo.score(folder / "truth.csv", folder / "truth.csv").score == pytest.approx(1)
+    with pytest.raises(CytoyoloError, match="101 different classes"):
+        cytoyolo.score(folder / "truth.csv", folder / "truth.csv", folder / "out")
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "is empty"),
+        (HEADER.encode(), "no rows"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "NUL byte"),
+        (SUBMISSION.replace("class", "label").encode(), "needs the columns"),
+        (SUBMISSION.replace("trustii_id,", "").encode(), "needs the columns"),
+        (SUBMISSION.replace("class\n", "class,more\n").encode(), "needs the columns"),
+        (b"\xef\xbb\xbf" + SUBMISSION.encode(), "byte-order mark"),
+        (SUBMISSION.replace(",", ";").encode(), "semicolons"),
+        (SUBMISSION.replace("LY", "LYé").encode("latin-1"), "not UTF-8"),
+        (SUBMISSION.replace(",36,", ",,").encode(), "line 3: y2 is ''"),
+        (SUBMISSION.replace(",36,", ",nan,").encode(), "line 3: y2 is 'nan'"),
+        (SUBMISSION.replace(",36,", ",-inf,").encode(), "line 3: y2 is '-inf'"),
+        (SUBMISSION.replace(",36,", ",tall,").encode(), "line 3: y2 is 'tall'"),
+        (SUBMISSION.replace(",36,", ",1e308,").encode(), "line 3: y2 is '1e308'"),
+        (SUBMISSION.replace(",36,", ",6,").encode(), "line 3: box 20,20,40,6 is inverted"),
+        (SUBMISSION.replace("2,a.jpg", ",a.jpg").encode(), "line 3: trustii_id is empty"),
+        (SUBMISSION.replace("b.jpg", "").encode(), "line 4: NAME is empty"),
+        (SUBMISSION.replace(",LY", "").encode(), "line 3"),
+        (SUBMISSION.replace(",LY", ",LY,LY").encode(), "give every row 7 columns"),
+    ],
+)
+def test_bad_tables_are_one_sentence(folder: Path, text: bytes, message: str) -> None:
+    (folder / "bad.csv").write_bytes(text)
+    for call in (("truth.csv", "bad.csv"), ("bad.csv", "sub.csv")):
+        with pytest.raises(CytoyoloError) as caught:
+            cytoyolo.score(*(folder / name for name in call))
+        assert message in str(caught.value) and "bad.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_windows_line_ends_and_other_column_orders_score_the_same(folder: Path) -> None:
+    plain = cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict()
+    rows = [line.split(",") for line in SUBMISSION.splitlines()]
+    (folder / "sub.csv").write_bytes("\r\n".join(",".join(row[::-1]) for row in rows).encode())
+    assert cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict() == plain
+
+
+def test_missing_files_folders_and_wrong_settings_are_wrong_calls(folder: Path) -> None:
+    for call in (("none.csv", "sub.csv"), ("truth.csv", "none.csv"), ("truth.csv", ".")):
+        with pytest.raises(UsageError):
+            cytoyolo.score(*(folder / name for name in call))
+    for settings in ({"seed": -1}, {"replicates": 0}, {"dataset": "none"}):
+        with pytest.raises(UsageError):
+            cytoyolo.score(folder / "truth.csv", folder / "sub.csv", **settings)
+
+
+def test_json_is_one_object_with_the_agreed_keys(folder: Path) -> None:
+    code, text, _ = invoke(folder, "truth.csv", "sub.csv", "--json")
+    data = json.loads(text)
+    assert code == 0 and list(data) == ["score", "giou", "macro_f1", "interval", "classes"]
+    assert data["score"] == pytest.approx(0.2 * 2.9 / 3 + 0.8 / 3, abs=1e-12)
+    assert len(data["interval"]) == 2 and list(data["classes"]) == ["EO", "LY", "PNN"]
+    assert list(data["classes"]["EO"]) == ["precision", "recall", "f1", "giou", "support"]
+    assert data["classes"]["LY"]["giou"] is None and data["classes"]["PNN"]["support"] == 2
+
+
+def test_people_get_score_parts_interval_and_table(folder: Path) -> None:
+    (folder / "sub.csv").write_text(SUBMISSION.replace("LY", "[red]LY").replace("3,b.jpg", "4,b.jpg"))
+    code, text, _ = invoke(folder, "truth.csv", "sub.csv")
+    assert code == 0 and text.startswith("score 0.2600  (95 % interval ")
+    assert all(part in text for part in ("GIoU part", "macro F1", "precision", "PNN", "None", "[red]LY"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--images", "."], "--images goes with --check"),
+        (["--overwrite"], "--overwrite goes with -o"),
+        (["--check", "-o", "out"], "leave out -o and --seed"),
+        (["--check", "--seed", "3"], "leave out -o and --seed"),
+    ],
+)
+def test_options_that_do_not_fit_together(folder: Path, options: list[str], message: str) -> None:
+    error = invoke(folder, "truth.csv", "sub.csv", *options)[2]
+    assert isinstance(error, UsageError) and message in str(error)
+
+
+def test_check_prints_findings_and_tells_by_its_exit_code(folder: Path) -> None:
+    assert invoke(folder, "--check", "test.csv", "sub.csv")[:2] == (0, f"{folder}/sub.csv: no findings\n")
+    assert invoke(folder, "--check", "test.csv", "sub.csv", "--json")[:2] == (0, '{"findings": []}\n')
+    (folder / "sub.csv").write_text(SUBMISSION.replace("LY", "ly").replace("3,b.jpg", "1,a.jpg"))
+    code, text, _ = invoke(folder, "--check", "test.csv", "sub.csv")
+    assert code == 1 and "sub.csv, line 3: class 'ly'" in text and "sub.csv: trustii_id 3 of b.jpg has no row" in text
+    code, text, _ = invoke(folder, "--check", "test.csv", "sub.csv", "--json")
+    found = json.loads(text)["findings"]
+    assert code == 1 and [one["line"] for one in found] == [3, 4, None]
+    assert found[1]["message"] == "trustii_id 1 repeats that of line 2"
+
+
+def test_check_shows_people_the_first_findings_and_counts_the_rest(folder: Path) -> None:
+    (folder / "test.csv").write_text(TEST + "".join(f"{number},c.jpg\n" for number in range(10, 80)))
+    text = invoke(folder, "--check", "test.csv", "sub.csv")[1]
+    assert text.count("has no row") == 50 and "and 20 more findings" in text
+
+
+def test_check_judges_boxes_by_the_images(folder: Path) -> None:
+    (folder / "images").mkdir()
+    cv2.imwrite(str(folder / "images" / "a.jpg"), np.zeros((38, 50, 3), np.uint8))
+    found = cytoyolo.check(folder / "test.csv", folder / "sub.csv", images=folder / "images")
+    assert [str(one) for one in found] == ["image b.jpg is missing"]
+    cv2.imwrite(str(folder / "images" / "b.jpg"), np.zeros((60, 59, 3), np.uint8))
+    found = cytoyolo.check(folder / "test.csv", folder / "sub.csv", images=folder / "images")
+    assert [str(one) for one in found] == ["line 4: box 5,5,60,60 reaches outside its image of 59x60 px"]
+    with pytest.raises(UsageError, match="no such image folder"):
+        cytoyolo.check(folder / "test.csv", folder / "sub.csv", images=folder / "none")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1.0,c.jpg", "line 5: trustii_id 1.0 is there twice"),
+        (",c.jpg", "trustii_id is empty"),
+        ("9,../c.jpg", "has a path in it"),
+        ("9,", "the image name is ''"),
+    ],
+)
+def test_check_refuses_a_faulty_test_table(folder: Path, row: str, message: str) -> None:
+    (folder / "test.csv").write_text(f"{TEST}{row}\n")
+    with pytest.raises(CytoyoloError, match=message):
+        cytoyolo.check(folder / "test.csv", folder / "sub.csv")
+
+
+def test_the_program(folder: Path) -> None:
+    call = [str(PROGRAM), "score", "truth.csv", "sub.csv", "--json"]
+    done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stderr == ""
+    assert list(json.loads(done.stdout)) == ["score", "giou", "macro_f1", "interval", "classes"]
+    call = [str(PROGRAM), "score", "--check", "test.csv", "truth.csv"]
+    assert subprocess.run(call, cwd=folder, capture_output=True, check=False).returncode == 0
+    call[-1] = "none.csv"
+    done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == "cytoyolo: none.csv: no such file; check the path.\n"
+
+
+def test_scoring_loads_no_engine(folder: Path) -> None:
+    code = (
+        "import sys, cytoyolo; cytoyolo.score('truth.csv', 'sub.csv', 'out'); cytoyolo.check('test.csv', 'sub.csv');"
+        "print([name for name in ('torch', 'ultralytics', 'sklearn', 'cv2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
