@@ -2,8 +2,8 @@
 
 For every image of the truth, the submission rows of that image whose id is one of the truth's for it take part, each id
 once (the first row). The match of a truth row is the row with the highest GIoU, the first on a tie; one row may match
-several truth rows. In an image without such rows each truth row gets GIoU -1 and the class `None`. The definition counts
-a missing GIoU as 0; here boxes are finite numbers, so none is missing.
+several truth rows. In an image without such rows each truth row gets GIoU -1 and the class `None`. The definition
+counts a missing GIoU as 0; here boxes are finite numbers, so none is missing.
 """
 
 from dataclasses import dataclass
