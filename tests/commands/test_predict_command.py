@@ -145,14 +145,14 @@ def test_wrong_calls(weights, blobs, tmp_path):
     test, images = blobs / "test.csv", blobs / "images"
     output = tmp_path / "submission.csv"
     wrong = [
-        dict(source=test),
-        dict(source=test, images=tmp_path / "none"),
-        dict(source=test, images=images, conf=2.0),
-        dict(source=test, images=images, iou=-1.0),
-        dict(source=test, images=images, fallback="PNN"),
-        dict(source=test, images=images, device="99"),
-        dict(source=images, images=images),
-        dict(source=tmp_path / "none"),
+        {"source": test},
+        {"source": test, "images": tmp_path / "none"},
+        {"source": test, "images": images, "conf": 2.0},
+        {"source": test, "images": images, "iou": -1.0},
+        {"source": test, "images": images, "fallback": "PNN"},
+        {"source": test, "images": images, "device": "99"},
+        {"source": images, "images": images},
+        {"source": tmp_path / "none"},
     ]
     for call in wrong:
         with pytest.raises(UsageError):
@@ -165,7 +165,7 @@ def test_wrong_calls(weights, blobs, tmp_path):
 
 def test_an_output_is_replaced_only_on_request_and_only_if_it_is_a_submission(weights, blobs, tmp_path):
     output = tmp_path / "submission.csv"
-    call = dict(source=blobs / "test.csv", images=blobs / "images", output=output)
+    call = {"source": blobs / "test.csv", "images": blobs / "images", "output": output}
     predict(weights, **call)
     with pytest.raises(UsageError, match="--overwrite"):
         predict(weights, **call)

@@ -1,6 +1,6 @@
 """The facts of Ultralytics this package relies on; a new release must pass these before its pin moves."""
 
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_fonts_are_where_the_engine_looks():
     from ultralytics.utils.checks import check_font
 
     for name in ("Arial.ttf", "Arial.Unicode.ttf"):
-        assert os.path.isfile(check_font(name))
+        assert Path(check_font(name)).is_file()
 
 
 def test_all_cores_compute():

@@ -124,7 +124,7 @@ def test_sealing_keeps_the_network_and_no_trace_of_the_machine(checkpoint, tmp_p
 def test_official_weights_are_only_downloaded_when_asked_for(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path / "home"))
-    with pytest.raises(UsageError, match="--model yolo11n.pt"):
+    with pytest.raises(UsageError, match=r"--model yolo11n\.pt"):
         find_start("yolo11n.pt", asked=False)
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Colour = tuple[int, int, int]
-Nucleus = Literal[
-    "round", "oval", "indented", "kidney", "lobed", "cleaved", "cerebriform", "smudged", "none"
-]
+Nucleus = Literal["round", "oval", "indented", "kidney", "lobed", "cleaved", "cerebriform", "smudged", "none"]
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _background(
     for _ in range(rng.poisson(1.2)):
         u, v = draw.grid(36, 0)
         mask = draw.soft(draw.blob(rng, u, v, rng.uniform(6, 11), 0.15), 4) * np.float32(0.75)
-        colours = np.float32((170, 130, 196)) - 26 * np.clip(draw.noise(rng, 36, 1.8), -2, 2)[..., None]
+        colours = np.array((170, 130, 196), np.float32) - 26 * np.clip(draw.noise(rng, 36, 1.8), -2, 2)[..., None]
         _lay(picture, np.asarray(colours, np.float32), mask, rng.uniform(0, width), rng.uniform(0, height))
     return picture
 
@@ -168,9 +168,9 @@ def _develop(rng: np.random.Generator, picture: Picture) -> NDArray[np.uint8]:
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     lit = 1 - rng.uniform(0, 0.16) * ((x - rng.uniform(-0.4, 0.4)) ** 2 + (y - rng.uniform(-0.4, 0.4)) ** 2) / 2
     light = lit[..., None] * rng.uniform(0.86, 1.04) * rng.uniform(0.96, 1.04, 3)
-    image = np.asarray(np.exp(-density) * 255 * light, np.float32)
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.1))
-    image = image + rng.normal(0, rng.uniform(1.0, 3.0), image.shape).astype(np.float32)
+    exposed = np.asarray(np.exp(-density) * 255 * light, np.float32)
+    blurred = cv2.GaussianBlur(exposed, (0, 0), rng.uniform(0.4, 1.1))
+    image = blurred + np.asarray(rng.normal(0, rng.uniform(1.0, 3.0), exposed.shape), np.float32)
     return np.ascontiguousarray(np.clip(np.rint(image), 0, 255).astype(np.uint8)[..., ::-1])
 
 
@@ -186,7 +186,9 @@ def kind_sheet(seed: int, names: Mapping[str, str], examples: int = 4) -> NDArra
         half = max(x2 - x1, y2 - y1, 150) // 2 + 12
         centre = ((x1 + x2) // 2, (y1 + y2) // 2)
         crop = scene.image[max(centre[1] - half, 0) : centre[1] + half, max(centre[0] - half, 0) : centre[0] + half]
-        found[scene.codes[0]].append(cv2.resize(crop, (tile - 4, tile - 4), interpolation=cv2.INTER_AREA).astype(np.uint8))
+        found[scene.codes[0]].append(
+            cv2.resize(crop, (tile - 4, tile - 4), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        )
     for place, code in enumerate(CODES):
         top, left = place // columns * (tile + label), place % columns * (examples * tile + 12)
         text = f"{code}: {names[code]}"

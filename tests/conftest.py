@@ -1,0 +1,31 @@
+"""What many tests share: the installed program, real data where it exists, and a model small enough to train here."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.blobs import blobs, small_run  # noqa: F401  (fixtures)
+
+PROGRAM = Path(sys.executable).with_name("cytoyolo")
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def cytoyolo() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the installed program with these arguments, as a user does."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data sets (cytologia, wbc5, pbc3); a test that needs it is skipped where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip("no real data on this machine (../shared/data)")
+    return SHARED
