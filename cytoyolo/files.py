@@ -94,20 +94,23 @@ def listing(folder: Path) -> list[str]:
 
 
 def mark(folder: Path, also: tuple[str, ...] = ()) -> None:
-    """Record all files now in the folder as made by the tool; `also` names subfolders ("engine/") it owns whole."""
+    """Record all files now in the folder as made by the tool; `also` names further files and subfolders ("run/")."""
     write_text(folder / MARKER, json.dumps({"made": [*listing(folder), *also]}))
 
 
 @contextmanager
-def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; at the end mark it and rename it to `path`, on any error delete it."""
+def new_folder(path: Path, overwrite: bool = False, also: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; at the end mark it and rename it to `path`, on any error delete it.
+
+    `also` names what later steps will add to it, as for `mark`.
+    """
     check_folder(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        mark(temporary)
+        mark(temporary, also)
         if path.exists():
             with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".old", dir=path.parent) as old:
                 path.rename(Path(old) / path.name)

@@ -16,7 +16,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="DIR")] = Path(
         "runs/demo"
     ),
-    images: Annotated[int, typer.Option(help="How many smears to paint.")] = 600,
+    images: Annotated[int, typer.Option(help="How many smears to paint.")] = 2400,
     seed: Seed = 0,
     device: Device = "cpu",
     overwrite: Overwrite = False,

@@ -30,6 +30,14 @@ def predict(
     imgsz: Annotated[int | None, typer.Option(help="Side images are scaled to.", show_default="the training's")] = None,
     batch: Annotated[int | None, typer.Option(help="Images at once.", show_default="8 on a CPU, 32 on a GPU")] = None,
     device: Device = "auto",
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Refuse weights of other classes than this data set's.",
+            show_default="what the weights carry",
+            metavar="NAME|FILE.yaml",
+        ),
+    ] = None,
     fallback: Annotated[
         str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
     ] = None,
@@ -44,7 +52,7 @@ def predict(
 
     made = run(
         weights, source, output=output, images=images, conf=conf, iou=iou, imgsz=imgsz, batch=batch, device=device,
-        fallback=fallback, pictures=pictures, overwrite=overwrite,
+        dataset=dataset, fallback=fallback, pictures=pictures, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.differential is not None:

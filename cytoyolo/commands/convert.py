@@ -73,7 +73,7 @@ def convert(
     listing = _listing(facts, strata.index, part, group)
     settings = {"val": None if folds else shares[1], "folds": folds, "copy": copy, "seed": seed}
     manifest = _manifest(spec, labels, groups, listing, facts, class_id, settings)
-    with new_folder(output, overwrite) as folder:
+    with new_folder(output, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
         _stage_images(folder, facts, copy)
         for name, text in yolo.label_texts(table["image"], class_id, xyxy, size):
             (folder / "labels" / f"{Path(name).stem}.txt").write_text(text)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from cytoyolo import console
@@ -18,16 +18,17 @@ from cytoyolo.submission.score import Score
 from cytoyolo.tables import TEST_ROLES, read_table
 
 RECIPE = "demo"
-IMAGES = 600
+IMAGES = 2400
+TEST_SHARE = 0.125
 
 
-@dataclass
+@dataclass(frozen=True)
 class Demonstrated:
-    """What the demo made: paths by what they are, the score on its held-out rows, and the seconds of each step."""
+    """What the demo made: the score on its held-out rows, paths by what they are, and the seconds of each step."""
 
-    paths: dict[str, Path] = field(default_factory=dict)
-    score: Score | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    score: Score
+    paths: dict[str, Path]
+    seconds: dict[str, float]
 
 
 def demo(
@@ -38,33 +39,31 @@ def demo(
     device: str = "cpu",
     overwrite: bool = False,
 ) -> Demonstrated:
-    """Paint smears, convert, train, predict and score them, all in one folder.
+    """Paint smears, convert, train from scratch by the recipe "demo", predict and score, all in one folder.
 
-    The training starts from the small checkpoint that ships with the package (made by the recipe "smear") and
-    fine-tunes it on the demo's own images by the recipe "demo". Raises UsageError when the output exists.
+    Raises UsageError when the output exists.
     """
-    folder, made = Path(output), Demonstrated()
+    folder, seconds = Path(output), dict[str, float]()
     smears, dataset, run = folder / "smears", folder / "dataset", folder / "run"
     submission, tables, detections = folder / "submission.csv", folder / "score", folder / "detections"
-    weights = run / "weights" / "best.pt"
+    new_images, weights = folder / "test_images", run / "weights" / "best.pt"
     clear_folder(folder, overwrite)
     # Owned from the start, so that an interrupted demo can be overwritten.
-    parts = (smears, dataset, run, tables, detections, folder / "test_images")
-    mark(folder, also=tuple(f"{part.name}/" for part in parts))
-    with _step(made, "Paint smears"):
-        smear(output=smears, images=images, seed=seed)
-    with _step(made, "Convert the table to a YOLO folder"):
-        convert(smears / "train.csv", images=smears / "images", output=dataset, val=0.1, seed=seed)
-    with _step(made, "Train"):
+    mark(folder, also=tuple(f"{part.name}/" for part in (smears, dataset, run, tables, detections, new_images)))
+    with _step(seconds, "Paint smears of 23 kinds of cell"):
+        smear(output=smears, images=images, test=TEST_SHARE, seed=seed)
+    with _step(seconds, "Convert the table to a YOLO folder"):
+        convert(smears / "train.csv", images=smears / "images", output=dataset, seed=seed)
+    with _step(seconds, "Train from scratch"):
         train(dataset, output=run, recipe=RECIPE, seed=seed, device=device)
-    with _step(made, "Predict the test rows"):
+    with _step(seconds, "Predict the test rows"):
         predict(weights, smears / "test.csv", images=smears / "images", output=submission, device=device)
-    with _step(made, "Draw detections and the differential"):
-        predict(weights, _test_images(smears, folder / "test_images"), output=detections, device=device)
-    with _step(made, "Score"):
-        made.score = score(smears / "test_truth.csv", submission, output=tables)
+    with _step(seconds, "Draw detections and the differential"):
+        predict(weights, _link_test_images(smears, new_images), output=detections, device=device)
+    with _step(seconds, "Score the submission"):
+        result = score(smears / "test_truth.csv", submission, output=tables)
     mark(folder)
-    made.paths = {
+    paths = {
         "the 23 kinds": smears / "kinds.png",
         "training table": smears / "train.csv",
         "YOLO folder": dataset,
@@ -76,19 +75,19 @@ def demo(
         "score tables": tables,
         "confusion matrix": tables / "confusion.png",
     }
-    return made
+    return Demonstrated(result, paths, seconds)
 
 
 @contextmanager
-def _step(made: Demonstrated, title: str) -> Iterator[None]:
+def _step(seconds: dict[str, float], title: str) -> Iterator[None]:
     """Announce a step and record how long it took."""
-    console.note(f"\n{len(made.seconds) + 1}. {title}")
+    console.note(f"\n{len(seconds) + 1}. {title}")
     started = time.perf_counter()
     yield
-    made.seconds[title] = time.perf_counter() - started
+    seconds[title] = time.perf_counter() - started
 
 
-def _test_images(smears: Path, folder: Path) -> Path:
+def _link_test_images(smears: Path, folder: Path) -> Path:
     """A folder of links to the test images alone, as a laboratory's new images would come."""
     folder.mkdir()
     for name in read_table(smears / "test.csv", load_spec("cytologia"), TEST_ROLES)["image"].unique():

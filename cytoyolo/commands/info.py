@@ -3,6 +3,7 @@
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,11 @@ def info() -> dict[str, Any]:
     from cytoyolo.detector.recipes import shipped as recipes
 
     engine()
+    import cv2
     import torch
+    from ultralytics.utils.torch_utils import select_device
+
+    select_device("cpu", verbose=False)  # sets the threads, as a training does
 
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
@@ -38,10 +43,12 @@ def info() -> dict[str, Any]:
         "system": platform.platform(),
         "executable": sys.executable,
         "cores": cores(),
+        "threads": {"torch": torch.get_num_threads(), "opencv": cv2.getNumThreads()},
         "cpu": platform.processor() or platform.machine(),
         "gpus": gpus,
         "mps": torch.backends.mps.is_available(),
         "state_folder": str(state_folder()),
+        "data_folder": str(files("cytoyolo.datasets")),
         "working_folder": str(Path.cwd()),
         "datasets": datasets(),
         "recipes": recipes(),

@@ -70,6 +70,7 @@ def predict(
     imgsz: int | None = None,
     batch: int | None = None,
     device: str = "auto",
+    dataset: str | Path | None = None,
     fallback: str | None = None,
     pictures: bool = True,
     overwrite: bool = False,
@@ -80,17 +81,24 @@ def predict(
     the third place has it (confidence from 1e-5, class-agnostic NMS at IoU 0.4, best boxes first, `fallback` class for
     a row without a box). With an image or a folder: a folder with detections.csv, annotated pictures and the leukocyte
     differential (confidence from 0.25). Bad images are listed in the result and beside the output; the others go on.
+    dataset says whose classes the weights must have; by default the description that came with them is taken.
     Raises UsageError for a wrong call and CytoyoloError for weights or tables that can't be used.
     """
     source, output = Path(source), Path(output)
     is_table = source.suffix.lower() == ".csv"
     _check_call(source, is_table, {"--images": images, "--fallback": fallback}, {"--conf": conf, "--iou": iou})
-    settings = {"iou": iou, "imgsz": imgsz, "device": device, "batch": batch}
+    wanted = None if dataset is None else load_spec(dataset)
+    settings: dict[str, Any] = {"iou": iou, "imgsz": imgsz, "device": device, "batch": batch}
     if is_table:
-        settings["conf"] = SUBMISSION_CONF if conf is None else conf
-        return _predict_table(weights, source, output, Path(images or ""), fallback, overwrite, settings)
-    settings["conf"] = EVERYDAY_CONF if conf is None else conf
-    return _predict_images(weights, source, output, pictures, overwrite, settings)
+        check_image_folder(Path(images or ""))
+        detector = Detector(weights, conf=SUBMISSION_CONF if conf is None else conf, **settings)
+        spec = _describe(detector, wanted, weights)
+        return _predict_table(detector, spec, source, output, Path(images or ""), fallback, overwrite)
+    paths = _image_files(source)
+    check_folder(output, overwrite)
+    detector = Detector(weights, conf=EVERYDAY_CONF if conf is None else conf, **settings)
+    spec = _describe(detector, wanted, weights) or _plain_spec(detector.codes)
+    return _predict_images(detector, spec, source, paths, output, pictures, overwrite)
 
 
 def _check_call(source: Path, is_table: bool, table_only: dict[str, object], shares: dict[str, float | None]) -> None:
@@ -104,21 +112,32 @@ def _check_call(source: Path, is_table: bool, table_only: dict[str, object], sha
             raise UsageError(f"{name} is {share}; give a number from 0 to 1.")
 
 
+def _describe(detector: Detector, wanted: DataSpec | None, weights: str | Path) -> DataSpec | None:
+    """The data set the weights are for: the one asked for, the one they carry, or a shipped one with their classes."""
+    if wanted is None:
+        return detector.spec or matching_spec(detector.codes)
+    if set(wanted.codes) != set(detector.codes):
+        raise CytoyoloError(
+            f"{weights} knows the classes {listed(list(detector.codes), 6)}, and data set '{wanted.name}' has "
+            f"{listed(list(wanted.codes), 6)}; give weights that were trained for it."
+        )
+    return wanted
+
+
 def _predict_table(
-    weights: str | Path,
+    detector: Detector,
+    spec: DataSpec | None,
     source: Path,
     output: Path,
     images: Path,
     fallback: str | None,
     overwrite: bool,
-    settings: dict[str, Any],
 ) -> Predicted:
-    check_image_folder(images)
-    detector = Detector(weights, **settings)
-    spec = detector.spec or matching_spec(detector.codes)
     fallback = _fallback(fallback, spec, detector.codes)
     spec = spec or load_spec("cytologia")  # for the challenge's column names only
+    failures = output.with_suffix(".failures.csv")
     check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
+    check_writable(failures, [spec.columns["image"], "problem"], overwrite)
     test = read_table(source, spec, TEST_ROLES)
     refuse(source, _test_faults(test), "mend or delete them")
     wanted = Counter(test["image"])
@@ -129,19 +148,16 @@ def _predict_table(
             f"none of the {len(wanted):,} images of {source} can be used ({_failed(collected)}); check --images."
         )
     rows, unfilled = fill(test, collected.table(detector.codes), fallback)
-    named = rows.rename(columns=spec.columns)
-    write_table(output, named, overwrite)
-    _write_failures(output.with_suffix(".failures.csv"), collected.failures)
+    failures.unlink(missing_ok=True)  # that of the output about to be replaced
+    if collected.failures:
+        write_table(failures, _failure_table(collected.failures, spec))
+    write_table(output, rows.rename(columns=spec.columns), overwrite)
     return Predicted(output, len(collected.names), len(rows), unfilled, collected.failures)
 
 
 def _predict_images(
-    weights: str | Path, source: Path, output: Path, pictures: bool, overwrite: bool, settings: dict[str, Any]
+    detector: Detector, spec: DataSpec, source: Path, paths: list[Path], output: Path, pictures: bool, overwrite: bool
 ) -> Predicted:
-    paths = _image_files(source)
-    check_folder(output, overwrite)
-    detector = Detector(weights, **settings)
-    spec = detector.spec or matching_spec(detector.codes) or _plain_spec(detector.codes)
     with new_folder(output, overwrite) as folder:
         collected = _Collected()
         if pictures:
@@ -160,7 +176,8 @@ def _predict_images(
         counts.to_csv(folder / "differential.csv", index=False, lineterminator="\n")
         named = rows.rename(columns={**spec.columns, "second": "second_class"})
         named.to_csv(folder / "detections.csv", index=False, lineterminator="\n")
-        _write_failures(folder / "failures.csv", collected.failures)
+        if collected.failures:
+            write_table(folder / "failures.csv", _failure_table(collected.failures, spec))
     return Predicted(output, len(collected.names), len(rows), 0, collected.failures, counts)
 
 
@@ -228,9 +245,5 @@ def _failed(collected: _Collected) -> str:
     return listed([f"{name} {problem}" for name, problem in collected.failures.items()], 3)
 
 
-def _write_failures(path: Path, failures: dict[str, str]) -> None:
-    """The list of bad images, where there are any; an earlier list beside the same output goes."""
-    path.unlink(missing_ok=True)
-    if failures:
-        table = pd.DataFrame({"NAME": list(failures), "problem": list(failures.values())})
-        write_table(path, table)
+def _failure_table(failures: dict[str, str], spec: DataSpec) -> pd.DataFrame:
+    return pd.DataFrame({spec.columns["image"]: list(failures), "problem": list(failures.values())})

@@ -18,6 +18,8 @@ from cytoyolo.classes import DataSpec
 from cytoyolo.errors import CytoyoloError, UsageError
 
 MANIFEST = "dataset.json"
+# Ultralytics leaves its parsed labels here. It loads them again unseen: a pickle, and stale after some changes.
+LABEL_CACHE = "labels.cache"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import zipfile
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +101,7 @@ def _find_file(model: str, asked: bool) -> Path:
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
     stored = state_folder() / "weights" / model
-    shipped = Path(str(files("cytoyolo.datasets").joinpath(model)))
-    for path in (Path(model), stored, shipped):
+    for path in (Path(model), stored):
         if path.is_file():
             return path
     if model not in GITHUB_ASSETS_NAMES:

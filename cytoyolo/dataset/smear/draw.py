@@ -43,7 +43,7 @@ def soft(distance: Mask, width: float = 1.6) -> Mask:
 
 
 def blob(rng: np.random.Generator, u: Mask, v: Mask, radius: float, wave: float, villi: float = 0.0) -> Mask:
-    """Signed distance to an organic outline: a circle with slow waves and, for villi, quick ones (shares of the radius)."""
+    """Signed distance to an organic outline: a circle with slow waves and, for villi, quick ones (in radii)."""
     angle = np.arctan2(v, u)
     edge = np.ones_like(angle)
     for order in (2, 3, 4, 5):

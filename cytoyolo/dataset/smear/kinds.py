@@ -18,7 +18,9 @@ class CellKind:
     radius is the mean radius of the cell; ratio that of the nucleus over that of the cell; offset how far the nucleus
     lies from the centre, in cell radii. lobes is the least and greatest number of lobes. chromatin is (grain in
     pixels, contrast 0 to 1); blocky hardens it into clumps. outline and villi are the amplitudes of the slow and the
-    quick undulation of the cell's edge, in radii. granules are (count, size, colour, painted over the nucleus too).
+    quick undulation of the cell's edge, in radii. halo is the strength of a pale zone around the nucleus, or beside it
+    if negative. vacuoles, nucleoli and rods (Auer rods) are least and greatest numbers. granules are (count, size,
+    colour, painted over the nucleus too).
     """
 
     radius: float
@@ -53,8 +55,8 @@ KINDS: dict[str, CellKind] = {
     "Er": CellKind(43, "round", 0.55, (205, 172, 186), (48, 26, 78), chromatin=(4.0, 0.15), offset=0.08),
     # Packed with red-violet granules over the nucleus as well, and Auer rods in bundles.
     "LAM3": CellKind(
-        76, "indented", 0.68, (186, 122, 184), (112, 58, 146), chromatin=(2.0, 0.15), granules=(330, 2.4, (138, 28, 104), True),
-        rods=(3, 7), outline=0.04,
+        76, "indented", 0.68, (186, 122, 184), (112, 58, 146), chromatin=(2.0, 0.15),
+        granules=(330, 2.4, (138, 28, 104), True), rods=(3, 7), outline=0.04,
     ),
     # Small; a deep cleft runs into the nucleus.
     "LF": CellKind(48, "cleaved", 0.88, (176, 190, 228), (88, 44, 130), chromatin=(3.5, 0.22)),
@@ -71,23 +73,47 @@ KINDS: dict[str, CellKind] = {
     # Hair-like villi around a pale cytoplasm.
     "LZMG": CellKind(58, "round", 0.62, (192, 208, 236), (96, 50, 136), chromatin=(3.4, 0.3), villi=0.11),
     # Fine chromatin, hardly a rim of deep blue cytoplasm.
-    "LyB": CellKind(55, "oval", 0.92, (104, 122, 204), (118, 70, 156), chromatin=(2.2, 0.16), nucleoli=(0, 1), vacuoles=(0, 2)),
+    "LyB": CellKind(
+        55, "oval", 0.92, (104, 122, 204), (118, 70, 156), chromatin=(2.2, 0.16), nucleoli=(0, 1),
+        vacuoles=(0, 2),
+    ),
     # A smear of chromatin strands; no cytoplasm, no edge.
     "Lysee": CellKind(84, "smudged", 0.9, (222, 206, 226), (150, 92, 172), chromatin=(7.0, 0.35), outline=0.14),
     # Oval eccentric nucleus, pink cytoplasm with fine granules.
-    "M": CellKind(73, "oval", 0.58, (226, 190, 204), (100, 54, 140), offset=0.24, chromatin=(3.6, 0.3), granules=(240, 1.7, _FINE, False)),
+    "M": CellKind(
+        73, "oval", 0.58, (226, 190, 204), (100, 54, 140), offset=0.24, chromatin=(3.6, 0.3),
+        granules=(240, 1.7, _FINE, False),
+    ),
     # Blast with a few azure granules and prominent nucleoli; more, bluer cytoplasm than B.
-    "MBL": CellKind(70, "round", 0.72, (134, 154, 216), (124, 76, 162), offset=0.12, chromatin=(1.6, 0.12), nucleoli=(2, 4), granules=(16, 2.2, _AZURE, False)),
+    "MBL": CellKind(
+        70, "round", 0.72, (134, 154, 216), (124, 76, 162), offset=0.12, chromatin=(1.6, 0.12),
+        nucleoli=(2, 4), granules=(16, 2.2, _AZURE, False),
+    ),
     # As M, with a kidney-shaped nucleus.
-    "MM": CellKind(69, "kidney", 0.62, (236, 204, 208), (92, 48, 134), offset=0.14, chromatin=(4.0, 0.32), granules=(220, 1.7, _FINE, False)),
+    "MM": CellKind(
+        69, "kidney", 0.62, (236, 204, 208), (92, 48, 134), offset=0.14, chromatin=(4.0, 0.32),
+        granules=(220, 1.7, _FINE, False),
+    ),
     # Large, grey-blue, vacuoles, lacy folded nucleus.
-    "MO": CellKind(80, "kidney", 0.74, (166, 170, 198), (118, 76, 158), chromatin=(4.4, 0.24), vacuoles=(3, 8), outline=0.06),
+    "MO": CellKind(
+        80, "kidney", 0.74, (166, 170, 198), (118, 76, 158), chromatin=(4.4, 0.24), vacuoles=(3, 8),
+        outline=0.06,
+    ),
     # Large; round pale nucleus with one great nucleolus, grey-blue cytoplasm.
-    "MoB": CellKind(84, "round", 0.7, (136, 142, 188), (134, 90, 172), offset=0.14, chromatin=(2.0, 0.12), nucleoli=(1, 1), vacuoles=(0, 2), outline=0.05),
+    "MoB": CellKind(
+        84, "round", 0.7, (136, 142, 188), (134, 90, 172), offset=0.14, chromatin=(2.0, 0.12), nucleoli=(1, 1),
+        vacuoles=(0, 2), outline=0.05,
+    ),
     # The largest; azure granules over a blue cytoplasm, pale zone beside the eccentric nucleus.
-    "PM": CellKind(86, "round", 0.58, (150, 162, 214), (110, 62, 150), offset=0.26, chromatin=(2.2, 0.18), nucleoli=(1, 2), granules=(130, 2.7, _AZURE, True), halo=-0.25),
+    "PM": CellKind(
+        86, "round", 0.58, (150, 162, 214), (110, 62, 150), offset=0.26, chromatin=(2.2, 0.18),
+        nucleoli=(1, 2), granules=(130, 2.7, _AZURE, True), halo=-0.25,
+    ),
     # Three to five lobes in pale pink.
-    "PNN": CellKind(62, "lobed", 0.68, (240, 214, 214), (84, 42, 124), lobes=(3, 5), chromatin=(4.0, 0.3), granules=(200, 1.4, (220, 170, 186), False)),
+    "PNN": CellKind(
+        62, "lobed", 0.68, (240, 214, 214), (84, 42, 124), lobes=(3, 5), chromatin=(4.0, 0.3),
+        granules=(200, 1.4, (220, 170, 186), False),
+    ),
     # A brain: folds across the whole nucleus.
     "SS": CellKind(58, "cerebriform", 0.84, (178, 192, 230), (96, 50, 136), chromatin=(2.6, 0.2), outline=0.04),
     # No nucleus: a granular violet platelet as large as a cell.

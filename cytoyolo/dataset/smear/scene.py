@@ -29,7 +29,7 @@ class Scene:
 
 
 def render_scene(seed: int, index: int) -> Scene:
-    """Scene `index` of the smears of `seed`; any 23 consecutive scenes from a multiple of 23 have each main kind once."""
+    """Scene `index` of the smears of `seed`; from each multiple of 23 on, 23 scenes have each main kind once."""
     order = np.random.default_rng([seed, index // len(CODES), 23]).permutation(len(CODES))
     main = CODES[order[index % len(CODES)]]
     rng = np.random.default_rng([seed, index])
@@ -146,10 +146,12 @@ def _cell_colours(
     within = np.clip(cell * (outline < -3), 0, 1).astype(np.float32)
     if nucleus is not None:
         core = draw.soft(nucleus, 2.4) * cell
-        draw.spots(rng, patch, within * (1 - core), int(rng.integers(kind.vacuoles[0], kind.vacuoles[1] + 1)), 9, (236, 232, 240), 0.85)  # fmt: skip
+        vacuoles = int(rng.integers(kind.vacuoles[0], kind.vacuoles[1] + 1))
+        draw.spots(rng, patch, within * (1 - core), vacuoles, 9, (236, 232, 240), 0.85)
         draw.blend(patch, draw.nucleus_colours(rng, kind, nucleus), core * np.float32(0.97))
         deep = (core * (nucleus < -6)).astype(np.float32)
-        draw.spots(rng, patch, deep, int(rng.integers(kind.nucleoli[0], kind.nucleoli[1] + 1)), radius * 0.3, (176, 140, 208), 0.8)  # fmt: skip
+        nucleoli = int(rng.integers(kind.nucleoli[0], kind.nucleoli[1] + 1))
+        draw.spots(rng, patch, deep, nucleoli, radius * 0.3, (176, 140, 208), 0.8)
     else:
         core = np.zeros_like(cell)
     count, size, colour, over = kind.granules
