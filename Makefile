@@ -14,6 +14,8 @@ RECIPE ?= third-place
 TRAIN ?=
 # Further options of the conversion, such as CONVERT="--groups slides.csv"
 CONVERT ?=
+# Further options of the prediction, such as PREDICT="--imgsz 512"
+PREDICT ?=
 # The truth of the test rows, for `make score`.
 TRUTH ?= $(DATA)/test_truth.csv
 
@@ -64,12 +66,15 @@ $(RUN)/run/weights/best.pt: $(RUN)/dataset/dataset.json
 predict: $(RUN)/submission.csv  ## Predict the rows of DATA/test.csv into RUN/submission.csv.
 
 $(RUN)/submission.csv: $(RUN)/run/weights/best.pt $(DATA)/test.csv
-	$(BIN)/cytoyolo predict $< $(DATA)/test.csv --images $(DATA)/images -o $@ --overwrite
+	$(BIN)/cytoyolo predict $< $(DATA)/test.csv --images $(DATA)/images -o $@ --dataset $(DATASET) $(PREDICT) --overwrite
 
 score: $(RUN)/score/score.json  ## Score RUN/submission.csv against TRUTH.
 
 $(RUN)/score/score.json: $(RUN)/submission.csv $(TRUTH)
 	$(BIN)/cytoyolo score $(TRUTH) $< -o $(RUN)/score --dataset $(DATASET) --overwrite
+
+$(DATA)/train.csv $(DATA)/test.csv $(TRUTH):
+	@echo "$@ is missing; give the folder that holds it with DATA=FOLDER (for the truth: TRUTH=FILE)." >&2; exit 2
 
 bench: $(INSTALLED)  ## Measure speed, each as a ratio of two ways in one run.
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
