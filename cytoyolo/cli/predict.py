@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo.cli.options import Device, Overwrite
+from cytoyolo.cli.output import print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -56,8 +57,7 @@ def predict(
     )  # fmt: skip
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.differential is not None:
-        found = made.differential[made.differential["count"] > 0]
-        typer.echo(found.to_string(index=False, na_rep="-", float_format="{:.1%}".format))
+        print_table(made.differential[made.differential["count"] > 0], "{:.1%}")
     if made.fallback_rows:
         typer.echo(f"{made.fallback_rows:,} rows have no box and were filled with the fallback.", err=True)
     if made.failures:

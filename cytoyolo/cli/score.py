@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, Seed
+from cytoyolo.cli.output import print_table
 from cytoyolo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,20 +84,11 @@ def _print_findings(submission: Path, found: "list[Finding]") -> None:
 
 def show(result: "Score") -> None:
     """Print a score for people: results on stdout, what to know about the submission on stderr."""
-    from rich.console import Console
-    from rich.table import Table
-
     low, high = result.interval
     typer.echo(f"score {result.score:.4f}  (95 % interval {low:.4f} to {high:.4f}, {result.images:,} images)")
     typer.echo(f"  0.2 x GIoU part  {result.giou:.4f}  mean of (GIoU + 1) / 2")
     typer.echo(f"  0.8 x macro F1   {result.macro_f1:.4f}  over {len(result.classes)} labels")
-    table = Table()
-    for column in result.classes.columns:
-        table.add_column(column, justify="left" if column == "class" else "right", no_wrap=True)
-    for code, precision, recall, f1, giou, support in result.classes.itertuples(index=False):
-        parts = ["-" if part != part else f"{part:.4f}" for part in (precision, recall, f1, giou)]
-        table.add_row(code, *parts, f"{support:,}")
-    Console(highlight=False, markup=False).print(table)
+    print_table(result.classes, "{:.4f}")
     if result.unanswered:
         typer.echo(f"{result.unanswered:,} images have no usable row in the submission (class None).", err=True)
     if result.ignored:

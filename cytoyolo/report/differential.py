@@ -17,7 +17,8 @@ def draw_differential(table: pd.DataFrame, path: Path, title: str) -> None:
     bars = axes.barh(labels, shown["share"] * 100, color=["#5b3a8c" if is_one else "#b9b3c4" for is_one in leukocyte])
     texts = [f"{count:,}  ({share:.1%})" for count, share in zip(shown["count"], shown["share"], strict=True)]
     axes.bar_label(bars, texts, padding=4, fontsize=9)
-    axes.set_xlim(0, max(float(shown["share"].max() or 0) * 125, 1) if len(shown) else 1)
+    axes.set_xlim(0, max(float(shown["share"].max() or 0) * 140, 1) if len(shown) else 1)
+    axes.margins(y=0.01)
     axes.set_xlabel("share of all cells found, % (gray: not leukocytes)")
     axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
