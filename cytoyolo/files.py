@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import CytoyoloError, UsageError
 
 MARKER = ".cytoyolo.json"
 
@@ -53,8 +53,18 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_place(path: Path) -> None:
+    """Refuse now, before long work, an output whose folder is a file or can't be written to."""
+    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not parent.is_dir():
+        raise UsageError(f"{parent} is a file, so {path} can't be made; give another place.")
+    if not os.access(parent, os.W_OK):
+        raise CytoyoloError(f"{parent} can't be written to; check its permissions or give another place.")
+
+
 def check_folder(path: Path, overwrite: bool) -> None:
     """Refuse an output folder that exists, unless `overwrite` is set and all in it was made by this tool."""
+    check_place(path)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not path.is_dir():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cytoyolo.classes import DataSpec
 from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.files import atomic_file, read_bytes
+from cytoyolo.files import atomic_file, check_place, read_bytes
 
 LABEL_ROLES = ("image", "x1", "y1", "x2", "y2", "class")
 TEST_ROLES = ("id", "image")
@@ -124,6 +124,7 @@ def write_table(path: str | Path, table: pd.DataFrame, overwrite: bool = False) 
 
 def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
     """Refuse now, before long work, what `write_table` would refuse later."""
+    check_place(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give the name of a CSV file.")
     if not path.exists():

@@ -25,6 +25,8 @@ app = typer.Typer(
 for module in (convert, train, predict, score, smear, demo, info):
     module.register(app)
 
+# Exit codes after Ctrl-C and SIGTERM.
+INTERRUPTED = (130, 143)
 # The Debian/Ubuntu package of each system library OpenCV's wheel needs.
 SYSTEM_PACKAGES = {"libGL.so": "libgl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0"}
 
@@ -52,27 +54,36 @@ def _terminate(signum: int, frame: object) -> None:
 def main() -> None:
     """Run the program and exit with its code. With CYTOYOLO_DEBUG=1 an error keeps its traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    code = _run()
+    if code in INTERRUPTED:
+        typer.echo("cytoyolo: interrupted.", err=True)
+        sys.stdout.flush()
+        # All is cleaned up by now. The interpreter's own way out can hang where it meets torch in the middle of work.
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = app(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except KeyboardInterrupt:
+        return INTERRUPTED[0]
     except Exception as error:
         if os.environ.get("CYTOYOLO_DEBUG") == "1":
             raise
         sentence, code = explain(error)
         if sentence:  # a call without any argument has shown the help instead
             typer.echo(f"cytoyolo: {sentence}", err=True)
-        sys.exit(code)
-    except KeyboardInterrupt:
-        typer.echo("cytoyolo: interrupted.", err=True)
-        sys.exit(130)
+        return code
 
 
 def explain(error: Exception) -> tuple[str, int]:
     """One sentence and the exit code for an error."""
     if isinstance(error, CytoyoloError):
         return str(error), error.exit_code
-    if isinstance(error, typer.Abort):
-        return "interrupted.", 130
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
         message = error.format_message()
         return message and f"{message} See cytoyolo --help.", error.exit_code

@@ -14,6 +14,7 @@ import yaml
 from cytoyolo import console
 from cytoyolo.commands.info import versions
 from cytoyolo.dataset.yolo import Dataset, load_dataset
+from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
@@ -82,10 +83,10 @@ def train(
         "dataset": data.manifest,
         "versions": versions(),
     }
-    write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
-    _write_manifest(run, manifest)
-    mark(run, also=(f"{training.FOLDER}/", "progress.jsonl"))
     try:
+        write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
+        _write_manifest(run, manifest)
+        mark(run, also=(f"{training.FOLDER}/", progress.FILE))
         training.fit(run, data.data_yaml(fold), start, resolved, device)
     except BaseException:
         _leave(run)

@@ -19,6 +19,8 @@ _ENVIRONMENT = {
     "YOLO_VERBOSE": "0",
     "ULTRALYTICS_SAFE_LOAD": "1",  # a pickle may build models and run nothing else
 }
+# The side of an image must be a multiple of the network's coarsest grid; the engine would round it silently.
+STRIDE = 32
 _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when missing
 
 

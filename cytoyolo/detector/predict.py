@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from cytoyolo.annotations.images import decode
 from cytoyolo.classes import DataSpec
-from cytoyolo.detector.engine import choose_device, cores
+from cytoyolo.detector.engine import STRIDE, choose_device, cores
 from cytoyolo.detector.weights import load_checkpoint, stored_spec
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, UsageError
 
 DEFAULT_IOU = 0.4  # cells hardly ever overlap: the third place's class-agnostic NMS
 
@@ -71,8 +71,13 @@ class Detector:
     ) -> None:
         """Load weights. imgsz is that of the training unless given; batch is 8 on a CPU and 32 on a GPU.
 
-        Raises UsageError for a missing file or device and CytoyoloError for a file that is no YOLO detector.
+        Raises UsageError for a missing file or device, or a wrong number, and CytoyoloError for a file that is no YOLO
+        detector.
         """
+        if imgsz is not None and (imgsz < STRIDE or imgsz % STRIDE):
+            raise UsageError(f"--imgsz is {imgsz}; give a multiple of {STRIDE}.")
+        if batch is not None and batch < 1:
+            raise UsageError(f"--batch is {batch}; give 1 or more.")
         path = Path(weights)
         checkpoint = load_checkpoint(path)
         from ultralytics.data.augment import LetterBox
@@ -86,7 +91,7 @@ class Detector:
         self.spec: DataSpec | None = stored_spec(checkpoint)
         self.device = choose_device(device)
         self.batch = batch or (8 if self.device == "cpu" else 32)
-        self.imgsz = imgsz or int(checkpoint.get("train_args", {}).get("imgsz", 640))
+        self.imgsz = imgsz or int(checkpoint.get("train_args", {}).get("imgsz", 640))  # 640: Ultralytics' default
         self.conf, self.iou = conf, iou
         self.max_detections = 300
         self._network = AutoBackend(

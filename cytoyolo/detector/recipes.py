@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from cytoyolo.detector.engine import engine
+from cytoyolo.detector.engine import STRIDE, engine
 from cytoyolo.errors import CytoyoloError, UsageError
 
 # Settings the tool decides itself; a recipe that gives one would be overruled silently, so it is refused.
@@ -63,7 +63,7 @@ def load_recipe(recipe: str | Path, flags: Mapping[str, Any]) -> dict[str, Any]:
         )
     merged = {**settings, **{key: value for key, value in flags.items() if value is not None}}
     for key, value in merged.items():
-        _check(key, value, "--set or its flag" if flags.get(key) is not None else str(recipe))
+        _check(key, value, "the call" if flags.get(key) is not None else str(recipe))
     return merged
 
 
@@ -81,6 +81,8 @@ def _check(key: str, value: Any, where: str) -> None:
         raise UsageError(f"{where} gives '{key}', which is no training setting of Ultralytics{hint}; correct it.")
     if key in ("epochs", "imgsz", "batch") and not (isinstance(value, int) and value > 0):
         raise UsageError(f"{where} gives {key}={value}; give a whole number above 0.")
+    if key == "imgsz" and value % STRIDE:
+        raise UsageError(f"{where} gives imgsz={value}; give a multiple of {STRIDE}.")
     try:
         check_cfg({key: value})
     except (TypeError, ValueError) as error:

@@ -1,5 +1,6 @@
 """Weight files: find them, load them without running their code, and put what a reader needs into them."""
 
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f"{path}: no such weights file; check the path.")
     try:
-        # Absolute: by a bare official name the engine would replace a damaged file by a download.
-        checkpoint, _ = torch_safe_load(str(path.resolve()), safe_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle's version, about files that are refused anyway
+            # Absolute: by a bare official name the engine would replace a damaged file by a download.
+            checkpoint, _ = torch_safe_load(str(path.resolve()), safe_only=True)
     except Exception as error:  # any of a dozen types, depending on what is wrong with the file
         if zipfile.is_zipfile(path) or path.read_bytes()[:1] == b"\x80":
             reason = "holds code or objects that are no YOLO network, and was not loaded"
