@@ -8,7 +8,8 @@ import pytest
 from cytoyolo.classes import ROLES, DataSpec, load_spec, matching_spec, parse_spec, shipped
 from cytoyolo.errors import CytoyoloError, UsageError
 
-CYTOLOGIA = """B BA EO Er LAM3 LF LGL LH_lyAct LLC LM LY LZMG LyB Lysee M MBL MM MO MoB PM PNN SS Thromb""".split()
+CODES = "B BA EO Er LAM3 LF LGL LH_lyAct LLC LM LY LZMG LyB Lysee M MBL MM MO MoB PM PNN SS Thromb"
+CYTOLOGIA = CODES.split(" ")
 COLUMNS = {"id": "trustii_id", "image": "NAME", "x1": "x1", "y1": "y1", "x2": "x2", "y2": "y2", "class": "class"}
 
 
@@ -81,9 +82,8 @@ def test_a_path_object_may_hold_a_shipped_name() -> None:
 
 @pytest.mark.parametrize("suffix", [".yaml", ".yml"])
 def test_a_file_of_the_user(tmp_path: Path, suffix: str) -> None:
-    path = write(
-        tmp_path / f"mine{suffix}", json.dumps(description(classes=[{"code": "é", "name": "x"}], fallback=None))
-    )
+    content = description(classes=[{"code": "é", "name": "x"}], fallback="é")
+    path = write(tmp_path / f"mine{suffix}", json.dumps(content, ensure_ascii=False))
     spec = load_spec(path)
     assert (spec.name, spec.codes, spec.names, spec.leukocyte) == ("mine", ("é",), ("x",), (True,))
     assert load_spec(str(path)) == spec
@@ -178,7 +178,7 @@ def test_a_wrong_key_is_named(tmp_path: Path, content: object, message: str) -> 
 
 
 @pytest.mark.xfail(reason="column names are not checked to be text", strict=True)
-@pytest.mark.parametrize("column", [None, "", ["i"], {"i": 1}, "NAME ", 1])
+@pytest.mark.parametrize("column", [None, "", ["i"], {"i": 1}])
 def test_a_column_name_must_be_text(column: object) -> None:
     with pytest.raises(ValueError, match="columns"):
         parse_spec(description(columns=columns(id=column)))

@@ -1,0 +1,389 @@
+"""Facts and pixels of image files of every kind, sound and broken; Pillow is the oracle."""
+
+import io
+import os
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cytoyolo.annotations import jpeg
+from cytoyolo.annotations.images import (
+    MAX_PIXELS,
+    MIN_SIDE,
+    ImageFacts,
+    check_image_folder,
+    decode,
+    image_facts,
+    read_facts,
+    read_many,
+)
+from cytoyolo.errors import CytoyoloError, UsageError
+from tests.pictures import (
+    HEIGHT,
+    JPEG,
+    PNG,
+    PROGRESSIVE,
+    REPAIRABLE,
+    RESTARTS,
+    SOUND,
+    WIDTH,
+    Sample,
+    after_start,
+    deep,
+    empty_png,
+    ident,
+    opencv,
+    photo,
+    resized_jpeg,
+    rotated,
+    save,
+    segment,
+    upright,
+)
+
+DQT, SOF, SOS = (JPEG.index(bytes((0xFF, code))) for code in (0xDB, 0xC0, 0xDA))
+
+
+def put(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def refused(path: Path) -> str:
+    """The problem both `read_facts` and `decode` have with a file; it is short, and there are no other facts."""
+    found = read_facts(path)
+    pixels, problem = decode(path)
+    assert found == ImageFacts(path, problem=found.problem) and found.problem == problem
+    assert pixels.shape == (0, 0, 3) and pixels.dtype == np.uint8
+    assert len(problem) < 80 and "\n" not in problem and str(path.parent) not in problem
+    return problem
+
+
+OPEN_END = pytest.mark.xfail(reason="decode hands OpenCV a JPEG without its end marker, which it refuses", strict=True)
+
+
+@pytest.mark.parametrize("sample", [*SOUND, *REPAIRABLE], ids=ident)
+def test_facts_are_those_of_the_upright_picture(sample: Sample, tmp_path: Path) -> None:
+    path = put(tmp_path, sample.name, sample.data)
+    found = read_facts(path)
+    assert (found.path, found.problem, found.repairs) == (path, "", sample.repairs)
+    assert (found.height, found.width) == sample.pixels.shape[:2]
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        pytest.param(sample, marks=OPEN_END) if "no end marker" in sample.repairs else sample
+        for sample in [*SOUND, *REPAIRABLE]
+    ],
+    ids=ident,
+)
+def test_decoding_gives_the_upright_picture(sample: Sample, tmp_path: Path) -> None:
+    pixels, problem = decode(put(tmp_path, sample.name, sample.data))
+    assert problem == "" and pixels.dtype == np.uint8 and pixels.shape == sample.pixels.shape
+    assert np.abs(pixels.astype(int) - sample.pixels).max() <= sample.tolerance
+
+
+@pytest.mark.xfail(reason="half an end marker spoils the probes of a complete scan: 'damaged'", strict=True)
+def test_a_file_that_lacks_its_last_byte_alone_can_be_mended(tmp_path: Path) -> None:
+    assert read_facts(put(tmp_path, "x.jpg", JPEG[:-1])).repairs == ("no end marker",)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_every_exif_orientation(form: str, orientation: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if form == "TIFF" and orientation >= 5:
+        reason = "Pillow's size of a TIFF is upright already, and images.py swaps it once more"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    data = rotated(form, orientation, **({"lossless": True} if form == "WEBP" else {}))
+    path = put(tmp_path, f"x.{form.lower()}", data)
+    found, (pixels, _) = read_facts(path), decode(path)
+    np.testing.assert_array_equal(pixels, upright(data))
+    assert ("EXIF orientation" in found.repairs) == (orientation > 1)
+    turned = (HEIGHT, WIDTH) if orientation >= 5 else (WIDTH, HEIGHT)
+    assert (found.width, found.height) == turned == pixels.shape[1::-1]
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_is_none_changes_nothing(orientation: int, tmp_path: Path) -> None:
+    path = put(tmp_path, "x.jpg", rotated("JPEG", orientation))
+    assert read_facts(path).repairs == ()
+    assert (read_facts(path).width, read_facts(path).height) == decode(path)[0].shape[1::-1] == (WIDTH, HEIGHT)
+
+
+XMP = b"http://ns.adobe.com/xap/1.0/\0" + (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
+CUT_EXIF = b"II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x0f\x01"
+
+
+@pytest.mark.xfail(reason="Pillow reads the orientation of XMP, OpenCV and the training do not", strict=True)
+def test_an_orientation_in_xmp_alone_does_not_part_size_and_picture(tmp_path: Path) -> None:
+    path = put(tmp_path, "x.jpg", after_start(JPEG, segment(0xE1, XMP)))
+    assert (read_facts(path).width, read_facts(path).height) == decode(path)[0].shape[1::-1]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_an_orientation_in_a_cut_exif_block_is_one(tmp_path: Path) -> None:
+    path = put(tmp_path, "x.jpg", after_start(JPEG, segment(0xE1, b"Exif\0\0" + CUT_EXIF)))
+    assert read_facts(path).repairs == ("EXIF orientation",)
+    assert (read_facts(path).width, read_facts(path).height) == decode(path)[0].shape[1::-1] == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    "exif", [b"", b"garbage, not a TIFF", b"II*\0", b"II*\0\x08\0\0\0", b"MM\0*\xff\xff\xff\xff"], ids=repr
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_broken_exif_block_does_no_harm(exif: bytes, tmp_path: Path) -> None:
+    path = put(tmp_path, "x.jpg", after_start(JPEG, segment(0xE1, b"Exif\0\0" + exif)))
+    assert (read_facts(path).problem, read_facts(path).repairs) == ("", ())
+    np.testing.assert_array_equal(decode(path)[0], upright(JPEG))
+
+
+@pytest.mark.xfail(reason="only DecompressionBombWarning is silenced, so Pillow's own text reaches stderr", strict=True)
+def test_a_broken_exif_block_is_not_reported_by_the_library() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image_facts(Path("x.jpg"), after_start(JPEG, segment(0xE1, b"Exif\0\0" + CUT_EXIF)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bit_pngs_give_their_high_byte(channels: int, tmp_path: Path) -> None:
+    values = deep(channels)
+    pixels = decode(put(tmp_path, "deep.png", opencv(".png", values)))[0]
+    np.testing.assert_array_equal(pixels, np.broadcast_to((values >> 8).reshape(HEIGHT, WIDTH, channels), pixels.shape))
+
+
+@pytest.mark.xfail(reason="OpenCV's TIFF reader scales 16 bits instead of cutting them", strict=True)
+def test_16_bit_tiffs_give_their_high_byte(tmp_path: Path) -> None:
+    pixels = decode(put(tmp_path, "deep.tif", opencv(".tif", deep(3))))[0]
+    np.testing.assert_array_equal(pixels, (deep(3) >> 8).astype(np.uint8))
+
+
+@pytest.mark.xfail(reason="OpenCV's TIFF reader multiplies colours by alpha: the picture is darkened", strict=True)
+def test_alpha_of_a_tiff_is_dropped_as_that_of_a_png_is(tmp_path: Path) -> None:
+    layer = photo().convert("RGBA")
+    layer.putalpha(photo(seed=5).convert("L"))
+    data = save(layer, "TIFF")
+    np.testing.assert_array_equal(decode(put(tmp_path, "x.tif", data))[0], upright(data))
+
+
+def test_the_digest_is_that_of_the_content_alone(tmp_path: Path) -> None:
+    first, again = put(tmp_path, "a.jpg", JPEG), put(tmp_path, "b.jpg", JPEG)
+    other = put(tmp_path, "c.jpg", JPEG[:-3] + bytes([JPEG[-3] ^ 1]) + JPEG[-2:])
+    assert read_facts(first).digest == read_facts(again).digest != read_facts(other).digest
+    assert len(read_facts(first).digest) == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("a.jpg", b"", "is empty"),
+        ("a.jpg", b"These are not the pixels you are looking for.\n", "is not a JPEG, PNG, BMP, TIFF or WEBP image"),
+        ("a.jpg", b"\0" * 5000, "is not a JPEG, PNG, BMP, TIFF or WEBP image"),
+        ("a.gif", save(photo(), "GIF"), "is not a JPEG, PNG, BMP, TIFF or WEBP image"),
+        ("a.jpg", b"\xff\xd8", "is not a JPEG, PNG, BMP, TIFF or WEBP image"),
+        ("a.jpg", b"\xff\xd8\xff\xd9", "is a damaged JPEG file"),
+        ("a.jpg", b"\xff\xd8\xff" + b"\0" * 900, "is a damaged JPEG file"),
+        ("a.bmp", b"BMs are not always bitmaps", "is a damaged BMP file"),
+        ("a.webp", b"RIFF\x24\0\0\0WAVEfmt ", "is a damaged WEBP file"),
+        ("a.png", b"\x89PNG\r\n\x1a\n", "is a damaged PNG file"),
+        ("a.tif", b"II*\0\x08\0\0\0\0\0", "is a damaged TIFF file"),
+        ("a.png", save(photo(1, 1), "PNG"), "is 1x1 px, smaller than 10 px"),
+        ("a.jpg", save(photo(1, 1), "JPEG"), "is 1x1 px, smaller than 10 px"),
+        ("a.jpg", save(photo(9, 400), "JPEG"), "is 9x400 px, smaller than 10 px"),
+        ("a.png", empty_png(20_000, 20_000), f"has more than {MAX_PIXELS:,} pixels"),
+        ("a.jpg", resized_jpeg(JPEG, 20_000, 20_000), f"has more than {MAX_PIXELS:,} pixels"),
+        ("a.jpg", resized_jpeg(JPEG, 65_500, 65_500), f"has more than {MAX_PIXELS:,} pixels"),
+        ("a.jpg", resized_jpeg(JPEG, 9_460, 9_460), f"is 9460x9460 px, more than {MAX_PIXELS:,} pixels"),
+        ("a.png", empty_png(0, 0), "is a damaged PNG file"),
+        ("a.png", empty_png(50, 50), "is a damaged PNG file"),
+    ],
+)
+def test_a_bad_file_has_a_short_problem(name: str, data: bytes, problem: str, tmp_path: Path) -> None:
+    path = put(tmp_path, name, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        assert refused(path) == problem
+
+
+def test_the_smallest_side_that_is_taken(tmp_path: Path) -> None:
+    assert read_facts(put(tmp_path, "a.png", save(photo(MIN_SIDE, MIN_SIDE), "PNG"))).problem == ""
+    assert "smaller" in read_facts(put(tmp_path, "b.png", save(photo(MIN_SIDE, MIN_SIDE - 1), "PNG"))).problem
+
+
+def test_paths_that_are_no_readable_file(tmp_path: Path) -> None:
+    file = put(tmp_path, "a.jpg", JPEG)
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "gone.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    assert refused(tmp_path / "none.jpg") == "is missing"
+    assert refused(tmp_path / "dangling.jpg") == "is missing"
+    assert refused(tmp_path / "folder.jpg") == "can't be read (Is a directory)"
+    assert refused(tmp_path / "loop.jpg") == "can't be read (Too many levels of symbolic links)"
+    assert refused(tmp_path / ("a" * 300 + ".jpg")) == "can't be read (File name too long)"
+    assert refused(file / "b.jpg") == "can't be read (Not a directory)"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.jpg", JPEG)
+    path.chmod(0)
+    assert refused(path) == "can't be read (Permission denied)"
+
+
+@pytest.mark.xfail(reason="read_facts and decode let the ValueError of an impossible path through", strict=True)
+def test_a_path_with_a_nul_byte(tmp_path: Path) -> None:
+    assert refused(tmp_path / "a\0.jpg")
+
+
+def test_a_link_is_read_through(tmp_path: Path) -> None:
+    target = put(tmp_path, "a.jpg", JPEG)
+    (tmp_path / "link.jpg").symlink_to(target)
+    assert read_facts(tmp_path / "link.jpg").digest == read_facts(target).digest
+
+
+WHOLE = {
+    "baseline": JPEG,
+    "progressive": PROGRESSIVE,
+    "restarts": RESTARTS,
+    "png": PNG,
+    "bmp": save(photo(), "BMP"),
+    "tiff": save(photo(), "TIFF"),
+    "deflated tiff": save(photo(), "TIFF", compression="tiff_adobe_deflate"),
+    "webp": save(photo(), "WEBP", lossless=True),
+}
+
+
+def cuts_taken(data: bytes) -> list[bytes]:
+    """The truncations of a file in which `image_facts` finds no problem."""
+    cuts = [*range(0, len(data) - 40, 3), *range(len(data) - 40, len(data))]
+    return [data[:cut] for cut in cuts if not image_facts(Path("x"), data[:cut]).problem]
+
+
+def formats(**faults: str) -> pytest.MarkDecorator:
+    """All of WHOLE, those with a known fault (its reason) expected to fail."""
+    marks = {name: [pytest.mark.xfail(reason=reason, strict=True)] for name, reason in faults.items()}
+    params = [pytest.param(data, id=name, marks=marks.get(name, [])) for name, data in WHOLE.items()]
+    return pytest.mark.parametrize("data", params)
+
+
+@formats(
+    progressive="a cut between two scans is taken for complete",
+    restarts="a cut at a restart marker is taken for complete",
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_truncated_file_is_refused_unless_nothing_of_its_picture_is_lost(data: bytes) -> None:
+    for cut in cuts_taken(data):
+        mended = jpeg.mend(cut) if cut.startswith(jpeg.START) else cut
+        np.testing.assert_array_equal(upright(mended), upright(data), err_msg=f"{len(cut)} of {len(data)} bytes")
+
+
+@formats(
+    baseline="decode hands OpenCV a JPEG without its end marker",
+    progressive="decode hands OpenCV a JPEG without its end marker",
+    restarts="decode hands OpenCV a JPEG without its end marker",
+    png="Pillow reads a PNG without its last bytes, OpenCV does not",
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_truncated_file_that_is_taken_can_be_decoded(data: bytes, tmp_path: Path) -> None:
+    for cut in cuts_taken(data):
+        assert decode(put(tmp_path, "x", cut))[1] == "", f"{len(cut)} of {len(data)} bytes"
+
+
+def test_a_jpeg_cut_anywhere_in_its_scan_is_called_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    for cut in range(SOS + 20, len(JPEG) - 30):
+        assert image_facts(path, JPEG[:cut]).problem == "is a truncated JPEG file"
+
+
+UNREADABLE = {
+    "no quantisation tables": JPEG[:DQT] + JPEG[SOF:],
+    "lossless process": JPEG.replace(b"\xff\xc0", b"\xff\xc3", 1),
+    "no scan": JPEG[:SOS] + b"\xff\xd9",
+    "zstd TIFF": save(photo(), "TIFF", compression="zstd"),
+    "float TIFF": opencv(".tif", deep(1).astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.xfail(reason="read_facts takes a file that decode, and the training after it, cannot read", strict=True)
+def test_a_file_that_cannot_be_decoded_has_a_problem(data: bytes) -> None:
+    assert image_facts(Path("x.jpg"), data).problem
+
+
+@pytest.mark.xfail(reason="read_facts looks at markers only; half of such files cannot be decoded", strict=True)
+def test_damage_inside_a_progressive_jpeg_never_passes_as_a_picture_that_cannot_be_decoded(tmp_path: Path) -> None:
+    for at in range(PROGRESSIVE.index(b"\xff\xda") + 20, len(PROGRESSIVE) - 2, 11):
+        path = put(tmp_path, "x.jpg", PROGRESSIVE[:at] + bytes([PROGRESSIVE[at] ^ 0x41]) + PROGRESSIVE[at + 1 :])
+        assert read_facts(path).problem == decode(path)[1]
+
+
+@given(
+    st.sampled_from([*SOUND, *REPAIRABLE]),
+    st.integers(1, 10**6),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=5),
+)
+@settings(max_examples=300, deadline=None)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_no_mutation_of_a_file_raises(sample: Sample, cut: int, changes: list[tuple[int, int]]) -> None:
+    spoilt = bytearray(sample.data[: 1 + cut % len(sample.data)])
+    for at, value in changes:
+        spoilt[at % len(spoilt)] = value
+    found = image_facts(Path(sample.name), bytes(spoilt))
+    if found.problem:
+        assert found == ImageFacts(Path(sample.name), problem=found.problem) and len(found.problem) < 80
+    else:
+        assert min(found.width, found.height) >= MIN_SIDE and found.width * found.height <= MAX_PIXELS
+
+
+@given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"RIFF", b""]), st.binary())
+@settings(max_examples=200, deadline=None)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_noise_after_any_signature_is_refused(signature: bytes, noise: bytes) -> None:
+    assert image_facts(Path("x.jpg"), signature + noise).problem
+
+
+def test_many_files_are_read_in_the_order_asked(tmp_path: Path) -> None:
+    for index in range(40):
+        put(tmp_path, f"{index}.bmp", save(photo(20 + index, 30), "BMP"))
+    paths = [tmp_path / f"{index % 50}.bmp" for index in range(0, 4200, 7)]
+    found = list(read_many(path for path in paths))
+    assert len(found) > 2 * 256 and found == [read_facts(path) for path in paths]
+    assert {one.problem for one in found} == {"", "is missing"}
+
+
+def test_many_files_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
+    asked = []
+    found = read_many(asked.append(index) or tmp_path / str(index) for index in range(10_000))
+    assert next(found).path == tmp_path / "0"
+    assert len(asked) < 1000
+
+
+def test_an_image_folder_must_be_a_folder_with_something_in_it(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    put(tmp_path, "file", b"x")
+    check_image_folder(tmp_path)
+    for name in ("none", "file"):
+        with pytest.raises(UsageError, match="no such image folder"):
+            check_image_folder(tmp_path / name)
+    with pytest.raises(CytoyoloError, match="is an empty folder"):
+        check_image_folder(tmp_path / "empty")
+
+
+def test_the_samples_are_what_they_say() -> None:
+    """The oracle itself: Pillow sees the mode, and the size claimed in a patched header."""
+    modes = {sample.name: Image.open(io.BytesIO(sample.data)).mode for sample in REPAIRABLE}
+    assert (modes["print.jpg"], modes["layers.png"], modes["palette.png"]) == ("CMYK", "RGBA", "P")
+    assert Image.open(io.BytesIO(resized_jpeg(JPEG, 700, 500))).size == (700, 500)
+    assert Image.open(io.BytesIO(empty_png(70, 50))).size == (70, 50)
+    assert struct.unpack(">HH", JPEG[SOF + 5 : SOF + 9]) == (HEIGHT, WIDTH)

@@ -1,0 +1,184 @@
+"""`smear`: synthetic smears that are the same for a seed, and tables that are true of their images."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cytoyolo import smear
+from cytoyolo.annotations.images import read_facts
+from cytoyolo.classes import load_spec
+from cytoyolo.commands.smear import Smeared
+from cytoyolo.dataset.smear import render_scene
+from cytoyolo.dataset.smear.kinds import KINDS
+from cytoyolo.dataset.smear.scene import LARGE, SIZES
+from cytoyolo.errors import UsageError
+
+CODES = load_spec("cytologia").codes
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def table(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / name, keep_default_na=False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Smeared:
+    """Two rounds of all kinds, the second one for the test."""
+    return smear(output=tmp_path_factory.mktemp("smears") / "out", images=46, test=0.5, seed=3)
+
+
+@pytest.fixture(scope="module")
+def labels(made: Smeared) -> pd.DataFrame:
+    """The boxes of all images."""
+    return pd.concat([table(made.folder, "train.csv"), table(made.folder, "test_truth.csv")])
+
+
+def test_the_files_and_their_columns(made: Smeared) -> None:
+    names = {path.name for path in made.folder.iterdir()}
+    assert names == {"images", "train.csv", "test.csv", "test_truth.csv", "kinds.png", ".cytoyolo.json"}
+    assert list(table(made.folder, "train.csv")) == ["NAME", "x1", "y1", "x2", "y2", "class"]
+    assert list(table(made.folder, "test.csv")) == ["trustii_id", "NAME"]
+    assert list(table(made.folder, "test_truth.csv")) == ["trustii_id", "NAME", "x1", "y1", "x2", "y2", "class"]
+
+
+def test_the_numbers_told_are_those_of_the_files(made: Smeared, labels: pd.DataFrame) -> None:
+    assert (made.train_images, made.test_images, made.cells) == (23, 23, len(labels))
+    assert table(made.folder, "train.csv")["NAME"].nunique() == 23
+    assert table(made.folder, "test.csv")["NAME"].nunique() == 23
+
+
+def test_every_image_is_labelled_in_train_or_test_alone(made: Smeared) -> None:
+    train, test = (set(table(made.folder, name)["NAME"]) for name in ("train.csv", "test.csv"))
+    assert not train & test
+    assert train | test == {path.name for path in (made.folder / "images").iterdir()}
+
+
+def test_the_test_rows_are_those_of_the_truth_and_their_ids_tell_nothing(made: Smeared) -> None:
+    test, truth = table(made.folder, "test.csv"), table(made.folder, "test_truth.csv")
+    pd.testing.assert_frame_equal(test, truth[["trustii_id", "NAME"]])
+    ids = test["trustii_id"].tolist()
+    assert sorted(ids) == list(range(1, len(test) + 1)) and ids != sorted(ids)
+
+
+def test_images_are_sound_and_of_the_challenges_sizes(made: Smeared) -> None:
+    for path in (made.folder / "images").iterdir():
+        facts = read_facts(path)
+        assert (facts.format, facts.problem, facts.repairs) == ("JPEG", "", ())
+        assert (facts.width, facts.height) in {*SIZES, LARGE}
+
+
+def test_boxes_lie_inside_their_images(made: Smeared, labels: pd.DataFrame) -> None:
+    for row in labels.itertuples():
+        facts = read_facts(made.folder / "images" / row.NAME)
+        assert 0 <= row.x1 < row.x2 <= facts.width and 0 <= row.y1 < row.y2 <= facts.height
+
+
+def test_train_and_test_have_every_class_and_no_other(made: Smeared) -> None:
+    for name in ("train.csv", "test_truth.csv"):
+        assert set(table(made.folder, name)["class"]) == set(CODES)
+
+
+def test_the_sheet_of_kinds_is_a_picture(made: Smeared) -> None:
+    sheet = cv2.imread(str(made.folder / "kinds.png"))
+    assert sheet is not None and sheet.shape[0] > 8 * 150 and sheet.shape[1] > 12 * 150
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 10_000
+
+
+def test_the_same_seed_gives_the_same_bytes_however_many_images(made: Smeared, tmp_path: Path) -> None:
+    for name in ("once", "again"):
+        smear(output=tmp_path / name, images=4, seed=3)
+    assert snapshot(tmp_path / "once") == snapshot(tmp_path / "again")
+    for path in (tmp_path / "once" / "images").iterdir():
+        assert path.read_bytes() == (made.folder / "images" / path.name).read_bytes()
+
+
+def test_another_seed_gives_other_images_of_other_names(made: Smeared, tmp_path: Path) -> None:
+    smear(output=tmp_path / "other", images=2, test=0.5, seed=4)
+    mine = {path.name: path.read_bytes() for path in (made.folder / "images").iterdir()}
+    other = {path.name: path.read_bytes() for path in (tmp_path / "other" / "images").iterdir()}
+    assert not mine.keys() & other.keys() and not set(mine.values()) & set(other.values())
+    assert snapshot(tmp_path / "other")["kinds.png"] != snapshot(made.folder)["kinds.png"]
+
+
+@pytest.mark.parametrize(("seed", "start"), [(0, 0), (0, 23), (5, 46), (99, 230)])
+def test_each_kind_is_the_main_one_once_in_23_images(seed: int, start: int) -> None:
+    mains = [render_scene(seed, index).codes[0] for index in range(start, start + 23)]
+    assert sorted(mains) == sorted(CODES)
+    assert mains != sorted(CODES)
+
+
+def test_the_painters_kinds_are_the_challenges_classes_in_their_order() -> None:
+    assert tuple(KINDS) == CODES
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_a_scene_is_a_picture_with_whole_boxes_around_darker_cells(index: int) -> None:
+    scene = render_scene(11, index)
+    height, width = scene.image.shape[:2]
+    assert scene.image.dtype == np.uint8 and (width, height) in {*SIZES, LARGE}
+    assert scene.xyxy.dtype == np.int64 and len(scene.xyxy) == len(scene.codes) >= 1
+    x1, y1, x2, y2 = scene.xyxy[0]
+    middle = scene.image[(y1 + y2) // 2 - 10 : (y1 + y2) // 2 + 10, (x1 + x2) // 2 - 10 : (x1 + x2) // 2 + 10]
+    assert middle[..., 1].mean() < np.percentile(scene.image[..., 1], 75)  # stained cells absorb green light
+    again = render_scene(11, index)
+    np.testing.assert_array_equal(again.image, scene.image)
+    np.testing.assert_array_equal(again.xyxy, scene.xyxy)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"images": 0},
+        {"images": -5},
+        {"images": 1},
+        {"images": 10, "test": 0.0},
+        {"images": 10, "test": 0.04},
+        {"images": 10, "test": 1.0},
+        {"images": 10, "test": 1.5},
+        {"images": 10, "test": -0.5},
+        pytest.param({"test": float("nan")}, marks=pytest.mark.xfail(reason="round(nan): ValueError", strict=True)),
+        pytest.param({"test": float("inf")}, marks=pytest.mark.xfail(reason="round(inf): OverflowError", strict=True)),
+        pytest.param({"images": 2, "test": 0.5, "seed": -1}, marks=pytest.mark.xfail(reason="numpy", strict=True)),
+    ],
+    ids=str,
+)
+def test_wrong_numbers_are_refused_and_leave_nothing(numbers: dict[str, float], tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        smear(output=tmp_path / "out", **numbers)
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_output_is_replaced_only_on_request_and_never_with_a_users_file(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    for overwrite, words in ((False, "exists; give another folder"), (True, "did not make")):
+        with pytest.raises(UsageError, match=words):
+            smear(output=tmp_path / "out", images=2, test=0.5, overwrite=overwrite)
+    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
+
+
+def test_the_program_paints_and_replaces(
+    tmp_path: Path, cytoyolo: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    call = ("smear", "-o", tmp_path / "out", "--images", 2, "--test", 0.5)
+    first = cytoyolo(*call)
+    assert first.returncode == 0, first.stderr
+    cells = len(table(tmp_path / "out", "train.csv")) + len(table(tmp_path / "out", "test.csv"))
+    assert first.stdout == f"{tmp_path / 'out'}: 1 training and 1 test images, {cells:,} cells\n"
+    second = cytoyolo(*call)
+    assert (second.returncode, second.stdout) == (2, "")
+    assert second.stderr == f"cytoyolo: {tmp_path / 'out'} exists; give another folder or --overwrite.\n"
+    assert cytoyolo(*call, "--seed", 1, "--overwrite").returncode == 0
+    assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == {
+        "smear-1-00000.jpg",
+        "smear-1-00001.jpg",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
