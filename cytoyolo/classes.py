@@ -4,7 +4,7 @@ The facts stand in one YAML a data set (the folder `datasets/`); nothing else in
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -42,16 +42,14 @@ class DataSpec:
         return [self.columns.get(role, role) for role in roles]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and strings, for a manifest or a checkpoint; `from_dict` is the inverse."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "DataSpec":
-        """Build it from `to_dict`'s result. Raises KeyError or TypeError when a field is missing or unknown."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        """The description in the form of the YAML, for a manifest or a checkpoint; `parse_spec` is the inverse."""
+        classes = zip(self.codes, self.names, self.leukocyte, strict=True)
+        return {
+            "name": self.name,
+            "columns": dict(self.columns),
+            "fallback": self.fallback,
+            "classes": [{"code": code, "name": name, "leukocyte": leukocyte} for code, name, leukocyte in classes],
         }
-        return cls(**fields)
 
 
 def shipped() -> list[str]:
@@ -69,20 +67,27 @@ def load_spec(dataset: str | Path) -> DataSpec:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise UsageError(f"{path}: no such data set file; give the path of a YAML like datasets/cytologia.yaml.")
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     elif str(dataset) in shipped():
-        text = files("cytoyolo.datasets").joinpath(f"{dataset}.yaml").read_text(encoding="utf-8")
+        data = files("cytoyolo.datasets").joinpath(f"{dataset}.yaml").read_bytes()
     else:
         raise UsageError(
             f"'{dataset}' is not a data set of this package ({', '.join(shipped())}); "
             "give one of these or the path of a YAML."
         )
     try:
-        return parse_spec(yaml.safe_load(text))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CytoyoloError(f"{dataset} is not valid YAML: {str(error).splitlines()[0]}.") from error
+        return parse_spec(yaml.safe_load(data.decode("utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CytoyoloError(f"{dataset} is not valid YAML ({yaml_fault(error)}); correct it.") from error
     except ValueError as error:
         raise CytoyoloError(f"{dataset}: {error}; compare it with datasets/cytologia.yaml.") from error
+
+
+def yaml_fault(error: Exception) -> str:
+    """What is wrong with a YAML, and where, in a few words."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return "nested too deep" if isinstance(error, RecursionError) else "not plain UTF-8 text"
 
 
 def matching_spec(codes: tuple[str, ...]) -> DataSpec | None:
@@ -92,20 +97,26 @@ def matching_spec(codes: tuple[str, ...]) -> DataSpec | None:
 
 def parse_spec(data: Any) -> DataSpec:
     """Turn the content of a data set YAML into a DataSpec. Raises ValueError that names the wrong key."""
-    if not isinstance(data, dict):
-        raise ValueError("the top level must be a mapping")
-    classes = data.get("classes")
+    _check_keys(data, ("name", "title", "licence", "source", "columns", "fallback", "classes"), "the top level")
+    classes, columns = data.get("classes"), data.get("columns")
     if not isinstance(classes, list) or not classes:
         raise ValueError("'classes' must be a list with at least one class")
     entries = [entry if isinstance(entry, dict) else {"code": entry} for entry in classes]
+    for entry in entries:
+        _check_keys(entry, ("code", "name", "leukocyte"), "an entry of 'classes'")
+        if not isinstance(entry.get("leukocyte", True), bool):
+            raise ValueError(f"'leukocyte' of class {entry.get('code')} must be true or false, without quotes")
     codes = tuple(entry.get("code") for entry in entries)
     if not all(isinstance(code, str) and code.strip() == code != "" for code in codes):
         raise ValueError("each of 'classes' needs a 'code' that is text without spaces around it (quote words like NO)")
     if len(set(codes)) != len(codes):
         raise ValueError("'classes' has the same 'code' twice")
-    columns = data.get("columns")
-    if not isinstance(columns, dict) or set(columns) != set(ROLES) or len(set(columns.values())) != len(ROLES):
-        raise ValueError(f"'columns' must give a different column for each of {', '.join(ROLES)}")
+    if not isinstance(columns, dict) or set(columns) != set(ROLES):
+        raise ValueError(f"'columns' must give a column for each of {', '.join(ROLES)}")
+    if not all(isinstance(column, str) and column for column in columns.values()):
+        raise ValueError("each of 'columns' must be text (quote numbers)")
+    if len(set(columns.values())) != len(ROLES):
+        raise ValueError("'columns' gives the same column twice")
     fallback = str(data.get("fallback", codes[0]))
     if fallback not in codes:
         raise ValueError(f"'fallback' is '{fallback}', which is not one of the classes")
@@ -113,7 +124,15 @@ def parse_spec(data: Any) -> DataSpec:
         name=str(data.get("name", "unnamed")),
         codes=tuple(map(str, codes)),
         names=tuple(str(entry.get("name", code)) for entry, code in zip(entries, codes, strict=True)),
-        leukocyte=tuple(bool(entry.get("leukocyte", True)) for entry in entries),
+        leukocyte=tuple(entry.get("leukocyte", True) for entry in entries),
         fallback=fallback,
-        columns={role: str(columns[role]) for role in ROLES},
+        columns={role: columns[role] for role in ROLES},
     )
+
+
+def _check_keys(data: Any, known: tuple[str, ...], what: str) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{what} must be a mapping")
+    for key in data:
+        if key not in known:
+            raise ValueError(f"{what} has the unknown key '{key}' (known: {', '.join(known)})")

@@ -23,4 +23,5 @@ def progress(*columns: str) -> Progress:
         TimeRemainingColumn(),
         *(TextColumn(column) for column in columns),
         console=stderr,
+        disable=not stderr.is_terminal,  # a file or a pipe gets the messages alone
     )

@@ -13,6 +13,17 @@ class UsageError(CytoyoloError):
     exit_code = 2
 
 
+def check_seed(seed: int) -> None:
+    """Raise UsageError for a seed that numpy and torch would not take."""
+    if seed < 0:
+        raise UsageError(f"--seed is {seed}; give 0 or more.")
+
+
+def quoted(value: str, limit: int = 80) -> str:
+    """A value of the user's as a sentence shows it: in quotes, cut, without control characters."""
+    return repr(value if len(value) <= limit else f"{value[:limit]}…")
+
+
 def listed(items: list[str], limit: int = 5) -> str:
     """Join the first `limit` items with semicolons and count the others."""
     rest = len(items) - limit

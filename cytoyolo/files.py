@@ -1,20 +1,23 @@
 """Files and folders that appear whole or not at all.
 
-An output folder carries `.cytoyolo.json`, the list of what the tool put into it, so that `--overwrite`
-replaces only what the tool made and never a user's file.
+An output folder carries `.cytoyolo.json`: which command made it, and the list of what it put there, so that
+`--overwrite` replaces only what that command made and never a user's file.
 """
 
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cytoyolo.errors import CytoyoloError, UsageError
 
 MARKER = ".cytoyolo.json"
+# Of temporary names, which must not be longer than the names they stand for.
+_PREFIX, _SUFFIX = ".cytoyolo.", ".partial"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -23,7 +26,7 @@ def read_bytes(path: Path) -> bytes:
         raise UsageError(f"{path} is a folder; give a file.")
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{path}: no such file; check the path.") from error
 
 
@@ -31,7 +34,7 @@ def read_bytes(path: Path) -> bytes:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` at the end, delete it on any error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".partial{path.suffix}", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=f"{_SUFFIX}{path.suffix}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -62,70 +65,105 @@ def check_place(path: Path) -> None:
         raise CytoyoloError(f"{parent} can't be written to; check its permissions or give another place.")
 
 
-def check_folder(path: Path, overwrite: bool) -> None:
-    """Refuse an output folder that exists, unless `overwrite` is set and all in it was made by this tool."""
+def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Refuse an output folder that can't be made, or that exists and may not be replaced.
+
+    It may with `overwrite`, if the command `maker` made it and all that is in it, and none of the `inputs` lies there.
+    """
     check_place(path)
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if not os.path.lexists(path):
         return
     if not path.is_dir():
-        raise UsageError(f"{path} is a file; give the name of a folder.")
+        kind = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "a file"
+        raise UsageError(f"{path} is {kind}; give the name of a folder.")
+    if path.samefile(Path.cwd()) or path.is_mount():
+        raise UsageError(f"{path} is the working folder or a mounted disk, and can't be replaced; give one inside it.")
+    if not any(path.iterdir()):
+        return
     if not overwrite:
         raise UsageError(f"{path} exists; give another folder or --overwrite.")
+    other = _marker(path).get("maker")
+    if other not in (None, maker):
+        raise UsageError(f"{path} was made by `cytoyolo {other}`, not by `cytoyolo {maker}`; give another folder.")
     foreign = foreign_files(path)
     if foreign:
         raise UsageError(f"{path} holds files this tool did not make (such as {foreign[0]}); give another folder.")
+    for one in inputs:
+        if one is not None and Path(one).resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"{one} lies in {path}, which --overwrite would delete; give another folder.")
 
 
-def clear_folder(path: Path, overwrite: bool) -> None:
+def clear_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str | Path | None] = ()) -> None:
     """Make an empty output folder that is filled step by step; what `check_folder` allows to be replaced is removed."""
-    check_folder(path, overwrite)
+    check_folder(path, maker, overwrite, inputs)
+    path = path.resolve()
     if path.exists():
         shutil.rmtree(path)
     path.mkdir(parents=True)
 
 
+def _marker(folder: Path) -> dict[str, Any]:
+    """What the marker says; nothing where there is none, or a damaged one."""
+    try:
+        content = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def foreign_files(folder: Path) -> list[str]:
     """Files below the folder that its marker does not list; all of them when it has no marker."""
-    try:
-        made = set(json.loads((folder / MARKER).read_text(encoding="utf-8"))["made"])
-    except (OSError, ValueError, KeyError, TypeError):
-        made = set()
+    listed = _marker(folder).get("made")
+    made = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
     prefixes = tuple(name for name in made if name.endswith("/"))
     return [name for name in listing(folder) if name not in made and not name.startswith(prefixes or "\0")]
 
 
 def listing(folder: Path) -> list[str]:
-    """All files below the folder, as sorted relative paths, without the marker."""
+    """All files and links below the folder, as sorted relative paths, without the marker."""
     found = []
-    for root, _, names in os.walk(folder):
+    for root, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(root, name).is_symlink()]
         relative = os.path.relpath(root, folder)
-        found += [name if relative == "." else f"{relative}/{name}" for name in names]
+        found += [name if relative == "." else f"{relative}/{name}" for name in names + links]
     return sorted(name for name in found if name != MARKER)
 
 
-def mark(folder: Path, also: tuple[str, ...] = ()) -> None:
-    """Record all files now in the folder as made by the tool; `also` names further files and subfolders ("run/")."""
-    write_text(folder / MARKER, json.dumps({"made": [*listing(folder), *also]}))
+def mark(folder: Path, maker: str, also: tuple[str, ...] = ()) -> None:
+    """Record all files now in the folder as made by the command `maker`.
+
+    `also` names what later steps will add to it: files, or subfolders ("engine/") owned whole.
+    """
+    write_text(folder / MARKER, json.dumps({"maker": maker, "made": [*listing(folder), *also]}))
 
 
 @contextmanager
-def new_folder(path: Path, overwrite: bool = False, also: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; at the end mark it and rename it to `path`, on any error delete it.
-
-    `also` names what later steps will add to it, as for `mark`.
-    """
-    check_folder(path, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+def new_folder(path: Path, maker: str, overwrite: bool = False, also: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; at the end mark it and rename it to `path`, on any error delete it."""
+    check_folder(path, maker, overwrite)
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=target.parent))
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        mark(temporary, also)
-        if path.exists():
-            with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".old", dir=path.parent) as old:
-                path.rename(Path(old) / path.name)
-                temporary.rename(path)
-        else:
-            temporary.rename(path)
+        mark(temporary, maker, also)
+        check_folder(path, maker, overwrite)  # again: something may have come there meanwhile
+        _replace(target, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(target: Path, new: Path) -> None:
+    """Rename the folder `new` to `target`; a folder that stands there goes, but only once the new one has its place."""
+    if not target.exists() or not any(target.iterdir()):
+        new.rename(target)
+        return
+    shelter = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=".old", dir=target.parent))
+    try:
+        target.rename(shelter / "old")
+        new.rename(target)
+    finally:
+        if not target.exists():
+            (shelter / "old").rename(target)
+        shutil.rmtree(shelter, ignore_errors=True)

@@ -7,7 +7,7 @@ A table is a DataFrame of strings, exactly as they stand in the file, with the p
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.classes import DataSpec
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import CytoyoloError, UsageError, listed, quoted
 from cytoyolo.files import atomic_file, check_place, read_bytes
 
 LABEL_ROLES = ("image", "x1", "y1", "x2", "y2", "class")
@@ -41,21 +41,33 @@ def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.Dat
     path = Path(path)
     text = _decode(path, read_bytes(path))
     expected = spec.column_list(*roles)
-    header = next(csv.reader(io.StringIO(text)), [])
+    rows = _rows(path, text)
+    header = next(rows, (1, []))[1]
     _check_header(path, header, expected)
-    try:
-        table = pd.read_csv(
-            io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False
-        )
-    except (pd.errors.ParserError, csv.Error) as error:
-        raise CytoyoloError(f"{path}: {_plain(error)}; give every row {len(expected)} columns.") from error
-    short = table.isna().any(axis=1).to_numpy() | (table == "").all(axis=1).to_numpy()
-    if short.any():
-        rows = [line(int(row)) for row in np.flatnonzero(short)]
-        raise CytoyoloError(f"{path}: {listed(rows)} has fewer than {len(expected)} columns; complete or delete it.")
-    if table.empty:
+    values, faults = [], []
+    for number, row in rows:
+        values.append(row)
+        if len(row) != len(expected):
+            faults.append(f"line {number} has {'fewer' if len(row) < len(expected) else 'more'}")
+    if faults:
+        raise CytoyoloError(f"{path}: {listed(faults)} than {len(expected)} columns; correct or delete it.")
+    if not values:
         raise CytoyoloError(f"{path} has a header but no rows; give a table with at least one row.")
+    table = pd.DataFrame(values, columns=header, dtype=str)
     return table.rename(columns=dict(zip(expected, roles, strict=True)))[list(roles)]
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """(line number, values) of each row. Raises CytoyoloError for text that is no CSV of one row a line."""
+    reader, number = csv.reader(io.StringIO(text, newline=""), strict=True), 0
+    try:
+        for row in reader:
+            number += 1
+            if reader.line_num != number:
+                raise CytoyoloError(f"{path}, line {number}, has a line break within quotes; delete it.")
+            yield number, row
+    except csv.Error as error:
+        raise CytoyoloError(f"{path}, line {number + 1}: {error}; mend its quotes or line ends.") from error
 
 
 def _decode(path: Path, data: bytes) -> str:
@@ -80,13 +92,9 @@ def _check_header(path: Path, header: list[str], expected: list[str]) -> None:
         if len(header) == 1 and sorted(header[0].split(mark)) == sorted(expected):
             raise CytoyoloError(f"{path} has {name} between its columns; save it with commas.")
     raise CytoyoloError(
-        f"{path} needs the columns {','.join(expected)}, and its first line is '{','.join(header)[:200]}'; "
+        f"{path} needs the columns {','.join(expected)}, and its first line is {quoted(','.join(header), 200)}; "
         "rename, add or delete columns, or describe them with --dataset."
     )
-
-
-def _plain(error: Exception) -> str:
-    return str(error).removeprefix("Error tokenizing data. C error: ").strip().rstrip(".")
 
 
 def numbers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.float64], dict[int, str]]:
@@ -99,7 +107,7 @@ def numbers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.flo
     faults = {}
     for row in np.flatnonzero(~usable.all(axis=1)):
         column = columns[int(np.argmin(usable[row]))]
-        faults[int(row)] = f"{column} is '{table[column].iloc[row]}', not a pixel coordinate"
+        faults[int(row)] = f"{column} is {quoted(table[column].iloc[row])}, not a pixel coordinate"
     return np.where(usable, values, np.nan), faults
 
 
@@ -132,8 +140,8 @@ def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
     if not overwrite:
         raise UsageError(f"{path} exists; give another name or --overwrite.")
     with path.open("rb") as file:
-        first = file.readline(10_000).decode("utf-8", "replace").rstrip("\r\n")
-    if first != ",".join(header):
+        first = file.readline(10_000).decode("utf-8", "replace")
+    if next(csv.reader([first]), []) != header:
         raise UsageError(f"{path} is not a table this command made (its header differs); give another name.")
 
 

@@ -117,8 +117,6 @@ SOUND = [
     _sample("graypng.png", save(photo().convert("L"), "PNG")),
     Sample("deep.png", opencv(".png", deep(3)), (), (deep(3) >> 8).astype(np.uint8)),
     _sample("plainbmp.bmp", save(photo(), "BMP")),
-    _sample("plaintif.tif", save(photo(), "TIFF")),
-    _sample("pages.tiff", save(photo(), "TIFF", save_all=True, append_images=[photo(60, 20, 1), photo(seed=2)])),
     _sample("plainwebp.webp", save(photo(), "WEBP", lossless=True)),
     _sample("moving.webp", save(photo(), "WEBP", lossless=True, save_all=True, append_images=[photo(seed=3)])),
 ]
@@ -136,7 +134,11 @@ REPAIRABLE = [
     *(_sample(f"turned{turn}.jpg", rotated("JPEG", turn), "EXIF orientation") for turn in range(2, 9)),
     _sample("turnedpng.png", rotated("PNG", 6), "EXIF orientation"),
     _sample("turnedwebp.webp", rotated("WEBP", 8, lossless=True), "EXIF orientation"),
-    _sample("turnedtiff.tif", rotated("TIFF", 3), "EXIF orientation"),
+    _sample("turnedtiff.tif", rotated("TIFF", 3), "EXIF orientation", "TIFF"),
+    _sample("plaintif.tif", save(photo(), "TIFF"), "TIFF"),
+    _sample(
+        "pages.tiff", save(photo(), "TIFF", save_all=True, append_images=[photo(60, 20, 1), photo(seed=2)]), "TIFF"
+    ),
     _sample(
         "turnedtail.jpg",
         rotated("JPEG", 6) + b"tail",

@@ -146,7 +146,6 @@ def test_a_binary_file(tmp_path: Path, content: bytes, number: int) -> None:
     assert refusal(tmp_path, content).startswith(f"labels.csv holds a NUL byte in line {number}, so it is not a CSV")
 
 
-@pytest.mark.xfail(reason="the header is quoted with its control characters", strict=True)
 def test_a_binary_file_is_not_printed_to_the_terminal(tmp_path: Path) -> None:
     refusal(tmp_path, b"PK\x03\x04\x1b[31m\n")
 
@@ -202,13 +201,11 @@ def test_many_empty_lines_are_counted(tmp_path: Path) -> None:
     assert "; and 2 more" in sentence
 
 
-@pytest.mark.xfail(reason="pandas 3 fills short rows with empty strings, which isna() does not find", strict=True)
 @pytest.mark.parametrize("row", ["b.jpg", "b.jpg,1,2,30,40", "   ", "\x1a"])
 def test_a_short_row_is_told_by_line(tmp_path: Path, row: str) -> None:
     assert "line 3 has fewer than 6 columns" in refusal(tmp_path, f"{HEADER}{ROW}{row}\n{ROW}")
 
 
-@pytest.mark.xfail(reason="the short row becomes an empty group: the image silently stands alone", strict=True)
 def test_a_short_row_of_a_group_table_is_told_by_line(tmp_path: Path) -> None:
     assert "line 3 has" in refusal(tmp_path, "NAME,group\na.jpg,slide 1\nb.jpg\n", ("image", "group"))
 
@@ -220,9 +217,6 @@ def test_a_long_row_is_told_by_line(tmp_path: Path, extra: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Length of header")
-@pytest.mark.xfail(
-    reason="index_col=False makes pandas cut rows when the first one is long, with a warning", strict=True
-)
 @pytest.mark.parametrize("extra", [",", ",5", ",5,6"])
 @pytest.mark.parametrize("repeat", [1, 3])
 def test_a_long_first_row_is_told_by_line(tmp_path: Path, extra: str, repeat: int) -> None:
@@ -230,9 +224,6 @@ def test_a_long_first_row_is_told_by_line(tmp_path: Path, extra: str, repeat: in
 
 
 @pytest.mark.filterwarnings("ignore:Length of header")
-@pytest.mark.xfail(
-    reason="an unquoted comma in the first name shifts its columns, and the class is cut off", strict=True
-)
 def test_an_unquoted_comma_in_the_first_name(tmp_path: Path) -> None:
     refusal(tmp_path, "trustii_id,NAME\n1,a,b.jpg\n2,c.jpg\n", TEST_ROLES)
 
@@ -241,19 +232,14 @@ def test_an_open_quote_in_a_row(tmp_path: Path) -> None:
     refusal(tmp_path, f'{HEADER}{ROW}"b.jpg,1,2,30,40,PNN\n{ROW}')
 
 
-@pytest.mark.xfail(reason="the sentence counts pandas' rows (2), not lines (3)", strict=True)
 def test_an_open_quote_is_told_by_line(tmp_path: Path) -> None:
     assert "line 3" in refusal(tmp_path, f'{HEADER}{ROW}"b.jpg,1,2,30,40,PNN\n{ROW}')
 
 
-@pytest.mark.xfail(reason="csv.Error (field larger than field limit) leaves read_table as it is", strict=True)
 def test_an_open_quote_in_the_header_of_a_large_file(tmp_path: Path) -> None:
     refusal(tmp_path, HEADER.replace("class", '"class') + ROW * 8_000)
 
 
-@pytest.mark.xfail(
-    reason="csv.Error (new-line character seen in unquoted field) leaves read_table as it is", strict=True
-)
 def test_lines_may_end_as_on_old_macs_or_are_refused(tmp_path: Path) -> None:
     try:
         assert read(tmp_path, (HEADER + ROW).replace("\n", "\r")) == read(tmp_path, HEADER + ROW)
@@ -261,17 +247,14 @@ def test_lines_may_end_as_on_old_macs_or_are_refused(tmp_path: Path) -> None:
         assert "labels.csv" in str(error)
 
 
-@pytest.mark.xfail(reason="pandas takes a lone CR as the end of a row, so that one line becomes two", strict=True)
 def test_a_lone_carriage_return_does_not_split_a_row(tmp_path: Path) -> None:
     assert re.search(r"line [23]\b", refusal(tmp_path, "trustii_id,NAME\n1,a\r.jpg\n", TEST_ROLES))
 
 
-@pytest.mark.xfail(reason="a quoted line break shifts the line numbers of all later rows", strict=True)
 def test_a_line_break_within_quotes_is_told_by_line(tmp_path: Path) -> None:
     assert "line 3" in refusal(tmp_path, f'{HEADER}{ROW}"b\n.jpg",1,2,30,40,PNN\n{ROW}')
 
 
-@pytest.mark.xfail(reason="NotADirectoryError leaves read_bytes as it is", strict=True, raises=NotADirectoryError)
 def test_a_path_below_a_file_is_a_wrong_call(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"labels\.csv"):
         read_table(saved(tmp_path, HEADER) / "labels.csv", SPEC, LABEL_ROLES)
@@ -320,7 +303,6 @@ def test_the_first_bad_column_of_a_row_is_named() -> None:
     assert np.array_equal(np.isnan(values), [[False, True, True], [True, False, True]])
 
 
-@pytest.mark.xfail(reason="the value is not cut, as image names are", strict=True)
 def test_a_very_long_value_is_cut() -> None:
     assert len(numbers(pd.DataFrame({"x1": ["9" * 100_000]}), ["x1"])[1][0]) < 500
 
@@ -407,7 +389,6 @@ def test_before_the_work_is_told_what_the_writing_would_refuse(tmp_path: Path) -
             check_writable(tmp_path / "a.csv", header, overwrite)
 
 
-@pytest.mark.xfail(reason="the header is compared without the quotes a comma in a column name needs", strict=True)
 def test_a_table_whose_column_has_a_comma_may_be_replaced(tmp_path: Path) -> None:
     table = pd.DataFrame({"left, px": ["1"]})
     write_table(tmp_path / "a.csv", table)

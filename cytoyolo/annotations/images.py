@@ -34,7 +34,19 @@ MAX_PIXELS = 89_478_485
 # Ultralytics drops images with a side under 10 pixels.
 MIN_SIDE = 10
 ORIENTATION_TAG = 274
-_NO_PICTURE: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
+# The repair of a picture whose EXIF orientation must be applied.
+ROTATED = "EXIF orientation"
+
+Picture = NDArray[np.uint8]
+_NO_PICTURE: Picture = np.zeros((0, 0, 3), np.uint8)
+
+# Pillow warns of damage it can read over, and of sizes that are judged here. For the whole process, because
+# warnings.catch_warnings is not safe with threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class _Unusable(Exception):
+    """Why an image can't be used, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -56,70 +68,124 @@ class ImageFacts:
 
 def read_facts(path: Path) -> ImageFacts:
     """Read one file and tell what it is. Never raises for a bad file: see `ImageFacts.problem`."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return ImageFacts(path, problem="is missing")
-    except OSError as error:
-        return ImageFacts(path, problem=f"can't be read ({error.strerror})")
-    return image_facts(path, data)
+    data, problem = _load(path)
+    return ImageFacts(path, problem=problem) if problem else image_facts(path, data)
 
 
 def image_facts(path: Path, data: bytes) -> ImageFacts:
     """The facts of an image file whose bytes are `data`; `path` gives its name only."""
+    return _examine(path, data, whole=False)[0]
+
+
+def decode(path: Path) -> tuple[Picture, str]:
+    """The upright picture as (h, w, 3) uint8 BGR, 16-bit values by their high byte; or an empty one and its problem."""
+    data, problem = _load(path)
+    if problem:
+        return _NO_PICTURE, problem
+    facts, picture = _examine(path, data, whole=True)
+    return (_NO_PICTURE if facts.problem else picture), facts.problem
+
+
+def _load(path: Path) -> tuple[bytes, str]:
+    """The file's bytes, or its problem."""
+    try:
+        return path.read_bytes(), ""
+    except FileNotFoundError:
+        return b"", "is missing"
+    except OSError as error:
+        return b"", f"can't be read ({error.strerror})"
+    except ValueError:  # a NUL byte in the path
+        return b"", "has an impossible name"
+
+
+def _examine(path: Path, data: bytes, whole: bool) -> tuple[ImageFacts, Picture]:
+    """The facts of an image and its picture; where it is not asked `whole`, a plain one may be smaller and gray."""
+    try:
+        return _look(path, data, whole)
+    except _Unusable as error:
+        return ImageFacts(path, problem=str(error)), _NO_PICTURE
+
+
+def _look(path: Path, data: bytes, whole: bool) -> tuple[ImageFacts, Picture]:
     if not data:
-        return ImageFacts(path, problem="is empty")
+        raise _Unusable("is empty")
     kind, extensions = next((value for magic, value in FORMATS.items() if data.startswith(magic)), ("", ()))
     if not kind:
-        return ImageFacts(path, problem="is not a JPEG, PNG, BMP, TIFF or WEBP image")
+        raise _Unusable("is not a JPEG, PNG, BMP, TIFF or WEBP image")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=[kind]) as image:
-                return _judge(path, data, kind, extensions, image)
-    except Image.DecompressionBombError:
-        return ImageFacts(path, problem=f"has more than {MAX_PIXELS:,} pixels")
-    except (OSError, SyntaxError, ValueError, EOFError, ImportError):
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            _check_size(*image.size)
+            repairs = _jpeg_repairs(data) if kind == "JPEG" else []
+            if image.getexif().get(ORIENTATION_TAG, 1) in range(2, 9):
+                repairs.append(ROTATED)
+            if image.mode not in ("RGB", "L"):
+                repairs.append(f"mode {image.mode}")
+            if kind == "TIFF":
+                repairs.append("TIFF")
+            width, height = image.size
+            # A gray eighth of the picture tells as well whether a plain JPEG can be decoded, in half the time.
+            plain = kind == "JPEG" and not must_be_decoded(repairs)
+            if kind == "TIFF":
+                picture = _decode_tiff(image)
+            else:
+                picture = _decode_with_opencv(data, kind, reduced=plain and not whole)
+            if not plain:
+                height, width = picture.shape[:2]
+    except Image.DecompressionBombError as error:
+        raise _Unusable(f"has more than {MAX_PIXELS:,} pixels") from error
+    except (OSError, SyntaxError, ValueError, EOFError, ImportError, cv2.error) as error:
         # ImportError: once Ultralytics is loaded, it wraps Image.open to look for a HEIF plugin.
-        return ImageFacts(path, problem=f"is a damaged {kind} file")
-
-
-def _judge(path: Path, data: bytes, kind: str, extensions: tuple[str, ...], image: Image.Image) -> ImageFacts:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        return ImageFacts(path, problem=f"is {width}x{height} px, more than {MAX_PIXELS:,} pixels")
-    if min(width, height) < MIN_SIDE:
-        return ImageFacts(path, problem=f"is {width}x{height} px, smaller than {MIN_SIDE} px")
-    mode, orientation = image.mode, image.getexif().get(ORIENTATION_TAG, 1)
-    repairs = []
-    if kind == "JPEG":
-        found = jpeg.walk(data)
-        if found.junk:
-            repairs.append("extraneous bytes")
-        if found.end is None:
-            repairs.append("no end marker")
-        elif found.end != len(data):
-            repairs.append("bytes after the end")
-        if found.end is None and not _scan_is_complete(data):
-            return ImageFacts(path, problem="is a truncated JPEG file")
-    else:
-        image.load()
-    if orientation in range(2, 9):
-        repairs.append("EXIF orientation")
-        if orientation >= 5:
-            width, height = height, width
-    if mode not in ("RGB", "L"):
-        repairs.append(f"mode {mode}")
+        raise _Unusable(f"is a damaged {kind} file") from error
     if path.suffix.lower() not in extensions:
         repairs.append(f"{kind} named {path.suffix or 'without extension'}")
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-    return ImageFacts(path, kind, width, height, digest, tuple(repairs))
+    return ImageFacts(path, kind, width, height, digest, tuple(repairs)), picture
 
 
-def _scan_is_complete(data: bytes) -> bool:
-    """Whether a JPEG that lacks its end marker lacks nothing else."""
-    pictures = {Image.open(io.BytesIO(probe), formats=["JPEG"]).tobytes() for probe in jpeg.probes(data)}
-    return len(pictures) == 1
+def must_be_decoded(repairs: Iterable[str]) -> bool:
+    """Whether one of these repairs needs the picture to be decoded and stored anew."""
+    return any(repair in (ROTATED, "TIFF") or repair.startswith("mode ") for repair in repairs)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise _Unusable(f"is {width}x{height} px, more than {MAX_PIXELS:,} pixels")
+    if min(width, height) < MIN_SIDE:
+        raise _Unusable(f"is {width}x{height} px, smaller than {MIN_SIDE} px")
+
+
+def _jpeg_repairs(data: bytes) -> list[str]:
+    """What is wrong with the structure of a JPEG and can be mended. Raises _Unusable for a truncated file."""
+    found = jpeg.walk(data)
+    repairs = ["extraneous bytes"] if found.junk else []
+    if found.end is None:
+        pictures = {Image.open(io.BytesIO(probe), formats=["JPEG"]).tobytes() for probe in jpeg.probes(data)}
+        if len(pictures) > 1 or not jpeg.has_all_scans(data):
+            raise _Unusable("is a truncated JPEG file")
+        repairs.append("no end marker")
+    elif found.end != len(data):
+        repairs.append("bytes after the end")
+    return repairs
+
+
+def _decode_with_opencv(data: bytes, kind: str, reduced: bool) -> Picture:
+    if kind == "JPEG" and not jpeg.walk(data).is_sound(data):
+        data = jpeg.mend(data)  # OpenCV gives nothing of a JPEG without its end marker
+    flag = cv2.IMREAD_REDUCED_GRAYSCALE_8 if reduced else cv2.IMREAD_COLOR
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if picture is None:
+        raise _Unusable("can't be decoded")
+    return np.asarray(picture, np.uint8)
+
+
+def _decode_tiff(image: Image.Image) -> Picture:
+    """Of TIFF, OpenCV scales 16-bit values and multiplies by alpha, so Pillow decodes it; it also turns it upright."""
+    image.load()
+    if image.mode.startswith("I;16"):
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise _Unusable("has 32-bit pixels")
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
 
 
 def read_many(paths: Iterable[Path]) -> Iterator[ImageFacts]:
@@ -140,17 +206,3 @@ def check_image_folder(folder: Path) -> None:
                 raise CytoyoloError(f"{folder} is an empty folder; give the one that holds the images.")
     except PermissionError as error:
         raise CytoyoloError(f"{folder} can't be read ({error.strerror}); check its permissions.") from error
-
-
-def decode(path: Path) -> tuple[NDArray[np.uint8], str]:
-    """The upright picture as (h, w, 3) uint8 BGR, 16-bit values by their high byte; or an empty one and its problem."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return _NO_PICTURE, read_facts(path).problem
-    if problem := image_facts(path, data).problem:
-        return _NO_PICTURE, problem
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        return _NO_PICTURE, "can't be decoded"
-    return np.asarray(picture, np.uint8), ""

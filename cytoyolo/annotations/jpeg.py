@@ -10,16 +10,23 @@ END = b"\xff\xd9"
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 # Between segments a decoder skips everything up to a 0xFF that is followed by neither 0 nor 0xFF.
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _START_OF_SCAN = 0xDA
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _END_OF_IMAGE = 0xD9
 
 
 @dataclass(frozen=True)
 class Walk:
-    """What the marker walk found: extraneous byte spans between segments, and where the end marker stops (or None)."""
+    """What the marker walk found.
+
+    junk are extraneous byte spans between segments, end is where the end marker stops (or None), and segments are
+    (marker code, position of its length field) in order.
+    """
 
     junk: tuple[tuple[int, int], ...]
     end: int | None
+    segments: tuple[tuple[int, int], ...]
 
     def is_sound(self, data: bytes) -> bool:
         return not self.junk and self.end == len(data)
@@ -28,19 +35,21 @@ class Walk:
 def walk(data: bytes) -> Walk:
     """Follow the segments of a JPEG from its start marker to its end marker."""
     junk: list[tuple[int, int]] = []
+    segments: list[tuple[int, int]] = []
     position, in_scan = len(START), False
     while True:
         found = (_MARKER_AFTER_SCAN if in_scan else _MARKER).search(data, position)
         if found is None:
-            return Walk(tuple(junk), None)
+            return Walk(tuple(junk), None, tuple(segments))
         if not in_scan and data[position : found.start()].strip(b"\xff"):
             junk.append((position, found.start()))
         code = data[found.start() + 1]
         position = found.end()
         if code == _END_OF_IMAGE:
-            return Walk(tuple(junk), position)
+            return Walk(tuple(junk), position, tuple(segments))
         if code == 0x01 or 0xD0 <= code <= 0xD8:  # markers without a length
             continue
+        segments.append((code, position))
         position += int.from_bytes(data[position : position + 2], "big")
         in_scan = code == _START_OF_SCAN
 
@@ -48,7 +57,8 @@ def walk(data: bytes) -> Walk:
 def mend(data: bytes) -> bytes:
     """The same picture, byte for byte, without extraneous bytes and with its end marker last."""
     found = walk(data)
-    end = found.end or len(data)
+    # Without an end marker a last 0xFF is the first half of it.
+    end = found.end or len(data.rstrip(b"\xff"))
     pieces, position = [], 0
     for start, stop in found.junk:
         pieces.append(data[position:start])
@@ -58,9 +68,32 @@ def mend(data: bytes) -> bytes:
 
 
 def probes(data: bytes) -> tuple[bytes, ...]:
-    """Completions of a JPEG without end marker that decode alike if, and only if, its scan is complete.
+    """Completions of a JPEG without end marker that decode alike if, and only if, its last scan is complete.
 
     After the last coded block a decoder ignores all bits up to the next marker; before it, these bytes are
-    taken for coefficients and change the picture.
+    taken for coefficients and change the picture. The last of them goes on with the restart marker that is next.
     """
-    return tuple(mend(data + filler * 512) for filler in (b"", b"\x55", b"\xaa"))
+    data = data.rstrip(b"\xff")
+    scans = [position for code, position in walk(data).segments if code == _START_OF_SCAN]
+    seen = _RESTART.findall(data, scans[-1]) if scans else []
+    following = seen[-1][1] + 1 if seen else 0
+    restarts = b"".join(b"\xff" + bytes([0xD0 + (following + step) % 8]) + b"\x55" * 64 for step in range(8))
+    return tuple(mend(data + filler) for filler in (b"", b"\x55" * 512, b"\xaa" * 512, restarts))
+
+
+def has_all_scans(data: bytes) -> bool:
+    """Whether the scans of a JPEG give every coefficient of every component in full precision (T.81, annex G)."""
+    missing: dict[int, list[int]] = {}
+    try:
+        for code, position in walk(data).segments:
+            if code in _START_OF_FRAME:
+                count = data[position + 7]
+                missing = {component: [1] * 64 for component in data[position + 8 : position + 8 + 3 * count : 3]}
+            elif code == _START_OF_SCAN:
+                count = data[position + 2]
+                first, last, bits = data[position + 3 + 2 * count : position + 6 + 2 * count]
+                for component in data[position + 3 : position + 3 + 2 * count : 2]:
+                    missing[component][first : last + 1] = [bits & 15] * (last + 1 - first)
+    except (IndexError, KeyError, ValueError):  # segments that say nonsense, or stop in the middle
+        return False
+    return bool(missing) and not any(any(levels) for levels in missing.values())

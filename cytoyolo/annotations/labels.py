@@ -1,5 +1,6 @@
 """Which rows of a label table can be used, and the boxes they give. Unusable rows are refused by line."""
 
+import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
@@ -9,20 +10,25 @@ from numpy.typing import NDArray
 
 from cytoyolo import boxes
 from cytoyolo.classes import DataSpec
+from cytoyolo.errors import quoted
 from cytoyolo.tables import XYXY, numbers
 
 # The smallest side, in pixels, of a box that is left after clipping.
 MIN_BOX_SIDE = 1
+# Unicode categories of control characters and of separators of lines and paragraphs.
+_CONTROL = ("Cc", "Zl", "Zp")
 
 
 def name_fault(name: str) -> str | None:
     """What makes a NAME unusable as the name of a file in the image folder, or None."""
     if not name or name in (".", ".."):
         return f"the image name is {name!r}"
+    if not name.rpartition(".")[0] and name.startswith("."):
+        return f"image name {name!r} has nothing before its extension"
     if "/" in name or "\\" in name:
-        return f"image name {name[:80]!r} has a path in it"
-    if not name.isprintable():
-        return f"image name {name[:80]!r} has a control character"
+        return f"image name {quoted(name)} has a path in it"
+    if any(unicodedata.category(character) in _CONTROL for character in name):
+        return f"image name {quoted(name)} has a control character"
     return None
 
 
@@ -41,7 +47,7 @@ def class_fault(value: str, spec: DataSpec) -> str:
     """Say that a class is unknown, and which one was probably meant."""
     near = [code for code in spec.codes if code.casefold() == value.strip().casefold()]
     hint = f", perhaps {near[0]}" if len(near) == 1 else ""
-    return f"class {value!r} is not one of the {len(spec.codes)} classes of '{spec.name}'{hint}"
+    return f"class {quoted(value)} is not one of the {len(spec.codes)} classes of '{spec.name}'{hint}"
 
 
 def parse(table: pd.DataFrame, spec: DataSpec) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[int, str], int]:

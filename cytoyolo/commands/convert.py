@@ -15,10 +15,11 @@ from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.dataset import yolo
 from cytoyolo.dataset.split import class_sets, split
 from cytoyolo.dataset.staging import stage, staged_name
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.tables import LABEL_ROLES, fingerprint, line, read_table, refuse
 
+MAKER = "convert"
 DEFAULT_VAL = 0.05
 
 
@@ -55,9 +56,10 @@ def convert(
     UsageError for a wrong call and CytoyoloError for rows or images that can't be used, naming them.
     """
     labels, images, output = Path(labels), Path(images), Path(output)
+    check_seed(seed)
     shares = _shares(val, folds)
     spec = load_spec(dataset)
-    check_folder(output, overwrite)
+    check_folder(output, MAKER, overwrite, inputs=(labels, images, groups))
     check_image_folder(images)
     table = read_table(labels, spec, LABEL_ROLES)
     xyxy, class_id, faults, rounded = label_rules.parse(table, spec)
@@ -73,7 +75,7 @@ def convert(
     listing = _listing(facts, strata.index, part, group)
     settings = {"val": None if folds else shares[1], "folds": folds, "copy": copy, "seed": seed}
     manifest = _manifest(spec, labels, groups, listing, facts, class_id, settings)
-    with new_folder(output, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
+    with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
         _stage_images(folder, facts, copy)
         for name, text in yolo.label_texts(table["image"], class_id, xyxy, size):
             (folder / "labels" / f"{Path(name).stem}.txt").write_text(text)

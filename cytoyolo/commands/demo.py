@@ -13,11 +13,12 @@ from cytoyolo.commands.predict import predict
 from cytoyolo.commands.score import score
 from cytoyolo.commands.smear import smear
 from cytoyolo.commands.train import train
+from cytoyolo.errors import check_seed
 from cytoyolo.files import clear_folder, mark
 from cytoyolo.submission.score import Score
 from cytoyolo.tables import TEST_ROLES, read_table
 
-RECIPE = "demo"
+MAKER = RECIPE = "demo"
 IMAGES = 2400
 TEST_SHARE = 0.125
 
@@ -47,9 +48,10 @@ def demo(
     smears, dataset, run = folder / "smears", folder / "dataset", folder / "run"
     submission, tables, detections = folder / "submission.csv", folder / "score", folder / "detections"
     new_images, weights = folder / "test_images", run / "weights" / "best.pt"
-    clear_folder(folder, overwrite)
+    check_seed(seed)
+    clear_folder(folder, MAKER, overwrite)
     # Owned from the start, so that an interrupted demo can be overwritten.
-    mark(folder, also=tuple(f"{part.name}/" for part in (smears, dataset, run, tables, detections, new_images)))
+    mark(folder, MAKER, also=tuple(f"{part.name}/" for part in (smears, dataset, run, tables, detections, new_images)))
     with _step(seconds, "Paint smears of 23 kinds of cell"):
         smear(output=smears, images=images, test=TEST_SHARE, seed=seed)
     with _step(seconds, "Convert the table to a YOLO folder"):
@@ -62,7 +64,7 @@ def demo(
         predict(weights, _link_test_images(smears, new_images), output=detections, device=device)
     with _step(seconds, "Score the submission"):
         result = score(smears / "test_truth.csv", submission, output=tables)
-    mark(folder)
+    mark(folder, MAKER)
     paths = {
         "the 23 kinds": smears / "kinds.png",
         "training table": smears / "train.csv",

@@ -22,6 +22,7 @@ from cytoyolo.submission.differential import differential
 from cytoyolo.submission.rows import detection_table, fill
 from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, check_writable, read_table, refuse, write_table
 
+MAKER = "predict"
 SUBMISSION_CONF = 1e-5  # every test row wants a box, so nearly all are kept; the third place's setting
 EVERYDAY_CONF = 0.25
 
@@ -95,7 +96,7 @@ def predict(
         spec = _describe(detector, wanted, weights)
         return _predict_table(detector, spec, source, output, Path(images or ""), fallback, overwrite)
     paths = _image_files(source)
-    check_folder(output, overwrite)
+    check_folder(output, MAKER, overwrite, inputs=(source, weights))
     detector = Detector(weights, conf=EVERYDAY_CONF if conf is None else conf, **settings)
     spec = _describe(detector, wanted, weights) or _plain_spec(detector.codes)
     return _predict_images(detector, spec, source, paths, output, pictures, overwrite)
@@ -158,7 +159,7 @@ def _predict_table(
 def _predict_images(
     detector: Detector, spec: DataSpec, source: Path, paths: list[Path], output: Path, pictures: bool, overwrite: bool
 ) -> Predicted:
-    with new_folder(output, overwrite) as folder:
+    with new_folder(output, MAKER, overwrite) as folder:
         collected = _Collected()
         if pictures:
             (folder / "annotated").mkdir()

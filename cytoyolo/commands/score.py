@@ -9,12 +9,14 @@ import pandas as pd
 from cytoyolo import console
 from cytoyolo.annotations.labels import name_fault
 from cytoyolo.classes import DataSpec, load_spec
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
 from cytoyolo.submission.check import Finding, findings, unusable
 from cytoyolo.submission.score import Score, comparable_ids, evaluate
 from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse
+
+MAKER = "score"
 
 
 def score(
@@ -33,12 +35,11 @@ def score(
     confusion.png, confusion.csv, classes.csv, matches.csv and score.json. `dataset` gives the names of the columns;
     any class labels are scored. Raises UsageError for a wrong call and CytoyoloError for tables that can't be used.
     """
-    if seed < 0:
-        raise UsageError(f"--seed is {seed}; give 0 or more.")
+    check_seed(seed)
     if replicates < 1:
         raise UsageError(f"replicates is {replicates}; give 1 or more.")
     if output is not None:
-        check_folder(Path(output), overwrite)
+        check_folder(Path(output), MAKER, overwrite, inputs=(truth, submission))
     spec = load_spec(dataset)
     tables = [_read_boxes(Path(path), spec) for path in (truth, submission)]
     result = evaluate(*tables, seed=seed, replicates=replicates)
@@ -84,7 +85,7 @@ def _write(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None
         )
     confusion = result.confusion()
     matches = result.matches.rename(columns={role: spec.columns[role] for role in ("id", "image")})
-    with new_folder(output, overwrite) as folder:
+    with new_folder(output, MAKER, overwrite) as folder:
         draw_confusion(confusion, folder / "confusion.png", f"Score {result.score:.4f}, macro F1 {result.macro_f1:.4f}")
         confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
         result.classes.to_csv(folder / "classes.csv", index=False, lineterminator="\n")

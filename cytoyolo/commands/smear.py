@@ -16,11 +16,12 @@ import pandas as pd
 from cytoyolo import console
 from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.dataset.smear import kind_sheet, render_scene
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.tables import LABEL_ROLES, SUBMISSION_ROLES, TEST_ROLES, XYXY, write_table
 
 JPEG_QUALITY = 92
+MAKER = "smear"
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,14 @@ def smear(
     `test` is the share of images held out for the test; the same seed gives the same bytes. Raises UsageError for
     numbers that leave the training or the test empty.
     """
-    held_out = round(images * test)
+    check_seed(seed)
+    held_out = round(images * test) if 0 < test < 1 else 0
     if not 0 < held_out < images:
         raise UsageError(f"{images} images with a test share of {test} leave nothing to train on or nothing to test.")
     folder = Path(output)
-    check_folder(folder, overwrite)
+    check_folder(folder, MAKER, overwrite)
     spec = load_spec("cytologia")
-    with new_folder(folder, overwrite) as made:
+    with new_folder(folder, MAKER, overwrite) as made:
         (made / "images").mkdir()
         tables = list(_tracked(_render(made / "images", images, seed), images))
         # The classes come round in the order of the index, so the last images are as balanced as the first.

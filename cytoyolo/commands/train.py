@@ -13,7 +13,7 @@ import yaml
 
 from cytoyolo import console
 from cytoyolo.commands.info import versions
-from cytoyolo.dataset.yolo import Dataset, load_dataset
+from cytoyolo.dataset.yolo import IDENTITY, Dataset, load_dataset
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.engine import choose_device
@@ -23,6 +23,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import check_folder, clear_folder, mark, write_text
 from cytoyolo.tables import fingerprint
 
+MAKER = "train"
 MANIFEST = "manifest.json"
 RECIPE = "recipe.yaml"
 
@@ -66,12 +67,13 @@ def train(
         if given:
             raise UsageError(f"--resume goes on with the run's own settings; leave out {', '.join(given)}.")
         return _resume(run, data, device)
-    check_folder(run, overwrite)
+    inputs = (dataset, model, recipe)
+    check_folder(run, MAKER, overwrite, inputs)
     device = choose_device(device)
     resolved = load_recipe(recipe, flags)
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
     start = find_start(str(resolved["model"]), asked=model is not None)
-    clear_folder(run, overwrite)
+    clear_folder(run, MAKER, overwrite, inputs)
     manifest = {
         "status": "running",
         "started": _now(),
@@ -86,7 +88,7 @@ def train(
     try:
         write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
         _write_manifest(run, manifest)
-        mark(run, also=(f"{training.FOLDER}/", progress.FILE))
+        mark(run, MAKER, also=(f"{training.FOLDER}/", progress.FILE))
         training.fit(run, data.data_yaml(fold), start, resolved, device)
     except BaseException:
         _leave(run)
@@ -99,7 +101,7 @@ def _resume(run: Path, data: Dataset, device: str) -> Trained:
     if manifest["status"] == "finished":
         console.note(f"{run} is finished; there is nothing to resume.")
         return Trained(run, run / "weights" / "best.pt", manifest["metrics"])
-    for key in ("labels", "images_sha256", "val", "folds", "seed"):
+    for key in IDENTITY:
         if manifest["dataset"][key] != data.manifest[key]:
             raise CytoyoloError(f"{data.folder} is not what {run} was trained on ({key} differs); give that data set.")
     device = choose_device(device)
@@ -142,7 +144,7 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
         shutil.copyfile(picture, run / "curves" / picture.name)
     _write_manifest(run, {**manifest, "status": "finished", "finished": _now(), "metrics": best})
     shutil.rmtree(engine_folder)
-    mark(run)
+    mark(run, MAKER)
     return Trained(run, run / "weights" / "best.pt", best)
 
 

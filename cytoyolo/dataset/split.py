@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 
 from cytoyolo.errors import CytoyoloError
 
+# Weight of the number of images beside that of the class sets, where groups are placed.
+SIZE_WEIGHT = 0.1
+
 
 def class_sets(image: pd.Series, class_id: NDArray[np.int64]) -> pd.Series:
     """For each image (index, in order of appearance) the set of its classes as text, such as "3" or "3 20"."""
@@ -37,6 +40,9 @@ def split(
         # Growth of the squared distance to the target, each stratum weighted by its rarity. The target is a share
         # of the grouped images alone: those without a group must not crowd unseen groups out of the held-out part.
         growth = (histogram * (histogram + 2 * (placed - np.outer(share, grouped))) / totals).sum(axis=1)
+        # A little of the same for the number of images, so that groups of different strata spread over the parts too.
+        size = len(members)
+        growth += SIZE_WEIGHT * size * (size + 2 * (placed.sum(axis=1) - share * grouped.sum())) / len(strata)
         best = int(growth.argmin())
         placed[best] += histogram
         part[members] = best
@@ -54,9 +60,9 @@ def split(
             owed[best] -= 1
         part[alone] = np.repeat(np.arange(len(share)), count)
     if empty := len(share) - len(np.unique(part)):
+        what = f"{len(part):,} images" + (f" in {_units(groups):,} groups" if (groups != "").any() else "")
         raise CytoyoloError(
-            f"{len(part):,} images in {_units(groups):,} groups leave {empty} of {len(share)} parts empty; "
-            "use fewer folds, a larger --val or more images."
+            f"{what} leave {empty} of {len(share)} parts empty; use fewer folds, a larger --val or more images."
         )
     return part
 

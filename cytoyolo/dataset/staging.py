@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from cytoyolo.annotations import jpeg
-from cytoyolo.annotations.images import FORMATS, ImageFacts, decode
+from cytoyolo.annotations.images import FORMATS, ImageFacts, decode, must_be_decoded
 from cytoyolo.errors import CytoyoloError
 
 _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
@@ -17,24 +17,20 @@ _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
 
 def staged_name(facts: ImageFacts) -> str:
     """File name of the staged image: the original's, unless its extension lies or it must be encoded anew."""
-    if _must_be_decoded(facts):
+    if must_be_decoded(facts.repairs):
         return f"{facts.path.stem}.png"
     if any(repair.startswith(f"{facts.format} named") for repair in facts.repairs):
         return f"{facts.path.stem}{_EXTENSION[facts.format]}"
     return facts.path.name
 
 
-def _must_be_decoded(facts: ImageFacts) -> bool:
-    return any(repair == "EXIF orientation" or repair.startswith("mode ") for repair in facts.repairs)
-
-
 def stage(facts: ImageFacts, target: Path, copy: bool) -> None:
     """Create `target` from the image: a link, a copy, or a mended copy; the original is only read.
 
-    Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is baked in and colour modes
-    other than RGB and gray become 8-bit colour, as the decoder shows them, stored without loss as PNG.
+    Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is baked in, colour modes
+    other than RGB and gray become 8-bit colour, and TIFF, as the decoder shows them, stored without loss as PNG.
     """
-    if _must_be_decoded(facts):
+    if must_be_decoded(facts.repairs):
         pixels, problem = decode(facts.path)
         if problem:
             raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")

@@ -14,10 +14,12 @@ import yaml
 from numpy.typing import NDArray
 
 from cytoyolo.boxes import to_yolo
-from cytoyolo.classes import DataSpec
+from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.errors import CytoyoloError, UsageError
 
 MANIFEST = "dataset.json"
+# What of the manifest says whether a data set is the one a run was trained on.
+IDENTITY = ("labels", "images_sha256", "val", "folds", "seed")
 # Ultralytics leaves its parsed labels here. It loads them again unseen: a pickle, and stale after some changes.
 LABEL_CACHE = "labels.cache"
 
@@ -33,6 +35,8 @@ class Dataset:
     def data_yaml(self, fold: int | None) -> Path:
         """The YAML Ultralytics trains on. Raises UsageError when there is no such fold."""
         path = self.folder / ("data.yaml" if fold is None else f"fold{fold}.yaml")
+        if not path.is_file() and fold is None:
+            raise CytoyoloError(f"{path} is missing; convert the label table again.")
         if not path.is_file():
             raise UsageError(f"{self.folder} has no fold {fold}; it was converted with folds={self.manifest['folds']}.")
         return path
@@ -46,9 +50,12 @@ def load_dataset(folder: str | Path) -> Dataset:
         raise UsageError(f"{folder} is not a data set made by `cytoyolo convert`; convert the label table first.")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        return Dataset(folder, DataSpec.from_dict(manifest["spec"]), manifest)
+        spec = parse_spec(manifest["spec"])
+        if missing := set(IDENTITY) - manifest.keys():
+            raise ValueError(f"{missing} is missing")
     except (ValueError, KeyError, TypeError) as error:
         raise CytoyoloError(f"{path} is damaged; convert the label table again.") from error
+    return Dataset(folder, spec, manifest)
 
 
 def label_texts(

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from cytoyolo.classes import yaml_fault
 from cytoyolo.detector.engine import STRIDE, engine
 from cytoyolo.errors import CytoyoloError, UsageError
 
@@ -48,15 +49,15 @@ def load_recipe(recipe: str | Path, flags: Mapping[str, Any]) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise UsageError(f"{path}: no such recipe file; check the path.")
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     elif str(recipe) in shipped():
-        text = files("cytoyolo.recipes").joinpath(f"{recipe}.yaml").read_text(encoding="utf-8")
+        data = files("cytoyolo.recipes").joinpath(f"{recipe}.yaml").read_bytes()
     else:
         raise UsageError(f"'{recipe}' is not a recipe ({', '.join(shipped())}); give one of these or a YAML file.")
     try:
-        settings = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise CytoyoloError(f"{recipe} is not valid YAML: {str(error).splitlines()[0]}.") from error
+        settings = yaml.safe_load(data.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CytoyoloError(f"{recipe} is not valid YAML ({yaml_fault(error)}); correct it.") from error
     if not isinstance(settings, dict) or "model" not in settings:
         raise CytoyoloError(
             f"{recipe} must be a mapping of settings with at least 'model'; compare it with a shipped one."

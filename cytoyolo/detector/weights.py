@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo import console
-from cytoyolo.classes import DataSpec
+from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.detector.engine import engine, state_folder
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
@@ -61,7 +61,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def stored_spec(checkpoint: dict[str, Any]) -> DataSpec | None:
     """The data set a checkpoint was trained for by this tool, or None for one made elsewhere."""
     metadata = checkpoint.get(METADATA)
-    return DataSpec.from_dict(metadata["spec"]) if metadata else None
+    if not metadata:
+        return None
+    try:
+        return parse_spec(metadata["spec"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CytoyoloError(f"the weights' description of their data set is damaged ({error}); train anew.") from error
 
 
 def find_start(model: str, asked: bool) -> Start:

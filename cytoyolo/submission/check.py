@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from cytoyolo.annotations.labels import class_fault
 from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec
+from cytoyolo.errors import quoted
 from cytoyolo.submission.score import comparable_ids
 from cytoyolo.tables import XYXY, line, numbers
 
@@ -101,7 +102,7 @@ def _ids(test: pd.DataFrame, submission: pd.DataFrame, spec: DataSpec) -> Iterat
 def _names(test: pd.DataFrame, submission: pd.DataFrame, spec: DataSpec) -> Iterator[Finding]:
     unknown = ~submission["image"].isin(test["image"]) & (submission["image"].str.strip() != "")
     for row in _rows(unknown):
-        yield Finding(row, f"{spec.columns['image']} {submission['image'].iloc[row]!r} is not in the test table")
+        yield Finding(row, f"{spec.columns['image']} {quoted(submission['image'].iloc[row])} is not in the test table")
 
 
 def _classes(submission: pd.DataFrame, spec: DataSpec) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cytoyolo.annotations.jpeg import END, START, Walk, mend, probes, walk
+from cytoyolo.annotations.jpeg import END, START, has_all_scans, mend, probes, walk
 from tests.pictures import JPEG, JUNK, PROGRESSIVE, RESTARTS, SPOILT, after_start, photo, rotated, save, segment
 
 THUMBNAIL = segment(0xE1, b"Exif\0\0" + save(photo(16, 16), "JPEG"))
@@ -27,6 +27,10 @@ VARIANTS = {
     "large": save(photo(200, 170), "JPEG", quality=97),
 }
 every_variant = pytest.mark.parametrize("data", VARIANTS.values(), ids=VARIANTS)
+
+
+def junk_and_end(data: bytes) -> tuple[tuple[tuple[int, int], ...], int | None]:
+    return walk(data).junk, walk(data).end
 
 
 def pillow(data: bytes) -> np.ndarray:
@@ -52,7 +56,7 @@ def header_boundaries(data: bytes) -> list[int]:
 
 @every_variant
 def test_a_sound_file_is_sound_and_is_left_as_it_is(data: bytes) -> None:
-    assert walk(data) == Walk((), len(data))
+    assert junk_and_end(data) == ((), len(data))
     assert walk(data).is_sound(data)
     assert mend(data) == data
 
@@ -63,7 +67,7 @@ def test_junk_before_any_marker_is_found_and_cut_out(name: str, junk: bytes) -> 
     data = VARIANTS[name]
     for start in header_boundaries(data):
         spoilt = data[:start] + junk + data[start:]
-        assert walk(spoilt) == Walk(((start, start + len(junk)),), len(spoilt))
+        assert junk_and_end(spoilt) == (((start, start + len(junk)),), len(spoilt))
         assert not walk(spoilt).is_sound(spoilt)
         assert mend(spoilt) == data
 
@@ -85,26 +89,26 @@ def test_the_challenges_own_fault_is_mended_for_both_decoders() -> None:
 
 def test_all_eight_restart_markers_belong_to_the_scan() -> None:
     assert all(bytes((0xFF, 0xD0 + number)) in RESTARTS for number in range(8))
-    assert walk(RESTARTS) == Walk((), len(RESTARTS))
+    assert junk_and_end(RESTARTS) == ((), len(RESTARTS))
 
 
 @pytest.mark.parametrize("code", [0x01, 0xD0, 0xD7, 0xD8])
 def test_markers_without_a_length_are_stepped_over(code: int) -> None:
     data = after_start(JPEG, bytes((0xFF, code)))
-    assert walk(data) == Walk((), len(data))
+    assert junk_and_end(data) == ((), len(data))
 
 
 @every_variant
 @pytest.mark.parametrize("tail", [b"\0", b"\r\n", END, b"\xff", JPEG, b"\xff\xd8\xff" * 100], ids=len)
 def test_bytes_after_the_end_are_cut_off(data: bytes, tail: bytes) -> None:
-    assert walk(data + tail) == Walk((), len(data))
+    assert junk_and_end(data + tail) == ((), len(data))
     assert not walk(data + tail).is_sound(data + tail)
     assert mend(data + tail) == data
 
 
 @every_variant
 def test_a_missing_end_marker_is_put_back(data: bytes) -> None:
-    assert walk(data[:-2]) == Walk((), None)
+    assert junk_and_end(data[:-2]) == ((), None)
     assert mend(data[:-2]) == data
 
 
@@ -143,7 +147,7 @@ def check_any_bytes(data: bytes) -> None:
     assert edges == sorted(edges)
     assert all(data[begin:stop].strip(b"\xff") for begin, stop in found.junk)
     assert mended.startswith(START) and mended.endswith(END)
-    assert len(mended) == (found.end or len(data) + 2) - sum(stop - begin for begin, stop in found.junk)
+    assert len(mended) == (found.end or len(data.rstrip(b"\xff")) + 2) - sum(stop - begin for begin, stop in found.junk)
 
 
 MARKERS = st.lists(st.sampled_from([b"\xff", b"\0", b"\xda", b"\xd9", b"\xd0", b"\x01", b"\xc4", b"\0\x04", b"x"]))
@@ -176,3 +180,22 @@ def test_a_megabyte_of_the_worst_is_walked_in_linear_time(unit: bytes) -> None:
     data = START + unit * (1_000_000 // len(unit))
     assert walk(data).end is None
     assert mend(data).endswith(END)
+
+
+@every_variant
+def test_a_whole_file_has_all_its_scans(data: bytes) -> None:
+    assert has_all_scans(data) and has_all_scans(data[:-2])
+
+
+def test_a_progressive_file_without_its_last_scan_lacks_one() -> None:
+    scans = [position - 2 for code, position in walk(PROGRESSIVE).segments if code == 0xDA]
+    assert len(scans) > 3
+    for start in scans:
+        assert not has_all_scans(PROGRESSIVE[:start])
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_nonsense_has_no_scans(noise: bytes) -> None:
+    has_all_scans(START + noise)
+    assert not has_all_scans(START + b"\xff\xc2\0\x04" + noise)
