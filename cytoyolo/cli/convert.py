@@ -37,8 +37,8 @@ def convert(
     )  # fmt: skip
     typer.echo(f"{made.folder}: {made.images:,} images, {made.boxes:,} boxes")
     if made.clipped:
-        typer.echo(f"{made.clipped:,} boxes reached outside their image and were clipped.", err=True)
+        typer.echo(f"Boxes that reached outside their image and were clipped: {made.clipped:,}.", err=True)
     if made.rounded:
-        typer.echo(f"{made.rounded:,} boxes had fractional pixels and were rounded.", err=True)
+        typer.echo(f"Boxes with fractional pixels, which were rounded: {made.rounded:,}.", err=True)
     if made.repaired:
-        typer.echo(f"{made.repaired:,} images were mended in the staged copy (see images.csv).", err=True)
+        typer.echo(f"Images mended in the staged copy (see images.csv there): {made.repaired:,}.", err=True)

@@ -59,7 +59,7 @@ def predict(
     if made.differential is not None:
         print_table(made.differential[made.differential["count"] > 0], "{:.1%}")
     if made.fallback_rows:
-        typer.echo(f"{made.fallback_rows:,} rows have no box and were filled with the fallback.", err=True)
+        typer.echo(f"Rows without a box, filled with the fallback: {made.fallback_rows:,}.", err=True)
     if made.failures:
-        typer.echo(f"{len(made.failures):,} images could not be read; see the failures table.", err=True)
+        typer.echo(f"Images that could not be read (see the failures table): {len(made.failures):,}.", err=True)
         raise typer.Exit(1)

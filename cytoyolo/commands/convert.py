@@ -1,9 +1,9 @@
 """`convert`: a label table and its images become a YOLO folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
@@ -64,7 +64,7 @@ def convert(
     table = read_table(labels, spec, LABEL_ROLES)
     xyxy, class_id, faults, rounded = label_rules.parse(table, spec)
     refuse(labels, faults, "mend or delete them, or describe other classes with --dataset")
-    facts = _read_images(images, table["image"])
+    facts = _read_images(images.resolve(), table["image"])
     size = np.array([(facts[name].width, facts[name].height) for name in table["image"]], dtype=np.int64)
     xyxy, clipped, faults = label_rules.fit(xyxy, size)
     refuse(labels, faults, "mend or delete them")
@@ -76,9 +76,8 @@ def convert(
     settings = {"val": None if folds else shares[1], "folds": folds, "copy": copy, "seed": seed}
     manifest = _manifest(spec, labels, groups, listing, facts, class_id, settings)
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
-        _stage_images(folder, facts, copy)
-        for name, text in yolo.label_texts(table["image"], class_id, xyxy, size):
-            (folder / "labels" / f"{Path(name).stem}.txt").write_text(text)
+        _stage_images(folder / "images", facts, copy)
+        _write_labels(folder / "labels", yolo.label_texts(table["image"], class_id, xyxy, size))
         _write_lists(folder, spec, listing["file"], part, folds)
         listing.rename(columns={"image": spec.columns["image"]}).to_csv(
             folder / "images.csv", index=False, lineterminator="\n"
@@ -153,11 +152,16 @@ def _listing(facts: dict[str, ImageFacts], names: pd.Index, part: np.ndarray, gr
 
 
 def _stage_images(folder: Path, facts: dict[str, ImageFacts], copy: bool) -> None:
-    (folder / "images").mkdir()
-    (folder / "labels").mkdir()
+    folder.mkdir()
     with console.progress() as progress:
         for found in progress.track(facts.values(), description="Stage images"):
-            stage(found, folder / "images" / staged_name(found), copy)
+            stage(found, folder / staged_name(found), copy)
+
+
+def _write_labels(folder: Path, texts: Iterable[tuple[str, str]]) -> None:
+    folder.mkdir()
+    for name, text in texts:
+        (folder / f"{PurePath(name).stem}.txt").write_text(text)
 
 
 def _write_lists(folder: Path, spec: DataSpec, file: pd.Series, part: np.ndarray, folds: int | None) -> None:

@@ -14,7 +14,9 @@ def class_sets(image: pd.Series, class_id: NDArray[np.int64]) -> pd.Series:
     """For each image (index, in order of appearance) the set of its classes as text, such as "3" or "3 20"."""
     pairs = pd.DataFrame({"image": image.to_numpy(), "class": class_id}).drop_duplicates()
     pairs = pairs.sort_values("class", kind="stable")
-    sets = pairs["class"].astype(str).groupby(pairs["image"]).agg(" ".join)
+    text = pairs["class"].astype(str).set_axis(pairs["image"])
+    several = text.index.duplicated(keep=False)  # nearly all images have one class; joining is slow
+    sets = pd.concat([text[~several], text[several].groupby(level=0).agg(" ".join)])
     return sets.reindex(image.drop_duplicates())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from cytoyolo.annotations import jpeg
-from cytoyolo.annotations.images import FORMATS, ImageFacts, decode, must_be_decoded
+from cytoyolo.annotations.images import FORMATS, ImageFacts, decode, must_be_decoded, must_be_mended
 from cytoyolo.errors import CytoyoloError
 
 _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
@@ -25,7 +25,7 @@ def staged_name(facts: ImageFacts) -> str:
 
 
 def stage(facts: ImageFacts, target: Path, copy: bool) -> None:
-    """Create `target` from the image: a link, a copy, or a mended copy; the original is only read.
+    """Create `target` from the image at an absolute path: a link, a copy, or a mended copy; the original is only read.
 
     Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is baked in, colour modes
     other than RGB and gray become 8-bit colour, and TIFF, as the decoder shows them, stored without loss as PNG.
@@ -35,9 +35,9 @@ def stage(facts: ImageFacts, target: Path, copy: bool) -> None:
         if problem:
             raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")
         target.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-    elif facts.format == "JPEG" and not jpeg.walk(data := facts.path.read_bytes()).is_sound(data):
-        target.write_bytes(jpeg.mend(data))
+    elif must_be_mended(facts.repairs):
+        target.write_bytes(jpeg.mend(facts.path.read_bytes()))
     elif copy:
         shutil.copyfile(facts.path, target)
     else:
-        target.symlink_to(facts.path.resolve())
+        target.symlink_to(facts.path)

@@ -333,9 +333,9 @@ def test_clipped_rounded_and_mended_are_said(tmp_path: Path, cytoyolo: Program) 
                     "--val", 0.25)  # fmt: skip
     assert done.returncode == 0
     assert done.stdout == f"{tmp_path / 'out'}: 4 images, 4 boxes\n"
-    assert "2 boxes reached outside their image and were clipped." in done.stderr
-    assert "1 boxes had fractional pixels and were rounded." in done.stderr
-    assert "1 images were mended in the staged copy (see images.csv)." in done.stderr
+    assert "reached outside their image and were clipped: 2." in done.stderr
+    assert "fractional pixels, which were rounded: 1." in done.stderr
+    assert "mended in the staged copy (see images.csv there): 1." in done.stderr
     boxes = {}
     for name in "abcd":
         _, x, y, w, h = map(float, (tmp_path / "out" / "labels" / f"{name}.txt").read_text().split())
