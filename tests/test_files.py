@@ -202,6 +202,21 @@ def test_a_missing_or_empty_folder_is_fine(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_a_folder_of_another_command_is_not_replaced(tmp_path: Path) -> None:
+    folder = made(tmp_path / "out", "a")
+    with pytest.raises(UsageError, match="was made by `cytoyolo convert`, not by `cytoyolo train`"):
+        check_folder(folder, "train", overwrite=True)
+
+
+def test_a_folder_with_an_input_in_it_is_not_replaced(tmp_path: Path) -> None:
+    folder = made(tmp_path / "out", "a")
+    (tmp_path / "link").symlink_to(folder / "a")
+    for one in (folder, folder / "a", tmp_path / "link"):
+        with pytest.raises(UsageError, match="--overwrite would delete"):
+            check_folder(folder, MAKER, overwrite=True, inputs=(None, one))
+    check_folder(folder, MAKER, overwrite=True, inputs=(None, tmp_path, tmp_path / "elsewhere"))
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_file_is_no_folder(tmp_path: Path, overwrite: bool) -> None:
     fill(tmp_path, "a")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from cytoyolo.annotations import jpeg
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.machine import cores
 
 # Formats by their first bytes, with the file extension each is expected to have.
 FORMATS = {
@@ -132,8 +133,12 @@ def _look(path: Path, data: bytes, whole: bool) -> tuple[ImageFacts, Picture]:
     except (OSError, SyntaxError, ValueError, EOFError, ImportError, cv2.error) as error:
         # ImportError: once Ultralytics is loaded, it wraps Image.open to look for a HEIF plugin.
         raise _Unusable(f"is a damaged {kind} file") from error
-    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-    return ImageFacts(path, kind, width, height, digest, tuple(repairs)), picture
+    return ImageFacts(path, kind, width, height, digest(data), tuple(repairs)), picture
+
+
+def digest(data: bytes) -> str:
+    """The fingerprint of a file's bytes."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def must_be_decoded(repairs: Iterable[str]) -> bool:
@@ -197,7 +202,7 @@ def _decode_tiff(image: Image.Image) -> Picture:
 def read_many(paths: Iterable[Path]) -> Iterator[ImageFacts]:
     """The facts of many files, in the order asked, read on all cores; memory doesn't grow with their number."""
     remaining = iter(paths)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         while batch := list(islice(remaining, 512)):
             # In chunks, because handing over a task costs about as much as reading an image's header.
             chunks = [batch[start : start + 32] for start in range(0, len(batch), 32)]

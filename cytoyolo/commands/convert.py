@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytoyolo import __version__, console
 from cytoyolo.annotations import labels as label_rules
-from cytoyolo.annotations.images import ImageFacts, check_image_folder, read_many
+from cytoyolo.annotations.images import ImageFacts, check_image_folder, digest, read_many
 from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.dataset import yolo
 from cytoyolo.dataset.split import class_sets, split
@@ -64,23 +64,25 @@ def convert(
     table = read_table(labels, spec, LABEL_ROLES)
     xyxy, class_id, faults, rounded = label_rules.parse(table, spec)
     refuse(labels, faults, "mend or delete them, or describe other classes with --dataset")
+    group = _read_groups(groups, spec, pd.Index(table["image"].unique()))
     facts = _read_images(images.resolve(), table["image"])
     size = np.array([(facts[name].width, facts[name].height) for name in table["image"]], dtype=np.int64)
     xyxy, clipped, faults = label_rules.fit(xyxy, size)
     refuse(labels, faults, "mend or delete them")
 
     strata = class_sets(table["image"], class_id)
-    group = _read_groups(groups, spec, strata.index)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
     listing = _listing(facts, strata.index, part, group)
     settings = {"val": None if folds else shares[1], "folds": folds, "copy": copy, "seed": seed}
     manifest = _manifest(spec, labels, groups, listing, facts, class_id, settings)
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
-        _stage_images(folder / "images", facts, copy)
-        _write_labels(folder / "labels", yolo.label_texts(table["image"], class_id, xyxy, size))
+        listing["image_blake2b"] = _stage_images(folder / "images", facts, copy)
+        listing["labels_blake2b"] = _write_labels(
+            folder / "labels", yolo.label_texts(table["image"], class_id, xyxy, size)
+        )
         _write_lists(folder, spec, listing["file"], part, folds)
         listing.rename(columns={"image": spec.columns["image"]}).to_csv(
-            folder / "images.csv", index=False, lineterminator="\n"
+            folder / yolo.LISTING, index=False, lineterminator="\n"
         )
         (folder / yolo.MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
     repaired = int((listing["repairs"] != "").sum())
@@ -151,17 +153,22 @@ def _listing(facts: dict[str, ImageFacts], names: pd.Index, part: np.ndarray, gr
     )
 
 
-def _stage_images(folder: Path, facts: dict[str, ImageFacts], copy: bool) -> None:
+def _stage_images(folder: Path, facts: dict[str, ImageFacts], copy: bool) -> list[str]:
+    """Stage all images, in the order of the table, and return the staged files' digests."""
     folder.mkdir()
     with console.progress() as progress:
-        for found in progress.track(facts.values(), description="Stage images"):
-            stage(found, folder / staged_name(found), copy)
+        tracked = progress.track(facts.values(), description="Stage images")
+        return [stage(found, folder / staged_name(found), copy) for found in tracked]
 
 
-def _write_labels(folder: Path, texts: Iterable[tuple[str, str]]) -> None:
+def _write_labels(folder: Path, texts: Iterable[tuple[str, str]]) -> list[str]:
+    """Write the label files, in the order of the table, and return their digests."""
     folder.mkdir()
+    digests = []
     for name, text in texts:
-        (folder / f"{PurePath(name).stem}.txt").write_text(text)
+        (folder / f"{PurePath(name).stem}.txt").write_bytes(text.encode())
+        digests.append(digest(text.encode()))
+    return digests
 
 
 def _write_lists(folder: Path, spec: DataSpec, file: pd.Series, part: np.ndarray, folds: int | None) -> None:
@@ -169,10 +176,10 @@ def _write_lists(folder: Path, spec: DataSpec, file: pd.Series, part: np.ndarray
     for name, text in yolo.list_files(file, part, folds):
         (folder / name).write_text(text, encoding="utf-8")
     if folds is None:
-        (folder / "data.yaml").write_text(yolo.data_yaml(spec, "train.txt", "val.txt"), encoding="utf-8")
+        (folder / "data.yaml").write_text(yolo.data_yaml(spec, *yolo.list_names(None)), encoding="utf-8")
         return
     for fold in range(folds):
-        text = yolo.data_yaml(spec, f"fold{fold}_train.txt", f"fold{fold}_val.txt")
+        text = yolo.data_yaml(spec, *yolo.list_names(fold))
         (folder / f"fold{fold}.yaml").write_text(text, encoding="utf-8")
     (folder / "data.yaml").write_bytes((folder / "fold0.yaml").read_bytes())
 

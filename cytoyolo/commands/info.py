@@ -27,8 +27,9 @@ def _version(package: str) -> str:
 def info() -> dict[str, Any]:
     """Versions, devices, threads and folders of this machine, as one dictionary."""
     from cytoyolo.classes import shipped as datasets
-    from cytoyolo.detector.engine import cores, engine, state_folder
+    from cytoyolo.detector.engine import engine
     from cytoyolo.detector.recipes import shipped as recipes
+    from cytoyolo.machine import cores, state_folder
 
     engine()
     import cv2

@@ -11,13 +11,13 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.annotations.images import EXTENSIONS, check_image_folder
-from cytoyolo.annotations.labels import name_fault
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.detector.predict import DEFAULT_IOU, Detections, Detector, Found
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.differential import draw_differential
 from cytoyolo.report.pictures import annotate
+from cytoyolo.submission.check import row_faults
 from cytoyolo.submission.differential import differential
 from cytoyolo.submission.rows import detection_table, fill
 from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, check_writable, read_table, refuse, write_table
@@ -25,6 +25,7 @@ from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, check_writable, read_t
 MAKER = "predict"
 SUBMISSION_CONF = 1e-5  # every test row wants a box, so nearly all are kept; the third place's setting
 EVERYDAY_CONF = 0.25
+MAX_JPEG_SIDE = 65_500
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class _Collected:
             return
         self.names.append(one.path.name)
         self.sizes.append((one.image.shape[1], one.image.shape[0]))
-        self.found.append(one.detections.best(count))
+        self.found.append(one.detections.take(slice(count)))
 
     def table(self, codes: tuple[str, ...]) -> pd.DataFrame:
         return detection_table(self.names, self.sizes, self.found, codes)
@@ -140,7 +141,7 @@ def _predict_table(
     check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
     check_writable(failures, [spec.columns["image"], "problem"], overwrite)
     test = read_table(source, spec, TEST_ROLES)
-    refuse(source, _test_faults(test), "mend or delete them")
+    refuse(source, row_faults(test, spec), "mend or delete them")
     wanted = Counter(test["image"])
     detector.max_detections = max(detector.max_detections, *wanted.values())
     collected = _collect(detector, [images / name for name in wanted], wanted)
@@ -149,10 +150,10 @@ def _predict_table(
             f"none of the {len(wanted):,} images of {source} can be used ({_failed(collected)}); check --images."
         )
     rows, unfilled = fill(test, collected.table(detector.codes), fallback)
-    failures.unlink(missing_ok=True)  # that of the output about to be replaced
+    write_table(output, rows.rename(columns=spec.columns), overwrite)
+    failures.unlink(missing_ok=True)  # that of the output just replaced
     if collected.failures:
         write_table(failures, _failure_table(collected.failures, spec))
-    write_table(output, rows.rename(columns=spec.columns), overwrite)
     return Predicted(output, len(collected.names), len(rows), unfilled, collected.failures)
 
 
@@ -226,19 +227,13 @@ def _plain_spec(codes: tuple[str, ...]) -> DataSpec:
     return DataSpec("unknown", codes, codes, (True,) * len(codes), codes[0], challenge.columns)
 
 
-def _test_faults(test: pd.DataFrame) -> dict[int, str]:
-    faults = {row: fault for row, name in enumerate(test["image"]) if (fault := name_fault(name))}
-    for row in test.index[test["id"].duplicated()]:
-        faults.setdefault(int(row), f"id {test['id'][row]} stands in an earlier row")
-    return faults
-
-
 def _write_picture(path: Path, one: Found, codes: tuple[str, ...]) -> None:
     rows = detection_table([one.path.name], [(one.image.shape[1], one.image.shape[0])], [one.detections], codes)
-    target = path.with_suffix(".jpg")
+    extension = ".jpg" if max(one.image.shape) <= MAX_JPEG_SIDE else ".png"
+    target = path.with_suffix(extension)
     if target.exists():  # a.png beside a.jpg
-        target = path.with_name(f"{path.name}.jpg")
-    encoded = cv2.imencode(".jpg", annotate(one.image, rows, codes))[1]
+        target = path.with_name(f"{path.name}{extension}")
+    encoded = cv2.imencode(extension, annotate(one.image, rows, codes))[1]
     target.write_bytes(encoded.tobytes())
 
 

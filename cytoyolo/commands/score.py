@@ -3,17 +3,15 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.annotations.labels import name_fault
 from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
-from cytoyolo.submission.check import Finding, findings, unusable
-from cytoyolo.submission.score import Score, comparable_ids, evaluate
+from cytoyolo.submission.check import Finding, findings, row_faults, unusable
+from cytoyolo.submission.score import Score, evaluate
 from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse
 
 MAKER = "score"
@@ -60,7 +58,7 @@ def check(
     test, submission = Path(test), Path(submission)
     spec = load_spec(dataset)
     wanted = read_table(test, spec, TEST_ROLES)
-    refuse(test, _test_faults(wanted, spec), "mend the test table, or take it anew from its source")
+    refuse(test, row_faults(wanted, spec), "mend the test table, or take it anew from its source")
     answer = read_table(submission, spec, SUBMISSION_ROLES)
     if images is None:
         return findings(wanted, answer, spec)
@@ -92,18 +90,6 @@ def _write(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None
         matches.to_csv(folder / "matches.csv", index=False, lineterminator="\n")
         text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         (folder / "score.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _test_faults(table: pd.DataFrame, spec: DataSpec) -> dict[int, str]:
-    """Rows of a test table with an unusable image name, or an id that is empty or was there before."""
-    names = {name: fault for name in table["image"].unique() if (fault := name_fault(name))}
-    faults = {int(row): names[table["image"].iloc[row]] for row in np.flatnonzero(table["image"].isin(names))}
-    key = comparable_ids(table["id"], table["id"])[0]
-    for row in np.flatnonzero(key.duplicated() | (table["id"].str.strip() == "")):
-        text = table["id"].iloc[row]
-        fault = f"{spec.columns['id']} {text} is there twice" if text.strip() else f"{spec.columns['id']} is empty"
-        faults.setdefault(int(row), fault)
-    return faults
 
 
 def _image_sizes(folder: Path, image: pd.Series) -> tuple[dict[str, tuple[int, int]], list[Finding]]:

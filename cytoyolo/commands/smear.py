@@ -1,6 +1,5 @@
 """`smear`: the embedded data set, synthetic blood smears in the challenge's form."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.dataset.smear import kind_sheet, render_scene
 from cytoyolo.errors import UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
+from cytoyolo.machine import cores
 from cytoyolo.tables import LABEL_ROLES, SUBMISSION_ROLES, TEST_ROLES, XYXY, write_table
 
 JPEG_QUALITY = 92
@@ -75,7 +75,7 @@ def _tracked(tables: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFram
 def _render(folder: Path, images: int, seed: int) -> Iterator[pd.DataFrame]:
     """Render on all cores, a table of labels an image, in order."""
     # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
         remaining = iter(range(images))
         while batch := list(islice(remaining, 512)):
             yield from pool.map(partial(_render_one, folder, seed), batch, chunksize=16)

@@ -13,6 +13,7 @@ import yaml
 
 from cytoyolo import console
 from cytoyolo.commands.info import versions
+from cytoyolo.dataset.verify import verify
 from cytoyolo.dataset.yolo import IDENTITY, Dataset, load_dataset
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
@@ -20,7 +21,7 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
 from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import check_folder, clear_folder, mark, write_text
+from cytoyolo.files import check_folder, clear_folder, foreign_files, mark, write_text
 from cytoyolo.tables import fingerprint
 
 MAKER = "train"
@@ -61,19 +62,26 @@ def train(
     training cannot be carried out.
     """
     run, data = Path(output), load_dataset(dataset)
-    flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed, **(settings or {})}
+    flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed}
+    settings = dict(settings or {})
+    if both := flags.keys() & settings:
+        raise UsageError(f"--set gives {', '.join(sorted(both))}; use --{min(both)} instead.")
+    flags |= settings
     if resume:
-        given = [name for name, value in {**flags, "fold": fold}.items() if value is not None]
+        given = [
+            name for name, value in {**flags, "fold": fold, "overwrite": overwrite or None}.items() if value is not None
+        ]
         if given:
             raise UsageError(f"--resume goes on with the run's own settings; leave out {', '.join(given)}.")
         return _resume(run, data, device)
     inputs = (dataset, model, recipe)
     check_folder(run, MAKER, overwrite, inputs)
-    device = choose_device(device)
+    device = choose_device(device, several=True)
+    fold = _fold(data, fold)
     resolved = load_recipe(recipe, flags)
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
     start = find_start(str(resolved["model"]), asked=model is not None)
-    clear_folder(run, MAKER, overwrite, inputs)
+    verify(data, fold)
     manifest = {
         "status": "running",
         "started": _now(),
@@ -85,15 +93,25 @@ def train(
         "dataset": data.manifest,
         "versions": versions(),
     }
+    clear_folder(run, MAKER, overwrite, inputs)
     try:
         write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
         _write_manifest(run, manifest)
         mark(run, MAKER, also=(f"{training.FOLDER}/", progress.FILE))
         training.fit(run, data.data_yaml(fold), start, resolved, device)
     except BaseException:
-        _leave(run)
+        if not _keeps_a_checkpoint(run) and not foreign_files(run):
+            shutil.rmtree(run, ignore_errors=True)
         raise
     return _finish(run, data, manifest)
+
+
+def _fold(data: Dataset, fold: int | None) -> int | None:
+    """The fold to hold out: of a data set with folds, the first one unless another is asked for."""
+    if fold is None and data.manifest["folds"]:
+        console.note(f"{data.folder} has {data.manifest['folds']} folds; holding out fold 0 (--fold K for another).")
+        return 0
+    return fold
 
 
 def _resume(run: Path, data: Dataset, device: str) -> Trained:
@@ -102,31 +120,33 @@ def _resume(run: Path, data: Dataset, device: str) -> Trained:
         console.note(f"{run} is finished; there is nothing to resume.")
         return Trained(run, run / "weights" / "best.pt", manifest["metrics"])
     for key in IDENTITY:
-        if manifest["dataset"][key] != data.manifest[key]:
+        if manifest["dataset"].get(key) != data.manifest[key]:
             raise CytoyoloError(f"{data.folder} is not what {run} was trained on ({key} differs); give that data set.")
-    device = choose_device(device)
+    device, fold = choose_device(device, several=True), manifest["fold"]
     checkpoint = training.checkpoint_to_resume(run)
     try:
         if checkpoint is None:
             console.note(f"{run} was interrupted before its first epoch ended: starting it from the beginning.")
             resolved = yaml.safe_load((run / RECIPE).read_text(encoding="utf-8"))
             start = find_start(str(resolved["model"]), asked=False)
-            training.fit(run, data.data_yaml(manifest["fold"]), start, resolved, device)
+            verify(data, fold)
+            training.fit(run, data.data_yaml(fold), start, resolved, device)
         elif not training.is_complete(checkpoint):
             console.note(f"Resuming {run} from its last whole epoch.")
-            training.resume(run, data.data_yaml(manifest["fold"]), checkpoint, device)
+            verify(data, fold)
+            training.resume(run, data.data_yaml(fold), checkpoint, device)
     except BaseException:
-        _leave(run)
+        _keeps_a_checkpoint(run)
         raise
     return _finish(run, data, manifest)
 
 
-def _leave(run: Path) -> None:
-    """On the way out of a broken training: keep what can be resumed and say so, remove what can't."""
+def _keeps_a_checkpoint(run: Path) -> bool:
+    """On the way out of a broken training: whether it can be resumed, and say so if it can."""
     if training.checkpoint_to_resume(run) is None:
-        shutil.rmtree(run, ignore_errors=True)
-    else:
-        console.note(f"{run} keeps its last whole epoch; go on with `cytoyolo train DATASET -o {run} --resume`.")
+        return False
+    console.note(f"{run} keeps its last whole epoch; go on with `cytoyolo train DATASET -o {run} --resume`.")
+    return True
 
 
 def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
@@ -137,12 +157,17 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
     facts = {"dataset": data.manifest["images_sha256"], "labels": data.manifest["labels"]["sha256"]}
     for name in ("best.pt", "last.pt"):
         (run / "weights").mkdir(exist_ok=True)
-        seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
+        settings = seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
+    asked = yaml.safe_load((run / RECIPE).read_text(encoding="utf-8"))["batch"]
+    if settings["batch"] != asked:  # where the GPU's memory is too small for the first epoch, the engine halves it
+        console.note(f"The batch was {settings['batch']}, not {asked}, because the GPU's memory was used up.")
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
     (run / "curves").mkdir(exist_ok=True)
     for picture in sorted(engine_folder.glob("*.png")) + sorted(engine_folder.glob("*.jpg")):
         shutil.copyfile(picture, run / "curves" / picture.name)
-    _write_manifest(run, {**manifest, "status": "finished", "finished": _now(), "metrics": best})
+    _write_manifest(
+        run, {**manifest, "status": "finished", "finished": _now(), "batch": settings["batch"], "metrics": best}
+    )
     shutil.rmtree(engine_folder)
     mark(run, MAKER)
     return Trained(run, run / "weights" / "best.pt", best)
@@ -174,8 +199,12 @@ def _write_manifest(run: Path, manifest: dict[str, Any]) -> None:
 def _read_manifest(run: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+        if not {"status", "fold", "dataset"} <= manifest.keys() or ("metrics" in manifest) == (
+            manifest["status"] == "running"
+        ):
+            raise ValueError("keys are missing")
         return manifest
     except FileNotFoundError as error:
         raise UsageError(f"{run} holds no run to resume; give the folder of an interrupted training.") from error
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CytoyoloError(f"{run / MANIFEST} is damaged; start the training anew in another folder.") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from cytoyolo.annotations import jpeg
-from cytoyolo.annotations.images import FORMATS, ImageFacts, decode, must_be_decoded, must_be_mended
+from cytoyolo.annotations.images import FORMATS, ImageFacts, decode, digest, must_be_decoded, must_be_mended
 from cytoyolo.errors import CytoyoloError
 
 _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
@@ -24,20 +24,28 @@ def staged_name(facts: ImageFacts) -> str:
     return facts.path.name
 
 
-def stage(facts: ImageFacts, target: Path, copy: bool) -> None:
-    """Create `target` from the image at an absolute path: a link, a copy, or a mended copy; the original is only read.
+def stage(facts: ImageFacts, target: Path, copy: bool) -> str:
+    """Create `target` from the image: a link, a copy, or a mended copy; return its digest.
 
-    Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is baked in, colour modes
-    other than RGB and gray become 8-bit colour, and TIFF, as the decoder shows them, stored without loss as PNG.
+    The original is only read. Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is
+    baked in, colour modes other than RGB and gray become 8-bit colour, and TIFF, as the decoder shows them, stored
+    without loss as PNG.
     """
     if must_be_decoded(facts.repairs):
         pixels, problem = decode(facts.path)
         if problem:
             raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")
-        target.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-    elif must_be_mended(facts.repairs):
-        target.write_bytes(jpeg.mend(facts.path.read_bytes()))
-    elif copy:
+        return _write(target, cv2.imencode(".png", pixels)[1].tobytes())
+    if must_be_mended(facts.repairs):
+        return _write(target, jpeg.mend(facts.path.read_bytes()))
+    if copy:
         shutil.copyfile(facts.path, target)
     else:
-        target.symlink_to(facts.path)
+        # Resolving costs more than linking, and `convert` gives names in a folder that is resolved already.
+        target.symlink_to(facts.path.resolve() if facts.path.is_symlink() else facts.path.absolute())
+    return facts.digest
+
+
+def _write(target: Path, data: bytes) -> str:
+    target.write_bytes(data)
+    return digest(data)

@@ -18,6 +18,7 @@ from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.errors import CytoyoloError, UsageError
 
 MANIFEST = "dataset.json"
+LISTING = "images.csv"
 # What of the manifest says whether a data set is the one a run was trained on.
 IDENTITY = ("labels", "images_sha256", "val", "folds", "seed")
 # Ultralytics leaves its parsed labels here. It loads them again unseen: a pickle, and stale after some changes.
@@ -83,11 +84,17 @@ def data_yaml(spec: DataSpec, train: str, val: str) -> str:
 def list_files(file: pd.Series, part: NDArray[np.int64], folds: int | None) -> Iterator[tuple[str, str]]:
     """(file name, text) of the list files. Part 1 is the validation split; with folds, part k is held out of fold k."""
     paths = ("./images/" + file).to_numpy()
-    for fold in range(folds or 1):
-        held_out = part == (1 if folds is None else fold)
-        prefix = "" if folds is None else f"fold{fold}_"
-        yield f"{prefix}train.txt", "".join(f"{path}\n" for path in paths[~held_out])
-        yield f"{prefix}val.txt", "".join(f"{path}\n" for path in paths[held_out])
+    for fold in [None] if folds is None else range(folds):
+        held_out = part == (1 if fold is None else fold)
+        train, val = list_names(fold)
+        yield train, "".join(f"{path}\n" for path in paths[~held_out])
+        yield val, "".join(f"{path}\n" for path in paths[held_out])
+
+
+def list_names(fold: int | None) -> tuple[str, str]:
+    """File names of the training and the validation list."""
+    prefix = "" if fold is None else f"fold{fold}_"
+    return f"{prefix}train.txt", f"{prefix}val.txt"
 
 
 def images_fingerprint(digests: Iterable[tuple[str, str]]) -> str:

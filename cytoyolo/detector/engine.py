@@ -11,7 +11,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.machine import cores, state_folder
 
 _ENVIRONMENT = {
     "YOLO_OFFLINE": "1",  # no look-up of the package index, no analytics, no download on the side
@@ -24,27 +25,25 @@ STRIDE = 32
 _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when missing
 
 
-def state_folder() -> Path:
-    """Where the tool keeps downloaded weights and the engine's settings: CYTOYOLO_HOME or the user's cache folder."""
-    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("CYTOYOLO_HOME") or Path(cache_home) / "cytoyolo")
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @cache
 def engine() -> None:
-    """Import Ultralytics with everything that talks to the network switched off, and all cores on."""
+    """Import Ultralytics with everything that talks to the network switched off, and all cores on.
+
+    Raises CytoyoloError when the program imported Ultralytics itself before, so that it is too late.
+    """
+    if "ultralytics" in sys.modules and not _ENVIRONMENT.items() <= os.environ.items():
+        raise CytoyoloError("Ultralytics was imported before cytoyolo could make it safe; import it afterwards.")
     os.environ.update(_ENVIRONMENT)
     os.environ.pop("ULTRALYTICS_API_KEY", None)
     os.environ["YOLO_CONFIG_DIR"] = str(_config_folder())
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
     import matplotlib
-    from ultralytics.utils import SETTINGS, USER_CONFIG_DIR, torch_utils
+    from ultralytics.data import utils as data_utils
+    from ultralytics.utils import SETTINGS, USER_CONFIG_DIR, downloads, torch_utils
+
+    # Tried first and refused later otherwise, such as for the weights of a check that each training on a GPU makes.
+    downloads.safe_download = data_utils.safe_download = _refuse_download
 
     quiet = {key: False for key, value in SETTINGS.items() if isinstance(value, bool)}
     if any(SETTINGS[key] for key in quiet):
@@ -53,6 +52,10 @@ def engine() -> None:
         if not (USER_CONFIG_DIR / name).is_file():
             shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", USER_CONFIG_DIR / name)
     torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
+
+
+def _refuse_download(*arguments: object, **options: object) -> None:
+    raise ConnectionError("the network is not used")
 
 
 def _config_folder() -> Path:
@@ -67,8 +70,8 @@ def _config_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="cytoyolo-"))
 
 
-def choose_device(device: str) -> str:
-    """The engine's name of a device: "cpu", "mps", "0" or "0,1".
+def choose_device(device: str, several: bool = False) -> str:
+    """The engine's name of a device: "cpu", "mps", "0", or "0,1" where `several` GPUs can be used.
 
     "auto" takes the first GPU, else Apple's, else the CPU. Raises UsageError for one this machine lacks.
     """
@@ -79,8 +82,10 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return [*available, *mps, "cpu"][0]
     known = {"cpu", *mps, *available}
-    if set(device.split(",")) <= known and (device in known or set(device.split(",")) <= set(available)):
+    wanted = device.split(",")
+    if device in known or (several and len(set(wanted)) == len(wanted) and set(wanted) <= set(available)):
         return device
+    also = ", or several GPUs as 0,1" if several and len(available) > 1 else ""
     raise UsageError(
-        f"--device is '{device}', and this machine has {', '.join(sorted(known))}; give auto or one of these."
+        f"--device is '{device}', and this machine has {', '.join(sorted(known))}; give auto or one of these{also}."
     )

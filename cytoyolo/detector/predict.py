@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.images import decode
+from cytoyolo.boxes import to_pixels
 from cytoyolo.classes import DataSpec
-from cytoyolo.detector.engine import STRIDE, choose_device, cores
-from cytoyolo.detector.weights import load_checkpoint, stored_spec
+from cytoyolo.detector.engine import STRIDE, choose_device
+from cytoyolo.detector.weights import detector_codes, load_checkpoint, stored_spec
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.machine import cores
 
 DEFAULT_IOU = 0.4  # cells hardly ever overlap: the third place's class-agnostic NMS
 
@@ -34,9 +36,9 @@ class Detections:
     def __len__(self) -> int:
         return len(self.xyxy)
 
-    def best(self, count: int) -> "Detections":
-        """The first `count` of them."""
-        return Detections(*(getattr(self, name)[:count] for name in _FIELDS))
+    def take(self, rows: slice | NDArray[np.bool_]) -> "Detections":
+        """Some of them."""
+        return Detections(*(getattr(self, name)[rows] for name in _FIELDS))
 
 
 _FIELDS = ("xyxy", "confidence", "class_id", "probabilities")
@@ -44,7 +46,7 @@ _FIELDS = ("xyxy", "confidence", "class_id", "probabilities")
 
 @dataclass(frozen=True)
 class Found:
-    """What became of one image file: its pixels (h, w, 3) BGR and detections, or the problem it has."""
+    """What became of one image file: its pixels (h, w, 3) BGR and detections that cover a pixel, or its problem."""
 
     path: Path
     image: NDArray[np.uint8]
@@ -74,7 +76,7 @@ class Detector:
         Raises UsageError for a missing file or device, or a wrong number, and CytoyoloError for a file that is no YOLO
         detector.
         """
-        if imgsz is not None and (imgsz < STRIDE or imgsz % STRIDE):
+        if imgsz is not None and imgsz < 1:
             raise UsageError(f"--imgsz is {imgsz}; give a multiple of {STRIDE}.")
         if batch is not None and batch < 1:
             raise UsageError(f"--batch is {batch}; give 1 or more.")
@@ -85,13 +87,17 @@ class Detector:
         from ultralytics.utils.torch_utils import select_device
 
         network = checkpoint["model"]
-        if getattr(network, "task", "detect") != "detect":
-            raise CytoyoloError(f"{path} is a network for '{network.task}', not a detector; give a detector's weights.")
-        self.codes: tuple[str, ...] = tuple(network.names[index] for index in range(len(network.names)))
+        self.codes: tuple[str, ...] = detector_codes(network, path)
         self.spec: DataSpec | None = stored_spec(checkpoint)
+        if self.spec is not None and self.spec.codes != self.codes:
+            raise CytoyoloError(f"{path} carries the description of other classes than its network has; train anew.")
         self.device = choose_device(device)
         self.batch = batch or (8 if self.device == "cpu" else 32)
-        self.imgsz = imgsz or int(checkpoint.get("train_args", {}).get("imgsz", 640))  # 640: Ultralytics' default
+        stored = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
+        stride = max(STRIDE, int(network.stride.max()))
+        self.imgsz = imgsz or stored
+        if not isinstance(self.imgsz, int) or self.imgsz < 1 or self.imgsz % stride:
+            raise UsageError(f"{path} can't take images of {self.imgsz} px; give --imgsz, a multiple of {stride}.")
         self.conf, self.iou = conf, iou
         self.max_detections = 300
         self._network = AutoBackend(
@@ -136,7 +142,14 @@ class Detector:
                 decoded = list(pool.map(decode, chunk))
                 found = iter(self.detect([image for image, problem in decoded if not problem]))
                 for path, (image, problem) in zip(chunk, decoded, strict=True):
-                    yield Found(path, image, nothing if problem else next(found), problem)
+                    yield Found(path, image, nothing if problem else _with_pixels(next(found), image), problem)
+
+
+def _with_pixels(found: Detections, image: NDArray[np.uint8]) -> Detections:
+    """Those that are left when their corners are rounded to whole pixels."""
+    size = np.tile(np.array(image.shape[1::-1], np.int64), (len(found), 1))
+    xyxy = to_pixels(found.xyxy.astype(np.float64), size)
+    return found.take(np.asarray((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)))
 
 
 def concatenate(found: Sequence[Detections], classes: int) -> Detections:

@@ -5,6 +5,7 @@ for them and for a single process alike.
 """
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo import console
+from cytoyolo.detector.engine import engine
 
 FILE = "progress.jsonl"
+LAST_COPY, BEST_COPY = "resume.pt", "resume-best.pt"
+PARENT = "CYTOYOLO_PARENT"  # environment variable with the process id of the program
 _BATCH_INTERVAL_S = 0.5
 _last_batch = 0.0
 
@@ -28,16 +32,30 @@ def _write(trainer: Any, **event: Any) -> None:
             file.write(json.dumps(event) + "\n")
 
 
+def on_pretrain_routine_start(trainer: Any) -> None:
+    """Make a worker process of several GPUs as silent as this one."""
+    engine()
+
+
 def on_train_start(trainer: Any) -> None:
     _write(trainer, event="start", epoch=trainer.start_epoch, epochs=trainer.epochs, batches=len(trainer.train_loader))
 
 
 def on_train_batch_end(trainer: Any) -> None:
     global _last_batch
+    _stop_orphans()
     trainer.cytoyolo_batch = getattr(trainer, "cytoyolo_batch", 0) + 1
     if time.monotonic() - _last_batch > _BATCH_INTERVAL_S:
         _last_batch = time.monotonic()
         _write(trainer, event="batch", batch=trainer.cytoyolo_batch)
+
+
+def _stop_orphans() -> None:
+    """End a worker whose parent was killed: it would go on to train, and to write, unseen."""
+    try:
+        os.kill(int(os.environ[PARENT]), 0)
+    except ProcessLookupError:
+        os._exit(1)
 
 
 def on_fit_epoch_end(trainer: Any) -> None:
@@ -49,13 +67,23 @@ def on_fit_epoch_end(trainer: Any) -> None:
 
 
 def on_model_save(trainer: Any) -> None:
-    """Keep a whole copy of the last checkpoint: the engine rewrites its own in place, and may be killed meanwhile."""
-    temporary = trainer.wdir / "resume.partial"
-    temporary.write_bytes(trainer.last.read_bytes())
-    temporary.replace(trainer.wdir / "resume.pt")
+    """Keep whole copies of the checkpoints: the engine rewrites its own in place, and may be killed meanwhile.
+
+    The last one comes last: it is what a resumed training starts from, and then the best one must be there.
+    """
+    if trainer.best_fitness == trainer.fitness:
+        _copy_whole(trainer.best, trainer.wdir / BEST_COPY)
+    _copy_whole(trainer.last, trainer.wdir / LAST_COPY)
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    temporary = target.with_suffix(".partial")
+    temporary.write_bytes(source.read_bytes())
+    temporary.replace(target)
 
 
 CALLBACKS = {
+    "on_pretrain_routine_start": on_pretrain_routine_start,
     "on_train_start": on_train_start,
     "on_train_batch_end": on_train_batch_end,
     "on_fit_epoch_end": on_fit_epoch_end,

@@ -14,7 +14,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 
 # Settings the tool decides itself; a recipe that gives one would be overruled silently, so it is refused.
 _OWN = frozenset(
-    (
+    [
         "data",
         "project",
         "name",
@@ -27,8 +27,15 @@ _OWN = frozenset(
         "pretrained",
         "verbose",
         "save",
-    )
+        "single_cls",
+        "classes",
+        "split",
+        "distill_model",
+    ]
 )
+# What every recipe must say, since the tool itself goes by it.
+_NEEDED = ("model", "epochs", "imgsz", "batch", "seed")
+_OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
 # Above this number of optimizer steps Ultralytics' "auto" took SGD when the third place used it.
 _SGD_STEPS = 10_000
 
@@ -58,10 +65,9 @@ def load_recipe(recipe: str | Path, flags: Mapping[str, Any]) -> dict[str, Any]:
         settings = yaml.safe_load(data.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise CytoyoloError(f"{recipe} is not valid YAML ({yaml_fault(error)}); correct it.") from error
-    if not isinstance(settings, dict) or "model" not in settings:
-        raise CytoyoloError(
-            f"{recipe} must be a mapping of settings with at least 'model'; compare it with a shipped one."
-        )
+    missing = [key for key in _NEEDED if key not in settings] if isinstance(settings, dict) else list(_NEEDED)
+    if missing:
+        raise CytoyoloError(f"{recipe} says nothing of {', '.join(missing)}; compare it with a shipped recipe.")
     merged = {**settings, **{key: value for key, value in flags.items() if value is not None}}
     for key, value in merged.items():
         _check(key, value, "the call" if flags.get(key) is not None else str(recipe))
@@ -82,6 +88,10 @@ def _check(key: str, value: Any, where: str) -> None:
         raise UsageError(f"{where} gives '{key}', which is no training setting of Ultralytics{hint}; correct it.")
     if key in ("epochs", "imgsz", "batch") and not (isinstance(value, int) and value > 0):
         raise UsageError(f"{where} gives {key}={value}; give a whole number above 0.")
+    if key == "seed" and not (isinstance(value, int) and 0 <= value < 2**32):
+        raise UsageError(f"{where} gives seed={value}; give a whole number from 0 to {2**32 - 1}.")
+    if key == "optimizer" and value not in _OPTIMIZERS:
+        raise UsageError(f"{where} gives optimizer={value}; give one of {', '.join(_OPTIMIZERS)}.")
     if key == "imgsz" and value % STRIDE:
         raise UsageError(f"{where} gives imgsz={value}; give a multiple of {STRIDE}.")
     try:
@@ -98,18 +108,24 @@ def resolve_optimizer(settings: Mapping[str, Any], images: int, classes: int) ->
     """
     if settings.get("optimizer", "auto") != "auto":
         return dict(settings)
-    nominal = max(settings["batch"], 64)
+    nominal = max(settings["batch"], settings.get("nbs", 64))
     steps = math.ceil(images / nominal) * settings["epochs"]
     chosen = ("SGD", 0.01) if steps > _SGD_STEPS else ("AdamW", round(0.01 / (4 + classes), 6))
     return {**settings, "optimizer": chosen[0], "lr0": chosen[1], "momentum": 0.9, "warmup_bias_lr": 0.0}
 
 
 def parse_assignments(pairs: list[str]) -> dict[str, Any]:
-    """Turn ["mixup=0.1", ...] into settings, values read as YAML. Raises UsageError for a pair without "="."""
+    """Turn ["mixup=0.1", ...] into settings, values read as YAML. Raises UsageError for what is no such pair."""
     settings = {}
     for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
+        key, _, text = (part.strip() for part in pair.partition("="))
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(
+                f"--set is '{pair}', which is not valid YAML ({yaml_fault(error)}); correct it."
+            ) from error
+        if not key or value is None:
             raise UsageError(f"--set is '{pair}'; give KEY=VALUE, such as mixup=0.1.")
-        settings[key.strip()] = yaml.safe_load(value)
+        settings[key] = value
     return settings

@@ -1,6 +1,9 @@
 """One training by Ultralytics, in a folder of its own, from settings that were decided before."""
 
 import csv
+import os
+import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ FOLDER = "engine"
 
 def checkpoint_to_resume(run: Path) -> Path | None:
     """The last whole checkpoint of an unfinished training, if it got that far."""
-    path = run / FOLDER / "weights" / "resume.pt"
+    path = run / FOLDER / "weights" / progress.LAST_COPY
     return path if path.is_file() else None
 
 
@@ -49,6 +52,9 @@ def fit(run: Path, data: Path, start: Start, settings: Mapping[str, Any], device
 
 def resume(run: Path, data: Path, checkpoint: Path, device: str) -> None:
     """Go on with a training that was interrupted, from its last whole checkpoint."""
+    best = checkpoint.with_name(progress.BEST_COPY)
+    if best.is_file():
+        shutil.copyfile(best, checkpoint.with_name("best.pt"))
     overrides = {
         "resume": str(checkpoint.resolve()),
         "data": str(data.resolve()),
@@ -64,6 +70,7 @@ def _run(run: Path, overrides: dict[str, Any]) -> None:
     import torch
     from ultralytics.models.yolo.detect import DetectionTrainer
 
+    os.environ[progress.PARENT] = str(os.getpid())
     with progress.shown(run / progress.FILE):
         try:
             trainer = DetectionTrainer(overrides=overrides)
@@ -72,6 +79,16 @@ def _run(run: Path, overrides: dict[str, Any]) -> None:
             trainer.train()
         except torch.OutOfMemoryError as error:
             raise CytoyoloError("the GPU's memory is used up; try a smaller --batch or --imgsz.") from error
+        except subprocess.CalledProcessError as error:
+            raise CytoyoloError(
+                "a process of the training failed; see above, or try one GPU with --device 0."
+            ) from error
+        except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:
+            what = str(error).strip().splitlines() or [type(error).__name__]
+            raise CytoyoloError(
+                f"Ultralytics can't train with this network and these settings ({what[0][:200]}); check the recipe, "
+                "--model and --set (CYTOYOLO_DEBUG=1 shows where it stopped)."
+            ) from error
     (run / progress.FILE).unlink()
 
 
@@ -79,9 +96,11 @@ def metrics(run: Path) -> list[dict[str, float]]:
     """The engine's figures of each epoch, without the time column, which differs from run to run."""
     with (run / FOLDER / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [{key.strip(): float(value) for key, value in row.items() if key.strip() != "time"} for row in rows]
+    kept = [{key.strip(): float(value) for key, value in row.items() if key.strip() != "time"} for row in rows]
+    # A resumed training may have repeated an epoch whose checkpoint was not written any more.
+    return list({row["epoch"]: row for row in kept}.values())
 
 
 def best_epoch(rows: list[dict[str, float]]) -> dict[str, float]:
-    """The epoch whose weights are best.pt: the highest mAP50-95, the first of equals."""
-    return max(rows, key=lambda row: row["metrics/mAP50-95(B)"])
+    """The epoch whose weights are best.pt: the highest mAP50-95, the last of equals."""
+    return max(reversed(rows), key=lambda row: row["metrics/mAP50-95(B)"])

@@ -1,16 +1,20 @@
 """Weight files: find them, load them without running their code, and put what a reader needs into them."""
 
+import shutil
 import warnings
 import zipfile
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from cytoyolo import console
 from cytoyolo.classes import DataSpec, parse_spec
-from cytoyolo.detector.engine import engine, state_folder
+from cytoyolo.detector.engine import engine
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
+from cytoyolo.machine import state_folder
 
 # The key of a checkpoint under which this tool keeps its own facts.
 METADATA = "cytoyolo"
@@ -55,7 +59,23 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     network = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
     if not hasattr(network, "names") or not hasattr(network, "yaml"):
         raise CytoyoloError(f"{path} holds no YOLO network; give weights such as a run's best.pt.")
-    return {**checkpoint, "model": network}
+    settings = checkpoint.get("train_args")
+    return {**checkpoint, "model": network, "train_args": settings if isinstance(settings, dict) else {}}
+
+
+def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
+    """The classes of a detector by id. Raises CytoyoloError for another network, or names that are no classes."""
+    from ultralytics.nn.modules import Detect, RTDETRDecoder
+
+    if getattr(network, "task", "detect") != "detect":
+        raise CytoyoloError(f"{path} is a network for '{network.task}', not a detector; give a detector's weights.")
+    head = network.model[-1]
+    if not isinstance(head, Detect) or isinstance(head, RTDETRDecoder) or network.yaml.get("channels", 3) != 3:
+        raise CytoyoloError(f"{path} is not a YOLO detector of colour images; give such a detector's weights.")
+    names = [network.names.get(index) for index in range(head.nc)] if isinstance(network.names, dict) else []
+    if len(set(names)) != head.nc or len(network.names) != head.nc or not all(isinstance(one, str) for one in names):
+        raise CytoyoloError(f"{path} has no different name for each of its {head.nc} classes; mend its names.")
+    return tuple(map(str, names))
 
 
 def stored_spec(checkpoint: dict[str, Any]) -> DataSpec | None:
@@ -124,27 +144,25 @@ def _find_file(model: str, asked: bool) -> Path:
 
 def _download(model: str, target: Path) -> Path:
     """Fetch official weights, which the user asked for by name; the only place that uses the network."""
-    from ultralytics.utils.downloads import safe_download
-
     url = f"https://github.com/ultralytics/assets/releases/download/v8.4.0/{model}"
     console.note(f"Downloading {model} from {url}")
     try:
         with atomic_file(target) as temporary:
-            temporary.unlink()  # the engine takes a file that exists for a finished download
-            safe_download(url, file=temporary, dir=temporary.parent, min_bytes=1e5, retry=1, progress=False)
+            with urlopen(url, timeout=60) as answer, temporary.open("wb") as file:
+                shutil.copyfileobj(answer, file)
             load_checkpoint(temporary)
-    except (OSError, RuntimeError, CytoyoloError) as error:
+    except (OSError, HTTPException, CytoyoloError) as error:
         raise CytoyoloError(
             f"{model} could not be downloaded from {url}; copy it here by other means and give --model FILE.pt."
         ) from error
     return target
 
 
-def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> None:
+def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> dict[str, Any]:
     """Write a trained checkpoint with the data set's description and `facts`, and without traces of this machine.
 
     Dates, timings, paths and the repository the training happened to run in are left out, so that the same training
-    gives the same bytes.
+    gives the same bytes. Returns the settings the training ended with.
     """
     import torch
 
@@ -163,3 +181,4 @@ def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> N
     }
     with atomic_file(target) as temporary, temporary.open("wb") as file:
         torch.save(sealed, file)  # to an open file: given a name, torch would write it into the archive
+    return settings

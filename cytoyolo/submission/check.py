@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cytoyolo.annotations.labels import class_fault
+from cytoyolo.annotations.labels import class_fault, name_fault
 from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec
 from cytoyolo.errors import quoted
@@ -40,6 +40,18 @@ def unusable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, str]
         for row in _rows(table[role].str.strip() == ""):
             faults.setdefault(row, f"{spec.columns[role]} is empty")
     return xyxy, faults
+
+
+def row_faults(test: pd.DataFrame, spec: DataSpec) -> dict[int, str]:
+    """Rows of a test table with an unusable image name, or an id that is empty or was there before."""
+    names = {name: fault for name in test["image"].unique() if (fault := name_fault(name))}
+    faults = {int(row): names[test["image"].iloc[row]] for row in np.flatnonzero(test["image"].isin(names))}
+    key = comparable_ids(test["id"], test["id"])[0]
+    for row in np.flatnonzero(key.duplicated() | (test["id"].str.strip() == "")):
+        text = test["id"].iloc[row]
+        fault = f"{spec.columns['id']} {text} is there twice" if text.strip() else f"{spec.columns['id']} is empty"
+        faults.setdefault(int(row), fault)
+    return faults
 
 
 def findings(

@@ -16,8 +16,7 @@ def detection_table(
     """One row a detection, for images with their `sizes` (width, height); best first within an image.
 
     Columns: image, x1, y1, x2, y2 (whole pixels inside the image), class, confidence, second (the next most probable
-    class, "" if there is only one) and margin (how much more probable the first is). Boxes without a pixel are left
-    out.
+    class, "" if there is only one) and margin (how much more probable the first is).
     """
     counts = [len(one) for one in found]
     joined = concatenate(found, len(codes))
@@ -31,8 +30,7 @@ def detection_table(
     rows["confidence"] = joined.confidence.astype(np.float64).round(6)
     rows["second"] = code[order[:, 1]] if len(codes) > 1 else ""
     rows["margin"] = (best[:, 0] - (best[:, 1] if len(codes) > 1 else 0)).round(6)
-    has_pixels = (rows["x2"] > rows["x1"]) & (rows["y2"] > rows["y1"])
-    return rows[has_pixels].reset_index(drop=True)
+    return rows
 
 
 def fill(test: pd.DataFrame, detections: pd.DataFrame, fallback: str) -> tuple[pd.DataFrame, int]:

@@ -1,12 +1,16 @@
 """The facts of Ultralytics this package relies on; a new release must pass these before its pin moves."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cytoyolo.detector.engine import choose_device, cores, engine
+from cytoyolo.detector.engine import choose_device, engine
 from cytoyolo.errors import UsageError
+from cytoyolo.machine import cores
 
 engine()
 
@@ -35,7 +39,31 @@ def test_all_cores_compute():
     assert torch.get_num_threads() == cores()
 
 
-@pytest.mark.parametrize("device", ["gpu", "7", "0,77", "cpu,cpu", "cpu,0", ""])
+def test_the_engine_downloads_nothing():
+    """Such as the weights a training on a GPU wants for its check of mixed precision."""
+    from ultralytics import YOLO
+    from ultralytics.utils.downloads import attempt_download_asset
+
+    with pytest.raises(ConnectionError):
+        attempt_download_asset("yolo26n.pt", dir="/nonexistent")
+    with pytest.raises(ConnectionError):
+        YOLO("/nonexistent/yolo26n.pt")
+
+
+def test_an_engine_that_was_imported_before_is_refused():
+    code = "import ultralytics; from cytoyolo.detector.engine import engine; engine()"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("YOLO_", "ULTRALYTICS_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "YOLO_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "CytoyoloError: Ultralytics was imported before" in done.stderr
+
+
+@pytest.mark.parametrize("device", ["gpu", "7", "0,77", "cpu,cpu", "cpu,0", "0,0", ""])
 def test_a_device_this_machine_lacks_is_a_usage_error(device):
     with pytest.raises(UsageError, match="--device"):
         choose_device(device)

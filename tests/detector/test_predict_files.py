@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cytoyolo.detector.predict import Detector, concatenate
+from cytoyolo.detector.predict import Detections, Detector, concatenate
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,14 @@ def test_weights_carry_their_data_set_and_size(detector):
     assert detector.codes == ("dark", "pale")
     assert detector.spec is not None and detector.spec.fallback == "dark"
     assert detector.imgsz == 64
+
+
+def test_boxes_that_cover_no_pixel_are_left_out(detector, blobs, monkeypatch):
+    xyxy = np.array([[10.1, 10.0, 10.3, 30.0], [1.0, 2.0, 30.0, 40.0], [79.8, 0.0, 80.0, 9.0]], np.float32)
+    found = Detections(xyxy, np.ones(3, np.float32), np.zeros(3, np.int64), np.ones((3, 2), np.float32))
+    monkeypatch.setattr(detector, "detect", lambda images: [found] * len(images))
+    one = next(iter(detector.detect_files([blobs / "images" / "blob00.jpg"])))
+    assert one.detections.xyxy.tolist() == [[1.0, 2.0, 30.0, 40.0]]
 
 
 def test_no_images_no_detections(detector):

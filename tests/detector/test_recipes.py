@@ -32,6 +32,12 @@ def test_flags_win_and_unset_flags_do_not():
         ({"imgsz": "big"}, "whole number above 0"),
         ({"hsv_h": 7.0}, "hsv_h=7.0"),
         ({"degrees": "many"}, "degrees=many"),
+        ({"imgsz": 100}, "multiple of 32"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 2**32}, "seed=4294967296"),
+        ({"optimizer": "foo"}, "optimizer=foo"),
+        ({"single_cls": True}, "decides itself"),
+        ({"distill_model": "yolo26x.pt"}, "decides itself"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(flags, words):
@@ -43,11 +49,11 @@ def test_a_wrong_setting_is_named_with_its_value(flags, words):
 
 def test_a_recipe_file_of_the_user(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text("model: yolo11n.yaml\nepochs: 2\nimgsz: 64\nbatch: 4\n")
+    path.write_text("model: yolo11n.yaml\nepochs: 2\nimgsz: 64\nbatch: 4\nseed: 0\n")
     assert load_recipe(path, {"batch": 8})["batch"] == 8
 
 
-@pytest.mark.parametrize("text", ["model: [", "just words", "epochs: 3", ""])
+@pytest.mark.parametrize("text", ["model: [", "just words", "epochs: 3", "", "model: yolo11n.yaml", "\u0001"])
 def test_an_unusable_recipe_file_is_one_sentence(tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
@@ -77,6 +83,11 @@ def test_assignments_are_read_as_yaml():
         "cos_lr": True,
         "freeze": [0, 1],
     }
-    for pair in ("mixup", "=3"):
+    for pair in ("mixup", "=3", "mixup=", "mixup=[1"):
         with pytest.raises(UsageError):
             parse_assignments([pair])
+
+
+def test_the_nominal_batch_of_a_recipe_counts():
+    settings = load_recipe("third-place", {"nbs": 16, "batch": 16, "epochs": 100})
+    assert resolve_optimizer(settings, images=2000, classes=23)["optimizer"] == "SGD"  # 125 steps an epoch, not 32

