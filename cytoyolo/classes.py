@@ -5,13 +5,13 @@ The facts stand in one YAML a data set (the folder `datasets/`); nothing else in
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.shipped import load_yaml, names
 
-from cytoyolo.errors import CytoyoloError, UsageError
+PACKAGE = "cytoyolo.datasets"
 
 # The names the package itself uses for the columns of a table; a YAML may map them to others.
 ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
@@ -52,47 +52,21 @@ class DataSpec:
         }
 
 
-def shipped() -> list[str]:
-    """Names of the data sets whose YAML comes with the package."""
-    names = (entry.name for entry in files("cytoyolo.datasets").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
-
-
 def load_spec(dataset: str | Path) -> DataSpec:
     """Read a data set's YAML, given as a shipped name ("cytologia") or a path ending in .yaml or .yml.
 
     Raises UsageError when there is no such data set and CytoyoloError when its YAML cannot be used.
     """
-    path = Path(dataset)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise UsageError(f"{path}: no such data set file; give the path of a YAML like datasets/cytologia.yaml.")
-        data = path.read_bytes()
-    elif str(dataset) in shipped():
-        data = files("cytoyolo.datasets").joinpath(f"{dataset}.yaml").read_bytes()
-    else:
-        raise UsageError(
-            f"'{dataset}' is not a data set of this package ({', '.join(shipped())}); "
-            "give one of these or the path of a YAML."
-        )
+    content = load_yaml(dataset, PACKAGE, "data set")
     try:
-        return parse_spec(yaml.safe_load(data.decode("utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CytoyoloError(f"{dataset} is not valid YAML ({yaml_fault(error)}); correct it.") from error
+        return parse_spec(content)
     except ValueError as error:
         raise CytoyoloError(f"{dataset}: {error}; compare it with datasets/cytologia.yaml.") from error
 
 
-def yaml_fault(error: Exception) -> str:
-    """What is wrong with a YAML, and where, in a few words."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return "nested too deep" if isinstance(error, RecursionError) else "not plain UTF-8 text"
-
-
 def matching_spec(codes: tuple[str, ...]) -> DataSpec | None:
     """The shipped data set that has exactly these classes in this order, for weights trained elsewhere."""
-    return next((spec for spec in map(load_spec, shipped()) if spec.codes == codes), None)
+    return next((spec for spec in map(load_spec, names(PACKAGE)) if spec.codes == codes), None)
 
 
 def parse_spec(data: Any) -> DataSpec:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cytoyolo.classes import ROLES, load_spec, matching_spec, parse_spec, shipped
+from cytoyolo.classes import PACKAGE, ROLES, load_spec, matching_spec, parse_spec
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.shipped import names
 
 CODES = "B BA EO Er LAM3 LF LGL LH_lyAct LLC LM LY LZMG LyB Lysee M MBL MM MO MoB PM PNN SS Thromb"
 CYTOLOGIA = CODES.split(" ")
@@ -30,7 +31,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_the_shipped_data_sets() -> None:
-    assert shipped() == ["cytologia", "pbc3", "wbc5"]
+    assert names(PACKAGE) == ["cytologia", "pbc3", "wbc5"]
 
 
 def test_cytologia_has_the_ids_of_every_published_model() -> None:

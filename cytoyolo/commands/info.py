@@ -26,10 +26,11 @@ def _version(package: str) -> str:
 
 def info() -> dict[str, Any]:
     """Versions, devices, threads and folders of this machine, as one dictionary."""
-    from cytoyolo.classes import shipped as datasets
+    from cytoyolo.classes import PACKAGE as DATASETS
     from cytoyolo.detector.engine import engine
-    from cytoyolo.detector.recipes import shipped as recipes
+    from cytoyolo.detector.recipes import PACKAGE as RECIPES
     from cytoyolo.machine import cores, state_folder
+    from cytoyolo.shipped import names
 
     engine()
     import cv2
@@ -49,8 +50,8 @@ def info() -> dict[str, Any]:
         "gpus": gpus,
         "mps": torch.backends.mps.is_available(),
         "state_folder": str(state_folder()),
-        "data_folder": str(files("cytoyolo.datasets")),
+        "data_folder": str(files(DATASETS)),
         "working_folder": str(Path.cwd()),
-        "datasets": datasets(),
-        "recipes": recipes(),
+        "datasets": names(DATASETS),
+        "recipes": names(RECIPES),
     }

@@ -82,17 +82,7 @@ def train(
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
     start = find_start(str(resolved["model"]), asked=model is not None)
     verify(data, fold)
-    manifest = {
-        "status": "running",
-        "started": _now(),
-        "device": device,
-        "fold": fold,
-        "seed": resolved["seed"],
-        "recipe": Path(recipe).name,
-        "start": {"name": Path(start.model).name, "pretrained": _named(start.pretrained), "sha256": _hash(start)},
-        "dataset": data.manifest,
-        "versions": versions(),
-    }
+    manifest = _new_manifest(data, resolved, Path(recipe).name, start, device, fold)
     clear_folder(run, MAKER, overwrite, inputs)
     try:
         write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
@@ -104,6 +94,23 @@ def train(
             shutil.rmtree(run, ignore_errors=True)
         raise
     return _finish(run, data, manifest)
+
+
+def _new_manifest(
+    data: Dataset, settings: Mapping[str, Any], recipe: str, start: Start, device: str, fold: int | None
+) -> dict[str, Any]:
+    """How the run comes about; names and hashes only, no path of this machine."""
+    return {
+        "status": "running",
+        "started": _now(),
+        "device": device,
+        "fold": fold,
+        "seed": settings["seed"],
+        "recipe": recipe,
+        "start": {"name": Path(start.model).name, "pretrained": _named(start.pretrained), "sha256": _hash(start)},
+        "dataset": data.manifest,
+        "versions": versions(),
+    }
 
 
 def _fold(data: Dataset, fold: int | None) -> int | None:

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cytoyolo.classes import yaml_fault
 from cytoyolo.detector.engine import STRIDE, engine
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.shipped import load_yaml, yaml_fault
 
+PACKAGE = "cytoyolo.recipes"
 # Settings the tool decides itself; a recipe that gives one would be overruled silently, so it is refused.
 _OWN = frozenset(
     [
@@ -40,31 +40,13 @@ _OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAda
 _SGD_STEPS = 10_000
 
 
-def shipped() -> list[str]:
-    """Names of the recipes that come with the package."""
-    names = (entry.name for entry in files("cytoyolo.recipes").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
-
-
 def load_recipe(recipe: str | Path, flags: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's settings, with every flag that is not None in place of the recipe's own.
 
     recipe is a shipped name or the path of a YAML. Raises UsageError for an unknown recipe or flag, CytoyoloError for
     a recipe file that cannot be used.
     """
-    path = Path(recipe)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise UsageError(f"{path}: no such recipe file; check the path.")
-        data = path.read_bytes()
-    elif str(recipe) in shipped():
-        data = files("cytoyolo.recipes").joinpath(f"{recipe}.yaml").read_bytes()
-    else:
-        raise UsageError(f"'{recipe}' is not a recipe ({', '.join(shipped())}); give one of these or a YAML file.")
-    try:
-        settings = yaml.safe_load(data.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CytoyoloError(f"{recipe} is not valid YAML ({yaml_fault(error)}); correct it.") from error
+    settings = load_yaml(recipe, PACKAGE, "recipe")
     missing = [key for key in _NEEDED if key not in settings] if isinstance(settings, dict) else list(_NEEDED)
     if missing:
         raise CytoyoloError(f"{recipe} says nothing of {', '.join(missing)}; compare it with a shipped recipe.")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from cytoyolo.detector.recipes import load_recipe, parse_assignments, resolve_optimizer, shipped
+from cytoyolo.detector.recipes import PACKAGE, load_recipe, parse_assignments, resolve_optimizer
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.shipped import names
 
 
 def test_third_place_is_the_published_training():
@@ -13,7 +14,7 @@ def test_third_place_is_the_published_training():
     assert recipe["close_mosaic"] == 10
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", names(PACKAGE))
 def test_every_shipped_recipe_is_valid(name):
     assert load_recipe(name, {})["epochs"] > 0
 
