@@ -27,6 +27,7 @@ from cytoyolo.tables import fingerprint
 MAKER = "train"
 MANIFEST = "manifest.json"
 RECIPE = "recipe.yaml"
+DEFAULT_RECIPE = "third-place"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def train(
     dataset: str | Path,
     *,
     output: str | Path,
-    recipe: str | Path = "third-place",
+    recipe: str | Path = DEFAULT_RECIPE,
     model: str | None = None,
     epochs: int | None = None,
     imgsz: int | None = None,
@@ -68,9 +69,9 @@ def train(
         raise UsageError(f"--set gives {', '.join(sorted(both))}; use --{min(both)} instead.")
     flags |= settings
     if resume:
-        given = [
-            name for name, value in {**flags, "fold": fold, "overwrite": overwrite or None}.items() if value is not None
-        ]
+        others = {"fold": fold, "overwrite": overwrite or None, "recipe": None if recipe == DEFAULT_RECIPE else recipe}
+        own: dict[str, Any] = {**flags, **others}
+        given = [name for name, value in own.items() if value is not None]
         if given:
             raise UsageError(f"--resume goes on with the run's own settings; leave out {', '.join(given)}.")
         return _resume(run, data, device)

@@ -94,8 +94,9 @@ def test_an_interruption_before_the_first_epoch_leaves_nothing(blobs, tmp_path, 
 
 
 def test_resuming_takes_no_other_setting(blobs, small_run):
-    with pytest.raises(UsageError, match="leave out epochs"):
-        train(blobs / "dataset", output=small_run, epochs=9, resume=True)
+    for setting in ({"epochs": 9}, {"recipe": "quick"}, {"overwrite": True}, {"fold": 0}):
+        with pytest.raises(UsageError, match=f"leave out {next(iter(setting))}"):
+            train(blobs / "dataset", output=small_run, resume=True, **setting)
 
 
 def test_resuming_on_another_data_set_is_refused(blobs, small_run, tmp_path):
