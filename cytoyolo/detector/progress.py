@@ -51,7 +51,11 @@ def on_train_batch_end(trainer: Any) -> None:
 
 
 def _stop_orphans() -> None:
-    """End a worker whose parent was killed: it would go on to train, and to write, unseen."""
+    """End a worker of several GPUs whose parent was killed: it would go on to train, and to write, unseen."""
+    from ultralytics.utils import RANK
+
+    if RANK < 0:
+        return
     try:
         os.kill(int(os.environ[PARENT]), 0)
     except ProcessLookupError:

@@ -1,0 +1,79 @@
+"""Callbacks of a training: what they write, and what they do in the processes of several GPUs."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import cloudpickle
+import pytest
+
+from cytoyolo.detector import progress
+from cytoyolo.detector.engine import engine
+
+engine()
+
+
+def events(folder):
+    return [json.loads(line) for line in (folder / progress.FILE).read_text().splitlines()]
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    folder = tmp_path / "engine" / "weights"
+    folder.mkdir(parents=True)
+    for name in ("last.pt", "best.pt"):
+        (folder / name).write_text(name)
+    return SimpleNamespace(
+        save_dir=str(folder.parent),
+        start_epoch=0,
+        epoch=0,
+        epochs=2,
+        train_loader=[1, 2, 3],
+        tloss=1.0,
+        fitness=0.5,
+        best_fitness=0.5,
+        metrics={"metrics/mAP50(B)": 0.25},
+        wdir=folder,
+        last=folder / "last.pt",
+        best=folder / "best.pt",
+    )
+
+
+def test_epochs_are_written_and_the_last_validation_is_not_one(trainer, tmp_path):
+    progress.on_train_start(trainer)
+    progress.on_fit_epoch_end(trainer)
+    trainer.epoch = 2
+    progress.on_fit_epoch_end(trainer)
+    assert events(tmp_path) == [
+        {"event": "start", "epoch": 0, "epochs": 2, "batches": 3},
+        {"event": "epoch", "epoch": 1, "metrics": {"metrics/mAP50(B)": 0.25}},
+    ]
+
+
+def test_checkpoints_are_kept_whole_the_best_one_only_if_it_is_new(trainer):
+    progress.on_model_save(trainer)
+    trainer.fitness = 0.25
+    for name in ("last.pt", "best.pt"):
+        (trainer.wdir / name).write_text("later")
+    progress.on_model_save(trainer)
+    found = [(trainer.wdir / name).read_text() for name in (progress.LAST_COPY, progress.BEST_COPY)]
+    assert found == ["later", "best.pt"]
+
+
+def test_callbacks_travel_to_other_processes():
+    """By name, as the engine hands them over; what they need must be importable there."""
+    data = cloudpickle.dumps(progress.CALLBACKS)
+    code = "import sys, pickle; print(sorted(pickle.load(sys.stdin.buffer)))"
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == str(sorted(progress.CALLBACKS))
+
+
+def test_a_worker_ends_when_its_parent_is_gone():
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    code = "from cytoyolo.detector import progress; progress.engine(); progress._stop_orphans(); print('lives')"
+    for parent, lives in ((os.getpid(), True), (int(gone.stdout), False)):
+        environment = {**os.environ, "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", progress.PARENT: str(parent)}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+        assert (b"lives" in done.stdout) is lives, done.stderr
