@@ -143,6 +143,8 @@ def _resume(run: Path, data: Dataset, device: str) -> Trained:
             console.note(f"Resuming {run} from its last whole epoch.")
             verify(data, fold)
             training.resume(run, data.data_yaml(fold), checkpoint, device)
+        else:
+            training.restore(checkpoint)
     except BaseException:
         _keeps_a_checkpoint(run)
         raise

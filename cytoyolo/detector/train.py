@@ -34,6 +34,13 @@ def is_complete(checkpoint: Path) -> bool:
     return bool(content["epoch"] + 1 >= content["train_args"]["epochs"])
 
 
+def restore(checkpoint: Path) -> None:
+    """Put whole copies in place of the engine's own checkpoints, which a kill may have left half written."""
+    for copy, name in ((progress.LAST_COPY, "last.pt"), (progress.BEST_COPY, "best.pt")):
+        if checkpoint.with_name(copy).is_file():
+            shutil.copyfile(checkpoint.with_name(copy), checkpoint.with_name(name))
+
+
 def fit(run: Path, data: Path, start: Start, settings: Mapping[str, Any], device: str) -> None:
     """Train in run/engine. Raises CytoyoloError when the training cannot be carried out."""
     overrides = {
@@ -52,9 +59,7 @@ def fit(run: Path, data: Path, start: Start, settings: Mapping[str, Any], device
 
 def resume(run: Path, data: Path, checkpoint: Path, device: str) -> None:
     """Go on with a training that was interrupted, from its last whole checkpoint."""
-    best = checkpoint.with_name(progress.BEST_COPY)
-    if best.is_file():
-        shutil.copyfile(best, checkpoint.with_name("best.pt"))
+    restore(checkpoint)
     overrides = {
         "resume": str(checkpoint.resolve()),
         "data": str(data.resolve()),

@@ -162,13 +162,17 @@ def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> d
     """Write a trained checkpoint with the data set's description and `facts`, and without traces of this machine.
 
     Dates, timings, paths and the repository the training happened to run in are left out, so that the same training
-    gives the same bytes. Returns the settings the training ended with.
+    gives the same bytes, whether the engine has already stripped the checkpoint of its optimizer or was killed before.
+    Returns the settings the training ended with.
     """
     import torch
+    from ultralytics.utils import DEFAULT_CFG_DICT
 
     checkpoint = load_checkpoint(source)
-    network = checkpoint["model"]
-    settings = {key: value for key, value in checkpoint["train_args"].items() if key not in _PATH_SETTINGS}
+    network, given = checkpoint["model"], checkpoint["train_args"]
+    settings = {key: given[key] for key in DEFAULT_CFG_DICT if key in given and key not in _PATH_SETTINGS}
+    network.criterion = None
+    network.requires_grad_(False)
     network.args = {key: value for key, value in dict(network.args).items() if key not in _PATH_SETTINGS}
     sealed = {
         "model": network.half(),
