@@ -4,6 +4,7 @@ Exit codes: 0 fine; 1 findings, or an input or a machine that the work cannot be
 (option, argument, or a path given as one); 130 and 143 interrupted (Ctrl-C, SIGTERM).
 """
 
+import gc
 import os
 import signal
 import sys
@@ -58,6 +59,7 @@ def main() -> None:
     if code in INTERRUPTED:
         typer.echo("cytoyolo: interrupted.", err=True)
         sys.stdout.flush()
+        gc.collect()  # what still holds semaphores of worker processes gives them back
         # All is cleaned up by now. The interpreter's own way out can hang where it meets torch in the middle of work.
         os._exit(code)
     sys.exit(code)

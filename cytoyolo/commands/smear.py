@@ -1,10 +1,11 @@
 """`smear`: the embedded data set, synthetic blood smears in the challenge's form."""
 
+import signal
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -74,11 +75,24 @@ def _tracked(tables: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFram
 
 def _render(folder: Path, images: int, seed: int) -> Iterator[pd.DataFrame]:
     """Render on all cores, a table of labels an image, in order."""
-    # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
-    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
-        remaining = iter(range(images))
-        while batch := list(islice(remaining, 512)):
-            yield from pool.map(partial(_render_one, folder, seed), batch, chunksize=16)
+    with _interrupts_ignored():
+        # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
+        pool = get_context("spawn").Pool(cores())
+    with pool:
+        yield from pool.imap(partial(_render_one, folder, seed), range(images), chunksize=16)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started in this block leave Ctrl-C to this one, which then ends them."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may say what signals do
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _render_one(folder: Path, seed: int, index: int) -> pd.DataFrame:

@@ -1,6 +1,10 @@
 """`smear`: synthetic smears that are the same for a seed, and tables that are true of their images."""
 
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,3 +186,15 @@ def test_the_program_paints_and_replaces(
         "smear-1-00001.jpg",
     }
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("wait", [0.6, 2.5])
+def test_an_interrupt_is_one_sentence_and_leaves_nothing(wait: float, tmp_path: Path) -> None:
+    """Sent to the whole group of processes, as Ctrl-C in a terminal is."""
+    program = Path(sys.executable).with_name("cytoyolo")
+    call = [program, "smear", "-o", tmp_path / "out", "--images", "2000"]
+    process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(wait)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "cytoyolo: interrupted.\n"
+    assert process.returncode == 130 and list(tmp_path.iterdir()) == []
