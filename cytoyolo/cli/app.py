@@ -4,6 +4,7 @@ Exit codes: 0 fine; 1 findings, or an input or a machine that the work cannot be
 (option, argument, or a path given as one); 130 and 143 interrupted (Ctrl-C, SIGTERM).
 """
 
+import errno
 import gc
 import os
 import signal
@@ -93,6 +94,8 @@ def explain(error: Exception) -> tuple[str, int]:
         for library, package in SYSTEM_PACKAGES.items():
             if library in str(error):
                 return f"the system library {library} is missing; install it (Debian: apt-get install {package}).", 1
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # it names no file, or that which was read
+        return "the disk of the output has no space left; free some, or give an output elsewhere.", 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{(error.strerror or str(error)).lower()}; check the disk, the path and its permissions.", 1

@@ -47,7 +47,7 @@ def test_version(cytoyolo):
     [
         (UsageError("wrong call."), 2, "wrong call."),
         (CytoyoloError("bad table."), 1, "bad table."),
-        (OSError(28, "No space left on device", "/x/y"), 1, "no space left on device"),
+        (OSError(28, "No space left on device", "/x/y"), 1, "no space left; free some"),
         (PermissionError(13, "Permission denied", "/x/y"), 1, "/x/y"),
         (ImportError("libGL.so.1: cannot open shared object file"), 1, "libgl1"),
         (MemoryError(), 1, "memory"),
