@@ -13,7 +13,7 @@ DatasetOption = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that this tool made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, mps, 0, or 0,1 for several GPUs.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, mps or 0; a training also takes several GPUs, as 0,1.")]
 ImageSize = Annotated[
     int | None, typer.Option("--imgsz", help="Side in pixels images are scaled to.", show_default="the recipe's")
 ]
