@@ -28,9 +28,6 @@ class Walk:
     end: int | None
     segments: tuple[tuple[int, int], ...]
 
-    def is_sound(self, data: bytes) -> bool:
-        return not self.junk and self.end == len(data)
-
 
 def walk(data: bytes) -> Walk:
     """Follow the segments of a JPEG from its start marker to its end marker."""

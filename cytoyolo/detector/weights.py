@@ -73,7 +73,8 @@ def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
     if not isinstance(head, Detect) or isinstance(head, RTDETRDecoder) or network.yaml.get("channels", 3) != 3:
         raise CytoyoloError(f"{path} is not a YOLO detector of colour images; give such a detector's weights.")
     names = [network.names.get(index) for index in range(head.nc)] if isinstance(network.names, dict) else []
-    if len(set(names)) != head.nc or len(network.names) != head.nc or not all(isinstance(one, str) for one in names):
+    codes = {name for name in names if isinstance(name, str)}
+    if len(codes) != head.nc or len(network.names) != head.nc:
         raise CytoyoloError(f"{path} has no different name for each of its {head.nc} classes; mend its names.")
     return tuple(map(str, names))
 

@@ -157,10 +157,10 @@ def test_pose_weights_start_a_detector(shared):
         {0: "a"},
         dict.fromkeys(range(5), "a"),
         dict(enumerate(range(5))),
-        ["a"],
+        {**dict(enumerate("abcd")), 4: ["e"]},
         None,
     ],
-    ids=["from 1", "too few", "repeated", "numbers", "list", "none"],
+    ids=["from 1", "too few", "repeated", "numbers", "a list", "none"],
 )
 def test_a_detector_has_a_name_for_each_class(network, names, tmp_path):
     network.names = names
