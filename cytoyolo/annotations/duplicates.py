@@ -1,0 +1,219 @@
+"""Images that show the same: the same bytes, the same pixels, or nearly the same picture in any orientation.
+
+Perceptual hashes only propose near pairs. Each is confirmed by aligning the two pictures (Evangelidis and Psarakis
+2008, "Parametric Image Alignment Using Enhanced Correlation Coefficient Maximization") and correlating their detail.
+Gray levels themselves won't do: those of two cells on plain ground correlate at 0.99, those of one cell under two
+lights at 0.5. So brightness and shading are filtered out first, by differences of Gaussians.
+"""
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cytoyolo.annotations.decoding import to_gray
+from cytoyolo.annotations.hashes import HASH_BYTES, MIRRORED, TRANSPOSED, UPSIDE_DOWN, as_words, near_pairs
+from cytoyolo.annotations.images import ImageFacts, decode
+from cytoyolo.console import progress
+from cytoyolo.machine import cores
+
+# Measured on real images, see docs/audit.md: bits of a hash, and correlation of the detail.
+MAX_DISTANCE = 64
+MIN_CORRELATION = 0.8
+COLUMNS = ("image", "twin", "kind", "distance", "correlation", "turn", "group")
+
+# By orientation (see hashes.Pairs), what turns the earlier picture into the later one; degrees are clockwise.
+_TURNS = (
+    "",
+    "mirrored",
+    "upside down",
+    "turned 180",
+    "turned 90 and mirrored",
+    "turned 90",
+    "turned 270",
+    "turned 270 and mirrored",
+)
+# Pictures are compared at this size. Standard deviations in its pixels: of the Gaussian that hides what resampling
+# changes, and of those below whose scale lie the detail that is compared and the features that align two pictures.
+_SIDE = 96
+_FINE, _DETAIL, _FEATURES = 1.0, 3.0, 6.0
+_ALIGNMENT = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-4)
+_MIN_OVERLAP = 0.5
+# Pictures kept for the next comparisons (9 KB each), and pairs compared at once.
+_KEPT_PICTURES = 16_384
+_BATCH = 64
+_MANY = 1_000
+
+Gray = NDArray[np.uint8]
+Band = NDArray[np.float32]
+
+
+class Link(NamedTuple):
+    """Two images, by their place in a list, that show the same."""
+
+    first: int
+    second: int
+    kind: str
+    distance: int = 0
+    correlation: float = 1.0
+    orientation: int = 0
+
+
+class _Groups:
+    """Connected groups of n things (union-find); a group goes by its first member."""
+
+    def __init__(self, n: int) -> None:
+        self._parent = list(range(n))
+
+    def of(self, thing: int) -> int:
+        while self._parent[thing] != thing:
+            self._parent[thing] = thing = self._parent[self._parent[thing]]
+        return thing
+
+    def joined(self, first: int, second: int) -> bool:
+        return self.of(first) == self.of(second)
+
+    def join(self, first: int, second: int) -> None:
+        low, high = sorted((self.of(first), self.of(second)))
+        self._parent[high] = low
+
+
+def find_duplicates(
+    facts: Sequence[ImageFacts], distance: int = MAX_DISTANCE, correlation: float = MIN_CORRELATION
+) -> pd.DataFrame:
+    """The links between images that show the same, as few as connect each group of them.
+
+    Columns: image, twin (names; the twin comes earlier in `facts`), kind ("bytes", "pixels" or "near"), distance (bits
+    of their hashes in the best orientation), correlation (of the detail once aligned), turn (what makes the twin look
+    like the image: "mirrored", "turned 90", ...) and group (a number). An image that two earlier images are linked by
+    has two rows. Images with a problem are passed over.
+    """
+    readable = [found for found in facts if not found.problem]
+    groups = _Groups(len(readable))
+    links = [*_equal(readable, "bytes", "digest", groups), *_equal(readable, "pixels", "pixels", groups)]
+    links += _near(readable, distance, correlation, groups)
+    links.sort(key=lambda link: (link.second, link.first))
+    names = [found.path.name for found in readable]
+    number = {first: at for at, first in enumerate(dict.fromkeys(sorted(groups.of(link.first) for link in links)))}
+    rows = [
+        (
+            names[link.second],
+            names[link.first],
+            link.kind,
+            link.distance,
+            link.correlation,
+            _TURNS[link.orientation],
+            number[groups.of(link.first)],
+        )
+        for link in links
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _equal(facts: Sequence[ImageFacts], kind: str, fact: str, groups: _Groups) -> Iterator[Link]:
+    """Links of images with the same fact, where it is known, that are not connected yet."""
+    first_with: dict[Hashable, int] = {}
+    for at, found in enumerate(facts):
+        if value := getattr(found, fact):
+            first = first_with.setdefault(value, at)
+            if not groups.joined(first, at):
+                groups.join(first, at)
+                yield Link(first, at, kind)
+
+
+def _near(facts: Sequence[ImageFacts], distance: int, correlation: float, groups: _Groups) -> Iterator[Link]:
+    """Confirmed links of images whose hashes are near, nearest first, while they connect what isn't connected yet."""
+    alone = [at for at in range(len(facts)) if groups.of(at) == at]
+    pairs = near_pairs(as_words([facts[at].hash or bytes(HASH_BYTES) for at in alone]), distance)
+    order = np.argsort(pairs.distance, kind="stable")
+    proposed = (
+        Link(
+            alone[pairs.first[at]],
+            alone[pairs.second[at]],
+            "near",
+            int(pairs.distance[at]),
+            math.nan,
+            int(pairs.orientation[at]),
+        )
+        for at in order
+    )
+    picture = lru_cache(_KEPT_PICTURES)(lambda at: small_gray(facts[at]))
+
+    def confirmed(link: Link) -> Link:
+        first, second = picture(link.first), picture(link.second)
+        if first is None or second is None:
+            return link
+        return link._replace(correlation=detail_correlation(turned(first, link.orientation), second))
+
+    with ThreadPoolExecutor(cores()) as pool, progress() as display:
+        task = display.add_task("Compare near pictures", total=len(order), visible=len(order) > _MANY)
+        while batch := list(islice(proposed, _BATCH)):
+            open_pairs = [link for link in batch if not groups.joined(link.first, link.second)]
+            for link in pool.map(confirmed, open_pairs):
+                if link.correlation >= correlation and not groups.joined(link.first, link.second):
+                    groups.join(link.first, link.second)
+                    yield link
+            display.advance(task, len(batch))
+
+
+def small_gray(facts: ImageFacts) -> Gray | None:
+    """The upright gray picture squeezed to 96x96 px, in which pictures are compared; None where it can't be read."""
+    picture, problem = decode(facts.path)
+    if problem:
+        return None
+    return np.asarray(cv2.resize(to_gray(picture), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def turned(picture: Gray, orientation: int) -> Gray:
+    """A picture (h, w) in another orientation: see hashes.Pairs."""
+    if orientation & TRANSPOSED:
+        picture = picture.T
+    if orientation & UPSIDE_DOWN:
+        picture = picture[::-1]
+    if orientation & MIRRORED:
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)
+
+
+def detail_correlation(first: Gray, second: Gray) -> float:
+    """Pearson's correlation of two small pictures' detail where they overlap after affine alignment, -1 to 1.
+
+    0 where they can't be aligned, as pictures without detail.
+    """
+    one, other = (_blurred(picture.astype(np.float32), _FINE) for picture in (first, second))
+    features, others = _without(one, _FEATURES), _without(other, _FEATURES)
+    start, everywhere = np.eye(2, 3, dtype=np.float32), np.ones_like(second)
+    try:
+        _, found = cv2.findTransformECC(features, others, start, cv2.MOTION_AFFINE, _ALIGNMENT, everywhere, 1)
+    except cv2.error:  # it doesn't converge
+        return 0.0
+    warp = np.asarray(found, np.float32)
+    inside = _warped(np.ones_like(other), warp, cv2.BORDER_CONSTANT) > 0.99
+    if inside.mean() < _MIN_OVERLAP:
+        return 0.0
+    here = _without(one, _DETAIL)[inside]
+    there = _warped(_without(other, _DETAIL), warp, cv2.BORDER_REPLICATE)[inside]
+    here, there = here - here.mean(), there - there.mean()
+    size = float(np.linalg.norm(here) * np.linalg.norm(there))
+    return float(here @ there) / size if size > 0 else 0.0
+
+
+def _blurred(picture: Band, sigma: float) -> Band:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def _without(picture: Band, sigma: float) -> Band:
+    """The picture without what is coarser than sigma."""
+    return picture - _blurred(picture, sigma)
+
+
+def _warped(picture: Band, warp: NDArray[np.float32], border: int) -> Band:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, warp, (_SIDE, _SIDE), flags=flags, borderMode=border), np.float32)

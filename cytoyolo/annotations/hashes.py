@@ -1,0 +1,130 @@
+"""Perceptual hashes of pictures, and all pairs of them that are near in any of the eight orientations. No files.
+
+A hash is the signs of the 16x16 lowest frequencies of the picture's cosine transform (DCT-II) at 32x32 pixels (Zauner
+2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"). The threshold is 0, not the median, so that
+orientations are exact: mirroring negates the coefficients of odd columns, turning upside down those of odd rows, and
+transposing the picture transposes them. The bits lie in four 64-bit words by the parities of row and column: (even,
+even), (even, odd), (odd, even), (odd, odd). One popcount a word then gives the distances of four orientations, and
+those against the transposed hash give the other four.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cytoyolo.machine import cores
+
+HASH_BYTES = 32
+# An orientation is a sum of these; a picture is transposed first.
+MIRRORED, UPSIDE_DOWN, TRANSPOSED = 1, 2, 4
+
+_SIDE, _KEPT = 32, 16
+# In gray levels. Below, the signs are those of noise, or of nothing.
+_MIN_CONTRAST = 1.0
+# Rows and columns of a block of pairs, whose 64-bit words (512 KB) fit a core's cache.
+_ROWS, _COLUMNS = 16, 4096
+
+_frequency, _position = np.ogrid[:_KEPT, :_SIDE]
+_DCT = (np.sqrt(2 / _SIDE) * np.cos(np.pi * _frequency * (2 * _position + 1) / (2 * _SIDE))).astype(np.float32)
+
+
+class Pairs(NamedTuple):
+    """Pairs of hashes by their row, first < second (m,), ordered by both; `distance` is in bits (m,).
+
+    The second picture looks like the first one turned by `orientation` (m,): transposed where that has TRANSPOSED, then
+    upside down, then mirrored.
+    """
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    distance: NDArray[np.uint8]
+    orientation: NDArray[np.uint8]
+
+
+def perceptual_hash(gray: NDArray[np.uint8]) -> bytes:
+    """The hash (32 bytes) of a gray picture (h, w); all zero for one without contrast, which is near to none."""
+    small = cv2.resize(np.ascontiguousarray(gray), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    coefficients = _DCT @ small @ _DCT.T
+    coefficients[0, 0] = 0  # the mean gray tells nothing by its sign
+    if np.vdot(coefficients, coefficients) < (_MIN_CONTRAST * _SIDE) ** 2:  # Parseval: a sum of squares over the pixels
+        return bytes(HASH_BYTES)
+    by_parity = (coefficients > 0).reshape(_KEPT // 2, 2, _KEPT // 2, 2).transpose(1, 3, 0, 2)
+    return np.packbits(by_parity).tobytes()
+
+
+def as_words(hashes: list[bytes]) -> NDArray[np.uint64]:
+    """Hashes as the rows (n, 4) that `near_pairs` takes."""
+    return np.frombuffer(b"".join(hashes), dtype=np.uint64).reshape(-1, 4)
+
+
+def transposed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The hashes (n, 4) of the transposed pictures."""
+    bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8)).reshape(-1, 4, 8, 8)
+    turned = bits.transpose(0, 1, 3, 2)[:, [0, 2, 1, 3]]
+    return np.packbits(turned).view(np.uint64).reshape(hashes.shape)
+
+
+def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Pairs:
+    """All pairs of hashes (n, 4) that differ in at most `distance` bits in the best orientation.
+
+    Of hashes that are the same, each is paired with the first one, and that one alone with other hashes. Hashes of
+    pictures without contrast are in no pair.
+    """
+    telling = np.flatnonzero(hashes.any(axis=1))
+    _, first, of = np.unique(hashes[telling], axis=0, return_index=True, return_inverse=True)
+    same = telling[first[of]]
+    again = same != telling
+    zeros = np.zeros(np.count_nonzero(again), np.uint8)
+    rows = np.sort(telling[first])
+    near = _near_pairs_of_different(hashes[rows], distance)
+    earlier = np.concatenate([same[again], rows[near.first]])
+    later = np.concatenate([telling[again], rows[near.second]])
+    order = np.lexsort((later, earlier))
+    return Pairs(
+        earlier[order],
+        later[order],
+        np.concatenate([zeros, near.distance])[order],
+        np.concatenate([zeros, near.orientation])[order],
+    )
+
+
+def _near_pairs_of_different(hashes: NDArray[np.uint64], distance: int) -> Pairs:
+    """The near pairs of hashes (n, 4) none of which are the same."""
+    # Words first, so that each word of a block is contiguous.
+    words = [np.ascontiguousarray(turned.T) for turned in (hashes, transposed(hashes))]
+
+    def search(corner: tuple[int, int]) -> Pairs:
+        top, left = corner
+        others = words[0][:, None, left : left + _COLUMNS]
+        bits = np.concatenate([_flip_distances(mine[:, top : top + _ROWS, None], others) for mine in words])
+        first, second = np.nonzero(bits.min(axis=0) <= distance)
+        ordered = top + first < left + second
+        first, second = first[ordered], second[ordered]
+        near = bits[:, first, second]
+        return Pairs(top + first, left + second, near.min(axis=0), near.argmin(axis=0).astype(np.uint8))
+
+    found = [search((0, len(hashes)))]  # no pairs
+    size = len(hashes)
+    corners = ((top, left) for top in range(0, size, _ROWS) for left in range(top, size, _COLUMNS))
+    with ThreadPoolExecutor(cores()) as pool:
+        found += [pairs for pairs in pool.map(search, corners) if len(pairs.first)]
+    return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _flip_distances(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Bits in which `second` (4, ...) differs from `first` (4, ...) unturned, mirrored, upside down and both, (4, ...).
+
+    At most 255, since the bit of the mean gray is the same in all. `first` and `second` broadcast.
+    """
+    same, columns, rows, both = (np.bitwise_count(first[word] ^ second[word]) for word in range(4))
+    return np.stack(
+        [
+            same + columns + rows + both,
+            same + (64 - columns) + rows + (64 - both),
+            same + columns + (64 - rows) + (64 - both),
+            same + (64 - columns) + (64 - rows) + both,
+        ]
+    )

@@ -1,0 +1,235 @@
+"""Images that show the same, in groups: pictures made here, and a sample of real ones where they exist."""
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageOps
+
+from cytoyolo.annotations import duplicates
+from cytoyolo.annotations.duplicates import COLUMNS, MIN_CORRELATION, detail_correlation, find_duplicates
+from cytoyolo.annotations.images import ImageFacts, read_facts
+from tests.pictures import photo, save
+
+# Pillow's own turns; its rotations are counter-clockwise.
+TURNS = {
+    "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
+    "upside down": Image.Transpose.FLIP_TOP_BOTTOM,
+    "turned 180": Image.Transpose.ROTATE_180,
+    "turned 90": Image.Transpose.ROTATE_270,
+    "turned 270": Image.Transpose.ROTATE_90,
+    "turned 90 and mirrored": Image.Transpose.TRANSPOSE,
+    "turned 270 and mirrored": Image.Transpose.TRANSVERSE,
+}
+
+
+def scene(seed: int = 0) -> Image.Image:
+    return photo(160, 120, seed)
+
+
+def facts_of(folder: Path, files: dict[str, bytes], thorough: bool = True) -> list[ImageFacts]:
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return [read_facts(folder / name, thorough=thorough) for name in files]
+
+
+def links(found: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    return list(found[["image", "twin", "kind", "turn"]].itertuples(index=False, name=None))
+
+
+def jpeg(picture: Image.Image, quality: int = 90) -> bytes:
+    return save(picture, "JPEG", quality=quality)
+
+
+def cell(seed: int, light: tuple[float, float] = (0, 0)) -> Image.Image:
+    """A round cell on plain ground with its own texture, under a light that rises by `light` across and down."""
+    rng = np.random.default_rng(seed)
+    side = 200
+    down, across = np.mgrid[:side, :side] / side
+    texture = cv2.GaussianBlur(rng.normal(size=(side, side)), (0, 0), 4)
+    disc = 1 / (1 + np.exp((np.hypot(down - 0.5, across - 0.5) - 0.3) * 60))
+    gray = 200 - disc * (90 + 25 * texture / texture.std()) + light[0] * across + light[1] * down
+    gray += rng.normal(size=gray.shape)
+    return Image.fromarray(np.clip(gray, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def test_nothing_among_nothing() -> None:
+    assert list(find_duplicates([]).columns) == list(COLUMNS)
+    assert len(find_duplicates([])) == 0
+
+
+def test_same_bytes_same_pixels_and_near_pictures_are_one_group(tmp_path: Path) -> None:
+    other = jpeg(scene(1))
+    found = find_duplicates(
+        facts_of(
+            tmp_path,
+            {
+                "a.png": save(scene(), "PNG"),
+                "other.jpg": other,
+                "b.bmp": save(scene(), "BMP"),
+                "near.jpg": jpeg(scene()),
+                "a2.png": save(scene(), "PNG"),
+                "lone.jpg": jpeg(scene(2)),
+                "other2.jpg": other,
+                "near2.jpg": jpeg(scene()),
+            },
+        )
+    )
+    assert links(found) == [
+        ("b.bmp", "a.png", "pixels", ""),
+        ("near.jpg", "a.png", "near", ""),
+        ("a2.png", "a.png", "bytes", ""),
+        ("other2.jpg", "other.jpg", "bytes", ""),
+        ("near2.jpg", "near.jpg", "bytes", ""),
+    ]
+    assert found["group"].tolist() == [0, 0, 0, 1, 0]
+    exact = found["kind"] != "near"
+    assert (found["distance"][exact] == 0).all()
+    assert (found["correlation"][exact] == 1).all()
+    assert found["correlation"][~exact].between(0.95, 1, inclusive="left").all()
+
+
+def test_without_the_pixels_known_the_same_pixels_are_near(tmp_path: Path) -> None:
+    files = {"a.png": save(scene(), "PNG"), "b.bmp": save(scene(), "BMP")}
+    found = find_duplicates(facts_of(tmp_path, files, thorough=False))
+    assert links(found) == [("b.bmp", "a.png", "near", "")]
+    assert found["distance"].tolist() == [0]
+    assert found["correlation"].tolist() == pytest.approx([1])
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_turned_picture_is_found_and_its_turn_named(tmp_path: Path, turn: str) -> None:
+    files = {"a.jpg": jpeg(scene()), "b.jpg": jpeg(scene(1)), "turned.jpg": jpeg(scene().transpose(TURNS[turn]))}
+    assert links(find_duplicates(facts_of(tmp_path, files))) == [("turned.jpg", "a.jpg", "near", turn)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda picture: picture.resize((300, 225), Image.Resampling.BICUBIC),
+        lambda picture: picture.resize((100, 75), Image.Resampling.BICUBIC),
+        lambda picture: picture.crop((2, 3, 157, 119)),
+        lambda picture: picture.point([min(255, int(level * 1.3 + 10)) for level in range(256)] * 3),
+        lambda picture: picture.point([int(level * 0.7) for level in range(256)] * 3),
+        ImageOps.grayscale,
+    ],
+    ids=["larger", "smaller", "cropped", "brighter", "darker", "gray"],
+)
+def test_a_changed_picture_is_found(tmp_path: Path, change: object) -> None:
+    assert callable(change)
+    files = {"a.jpg": jpeg(scene()), "b.jpg": jpeg(change(scene()), 60), "c.jpg": jpeg(scene(1))}
+    assert links(find_duplicates(facts_of(tmp_path, files))) == [("b.jpg", "a.jpg", "near", "")]
+
+
+def test_an_upright_picture_and_its_turned_file_are_the_same(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by 90 degrees clockwise
+    stored = scene().transpose(Image.Transpose.ROTATE_90)
+    files = {"a.png": save(scene(), "PNG"), "b.png": save(stored, "PNG", exif=exif)}
+    assert links(find_duplicates(facts_of(tmp_path, files))) == [("b.png", "a.png", "pixels", "")]
+
+
+def test_one_cell_under_another_light_is_the_same_and_another_cell_is_not() -> None:
+    plain, shaded, other = (small(cell(seed, light)) for seed, light in ((1, (0, 0)), (1, (50, -60)), (2, (0, 0))))
+    assert np.corrcoef(plain.ravel(), shaded.ravel())[0, 1] < np.corrcoef(plain.ravel(), other.ravel())[0, 1]
+    assert detail_correlation(plain, shaded) > 0.95
+    assert detail_correlation(plain, other) < MIN_CORRELATION - 0.1
+
+
+def small(picture: Image.Image) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
+    return np.asarray(picture.convert("L").resize((96, 96), Image.Resampling.BOX))
+
+
+def test_a_shifted_view_is_aligned() -> None:
+    large = photo(120, 120, 3).convert("L")
+    here, there = (np.asarray(large.crop((at, at, at + 96, at + 96))) for at in (0, 2))
+    assert np.corrcoef(here.ravel(), there.ravel())[0, 1] < 0.7
+    assert detail_correlation(here, there) > 0.98
+
+
+def test_pictures_without_detail_have_no_correlation() -> None:
+    flat, ramp = np.full((96, 96), 90, np.uint8), np.tile(np.arange(96, dtype=np.uint8), (96, 1))
+    assert detail_correlation(flat, flat) == 0
+    assert detail_correlation(flat, small(scene())) == 0
+    assert detail_correlation(small(scene()), flat) == 0
+    assert abs(detail_correlation(ramp, ramp)) <= 1
+
+
+def test_flat_pictures_are_the_same_only_by_their_pixels(tmp_path: Path) -> None:
+    flat = {level: Image.new("RGB", (90, 80), (level, level, level)) for level in range(100, 140)}
+    files = {f"{level}.jpg": jpeg(picture) for level, picture in flat.items()}
+    assert links(find_duplicates(facts_of(tmp_path, files | {"again.jpg": files["120.jpg"]}))) == [
+        ("again.jpg", "120.jpg", "bytes", "")
+    ]
+
+
+def test_damaged_files_are_passed_over_and_lost_ones_not_confirmed(tmp_path: Path) -> None:
+    data = jpeg(scene())
+    known = facts_of(
+        tmp_path, {"cut.jpg": data[: len(data) // 2], "a.jpg": data, "cut2.jpg": data[:400], "b.jpg": jpeg(scene(), 70)}
+    )
+    assert [found.problem != "" for found in known] == [True, False, True, False]
+    assert links(find_duplicates(known)) == [("b.jpg", "a.jpg", "near", "")]
+    (tmp_path / "a.jpg").unlink()
+    assert len(find_duplicates(known, correlation=0)) == 0
+
+
+def test_thresholds_are_those_given(tmp_path: Path) -> None:
+    known = facts_of(tmp_path, {"a.jpg": jpeg(scene()), "b.jpg": jpeg(scene().resize((100, 75)), 40)})
+    found = find_duplicates(known)
+    bits, value = int(found["distance"][0]), float(found["correlation"][0])
+    assert bits > 0
+    assert len(find_duplicates(known, distance=bits, correlation=value)) == 1
+    assert len(find_duplicates(known, distance=bits - 1)) == 0
+    assert len(find_duplicates(known, correlation=np.nextafter(value, 2))) == 0
+
+
+def test_connected_pairs_are_not_compared_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = facts_of(tmp_path, {f"{quality}.jpg": jpeg(scene(), quality) for quality in range(60, 96, 3)})
+    compared: list[float] = []
+
+    def counted(first: duplicates.Gray, second: duplicates.Gray) -> float:
+        compared.append(detail_correlation(first, second))
+        return compared[-1]
+
+    monkeypatch.setattr(duplicates, "detail_correlation", counted)
+    monkeypatch.setattr(duplicates, "_BATCH", 1)
+    found = find_duplicates(known)
+    assert len(found) == len(compared) == len(known) - 1
+    assert set(found["group"]) == {0}
+
+
+def test_real_pictures_are_found_again_and_no_others(tmp_path: Path, shared: Path) -> None:
+    rng = np.random.default_rng(8)
+    known = []
+    for folder in (shared / "wbc5" / "images", shared / "pbc3" / "images"):
+        paths = sorted(folder.iterdir())
+        known += [paths[at] for at in sorted(rng.choice(len(paths), 40, replace=False))]
+    files = {}
+    for number, path in enumerate(known):
+        with Image.open(path) as image:
+            turn = list(TURNS)[number % len(TURNS)]
+            changed = image.convert("RGB").crop((1, 2, image.width - 2, image.height - 1)).transpose(TURNS[turn])
+            changed = changed.resize((round(changed.width * 0.9), round(changed.height * 0.9)))
+        files[f"{path.stem}@{turn.replace(' ', '-')}.jpg"] = jpeg(changed, 75)
+    found = find_duplicates([*map(read_facts, known), *facts_of(tmp_path, files, thorough=False)])
+    group = dict(zip([*found["image"], *found["twin"]], [*found["group"]] * 2, strict=True))
+    again = [name for path, name in zip(known, files, strict=True) if group.get(name, -1) == group.get(path.name, -2)]
+    assert len(again) >= 0.98 * len(files)
+    own = found[
+        [image.split("@")[0] == Path(twin).stem for image, twin in zip(found["image"], found["twin"], strict=True)]
+    ]
+    named = [
+        turn.replace(" ", "-") == name.split("@")[1][:-4] for turn, name in zip(own["turn"], own["image"], strict=True)
+    ]
+    assert np.mean(named) > 0.95
+    assert max(Counter(found["group"]).values()) <= 3
+
+
+def test_a_file_that_differs_by_a_comment_has_the_same_pixels(tmp_path: Path) -> None:
+    plain = jpeg(scene())
+    files = {"a.jpg": plain, "b.jpg": plain[:2] + b"\xff\xfe\x00\x06seen" + plain[2:]}
+    assert links(find_duplicates(facts_of(tmp_path, files))) == [("b.jpg", "a.jpg", "pixels", "")]
