@@ -12,14 +12,14 @@ DATASET ?= cytologia
 RECIPE ?= third-place
 # Further options of the training, such as TRAIN="--model yolo11n.pt --epochs 50"
 TRAIN ?=
-# Further options of the conversion, such as CONVERT="--groups slides.csv"
+# Further options of the conversion, such as CONVERT="--repair --groups slides.csv"
 CONVERT ?=
 # Further options of the prediction, such as PREDICT="--imgsz 512"
 PREDICT ?=
 # The truth of the test rows, for `make score`.
 TRUTH ?= $(DATA)/test_truth.csv
 
-.PHONY: help install demo test lint typecheck convert train predict score bench clean
+.PHONY: help install demo test lint typecheck audit repair convert train predict score bench clean
 .DEFAULT_GOAL := help
 
 help:  ## List these targets.
@@ -49,10 +49,21 @@ lint: $(INSTALLED)  ## Check style and formatting.
 typecheck: $(INSTALLED)  ## Check types.
 	$(BIN)/mypy
 
+# A test table that is there is looked at too, for images that leak into it.
+TEST := $(if $(wildcard $(DATA)/test.csv),--test $(DATA)/test.csv)
+
+audit: $(DATA)/train.csv | $(INSTALLED)  ## What is wrong with DATA (images/, train.csv): see RUN/audit.
+	$(BIN)/cytoyolo audit $(DATA)/train.csv --images $(DATA)/images $(TEST) -o $(RUN)/audit --dataset $(DATASET) --overwrite
+
+repair: $(RUN)/train.csv  ## Mend DATA/train.csv into RUN/train.csv; RUN/changes.csv says how and takes it back.
+
+$(RUN)/train.csv: $(DATA)/train.csv | $(INSTALLED)
+	$(BIN)/cytoyolo repair $(DATA)/train.csv --images $(DATA)/images $(TEST) -o $@ --dataset $(DATASET) --overwrite
+
 convert: $(RUN)/dataset/dataset.json  ## DATA (images/, train.csv) to the YOLO folder RUN/dataset.
 
 $(RUN)/dataset/dataset.json: $(DATA)/train.csv | $(INSTALLED)
-	$(BIN)/cytoyolo convert $(DATA)/train.csv --images $(DATA)/images -o $(RUN)/dataset --dataset $(DATASET) $(CONVERT) --overwrite
+	$(BIN)/cytoyolo convert $(DATA)/train.csv --images $(DATA)/images $(TEST) -o $(RUN)/dataset --dataset $(DATASET) $(CONVERT) --overwrite
 
 train: $(RUN)/run/weights/best.pt  ## Train by RECIPE into RUN/run; an interrupted run goes on.
 
@@ -77,7 +88,7 @@ $(DATA)/train.csv $(DATA)/test.csv $(TRUTH):
 	@echo "$@ is missing; give the folder that holds it with DATA=FOLDER (for the truth: TRUTH=FILE)." >&2; exit 2
 
 bench: $(INSTALLED)  ## Measure speed, each as a ratio of two ways in one run.
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## Remove .venv and the demo's results; never your data or runs.
 	rm -rf $(VENV) runs/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

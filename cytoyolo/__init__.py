@@ -1,7 +1,8 @@
 """Detect and classify leukocytes on blood smears with a single YOLO trained on clean labels.
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
-the same defaults: `cytoyolo.convert`, `train`, `predict`, `score`, `check`, `smear`, `demo`, `info`.
+the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `predict`,
+`score`, `check`, `smear`, `demo`, `info`.
 They are imported on first use, because some of them need torch and others must not.
 """
 
@@ -9,21 +10,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cytoyolo.commands.audit import audit
     from cytoyolo.commands.convert import convert
     from cytoyolo.commands.demo import demo
     from cytoyolo.commands.info import info
     from cytoyolo.commands.predict import predict
+    from cytoyolo.commands.repair import repair, replay, undo
     from cytoyolo.commands.score import check, score
     from cytoyolo.commands.smear import smear
     from cytoyolo.commands.train import train
 
 __version__ = "0.1.0"
-__all__ = ["check", "convert", "demo", "info", "predict", "score", "smear", "train"]
+__all__ = [
+    "audit",
+    "check",
+    "convert",
+    "demo",
+    "info",
+    "predict",
+    "repair",
+    "replay",
+    "score",
+    "smear",
+    "train",
+    "undo",
+]
 
-_MODULES = {name: f"cytoyolo.commands.{name}" for name in __all__} | {"check": "cytoyolo.commands.score"}
+# The module of each function; of most it has the same name.
+_MODULES = {name: name for name in __all__} | {"check": "score", "replay": "repair", "undo": "repair"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'cytoyolo' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    return getattr(import_module(f"cytoyolo.commands.{_MODULES[name]}"), name)

@@ -9,7 +9,7 @@ Boxes = NDArray[np.float64]
 EPSILON = 1e-7
 
 
-def clip(xyxy: Boxes, size: NDArray[np.int64]) -> Boxes:
+def clip(xyxy: Boxes, size: NDArray[np.int64] | NDArray[np.float64]) -> Boxes:
     """Clip boxes (n, 4) to their images of `size` (n, 2), width and height in pixels."""
     limit = np.concatenate([size, size], axis=1)
     return np.clip(xyxy, 0, limit)
@@ -44,6 +44,21 @@ def giou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     return intersection / np.maximum(union, EPSILON) - (enclosing - union) / np.maximum(enclosing, EPSILON)
 
 
+def turn(xyxy: Boxes, size: NDArray[np.float64], orientation: NDArray[np.int64]) -> Boxes:
+    """Boxes (n, 4) of pictures as they lie in the file, turned along with them into the upright pictures.
+
+    `size` (n, 2) is width and height in the file, orientation (n,) the EXIF orientation, 1 to 8 (Exif 2.32, tag 274).
+    """
+    x, y = xyxy[:, 0::2], xyxy[:, 1::2]
+    mirrored_x, mirrored_y = size[:, :1] - x, size[:, 1:] - y
+    across = {1: x, 2: mirrored_x, 3: mirrored_x, 4: x, 5: y, 6: mirrored_y, 7: mirrored_y, 8: y}
+    down = {1: y, 2: y, 3: mirrored_y, 4: mirrored_y, 5: x, 6: x, 7: mirrored_x, 8: mirrored_x}
+    column = orientation[:, None]
+    new_x = np.sort(np.select([column == value for value in across], list(across.values())), axis=1)
+    new_y = np.sort(np.select([column == value for value in down], list(down.values())), axis=1)
+    return np.stack([new_x[:, 0], new_y[:, 0], new_x[:, 1], new_y[:, 1]], axis=1)
+
+
 def to_yolo(xyxy: Boxes, size: NDArray[np.int64]) -> Boxes:
     """xyxy pixels (n, 4) to YOLO's centre x, centre y, width and height, 0 to 1, in images of `size` (n, 2)."""
     centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
@@ -58,5 +73,8 @@ def from_yolo(cxcywh: Boxes, size: NDArray[np.int64]) -> Boxes:
 
 
 def to_pixels(xyxy: Boxes, size: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Round boxes (n, 4) to whole pixels inside their images of `size` (n, 2)."""
-    return clip(np.rint(xyxy), size).astype(np.int64)
+    """Round boxes (n, 4) to whole pixels inside their images of `size` (n, 2), halves up.
+
+    So a side of a pixel or more stays one; rounding halves to even can leave nothing of 9.5 to 10.5.
+    """
+    return clip(np.floor(xyxy + 0.5), size).astype(np.int64)

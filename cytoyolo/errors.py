@@ -24,7 +24,7 @@ def quoted(value: str, limit: int = 80) -> str:
     return repr(value if len(value) <= limit else f"{value[:limit]}…")
 
 
-def listed(items: list[str], limit: int = 5) -> str:
-    """Join the first `limit` items with semicolons and count the others."""
-    rest = len(items) - limit
+def listed(items: list[str], limit: int = 5, total: int | None = None) -> str:
+    """Join the first `limit` items with semicolons and count the others, of `total` where the items are not all."""
+    rest = (len(items) if total is None else total) - limit
     return "; ".join(items[:limit]) + (f"; and {rest:,} more" if rest > 0 else "")

@@ -6,8 +6,7 @@ A table is a DataFrame of strings, exactly as they stand in the file, with the p
 
 import csv
 import hashlib
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from cytoyolo.classes import DataSpec
 from cytoyolo.errors import CytoyoloError, UsageError, listed, quoted
 from cytoyolo.files import atomic_file, check_place, read_bytes
+from cytoyolo.records import Records, read_records
 
 LABEL_ROLES = ("image", "x1", "y1", "x2", "y2", "class")
 TEST_ROLES = ("id", "image")
@@ -38,63 +38,15 @@ def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.Dat
     Returns a DataFrame of strings with `roles` as columns. Raises UsageError when there is no such file and
     CytoyoloError when it is not comma-separated UTF-8 text with these columns and at least one row.
     """
-    path = Path(path)
-    text = _decode(path, read_bytes(path))
-    expected = spec.column_list(*roles)
-    rows = _rows(path, text)
-    header = next(rows, (1, []))[1]
-    _check_header(path, header, expected)
-    values, faults = [], []
-    for number, row in rows:
-        values.append(row)
-        if len(row) != len(expected):
-            faults.append(f"line {number} has {'fewer' if len(row) < len(expected) else 'more'}")
-    if faults:
-        raise CytoyoloError(f"{path}: {listed(faults)} than {len(expected)} columns; correct or delete it.")
-    if not values:
-        raise CytoyoloError(f"{path} has a header but no rows; give a table with at least one row.")
-    table = pd.DataFrame(values, columns=header, dtype=str)
-    return table.rename(columns=dict(zip(expected, roles, strict=True)))[list(roles)]
+    records = read_records(path, spec.column_list(*roles))
+    refuse(path, records.broken, "correct or delete them")
+    return role_table(records, spec, roles)
 
 
-def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """(line number, values) of each row. Raises CytoyoloError for text that is no CSV of one row a line."""
-    reader, number = csv.reader(io.StringIO(text, newline=""), strict=True), 0
-    try:
-        for row in reader:
-            number += 1
-            if reader.line_num != number:
-                raise CytoyoloError(f"{path}, line {number}, has a line break within quotes; delete it.")
-            yield number, row
-    except csv.Error as error:
-        raise CytoyoloError(f"{path}, line {number + 1}: {error}; mend its quotes or line ends.") from error
-
-
-def _decode(path: Path, data: bytes) -> str:
-    if not data.strip():
-        raise CytoyoloError(f"{path} is empty; give a CSV with a header and rows.")
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise CytoyoloError(f"{path} starts with a byte-order mark; save it as UTF-8 without one (sed -i '1s/^...//').")
-    if b"\0" in data:
-        number = data[: data.index(b"\0")].count(b"\n") + 1
-        raise CytoyoloError(f"{path} holds a NUL byte in line {number}, so it is not a CSV; save it as UTF-8 text.")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        number = data[: error.start].count(b"\n") + 1
-        raise CytoyoloError(f"{path}, line {number}, is not UTF-8; save the table as UTF-8.") from error
-
-
-def _check_header(path: Path, header: list[str], expected: list[str]) -> None:
-    if sorted(header) == sorted(expected):
-        return
-    for name, mark in (("semicolons", ";"), ("tabs", "\t")):
-        if len(header) == 1 and sorted(header[0].split(mark)) == sorted(expected):
-            raise CytoyoloError(f"{path} has {name} between its columns; save it with commas.")
-    raise CytoyoloError(
-        f"{path} needs the columns {','.join(expected)}, and its first line is {quoted(','.join(header), 200)}; "
-        "rename, add or delete columns, or describe them with --dataset."
-    )
+def role_table(records: Records, spec: DataSpec, roles: Sequence[str]) -> pd.DataFrame:
+    """The values of records as a DataFrame of strings with `roles` as columns."""
+    table = pd.DataFrame(records.cells, columns=records.columns, dtype=str)
+    return table.rename(columns=dict(zip(spec.column_list(*roles), roles, strict=True)))[list(roles)]
 
 
 def numbers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.float64], dict[int, str]]:
@@ -147,4 +99,9 @@ def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
 
 def fingerprint(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    return hashlib.sha256(read_bytes(Path(path))).hexdigest()
+    return sha256(read_bytes(Path(path)))
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()

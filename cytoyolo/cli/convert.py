@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import DatasetOption, ImagesOption, Overwrite, Seed
+from cytoyolo.cli.options import ConfigOption, DatasetOption, ImagesOption, Overwrite, Seed, TestOption
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +24,11 @@ def convert(
     groups: Annotated[
         Path | None, typer.Option(help="CSV (NAME, group): a slide, patient or centre stays on one side.")
     ] = None,
+    test: TestOption = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair the table first, as `cytoyolo repair` does; changes.csv says how.")
+    ] = False,
+    config: ConfigOption = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking them.")] = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -32,10 +37,16 @@ def convert(
     from cytoyolo.commands.convert import convert as run
 
     made = run(
-        labels, images=images, output=output, dataset=dataset, val=val, folds=folds, groups=groups, copy=copy,
-        seed=seed, overwrite=overwrite,
+        labels, images=images, output=output, dataset=dataset, val=val, folds=folds, groups=groups, test=test,
+        repair=repair, config=config, copy=copy, seed=seed, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(f"{made.folder}: {made.images:,} images, {made.boxes:,} boxes")
+    if made.changes:
+        typer.echo(f"Rows repaired or dropped (see changes.csv there): {made.changes:,}.", err=True)
+    if made.leaked:
+        typer.echo(f"Images kept out because the test shows the same: {made.leaked:,}.", err=True)
+    if made.copies:
+        typer.echo(f"Images that show the same as another, kept on one side of the split: {made.copies:,}.", err=True)
     if made.clipped:
         typer.echo(f"Boxes that reached outside their image and were clipped: {made.clipped:,}.", err=True)
     if made.rounded:

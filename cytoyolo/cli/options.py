@@ -10,6 +10,14 @@ DatasetOption = Annotated[
     str,
     typer.Option("--dataset", help="Classes and columns: a name of this package or a YAML.", metavar="NAME|FILE.yaml"),
 ]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML of severities, actions and thresholds by rule.", metavar="FILE.yaml"),
+]
+TestOption = Annotated[
+    Path | None,
+    typer.Option("--test", help="Test table (id, NAME), to find train images that leak into it.", metavar="TEST.csv"),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that this tool made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

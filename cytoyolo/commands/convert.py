@@ -2,30 +2,52 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
 
-from cytoyolo import __version__, console
-from cytoyolo.annotations import labels as label_rules
-from cytoyolo.annotations.images import ImageFacts, check_image_folder, digest, read_many
+from cytoyolo import __version__, boxes, console
+from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.audit import Audited, load_policy
+from cytoyolo.annotations.images import ImageFacts, digest
+from cytoyolo.annotations.repair import repair as carry_out
+from cytoyolo.annotations.rules import RULES, Rule
+from cytoyolo.annotations.rules.registry import STOP
+from cytoyolo.annotations.view import Text, View
 from cytoyolo.classes import DataSpec, load_spec
+from cytoyolo.commands.audit import FINDINGS
+from cytoyolo.commands.opening import open_labels, optional
+from cytoyolo.commands.repair import CHANGES, refuse_stops
 from cytoyolo.dataset import yolo
-from cytoyolo.dataset.split import class_sets, split
+from cytoyolo.dataset.split import class_sets, joined_groups, split
 from cytoyolo.dataset.staging import stage, staged_name
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
-from cytoyolo.files import check_folder, new_folder
-from cytoyolo.tables import LABEL_ROLES, fingerprint, line, read_table, refuse
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed
+from cytoyolo.files import check_folder, new_folder, read_bytes
+from cytoyolo.tables import fingerprint, line, read_table, sha256, write_table
 
 MAKER = "convert"
 DEFAULT_VAL = 0.05
 
 
+# What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
+_REFUSED = (
+    ("broken-row", "blank", "path", "number", "normalised", "xywh", "class-variant", "unknown-class", "stem-collision",
+     "inverted", "zero-side"),
+    ("missing-image", "unreadable", "boxes-unturned", "transposed-table", "outside", "zero-side"),
+)  # fmt: skip
+# What else happens to a table that is not repaired: boxes are clipped, whatever is left of them, and leaks dropped.
+_MENDED = {"overhang": {"kept": 0.0}, "leak": {}}
+
+
 @dataclass(frozen=True)
 class Converted:
-    """What `convert` made: the folder, and how many images and boxes it holds and had to mend."""
+    """What `convert` made: the folder, and how many images and boxes it holds and had to mend.
+
+    changes are the rows that a repair changed or dropped, leaked the images kept out because the test shows them,
+    copies the images that show the same as another and stay on its side of the split.
+    """
 
     folder: Path
     images: int
@@ -33,6 +55,9 @@ class Converted:
     clipped: int
     rounded: int
     repaired: int
+    changes: int = 0
+    leaked: int = 0
+    copies: int = 0
 
 
 def convert(
@@ -44,6 +69,9 @@ def convert(
     val: float | None = None,
     folds: int | None = None,
     groups: str | Path | None = None,
+    test: str | Path | None = None,
+    repair: bool = False,
+    config: str | Path | None = None,
     copy: bool = False,
     seed: int = 0,
     overwrite: bool = False,
@@ -51,42 +79,75 @@ def convert(
     """Turn a label table and its image folder into a YOLO folder that `yolo train data=...` takes.
 
     val is the share of images held out for validation (0.05 when neither val nor folds is given); folds makes that
-    many cross-validation splits instead; groups is a CSV (NAME, group) whose groups stay on one side. Images are
+    many cross-validation splits instead; groups is a CSV (NAME, group) whose groups stay on one side, as do images that
+    show the same. Images that show the same as one of the table `test` are kept out. With repair the table is audited
+    and repaired first, by the rules as config sets them, and the folder holds findings.csv and changes.csv. Images are
     linked, or copied with copy; files that Ultralytics would rewrite or drop are mended in a staged copy. Raises
     UsageError for a wrong call and CytoyoloError for rows or images that can't be used, naming them.
     """
     labels, images, output = Path(labels), Path(images), Path(output)
     check_seed(seed)
     shares = _shares(val, folds)
-    spec = load_spec(dataset)
-    check_folder(output, MAKER, overwrite, inputs=(labels, images, groups))
-    check_image_folder(images)
-    table = read_table(labels, spec, LABEL_ROLES)
-    xyxy, class_id, faults, rounded = label_rules.parse(table, spec)
-    refuse(labels, faults, "mend or delete them, or describe other classes with --dataset")
-    group = _read_groups(groups, spec, pd.Index(table["image"].unique()))
-    facts = _read_images(images.resolve(), table["image"])
-    size = np.array([(facts[name].width, facts[name].height) for name in table["image"]], dtype=np.int64)
-    xyxy, clipped, faults = label_rules.fit(xyxy, size)
-    refuse(labels, faults, "mend or delete them")
+    spec, policy = load_spec(dataset), load_policy(config)
+    check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config))
+    data = read_bytes(labels)
+    opened = open_labels(labels, data, spec, images=images.resolve(), test=optional(test), thorough=repair)
+    given = _read_groups(groups, spec, opened.view.text["image"])
+    audited = _audit(labels, opened.view, policy, repair)
+    view = audited.view
+    if not view.alive.any():
+        raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
+    rows = np.flatnonzero(view.alive)
+    image, class_id, size = pd.Series(view.text["image"][rows]), view.class_id[rows], view.size[rows].astype(np.int64)
+    xyxy = boxes.to_pixels(view.xyxy[rows], size).astype(np.float64)
 
-    strata = class_sets(table["image"], class_id)
+    strata = class_sets(image, class_id)
+    # A group goes with the name an image has in the table as given, or with that which a repair gave it.
+    named = zip(image, opened.view.text["image"][rows], strict=True)
+    own = {name: given.get(before) or given.get(name, "") for name, before in named}
+    copies = auditing.same_group(view, policy)
+    group = joined_groups(pd.Series(own).reindex(strata.index), copies)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
-    listing = _listing(facts, strata.index, part, group)
-    settings = {"val": None if folds else shares[1], "folds": folds, "copy": copy, "seed": seed}
-    manifest = _manifest(spec, labels, groups, listing, facts, class_id, settings)
+    facts = {name: view.facts[name] for name in strata.index}
+    listing = _listing(facts, part, group)
+    settings = {"val": None if folds else shares[1], "folds": folds, "copy": copy, "repair": repair, "seed": seed}
+    inputs = {"groups": groups, "test": test, "config": config}
+    manifest = _manifest(spec, labels.name, data, inputs, facts, class_id, settings)
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
         listing["image_blake2b"] = _stage_images(folder / "images", facts, copy)
-        listing["labels_blake2b"] = _write_labels(
-            folder / "labels", yolo.label_texts(table["image"], class_id, xyxy, size)
-        )
+        listing["labels_blake2b"] = _write_labels(folder / "labels", yolo.label_texts(image, class_id, xyxy, size))
         _write_lists(folder, spec, listing["file"], part, folds)
-        listing.rename(columns={"image": spec.columns["image"]}).to_csv(
-            folder / yolo.LISTING, index=False, lineterminator="\n"
-        )
+        write_table(folder / yolo.LISTING, listing.rename(columns=dict(spec.columns)))
+        if repair:
+            write_table(folder / FINDINGS, audited.findings.rename(columns=dict(spec.columns)))
+            write_table(folder / CHANGES, carry_out(opened.records, audited.edits, spec)[1])
         (folder / yolo.MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
-    repaired = int((listing["repairs"] != "").sum())
-    return Converted(output, len(listing), len(table), int(clipped.sum()), rounded, repaired)
+    return Converted(
+        output,
+        images=len(listing),
+        boxes=len(rows),
+        clipped=sum(len(edit.rows) for edit in audited.edits if edit.rule == "overhang"),
+        rounded=int((view.xyxy[rows] != np.rint(view.xyxy[rows])).any(axis=1).sum()),
+        repaired=int((listing["repairs"] != "").sum()),
+        changes=sum(len(edit.rows) for edit in audited.edits) if repair else 0,
+        leaked=int(audited.findings["rule"].eq("leak").sum()),
+        copies=len(copies) - copies.nunique(),
+    )
+
+
+def _audit(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -> Audited:
+    """The table as it is to be converted. Raises CytoyoloError for what can't be, or could only with a repair."""
+    if repair:
+        audited = auditing.run(view, policy)
+        refuse_stops(labels, audited)
+        return audited
+    for names in _REFUSED:
+        stops = {name: replace(policy[name], action=STOP) for name in names}
+        refuse_stops(labels, auditing.run(view, stops), "; mend or delete them, or let --repair do it")
+    mended = {
+        name: replace(RULES[name], thresholds={**RULES[name].thresholds, **kept}) for name, kept in _MENDED.items()
+    }
+    return auditing.run(view, mended)
 
 
 def _shares(val: float | None, folds: int | None) -> list[float]:
@@ -103,52 +164,32 @@ def _shares(val: float | None, folds: int | None) -> list[float]:
     return [1 - val, val]
 
 
-def _read_images(folder: Path, image: pd.Series) -> dict[str, ImageFacts]:
-    """Facts of every image of the table by NAME. Raises CytoyoloError that names those that can't be used."""
-    names = image.drop_duplicates()
-    facts = {}
-    with console.progress() as progress:
-        for found in progress.track(read_many(folder / name for name in names), len(names), description="Read images"):
-            facts[found.path.name] = found
-    first_rows = dict(zip(names, names.index.tolist(), strict=True))
-    problems = [
-        f"{name} ({line(row)}) {facts[name].problem}" for name, row in first_rows.items() if facts[name].problem
-    ]
-    if problems:
-        raise CytoyoloError(
-            f"{folder}: {len(problems):,} of {len(names):,} images can't be used ({listed(problems)}); "
-            "replace the files or take their rows out of the table."
-        )
-    return facts
-
-
-def _read_groups(path: str | Path | None, spec: DataSpec, names: pd.Index) -> pd.Series:
-    """The group of each image, "" when it has none."""
+def _read_groups(path: str | Path | None, spec: DataSpec, names: Text) -> dict[str, str]:
+    """The group of each image by name. Raises CytoyoloError when it has none of the label table's `names`."""
     if path is None:
-        return pd.Series("", index=names)
+        return {}
     table = read_table(path, spec, ("image", "group")).drop_duplicates()
     repeated = table["image"].duplicated()
     if repeated.any():
         row = int(table.index[repeated][0])
         raise CytoyoloError(f"{path}, {line(row)}: {table['image'][row]} is in two groups; keep one of its rows.")
-    group = table.set_index("image")["group"].reindex(names)
-    if group.notna().sum() == 0:
+    group = dict(zip(table["image"], table["group"], strict=True))
+    if group.keys().isdisjoint(names):
         raise CytoyoloError(f"{path} names none of the images of the label table; give the groups of these images.")
-    return group.fillna("")
+    return group
 
 
-def _listing(facts: dict[str, ImageFacts], names: pd.Index, part: np.ndarray, group: pd.Series) -> pd.DataFrame:
+def _listing(facts: dict[str, ImageFacts], part: np.ndarray, group: pd.Series) -> pd.DataFrame:
     """images.csv: one row an image, in the order of the table."""
-    rows = [facts[name] for name in names]
     return pd.DataFrame(
         {
-            "image": names,
-            "file": [staged_name(row) for row in rows],
-            "width": [row.width for row in rows],
-            "height": [row.height for row in rows],
+            "image": list(facts),
+            "file": [staged_name(row) for row in facts.values()],
+            "width": [row.width for row in facts.values()],
+            "height": [row.height for row in facts.values()],
             "part": part,
             "group": group.to_numpy(),
-            "repairs": ["; ".join(row.repairs) for row in rows],
+            "repairs": ["; ".join(row.repairs) for row in facts.values()],
         }
     )
 
@@ -186,9 +227,9 @@ def _write_lists(folder: Path, spec: DataSpec, file: pd.Series, part: np.ndarray
 
 def _manifest(
     spec: DataSpec,
-    labels: Path,
-    groups: str | Path | None,
-    listing: pd.DataFrame,
+    name: str,
+    data: bytes,
+    inputs: Mapping[str, str | Path | None],
     facts: dict[str, ImageFacts],
     class_id: np.ndarray,
     settings: Mapping[str, object],
@@ -197,9 +238,12 @@ def _manifest(
     return {
         "cytoyolo": __version__,
         **settings,
-        "labels": {"name": labels.name, "sha256": fingerprint(labels)},
-        "groups": None if groups is None else {"name": Path(groups).name, "sha256": fingerprint(groups)},
-        "images": len(listing),
+        "labels": {"name": name, "sha256": sha256(data)},
+        **{
+            what: None if path is None else {"name": Path(path).name, "sha256": fingerprint(path)}
+            for what, path in inputs.items()
+        },
+        "images": len(facts),
         "images_sha256": yolo.images_fingerprint((name, found.digest) for name, found in facts.items()),
         "boxes": dict(zip(spec.codes, np.bincount(class_id, minlength=len(spec.codes)).tolist(), strict=True)),
         "spec": spec.to_dict(),

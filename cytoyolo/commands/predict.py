@@ -10,7 +10,8 @@ import cv2
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.annotations.images import EXTENSIONS, check_image_folder
+from cytoyolo.annotations.decoding import EXTENSIONS
+from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.detector.predict import DEFAULT_IOU, Detections, Detector, Found
 from cytoyolo.errors import CytoyoloError, UsageError, listed

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cytoyolo.errors import CytoyoloError
 
@@ -18,6 +20,27 @@ def class_sets(image: pd.Series, class_id: NDArray[np.int64]) -> pd.Series:
     several = text.index.duplicated(keep=False)  # nearly all images have one class; joining is slow
     sets = pd.concat([text[~several], text[several].groupby(level=0).agg(" ".join)])
     return sets.reindex(image.drop_duplicates())
+
+
+def joined_groups(given: pd.Series, copies: pd.Series) -> pd.Series:
+    """One group for each image (index; "" for none) out of two: that which the user gives, "" for none, and that of
+    images that show the same (a number, for some of the images). Groups that share an image become one."""
+    table = pd.DataFrame({"given": given, "copies": copies.reindex(given.index)})
+    nodes = [pd.factorize(table[column].replace("", None), use_na_sentinel=True)[0] for column in table]
+    first, second = nodes[0], np.where(nodes[1] < 0, -1, nodes[1] + nodes[0].max(initial=-1) + 1)
+    count = int(max(first.max(initial=-1), second.max(initial=-1))) + 1
+    both = (first >= 0) & (second >= 0)
+    links = coo_array((np.ones(both.sum()), (first[both], second[both])), shape=(count, count))
+    component = connected_components(links, directed=False)[1] if count else np.zeros(0, dtype=np.int64)
+    node = np.where(first >= 0, first, second)
+    number = np.where(node >= 0, component[node], -1) if count else node
+    # A group goes by the names the user gave to its parts or, without any, by its first image.
+    members = pd.Series(given.index, index=given.index)
+    labels = {}
+    for value, names in members[number >= 0].groupby(number[number >= 0]):
+        parts = dict.fromkeys(part for part in given[names] if part)
+        labels[value] = " + ".join(parts) or f"copies of {names.iloc[0]}"
+    return pd.Series([labels.get(value, "") for value in number], index=given.index)
 
 
 def split(

@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 
 from cytoyolo.annotations import jpeg
-from cytoyolo.annotations.images import FORMATS, ImageFacts, decode, digest, must_be_decoded, must_be_mended
+from cytoyolo.annotations.decoding import FORMATS
+from cytoyolo.annotations.images import ImageFacts, decode, digest, must_be_decoded, must_be_mended
 from cytoyolo.errors import CytoyoloError
 
 _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}

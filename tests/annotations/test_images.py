@@ -1,22 +1,26 @@
 """Facts and pixels of image files of every kind, sound and broken; Pillow is the oracle."""
 
 import io
+import math
 import os
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageStat
 
-from cytoyolo.annotations import jpeg
+from cytoyolo.annotations import images, jpeg, reading
+from cytoyolo.annotations.decoding import MAX_PIXELS, MIN_SIDE
+from cytoyolo.annotations.hashes import perceptual_hash
 from cytoyolo.annotations.images import (
-    MAX_PIXELS,
-    MIN_SIDE,
     ImageFacts,
     check_image_folder,
     decode,
@@ -75,6 +79,79 @@ def test_facts_are_those_of_the_upright_picture(sample: Sample, tmp_path: Path) 
     assert (found.height, found.width) == sample.pixels.shape[:2]
 
 
+every_sample = pytest.mark.parametrize("sample", [*SOUND, *REPAIRABLE], ids=ident)
+
+
+@every_sample
+def test_a_thorough_reading_only_adds_facts(sample: Sample, tmp_path: Path) -> None:
+    path = put(tmp_path, sample.name, sample.data)
+    found, thorough = read_facts(path), read_facts(path, thorough=True)
+    assert (len(found.hash), found.warning, found.pixels) == (32, "", "")
+    assert all(map(math.isnan, (found.brightness, found.entropy, found.blur)))
+    assert replace(thorough, brightness=math.nan, entropy=math.nan, blur=math.nan, pixels="") == found
+
+
+def blur_of(gray: np.ndarray) -> float:
+    """The variance of the 4-neighbour Laplacian, mirrored at the border."""
+    padded = np.pad(gray.astype(int), 1, mode="reflect")
+    neighbours = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
+    return float((neighbours - 4 * gray.astype(int)).var())
+
+
+@every_sample
+def test_measures_are_those_of_the_whole_upright_gray_picture(sample: Sample, tmp_path: Path) -> None:
+    path = put(tmp_path, sample.name, sample.data)
+    found, pixels = read_facts(path, thorough=True), decode(path)[0]
+    gray = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1])).convert("L")
+    # The two libraries round the luma differently.
+    assert found.brightness == pytest.approx(ImageStat.Stat(gray).mean[0], abs=0.05)
+    assert found.entropy == pytest.approx(gray.entropy(), abs=0.05)
+    assert found.blur == pytest.approx(blur_of(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)), rel=1e-9)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_measures_of_a_picture_of_one_colour(level: int) -> None:
+    found = image_facts(Path("a.png"), save(Image.new("RGB", (30, 20), (level,) * 3), "PNG"), thorough=True)
+    assert (found.brightness, found.entropy, found.blur) == (level, 0, 0)
+    assert math.copysign(1, found.entropy) == 1
+
+
+def test_the_same_pixels_have_the_same_fingerprint_in_every_format() -> None:
+    def pixels(image: Image.Image, form: str, **options: object) -> str:
+        return image_facts(Path("x"), save(image, form, **options), thorough=True).pixels
+
+    same = {pixels(photo(), form) for form in ("PNG", "BMP", "TIFF")} | {pixels(photo(), "WEBP", lossless=True)}
+    assert len(same) == 1 and len(same.pop()) == 32
+    gray = photo().convert("L")
+    assert pixels(gray, "PNG") == pixels(gray.convert("RGB"), "BMP") != pixels(photo(), "PNG")
+    assert pixels(Image.new("L", (30, 20)), "PNG") != pixels(Image.new("L", (20, 30)), "PNG")
+
+
+@every_sample
+def test_the_fingerprint_of_pixels_is_that_of_the_decoded_picture(sample: Sample, tmp_path: Path) -> None:
+    path = put(tmp_path, sample.name, sample.data)
+    png = cv2.imencode(".png", decode(path)[0])[1].tobytes()
+    assert read_facts(path, thorough=True).pixels == image_facts(Path("x.png"), png, thorough=True).pixels
+
+
+def distance(first: bytes, second: bytes) -> int:
+    return (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_count()
+
+
+@every_sample
+def test_the_hash_is_that_of_the_upright_gray_picture(sample: Sample, tmp_path: Path) -> None:
+    path = put(tmp_path, sample.name, sample.data)
+    gray = cv2.cvtColor(decode(path)[0], cv2.COLOR_BGR2GRAY)
+    # A JPEG's own gray channel is hashed, which differs from the picture's by rounding.
+    assert distance(read_facts(path).hash, perceptual_hash(gray)) <= (8 if "JPEG" in read_facts(path).format else 0)
+
+
+def test_the_hash_of_a_reduced_picture_is_near_that_of_the_whole() -> None:
+    data = save(photo(370, 368).resize((370, 368)), "JPEG", quality=95)
+    whole = cv2.cvtColor(upright(data), cv2.COLOR_BGR2GRAY)
+    assert distance(image_facts(Path("x.jpg"), data).hash, perceptual_hash(whole)) <= 16
+
+
 @pytest.mark.parametrize("sample", [*SOUND, *REPAIRABLE], ids=ident)
 def test_decoding_gives_the_upright_picture(sample: Sample, tmp_path: Path) -> None:
     pixels, problem = decode(put(tmp_path, sample.name, sample.data))
@@ -94,6 +171,7 @@ def test_every_exif_orientation(form: str, orientation: int, tmp_path: Path) -> 
     found, (pixels, _) = read_facts(path), decode(path)
     np.testing.assert_array_equal(pixels, upright(data))
     assert ("EXIF orientation" in found.repairs) == (orientation > 1)
+    assert found.orientation == orientation
     turned = (HEIGHT, WIDTH) if orientation >= 5 else (WIDTH, HEIGHT)
     assert (found.width, found.height) == turned == pixels.shape[1::-1]
 
@@ -101,7 +179,7 @@ def test_every_exif_orientation(form: str, orientation: int, tmp_path: Path) -> 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_an_orientation_that_is_none_changes_nothing(orientation: int, tmp_path: Path) -> None:
     path = put(tmp_path, "x.jpg", rotated("JPEG", orientation))
-    assert read_facts(path).repairs == ()
+    assert (read_facts(path).repairs, read_facts(path).orientation) == ((), 1)
     assert (read_facts(path).width, read_facts(path).height) == decode(path)[0].shape[1::-1] == (WIDTH, HEIGHT)
 
 
@@ -114,13 +192,14 @@ CUT_EXIF = b"II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x0f\x01"
 
 def test_an_orientation_in_xmp_alone_does_not_part_size_and_picture(tmp_path: Path) -> None:
     path = put(tmp_path, "x.jpg", after_start(JPEG, segment(0xE1, XMP)))
+    assert read_facts(path).orientation == 1
     assert (read_facts(path).width, read_facts(path).height) == decode(path)[0].shape[1::-1]
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_an_orientation_in_a_cut_exif_block_is_one(tmp_path: Path) -> None:
     path = put(tmp_path, "x.jpg", after_start(JPEG, segment(0xE1, b"Exif\0\0" + CUT_EXIF)))
-    assert read_facts(path).repairs == ("EXIF orientation",)
+    assert (read_facts(path).repairs, read_facts(path).orientation) == (("EXIF orientation",), 6)
     assert (read_facts(path).width, read_facts(path).height) == decode(path)[0].shape[1::-1] == (HEIGHT, WIDTH)
 
 
@@ -328,6 +407,80 @@ def test_many_files_are_read_in_the_order_asked(tmp_path: Path) -> None:
     found = list(read_many(path for path in paths))
     assert len(found) > 2 * 256 and found == [read_facts(path) for path in paths]
     assert {one.problem for one in found} == {"", "is missing"}
+
+
+def test_many_files_are_read_thoroughly_where_that_is_asked(tmp_path: Path) -> None:
+    paths = [put(tmp_path, sample.name, sample.data) for sample in SOUND]
+    assert [found.pixels for found in read_many(paths, thorough=True)] == [
+        read_facts(path, thorough=True).pixels for path in paths
+    ]
+
+
+def test_large_pictures_have_memory_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [save(photo(90, 70, seed), "JPEG") for seed in range(3)]
+    found = [image_facts(Path("x.jpg"), data, thorough=True) for data in pictures]
+    monkeypatch.setattr(images, "_LARGE", 3 * 90 * 70 - 1)
+    assert [image_facts(Path("x.jpg"), data, thorough=True) for data in pictures] == found
+    assert len({one.pixels for one in found}) == 3
+
+
+class Meddler:
+    """Rewrites a file while it is being read, as often as it has other contents for it."""
+
+    def __init__(self, path: Path, contents: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path, self.contents, self.fstat = path, contents, os.fstat
+        monkeypatch.setattr(reading.os, "fstat", self)
+
+    def __call__(self, handle: int) -> os.stat_result:
+        status = self.fstat(handle)
+        if self.contents:
+            self.path.write_bytes(self.contents.pop())
+        return status
+
+
+def test_a_file_that_changed_while_it_was_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, "a.png", PNG)
+    Meddler(path, [SOUND[0].data], monkeypatch)
+    found = reading.load(path)
+    assert (found.data, found.problem) == (SOUND[0].data, "")
+    assert (found.size, found.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
+
+
+def test_a_file_that_goes_on_changing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, "a.png", PNG)
+    Meddler(path, [PNG[:500], PNG[:400]], monkeypatch)
+    assert read_facts(path) == ImageFacts(path, problem="changed while it was read")
+
+
+def test_a_file_replaced_by_another_of_its_size_and_time_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = put(tmp_path, "a.jpg", JPEG), put(tmp_path, "b.jpg", JPEG[:-2] + b"xx")
+    for one in (path, other):
+        os.utime(one, ns=(10**18, 10**18))
+    real = os.fstat
+
+    def replacing(handle: int) -> os.stat_result:
+        status = real(handle)
+        if other.exists():
+            other.replace(path)
+        return status
+
+    monkeypatch.setattr(reading.os, "fstat", replacing)
+    assert reading.load(path).data == JPEG[:-2] + b"xx"
+
+
+def test_a_reading_that_is_given_up_ends_at_once(tmp_path: Path) -> None:
+    def names() -> Iterator[Path]:
+        for index in range(10_000):
+            asked.append(index)
+            yield tmp_path / str(index)
+
+    asked: list[int] = []
+    found = read_many(names())
+    next(found)
+    found.close()
+    assert len(asked) < 1000
 
 
 def test_many_files_are_read_as_they_are_asked_for(tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytoyolo.annotations.labels import parse
 from cytoyolo.classes import load_spec
-from cytoyolo.dataset.split import class_sets, split
+from cytoyolo.dataset.split import class_sets, joined_groups, split
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.tables import LABEL_ROLES, read_table
 
@@ -221,7 +220,7 @@ def wbc5(shared: Path) -> pd.DataFrame:
     """Class set ("stratum") and slide ("group", "" for none) of each image of wbc5."""
     spec = load_spec("wbc5")
     labels = read_table(shared / "wbc5" / "train.csv", spec, LABEL_ROLES)
-    strata = class_sets(labels["image"], parse(labels, spec)[1])
+    strata = class_sets(labels["image"], labels["class"].map(spec.ids).to_numpy(np.int64))
     slides = read_table(shared / "wbc5" / "groups.csv", spec, ("image", "group")).set_index("image")["group"]
     table = pd.DataFrame({"stratum": strata, "group": slides.reindex(strata.index).fillna("")}, dtype=object)
     assert (len(table), int((table["group"] != "").sum())) == (629, 353)
@@ -256,9 +255,40 @@ def test_wbc5_by_slide_has_folds_of_like_size(wbc5: pd.DataFrame, folds: int) ->
 def test_cytologia_in_the_default_split(shared: Path) -> None:
     spec = load_spec("cytologia")
     labels = read_table(shared / "cytologia" / "train.csv", spec, LABEL_ROLES)
-    strata = class_sets(labels["image"], parse(labels, spec)[1]).to_numpy(object)
+    strata = class_sets(labels["image"], labels["class"].map(spec.ids).to_numpy(np.int64)).to_numpy(object)
     part = split(strata, np.full(len(strata), "", object), [0.95, 0.05], 0)
     assert count(part) == pytest.approx([48_417 * 0.95, 48_417 * 0.05], abs=1)
     for number in map(str, range(23)):
         chosen = strata == number
         assert part[chosen].sum() == pytest.approx(chosen.sum() * 0.05, abs=1)
+
+
+# Groups from two sources
+
+
+def test_groups_that_share_an_image_become_one() -> None:
+    given = pd.Series({"a": "s1", "b": "s2", "c": "s3", "d": "", "e": "", "f": "", "g": "s4"})
+    copies = pd.Series({"b": 7, "c": 7, "d": 7, "e": 9, "f": 9})
+    assert joined_groups(given, copies).to_dict() == {
+        "a": "s1", "b": "s2 + s3", "c": "s2 + s3", "d": "s2 + s3", "e": "copies of e", "f": "copies of e", "g": "s4",
+    }  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "x", "y", "z"]), st.sampled_from([-1, 0, 1, 2])), max_size=12))
+def test_joined_groups_are_the_connected_ones(members: list[tuple[str, int]]) -> None:
+    names = [f"i{number}" for number in range(len(members))]
+    given = pd.Series([group for group, _ in members], index=names, dtype=object)
+    copies = pd.Series({name: copy for name, (_, copy) in zip(names, members, strict=True) if copy >= 0}, dtype=float)
+    joined = joined_groups(given, copies)
+    parent = list(range(len(members)))
+    for _ in members:  # spread the smallest number until nothing changes
+        for one, (group, copy) in enumerate(members):
+            for other, (second, twin) in enumerate(members):
+                if (group and group == second) or (copy >= 0 and copy == twin):
+                    parent[one] = parent[other] = min(parent[one], parent[other])
+    for one, (group, copy) in enumerate(members):
+        assert (joined.iloc[one] == "") == (not group and copy < 0)
+        for other, (second, twin) in enumerate(members):
+            grouped = (group or copy >= 0) and (second or twin >= 0)
+            if grouped:
+                assert (joined.iloc[one] == joined.iloc[other]) == (parent[one] == parent[other])

@@ -1,0 +1,209 @@
+"""Audit a label table: ask every rule, and say what each finding's action would change. Nothing is changed here."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from cytoyolo.annotations.duplicates import find_duplicates
+from cytoyolo.annotations.rules import RULES, Rule
+from cytoyolo.annotations.rules.registry import DROP, SEVERITIES, STOP, Found
+from cytoyolo.annotations.view import Rows, View
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.shipped import yaml_fault
+
+COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a rule's action changes: the rows (k,), the strings it puts there by role (none: the rows are dropped)."""
+
+    rule: str
+    rows: Rows
+    after: Mapping[str, list[str]]
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The outcome of an audit.
+
+    findings has the columns COLUMNS; `line` is the row's line in the file, of a finding about an image that of its
+    first row, None without one. edits are what `repair` carries out, in order, and `view` is the table they leave.
+    `not_run` says by rule why it was not asked.
+    """
+
+    findings: pd.DataFrame
+    edits: list[Edit]
+    view: View
+    not_run: dict[str, str]
+
+    @property
+    def stopping(self) -> pd.DataFrame:
+        """The findings for which the table must not be used."""
+        return self.findings[self.findings["action"] == STOP]
+
+
+def load_policy(path: str | Path | None = None, skip: tuple[str, ...] = ()) -> dict[str, Rule]:
+    """The rules with the severities, actions and thresholds that a YAML gives them.
+
+    The YAML maps names of rules to any of `severity`, `action` and the rule's thresholds. Rules of `skip` only report.
+    Raises UsageError for a file or a rule that does not exist, and CytoyoloError for anything it can't be given.
+    """
+    policy = dict(RULES)
+    for name, settings in _read_yaml(path).items():
+        policy[name] = _configured(path, name, settings)
+    for name in skip:
+        if name not in policy:
+            raise UsageError(f"--skip {name}: there is no such rule; `cytoyolo audit --rules` lists them.")
+        if "review" not in policy[name].actions:
+            raise UsageError(
+                f"--skip {name}: this rule can't be left out (possible: {', '.join(RULES[name].actions)})."
+            )
+        policy[name] = replace(policy[name], action="review")
+    return policy
+
+
+def _read_yaml(path: str | Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        raise UsageError(f"{path}: no such file; check --config.")
+    try:
+        content = yaml.safe_load(Path(path).read_bytes().decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CytoyoloError(f"{path} is not valid YAML ({yaml_fault(error)}); correct it.") from error
+    if not isinstance(content, dict):
+        raise CytoyoloError(f"{path} must map names of rules to their settings; see `cytoyolo audit --rules`.")
+    return content
+
+
+def _configured(path: str | Path | None, name: object, settings: object) -> Rule:
+    if name not in RULES:
+        raise CytoyoloError(f"{path}: there is no rule '{name}'; `cytoyolo audit --rules` lists them.")
+    rule = RULES[str(name)]
+    if not isinstance(settings, dict):
+        raise CytoyoloError(f"{path}: '{name}' must map settings to values, such as `action: review`.")
+    for key, value in settings.items():
+        if key == "severity":
+            _check_choice(path, rule, key, value, SEVERITIES)
+            rule = replace(rule, severity=value)
+        elif key == "action":
+            _check_choice(path, rule, key, value, rule.actions)
+            rule = replace(rule, action=value)
+        elif key in rule.thresholds:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+                raise CytoyoloError(f"{path}: '{key}' of '{name}' is {value!r}; give a number of 0 or more.")
+            rule = replace(rule, thresholds={**rule.thresholds, key: value})
+        else:
+            known = ", ".join(("severity", "action", *rule.thresholds))
+            raise CytoyoloError(f"{path}: '{name}' has no setting '{key}' (it has {known}); correct it.")
+    return rule
+
+
+def _check_choice(path: object, rule: Rule, key: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise CytoyoloError(f"{path}: '{key}' of '{rule.name}' is {value!r}; give one of {', '.join(known)}.")
+
+
+def run(view: View, policy: Mapping[str, Rule]) -> Audited:
+    """Ask the rules of a policy in order, each about the table as the earlier ones' actions leave it."""
+    near = policy.get("near-duplicate", RULES["near-duplicate"]).thresholds
+    view = replace(
+        view,
+        find_copies=partial(find_duplicates, distance=int(near["distance"]), correlation=near["correlation"]),
+    )
+    tables, edits, not_run, stopped = [], list[Edit](), dict[str, str](), ""
+    for rule in policy.values():
+        reason = stopped or _reason_to_leave_out(rule, view)
+        if reason:
+            not_run[rule.name] = reason
+            continue
+        for found in rule.check(view, **rule.thresholds):
+            tables.append(_table(rule, found, view))
+            edit = _edit(rule, found, view)
+            if edit is not None:
+                edits.append(edit)
+                view = view.rewritten(edit.rows, edit.after) if edit.after else view.without(edit.rows)
+            if rule.about == "table" and rule.action == STOP:
+                stopped = f"the table is no good: {rule.name}"
+    findings = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    return Audited(findings, edits, view, not_run)
+
+
+def _reason_to_leave_out(rule: Rule, view: View) -> str:
+    if rule.needs == "images" and view.facts_of is None:
+        return "needs the images"
+    return "needs the test table" if rule.needs == "test" and view.test is None else ""
+
+
+def _table(rule: Rule, found: Found, view: View) -> pd.DataFrame:
+    images = [view.text["image"][row] for row in found.rows] if found.images is None else found.images
+    return pd.DataFrame(
+        {
+            "line": pd.Series([int(row) + 2 if row >= 0 else None for row in found.rows], dtype=object),
+            "image": list(images),
+            "rule": rule.name,
+            "severity": rule.severity,
+            "value": list(found.values),
+            "action": rule.action,
+            "detail": list(found.details),
+        }
+    )
+
+
+def _edit(rule: Rule, found: Found, view: View) -> Edit | None:
+    """What the action changes in the table, if anything."""
+    reasons = [
+        f"{value}: {detail}" if value else detail for value, detail in zip(found.values, found.details, strict=True)
+    ]
+    if rule.action == DROP and rule.about == "image":
+        by_image = dict(zip(found.images or (), reasons, strict=True))
+        rows = view.where(view.holds("image", by_image))
+        return Edit(rule.name, rows, {}, [by_image[view.text["image"][row]] for row in rows]) if len(rows) else None
+    if rule.action == DROP:
+        return Edit(rule.name, found.rows, {}, reasons)
+    if found.after and rule.action == RULES[rule.name].action:
+        return Edit(rule.name, found.rows, {role: list(values) for role, values in found.after.items()}, reasons)
+    return Edit(rule.name, found.rows, {}, reasons) if rule.action == "merge" else None
+
+
+def same_group(view: View, policy: Mapping[str, Rule]) -> pd.Series:
+    """The group (a number) of each labelled image that shows the same as another, by name, for a split to keep whole.
+
+    Kinds of copies whose rule has another action than "group" don't count.
+    """
+    kinds = {"bytes": "same-bytes", "pixels": "same-pixels", "near": "near-duplicate"}
+    grouped = [kind for kind, name in kinds.items() if policy[name].action == "group"]
+    copies = view.copies[view.copies["kind"].isin(grouped)]
+    group = pd.concat([copies.set_index(column)["group"] for column in ("image", "twin")])
+    group = group[~group.index.duplicated() & group.index.isin(view.first_rows)]
+    return pd.Series(group[group.duplicated(keep=False)])
+
+
+def sentence(finding: Mapping[Hashable, Any]) -> str:
+    """A finding in words: its line, its rule, what was seen."""
+    where = f"line {finding['line']}: " if finding["line"] else ""
+    return f"{where}{finding['rule']}: {', '.join(part for part in (finding['value'], finding['detail']) if part)}"
+
+
+def schema_finding(sentence: str, policy: Mapping[str, Rule]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The finding about a file that is no table, for the reason given, and the rules that were not asked."""
+    rule = policy["schema"]
+    values = [[1, "", rule.name, rule.severity, "", rule.action, sentence]]
+    not_run = dict.fromkeys((name for name in policy if name != rule.name), "the file is no table")
+    return pd.DataFrame(values, columns=list(COLUMNS)), not_run
+
+
+def counts(findings: pd.DataFrame) -> pd.DataFrame:
+    """Findings, rows and images by rule, in the order of the rules: rule, severity, action, findings, images."""
+    order = {name: place for place, name in enumerate(RULES)}
+    table = findings.groupby(["rule", "severity", "action"], sort=False).agg(
+        findings=("rule", "size"), images=("image", lambda names: int(names[names != ""].nunique()))
+    )
+    return table.reset_index().sort_values("rule", key=lambda names: names.map(order), ignore_index=True)

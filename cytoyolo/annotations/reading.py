@@ -1,0 +1,65 @@
+"""Bytes of files, each of one moment; and work on many of them at once, in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from cytoyolo.machine import cores
+
+# Handing over a task costs about as much as reading an image's header, so items go in chunks.
+_CHUNK, _CHUNKS_AHEAD = 32, 16
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Loaded(NamedTuple):
+    """A file's bytes, or its problem in a few words; and its size and time of modification when it was read."""
+
+    data: bytes
+    problem: str
+    size: int = 0
+    mtime_ns: int = 0
+
+
+def load(path: Path) -> Loaded:
+    """Read a file; once more where it changed meanwhile."""
+    try:
+        for _ in range(2):
+            with path.open("rb", buffering=0) as file:
+                before = os.fstat(file.fileno())
+                data = file.read()
+            after = path.stat()
+            if _moment(before) == _moment(after):
+                return Loaded(data, "", before.st_size, before.st_mtime_ns)
+        return Loaded(b"", "changed while it was read")
+    except FileNotFoundError:
+        return Loaded(b"", "is missing")
+    except OSError as error:
+        return Loaded(b"", f"can't be read ({error.strerror})")
+    except ValueError:  # a NUL byte in the path
+        return Loaded(b"", "has an impossible name")
+
+
+def _moment(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """work(item) for each item, in their order, on all cores; at most 512 items are taken ahead of what is used."""
+    remaining = iter(items)
+    waiting: deque[Future[list[Result]]] = deque()
+    pool = ThreadPoolExecutor(cores())
+    try:
+        while True:
+            while len(waiting) < _CHUNKS_AHEAD and (chunk := list(islice(remaining, _CHUNK))):
+                waiting.append(pool.submit(lambda chunk: [work(item) for item in chunk], chunk))
+            if not waiting:
+                return
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,90 @@
+"""Rules of two boxes in one image, found without ever holding all pairs."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cytoyolo import boxes
+from cytoyolo.annotations.rules.registry import ERROR, REVIEW, WARNING, Found, by_row, rule
+from cytoyolo.annotations.view import Rows, View
+
+# IoU (k,) and whether the classes are the same (k,) -> whether the rule holds for the pair.
+Wanted = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.bool_]]
+
+
+def partners(view: View, rows: Rows, wanted: Wanted) -> tuple[Rows, NDArray[np.float64]]:
+    """For each of the rows (k,) the earlier one of its image with the highest IoU of the pairs wanted.
+
+    Returns positions in `rows` (k,), -1 without a partner, and the IoUs (k,). Boxes of an image are compared at
+    growing distance in the table, all images at once, so that neither many images nor many boxes in one are slow.
+    """
+    order = np.argsort(view.image[rows], kind="stable")
+    image, xyxy = view.image[rows][order], view.xyxy[rows][order]
+    label = pd.factorize(view.text["class"][rows][order])[0]
+    partner, best = np.full(len(rows), -1, dtype=np.int64), np.zeros(len(rows))
+    later = np.arange(len(rows))
+    for distance in range(1, len(rows)):
+        later = later[later >= distance]
+        later = later[image[later] == image[later - distance]]
+        if not len(later):
+            break
+        earlier = later - distance
+        iou = boxes.iou(xyxy[earlier], xyxy[later])
+        better = wanted(iou, label[earlier] == label[later]) & (iou > best[later])
+        best[later[better]] = iou[better]
+        partner[later[better]] = earlier[better]
+    found, score = np.full(len(rows), -1, dtype=np.int64), np.zeros(len(rows))
+    has = partner >= 0
+    found[order[has]], score[order] = order[partner[has]], best
+    return found, score
+
+
+def _boxed(view: View) -> Rows:
+    return view.where((view.xyxy[:, 2:] > view.xyxy[:, :2]).all(axis=1))
+
+
+def _pairs(view: View, wanted: Wanted, what: str) -> Iterator[Found]:
+    rows = _boxed(view)
+    partner, iou = partners(view, rows, wanted)
+    later = np.flatnonzero(partner >= 0)
+    details = [f"{what} line {rows[partner[one]] + 2}, IoU {iou[one]:.2f}" for one in later]
+    yield from by_row(view, rows[later], details)
+
+
+@rule("near-same", WARNING, "merge", iou=0.8)
+def near_same(view: View, iou: float) -> Iterator[Found]:
+    """Nearly the same box and the same class as an earlier row of the image; the earlier row stays as it is."""
+    rows, merged = _boxed(view), np.zeros(0, dtype=np.int64)
+    into: dict[int, tuple[int, float]] = {}
+    # A row is merged only into one that stays itself. Which ones stay is settled from the first row on: a row without
+    # an earlier partner stays, its partners go, and so on with those whose partners all went.
+    while len(rows):
+        partner, score = partners(view, rows, lambda overlap, same: same & (overlap >= iou))
+        stays = partner < 0
+        goes = ~stays & stays[partner]
+        if not goes.any():
+            break
+        into.update({int(rows[one]): (int(rows[partner[one]]), float(score[one])) for one in np.flatnonzero(goes)})
+        rows = rows[~goes]
+    merged = np.array(sorted(into), dtype=np.int64)
+    details = [f"merged into line {into[row][0] + 2}, IoU {into[row][1]:.2f}" for row in merged.tolist()]
+    yield from by_row(view, merged, details)
+
+
+@rule("two-classes", ERROR, REVIEW, iou=0.95)
+def two_classes(view: View, iou: float) -> Iterator[Found]:
+    """The same box as an earlier row of the image, with another class."""
+    yield from _pairs(view, lambda overlap, same: ~same & (overlap >= iou), "another class than")
+
+
+@rule("overlap", WARNING, REVIEW, iou=0.4, same_class=0.8, other_class=0.95)
+def overlap(view: View, iou: float, same_class: float, other_class: float) -> Iterator[Found]:
+    """The box overlaps that of an earlier row of the image by more than `iou`, and less than what near-same
+    (`same_class`) and two-classes (`other_class`) take up."""
+
+    def wanted(overlap: NDArray[np.float64], same: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return np.asarray((overlap > iou) & (overlap < np.where(same, same_class, other_class)))
+
+    yield from _pairs(view, wanted, "overlaps")

@@ -1,0 +1,125 @@
+"""Rules of the rows and their values: what the table says, without its images."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo.annotations.labels import name_fault
+from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, STOP, Found, by_row, rule
+from cytoyolo.annotations.view import View
+from cytoyolo.errors import quoted
+from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
+
+
+@rule("schema", ERROR, STOP, about="file")
+def schema(view: View) -> Iterator[Found]:
+    """The file is no comma-separated UTF-8 text with exactly the columns of the data set, a byte-order mark, a NUL or
+    another separator included: no row of it can be trusted."""
+    yield from ()  # a file with this fault gives no view; who reads it reports the fault under this name
+
+
+@rule("broken-row", ERROR, DROP)
+def broken_row(view: View) -> Iterator[Found]:
+    """A line with too few or too many columns, or with quotes that don't match."""
+    rows = np.array(sorted(view.broken), dtype=np.int64)
+    yield from by_row(view, rows, [view.broken[row] for row in rows], [""] * len(rows))
+
+
+@rule("blank", ERROR, DROP)
+def blank(view: View) -> Iterator[Found]:
+    """The image name, a coordinate or the class is empty."""
+    empty = {role: np.array([not value.strip() for value in view.text[role]], dtype=bool) for role in LABEL_ROLES}
+    rows = view.where(np.logical_or.reduce(list(empty.values())))
+    missing = [[view.spec.columns[role] for role in LABEL_ROLES if empty[role][row]] for row in rows]
+    yield from by_row(view, rows, [f"{' and '.join(columns)} empty" for columns in missing])
+
+
+@rule("path", ERROR, STOP)
+def path(view: View) -> Iterator[Found]:
+    """The image name is no plain file name: it has a path or a control character in it."""
+    faults = {name: fault for name in view.first_rows if (fault := name_fault(name))}
+    rows = view.where(view.holds("image", faults))
+    yield from by_row(view, rows, [faults[view.text["image"][row]] for row in rows], [""] * len(rows))
+
+
+@rule("number", ERROR, DROP)
+def number(view: View) -> Iterator[Found]:
+    """A coordinate is no finite number, or one beyond any image."""
+    unusable = np.isnan(view.xyxy)
+    rows = view.where(unusable.any(axis=1))
+    roles = [XYXY[int(np.argmax(unusable[row]))] for row in rows]
+    details = [
+        f"{view.spec.columns[role]} is not a number of pixels up to {MAX_COORDINATE:,} in size" for role in roles
+    ]
+    yield from by_row(
+        view, rows, details, [quoted(view.text[role][row]) for role, row in zip(roles, rows, strict=True)]
+    )
+
+
+@rule("normalised", ERROR, STOP, about="table", share=0.5)
+def normalised(view: View, share: float) -> Iterator[Found]:
+    """More than a share of the rows have all coordinates between 0 and 1: they are fractions of the image's size."""
+    rows = view.where(np.isfinite(view.xyxy).all(axis=1))
+    values = view.xyxy[rows]
+    small = ((values >= 0) & (values <= 1)).all(axis=1) & (values > 0).any(axis=1)
+    if len(rows) and small.mean() > share:
+        detail = "the coordinates are normalised; multiply x by the width of the image and y by its height"
+        yield Found(np.array([-1]), [f"{small.sum():,} of {len(rows):,} rows"], [detail], images=[""])
+
+
+@rule("xywh", ERROR, STOP, about="table", share=0.1, rows=10)
+def xywh(view: View, share: float, rows: float) -> Iterator[Found]:
+    """More than a share of the rows, and at least so many, have x2 < x1 or y2 < y1: x2 and y2 are width and height."""
+    usable = view.where(np.isfinite(view.xyxy).all(axis=1))
+    inverted = (view.xyxy[usable, 2:] < view.xyxy[usable, :2]).any(axis=1)
+    if inverted.sum() >= rows and inverted.mean() > share:
+        detail = "the boxes look like x,y,width,height; make x2 = x1 + width and y2 = y1 + height"
+        yield Found(np.array([-1]), [f"{inverted.sum():,} of {len(usable):,} rows"], [detail], images=[""])
+
+
+def _meant(view: View) -> dict[str, str]:
+    """The code each unknown class stands for, where stripping it and ignoring case leaves one of the list."""
+    folded = Counter(code.casefold() for code in view.spec.codes)
+    codes = {code.casefold(): code for code in view.spec.codes if folded[code.casefold()] == 1}
+    unknown = set(view.text["class"][view.where(view.class_id < 0)])
+    return {value: codes[value.strip().casefold()] for value in unknown if value.strip().casefold() in codes}
+
+
+@rule("class-variant", ERROR, "recode")
+def class_variant(view: View) -> Iterator[Found]:
+    """A class that is one of the list but for spaces around it or for case."""
+    meant = _meant(view)
+    rows = view.where(view.holds("class", meant))
+    if len(rows):
+        values = [view.text["class"][row] for row in rows]
+        after = [meant[value] for value in values]
+        yield Found(rows, [quoted(value) for value in values], [f"is {code}" for code in after], {"class": after})
+
+
+@rule("unknown-class", ERROR, DROP)
+def unknown_class(view: View) -> Iterator[Found]:
+    """A class that is not of the list, whatever its case."""
+    meant = _meant(view)
+    rows = view.where((view.class_id < 0) & ~view.holds("class", meant))
+    detail = f"not one of the {len(view.spec.codes)} classes of '{view.spec.name}'"
+    yield from by_row(view, rows, detail, [quoted(view.text["class"][row]) for row in rows])
+
+
+@rule("repeated-row", "warning", DROP)
+def repeated_row(view: View) -> Iterator[Found]:
+    """The same image, box and class as in an earlier row."""
+    rows = view.where(np.isfinite(view.xyxy).all(axis=1))
+    table = pd.DataFrame(view.xyxy[rows], columns=XYXY).assign(image=view.image[rows], label=view.text["class"][rows])
+    group = table.groupby(list(table.columns), sort=False, dropna=False).ngroup().to_numpy()
+    first = rows[np.unique(group, return_index=True)[1]][group] if len(rows) else rows
+    later = first != rows
+    yield from by_row(view, rows[later], [f"repeats line {row + 2}" for row in first[later]])
+
+
+@rule("fractional", INFO, KEEP)
+def fractional(view: View) -> Iterator[Found]:
+    """A coordinate is not a whole pixel; `convert` rounds it."""
+    rows = view.where((view.xyxy != np.rint(view.xyxy)).any(axis=1) & np.isfinite(view.xyxy).all(axis=1))
+    yield from by_row(view, rows, "not whole pixels")

@@ -1,0 +1,127 @@
+"""A label table as the audit's rules see it: its rows by column, and what is known of the images."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cytoyolo.annotations.images import ImageFacts
+from cytoyolo.classes import DataSpec
+from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
+
+Text = NDArray[np.object_]
+Rows = NDArray[np.int64]
+FactsOf = Callable[[Sequence[str]], Mapping[str, ImageFacts]]
+FindCopies = Callable[[Sequence[ImageFacts]], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class View:
+    """A label table of n rows, which rules read and never change.
+
+    `text` holds the rows' strings by role (n,), `broken` what is wrong with rows that are none, `alive` (n,) which
+    rows earlier rules left in the table. `listing` names the files of the image folder (None without one), `facts_of`
+    gives the facts of images by name, `test` the image names of the test table (None without one), and `find_copies`
+    is `duplicates.find_duplicates`.
+    """
+
+    spec: DataSpec
+    text: Mapping[str, Text]
+    broken: Mapping[int, str]
+    alive: NDArray[np.bool_]
+    listing: frozenset[str] | None = None
+    facts_of: FactsOf | None = None
+    test: tuple[str, ...] | None = None
+    find_copies: FindCopies | None = None
+
+    @cached_property
+    def xyxy(self) -> NDArray[np.float64]:
+        """Boxes (n, 4) in pixels, NaN where a value is no finite, plausible number."""
+        columns = [pd.to_numeric(pd.Series(self.text[role]), errors="coerce").to_numpy(np.float64) for role in XYXY]
+        values = np.column_stack(columns) if len(self.alive) else np.zeros((0, 4))
+        return np.where(np.abs(values) <= MAX_COORDINATE, values, np.nan)
+
+    @cached_property
+    def class_id(self) -> Rows:
+        """Class ids (n,), -1 where the class is not of the list."""
+        ids = self.spec.ids
+        return np.array([ids.get(value, -1) for value in self.text["class"]], dtype=np.int64)
+
+    @cached_property
+    def image(self) -> Rows:
+        """A number for each row's image (n,)."""
+        return pd.factorize(self.text["image"])[0].astype(np.int64)
+
+    @cached_property
+    def first_rows(self) -> dict[str, int]:
+        """Names of the images with rows, in order of appearance, and the first row of each."""
+        rows = np.flatnonzero(self.alive)
+        first = np.unique(self.image[rows], return_index=True)[1]
+        return {str(self.text["image"][row]): int(row) for row in rows[np.sort(first)]}
+
+    @cached_property
+    def facts(self) -> Mapping[str, ImageFacts]:
+        """Facts of the images with rows, then of the test images; empty without an image folder."""
+        if self.facts_of is None:
+            return {}
+        return self.facts_of([*self.first_rows, *(name for name in self.test or () if name not in self.first_rows)])
+
+    @cached_property
+    def copies(self) -> pd.DataFrame:
+        """Which images show the same, those with rows before those of the test: see `duplicates.find_duplicates`."""
+        assert self.find_copies is not None, "rules that ask for copies need images"
+        return self.find_copies([found for found in self.facts.values() if not found.problem])
+
+    @cached_property
+    def size(self) -> NDArray[np.float64]:
+        """Width and height (n, 2) in pixels of each row's image, infinite where it is not known."""
+        known = {name: (found.width, found.height) for name, found in self.facts.items() if not found.problem}
+        sizes = [known.get(name, (np.inf, np.inf)) for name in self.text["image"]]
+        return np.array(sizes, dtype=np.float64).reshape(-1, 2)
+
+    def box(self, row: int) -> str:
+        """A row's box as it stands."""
+        return ",".join(self.text[role][row] for role in XYXY)
+
+    def holds(self, role: str, values: Collection[str]) -> NDArray[np.bool_]:
+        """Which rows (n,) have one of these values in a column."""
+        wanted = frozenset(values)
+        return np.fromiter((value in wanted for value in self.text[role]), dtype=bool, count=len(self.alive))
+
+    def where(self, mask: ArrayLike) -> Rows:
+        """The rows of a mask (n,) that are still in the table."""
+        return np.flatnonzero(np.asarray(mask, dtype=bool) & self.alive)
+
+    def without(self, rows: Rows) -> "View":
+        """The view with these rows taken out of the table."""
+        alive = self.alive.copy()
+        alive[rows] = False
+        return self._changed(alive=alive)
+
+    def rewritten(self, rows: Rows, after: Mapping[str, Sequence[str]]) -> "View":
+        """The view with other strings in these rows, by role."""
+        text = dict(self.text)
+        for role, values in after.items():
+            text[role] = text[role].copy()
+            text[role][rows] = np.array(values, dtype=object)
+        return self._changed(text=text)
+
+    def _changed(self, **fields: object) -> "View":
+        """A new view; what was worked out from fields that stay is kept."""
+        made = replace(self, **fields)  # type: ignore[arg-type]
+        kept = {"class_id", "image", "facts", "copies", "size", "xyxy"}
+        if "text" in fields:
+            changed = {role for role in LABEL_ROLES if made.text[role] is not self.text[role]}
+            kept -= {"class_id"} if "class" in changed else set()
+            kept -= {"image", "facts", "copies", "size"} if "image" in changed else set()
+            kept -= {"xyxy"} if changed & set(XYXY) else set()
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})
+        return made
+
+
+def pixels(values: NDArray[np.float64]) -> list[str]:
+    """Coordinates as a table holds them: whole pixels without a point."""
+    return [str(int(value)) if value == int(value) else repr(float(value)) for value in values]

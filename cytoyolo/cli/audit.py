@@ -1,0 +1,97 @@
+"""`cytoyolo audit`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
+from cytoyolo.cli.output import print_table
+from cytoyolo.errors import UsageError
+
+if TYPE_CHECKING:
+    from cytoyolo.commands.audit import Audit
+
+# Findings shown to people; findings.csv and --json give them all.
+SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(audit)
+
+
+def audit(
+    labels: Annotated[
+        Path | None, typer.Argument(help="Label table: NAME,x1,y1,x2,y2,class in pixels.", metavar="LABELS.csv")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder that holds the images, to judge them too.", metavar="DIR")
+    ] = None,
+    test: TestOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to make: all findings, figures, pictures.", metavar="DIR"),
+    ] = None,
+    dataset: DatasetOption = "cytologia",
+    config: ConfigOption = None,
+    list_rules: Annotated[bool, typer.Option("--rules", help="List the rules and what they do, and stop.")] = False,
+    as_json: JsonOption = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Find what is wrong with a label table and its images; nothing is changed.
+
+    Exit code 1 when there are errors among the findings.
+    """
+    from cytoyolo.commands import audit as commands
+
+    if list_rules:
+        _show_rules(commands.rules(config), as_json)
+        return
+    if labels is None:
+        raise UsageError("audit needs a label table: cytoyolo audit LABELS.csv (or --rules).")
+    if overwrite and output is None:
+        raise UsageError("--overwrite goes with -o; give both or neither.")
+    made = commands.audit(
+        labels, images=images, test=test, output=output, dataset=dataset, config=config, overwrite=overwrite
+    )
+    if as_json:
+        findings = made.findings.astype(object).where(made.findings.notna(), None).to_dict("records")
+        typer.echo(json.dumps({**made.summary, "findings": findings}, ensure_ascii=False, allow_nan=False))
+    else:
+        _show(labels, made, output)
+    if made.errors:
+        raise typer.Exit(1)
+
+
+def _show(labels: Path, made: "Audit", output: Path | None) -> None:
+    figures = made.summary["severities"]
+    typer.echo(
+        f"{labels}: {made.summary['labels']['rows']:,} rows; "
+        f"{figures['error']:,} errors, {figures['warning']:,} warnings, {figures['info']:,} notes"
+    )
+    if len(made.counts):
+        print_table(made.counts, "{}")
+    grave = made.findings[made.findings["severity"] == "error"]
+    for one in grave.head(SHOWN).to_dict("records"):
+        where = f", line {one['line']}" if one["line"] else ""
+        words = " ".join(one[part] for part in ("image", "value", "detail") if one[part])
+        typer.echo(f"{labels}{where}: {one['rule']}: {words}")
+    if len(grave) > SHOWN:
+        typer.echo(f"and {len(grave) - SHOWN:,} more errors (-o DIR writes all findings, --json prints them)")
+    reasons: dict[str, int] = {}
+    for reason in made.not_run.values():
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, number in reasons.items():
+        typer.echo(f"Rules not asked ({reason}): {number}.", err=True)
+    if output is not None:
+        typer.echo(f"All findings: {output}", err=True)
+
+
+def _show_rules(rules: list[dict[str, str]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rules, ensure_ascii=False))
+        return
+    for rule in rules:
+        settings = [rule["severity"], rule["action"], rule["thresholds"], rule["needs"] and f"needs {rule['needs']}"]
+        typer.echo(f"{rule['rule']}  ({'; '.join(one for one in settings if one)})\n    {rule['finds']}")

@@ -1,0 +1,114 @@
+"""`audit`: what is wrong with a label table and its images. Nothing is changed."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pandas as pd
+
+from cytoyolo import __version__
+from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.audit import load_policy
+from cytoyolo.annotations.rules import Rule
+from cytoyolo.annotations.rules.registry import SEVERITIES
+from cytoyolo.classes import load_spec
+from cytoyolo.commands.opening import open_labels, optional
+from cytoyolo.files import check_folder, new_folder, read_bytes
+from cytoyolo.records import SchemaError
+from cytoyolo.report.sheet import draw_sheet
+from cytoyolo.tables import fingerprint, sha256, write_table
+
+MAKER = "audit"
+FINDINGS, SUMMARY, SHEET = "findings.csv", "summary.json", "findings.png"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `audit` found.
+
+    findings: one row each (line, image, rule, severity, value, action, detail); `line` is that of the file, the header
+    being line 1. counts: findings and images by rule. not_run: rules that were not asked, and why. summary: the same
+    in figures with versions, settings and fingerprints, as it stands in summary.json.
+    """
+
+    findings: pd.DataFrame
+    counts: pd.DataFrame
+    not_run: dict[str, str]
+    summary: dict[str, Any]
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return int(self.summary["severities"]["error"])
+
+
+def audit(
+    labels: str | Path,
+    *,
+    images: str | Path | None = None,
+    test: str | Path | None = None,
+    output: str | Path | None = None,
+    dataset: str | Path = "cytologia",
+    config: str | Path | None = None,
+    overwrite: bool = False,
+) -> Audit:
+    """Audit a label table by itself, or with its image folder and the test table.
+
+    With output a folder is made: findings.csv, summary.json and, with images, findings.png, a sheet of pictures. config
+    is a YAML of severities, actions and thresholds by rule. Raises UsageError for a wrong call; what is wrong with the
+    label table are findings, even where it can't be read as a table at all.
+    """
+    labels, images, test = Path(labels), optional(images), optional(test)
+    policy, spec = load_policy(config), load_spec(dataset)
+    if output is not None:
+        check_folder(Path(output), MAKER, overwrite, inputs=(labels, images, test, config))
+    data = read_bytes(labels)
+    try:
+        view = open_labels(labels, data, spec, images=images, test=test).view
+        found = auditing.run(view, policy)
+        findings, not_run = found.findings, found.not_run
+    except SchemaError as error:
+        if not str(error).startswith(str(labels)):
+            raise  # it is the test table that can't be read
+        view, (findings, not_run) = None, auditing.schema_finding(str(error), policy)
+    counts = auditing.counts(findings)
+    summary = {
+        "cytoyolo": __version__,
+        "labels": {"name": labels.name, "sha256": sha256(data), "rows": 0 if view is None else len(view.alive)},
+        "images": images is not None,
+        "test": None if test is None else {"name": test.name, "sha256": fingerprint(test)},
+        "severities": {name: int((findings["severity"] == name).sum()) for name in SEVERITIES},
+        "rules": counts.to_dict("records"),
+        "not_run": not_run,
+        "settings": {name: _settings(rule) for name, rule in policy.items()},
+    }
+    if output is not None:
+        with new_folder(Path(output), MAKER, overwrite) as folder:
+            columns = {"image": spec.columns["image"]}
+            write_table(folder / FINDINGS, findings.rename(columns=columns))
+            (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
+            sheet = draw_sheet(findings, view) if view is not None and images is not None else None
+            if sheet is not None:
+                (folder / SHEET).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+    return Audit(findings, counts, not_run, summary)
+
+
+def _settings(rule: Rule) -> dict[str, object]:
+    return {"severity": rule.severity, "action": rule.action, **rule.thresholds}
+
+
+def rules(config: str | Path | None = None) -> list[dict[str, str]]:
+    """All rules as `config` sets them: name, severity, action, what it needs, its thresholds and what it finds."""
+    return [
+        {
+            "rule": rule.name,
+            "severity": rule.severity,
+            "action": rule.action,
+            "needs": rule.needs,
+            "thresholds": ", ".join(f"{key} {value:g}" for key, value in rule.thresholds.items()),
+            "finds": rule.text,
+        }
+        for rule in load_policy(config).values()
+    ]

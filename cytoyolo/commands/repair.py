@@ -1,0 +1,119 @@
+"""`repair`: a label table with the faults mended that have one right answer, and a log that takes it back."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations import repair as repairing
+from cytoyolo.annotations.audit import Audited, load_policy
+from cytoyolo.classes import load_spec
+from cytoyolo.commands.opening import open_labels, optional
+from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.files import atomic_file, check_place, read_bytes
+from cytoyolo.tables import check_writable, write_table
+
+CHANGES = "changes.csv"
+# Findings that a refusal names.
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What `repair` made: the table, the log (line, rule, before, after, line_end, reason), and the rows that are left.
+
+    review is the number of findings left for a person to look at.
+    """
+
+    table: Path
+    log: Path
+    changes: pd.DataFrame
+    rows: int
+    review: int
+
+
+def repair(
+    labels: str | Path,
+    *,
+    output: str | Path,
+    images: str | Path | None = None,
+    test: str | Path | None = None,
+    changes: str | Path | None = None,
+    dataset: str | Path = "cytologia",
+    config: str | Path | None = None,
+    skip: Iterable[str] = (),
+    overwrite: bool = False,
+) -> Repaired:
+    """Audit a label table and carry out the actions of the findings; each change is logged.
+
+    The log is written to `changes`, by default changes.csv beside the output. Rules of `skip` only report. Raises
+    UsageError for a wrong call and CytoyoloError where a finding says that the table must not be used.
+    """
+    labels, output = Path(labels), Path(output)
+    log = output.with_name(CHANGES) if changes is None else Path(changes)
+    policy, spec = load_policy(config, tuple(skip)), load_spec(dataset)
+    _check_output(output, (labels, log, test), overwrite)
+    check_writable(log, repairing.COLUMNS, overwrite)
+    opened = open_labels(labels, read_bytes(labels), spec, images=optional(images), test=optional(test))
+    audited = auditing.run(opened.view, policy)
+    refuse_stops(labels, audited)
+    table, made = repairing.repair(opened.records, audited.edits, spec)
+    write_table(log, made, overwrite)
+    _write(output, table)
+    review = int((audited.findings["action"] == "review").sum())
+    return Repaired(output, log, made.iloc[1:], int(audited.view.alive.sum()), review)
+
+
+def undo(labels: str | Path, changes: str | Path, *, output: str | Path, overwrite: bool = False) -> Path:
+    """Take a change log back: the table it was made from, byte for byte. Raises CytoyoloError for any other table."""
+    labels, changes, output = Path(labels), Path(changes), Path(output)
+    _check_output(output, (labels, changes), overwrite)
+    _write(output, repairing.undo(read_bytes(labels), read_log(changes)))
+    return output
+
+
+def replay(labels: str | Path, changes: str | Path, *, output: str | Path, overwrite: bool = False) -> Path:
+    """Carry a change log out again on the table it was made for. Raises CytoyoloError for any other table."""
+    labels, changes, output = Path(labels), Path(changes), Path(output)
+    _check_output(output, (labels, changes), overwrite)
+    _write(output, repairing.replay(read_bytes(labels), read_log(changes)))
+    return output
+
+
+def refuse_stops(labels: Path, audited: Audited, remedy: str = "; mend or delete them") -> None:
+    """Raise CytoyoloError when findings say that the table must not be used."""
+    stops = audited.stopping
+    if len(stops):
+        whats = [auditing.sentence(one) for one in stops.head(SHOWN + 1).to_dict("records")]
+        number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
+        raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}){remedy}.")
+
+
+def read_log(path: Path) -> pd.DataFrame:
+    """A change log. Raises CytoyoloError when the file is none; further columns are not looked at."""
+    try:
+        rows = list(csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline=""), strict=True))
+        table = pd.DataFrame(rows[1:], columns=rows[0], dtype=str)[repairing.COLUMNS]
+        return table.assign(line=table["line"].astype(int))
+    except (UnicodeDecodeError, csv.Error, ValueError, KeyError, IndexError) as error:
+        raise CytoyoloError(f"{path} is not a change log of `cytoyolo repair`; give the log it wrote.") from error
+
+
+def _check_output(path: Path, inputs: Iterable[str | Path | None], overwrite: bool) -> None:
+    """Refuse to write over an input, or over a file without `overwrite`."""
+    check_place(path)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give the name of a CSV file.")
+    if any(one is not None and Path(one).resolve() == path.resolve() for one in inputs):
+        raise UsageError(f"{path} is an input or the change log too; give another name.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; give another name or --overwrite.")
+
+
+def _write(path: Path, data: bytes) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)

@@ -1,0 +1,199 @@
+"""What the JPEG decoder complains of, and what can't be decoded; OpenCV, which a training reads with, is the oracle."""
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+
+from cytoyolo.annotations import decoding, jpeg
+from cytoyolo.annotations.images import decode, image_facts, read_facts, read_many
+from tests.pictures import (
+    JPEG,
+    PROGRESSIVE,
+    REPAIRABLE,
+    RESTARTS,
+    SOUND,
+    Sample,
+    ident,
+    photo,
+    save,
+    segment,
+)
+
+GRAY = save(photo().convert("L"), "JPEG")
+SMALL_COLOUR = save(photo(120, 90), "JPEG", subsampling=2)
+PLAIN = {
+    "baseline": JPEG,
+    "progressive": PROGRESSIVE,
+    "restarts": RESTARTS,
+    "gray": GRAY,
+    "RGB": save(photo(), "JPEG", keep_rgb=True, subsampling=0),
+    "subsampled": SMALL_COLOUR,
+}
+every_kind = pytest.mark.parametrize("data", PLAIN.values(), ids=PLAIN)
+
+
+def spoilt(data: bytes) -> bytes:
+    """The JPEG with the first byte of its scan flipped of which the decoder complains."""
+    for at in range(data.index(b"\xff\xda") + 20, len(data) - 2):
+        changed = data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1 :]
+        if image_facts(Path("x.jpg"), changed).warning:
+            return changed
+    raise AssertionError("no byte matters")
+
+
+def opencv_pixels(data: bytes) -> str:
+    """The fingerprint of the picture OpenCV gives, "" for none."""
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        return ""
+    return image_facts(Path("x.png"), cv2.imencode(".png", picture)[1].tobytes(), thorough=True).pixels
+
+
+def mutations(data: bytes, count: int) -> Iterator[bytes]:
+    """The JPEG with one to three bytes changed anywhere after its start marker."""
+    chance = random.Random(len(data))
+    for _ in range(count):
+        changed = bytearray(data)
+        for _ in range(chance.randint(1, 3)):
+            changed[chance.randrange(2, len(data))] = chance.randrange(256)
+        yield bytes(changed)
+
+
+@pytest.mark.parametrize("sample", [*SOUND, *REPAIRABLE], ids=ident)
+@pytest.mark.parametrize("thorough", [False, True])
+def test_the_decoder_has_nothing_to_say_of_sound_and_mended_files(sample: Sample, thorough: bool) -> None:
+    assert image_facts(Path(sample.name), sample.data, thorough).warning == ""
+
+
+@every_kind
+def test_damage_in_a_scan_is_told_in_one_line(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(spoilt(data))
+    for found in (read_facts(path), read_facts(path, thorough=True)):
+        assert found.problem == "" and 10 < len(found.warning) < 80 and found.warning.isprintable()
+    assert decode(path)[1] == ""
+
+
+def test_damage_in_the_scan_of_a_real_picture(shared: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    original = min((shared / "wbc5" / "images").iterdir())
+    path.write_bytes(spoilt(original.read_bytes()))
+    assert read_facts(original).warning == ""
+    assert read_facts(path).warning.startswith("Corrupt JPEG data: ")
+
+
+@every_kind
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+def test_only_what_opencv_decodes_passes_and_with_its_pixels(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    seen = {"sound": 0, "warned": 0, "refused": 0}
+    for changed in mutations(data, 250):
+        found, thorough = image_facts(path, changed), image_facts(path, changed, thorough=True)
+        assert (found.problem, found.warning, found.hash) == (thorough.problem, thorough.warning, thorough.hash)
+        if found.problem:
+            seen["refused"] += 1
+            continue
+        seen["warned" if found.warning else "sound"] += 1
+        mended = jpeg.mend(changed) if jpeg.walk(changed).end != len(changed) or found.repairs else changed
+        assert thorough.pixels == opencv_pixels(mended), changed.hex()
+        path.write_bytes(changed)
+        assert decode(path)[1] == ""
+    assert min(seen.values()) > 0, seen
+
+
+SOS = JPEG.index(b"\xff\xda")
+ODD = {
+    "a revision of JFIF nobody knows": (
+        JPEG[:11] + b"\xce" + JPEG[12:],
+        "Warning: unknown JFIF revision number 206.01",
+    ),
+    "a second start marker": (JPEG[: SOS + 400] + b"\xff\xd8" + JPEG[SOS + 402 :], "Invalid JPEG file structure"),
+    "an unknown marker": (JPEG[: SOS + 400] + b"\xff\x4e\0\2" + JPEG[SOS + 404 :], "Unsupported marker type 0x4e"),
+    "an Adobe segment": (
+        JPEG[:2] + segment(0xEE, b"Adobe\0\x64\0\0\0\0\x09") + JPEG[JPEG.index(b"\xff\xdb") :],
+        "Unknown Adobe color transform",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "warning"), ODD.values(), ids=ODD)
+def test_what_ends_the_work_of_one_decoder_but_not_of_opencv_is_a_warning(data: bytes, warning: str) -> None:
+    found = image_facts(Path("x.jpg"), data, thorough=True)
+    assert found.problem == "" and found.warning.startswith(warning)
+    assert found.pixels == opencv_pixels(data) != ""
+    assert found.hash == image_facts(Path("x.jpg"), data).hash
+
+
+def test_a_complaint_of_the_interface_is_none_of_the_decoder() -> None:
+    # The second colour sampled more finely than the first, which TurboJPEG has no name for.
+    at = JPEG.index(b"\xff\xc0") + 11
+    data = JPEG[:at] + b"\x11" + JPEG[at + 1 : at + 3] + b"\x22" + JPEG[at + 4 :]
+    with pytest.raises(ValueError, match=r"^tj"):
+        simplejpeg.decode_jpeg(data, strict=False)
+    assert not image_facts(Path("x.jpg"), data).warning.startswith("tj")
+
+
+def test_opencv_decides_where_pillow_finds_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = spoilt(JPEG)
+    expected = image_facts(Path("x.jpg"), data, thorough=True)
+    monkeypatch.setattr(decoding, "_has_all_data", lambda data: False)
+    found = image_facts(Path("x.jpg"), data, thorough=True)
+    assert (found.pixels, found.warning) == (expected.pixels, expected.warning)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    assert image_facts(Path("x.jpg"), data).problem == "can't be decoded"
+
+
+def patched(data: bytes, offset: int, value: int) -> bytes:
+    """The JPEG with another byte in its frame header, counted from the marker."""
+    at = data.index(b"\xff\xc0") + offset
+    return data[:at] + bytes([value]) + data[at + 1 :]
+
+
+NOT_PLAIN = {
+    "lossless": patched(JPEG, 1, 0xC3),
+    "hierarchical": patched(JPEG, 1, 0xC5),
+    "arithmetic": patched(JPEG, 1, 0xC9),
+    "progressive arithmetic": patched(JPEG, 1, 0xCA),
+    "12 bits": patched(JPEG, 4, 12),
+    "two components": patched(JPEG, 9, 2),
+    "CMYK": save(photo().convert("CMYK"), "JPEG"),
+    "no frame": JPEG[:2] + JPEG[SOS:],
+    "two frames": JPEG[:SOS] + JPEG[JPEG.index(b"\xff\xc0") :],
+    "cut in its frame": JPEG[: JPEG.index(b"\xff\xc0") + 6],
+}
+
+
+@pytest.mark.parametrize("data", NOT_PLAIN.values(), ids=NOT_PLAIN)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_other_jpegs_are_left_to_opencv(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", never)
+    assert not decoding.is_plain_jpeg(jpeg.walk(data), data)
+    found = image_facts(Path("x.jpg"), data, thorough=True)
+    assert bool(found.problem) == (opencv_pixels(data) == "") and found.pixels == opencv_pixels(data)
+
+
+@every_kind
+def test_usual_jpegs_are_plain(data: bytes) -> None:
+    assert decoding.is_plain_jpeg(jpeg.walk(data), data)
+
+
+def test_damage_in_a_scan_is_not_printed(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{index}.jpg" for index in range(len(PLAIN))]
+    for path, data in zip(paths, PLAIN.values(), strict=True):
+        path.write_bytes(spoilt(data))
+    code = (
+        "import sys, pathlib; from cytoyolo.annotations.images import read_many\n"
+        "for found in read_many(map(pathlib.Path, sys.argv[1:]), thorough=True): print(found.warning)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
+    assert (done.stderr, done.stdout.splitlines()) == ("", [found.warning for found in read_many(paths)])

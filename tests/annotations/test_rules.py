@@ -1,0 +1,421 @@
+"""Each rule on tables made for it: what it finds, what it leaves alone, and where its bounds lie."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cytoyolo import boxes
+from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.audit import COLUMNS, load_policy
+from cytoyolo.annotations.images import ImageFacts
+from cytoyolo.annotations.rules import RULES
+from cytoyolo.annotations.rules.registry import REGISTERED
+from cytoyolo.annotations.rules.statistics import robust_z
+from cytoyolo.annotations.view import View
+from cytoyolo.classes import load_spec
+from cytoyolo.records import parse_records
+from cytoyolo.tables import LABEL_ROLES, role_table
+
+SPEC = load_spec("cytologia")
+HEADER = "NAME,x1,y1,x2,y2,class\n"
+SIZE = (100, 80)
+
+
+def no_copies(facts: Sequence[ImageFacts], distance: int, correlation: float) -> pd.DataFrame:
+    return pd.DataFrame(columns=["image", "twin", "kind", "distance", "correlation", "turn", "group"])
+
+
+@pytest.fixture(autouse=True)
+def _images_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "find_duplicates", no_copies)
+
+
+def view_of(rows: str, images: dict[str, ImageFacts] | None = None, test: tuple[str, ...] | None = None) -> View:
+    records = parse_records(Path("t.csv"), (HEADER + rows).encode(), SPEC.column_list(*LABEL_ROLES))
+    table = role_table(records, SPEC, LABEL_ROLES)
+    return View(
+        spec=SPEC,
+        text={role: table[role].to_numpy(object) for role in LABEL_ROLES},
+        broken=records.broken,
+        alive=np.ones(len(table), dtype=bool),
+        listing=None if images is None else frozenset(images),
+        facts_of=None if images is None else lambda names: {name: images[name] for name in names},
+        test=test,
+    )
+
+
+def images(*names: str, **fields: object) -> dict[str, ImageFacts]:
+    facts = {"format": "JPEG", "width": SIZE[0], "height": SIZE[1], "brightness": 120.0, "entropy": 7.0, "blur": 50.0}
+    return {name: ImageFacts(Path(name), **(facts | fields)) for name in names}
+
+
+def found(rule: str, view: View) -> list[tuple[int | None, str]]:
+    """Line and name of each finding of a rule, all rules asked in their order."""
+    findings = auditing.run(view, load_policy()).findings
+    mine = findings[findings["rule"] == rule]
+    return list(zip(mine["line"], mine["image"], strict=True))
+
+
+def lines(rule: str, rows: str, known: dict[str, ImageFacts] | None = None) -> list[int | None]:
+    return [line for line, _ in found(rule, view_of(rows, known))]
+
+
+GOOD = "z.jpg,10,10,40,40,PNN\n"
+
+
+def test_every_rule_has_its_place_and_its_words() -> None:
+    assert list(RULES) != sorted(RULES) and set(RULES) == set(REGISTERED)
+    for rule in RULES.values():
+        assert len(rule.text) > 30 and rule.action in rule.actions
+
+
+@pytest.mark.parametrize(
+    ("rule", "row"),
+    [
+        ("broken-row", "a.jpg,1,2,30"),
+        ("broken-row", "a.jpg,1,2,30,40,PNN,x"),
+        ("blank", ",1,2,30,40,PNN"),
+        ("blank", "a.jpg,1,2, ,40,PNN"),
+        ("blank", "a.jpg,1,2,30,40,"),
+        ("path", "../a.jpg,1,2,30,40,PNN"),
+        ("path", "/etc/a.jpg,1,2,30,40,PNN"),
+        ("path", "b\\a.jpg,1,2,30,40,PNN"),
+        ("path", "a\t.jpg,1,2,30,40,PNN"),
+        ("number", "a.jpg,1,2,thirty,40,PNN"),
+        ("number", "a.jpg,1,2,inf,40,PNN"),
+        ("number", "a.jpg,nan,2,30,40,PNN"),
+        ("number", "a.jpg,1,2,1e7,40,PNN"),
+        ("class-variant", "a.jpg,1,2,30,40,pnn"),
+        ("class-variant", "a.jpg,1,2,30,40, Pnn"),
+        ("unknown-class", "a.jpg,1,2,30,40,P N N"),
+        ("inverted", "a.jpg,30,2,1,40,PNN"),
+        ("inverted", "a.jpg,1,40,30,2,PNN"),
+        ("outside", "a.jpg,-30,2,-1,40,PNN"),
+        ("outside", "a.jpg,-30,2,0,40,PNN"),
+        ("overhang", "a.jpg,-10,2,10,40,PNN"),
+        ("mostly-outside", "a.jpg,-21,2,20,40,PNN"),
+        ("zero-side", "a.jpg,1,2,1,40,PNN"),
+        ("zero-side", "a.jpg,1,2,1.9,40,PNN"),
+        ("tiny-side", "a.jpg,1,2,2,40,PNN"),
+        ("tiny-side", "a.jpg,1,2,8.9,40,PNN"),
+        ("fractional", "a.jpg,1,2,30.5,40,PNN"),
+        ("repeated-row", "z.jpg,10,10,40.0,40,PNN"),
+        ("near-same", "z.jpg,10,10,41,40,PNN"),
+        ("two-classes", "z.jpg,10,10,41,40,EO"),
+        ("overlap", "z.jpg,20,10,50,40,EO"),
+        ("overlap", "z.jpg,20,10,50,40,PNN"),
+    ],
+)
+def test_a_rule_of_the_table_finds_its_row_alone(rule: str, row: str) -> None:
+    findings = auditing.run(view_of(f"{GOOD}{row}\n"), load_policy()).findings
+    grave = findings[~findings["rule"].isin(["rare-class", "fractional"]) | (findings["rule"] == rule)]
+    assert list(zip(grave["line"], grave["rule"], strict=True)) == [(3, rule)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "z.jpg,10,10,40,40,EO".replace("10,10", "40,40").replace("40,40,EO", "70,70,EO"),
+        "a.jpg,0,0,100,80,PNN",
+        "a.jpg,0,0,8,8,PNN",
+        "b c.jpg,1,2,30,40,LyB",
+        "a.jpg, 1,2,30,+40,PNN",
+    ],
+)
+def test_a_sound_row_is_left_alone(row: str) -> None:
+    findings = auditing.run(view_of(f"{GOOD}{row}\n"), load_policy()).findings
+    assert set(findings["rule"]) <= {"rare-class"}
+
+
+def test_each_rule_sees_what_the_earlier_ones_left() -> None:
+    rows = "a.jpg,30,-4,1,40, pnn\na.jpg,1,-4,30,40,PNN\na.jpg,1,0,30,41,PNN\n"
+    audited = auditing.run(view_of(rows), load_policy())
+    assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [
+        ("class-variant", [2]), ("inverted", [2]), ("overhang", [2, 3]), ("repeated-row", [3]), ("near-same", [4]),
+    ]  # fmt: skip
+    assert audited.view.alive.tolist() == [True, False, False]
+    assert audited.view.xyxy[0].tolist() == [1, 0, 30, 40]
+
+
+def test_normalised_boxes_stop_the_table() -> None:
+    rows = "".join(f"{name}.jpg,0.1,0.{name},0.5,0.9,PNN\n" for name in range(1, 9)) + GOOD
+    audited = auditing.run(view_of(rows), load_policy())
+    assert audited.stopping["rule"].tolist() == ["normalised"]
+    assert "multiply x by the width" in audited.stopping["detail"].iloc[0]
+    assert audited.not_run["overhang"] == "the table is no good: normalised" and not audited.edits
+
+
+@pytest.mark.parametrize(("inverted", "stops"), [(9, False), (10, False), (11, True)])
+def test_many_inverted_boxes_are_taken_for_widths_and_heights(inverted: int, stops: bool) -> None:
+    rows = "".join(f"{index}.jpg,50,50,{30 if index < inverted else 70},90,PNN\n" for index in range(100))
+    assert (found("xywh", view_of(rows)) == [(None, "")]) == stops
+    assert bool(found("inverted", view_of(rows))) != stops
+
+
+def test_names_against_the_folder() -> None:
+    rows = "A.JPG,1,2,30,40,PNN\nb.png,1,2,30,40,PNN\nc.jpg,1,2,30,40,PNN\nd.jpg,1,2,30,40,PNN\ne.jpg,1,2,30,40,EO\n"
+    known = images("a.jpg", "b.jpg", "d.jpg", "E.jpg", "e.JPG", "extra.jpg", "notes.txt", "shown.jpg")
+    view = view_of(rows, known, test=("shown.jpg",))
+    audited = auditing.run(view, load_policy())
+    assert found("name-variant", view) == [(2, "A.JPG"), (3, "b.png")]
+    assert audited.view.text["image"][:2].tolist() == ["a.jpg", "b.jpg"]
+    assert found("missing-image", view) == [(4, "c.jpg"), (6, "e.jpg")]
+    assert [name for _, name in found("unlabelled-image", view)] == ["E.jpg", "e.JPG", "extra.jpg"]
+
+
+def test_names_against_each_other() -> None:
+    rows = "a.jpg,1,2,30,40,PNN\na.png,1,2,30,40,PNN\na.png,40,2,70,40,PNN\nB.jpg,1,2,30,40,PNN\nb.jpg,1,2,30,40,PNN\n"
+    assert found("stem-collision", view_of(rows)) == [(3, "a.png"), (4, "a.png")]
+    assert found("case-collision", view_of(rows)) == [(6, "b.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields"),
+    [
+        ("unreadable", {"problem": "is empty"}),
+        ("no-end-marker", {"repairs": ("no end marker",)}),
+        ("extraneous-bytes", {"repairs": ("extraneous bytes",)}),
+        ("extraneous-bytes", {"repairs": ("bytes after the end",)}),
+        ("decoder-warning", {"warning": "Corrupt JPEG data: bad Huffman code"}),
+        ("exif-orientation", {"repairs": ("EXIF orientation",), "orientation": 3}),
+        ("colour-mode", {"repairs": ("mode CMYK",)}),
+        ("tiff", {"repairs": ("TIFF",)}),
+        ("wrong-extension", {"repairs": ("PNG named .jpg",)}),
+    ],
+)
+def test_a_rule_of_files_finds_its_image_alone(rule: str, fields: dict[str, object]) -> None:
+    known = images("z.jpg", "y.jpg") | images("a.jpg", **fields)
+    view = view_of(f"{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,40,2,70,40,PNN\ny.jpg,1,2,30,40,PNN\n", known)
+    audited = auditing.run(view, load_policy())
+    grave = audited.findings[audited.findings["severity"] != "info"]
+    assert list(zip(grave["line"], grave["image"], grave["rule"], strict=True)) == [(3, "a.jpg", rule)]
+    assert audited.view.alive.tolist() == [True, rule != "unreadable", rule != "unreadable", True]
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields"),
+    [
+        ("odd-size-image", {"width": 900}),
+        ("dark-or-bright", {"brightness": 9.0}),
+        ("odd-blur", {"blur": 0.01}),
+        ("odd-entropy", {"entropy": 1.0}),
+    ],
+)
+def test_an_image_unlike_the_others_is_a_note(rule: str, fields: dict[str, object]) -> None:
+    known = {}
+    for index in range(30):
+        known |= images(f"{index}.jpg", brightness=120.0 + index % 5, entropy=7 + index % 3 / 10, blur=50.0 + index % 7)
+    known |= images("odd.jpg", **fields)
+    rows = "".join(f"{name},10,10,40,40,PNN\n" for name in known)
+    audited = auditing.run(view_of(rows, known), load_policy())
+    assert [
+        (one["rule"], one["image"]) for one in audited.findings.to_dict("records") if one["rule"] != "rare-class"
+    ] == [(rule, "odd.jpg")]
+    assert not audited.edits
+
+
+def test_boxes_at_and_over_the_edge_of_a_known_image() -> None:
+    known = images("a.jpg")
+    assert lines("at-edge", "a.jpg,50,10,100,40,PNN\na.jpg,10,50,30,80,EO\na.jpg,0,0,30,30,BA\n", known) == [2, 3]
+    assert lines("overhang", "a.jpg,90,10,110,40,PNN\na.jpg,10,70,30,90,EO\na.jpg,91,50,110,60,BA\n", known) == [2, 3]
+    assert lines("mostly-outside", "a.jpg,90,10,110,40,PNN\na.jpg,91,50,110,60,BA\n", known) == [3]
+    assert lines("outside", "a.jpg,100,10,130,40,PNN\na.jpg,99,10,101,40,EO\n", known) == [2]
+    assert lines("whole-image", "a.jpg,0,0,100,77,PNN\n", known) == [2]
+    assert lines("whole-image", "a.jpg,0,0,100,76,PNN\n", known) == []
+
+
+def test_a_table_with_its_axes_swapped_stops() -> None:
+    known = images(*(f"{index}.jpg" for index in range(4)), width=200, height=80)
+    rows = "".join(f"{index}.jpg,10,120,60,190,PNN\n" for index in range(4))
+    view = view_of(rows, known)
+    assert auditing.run(view, load_policy()).stopping["rule"].tolist() == ["transposed-table"]
+    assert found("transposed", view_of(rows.split("\n")[0] + "\n3.jpg,120,10,190,60,PNN\n", known)) == [(2, "0.jpg")]
+
+
+@pytest.mark.parametrize("orientation", range(5, 9))
+def test_boxes_drawn_before_the_turn_are_turned_along(orientation: int) -> None:
+    from PIL import Image, ImageOps
+
+    stored = np.zeros((200, 100), np.uint8)  # 100 wide, 200 high in the file
+    stored[150:180, 20:60] = 255
+    exif = Image.Exif()
+    exif[274] = orientation
+    picture = Image.fromarray(stored)
+    picture.info["exif"] = exif.tobytes()
+    upright = np.asarray(ImageOps.exif_transpose(picture))
+    ys, xs = np.nonzero(upright)
+    known = images("a.jpg", width=200, height=100, orientation=orientation, repairs=("EXIF orientation",))
+    audited = auditing.run(view_of("a.jpg,20,150,60,180,PNN\na.jpg,5,5,30,30,EO\n", known), load_policy())
+    assert set(audited.findings["rule"]) == {"exif-orientation", "boxes-unturned", "rare-class"}
+    assert audited.view.xyxy[0].tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+
+
+def test_boxes_that_fit_the_upright_picture_stay() -> None:
+    known = images("a.jpg", width=200, height=100, orientation=6, repairs=("EXIF orientation",))
+    assert lines("boxes-unturned", "a.jpg,5,5,30,30,EO\na.jpg,150,5,190,30,EO\n", known) == []
+    assert lines("boxes-unturned", "a.jpg,5,150,30,190,EO\na.jpg,150,5,190,30,EO\n", known) == []
+
+
+def test_leaks_by_name_need_no_image() -> None:
+    view = view_of(f"{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,50,2,80,40,PNN\n", test=("a.jpg", "t.jpg"))
+    audited = auditing.run(view, load_policy())
+    assert found("leak", view) == [(3, "a.jpg")]
+    assert audited.view.alive.tolist() == [True, False, False]
+
+
+def copies(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["image", "twin", "kind", "group"])
+    return table.assign(distance=3, correlation=0.99, turn="")
+
+
+def test_copies_groups_their_labels_and_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = copies(("b.jpg", "a.jpg", "bytes", 0), ("c.jpg", "a.jpg", "pixels", 0), ("d.jpg", "z.jpg", "near", 1),
+                  ("t.jpg", "z.jpg", "near", 1))  # fmt: skip
+    monkeypatch.setattr(auditing, "find_duplicates", lambda facts, distance, correlation: same)
+    rows = f"{GOOD}a.jpg,1,2,30,40,PNN\nb.jpg,1,2,31,40,PNN\nc.jpg,50,2,80,40,PNN\nd.jpg,1,2,30,40,EO\n"
+    known = images("z.jpg", "a.jpg", "b.jpg", "c.jpg", "d.jpg", "t.jpg")
+    view = view_of(rows, known, test=("t.jpg",))
+    assert found("same-bytes", view) == [(4, "b.jpg")]
+    assert found("same-pixels", view) == [(5, "c.jpg")]
+    assert found("near-duplicate", view) == [(6, "d.jpg")]
+    assert found("duplicate-labels", view) == [(5, "c.jpg"), (6, "d.jpg")]
+    assert sorted(found("leak", view)) == [(2, "z.jpg"), (6, "d.jpg")]
+    audited = auditing.run(view, load_policy())
+    groups = auditing.same_group(audited.view, load_policy())
+    assert groups.to_dict() == {"a.jpg": 0, "b.jpg": 0, "c.jpg": 0}
+
+
+def test_counts_of_a_set() -> None:
+    rows = "".join(f"a.jpg,{9 * index},1,{9 * index + 8},9,PNN\n" for index in range(10))
+    rows += "".join(f"{index}.jpg,1,1,30,30,PNN\n" for index in range(300)) + "x.jpg,1,1,30,30,EO\n"
+    view = view_of(rows)
+    assert found("many-boxes", view) == [(2, "a.jpg")]
+    assert found("imbalance", view) == [(None, "")]
+    rare = auditing.run(view, load_policy()).findings.query("rule == 'rare-class'")["value"]
+    assert set(rare) == set(SPEC.codes) - {"PNN"}
+
+
+def test_a_box_unlike_its_class() -> None:
+    rows = "".join(f"{index}.jpg,10,10,{60 + index % 7},{61 + index % 5},PNN\n" for index in range(40))
+    rows += "long.jpg,10,10,300,30,PNN\nhuge.jpg,10,10,610,610,PNN\nfew.jpg,10,10,610,20,EO\n"
+    assert [name for _, name in found("odd-box", view_of(rows))] == ["long.jpg", "huge.jpg"]
+
+
+# Overlaps against a plain loop
+
+
+COORDINATE = st.integers(0, 40)
+BOX = st.tuples(COORDINATE, COORDINATE, st.integers(1, 30), st.integers(1, 30))
+ROWS = st.lists(st.tuples(st.sampled_from("ab"), BOX, st.sampled_from(["PNN", "EO"])), min_size=1, max_size=12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS)
+def test_overlaps_equal_a_plain_loop(
+    rows: list[tuple[str, tuple[int, int, int, int], str]],
+) -> None:
+    labels = [(name, (x, y, x + w, y + h), code) for name, (x, y, w, h), code in rows]
+    text = "".join(f"{name}.jpg,{','.join(map(str, box))},{code}\n" for name, box, code in labels)
+    kept: list[int] = []
+    merged, repeated = [], []
+    for index, (name, box, code) in enumerate(labels):
+        if labels[index] in labels[:index]:
+            repeated.append(index + 2)
+            continue
+        same = [other for other in kept if labels[other][0] == name and labels[other][2] == code]
+        if any(overlap(labels[other][1], box) >= 0.8 for other in same):
+            merged.append(index + 2)
+        else:
+            kept.append(index)
+    findings = auditing.run(view_of(text), load_policy()).findings
+    by_rule = {rule: set(group["line"]) for rule, group in findings.groupby("rule")}
+    assert by_rule.get("repeated-row", set()) == set(repeated)
+    assert by_rule.get("near-same", set()) == set(merged)
+    for rule, low, high in (("two-classes", 0.95, 2.0), ("overlap", 0.4, 0.95)):
+        expected = set()
+        for place, index in enumerate(kept):
+            for other in kept[:place]:
+                value = overlap(labels[other][1], labels[index][1])
+                different = labels[other][2] != labels[index][2]
+                if labels[other][0] == labels[index][0] and (different or rule == "overlap"):
+                    limit = high if different else 0.8
+                    if value >= low if rule == "two-classes" else low < value < limit:
+                        expected.add(index + 2)
+        assert by_rule.get(rule, set()) == expected
+
+
+def overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+    return float(boxes.iou(np.array(a, float), np.array(b, float)))
+
+
+def test_many_boxes_in_one_image_and_many_images_are_no_trouble() -> None:
+    random = np.random.default_rng(0)
+    corner, side = random.integers(0, 3000, (3000, 2)), random.integers(20, 60, (3000, 2))
+    rows = "".join(f"a.jpg,{x},{y},{x + w},{y + h},PNN\n" for (x, y), (w, h) in zip(corner, side, strict=True))
+    rows += "".join(f"{index}.jpg,1,1,30,30,EO\n" for index in range(3000))
+    assert len(found("overlap", view_of(rows))) > 10
+
+
+# Statistics and settings
+
+
+def test_robust_z_of_normal_data_is_the_common_z() -> None:
+    values = np.random.default_rng(0).normal(5, 3, 100_000)
+    np.testing.assert_allclose(robust_z(values), (values - 5) / 3, atol=0.15)
+    assert robust_z(np.array([1.0, 1, 1])).tolist() == [0, 0, 0]
+    assert robust_z(np.array([1.0] * 99 + [2]))[-1] > 5
+    assert np.isnan(robust_z(np.array([np.nan]))).all()
+
+
+def test_a_policy_changes_severity_action_and_thresholds(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(
+        "tiny-side: {high: 40, action: drop, severity: error}\noverhang: {action: keep}\n"
+    )
+    view = view_of(f"{GOOD}a.jpg,-5,10,50,60,PNN\n")
+    audited = auditing.run(view, load_policy(tmp_path / "rules.yaml"))
+    grave = audited.findings[audited.findings["rule"] != "rare-class"]
+    assert grave[["line", "rule", "severity", "action"]].to_numpy().tolist() == [
+        [3, "overhang", "warning", "keep"], [2, "tiny-side", "error", "drop"],
+    ]  # fmt: skip
+    assert [edit.rule for edit in audited.edits] == ["tiny-side"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nothing: {action: drop}", "no rule 'nothing'"),
+        ("overhang: {keep: 1}", "'overhang' has no setting 'keep' (it has severity, action, kept)"),
+        ("overhang: {kept: half}", "'kept' of 'overhang' is 'half'; give a number"),
+        ("overhang: {kept: -1}", "give a number of 0 or more"),
+        ("overhang: {kept: true}", "give a number"),
+        ("overhang: {action: swap}", "give one of clip, drop, review, keep, stop"),
+        ("overhang: {severity: grave}", "give one of error, warning, info"),
+        ("rare-class: {action: drop}", "give one of keep, review, stop"),
+        ("exif-orientation: {action: keep}", "give one of bake, drop, stop"),
+        ("schema: {action: keep}", "give one of stop"),
+        ("overhang: clip", "must map settings to values"),
+        ("- overhang", "must map names of rules"),
+        ("overhang: [", "is not valid YAML (line 1"),
+        ("", "must map names of rules"),
+    ],
+)
+def test_a_wrong_policy_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
+    from cytoyolo.errors import CytoyoloError
+
+    (tmp_path / "rules.yaml").write_text(text)
+    with pytest.raises(CytoyoloError) as error:
+        load_policy(tmp_path / "rules.yaml")
+    assert words in str(error.value) and str(error.value).endswith(".")
+
+
+def test_an_action_of_the_wrong_kind_cannot_be_made_by_hand() -> None:
+    policy = {**RULES, "inverted": replace(RULES["inverted"], action="review")}
+    audited = auditing.run(view_of("a.jpg,30,2,1,40,PNN\n"), policy)
+    assert audited.findings["action"].tolist()[0] == "review" and not audited.edits
+    assert list(audited.findings.columns) == list(COLUMNS)
