@@ -17,12 +17,15 @@ def smear(
     images: Annotated[int, typer.Option(help="How many images to paint.")] = 600,
     test: Annotated[float, typer.Option(help="Share of the images held out for the test.")] = 0.25,
     seed: Seed = 0,
+    faults: Annotated[
+        float | None,
+        typer.Option(help="Share of the training images that get a fault, listed in faults.csv.", metavar="RATE"),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Paint synthetic blood smears of 23 kinds of cell, with train, test and truth tables."""
     from cytoyolo.commands.smear import smear as run
 
-    made = run(output=output, images=images, test=test, seed=seed, overwrite=overwrite)
-    typer.echo(
-        f"{made.folder}: {made.train_images:,} training and {made.test_images:,} test images, {made.cells:,} cells"
-    )
+    made = run(output=output, images=images, test=test, seed=seed, faults=faults, overwrite=overwrite)
+    told = f"{made.folder}: {made.train_images:,} training and {made.test_images:,} test images, {made.cells:,} cells"
+    typer.echo(told if faults is None else f"{told}, {made.faults:,} faults listed")

@@ -1,5 +1,6 @@
 """`smear`: the embedded data set, synthetic blood smears in the challenge's form."""
 
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.classes import DataSpec, load_spec
+from cytoyolo.dataset.faults import check_rate, inject, kinds
 from cytoyolo.dataset.smear import kind_sheet, render_scene
 from cytoyolo.errors import UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
@@ -27,41 +29,58 @@ MAKER = "smear"
 
 @dataclass(frozen=True)
 class Smeared:
-    """What `smear` made: the folder, and its numbers of training and test images and of cells."""
+    """What `smear` made: the folder, and its numbers of sound training and test images and cells, and of faults."""
 
     folder: Path
     train_images: int
     test_images: int
     cells: int
+    faults: int = 0
 
 
 def smear(
-    *, output: str | Path, images: int = 600, test: float = 0.25, seed: int = 0, overwrite: bool = False
+    *,
+    output: str | Path,
+    images: int = 600,
+    test: float = 0.25,
+    seed: int = 0,
+    faults: float | None = None,
+    overwrite: bool = False,
 ) -> Smeared:
     """Make synthetic smears: images/, train.csv, test.csv, test_truth.csv and kinds.png, a sheet of all 23 kinds.
 
-    `test` is the share of images held out for the test; the same seed gives the same bytes. Raises UsageError for
-    numbers that leave the training or the test empty.
+    `test` is the share of images held out for the test; the same seed gives the same bytes. With `faults`, a share of
+    the training images, up to 0.5, get a fault each, in the table or in their file: then train.csv is faulty,
+    train_clean.csv is as it was painted, faults.csv lists the faults, and stops/ holds tables for which an audit must
+    stop. Raises UsageError for numbers that leave the training or the test empty, or no image for a kind of fault.
     """
     check_seed(seed)
     held_out = round(images * test) if 0 < test < 1 else 0
     if not 0 < held_out < images:
         raise UsageError(f"{images} images with a test share of {test} leave nothing to train on or nothing to test.")
+    if faults is not None:
+        check_rate(faults, images - held_out, kinds(test=True))
     folder = Path(output)
     check_folder(folder, MAKER, overwrite)
     spec = load_spec("cytologia")
     with new_folder(folder, MAKER, overwrite) as made:
-        (made / "images").mkdir()
-        tables = list(_tracked(_render(made / "images", images, seed), images))
+        painted = made / ("images" if faults is None else "painted")
+        painted.mkdir()
+        tables = list(_tracked(_render(painted, images, seed), images))
         # The classes come round in the order of the index, so the last images are as balanced as the first.
         train, truth = pd.concat(tables[:-held_out]), pd.concat(tables[-held_out:])
         truth.insert(0, "id", np.random.default_rng(seed).permutation(len(truth)) + 1)
-        _write(made / "train.csv", train, LABEL_ROLES, spec)
+        labels = made / ("train.csv" if faults is None else "train_clean.csv")
+        _write(labels, train, LABEL_ROLES, spec)
         _write(made / "test_truth.csv", truth, SUBMISSION_ROLES, spec)
         _write(made / "test.csv", truth, TEST_ROLES, spec)
         sheet = kind_sheet(seed, names=dict(zip(spec.codes, spec.names, strict=True)))
         (made / "kinds.png").write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
-    return Smeared(folder, images - held_out, held_out, len(train) + len(truth))
+        listed = 0
+        if faults is not None:
+            listed = len(inject(labels, painted, made, spec=spec, rate=faults, seed=seed, test=made / "test.csv"))
+            shutil.rmtree(painted)
+    return Smeared(folder, images - held_out, held_out, len(train) + len(truth), listed)
 
 
 def _write(path: Path, table: pd.DataFrame, roles: tuple[str, ...], spec: DataSpec) -> None:

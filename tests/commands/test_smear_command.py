@@ -198,3 +198,59 @@ def test_an_interrupt_is_one_sentence_and_leaves_nothing(wait: float, tmp_path: 
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60)[1] == "cytoyolo: interrupted.\n"
     assert process.returncode == 130 and list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Smeared:
+    """90 training images, half of them with a fault."""
+    return smear(output=tmp_path_factory.mktemp("faulty") / "out", images=100, test=0.1, seed=3, faults=0.5)
+
+
+def test_a_faulty_set_has_its_sound_table_and_its_faults_beside_it(faulty: Smeared) -> None:
+    names = {path.name for path in faulty.folder.iterdir()} - {".cytoyolo.json"}
+    tables = {"train.csv", "train_clean.csv", "test.csv", "test_truth.csv", "faults.csv"}
+    assert names == tables | {"images", "stops", "kinds.png"}
+    faults, clean = table(faulty.folder, "faults.csv"), table(faulty.folder, "train_clean.csv")
+    assert list(faults) == ["table", "line", "NAME", "rule", "detail", "truth"]
+    assert faulty.faults == len(faults) > 45 and clean["NAME"].nunique() == faulty.train_images == 90
+    assert (faulty.folder / "train.csv").read_bytes() != (faulty.folder / "train_clean.csv").read_bytes()
+    assert {"leak", "unreadable", "overhang", "near-duplicate", "schema"} <= set(faults["rule"])
+
+
+def test_what_is_sound_in_a_faulty_set_is_as_without_faults(faulty: Smeared, tmp_path: Path) -> None:
+    sound = smear(output=tmp_path / "sound", images=100, test=0.1, seed=3).folder
+    same = {"train_clean.csv": "train.csv", "test.csv": "test.csv", "test_truth.csv": "test_truth.csv"}
+    for name, other in same.items():
+        assert (faulty.folder / name).read_bytes() == (sound / other).read_bytes()
+    named = set(table(faulty.folder, "faults.csv")["NAME"])
+    for name in [*table(sound, "test.csv")["NAME"], *table(sound, "train.csv")["NAME"]]:
+        if name not in named and (faulty.folder / "images" / name).exists():
+            assert (faulty.folder / "images" / name).read_bytes() == (sound / "images" / name).read_bytes()
+    assert all((faulty.folder / "images" / name).exists() for name in table(sound, "test.csv")["NAME"])
+
+
+@pytest.mark.parametrize(
+    ("faults", "words"), [(0.0, "more than 0 and at most 0.5"), (0.6, "at most 0.5"), (0.5, "at least 84 images")]
+)
+def test_a_share_of_faults_that_cannot_be_is_refused_before_anything_is_painted(
+    faults: float, words: str, tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(UsageError, match=words):
+        smear(output=tmp_path / "out", images=80, faults=faults)
+    assert time.monotonic() - started < 1 and not any(tmp_path.iterdir())
+
+
+def test_the_program_puts_faults_in(tmp_path: Path, cytoyolo: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    call = ("smear", "-o", tmp_path / "out", "--images", 100, "--test", 0.1, "--faults", 0.5)
+    done = cytoyolo(*call)
+    assert done.returncode == 0, done.stderr
+    cells = len(table(tmp_path / "out", "train_clean.csv")) + len(table(tmp_path / "out", "test.csv"))
+    listed = len(table(tmp_path / "out", "faults.csv"))
+    assert done.stdout == (
+        f"{tmp_path / 'out'}: 90 training and 10 test images, {cells:,} cells, {listed:,} faults listed\n"
+    )
+    before = snapshot(tmp_path / "out")
+    again = cytoyolo(*call, "--overwrite")
+    assert again.returncode == 0, again.stderr
+    assert snapshot(tmp_path / "out") == before
