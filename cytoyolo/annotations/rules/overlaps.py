@@ -55,22 +55,31 @@ def _pairs(view: View, wanted: Wanted, what: str) -> Iterator[Found]:
 
 @rule("near-same", WARNING, "merge", iou=0.8)
 def near_same(view: View, iou: float) -> Iterator[Found]:
-    """Nearly the same box and the same class as an earlier row of the image; the earlier row stays as it is."""
-    rows, merged = _boxed(view), np.zeros(0, dtype=np.int64)
+    """Nearly the same box and the same class as an earlier row of the image that stays; that row stays as it is."""
+    rows = _boxed(view)
+    partner, _ = partners(view, rows, lambda overlap, same: same & (overlap >= iou))
+    # Only images with such a pair are gone through row by row: whether a row goes depends on which earlier ones stay.
+    concerned = np.isin(view.image[rows], view.image[rows[partner >= 0]])
+    table = pd.DataFrame({"row": rows, "image": view.image[rows], "label": view.text["class"][rows]})[concerned]
     into: dict[int, tuple[int, float]] = {}
-    # A row is merged only into one that stays itself. Which ones stay is settled from the first row on: a row without
-    # an earlier partner stays, its partners go, and so on with those whose partners all went.
-    while len(rows):
-        partner, score = partners(view, rows, lambda overlap, same: same & (overlap >= iou))
-        stays = partner < 0
-        goes = ~stays & stays[partner]
-        if not goes.any():
-            break
-        into.update({int(rows[one]): (int(rows[partner[one]]), float(score[one])) for one in np.flatnonzero(goes)})
-        rows = rows[~goes]
+    for _, members in table.groupby(["image", "label"], sort=False)["row"]:
+        into.update(_merged(view, members.to_numpy(), iou))
     merged = np.array(sorted(into), dtype=np.int64)
     details = [f"merged into line {into[row][0] + 2}, IoU {into[row][1]:.2f}" for row in merged.tolist()]
     yield from by_row(view, merged, details)
+
+
+def _merged(view: View, rows: Rows, iou: float) -> Iterator[tuple[int, tuple[int, float]]]:
+    """Rows of one image and class that go, each with the row it goes into and their IoU."""
+    stay = np.zeros(len(rows), dtype=bool)
+    for place, row in enumerate(rows.tolist()):
+        earlier = rows[stay]
+        overlap = boxes.iou(view.xyxy[earlier], view.xyxy[row])
+        best = int(overlap.argmax()) if len(earlier) else -1
+        if best >= 0 and overlap[best] >= iou:
+            yield row, (int(earlier[best]), float(overlap[best]))
+        else:
+            stay[place] = True
 
 
 @rule("two-classes", ERROR, REVIEW, iou=0.95)
