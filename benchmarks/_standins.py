@@ -1,4 +1,4 @@
-"""What several benchmarks share: the challenge's table with stand-in images, and a process timed with its peak memory."""
+"""What several benchmarks share: the challenge's table with stand-in images, and a process with its peak memory."""
 
 import os
 import re

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from _standins import IMAGES, RAM_DISK, label_table, make_images, run
-from cytoyolo.annotations.duplicates import MAX_DISTANCE
 
+from cytoyolo.annotations.duplicates import MAX_DISTANCE
 from cytoyolo.annotations.hashes import near_pairs
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
