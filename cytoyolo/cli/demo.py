@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo.cli.options import Device, Overwrite, Seed
+from cytoyolo.cli.output import print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -21,11 +22,12 @@ def demo(
     device: Device = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
-    """Do every step on synthetic smears, offline: paint, convert, train, predict, score."""
+    """Do every step on synthetic smears with faults, offline: paint, audit, repair, train, predict, score."""
     from cytoyolo.cli.score import show
     from cytoyolo.commands.demo import demo as run
 
     made = run(output=output, images=images, seed=seed, device=device, overwrite=overwrite)
+    print_table(made.faults, "{:.0f}")
     show(made.score)
     typer.echo("")
     for title, path in made.paths.items():

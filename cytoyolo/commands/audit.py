@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import load_policy
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
+from cytoyolo.annotations.view import View
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.opening import open_labels, optional
+from cytoyolo.dataset.yolo import images_fingerprint
 from cytoyolo.files import check_folder, new_folder, read_bytes
 from cytoyolo.records import SchemaError
 from cytoyolo.report.sheet import draw_sheet
@@ -67,8 +70,8 @@ def audit(
     data = read_bytes(labels)
     try:
         view = open_labels(labels, data, spec, images=images, test=test).view
-        found = auditing.run(view, policy)
-        findings, not_run = found.findings, found.not_run
+        audited = auditing.run(view, policy)
+        findings, not_run = audited.findings, audited.not_run
     except SchemaError as error:
         if not str(error).startswith(str(labels)):
             raise  # it is the test table that can't be read
@@ -76,8 +79,9 @@ def audit(
     counts = auditing.counts(findings)
     summary = {
         "cytoyolo": __version__,
+        "versions": {name: version(name) for name in ("numpy", "pandas", "opencv-python", "pillow", "simplejpeg")},
         "labels": {"name": labels.name, "sha256": sha256(data), "rows": 0 if view is None else len(view.alive)},
-        "images": images is not None,
+        "images": None if view is None or images is None else _images(view),
         "test": None if test is None else {"name": test.name, "sha256": fingerprint(test)},
         "severities": {name: int((findings["severity"] == name).sum()) for name in SEVERITIES},
         "rules": counts.to_dict("records"),
@@ -93,6 +97,12 @@ def audit(
             if sheet is not None:
                 (folder / SHEET).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
     return Audit(findings, counts, not_run, summary)
+
+
+def _images(view: View) -> dict[str, object]:
+    """How many images were read, and the fingerprint of their names and bytes."""
+    read = {name: found.digest for name, found in view.facts.items() if not found.problem}
+    return {"read": len(read), "sha256": images_fingerprint(read.items())}
 
 
 def _settings(rule: Rule) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`demo`: every step on the embedded data set, offline, on a laptop's CPU."""
+"""`demo`: every step on the embedded data set with faults in it, offline, on a laptop's CPU."""
 
 import time
 from collections.abc import Iterator
@@ -6,13 +6,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from cytoyolo import console
 from cytoyolo.classes import load_spec
+from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.predict import predict
+from cytoyolo.commands.repair import CHANGES, read_log
 from cytoyolo.commands.score import score
 from cytoyolo.commands.smear import smear
 from cytoyolo.commands.train import train
+from cytoyolo.dataset.faults.outcome import outcome, read_faults
 from cytoyolo.errors import check_seed
 from cytoyolo.files import clear_folder, mark
 from cytoyolo.submission.score import Score
@@ -21,12 +26,15 @@ from cytoyolo.tables import TEST_ROLES, read_table
 MAKER = RECIPE = "demo"
 IMAGES = 2400
 TEST_SHARE = 0.125
+FAULT_RATE = 0.1
 
 
 @dataclass(frozen=True)
 class Demonstrated:
-    """What the demo made: the score on its held-out rows, paths by what they are, and the seconds of each step."""
+    """What the demo made: the faults that were put into its table and images (rule, action, put_in, found, mended), the
+    score on its held-out rows, paths by what they are, and the seconds of each step."""
 
+    faults: pd.DataFrame
     score: Score
     paths: dict[str, Path]
     seconds: dict[str, float]
@@ -40,34 +48,49 @@ def demo(
     device: str = "cpu",
     overwrite: bool = False,
 ) -> Demonstrated:
-    """Paint smears, convert, train from scratch by the recipe "demo", predict and score, all in one folder.
+    """Paint smears with faults, audit, repair and convert them, train by the recipe "demo", predict and score.
+
+    All is in one folder; the training starts from scratch.
 
     Raises UsageError when the output exists.
     """
     folder, seconds = Path(output), dict[str, float]()
-    smears, dataset, run = folder / "smears", folder / "dataset", folder / "run"
+    smears, found, dataset, run = folder / "smears", folder / "audit", folder / "dataset", folder / "run"
     submission, tables, detections = folder / "submission.csv", folder / "score", folder / "detections"
     new_images, weights = folder / "test_images", run / "weights" / "best.pt"
     check_seed(seed)
     clear_folder(folder, MAKER, overwrite)
     # Owned from the start, so that an interrupted demo can be overwritten.
-    mark(folder, MAKER, also=tuple(f"{part.name}/" for part in (smears, dataset, run, tables, detections, new_images)))
-    with _step(seconds, "Paint smears of 23 kinds of cell"):
-        smear(output=smears, images=images, test=TEST_SHARE, seed=seed)
-    with _step(seconds, "Convert the table to a YOLO folder"):
-        convert(smears / "train.csv", images=smears / "images", output=dataset, seed=seed)
+    mark(
+        folder,
+        MAKER,
+        also=tuple(f"{part.name}/" for part in (smears, found, dataset, run, tables, detections, new_images)),
+    )
+    labels, pictures, test = smears / "train.csv", smears / "images", smears / "test.csv"
+    with _step(seconds, "Paint smears of 23 kinds of cell, and put faults in"):
+        smear(output=smears, images=images, test=TEST_SHARE, seed=seed, faults=FAULT_RATE)
+    with _step(seconds, "Audit the table and its images"):
+        audited = audit(labels, images=pictures, test=test, output=found)
+    with _step(seconds, "Repair the table and convert it to a YOLO folder"):
+        convert(labels, images=pictures, test=test, output=dataset, repair=True, seed=seed)
     with _step(seconds, "Train from scratch"):
         train(dataset, output=run, recipe=RECIPE, seed=seed, device=device)
     with _step(seconds, "Predict the test rows"):
-        predict(weights, smears / "test.csv", images=smears / "images", output=submission, device=device)
+        predict(weights, test, images=pictures, output=submission, device=device)
     with _step(seconds, "Draw detections and the differential"):
         predict(weights, _link_test_images(smears, new_images), output=detections, device=device)
     with _step(seconds, "Score the submission"):
         result = score(smears / "test_truth.csv", submission, output=tables)
     mark(folder, MAKER)
+    faults = read_faults(smears / "faults.csv")
+    outcomes = outcome(faults, audited.findings, read_log(dataset / CHANGES))
     paths = {
         "the 23 kinds": smears / "kinds.png",
         "training table": smears / "train.csv",
+        "faults put in": smears / "faults.csv",
+        "faults found": found / "findings.csv",
+        "faults in pictures": found / "findings.png",
+        "changes of repair": dataset / CHANGES,
         "YOLO folder": dataset,
         "weights": weights,
         "training curves": run / "curves" / "results.png",
@@ -77,7 +100,7 @@ def demo(
         "score tables": tables,
         "confusion matrix": tables / "confusion.png",
     }
-    return Demonstrated(result, paths, seconds)
+    return Demonstrated(outcomes, result, paths, seconds)
 
 
 @contextmanager

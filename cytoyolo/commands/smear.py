@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -94,7 +96,7 @@ def _tracked(tables: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFram
 
 def _render(folder: Path, images: int, seed: int) -> Iterator[pd.DataFrame]:
     """Render on all cores, a table of labels an image, in order."""
-    with _interrupts_ignored():
+    with _interrupts_ignored(), _caller_hidden():
         # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
         pool = get_context("spawn").Pool(cores())
     with pool:
@@ -112,6 +114,17 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _caller_hidden() -> Iterator[None]:
+    """Processes started in this block do not run the caller's script again, which would call `smear` once more."""
+    caller = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = caller
 
 
 def _render_one(folder: Path, seed: int, index: int) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """What an audit made of faults that were put in: which were found, and which a repair mended."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,6 +12,12 @@ from cytoyolo.records import split_line
 
 # Actions that change the table, so that the row must become its truth; others leave the row to a person or a split.
 _CHANGES = {DROP, "recode", "rename", "turn", "swap", "clip", "merge"}
+
+
+def read_faults(path: Path) -> pd.DataFrame:
+    """A faults.csv, with the column `image` for the image names."""
+    table = pd.read_csv(path, keep_default_na=False, dtype=str).rename(columns={"NAME": "image"})
+    return table.assign(line=pd.to_numeric(table["line"], errors="coerce").astype("Int64"))
 
 
 def outcome(
