@@ -34,8 +34,6 @@ EXTENSIONS = frozenset(extension for _, extensions in FORMATS.values() for exten
 MAX_PIXELS = 89_478_485
 # Ultralytics drops images with a side under 10 pixels.
 MIN_SIDE = 10
-# The shorter side of the smallest picture that is hashed, where there is a choice.
-_HASHED_SIDE = 64
 _ORIENTATION_TAG = 274
 # Start-of-frame markers (T.81, table B.1), and those of the processes that simplejpeg is given: baseline, extended
 # sequential and progressive, all of them Huffman-coded.
@@ -134,22 +132,22 @@ def is_plain_jpeg(found: jpeg.Walk, data: bytes) -> bool:
     return code in _PLAIN_FRAMES and data[position + 2 : position + 8 : 5] in (b"\x08\x01", b"\x08\x03")
 
 
-def decode_plain(data: bytes, memory: bytearray | None = None) -> Picture:
-    """A plain JPEG as (h, w, 3) BGR, whatever its EXIF orientation; where it is given, in that memory."""
-    picture, _ = _decode_plain(data, "BGR", buffer=memory)
+def decode_plain(data: bytes) -> Picture:
+    """A plain JPEG as (h, w, 3) BGR, whatever its EXIF orientation."""
+    picture, _ = _decode_plain(data, "BGR")
     return _decode_with_opencv(data) if picture is None else picture
 
 
-def decode_small(data: bytes) -> tuple[Picture, str]:
-    """A plain JPEG as gray (h, w), reduced while no side gets shorter than 64 px, and what its decoder complains of."""
-    picture, warning = _decode_plain(data, "GRAY", min_height=_HASHED_SIDE, min_width=_HASHED_SIDE, min_factor=1)
+def decode_gray(data: bytes) -> tuple[Picture, str]:
+    """A plain JPEG as gray (h, w), and what its decoder complains of."""
+    picture, warning = _decode_plain(data, "GRAY")
     return to_gray(_decode_with_opencv(data)) if picture is None else picture[..., 0], warning
 
 
-def _decode_plain(data: bytes, colours: str, **options: int | bytearray | None) -> tuple[Picture | None, str]:
+def _decode_plain(data: bytes, colours: str) -> tuple[Picture | None, str]:
     """The picture, None where OpenCV must decide whether there is one, and the decoder's complaint in one line."""
     try:
-        return simplejpeg.decode_jpeg(data, colours, **options), ""
+        return simplejpeg.decode_jpeg(data, colours), ""
     except ValueError as error:
         # Complaints of the interface to the decoder, not of the decoder, begin with the function's name.
         complaint = "" if str(error).startswith("tj") else " ".join(str(error).split())
@@ -157,7 +155,7 @@ def _decode_plain(data: bytes, colours: str, **options: int | bytearray | None) 
     if not complaint.startswith(_WARNINGS) or not _has_all_data(data):
         return None, complaint
     try:
-        return simplejpeg.decode_jpeg(data, colours, **options, strict=False), complaint
+        return simplejpeg.decode_jpeg(data, colours, strict=False), complaint
     except ValueError:  # it warned of the header
         return None, complaint
 

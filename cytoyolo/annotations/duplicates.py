@@ -7,7 +7,7 @@ lights at 0.5. So brightness and shading are filtered out first, by differences 
 """
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
@@ -19,8 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.decoding import to_gray
-from cytoyolo.annotations.hashes import HASH_BYTES, MIRRORED, TRANSPOSED, UPSIDE_DOWN, as_words, near_pairs
-from cytoyolo.annotations.images import ImageFacts, decode
+from cytoyolo.annotations.hashes import HASH_BYTES, MIRRORED, TRANSPOSED, UPSIDE_DOWN, Pairs, as_words, near_pairs
+from cytoyolo.annotations.images import ImageFacts, decode, pixel_digest
+from cytoyolo.annotations.reading import in_order
 from cytoyolo.console import progress
 from cytoyolo.machine import cores
 
@@ -46,6 +47,8 @@ _SIDE = 96
 _FINE, _DETAIL, _FEATURES = 1.0, 3.0, 6.0
 _ALIGNMENT = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-4)
 _MIN_OVERLAP = 0.5
+# At most so many bits differ between the hashes of the same pixels, read from files of different kinds.
+_SAME_PIXELS = 16
 # Pictures kept for the next comparisons (9 KB each), and pairs compared at once.
 _KEPT_PICTURES = 16_384
 _BATCH = 64
@@ -97,8 +100,13 @@ def find_duplicates(
     """
     readable = [found for found in facts if not found.problem]
     groups = _Groups(len(readable))
-    links = [*_equal(readable, "bytes", "digest", groups), *_equal(readable, "pixels", "pixels", groups)]
-    links += _near(readable, distance, correlation, groups)
+    links = list(_equal("bytes", ((at, found.digest) for at, found in enumerate(readable)), groups))
+    alone = [at for at in range(len(readable)) if groups.of(at) == at]
+    pairs = near_pairs(as_words([readable[at].hash or bytes(HASH_BYTES) for at in alone]), distance)
+    place = np.array(alone, dtype=np.intp)
+    pairs = pairs._replace(first=place[pairs.first], second=place[pairs.second])
+    links += _equal("pixels", _pixels(readable, alone, pairs), groups)
+    links += _near(readable, pairs, correlation, groups)
     links.sort(key=lambda link: (link.second, link.first))
     names = [found.path.name for found in readable]
     number = {first: at for at, first in enumerate(dict.fromkeys(sorted(groups.of(link.first) for link in links)))}
@@ -117,26 +125,39 @@ def find_duplicates(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _equal(facts: Sequence[ImageFacts], kind: str, fact: str, groups: _Groups) -> Iterator[Link]:
-    """Links of images with the same fact, where it is known, that are not connected yet."""
-    first_with: dict[Hashable, int] = {}
-    for at, found in enumerate(facts):
-        if value := getattr(found, fact):
+def _equal(kind: str, values: Iterable[tuple[int, str]], groups: _Groups) -> Iterator[Link]:
+    """Links of images (by their place) with the same value, where it is known, that are not connected yet."""
+    first_with: dict[str, int] = {}
+    for at, value in values:
+        if value:
             first = first_with.setdefault(value, at)
             if not groups.joined(first, at):
                 groups.join(first, at)
                 yield Link(first, at, kind)
 
 
-def _near(facts: Sequence[ImageFacts], distance: int, correlation: float, groups: _Groups) -> Iterator[Link]:
+def _pixels(facts: Sequence[ImageFacts], alone: Sequence[int], pairs: Pairs) -> Iterator[tuple[int, str]]:
+    """The place and the pixels' fingerprint of the images that another may have the same pixels as.
+
+    The hashes of the same pixels differ in a few bits at most, where a JPEG's gray is not worked out from its colours.
+    Pictures without contrast have no hash, so that all of them are looked at.
+    """
+    size = [(found.width, found.height) for found in facts]
+    suspects = {at for at in alone if not any(facts[at].hash)}
+    close = (pairs.orientation == 0) & (pairs.distance <= _SAME_PIXELS)
+    for first, second in zip(pairs.first[close].tolist(), pairs.second[close].tolist(), strict=True):
+        if size[first] == size[second]:
+            suspects |= {first, second}
+    return zip(sorted(suspects), in_order(pixel_digest, [facts[at].path for at in sorted(suspects)]), strict=True)
+
+
+def _near(facts: Sequence[ImageFacts], pairs: Pairs, correlation: float, groups: _Groups) -> Iterator[Link]:
     """Confirmed links of images whose hashes are near, nearest first, while they connect what isn't connected yet."""
-    alone = [at for at in range(len(facts)) if groups.of(at) == at]
-    pairs = near_pairs(as_words([facts[at].hash or bytes(HASH_BYTES) for at in alone]), distance)
     order = np.argsort(pairs.distance, kind="stable")
     proposed = (
         Link(
-            alone[pairs.first[at]],
-            alone[pairs.second[at]],
+            int(pairs.first[at]),
+            int(pairs.second[at]),
             "near",
             int(pairs.distance[at]),
             math.nan,

@@ -4,7 +4,6 @@ import hashlib
 import io
 import math
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,8 +26,6 @@ FACTS_VERSION = 1
 JUNK, OPEN, TAIL = "extraneous bytes", "no end marker", "bytes after the end"
 ROTATED = "EXIF orientation"
 
-_LARGE = 2**24  # bytes of a picture
-_thread = threading.local()
 _NO_PICTURE: Picture = np.zeros((0, 0, 3), np.uint8)
 
 
@@ -39,8 +36,8 @@ class ImageFacts:
     width and height are those of the upright picture, EXIF orientation applied, in pixels. `problem` says in a few
     words why the file cannot be used (then the other facts are empty); `repairs` names what a staged copy must mend;
     `warning` is what the decoder complains of in a picture that it gives nevertheless. brightness (mean, 0 to 255),
-    entropy (bits of the histogram) and blur (variance of the Laplacian) are of the upright gray picture; they and
-    `pixels`, a fingerprint of the upright BGR picture, are there only where the file was read thoroughly.
+    entropy (bits of the histogram) and blur (variance of the Laplacian) are of the upright gray picture, and there only
+    where the file was read thoroughly.
     """
 
     path: Path
@@ -56,7 +53,6 @@ class ImageFacts:
     brightness: float = field(default=math.nan, kw_only=True)
     entropy: float = field(default=math.nan, kw_only=True)
     blur: float = field(default=math.nan, kw_only=True)
-    pixels: str = field(default="", kw_only=True)
 
 
 class _Source(NamedTuple):
@@ -100,6 +96,16 @@ def digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def pixel_digest(path: Path) -> str:
+    """The fingerprint of an image's upright BGR pixels, whatever its format; empty where it can't be read."""
+    picture, problem = decode(path)
+    if problem:
+        return ""
+    found = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
+    found.update(picture.data)
+    return found.hexdigest()
+
+
 def must_be_decoded(repairs: Iterable[str]) -> bool:
     """Whether one of these repairs needs the picture to be decoded and stored anew."""
     return any(repair in (ROTATED, "TIFF") or repair.startswith("mode ") for repair in repairs)
@@ -139,14 +145,11 @@ def _facts(path: Path, data: bytes, thorough: bool) -> ImageFacts:
     source = _look(path, data)
     header = source.header
     if source.plain:
-        # A small gray picture tells as well whether the file can be decoded, in half the time.
-        gray, warning = decoding.decode_small(source.data)
-        height, width = header.height, header.width
-        picture = decoding.decode_plain(source.data, _memory(3 * width * height)) if thorough else _NO_PICTURE
+        # The gray picture tells as well whether the file can be decoded, in less time.
+        gray, warning = decoding.decode_gray(source.data)
     else:
-        picture = _picture(source)
-        gray, warning = decoding.to_gray(picture), ""
-        height, width = gray.shape
+        gray, warning = decoding.to_gray(_picture(source)), ""
+    height, width = gray.shape
     facts = ImageFacts(
         path,
         header.kind,
@@ -158,38 +161,21 @@ def _facts(path: Path, data: bytes, thorough: bool) -> ImageFacts:
         warning=warning,
         hash=perceptual_hash(gray),
     )
-    return _with_measures(facts, picture) if thorough else facts
+    return _with_measures(facts, gray) if thorough else facts
 
 
-def _memory(size: int) -> bytearray | None:
-    """Memory for a picture, which the thread's next call gives out again; None for a large one.
-
-    Pages of the system's own, new for each picture, would take a twentieth of the time.
-    """
-    if size > _LARGE:
-        return None
-    if len(getattr(_thread, "memory", b"")) < size:
-        _thread.memory = bytearray(size)
-    memory: bytearray = _thread.memory
-    return memory
-
-
-def _with_measures(facts: ImageFacts, picture: Picture) -> ImageFacts:
-    """The facts together with those of the whole upright picture."""
-    gray = decoding.to_gray(picture)
+def _with_measures(facts: ImageFacts, gray: Picture) -> ImageFacts:
+    """The facts together with what is measured of the upright gray picture."""
     share = cv2.calcHist([gray], [0], None, [256], [0, 256]).ravel().astype(np.float64) / gray.size
     filled = share[share > 0]
     laplacian = cv2.Laplacian(gray, cv2.CV_16S)
     # Of whole numbers, so exact; cv2.meanStdDev gives the same in six times the time.
     mean, square = cv2.sumElems(laplacian)[0] / gray.size, cv2.norm(laplacian, cv2.NORM_L2SQR) / gray.size
-    pixels = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
-    pixels.update(picture.data)
     return replace(
         facts,
         brightness=float(share @ np.arange(256)),
         entropy=float(abs(filled @ np.log2(filled))),
         blur=square - mean**2,
-        pixels=pixels.hexdigest(),
     )
 
 

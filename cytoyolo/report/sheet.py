@@ -1,6 +1,7 @@
 """A sheet of pictures of an audit's findings, for people who would rather look than read."""
 
 from collections.abc import Hashable, Mapping
+from textwrap import wrap
 from typing import Any
 
 import cv2
@@ -9,11 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.images import decode
+from cytoyolo.annotations.rules import RULES
 from cytoyolo.annotations.view import View
 
 Picture = NDArray[np.uint8]
 
-TILE, CAPTION, COLUMNS = 240, 50, 6
+TILE, CAPTION, COLUMNS = 240, 64, 6
+# Characters of a line, as OpenCV writes them.
+_LINE = 42
 # Tiles for each rule, spread over its findings.
 PER_RULE = 6
 # Rules whose findings can't be seen in a picture, or are no more than the size of the set.
@@ -28,11 +32,13 @@ _UNSEEN = {
     "missing-image",
     "stem-collision",
     "case-collision",
+    "unlabelled-image",
     "unreadable",
     "no-end-marker",
     "extraneous-bytes",
     "wrong-extension",
     "tiff",
+    "outside",
     "fractional",
     "at-edge",
     "repeated-row",
@@ -68,14 +74,16 @@ def _tile(number: int, finding: Mapping[Hashable, Any], view: View) -> Picture:
     tile = np.full((TILE + CAPTION, TILE, 3), 255, np.uint8)
     name, line = str(finding["image"]), finding["line"]
     names = [name]
+    flagged = int(line) - 2 if isinstance(line, int) and RULES[str(finding["rule"])].about == "row" else -1
     if finding["rule"] in ("same-bytes", "same-pixels", "near-duplicate", "duplicate-labels", "leak"):
         names.append(str(finding["value"]))
     width = (TILE - 6) // len(names)
     for place, shown in enumerate(names):
-        picture = _picture(shown, int(line) - 2 if isinstance(line, int) and place == 0 else -1, view, width)
+        picture = _picture(shown, flagged if place == 0 else -1, view, width)
         left = 3 + place * width + (width - picture.shape[1]) // 2
         tile[3 : 3 + picture.shape[0], left : left + picture.shape[1]] = picture
-    for row, text in enumerate((f"{number}. {finding['rule']}", name, str(finding["detail"]))):
+    detail = wrap(str(finding["detail"]), _LINE, max_lines=2, placeholder="...")
+    for row, text in enumerate((f"{number}. {finding['rule']}", name, *detail)):
         corner, scale = (4, TILE + 10 + row * 15), 0.42 if row == 0 else 0.34
         cv2.putText(tile, _plain(text), corner, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK, 1, cv2.LINE_AA)
     return tile
@@ -83,7 +91,7 @@ def _tile(number: int, finding: Mapping[Hashable, Any], view: View) -> Picture:
 
 def _plain(text: str) -> str:
     """The text as OpenCV's font can write it, in one line of a tile."""
-    return text.encode("ascii", "replace").decode()[:44]
+    return text.encode("ascii", "replace").decode()[:_LINE]
 
 
 def _picture(name: str, flagged: int, view: View, width: int) -> Picture:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from cytoyolo import boxes
@@ -59,9 +58,12 @@ def near_duplicate(view: View, distance: float, correlation: float) -> Iterator[
 def duplicate_labels(view: View, iou: float) -> Iterator[Found]:
     """The image shows the same as another and its labels differ: other classes or another number of them or, where the
     pixels are the same, a box that none of the other's matches."""
-    rows_of = pd.Series(np.flatnonzero(view.alive)).groupby(view.text["image"][view.alive]).agg(list).to_dict()
+    copies = _copies(view, "bytes", "pixels", "near")[["image", "twin", "kind"]]
+    rows_of: dict[str, list[int]] = {}
+    for row in view.where(view.holds("image", {*copies["image"], *copies["twin"]})).tolist():
+        rows_of.setdefault(view.text["image"][row], []).append(row)
     found = {}
-    for image, twin, kind in _copies(view, "bytes", "pixels", "near")[["image", "twin", "kind"]].to_numpy():
+    for image, twin, kind in copies.to_numpy():
         here, there = rows_of[image], rows_of[twin]
         ours, theirs = (Counter(view.text["class"][rows]) for rows in (here, there))
         if ours != theirs:
