@@ -18,7 +18,7 @@ ONLY_COMMAND = {"as_json"}
 FUNCTIONS_OF_THEIR_OWN = {"check", "undo", "replay"}
 EXTRA = {
     "audit": {"list_rules": False, "labels": None},  # no table is needed for the list of rules
-    "repair": {"undo": False, "apply": False, "log": None},
+    "repair": {"undo": False, "apply": False, "log": None, "output": None},  # undo and apply can do without one
 }
 ONLY_FUNCTION = {"replicates"}
 REQUIRED = "required"

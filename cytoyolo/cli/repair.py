@@ -16,9 +16,18 @@ def register(app: typer.Typer) -> None:
 
 def repair(
     labels: Annotated[Path, typer.Argument(help="Label table; with --undo the repaired one.", metavar="LABELS.csv")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CLEAN.csv")],
     log: Annotated[
         Path | None, typer.Argument(help="With --undo and --apply: the change log.", metavar="CHANGES.csv")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The table to write.",
+            metavar="CLEAN.csv",
+            show_default="stdout with --undo and --apply",
+        ),
     ] = None,
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder that holds the images, to judge by them too.", metavar="DIR")
@@ -48,10 +57,13 @@ def repair(
         if any((images, test, changes, skip, config)):
             raise UsageError("--undo and --apply go by the change log alone; leave out the other options.")
         again = commands.undo if undo else commands.replay
-        typer.echo(again(labels, log, output=output, overwrite=overwrite))
+        table = again(labels, log, output=output, overwrite=overwrite)
+        typer.echo(output if output is not None else table, nl=output is not None)
         return
     if log is not None:
         raise UsageError("a change log goes with --undo or --apply; say which, or leave it out.")
+    if output is None:
+        raise UsageError("repair needs a name for the mended table; give it with -o CLEAN.csv.")
     made = commands.repair(
         labels, output=output, images=images, test=test, changes=changes, dataset=dataset, config=config,
         skip=skip or (), overwrite=overwrite,

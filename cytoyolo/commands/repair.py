@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,20 +68,39 @@ def repair(
     return Repaired(output, log, made.iloc[1:], int(audited.view.alive.sum()), review)
 
 
-def undo(labels: str | Path, changes: str | Path, *, output: str | Path, overwrite: bool = False) -> Path:
-    """Take a change log back: the table it was made from, byte for byte. Raises CytoyoloError for any other table."""
-    labels, changes, output = Path(labels), Path(changes), Path(output)
-    _check_output(output, (labels, changes), overwrite)
-    _write(output, repairing.undo(read_bytes(labels), read_log(changes)))
-    return output
+def undo(
+    labels: str | Path, changes: str | Path, *, output: str | Path | None = None, overwrite: bool = False
+) -> bytes:
+    """Take a change log back: the table it was made from, byte for byte, which is written to `output` if given.
+
+    Raises CytoyoloError for the log of another table.
+    """
+    return _by_log(repairing.undo, Path(labels), Path(changes), output, overwrite)
 
 
-def replay(labels: str | Path, changes: str | Path, *, output: str | Path, overwrite: bool = False) -> Path:
-    """Carry a change log out again on the table it was made for. Raises CytoyoloError for any other table."""
-    labels, changes, output = Path(labels), Path(changes), Path(output)
-    _check_output(output, (labels, changes), overwrite)
-    _write(output, repairing.replay(read_bytes(labels), read_log(changes)))
-    return output
+def replay(
+    labels: str | Path, changes: str | Path, *, output: str | Path | None = None, overwrite: bool = False
+) -> bytes:
+    """Carry a change log out again on the table it was made for; the result is written to `output` if given.
+
+    Raises CytoyoloError for any other table.
+    """
+    return _by_log(repairing.replay, Path(labels), Path(changes), output, overwrite)
+
+
+def _by_log(
+    work: Callable[[bytes, pd.DataFrame], bytes],
+    labels: Path,
+    changes: Path,
+    output: str | Path | None,
+    overwrite: bool,
+) -> bytes:
+    if output is not None:
+        _check_output(Path(output), (labels, changes), overwrite)
+    made = work(read_bytes(labels), read_log(changes))
+    if output is not None:
+        _write(Path(output), made)
+    return made
 
 
 def refuse_stops(labels: Path, audited: Audited, remedy: str = "; mend or delete them") -> None:
