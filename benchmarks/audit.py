@@ -1,11 +1,13 @@
-"""Time `cytoyolo audit` with images, cold and warm, against a loop with imagehash's phash and Pillow's statistics.
+"""Time `cytoyolo audit` with images, cold and warm, against loops with imagehash's phash and Pillow's statistics.
 
     python benchmarks/audit.py [--images N]
 
-Both look at the challenge's own training table (../shared/data/cytologia/train.csv; a table of its shape where that is
+All look at the challenge's own training table (../shared/data/cytologia/train.csv; a table of its shape where that is
 missing) with stand-in images, each of its own; see _standins.py. The audit asks every rule, copies among them. Cold is
-without its cache of image facts, warm with it. The loop runs on a share of the images, since its time grows evenly.
-Then all pairs of 69,168 hashes (the challenge's images) are searched. Files lie on the RAM disk where there is one.
+without its cache of image facts, warm with it. The loops work out the same facts, one of them with the hash of the
+picture as it is, the other with those of all eight orientations, as the audit; they run on a share of the images,
+since their time grows evenly. Then all pairs of 69,168 hashes (the challenge's images) are searched. Files lie on the
+RAM disk where there is one.
 """
 
 import argparse
@@ -24,21 +26,32 @@ PROGRAM = Path(sys.executable).with_name("cytoyolo")
 HASHES = 69_168
 LOOP_SHARE = 10
 
+# The facts an audit reads of an image, by imagehash and Pillow: fingerprints of bytes and pixels, size, EXIF,
+# brightness, entropy, blur (variance of the Laplacian) and 256-bit hashes.
 LOOP = """
-import sys
+import hashlib, sys
 from pathlib import Path
 import imagehash
 import pandas as pd
-from PIL import Image, ImageStat
+from PIL import Image, ImageFilter, ImageStat
 
-labels, images, output = map(Path, sys.argv[1:])
+labels, images, output, orientations = *map(Path, sys.argv[1:4]), int(sys.argv[4])
+laplacian = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
 rows = []
 for name in pd.read_csv(labels)["NAME"].unique():
+    data = (images / name).read_bytes()
     with Image.open(images / name) as image:
+        orientation = image.getexif().get(274)
         statistics = ImageStat.Stat(image)
         gray = image.convert("L")
-        rows.append((name, *image.size, *statistics.mean, *statistics.stddev, gray.entropy(),
-                     str(imagehash.phash(image, hash_size=16))))
+        rows.append((
+            name, *image.size, orientation, hashlib.md5(data).hexdigest(), hashlib.md5(image.tobytes()).hexdigest(),
+            *statistics.mean, *statistics.stddev, gray.entropy(), ImageStat.Stat(gray.filter(laplacian)).var,
+            *(
+                str(imagehash.phash(image if turn is None else image.transpose(turn), hash_size=16))
+                for turn in [None, *Image.Transpose][:orientations]
+            ),
+        ))
 pd.DataFrame(rows).to_csv(output, index=False)
 """
 
@@ -59,13 +72,16 @@ def main() -> None:
         for what in ("audit, cold", "audit, warm"):
             seconds, memory = run(*call, codes=(0, 1), CYTOYOLO_HOME=str(folder / "home"))
             rows.append((what, table["NAME"].nunique(), seconds, memory))
-        seconds, memory = run(sys.executable, "-c", LOOP, part, folder / "images", folder / "loop.csv")
-        rows.append(("loop with imagehash", len(few), seconds, memory))
-    print(f"{len(table):,} rows\n{'':22}{'images':>8}{'seconds':>10}{'images/s':>10}{'peak MB':>9}")
+        for what, orientations in (("loop, one hash an image", 1), ("loop, eight hashes", 8)):
+            seconds, memory = run(
+                sys.executable, "-c", LOOP, part, folder / "images", folder / "loop.csv", orientations
+            )
+            rows.append((what, len(few), seconds, memory))
+    print(f"{len(table):,} rows\n{'':25}{'images':>8}{'seconds':>10}{'images/s':>10}{'peak MB':>9}")
     for what, images, seconds, memory in rows:
-        print(f"{what:22}{images:>8,}{seconds:>10.1f}{images / seconds:>10,.0f}{memory:>9.0f}")
-    cold, loop = (images / seconds for _, images, seconds, _ in (rows[0], rows[2]))
-    print(f"ratio of images a second, cold audit to loop: {cold / loop:.1f}")
+        print(f"{what:25}{images:>8,}{seconds:>10.1f}{images / seconds:>10,.0f}{memory:>9.0f}")
+    speed = [images / seconds for _, images, seconds, _ in rows]
+    print(f"cold audit to the loops, images a second: {speed[0] / speed[2]:.1f} and {speed[0] / speed[3]:.1f}")
     hashes = np.random.default_rng(0).integers(0, 2**64, (HASHES, 4), dtype=np.uint64)
     started = time.perf_counter()
     near_pairs(hashes, MAX_DISTANCE)

@@ -102,10 +102,13 @@ def find_duplicates(
     groups = _Groups(len(readable))
     links = list(_equal("bytes", ((at, found.digest) for at, found in enumerate(readable)), groups))
     alone = [at for at in range(len(readable)) if groups.of(at) == at]
-    pairs = near_pairs(as_words([readable[at].hash or bytes(HASH_BYTES) for at in alone]), distance)
+    words = as_words([readable[at].hash or bytes(HASH_BYTES) for at in alone])
+    pairs = near_pairs(words, max(distance, _SAME_PIXELS))
     place = np.array(alone, dtype=np.intp)
     pairs = pairs._replace(first=place[pairs.first], second=place[pairs.second])
     links += _equal("pixels", _pixels(readable, alone, pairs), groups)
+    near = pairs.distance <= distance
+    pairs = Pairs(pairs.first[near], pairs.second[near], pairs.distance[near], pairs.orientation[near])
     links += _near(readable, pairs, correlation, groups)
     links.sort(key=lambda link: (link.second, link.first))
     names = [found.path.name for found in readable]
@@ -139,12 +142,15 @@ def _equal(kind: str, values: Iterable[tuple[int, str]], groups: _Groups) -> Ite
 def _pixels(facts: Sequence[ImageFacts], alone: Sequence[int], pairs: Pairs) -> Iterator[tuple[int, str]]:
     """The place and the pixels' fingerprint of the images that another may have the same pixels as.
 
-    The hashes of the same pixels differ in a few bits at most, where a JPEG's gray is not worked out from its colours.
-    Pictures without contrast have no hash, so that all of them are looked at.
+    Files of one kind then have the same hash; those of two may differ in a few bits, since the gray of a JPEG is not
+    worked out from its colours.
     """
     size = [(found.width, found.height) for found in facts]
-    suspects = {at for at in alone if not any(facts[at].hash)}
-    close = (pairs.orientation == 0) & (pairs.distance <= _SAME_PIXELS)
+    alike: dict[tuple[bytes, tuple[int, int]], list[int]] = {}
+    for at in alone:
+        alike.setdefault((facts[at].hash, size[at]), []).append(at)
+    suspects = {at for members in alike.values() if len(members) > 1 for at in members}
+    close = pairs.distance <= _SAME_PIXELS
     for first, second in zip(pairs.first[close].tolist(), pairs.second[close].tolist(), strict=True):
         if size[first] == size[second]:
             suspects |= {first, second}

@@ -48,14 +48,22 @@ def perceptual_hash(gray: NDArray[np.uint8]) -> bytes:
     """The hash (32 bytes) of a gray picture (h, w); all zero for one without contrast, which is near to none."""
     small = np.ascontiguousarray(gray)
     while min(small.shape) >= 4 * _SIDE:  # by whole halves first, which takes a tenth of the time of all at once
-        height, width = small.shape[0] // 2, small.shape[1] // 2
-        small = _resized(small[: 2 * height, : 2 * width], width, height)
+        small = _even(small)
+        small = _resized(small, small.shape[1] // 2, small.shape[0] // 2)
     coefficients = _DCT @ _resized(small, _SIDE, _SIDE).astype(np.float32) @ _DCT.T
     coefficients[0, 0] = 0  # the mean gray tells nothing by its sign
     if np.vdot(coefficients, coefficients) < (_MIN_CONTRAST * _SIDE) ** 2:  # Parseval: a sum of squares over the pixels
         return bytes(HASH_BYTES)
     by_parity = (coefficients > 0).reshape(_KEPT // 2, 2, _KEPT // 2, 2).transpose(1, 3, 0, 2)
     return np.packbits(by_parity).tobytes()
+
+
+def _even(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture without the middle line of a side of odd length, so that a turned picture gives the same, turned."""
+    for axis in (0, 1):
+        if gray.shape[axis] % 2:
+            gray = np.delete(gray, gray.shape[axis] // 2, axis)
+    return gray
 
 
 def _resized(gray: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

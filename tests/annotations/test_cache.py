@@ -427,7 +427,6 @@ def test_every_fact_is_kept(folder: Path, place: Path) -> None:
         "brightness": 0.1,
         "entropy": 2.5,
         "blur": 1e9,
-        "pixels": "p",
     }
     whole = ImageFacts(folder / "a", "JPEG", 1, 2, "d", ("r", "s"), **named)
     blank = ImageFacts(folder / "a")

@@ -12,7 +12,8 @@ import pytest
 import simplejpeg
 
 from cytoyolo.annotations import decoding, jpeg
-from cytoyolo.annotations.images import decode, image_facts, read_facts, read_many
+from cytoyolo.annotations.decoding import Picture
+from cytoyolo.annotations.images import decode, image_facts, pixel_digest, read_facts, read_many
 from tests.pictures import (
     JPEG,
     PROGRESSIVE,
@@ -48,12 +49,27 @@ def spoilt(data: bytes) -> bytes:
     raise AssertionError("no byte matters")
 
 
-def opencv_pixels(data: bytes) -> str:
-    """The fingerprint of the picture OpenCV gives, "" for none."""
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        return ""
-    return image_facts(Path("x.png"), cv2.imencode(".png", picture)[1].tobytes(), thorough=True).pixels
+def opencv_picture(data: bytes) -> Picture | None:
+    """The picture OpenCV gives, None for none."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def assert_decoded(path: Path, expected: Picture | None) -> None:
+    """Assert that a file's facts, picture and fingerprint of pixels are those of this picture."""
+    found, (picture, problem) = read_facts(path), decode(path)
+    assert expected is not None and found.problem == problem == ""
+    np.testing.assert_array_equal(picture, expected, strict=True)
+    assert (found.height, found.width) == expected.shape[:2]
+    png = path.with_suffix(".png")
+    png.write_bytes(cv2.imencode(".png", expected)[1].tobytes())
+    assert pixel_digest(path) == pixel_digest(png) != ""
+
+
+def assert_refused(path: Path) -> None:
+    """Assert that a file has a problem, and no picture."""
+    found, (picture, problem) = read_facts(path), decode(path)
+    assert found.problem == problem != ""
+    assert picture.size == 0 and pixel_digest(path) == ""
 
 
 def mutations(data: bytes, count: int) -> Iterator[bytes]:
@@ -97,14 +113,14 @@ def test_only_what_opencv_decodes_passes_and_with_its_pixels(data: bytes, tmp_pa
     for changed in mutations(data, 250):
         found, thorough = image_facts(path, changed), image_facts(path, changed, thorough=True)
         assert (found.problem, found.warning, found.hash) == (thorough.problem, thorough.warning, thorough.hash)
+        path.write_bytes(changed)
         if found.problem:
             seen["refused"] += 1
+            assert_refused(path)
             continue
         seen["warned" if found.warning else "sound"] += 1
         mended = jpeg.mend(changed) if jpeg.walk(changed).end != len(changed) or found.repairs else changed
-        assert thorough.pixels == opencv_pixels(mended), changed.hex()
-        path.write_bytes(changed)
-        assert decode(path)[1] == ""
+        assert_decoded(path, opencv_picture(mended))
     assert min(seen.values()) > 0, seen
 
 
@@ -124,11 +140,15 @@ ODD = {
 
 
 @pytest.mark.parametrize(("data", "warning"), ODD.values(), ids=ODD)
-def test_what_ends_the_work_of_one_decoder_but_not_of_opencv_is_a_warning(data: bytes, warning: str) -> None:
-    found = image_facts(Path("x.jpg"), data, thorough=True)
+def test_what_ends_the_work_of_one_decoder_but_not_of_opencv_is_a_warning(
+    data: bytes, warning: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data)
+    found = read_facts(path, thorough=True)
     assert found.problem == "" and found.warning.startswith(warning)
-    assert found.pixels == opencv_pixels(data) != ""
-    assert found.hash == image_facts(Path("x.jpg"), data).hash
+    assert_decoded(path, opencv_picture(data))
+    assert (found.hash, found.warning) == (read_facts(path).hash, read_facts(path).warning)
 
 
 def test_a_complaint_of_the_interface_is_none_of_the_decoder() -> None:
@@ -140,14 +160,18 @@ def test_a_complaint_of_the_interface_is_none_of_the_decoder() -> None:
     assert not image_facts(Path("x.jpg"), data).warning.startswith("tj")
 
 
-def test_opencv_decides_where_pillow_finds_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = spoilt(JPEG)
-    expected = image_facts(Path("x.jpg"), data, thorough=True)
+def test_opencv_decides_where_pillow_finds_no_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(spoilt(JPEG))
+    warning, pixels = read_facts(path).warning, pixel_digest(path)
     monkeypatch.setattr(decoding, "_has_all_data", lambda data: False)
-    found = image_facts(Path("x.jpg"), data, thorough=True)
-    assert (found.pixels, found.warning) == (expected.pixels, expected.warning)
+    for thorough in (False, True):
+        assert read_facts(path, thorough).warning == warning != ""
+    assert pixel_digest(path) == pixels
+    assert_decoded(path, opencv_picture(spoilt(JPEG)))
     monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
-    assert image_facts(Path("x.jpg"), data).problem == "can't be decoded"
+    assert read_facts(path).problem == read_facts(path, thorough=True).problem == "can't be decoded"
+    assert_refused(path)
 
 
 def patched(data: bytes, offset: int, value: int) -> bytes:
@@ -172,19 +196,40 @@ NOT_PLAIN = {
 
 @pytest.mark.parametrize("data", NOT_PLAIN.values(), ids=NOT_PLAIN)
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_other_jpegs_are_left_to_opencv(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_jpegs_are_left_to_opencv(data: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError
 
     monkeypatch.setattr(simplejpeg, "decode_jpeg", never)
     assert not decoding.is_plain_jpeg(jpeg.walk(data), data)
-    found = image_facts(Path("x.jpg"), data, thorough=True)
-    assert bool(found.problem) == (opencv_pixels(data) == "") and found.pixels == opencv_pixels(data)
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data)
+    picture = opencv_picture(data)
+    assert (read_facts(path, thorough=True).problem != "") == (picture is None)
+    if picture is None:
+        assert_refused(path)
+    else:
+        assert_decoded(path, picture)
 
 
 @every_kind
 def test_usual_jpegs_are_plain(data: bytes) -> None:
     assert decoding.is_plain_jpeg(jpeg.walk(data), data)
+
+
+@every_kind
+@pytest.mark.parametrize("thorough", [False, True])
+def test_usual_jpegs_are_decoded_once_as_gray(data: bytes, thorough: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, pictures = simplejpeg.decode_jpeg, []
+
+    def counted(*arguments: object, **options: object) -> Picture:
+        pictures.append(decoder(*arguments, **options))
+        return pictures[-1]
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", counted)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    found = image_facts(Path("x.jpg"), data, thorough)
+    assert [picture.shape for picture in pictures] == [(found.height, found.width, 1)]
 
 
 def test_damage_in_a_scan_is_not_printed(tmp_path: Path) -> None:

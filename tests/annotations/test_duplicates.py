@@ -1,5 +1,6 @@
 """Images that show the same, in groups: pictures made here, and a sample of real ones where they exist."""
 
+import io
 from collections import Counter
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from cytoyolo.annotations import duplicates
+from cytoyolo.annotations.decoding import decode_gray, to_gray
 from cytoyolo.annotations.duplicates import COLUMNS, MIN_CORRELATION, detail_correlation, find_duplicates
-from cytoyolo.annotations.images import ImageFacts, read_facts
+from cytoyolo.annotations.images import ImageFacts, pixel_digest, read_facts
 from tests.pictures import photo, save
 
 # Pillow's own turns; its rotations are counter-clockwise.
@@ -42,6 +44,28 @@ def links(found: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 def jpeg(picture: Image.Image, quality: int = 90) -> bytes:
     return save(picture, "JPEG", quality=quality)
+
+
+def decoded(data: bytes) -> bytes:
+    """A PNG of the pixels that OpenCV reads from an image."""
+    return cv2.imencode(".png", cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))[1].tobytes()
+
+
+def one_colour(*rgb: int) -> Image.Image:
+    return Image.new("RGB", (90, 80), rgb)
+
+
+@pytest.fixture
+def fingerprinted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files whose pixels are fingerprinted."""
+    names: list[str] = []
+
+    def counted(path: Path) -> str:
+        names.append(path.name)
+        return pixel_digest(path)
+
+    monkeypatch.setattr(duplicates, "pixel_digest", counted)
+    return names
 
 
 def cell(seed: int, light: tuple[float, float] = (0, 0)) -> Image.Image:
@@ -92,12 +116,120 @@ def test_same_bytes_same_pixels_and_near_pictures_are_one_group(tmp_path: Path) 
     assert found["correlation"][~exact].between(0.95, 1, inclusive="left").all()
 
 
-def test_without_the_pixels_known_the_same_pixels_are_near(tmp_path: Path) -> None:
-    files = {"a.png": save(scene(), "PNG"), "b.bmp": save(scene(), "BMP")}
-    found = find_duplicates(facts_of(tmp_path, files, thorough=False))
-    assert links(found) == [("b.bmp", "a.png", "near", "")]
-    assert found["distance"].tolist() == [0]
-    assert found["correlation"].tolist() == pytest.approx([1])
+both_levels = pytest.mark.parametrize("thorough", [False, True])
+
+
+@both_levels
+def test_the_same_pixels_are_told_by_the_facts_of_either_level(thorough: bool, tmp_path: Path) -> None:
+    files = {
+        "a.png": save(scene(), "PNG"),
+        "b.bmp": save(scene(), "BMP"),
+        "c.tif": save(scene(), "TIFF"),
+        "d.webp": save(scene(), "WEBP", lossless=True),
+    }
+    found = find_duplicates(facts_of(tmp_path, files, thorough))
+    assert links(found) == [(name, "a.png", "pixels", "") for name in list(files)[1:]]
+    assert (found["distance"] == 0).all()
+    assert (found["correlation"] == 1).all()
+
+
+@both_levels
+@pytest.mark.parametrize("quality", [40, 75, 95])
+@pytest.mark.parametrize("first", ["jpeg", "png"])
+def test_a_jpeg_and_a_png_of_its_pixels_are_the_same(first: str, quality: int, thorough: bool, tmp_path: Path) -> None:
+    """Though the gray picture of the one is the luma that it holds, and that of the other is worked out."""
+    files = {}
+    for seed in range(4):
+        # Strong colours, many of which the JPEG's decoder must cut off at 0 or 255.
+        data = jpeg(scene(seed).point([255 * (level > 127) for level in range(256)] * 3), quality)
+        assert (decode_gray(data)[0] != to_gray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))).any()
+        pair = {f"{seed}.jpg": data, f"{seed}.png": decoded(data)}
+        files |= pair if first == "jpeg" else dict(reversed(pair.items()))
+    names, known = list(files), facts_of(tmp_path, files, thorough)
+    assert len({one.hash for one in known}) > 4
+    found = find_duplicates(known)
+    assert links(found) == [(copy, name, "pixels", "") for name, copy in zip(names[::2], names[1::2], strict=True)]
+
+
+@both_levels
+def test_flat_pictures_of_the_same_pixels_in_other_bytes_are_the_same(thorough: bool, tmp_path: Path) -> None:
+    known = facts_of(
+        tmp_path,
+        {
+            "a.png": save(one_colour(120, 90, 100), "PNG"),
+            "other.png": save(one_colour(120, 90, 101), "PNG"),
+            "turned.png": save(one_colour(120, 90, 100).transpose(Image.Transpose.ROTATE_90), "PNG"),
+            "c.jpg": jpeg(one_colour(40, 90, 200)),
+            "b.bmp": save(one_colour(120, 90, 100), "BMP"),
+            "d.png": decoded(jpeg(one_colour(40, 90, 200))),
+        },
+        thorough,
+    )
+    assert not any(any(found.hash) for found in known)
+    assert links(find_duplicates(known)) == [("b.bmp", "a.png", "pixels", ""), ("d.png", "c.jpg", "pixels", "")]
+
+
+def test_the_same_pixels_are_found_beside_a_picture_of_the_same_hash_and_another_size(tmp_path: Path) -> None:
+    small = scene()
+    large = small.resize((2 * small.width, 2 * small.height), Image.Resampling.NEAREST)
+    files = {"large.png": save(large, "PNG"), "a.png": save(small, "PNG"), "b.bmp": save(small, "BMP")}
+    assert ("b.bmp", "a.png", "pixels", "") in links(find_duplicates(facts_of(tmp_path, files)))
+
+
+def test_the_same_pixels_do_not_depend_on_the_distance_allowed(tmp_path: Path) -> None:
+    data = jpeg(scene())
+    files = {"a.jpg": data, "b.png": save(Image.open(io.BytesIO(data)), "PNG")}
+    assert links(find_duplicates(facts_of(tmp_path, files), distance=0)) == [("b.png", "a.jpg", "pixels", "")]
+
+
+@both_levels
+def test_the_same_pixels_upside_down_are_near(thorough: bool, tmp_path: Path) -> None:
+    turn = scene().transpose(TURNS["upside down"])
+    known = facts_of(tmp_path, {"a.png": save(scene(), "PNG"), "b.png": save(turn, "PNG")}, thorough)
+    found = find_duplicates(known)
+    assert links(found) == [("b.png", "a.png", "near", "upside down")]
+    assert found["correlation"].tolist() == pytest.approx([1], abs=0.01)
+
+
+@both_levels
+def test_the_same_hash_does_not_make_the_same_pixels(thorough: bool, tmp_path: Path) -> None:
+    changed = scene()
+    changed.putpixel((80, 60), tuple(level ^ 1 for level in changed.getpixel((80, 60))))
+    known = facts_of(tmp_path, {"a.png": save(scene(), "PNG"), "b.png": save(changed, "PNG")}, thorough)
+    assert known[0].hash == known[1].hash
+    assert links(find_duplicates(known)) == [("b.png", "a.png", "near", "")]
+
+
+def test_files_that_are_lost_after_their_facts_were_read_are_linked_by_their_bytes_alone(tmp_path: Path) -> None:
+    files = {
+        "a.png": save(scene(), "PNG"),
+        "b.bmp": save(scene(), "BMP"),
+        "flat.png": save(one_colour(9, 9, 9), "PNG"),
+        "flat.bmp": save(one_colour(9, 9, 9), "BMP"),
+        "a2.png": save(scene(), "PNG"),
+    }
+    known = facts_of(tmp_path, files)
+    (tmp_path / "b.bmp").unlink()
+    (tmp_path / "flat.png").unlink()
+    assert links(find_duplicates(known, correlation=0)) == [("a2.png", "a.png", "bytes", "")]
+    for name in ("a.png", "flat.bmp", "a2.png"):
+        (tmp_path / name).unlink()
+    assert links(find_duplicates(known, correlation=0)) == [("a2.png", "a.png", "bytes", "")]
+
+
+def test_pixels_are_fingerprinted_only_where_they_may_be_the_same(tmp_path: Path, fingerprinted: list[str]) -> None:
+    files = {
+        "lone.png": save(scene(1), "PNG"),
+        "a.png": save(scene(), "PNG"),
+        "larger.png": save(scene().resize((320, 240), Image.Resampling.NEAREST), "PNG"),
+        "turned.png": save(scene().transpose(TURNS["turned 180"]), "PNG"),
+        "b.bmp": save(scene(), "BMP"),
+        "flat.png": save(one_colour(7, 7, 7), "PNG"),
+        "lone2.jpg": jpeg(scene(2)),
+        "lone3.jpg": jpeg(scene(2)),
+    }
+    find_duplicates(facts_of(tmp_path, files))
+    assert sorted(fingerprinted) == ["a.png", "b.bmp", "turned.png"]
 
 
 @pytest.mark.parametrize("turn", TURNS)
@@ -159,7 +291,7 @@ def test_pictures_without_detail_have_no_correlation() -> None:
 
 
 def test_flat_pictures_are_the_same_only_by_their_pixels(tmp_path: Path) -> None:
-    flat = {level: Image.new("RGB", (90, 80), (level, level, level)) for level in range(100, 140)}
+    flat = {level: one_colour(level, level, level) for level in range(100, 140)}
     files = {f"{level}.jpg": jpeg(picture) for level, picture in flat.items()}
     assert links(find_duplicates(facts_of(tmp_path, files | {"again.jpg": files["120.jpg"]}))) == [
         ("again.jpg", "120.jpg", "bytes", "")

@@ -23,6 +23,13 @@ def texture(seed: int, width: int = 64, height: int = 64) -> NDArray[np.uint8]:
     return cv2.normalize(layers, None, 10, 240, cv2.NORM_MINMAX).astype(np.uint8)
 
 
+def enlarged(seed: int, width: int, height: int) -> NDArray[np.uint8]:
+    """A picture whose detail grows with its size, as a camera with more pixels has it, and a little noise."""
+    smooth = cv2.resize(texture(seed), (width, height), interpolation=cv2.INTER_CUBIC).astype(float)
+    noise = np.random.default_rng(seed).normal(scale=3, size=smooth.shape)
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+
+
 def turned(picture: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
     """By orientation: as it is, mirrored, upside down, half a turn; and those of the transposed picture."""
     start = picture.T if orientation >= 4 else picture
@@ -70,19 +77,63 @@ def packed(matrix: NDArray[np.bool_]) -> bytes:
     return b"".join(np.packbits(matrix[row::2, column::2]).tobytes() for row in (0, 1) for column in (0, 1))
 
 
-@pytest.mark.parametrize(("width", "height"), [(64, 64), (92, 93), (300, 200), (20, 41)])
-def test_bits_are_the_signs_of_scipys_transform(width: int, height: int) -> None:
-    picture = texture(1, width, height)
+def halved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The means of 2x2 pixels, a half rounded up; the middle line of an odd side is left out."""
+    height, width = (length // 2 for length in picture.shape)
+    for axis, length in enumerate(picture.shape):
+        kept = [at for at in range(length) if length % 2 == 0 or at != length // 2]
+        picture = np.take(picture, kept, axis)
+    blocks = picture.astype(int).reshape(height, 2, width, 2)
+    return ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)
+
+
+def slow_hash(picture: NDArray[np.uint8]) -> bytes:
+    """The hash of a picture with contrast, squeezed at once."""
     small = cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA).astype(float)
     coefficients = dctn(small, norm="ortho")[:16, :16]
     coefficients[0, 0] = 0
-    assert perceptual_hash(picture) == packed(coefficients > 0)
+    return packed(coefficients > 0)
 
 
-@given(seed=st.integers(0, 10**6), orientation=st.integers(0, 7))
+def bits_between(first: bytes, second: bytes) -> int:
+    return (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_count()
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (92, 93), (20, 41), (127, 300), (300, 127)])
+def test_bits_are_the_signs_of_scipys_transform(width: int, height: int) -> None:
+    picture = texture(1, width, height)
+    assert perceptual_hash(picture) == slow_hash(picture)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(128, 128), (131, 129), (300, 200), (360, 363), (255, 257), (130, 700), (1001, 777)]
+)
+def test_large_pictures_are_halved_first(width: int, height: int) -> None:
+    picture = small = texture(1, width, height)
+    while min(small.shape) >= 128:
+        small = halved(small)
+    assert 64 <= min(small.shape) < 128
+    assert perceptual_hash(picture) == slow_hash(small)
+
+
+@given(seed=st.integers(0, 10**6), width=st.integers(128, 700), height=st.integers(128, 700))
 @settings(max_examples=60, deadline=None)
-def test_the_hash_of_a_turned_picture_is_the_turned_hash(seed: int, orientation: int) -> None:
-    picture = texture(seed)
+def test_halving_changes_few_bits(seed: int, width: int, height: int) -> None:
+    picture = enlarged(seed, width, height)
+    assert bits_between(perceptual_hash(picture), slow_hash(picture)) <= 32
+    # Sides that are halved without a rest.
+    picture = enlarged(seed, width // 16 * 16, height // 16 * 16)
+    assert bits_between(perceptual_hash(picture), slow_hash(picture)) <= 8
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.sampled_from([(64, 64), (90, 73), (128, 128), (320, 240), (131, 129), (370, 363), (575, 575)]),
+    orientation=st.integers(0, 7),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_hash_of_a_turned_picture_is_the_turned_hash(seed: int, size: tuple[int, int], orientation: int) -> None:
+    picture = texture(seed, *size)
     both = as_words([perceptual_hash(picture), perceptual_hash(turned(picture, orientation))])
     # A coefficient that rounds to nothing has no sign to invert.
     assert (turned_signs(signs(both[0]), orientation) != signs(both[1])).sum() <= 2
@@ -99,16 +150,19 @@ def test_transposing_twice_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_a_picture_without_contrast_has_no_hash(level: int) -> None:
-    flat = np.full((80, 70), level, np.uint8)
+@pytest.mark.parametrize("shape", [(80, 70), (300, 263)])
+def test_a_picture_without_contrast_has_no_hash(level: int, shape: tuple[int, int]) -> None:
+    flat = np.full(shape, level, np.uint8)
     speckled = np.clip(flat + np.random.default_rng(0).integers(-3, 4, flat.shape), 0, 255).astype(np.uint8)
     assert perceptual_hash(flat) == perceptual_hash(speckled) == bytes(HASH_BYTES)
     assert len(near_pairs(as_words([bytes(HASH_BYTES)] * 4), 255).first) == 0
 
 
-def test_little_contrast_is_enough() -> None:
-    faint = (texture(3) // 16 + 100).astype(np.uint8)
-    pairs = near_pairs(as_words([perceptual_hash(faint), perceptual_hash(texture(3))]), 64)
+@pytest.mark.parametrize("side", [64, 300])
+def test_little_contrast_is_enough(side: int) -> None:
+    whole = cv2.resize(texture(3), (side, side), interpolation=cv2.INTER_CUBIC)
+    faint = (whole // 16 + 100).astype(np.uint8)
+    pairs = near_pairs(as_words([perceptual_hash(faint), perceptual_hash(whole)]), 64)
     assert pairs.orientation.tolist() == [0]
 
 
