@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import cv2
+
 from cytoyolo.machine import cores
 
 # Handing over a task costs about as much as reading an image's header, so items go in chunks.
@@ -51,7 +53,8 @@ def _moment(status: os.stat_result) -> tuple[int, int, int]:
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """work(item) for each item, in their order, on all cores; at most 512 items are taken ahead of what is used."""
-    remaining = iter(items)
+    remaining, threads = iter(items), cv2.getNumThreads()
+    cv2.setNumThreads(1)  # all cores are busy with items of their own
     waiting: deque[Future[list[Result]]] = deque()
     pool = ThreadPoolExecutor(cores())
     try:
@@ -63,3 +66,4 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
             yield from waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(threads)
