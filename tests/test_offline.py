@@ -64,7 +64,7 @@ def test_no_command_uses_the_network(tmp_path, offline, blobs):
         ("predict", run / "weights" / "best.pt", blobs / "test.csv", *images, "-o", table),
         ("predict", run / "weights" / "best.pt", blobs / "images", "-o", tmp_path / "detections", "--conf", 1e-4),
         ("score", table, table, "-o", tmp_path / "score", *spec),
-        ("demo", "-o", tmp_path / "demo", "--images", 46),
+        ("demo", "-o", tmp_path / "demo", "--images", 120),
     ]
     for call in calls:
         done = offline(*call)

@@ -17,6 +17,7 @@ from cytoyolo.commands.repair import CHANGES, read_log
 from cytoyolo.commands.score import score
 from cytoyolo.commands.smear import smear
 from cytoyolo.commands.train import train
+from cytoyolo.dataset.faults import MAX_RATE, kinds
 from cytoyolo.dataset.faults.outcome import outcome, read_faults
 from cytoyolo.errors import check_seed
 from cytoyolo.files import clear_folder, mark
@@ -26,6 +27,7 @@ from cytoyolo.tables import TEST_ROLES, read_table
 MAKER = RECIPE = "demo"
 IMAGES = 2400
 TEST_SHARE = 0.125
+# The share of training images that get a fault, where there are enough for one of each kind.
 FAULT_RATE = 0.1
 
 
@@ -68,7 +70,8 @@ def demo(
     )
     labels, pictures, test = smears / "train.csv", smears / "images", smears / "test.csv"
     with _step(seconds, "Paint smears of 23 kinds of cell, and put faults in"):
-        smear(output=smears, images=images, test=TEST_SHARE, seed=seed, faults=FAULT_RATE)
+        few = FAULT_RATE * images * (1 - TEST_SHARE) < len(kinds(test=True)) + 1
+        smear(output=smears, images=images, test=TEST_SHARE, seed=seed, faults=MAX_RATE if few else FAULT_RATE)
     with _step(seconds, "Audit the table and its images"):
         audited = audit(labels, images=pictures, test=test, output=found)
     with _step(seconds, "Repair the table and convert it to a YOLO folder"):

@@ -101,7 +101,7 @@ def test_too_many_labels_for_a_picture_are_refused_by_name(folder: Path) -> None
         (SUBMISSION.replace("2,a.jpg", ",a.jpg").encode(), "line 3: trustii_id is empty"),
         (SUBMISSION.replace("b.jpg", "").encode(), "line 4: NAME is empty"),
         (SUBMISSION.replace(",LY", "").encode(), "line 3"),
-        (SUBMISSION.replace(",LY", ",LY,LY").encode(), "line 3 has more than 7 columns"),
+        (SUBMISSION.replace(",LY", ",LY,LY").encode(), "line 3: more than 7 columns"),
     ],
 )
 def test_bad_tables_are_one_sentence(folder: Path, text: bytes, message: str) -> None:

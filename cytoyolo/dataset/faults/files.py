@@ -87,7 +87,7 @@ def _warning(data: bytes) -> str:
         try:
             simplejpeg.decode_jpeg(data, "BGR", strict=False)
             pictures.decode(data)
-        except (ValueError, OSError):
+        except (ValueError, OSError, ImportError):
             return ""
         return complaint
     return ""

@@ -175,6 +175,6 @@ def is_sound_jpeg(path: Path) -> bool:
         with Image.open(path, formats=["JPEG"]) as image:
             upright = image.mode in ("RGB", "L") and image.getexif().get(_ORIENTATION_TAG, 1) == 1
         simplejpeg.decode_jpeg(data, "BGR")
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, ImportError):
         return False
     return upright

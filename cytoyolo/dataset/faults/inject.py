@@ -190,7 +190,7 @@ class _Work:
         for host in self.hosts:
             try:
                 areas.append(math.log(math.prod(host.size)))
-            except (OSError, Image.DecompressionBombError):  # no image
+            except (OSError, ImportError, Image.DecompressionBombError):  # no image; see decoding.py for the second
                 continue
         return spread(np.array(areas))
 
