@@ -12,6 +12,8 @@ from pathlib import Path
 from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.files import read_bytes
 
+# A row may be as long as it likes; what is wrong with it is judged by what it says.
+csv.field_size_limit(2**31 - 1)
 _LINE_END = re.compile("(\r\n|\n|\r)")
 
 
@@ -108,7 +110,7 @@ def _decode(path: Path, data: bytes) -> str:
     if not data.strip():
         raise SchemaError(f"{path} is empty; give a CSV with a header and rows.")
     if data.startswith(b"\xef\xbb\xbf"):
-        raise SchemaError(f"{path} starts with a byte-order mark; save it as UTF-8 without one (sed -i '1s/^...//').")
+        raise SchemaError(f"{path} starts with a byte-order mark; save it as UTF-8 without one.")
     if b"\0" in data:
         number = data[: data.index(b"\0")].count(b"\n") + 1
         raise SchemaError(f"{path} holds a NUL byte in line {number}, so it is not a CSV; save it as UTF-8 text.")

@@ -67,9 +67,7 @@ def test_score_has_those_of_score_and_check() -> None:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_commands_arguments_are_its_functions_positional_parameters(name: str) -> None:
-    arguments = [
-        one.name for one in COMMANDS[name].params if one.param_type_name == "argument" and one.name != "log"
-    ]
+    arguments = [one.name for one in COMMANDS[name].params if one.param_type_name == "argument" and one.name != "log"]
     parameters = inspect.signature(getattr(cytoyolo, name)).parameters.values()
     positional = [one.name for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
     assert positional[: len(arguments)] == arguments

@@ -1,6 +1,6 @@
 """Audit a label table: ask every rule, and say what each finding's action would change. Nothing is changed here."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from cytoyolo.annotations.view import Rows, View
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import yaml_fault
 
+# Bounds of thresholds, which have none above where they are not listed.
+_MOST = {"share": 1, "kept": 1, "iou": 1, "same_class": 1, "other_class": 1, "correlation": 1, "percentile": 100}
 COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
 
 
@@ -97,8 +99,10 @@ def _configured(path: str | Path | None, name: object, settings: object) -> Rule
             _check_choice(path, rule, key, value, rule.actions)
             rule = replace(rule, action=value)
         elif key in rule.thresholds:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-                raise CytoyoloError(f"{path}: '{key}' of '{name}' is {value!r}; give a number of 0 or more.")
+            most = _MOST.get(key, float("inf"))
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= min(most, 1e9):
+                bounds = "of 0 or more" if key not in _MOST else f"from 0 to {most:g}"
+                raise CytoyoloError(f"{path}: '{key}' of '{name}' is {value!r}; give a number {bounds}.")
             rule = replace(rule, thresholds={**rule.thresholds, key: value})
         else:
             known = ", ".join(("severity", "action", *rule.thresholds))
@@ -111,15 +115,18 @@ def _check_choice(path: object, rule: Rule, key: str, value: object, known: tupl
         raise CytoyoloError(f"{path}: '{key}' of '{rule.name}' is {value!r}; give one of {', '.join(known)}.")
 
 
-def run(view: View, policy: Mapping[str, Rule]) -> Audited:
-    """Ask the rules of a policy in order, each about the table as the earlier ones' actions leave it."""
-    near = policy.get("near-duplicate", RULES["near-duplicate"]).thresholds
+def run(view: View, policy: Mapping[str, Rule], only: Collection[str] | None = None) -> Audited:
+    """Ask the rules of a policy in order, or `only` some of them, each about the table as the earlier ones' actions
+    leave it. Rows that must stop the use of the table are not looked at further."""
+    near = policy["near-duplicate"].thresholds
     view = replace(
         view,
         find_copies=partial(find_duplicates, distance=int(near["distance"]), correlation=near["correlation"]),
     )
     tables, edits, not_run, stopped = [], list[Edit](), dict[str, str](), ""
     for rule in policy.values():
+        if only is not None and rule.name not in only:
+            continue
         reason = stopped or _reason_to_leave_out(rule, view)
         if reason:
             not_run[rule.name] = reason
@@ -132,6 +139,8 @@ def run(view: View, policy: Mapping[str, Rule]) -> Audited:
                 view = view.rewritten(edit.rows, edit.after) if edit.after else view.without(edit.rows)
             if rule.about == "table" and rule.action == STOP:
                 stopped = f"the table is no good: {rule.name}"
+            elif rule.action == STOP:
+                view = view.without(_rows_of(found, view))
     findings = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
     return Audited(findings, edits, view, not_run)
 
@@ -164,13 +173,18 @@ def _edit(rule: Rule, found: Found, view: View) -> Edit | None:
     ]
     if rule.action == DROP and rule.about == "image":
         by_image = dict(zip(found.images or (), reasons, strict=True))
-        rows = view.where(view.holds("image", by_image))
+        rows = _rows_of(found, view)
         return Edit(rule.name, rows, {}, [by_image[view.text["image"][row]] for row in rows]) if len(rows) else None
     if rule.action == DROP:
         return Edit(rule.name, found.rows, {}, reasons)
     if found.after and rule.action == RULES[rule.name].action:
         return Edit(rule.name, found.rows, {role: list(values) for role, values in found.after.items()}, reasons)
     return Edit(rule.name, found.rows, {}, reasons) if rule.action == "merge" else None
+
+
+def _rows_of(found: Found, view: View) -> Rows:
+    """The rows that findings are about: their own, or all of their images."""
+    return found.rows if found.images is None else view.where(view.holds("image", found.images))
 
 
 def same_group(view: View, policy: Mapping[str, Rule]) -> pd.Series:

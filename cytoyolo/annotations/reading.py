@@ -1,6 +1,7 @@
 """Bytes of files, each of one moment; and work on many of them at once, in order."""
 
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +32,8 @@ class Loaded(NamedTuple):
 def load(path: Path) -> Loaded:
     """Read a file; once more where it changed meanwhile."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # opening a pipe would wait for its other end
+            return Loaded(b"", "is no file")
         for _ in range(2):
             with path.open("rb", buffering=0) as file:
                 before = os.fstat(file.fileno())

@@ -49,7 +49,7 @@ def undo(clean: bytes, changes: pd.DataFrame) -> bytes:
     before, after = _fingerprints(changes)
     if sha256(clean) != after:
         raise CytoyoloError("the table is not what this change log made; give the log that belongs to it.")
-    lines, ends = split_lines(clean.decode("utf-8"))
+    lines, ends = _lines(clean)
     steps = _steps(changes)
     dropped = {step.line for step in steps if not step.after}
     remaining = iter(zip(lines[1:], ends[1:], strict=True))
@@ -70,7 +70,7 @@ def replay(table: bytes, changes: pd.DataFrame) -> bytes:
     before, after = _fingerprints(changes)
     if sha256(table) != before:
         raise CytoyoloError("the table is not the one this change log was made for; give that one, or repair anew.")
-    lines, ends = split_lines(table.decode("utf-8"))
+    lines, ends = _lines(table)
     texts = dict(enumerate(lines, start=1))
     for step in _steps(changes):
         if texts.get(step.line) != step.before:
@@ -92,6 +92,16 @@ class _Step(NamedTuple):
 def _steps(changes: pd.DataFrame) -> list[_Step]:
     columns = [changes[name].tolist()[1:] for name in _Step._fields]
     return [_Step(*values) for values in zip(*columns, strict=True)]
+
+
+def _lines(table: bytes) -> tuple[list[str], list[str]]:
+    try:
+        lines, ends = split_lines(table.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _changed_log() from error
+    if not lines:
+        raise _changed_log()
+    return lines, ends
 
 
 def _fingerprints(changes: pd.DataFrame) -> tuple[str, str]:

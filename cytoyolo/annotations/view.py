@@ -64,10 +64,14 @@ class View:
 
     @cached_property
     def facts(self) -> Mapping[str, ImageFacts]:
-        """Facts of the images with rows, then of the test images; empty without an image folder."""
-        if self.facts_of is None:
+        """Facts of the images with rows, then of the test images, where the folder has them; empty without one.
+
+        A name with a path in it is not one of the folder's, so no file elsewhere is ever read.
+        """
+        if self.facts_of is None or self.listing is None:
             return {}
-        return self.facts_of([*self.first_rows, *(name for name in self.test or () if name not in self.first_rows)])
+        names = dict.fromkeys([*self.first_rows, *(self.test or ())])
+        return self.facts_of([name for name in names if name in self.listing])
 
     @cached_property
     def copies(self) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Open a label table with its images for the rules of the audit."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from cytoyolo.annotations.cache import read_cached
 from cytoyolo.annotations.images import ImageFacts, check_image_folder, read_many
 from cytoyolo.annotations.view import FactsOf, View
 from cytoyolo.classes import DataSpec
-from cytoyolo.records import Records, parse_records
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.records import Records, SchemaError, parse_records
 from cytoyolo.tables import LABEL_ROLES, TEST_ROLES, read_table, role_table
 
 
@@ -39,7 +41,7 @@ def open_labels(
     """
     if images is not None:
         check_image_folder(images)
-    tested = None if test is None else tuple(read_table(test, spec, TEST_ROLES)["image"].unique())
+    tested = None if test is None else _test_names(test, spec)
     records = parse_records(labels, data, spec.column_list(*LABEL_ROLES))
     table = role_table(records, spec, LABEL_ROLES)
     view = View(
@@ -47,11 +49,24 @@ def open_labels(
         text={role: table[role].to_numpy(object) for role in LABEL_ROLES},
         broken=records.broken,
         alive=np.ones(len(table), dtype=bool),
-        listing=None if images is None else frozenset(path.name for path in images.iterdir()),
+        listing=None if images is None else _names(images),
         facts_of=None if images is None else _reader(images, thorough),
         test=tested,
     )
     return Opened(records, view)
+
+
+def _test_names(path: Path, spec: DataSpec) -> tuple[str, ...]:
+    """The images of a test table. Raises CytoyoloError, but no SchemaError, when it is none."""
+    try:
+        return tuple(read_table(path, spec, TEST_ROLES)["image"].unique())
+    except SchemaError as error:
+        raise CytoyoloError(str(error)) from error
+
+
+def _names(folder: Path) -> frozenset[str]:
+    """The names of all files in a folder; bytes that are no UTF-8, which no table can name, as \\x and their number."""
+    return frozenset(os.fsencode(path.name).decode("utf-8", "backslashreplace") for path in folder.iterdir())
 
 
 def optional(path: str | Path | None) -> Path | None:

@@ -11,11 +11,14 @@ import pandas as pd
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations import repair as repairing
 from cytoyolo.annotations.audit import Audited, load_policy
+from cytoyolo.annotations.rules import RULES
+from cytoyolo.annotations.rules.registry import STOP
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.opening import open_labels, optional
 from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.files import atomic_file, check_place, read_bytes
-from cytoyolo.tables import check_writable, write_table
+from cytoyolo.files import atomic_file, read_bytes
+from cytoyolo.records import split_line, split_lines
+from cytoyolo.tables import check_writable
 
 CHANGES = "changes.csv"
 # Findings that a refusal names.
@@ -56,14 +59,20 @@ def repair(
     labels, output = Path(labels), Path(output)
     log = output.with_name(CHANGES) if changes is None else Path(changes)
     policy, spec = load_policy(config, tuple(skip)), load_spec(dataset)
-    _check_output(output, (labels, log, test), overwrite)
+    _check_output(output, (labels, log, test, config))
+    _check_output(log, (labels, test, config))
     check_writable(log, repairing.COLUMNS, overwrite)
     opened = open_labels(labels, read_bytes(labels), spec, images=optional(images), test=optional(test))
+    check_writable(output, opened.records.columns, overwrite)
     audited = auditing.run(opened.view, policy)
     refuse_stops(labels, audited)
+    if not audited.view.alive.any():
+        raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
     table, made = repairing.repair(opened.records, audited.edits, spec)
-    write_table(log, made, overwrite)
-    _write(output, table)
+    # Neither is in its place before both are written.
+    with atomic_file(output) as new_table, atomic_file(log) as new_log:
+        new_table.write_bytes(table)
+        made.to_csv(new_log, index=False, lineterminator="\n")
     review = int((audited.findings["action"] == "review").sum())
     return Repaired(output, log, made.iloc[1:], int(audited.view.alive.sum()), review)
 
@@ -95,44 +104,40 @@ def _by_log(
     output: str | Path | None,
     overwrite: bool,
 ) -> bytes:
-    if output is not None:
-        _check_output(Path(output), (labels, changes), overwrite)
     made = work(read_bytes(labels), read_log(changes))
     if output is not None:
-        _write(Path(output), made)
+        _check_output(Path(output), (labels, changes))
+        check_writable(Path(output), split_line(split_lines(made.decode())[0][0]), overwrite)
+        with atomic_file(Path(output)) as temporary:
+            temporary.write_bytes(made)
     return made
 
 
-def refuse_stops(labels: Path, audited: Audited, remedy: str = "; mend or delete them") -> None:
-    """Raise CytoyoloError when findings say that the table must not be used."""
+def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None:
+    """Raise CytoyoloError when findings say that the table must not be used; `mendable` if a repair was not tried."""
     stops = audited.stopping
     if len(stops):
         whats = [auditing.sentence(one) for one in stops.head(SHOWN + 1).to_dict("records")]
         number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
-        raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}){remedy}.")
+        # A repair helps unless it would stop for the same reason.
+        mendable &= all(RULES[rule].action != STOP for rule in stops["rule"].unique())
+        remedy = "mend or delete them, or let --repair do it" if mendable else "mend or delete them"
+        raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}); {remedy}.")
 
 
 def read_log(path: Path) -> pd.DataFrame:
     """A change log. Raises CytoyoloError when the file is none; further columns are not looked at."""
     try:
         rows = list(csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline=""), strict=True))
+        if len(set(rows[0])) != len(rows[0]) or {len(row) for row in rows} != {len(rows[0])}:
+            raise ValueError("a column is there twice, or not in every row")
         table = pd.DataFrame(rows[1:], columns=rows[0], dtype=str)[repairing.COLUMNS]
         return table.assign(line=table["line"].astype(int))
-    except (UnicodeDecodeError, csv.Error, ValueError, KeyError, IndexError) as error:
+    except (UnicodeDecodeError, csv.Error, ValueError, KeyError, IndexError, OverflowError) as error:
         raise CytoyoloError(f"{path} is not a change log of `cytoyolo repair`; give the log it wrote.") from error
 
 
-def _check_output(path: Path, inputs: Iterable[str | Path | None], overwrite: bool) -> None:
-    """Refuse to write over an input, or over a file without `overwrite`."""
-    check_place(path)
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; give the name of a CSV file.")
+def _check_output(path: Path, inputs: Iterable[str | Path | None]) -> None:
+    """Refuse to write over an input."""
     if any(one is not None and Path(one).resolve() == path.resolve() for one in inputs):
         raise UsageError(f"{path} is an input or the change log too; give another name.")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; give another name or --overwrite.")
-
-
-def _write(path: Path, data: bytes) -> None:
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(data)

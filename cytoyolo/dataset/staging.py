@@ -3,7 +3,6 @@
 Ultralytics rewrites JPEGs without a proper end in place, so such a file is never linked: what is staged is a copy.
 """
 
-import shutil
 from pathlib import Path
 
 import cv2
@@ -30,21 +29,21 @@ def stage(facts: ImageFacts, target: Path, copy: bool) -> str:
 
     The original is only read. Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is
     baked in, colour modes other than RGB and gray become 8-bit colour, and TIFF, as the decoder shows them, stored
-    without loss as PNG.
+    without loss as PNG. Raises CytoyoloError where a file that is copied is not any more what its facts say.
     """
+    if not copy and not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs):
+        # Resolving costs more than linking, and `convert` gives names in a folder that is resolved already.
+        target.symlink_to(facts.path.resolve() if facts.path.is_symlink() else facts.path.absolute())
+        return facts.digest
+    data = facts.path.read_bytes()
+    if digest(data) != facts.digest:
+        raise CytoyoloError(f"{facts.path} changed since it was read; convert once more when nothing writes to it.")
     if must_be_decoded(facts.repairs):
         pixels, problem = decode(facts.path)
         if problem:
             raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")
         return _write(target, cv2.imencode(".png", pixels)[1].tobytes())
-    if must_be_mended(facts.repairs):
-        return _write(target, jpeg.mend(facts.path.read_bytes()))
-    if copy:
-        shutil.copyfile(facts.path, target)
-    else:
-        # Resolving costs more than linking, and `convert` gives names in a folder that is resolved already.
-        target.symlink_to(facts.path.resolve() if facts.path.is_symlink() else facts.path.absolute())
-    return facts.digest
+    return _write(target, jpeg.mend(data) if must_be_mended(facts.repairs) else data)
 
 
 def _write(target: Path, data: bytes) -> str:

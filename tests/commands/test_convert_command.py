@@ -12,13 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from PIL import Image
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance, ImageOps
 
-from cytoyolo import convert
+from cytoyolo import convert, smear
+from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.classes import load_spec
+from cytoyolo.commands import convert as commands
 from cytoyolo.commands.convert import Converted
+from cytoyolo.commands.repair import repair, replay
 from cytoyolo.errors import CytoyoloError, UsageError
-from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, Sample, empty_png, photo, resized_jpeg, save
+from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, Sample, empty_png, photo, resized_jpeg, rotated, save
 
 HEADER = "NAME,x1,y1,x2,y2,class\n"
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -575,4 +580,329 @@ def test_a_missing_image_is_an_error_of_the_function_too(lab: Path) -> None:
     (lab / "images" / "c.jpg").unlink()
     with pytest.raises(CytoyoloError, match=r"line 4: missing-image: c\.jpg"):
         call(lab)
+    assert not (lab / "out").exists()
+
+
+# With a repair, and images that show the same
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of image facts of this test's own."""
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+def loaded_boxes(folder: Path, names: tuple[str, ...] = ("train.txt", "val.txt")) -> Counter[str]:
+    """How many boxes the training gets of each staged file, by stem; no image may be dropped, no box be empty."""
+    seen: Counter[str] = Counter()
+    for name in names:
+        files = listed_files(folder, name)
+        loaded, counts, messages = training_loader(folder, name)
+        assert counts == (len(files), 0, 0, 0, len(files)) and messages == [], messages
+        assert all((label["bboxes"][:, 2:] > 0).all() for label in loaded.labels)
+        seen.update({Path(label["im_file"]).stem: len(label["cls"]) for label in loaded.labels})
+    return seen
+
+
+@pytest.mark.usefixtures("home")
+def test_a_faulty_smear_becomes_a_set_that_the_training_takes_whole(tmp_path: Path, cytoyolo: Program) -> None:
+    source = smear(output=tmp_path / "smear", images=100, test=0.1, seed=3, faults=0.5).folder
+    before = snapshot(source)
+    inputs = {"images": source / "images", "test": source / "test.csv"}
+    done = cytoyolo("convert", source / "train.csv", "--images", inputs["images"], "--test", inputs["test"],
+                    "--repair", "--val", 0.2, "-o", tmp_path / "out")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for words in ("Rows repaired or dropped (see changes.csv there): ", "Images kept out because the test shows",
+                  "kept on one side of the split: ", "were clipped: ", "mended in the staged copy"):  # fmt: skip
+        assert words in done.stderr
+    clean = repair(source / "train.csv", **inputs, output=tmp_path / "clean.csv").table
+    rows = pd.read_csv(clean)["NAME"]
+    assert loaded_boxes(tmp_path / "out") == Counter(Path(name).stem for name in rows)
+    assert done.stdout == f"{tmp_path / 'out'}: {rows.nunique()} images, {len(rows)} boxes\n"
+    assert (tmp_path / "out" / "changes.csv").read_bytes() == (tmp_path / "changes.csv").read_bytes()
+    assert replay(source / "train.csv", tmp_path / "out" / "changes.csv") == clean.read_bytes()
+    findings = pd.read_csv(tmp_path / "out" / "findings.csv")
+    assert {"unreadable", "leak", "near-duplicate", "overhang", "exif-orientation"} <= set(findings["rule"])
+    assert snapshot(source) == before
+
+
+def copies_of(picture: Image.Image, form: str) -> bytes:
+    """The picture once more, in another file."""
+    width, height = picture.size
+    changed = {
+        "the same": picture,
+        "encoded anew": picture,
+        "mirrored": ImageOps.mirror(picture),
+        "upside down": ImageOps.flip(picture),
+        "turned": picture.transpose(Image.Transpose.ROTATE_90),
+        "cropped": picture.crop((3, 2, width - 4, height - 5)),
+        "resized": picture.resize((width * 4 // 5, height * 4 // 5)),
+        "brighter": ImageEnhance.Brightness(picture).enhance(1.1),
+        "PNG": picture,
+    }[form]
+    return (
+        save(changed, "PNG") if form == "PNG" else save(changed, "JPEG", quality=60 if form == "encoded anew" else 90)
+    )
+
+
+FORMS = ("the same", "encoded anew", "mirrored", "upside down", "turned", "cropped", "resized", "brighter", "PNG")
+
+
+def group_name(form: str) -> str:
+    return form.replace(" ", "-")
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """Of nine pictures each an original and a copy, 18 pictures alone, and a test that shows one of the originals."""
+    (tmp_path / "images").mkdir()
+    rows = []
+    for seed, form in enumerate(FORMS):
+        original = photo(200, 160, seed=seed)
+        files = {f"{group_name(form)}.jpg": save(original, "JPEG", quality=90)}
+        files[f"{group_name(form)}-copy.{'png' if form == 'PNG' else 'jpg'}"] = copies_of(original, form)
+        files |= {
+            f"alone{seed}-{turn}.jpg": save(photo(200, 160, seed=100 + 2 * seed + turn), "JPEG") for turn in (0, 1)
+        }
+        for name, data in files.items():
+            (tmp_path / "images" / name).write_bytes(data)
+            rows.append(f"{name},20,25,90,100,{('PNN', 'EO', 'BA')[seed % 3]}\n")
+    (tmp_path / "labels.csv").write_text(HEADER + "".join(rows))
+    (tmp_path / "images" / "test.jpg").write_bytes(save(ImageOps.mirror(photo(200, 160, seed=2)), "JPEG", quality=70))
+    (tmp_path / "test.csv").write_text("trustii_id,NAME\n1,test.jpg\n")
+    return tmp_path
+
+
+def sides(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "images.csv", keep_default_na=False).set_index("NAME")
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("options", [{"val": 0.3}, {"folds": 4}, {"folds": 4, "repair": True}], ids=str)
+def test_copies_are_never_parted(options: dict[str, object], copied: Path) -> None:
+    for seed in range(3):
+        made = call(copied, f"out{seed}", seed=seed, **options)
+        assert made.copies == len(FORMS)
+        table = sides(copied / f"out{seed}")
+        for form in FORMS:
+            pair = table[table.index.str.match(rf"{group_name(form)}(-copy)?\.")]
+            assert len(pair) == 2 and len(set(pair["part"])) == 1, form
+            assert set(pair["group"]) == {f"copies of {group_name(form)}.jpg"}
+        assert set(table["group"][table.index.str.startswith("alone")]) == {""}
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("mended", [False, True])
+def test_what_the_test_shows_is_kept_out(mended: bool, copied: Path, cytoyolo: Program) -> None:
+    options = ["--repair"] if mended else []
+    done = cytoyolo("convert", copied / "labels.csv", "--images", copied / "images", "--test", copied / "test.csv",
+                    "-o", copied / "out", "--val", 0.25, *options)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Images kept out because the test shows the same: 2.\n" in done.stderr
+    kept = set(sides(copied / "out").index)
+    assert kept == {path.name for path in (copied / "images").iterdir()} - {
+        "test.jpg", "mirrored.jpg", "mirrored-copy.jpg",
+    }  # fmt: skip
+
+
+def test_an_image_of_the_test_table_is_kept_out(lab: Path) -> None:
+    (lab / "test.csv").write_text("trustii_id,NAME\n1,c.jpg\n2,elsewhere.jpg\n")
+    made = call(lab, test=lab / "test.csv")
+    assert (made.images, made.leaked) == (11, 1) and "c.jpg" not in set(sides(lab / "out").index)
+    manifest = json.loads((lab / "out" / "dataset.json").read_text())
+    assert manifest["test"]["name"] == "test.csv" and len(manifest["test"]["sha256"]) == 64
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("mended", [False, True])
+def test_groups_of_the_user_and_of_copies_that_touch_are_one(mended: bool, copied: Path) -> None:
+    lines = ["the-same.jpg,s1", "alone0-0.jpg,s1", "the-same-copy.jpg,s2", "alone1-0.jpg,s2", "alone2-0.jpg,s3"]
+    (copied / "groups.csv").write_text("NAME,group\n" + "".join(f"{line}\n" for line in lines))
+    for seed in range(3):
+        call(copied, f"out{seed}", folds=4, groups=copied / "groups.csv", seed=seed, repair=mended)
+        table = sides(copied / f"out{seed}")
+        joined = ["the-same.jpg", "the-same-copy.jpg", "alone0-0.jpg", "alone1-0.jpg"]
+        assert set(table["group"][joined]) == {"s1 + s2"} and len(set(table["part"][joined])) == 1
+        assert table["group"]["alone2-0.jpg"] == "s3"
+        assert table[table["group"] != ""].groupby("group")["part"].nunique().max() == 1
+
+
+@pytest.mark.usefixtures("home")
+def test_copies_can_be_parted_on_request(copied: Path) -> None:
+    (copied / "mine.yaml").write_text("near-duplicate: {action: keep}\nsame-pixels: {action: keep}\n")
+    made = call(copied, config=copied / "mine.yaml", repair=True)
+    groups = set(sides(copied / "out")["group"])
+    assert made.copies == 1 and groups == {"", "copies of the-same.jpg"}
+
+
+# Anything a user may bring
+
+NAMES = (
+    "sound.jpg",
+    "sound2.jpg",
+    "turned.jpg",
+    "open.jpg",
+    "png.jpg",
+    "cut.jpg",
+    "SOUND.JPG",
+    "sound.png",
+    "gone.jpg",
+)
+CLASSES = ("PNN", "PNN", "EO", "pnn", "XYZ", "")
+NUMBER = st.one_of(st.integers(-12, 60).map(str), st.sampled_from(["5", "30", "", "x", "nan", "1e9", "7.5", " 8"]))
+ROW = st.tuples(st.sampled_from(NAMES), NUMBER, NUMBER, NUMBER, NUMBER, st.sampled_from(CLASSES)).map(",".join)
+CORNER = st.integers(-4, 20).map(str)
+FAR_CORNER = st.integers(24, 52).map(str)
+GOOD_ROW = st.tuples(
+    st.sampled_from(NAMES), CORNER, CORNER, FAR_CORNER, FAR_CORNER, st.sampled_from(CLASSES[:4])
+).map(",".join)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def anything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of which some are sound, some can be mended, and some can't."""
+    folder = tmp_path_factory.mktemp("anything")
+    (folder / "images").mkdir()
+    files = {
+        "sound.jpg": JPEG,
+        "sound2.jpg": save(photo(seed=8), "JPEG"),
+        "turned.jpg": rotated("JPEG", 6),
+        "open.jpg": save(photo(seed=9), "JPEG")[:-2],
+        "png.jpg": save(photo(seed=10), "PNG"),
+        "cut.jpg": JPEG[: len(JPEG) // 2],
+    }
+    for name, data in files.items():
+        (folder / "images" / name).write_bytes(data)
+    return folder
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.one_of(GOOD_ROW, GOOD_ROW, GOOD_ROW, ROW), min_size=2, max_size=14),
+    end=st.sampled_from(["\n", ""]),
+)
+@pytest.mark.usefixtures("home")
+def test_any_table_with_real_images_is_converted_or_refused_in_a_sentence(
+    anything: Path, rows: list[str], end: str
+) -> None:
+    (anything / "labels.csv").write_text(HEADER + "\n".join(rows) + end)
+    shutil.rmtree(anything / "out", ignore_errors=True)
+    try:
+        made = call(anything, val=0.5, repair=True)
+    except CytoyoloError as error:
+        assert str(error).endswith(".") and "\n" not in str(error)
+        assert not (anything / "out").exists()
+        return
+    findings = pd.read_csv(anything / "out" / "findings.csv", keep_default_na=False)
+    if "transposed" not in set(findings["rule"]):  # such boxes stay for a person to look at, see below
+        assert sum(loaded_boxes(anything / "out").values()) == made.boxes
+
+
+@pytest.mark.usefixtures("home")
+def test_a_box_that_fits_only_with_axes_swapped_does_not_end_empty(lab: Path) -> None:
+    with (lab / "labels.csv").open("a") as file:
+        file.write("a.jpg,2,50,30,40,EO\nb.jpg,42,2,47,30,EO\n")
+    call(lab, repair=True)
+    loaded_boxes(lab / "out")
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("mended", [False, True])
+def test_a_box_of_which_less_than_a_pixel_is_inside_does_not_end_empty(mended: bool, lab: Path) -> None:
+    with (lab / "labels.csv").open("a") as file:
+        file.write("a.jpg,-30,5,0.4,36,EO\n")
+    try:
+        call(lab, repair=mended)
+    except CytoyoloError:
+        return
+    loaded_boxes(lab / "out")
+
+
+UNUSABLE = {
+    "number": "a.jpg,x,5,30,36,PNN",
+    "class-variant": "a.jpg,4,5,20,26,pnn",
+    "unknown-class": "a.jpg,4,5,20,26,XYZ",
+    "missing-image": "zz.jpg,4,5,30,36,PNN",
+    "unreadable": "notes.jpg,4,5,30,36,PNN",
+    "inverted": "a.jpg,38,5,30,36,PNN",
+    "outside": "a.jpg,50,5,60,36,PNN",
+    "zero-side": "a.jpg,5,5,5,36,PNN",
+}
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("rule", UNUSABLE)
+def test_a_config_that_keeps_what_no_training_can_use_is_refused(rule: str, lab: Path) -> None:
+    (lab / "images" / "notes.jpg").write_text("no picture")
+    (lab / "mine.yaml").write_text(f"{rule}: {{action: keep}}\n")
+    with (lab / "labels.csv").open("a") as file:
+        file.write(f"{UNUSABLE[rule]}\n")
+    with pytest.raises(CytoyoloError, match=f"line 14: {rule}"):
+        call(lab, repair=True, config=lab / "mine.yaml")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_config_that_lets_stems_collide_is_refused(lab: Path) -> None:
+    (lab / "images" / "a.png").write_bytes(PNG)
+    (lab / "mine.yaml").write_text("stem-collision: {action: review}\n")
+    with (lab / "labels.csv").open("a") as file:
+        file.write("a.png,1,2,20,22,EO\n")
+    with pytest.raises(CytoyoloError, match="stem-collision"):
+        call(lab, repair=True, config=lab / "mine.yaml")
+
+
+@pytest.mark.usefixtures("home")
+def test_an_image_that_a_config_leaves_in_is_not_said_to_be_kept_out(lab: Path) -> None:
+    (lab / "test.csv").write_text("trustii_id,NAME\n1,c.jpg\n")
+    (lab / "mine.yaml").write_text("leak: {action: review}\n")
+    made = call(lab, repair=True, config=lab / "mine.yaml", test=lab / "test.csv")
+    assert (made.images, made.leaked) == (12, 0)
+
+
+def test_a_config_counts_without_a_repair_too(lab: Path) -> None:
+    (lab / "test.csv").write_text("trustii_id,NAME\n1,c.jpg\n")
+    (lab / "mine.yaml").write_text("leak: {action: keep}\n")
+    try:
+        made = call(lab, config=lab / "mine.yaml", test=lab / "test.csv")
+    except UsageError:
+        return
+    assert made.images == 12
+
+
+@pytest.mark.parametrize("row", ["../b.jpg,4,5,30,36,PNN", "a.png,4,5,30,36,PNN"])
+def test_no_repair_is_proposed_where_a_repair_stops_too(row: str, lab: Path) -> None:
+    (lab / "images" / "a.png").write_bytes(PNG)
+    with (lab / "labels.csv").open("a") as file:
+        file.write(f"{row}\n")
+    with pytest.raises(CytoyoloError) as refused:
+        call(lab)
+    assert "--repair" not in str(refused.value)
+
+
+@pytest.mark.parametrize("row", ["a.jpg,4,5", "", ",4,5,30,36,PNN"])
+def test_a_row_without_values_is_one_finding(row: str, lab: Path) -> None:
+    with (lab / "labels.csv").open("a") as file:
+        file.write(f"{row}\n")
+    with pytest.raises(CytoyoloError, match="can't be used: 1 finding "):
+        call(lab)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(("name", "copy"), [("a.jpg", True), ("open.jpg", False)])
+def test_an_image_that_changes_before_it_is_copied_is_named(
+    name: str, copy: bool, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lab / "images" / "open.jpg").write_bytes(JPEG[:-2])
+    with (lab / "labels.csv").open("a") as file:
+        file.write("open.jpg,4,5,30,36,PNN\n")
+    real = commands.stage
+
+    def late(facts: ImageFacts, target: Path, copied: bool) -> str:
+        if facts.path.name == name:
+            facts.path.write_bytes(b"something else")
+        return real(facts, target, copied)
+
+    monkeypatch.setattr(commands, "stage", late)
+    with pytest.raises(CytoyoloError, match=name):
+        call(lab, repair=True, copy=copy)
     assert not (lab / "out").exists()

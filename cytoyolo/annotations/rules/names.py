@@ -32,7 +32,7 @@ def name_variant(view: View) -> Iterator[Found]:
     if len(rows):
         names = [view.text["image"][row] for row in rows]
         after = [str(meant[name]) for name in names]
-        yield Found(rows, names, [f"the file is {name}" for name in after], {"image": after}, images=names)
+        yield Found(rows, names, [f"the file is {name}" for name in after], {"image": after})
 
 
 def _pictures(names: Iterable[str]) -> list[str]:

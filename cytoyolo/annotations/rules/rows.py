@@ -23,7 +23,7 @@ def schema(view: View) -> Iterator[Found]:
 @rule("broken-row", ERROR, DROP)
 def broken_row(view: View) -> Iterator[Found]:
     """A line with too few or too many columns, or with quotes that don't match."""
-    rows = np.array(sorted(view.broken), dtype=np.int64)
+    rows = np.array([row for row in sorted(view.broken) if view.alive[row]], dtype=np.int64)
     yield from by_row(view, rows, [view.broken[row] for row in rows], [""] * len(rows))
 
 
