@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -10,33 +10,24 @@ import pandas as pd
 
 from cytoyolo import __version__, boxes, console
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import Audited, Edit, load_policy
+from cytoyolo.annotations.audit import load_policy
 from cytoyolo.annotations.images import ImageFacts, digest
 from cytoyolo.annotations.repair import repair as carry_out
-from cytoyolo.annotations.rules import Rule
-from cytoyolo.annotations.rules.registry import STOP
-from cytoyolo.annotations.view import Text, View
+from cytoyolo.annotations.view import Text
 from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.opening import open_labels, optional
-from cytoyolo.commands.repair import CHANGES, refuse_stops
+from cytoyolo.commands.repair import CHANGES
+from cytoyolo.commands.usable import usable
 from cytoyolo.dataset import yolo
 from cytoyolo.dataset.split import class_sets, joined_groups, split
 from cytoyolo.dataset.staging import stage, staged_name
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder, read_bytes
-from cytoyolo.tables import fingerprint, line, read_table, refuse, sha256, write_table
+from cytoyolo.tables import fingerprint, line, read_table, sha256, write_table
 
 MAKER = "convert"
 DEFAULT_VAL = 0.05
-
-
-# What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
-_REFUSED = (
-    ("broken-row", "blank", "path", "number", "normalised", "xywh", "class-variant", "unknown-class", "stem-collision",
-     "inverted", "zero-side"),
-    ("missing-image", "unreadable", "boxes-unturned", "transposed-table", "outside", "zero-side"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,7 +82,7 @@ def convert(
     data = read_bytes(labels)
     opened = open_labels(labels, data, spec, images=images.resolve(), test=optional(test), thorough=repair)
     given = _read_groups(groups, spec, opened.view.text["image"])
-    audited = _audit(labels, opened.view, policy, repair)
+    audited = usable(labels, opened.view, policy, repair)
     view = audited.view
     if not view.alive.any():
         raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
@@ -131,44 +122,6 @@ def convert(
         leaked=len({view.text["image"][row] for edit in audited.edits if edit.rule == "leak" for row in edit.rows}),
         copies=len(copies) - copies.nunique(),
     )
-
-
-def _audit(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -> Audited:
-    """The table as it is to be converted. Raises CytoyoloError for what can't be, or could only with a repair."""
-    edits, findings = [], pd.DataFrame()
-    if repair:
-        audited = auditing.run(view, policy)
-        refuse_stops(labels, audited)
-        view, edits, findings = audited.view, audited.edits, audited.findings
-    # After a repair only what a user's settings keep is left of these.
-    strict = {name: replace(rule, action=STOP) for name, rule in policy.items()}
-    for names in _REFUSED:
-        refuse_stops(labels, auditing.run(view, strict, only=names), mendable=not repair)
-    if not repair:
-        # Else boxes are clipped, whatever is left of them, and leaks dropped.
-        clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
-        audited = auditing.run(view, {**policy, "overhang": clip}, only=("overhang", "leak"))
-        refuse_stops(labels, audited)
-        view, edits, findings = audited.view, audited.edits, audited.findings
-    return _without_empty(labels, Audited(findings, edits, view, {}), repair)
-
-
-def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:
-    """The outcome without boxes of which nothing is left in whole pixels inside their image; refused without a repair.
-
-    A person may still have to look at such a row: of an image that fits with axes swapped, or drawn mostly outside.
-    """
-    view = audited.view
-    rows = np.flatnonzero(view.alive)
-    xyxy = boxes.to_pixels(view.xyxy[rows], view.size[rows].astype(np.int64))
-    empty = rows[(xyxy[:, 2:] <= xyxy[:, :2]).any(axis=1)]
-    if not len(empty):
-        return audited
-    if not repair:
-        faults = {int(row): f"of box {view.box(row)} no whole pixel is inside its image" for row in empty}
-        refuse(labels, faults, "mend or delete them, or let --repair do it")
-    edit = Edit("zero-side", empty, {}, [f"{view.box(row)}: no whole pixel inside its image" for row in empty])
-    return replace(audited, edits=[*audited.edits, edit], view=view.without(empty))
 
 
 def _shares(val: float | None, folds: int | None) -> list[float]:

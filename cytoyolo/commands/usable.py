@@ -1,0 +1,62 @@
+"""Which rows of a label table go into a YOLO folder: as they are, or as a repair leaves them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo import boxes
+from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.audit import Audited, Edit
+from cytoyolo.annotations.rules import Rule
+from cytoyolo.annotations.rules.registry import STOP
+from cytoyolo.annotations.view import View
+from cytoyolo.commands.repair import refuse_stops
+from cytoyolo.tables import refuse
+
+# What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
+_REFUSED = (
+    ("broken-row", "blank", "path", "number", "normalised", "xywh", "class-variant", "unknown-class", "stem-collision",
+     "inverted", "zero-side"),
+    ("missing-image", "unreadable", "boxes-unturned", "transposed-table", "outside", "zero-side"),
+)  # fmt: skip
+
+
+def usable(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -> Audited:
+    """The table as it is to be converted. Raises CytoyoloError for what can't be, or could only with a repair."""
+    edits, findings = [], pd.DataFrame()
+    if repair:
+        audited = auditing.run(view, policy)
+        refuse_stops(labels, audited)
+        view, edits, findings = audited.view, audited.edits, audited.findings
+    # After a repair only what a user's settings keep is left of these.
+    strict = {name: replace(rule, action=STOP) for name, rule in policy.items()}
+    for names in _REFUSED:
+        refuse_stops(labels, auditing.run(view, strict, only=names), mendable=not repair)
+    if not repair:
+        # Else boxes are clipped, whatever is left of them, and leaks dropped.
+        clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
+        audited = auditing.run(view, {**policy, "overhang": clip}, only=("overhang", "leak"))
+        refuse_stops(labels, audited)
+        view, edits, findings = audited.view, audited.edits, audited.findings
+    return _without_empty(labels, Audited(findings, edits, view, {}), repair)
+
+
+def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:
+    """The outcome without boxes of which nothing is left in whole pixels inside their image; refused without a repair.
+
+    A person may still have to look at such a row: of an image that fits with axes swapped, or drawn mostly outside.
+    """
+    view = audited.view
+    rows = np.flatnonzero(view.alive)
+    xyxy = boxes.to_pixels(view.xyxy[rows], view.size[rows].astype(np.int64))
+    empty = rows[(xyxy[:, 2:] <= xyxy[:, :2]).any(axis=1)]
+    if not len(empty):
+        return audited
+    if not repair:
+        faults = {int(row): f"of box {view.box(row)} no whole pixel is inside its image" for row in empty}
+        refuse(labels, faults, "mend or delete them, or let --repair do it")
+    edit = Edit("zero-side", empty, {}, [f"{view.box(row)}: no whole pixel inside its image" for row in empty])
+    return replace(audited, edits=[*audited.edits, edit], view=view.without(empty))
