@@ -20,7 +20,7 @@ from cytoyolo.commands.train import train
 from cytoyolo.dataset.faults import MAX_RATE, kinds
 from cytoyolo.dataset.faults.outcome import outcome, read_faults
 from cytoyolo.errors import check_seed
-from cytoyolo.files import clear_folder, mark
+from cytoyolo.files import clear_folder, mark, write_text
 from cytoyolo.submission.score import Score
 from cytoyolo.tables import TEST_ROLES, read_table
 
@@ -29,6 +29,8 @@ IMAGES = 2400
 TEST_SHARE = 0.125
 # The share of training images that get a fault, where there are enough for one of each kind.
 FAULT_RATE = 0.1
+# What a person would look at is dropped here, so that no decoder complains in the training.
+RULES = "decoder-warning: {action: drop}\n"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,10 @@ def demo(
     with _step(seconds, "Audit the table and its images"):
         audited = audit(labels, images=pictures, test=test, output=found)
     with _step(seconds, "Repair the table and convert it to a YOLO folder"):
-        convert(labels, images=pictures, test=test, output=dataset, repair=True, seed=seed)
+        write_text(folder / "rules.yaml", RULES)
+        convert(
+            labels, images=pictures, test=test, output=dataset, repair=True, config=folder / "rules.yaml", seed=seed
+        )
     with _step(seconds, "Train from scratch"):
         train(dataset, output=run, recipe=RECIPE, seed=seed, device=device)
     with _step(seconds, "Predict the test rows"):
