@@ -32,6 +32,11 @@ def load_yaml(name: str | Path, package: str, kind: str) -> Any:
             f"'{name}' is not a {kind} of this package ({', '.join(names(package))}); "
             "give one of these or the path of a YAML."
         )
+    return parse_yaml(name, data)
+
+
+def parse_yaml(name: str | Path, data: bytes) -> Any:
+    """The content of a YAML whose bytes are `data`. Raises CytoyoloError, which calls it `name`, when it is none."""
     try:
         return yaml.safe_load(data.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

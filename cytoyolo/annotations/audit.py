@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from cytoyolo.annotations.duplicates import find_duplicates
 from cytoyolo.annotations.rules import RULES, Rule
 from cytoyolo.annotations.rules.registry import DROP, SEVERITIES, STOP, Found
 from cytoyolo.annotations.view import Rows, View
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.shipped import yaml_fault
+from cytoyolo.files import read_bytes
+from cytoyolo.shipped import parse_yaml
 
 # Bounds of thresholds, which have none above where they are not listed.
 _MOST = {"share": 1, "kept": 1, "iou": 1, "same_class": 1, "other_class": 1, "correlation": 1, "percentile": 100}
@@ -74,12 +74,7 @@ def load_policy(path: str | Path | None = None, skip: tuple[str, ...] = ()) -> d
 def _read_yaml(path: str | Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    if not Path(path).is_file():
-        raise UsageError(f"{path}: no such file; check --config.")
-    try:
-        content = yaml.safe_load(Path(path).read_bytes().decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CytoyoloError(f"{path} is not valid YAML ({yaml_fault(error)}); correct it.") from error
+    content = parse_yaml(path, read_bytes(Path(path)))
     if not isinstance(content, dict):
         raise CytoyoloError(f"{path} must map names of rules to their settings; see `cytoyolo audit --rules`.")
     return content

@@ -1,6 +1,7 @@
 """`cytoyolo audit`."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,10 +80,7 @@ def _show(labels: Path, made: "Audit", output: Path | None) -> None:
         typer.echo(f"{labels}{where}: {one['rule']}: {words}")
     if len(grave) > SHOWN:
         typer.echo(f"and {len(grave) - SHOWN:,} more errors (-o DIR writes all findings, --json prints them)")
-    reasons: dict[str, int] = {}
-    for reason in made.not_run.values():
-        reasons[reason] = reasons.get(reason, 0) + 1
-    for reason, number in reasons.items():
+    for reason, number in Counter(made.not_run.values()).items():
         typer.echo(f"Rules not asked ({reason}): {number}.", err=True)
     if output is not None:
         typer.echo(f"All findings: {output}", err=True)

@@ -91,11 +91,8 @@ def convert(
     xyxy = boxes.to_pixels(view.xyxy[rows], size).astype(np.float64)
 
     strata = class_sets(image, class_id)
-    # A group goes with the name an image has in the table as given, or with that which a repair gave it.
-    named = zip(image, opened.view.text["image"][rows], strict=True)
-    own = {name: given.get(before) or given.get(name, "") for name, before in named}
     copies = auditing.same_group(view, policy)
-    group = joined_groups(pd.Series(own).reindex(strata.index), copies)
+    group = joined_groups(_own_groups(given, image, opened.view.text["image"][rows]).reindex(strata.index), copies)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
     facts = {name: view.facts[name] for name in strata.index}
     listing = _listing(facts, part, group)
@@ -151,6 +148,12 @@ def _read_groups(path: str | Path | None, spec: DataSpec, names: Text) -> dict[s
     if group.keys().isdisjoint(names):
         raise CytoyoloError(f"{path} names none of the images of the label table; give the groups of these images.")
     return group
+
+
+def _own_groups(given: dict[str, str], image: pd.Series, before: Text) -> pd.Series:
+    """The user's group of each image, "" for none: by its name in the table as given (`before`, by row), or else by
+    that which a repair gave it (`image`)."""
+    return pd.Series({name: given.get(old) or given.get(name, "") for name, old in zip(image, before, strict=True)})
 
 
 def _listing(facts: dict[str, ImageFacts], part: np.ndarray, group: pd.Series) -> pd.DataFrame:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
@@ -26,11 +25,10 @@ _REFUSED = (
 
 def usable(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -> Audited:
     """The table as it is to be converted. Raises CytoyoloError for what can't be, or could only with a repair."""
-    edits, findings = [], pd.DataFrame()
     if repair:
         audited = auditing.run(view, policy)
         refuse_stops(labels, audited)
-        view, edits, findings = audited.view, audited.edits, audited.findings
+        view = audited.view
     # After a repair only what a user's settings keep is left of these.
     strict = {name: replace(rule, action=STOP) for name, rule in policy.items()}
     for names in _REFUSED:
@@ -40,8 +38,7 @@ def usable(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -
         clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
         audited = auditing.run(view, {**policy, "overhang": clip}, only=("overhang", "leak"))
         refuse_stops(labels, audited)
-        view, edits, findings = audited.view, audited.edits, audited.findings
-    return _without_empty(labels, Audited(findings, edits, view, {}), repair)
+    return _without_empty(labels, audited, repair)
 
 
 def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:

@@ -75,7 +75,7 @@ def _tile(number: int, finding: Mapping[Hashable, Any], view: View) -> Picture:
     name, line = str(finding["image"]), finding["line"]
     names = [name]
     flagged = int(line) - 2 if isinstance(line, int) and RULES[str(finding["rule"])].about == "row" else -1
-    if finding["rule"] in ("same-bytes", "same-pixels", "near-duplicate", "duplicate-labels", "leak"):
+    if finding["value"] in view.facts and finding["value"] != name:  # the image that shows the same
         names.append(str(finding["value"]))
     width = (TILE - 6) // len(names)
     for place, shown in enumerate(names):

@@ -367,7 +367,7 @@ def test_one_bad_row_is_one_finding_with_its_line(row: str, rule: str, tmp_path:
         ({"test": "nothing.csv"}, 2, "nothing.csv: no such file"),
         ({"test": "images"}, 2, "is a folder; give a file."),
         ({"test": "sound.csv"}, 1, "sound.csv needs the columns"),
-        ({"config": "nothing"}, 2, "nothing: no such file; check --config."),
+        ({"config": "nothing"}, 2, "nothing: no such file; check the path."),
         ({"output": "images"}, 2, "exists; give another folder or --overwrite."),
         ({"output": "labels.csv"}, 2, "is a file; give the name of a folder."),
         ({"output": "labels.csv/out"}, 2, "is a file"),
