@@ -15,6 +15,8 @@ PACKAGE = "cytoyolo.datasets"
 
 # The names the package itself uses for the columns of a table; a YAML may map them to others.
 ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
+# What stands in a label table in place of a class where a row is no label: its box is to be painted over.
+MASK = "msk"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def parse_spec(data: Any) -> DataSpec:
     codes = tuple(entry.get("code") for entry in entries)
     if not all(isinstance(code, str) and code.strip() == code != "" for code in codes):
         raise ValueError("each of 'classes' needs a 'code' that is text without spaces around it (quote words like NO)")
+    if any(str(code).casefold() == MASK for code in codes):
+        raise ValueError(f"the 'code' {MASK} is reserved for masks, in whatever case; give that class another one")
     if len(set(codes)) != len(codes):
         raise ValueError("'classes' has the same 'code' twice")
     if not isinstance(columns, dict) or set(columns) != set(ROLES):

@@ -104,6 +104,14 @@ def test_columns_may_be_renamed_and_other_roles_keep_their_name() -> None:
     assert spec.column_list("image", "x1", "y1", "group") == ["file", "left", "y1", "group"]
 
 
+@pytest.mark.parametrize("code", ["msk", "MSK"])
+def test_the_class_of_masks_is_no_class_of_a_data_set(code: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.yaml", json.dumps(description(classes=["a", code])))
+    with pytest.raises(CytoyoloError, match="the 'code' msk is reserved for masks") as refused:
+        load_spec(path)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", ["", "nope", "CytologIA", "datasets/cytologia", ".yaml"])
 def test_an_unknown_name_is_told_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError, match=r"cytologia, pbc3, wbc5") as caught:

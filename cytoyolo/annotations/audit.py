@@ -178,8 +178,8 @@ def _edit(rule: Rule, found: Found, view: View) -> Edit | None:
 
 
 def _rows_of(found: Found, view: View) -> Rows:
-    """The rows that findings are about: their own, or all of their images."""
-    return found.rows if found.images is None else view.where(view.holds("image", found.images))
+    """The rows that findings are about: their own, or all of their images, masks included."""
+    return found.rows if found.images is None else view.with_masks(view.holds("image", found.images))
 
 
 def same_group(view: View, policy: Mapping[str, Rule]) -> pd.Series:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cytoyolo.annotations.images import ImageFacts
-from cytoyolo.classes import DataSpec
+from cytoyolo.classes import MASK, DataSpec
 from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
 
 Text = NDArray[np.object_]
@@ -23,9 +23,9 @@ class View:
     """A label table of n rows, which rules read and never change.
 
     `text` holds the rows' strings by role (n,), `broken` what is wrong with rows that are none, `alive` (n,) which
-    rows earlier rules left in the table. `listing` names the files of the image folder (None without one), `facts_of`
-    gives the facts of images by name, `test` the image names of the test table (None without one), and `find_copies`
-    is `duplicates.find_duplicates`.
+    rows earlier rules left in the table: labels, and masks, which only rules that ask for them see. `listing` names the
+    files of the image folder (None without one), `facts_of` gives the facts of images by name, `test` the image names
+    of the test table (None without one), and `find_copies` is `duplicates.find_duplicates`.
     """
 
     spec: DataSpec
@@ -51,20 +51,35 @@ class View:
         return np.array([ids.get(value, -1) for value in self.text["class"]], dtype=np.int64)
 
     @cached_property
+    def is_mask(self) -> NDArray[np.bool_]:
+        """Which rows (n,) are masks, by their class."""
+        return np.asarray(self.text["class"] == MASK, dtype=bool)
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """The labels (n,) that are still in the table."""
+        return self.alive & ~self.is_mask
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """The masks (n,) that are still in the table."""
+        return self.alive & self.is_mask
+
+    @cached_property
     def image(self) -> Rows:
         """A number for each row's image (n,)."""
         return pd.factorize(self.text["image"])[0].astype(np.int64)
 
     @cached_property
     def first_rows(self) -> dict[str, int]:
-        """Names of the images with rows, in order of appearance, and the first row of each."""
-        rows = np.flatnonzero(self.alive)
+        """Names of the images with labels, in order of appearance, and the first label of each."""
+        rows = np.flatnonzero(self.labels)
         first = np.unique(self.image[rows], return_index=True)[1]
         return {str(self.text["image"][row]): int(row) for row in rows[np.sort(first)]}
 
     @cached_property
     def facts(self) -> Mapping[str, ImageFacts]:
-        """Facts of the images with rows, then of the test images, where the folder has them; empty without one.
+        """Facts of the images with labels, then of the test images, where the folder has them; empty without one.
 
         A name with a path in it is not one of the folder's, so no file elsewhere is ever read.
         """
@@ -75,7 +90,7 @@ class View:
 
     @cached_property
     def copies(self) -> pd.DataFrame:
-        """Which images show the same, those with rows before those of the test: see `duplicates.find_duplicates`."""
+        """Which images show the same, those with labels before those of the test: see `duplicates.find_duplicates`."""
         assert self.find_copies is not None, "rules that ask for copies need images"
         return self.find_copies([found for found in self.facts.values() if not found.problem])
 
@@ -95,9 +110,13 @@ class View:
         wanted = frozenset(values)
         return np.fromiter((value in wanted for value in self.text[role]), dtype=bool, count=len(self.alive))
 
-    def where(self, mask: ArrayLike) -> Rows:
-        """The rows of a mask (n,) that are still in the table."""
-        return np.flatnonzero(np.asarray(mask, dtype=bool) & self.alive)
+    def where(self, wanted: ArrayLike) -> Rows:
+        """The labels among the rows wanted (n,) that are still in the table."""
+        return np.flatnonzero(np.asarray(wanted, dtype=bool) & self.labels)
+
+    def with_masks(self, wanted: ArrayLike) -> Rows:
+        """The labels and masks among the rows wanted (n,) that are still in the table."""
+        return np.flatnonzero(np.asarray(wanted, dtype=bool) & self.alive)
 
     def without(self, rows: Rows) -> "View":
         """The view with these rows taken out of the table."""
@@ -116,10 +135,10 @@ class View:
     def _changed(self, **fields: object) -> "View":
         """A new view; what was worked out from fields that stay is kept."""
         made = replace(self, **fields)  # type: ignore[arg-type]
-        kept = {"class_id", "image", "facts", "copies", "size", "xyxy"}
+        kept = {"class_id", "is_mask", "image", "facts", "copies", "size", "xyxy"}
         if "text" in fields:
             changed = {role for role in LABEL_ROLES if made.text[role] is not self.text[role]}
-            kept -= {"class_id"} if "class" in changed else set()
+            kept -= {"class_id", "is_mask"} if "class" in changed else set()
             kept -= {"image", "facts", "copies", "size"} if "image" in changed else set()
             kept -= {"xyxy"} if changed & set(XYXY) else set()
         made.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})

@@ -30,6 +30,9 @@ def convert(
     ] = False,
     config: ConfigOption = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking them.")] = False,
+    mask_fill: Annotated[
+        str, typer.Option(help="What rows of class msk are painted over with.", metavar="black|background")
+    ] = "black",
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -38,7 +41,7 @@ def convert(
 
     made = run(
         labels, images=images, output=output, dataset=dataset, val=val, folds=folds, groups=groups, test=test,
-        repair=repair, config=config, copy=copy, seed=seed, overwrite=overwrite,
+        repair=repair, config=config, copy=copy, mask_fill=mask_fill, seed=seed, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(f"{made.folder}: {made.images:,} images, {made.boxes:,} boxes")
     if made.changes:
@@ -47,6 +50,10 @@ def convert(
         typer.echo(f"Images kept out because the test shows the same: {made.leaked:,}.", err=True)
     if made.copies:
         typer.echo(f"Images that show the same as another, kept on one side of the split: {made.copies:,}.", err=True)
+    if made.masked:
+        typer.echo(f"Images with masks painted over (so that all are staged as PNG): {made.masked:,}.", err=True)
+    if made.left_out:
+        typer.echo(f"Images left out because all of their rows are masks: {made.left_out:,}.", err=True)
     if made.clipped:
         typer.echo(f"Boxes that reached outside their image and were clipped: {made.clipped:,}.", err=True)
     if made.rounded:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -10,18 +11,21 @@ import pandas as pd
 
 from cytoyolo import __version__, boxes, console
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import load_policy
+from cytoyolo.annotations.audit import Audited, load_policy
 from cytoyolo.annotations.images import ImageFacts, digest
+from cytoyolo.annotations.reading import in_order
 from cytoyolo.annotations.repair import repair as carry_out
-from cytoyolo.annotations.view import Text
-from cytoyolo.classes import DataSpec, load_spec
+from cytoyolo.annotations.view import Text, View
+from cytoyolo.boxes import Boxes
+from cytoyolo.classes import MASK, DataSpec, load_spec
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.opening import open_labels, optional
 from cytoyolo.commands.repair import CHANGES
 from cytoyolo.commands.usable import usable
 from cytoyolo.dataset import yolo
+from cytoyolo.dataset.masks import FILLS, masks_by_image
 from cytoyolo.dataset.split import class_sets, joined_groups, split
-from cytoyolo.dataset.staging import stage, staged_name
+from cytoyolo.dataset.staging import stage, stage_painted, staged_name
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder, read_bytes
 from cytoyolo.tables import fingerprint, line, read_table, sha256, write_table
@@ -35,7 +39,8 @@ class Converted:
     """What `convert` made: the folder, and how many images and boxes it holds and had to mend.
 
     changes are the rows that a repair changed or dropped, leaked the images kept out because the test shows them,
-    copies the images that show the same as another and stay on its side of the split.
+    copies the images that show the same as another and stay on its side of the split, masked the images with masks
+    painted over, left_out those kept out because all of their rows are masks.
     """
 
     folder: Path
@@ -47,6 +52,8 @@ class Converted:
     changes: int = 0
     leaked: int = 0
     copies: int = 0
+    masked: int = 0
+    left_out: int = 0
 
 
 def convert(
@@ -62,6 +69,7 @@ def convert(
     repair: bool = False,
     config: str | Path | None = None,
     copy: bool = False,
+    mask_fill: str = "black",
     seed: int = 0,
     overwrite: bool = False,
 ) -> Converted:
@@ -71,11 +79,15 @@ def convert(
     many cross-validation splits instead; groups is a CSV (NAME, group) whose groups stay on one side, as do images that
     show the same. Images that show the same as one of the table `test` are kept out. With repair the table is audited
     and repaired first, by the rules as config sets them, and the folder holds findings.csv and changes.csv. Images are
-    linked, or copied with copy; files that Ultralytics would rewrite or drop are mended in a staged copy. Raises
-    UsageError for a wrong call and CytoyoloError for rows or images that can't be used, naming them.
+    linked, or copied with copy; files that Ultralytics would rewrite or drop are mended in a staged copy. Rows of class
+    "msk" are masks, painted over with mask_fill ("black" or "background") in staged copies; with any of them all images
+    are stored anew, as PNG. Raises UsageError for a wrong call and CytoyoloError for rows or images that can't be used,
+    naming them.
     """
     labels, images, output = Path(labels), Path(images), Path(output)
     check_seed(seed)
+    if mask_fill not in FILLS:
+        raise UsageError(f"--mask-fill is {mask_fill!r}; give {' or '.join(FILLS)}.")
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
     check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config))
@@ -84,9 +96,8 @@ def convert(
     given = _read_groups(groups, spec, opened.view.text["image"])
     audited = usable(labels, opened.view, policy, repair)
     view = audited.view
-    if not view.alive.any():
-        raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
-    rows = np.flatnonzero(view.alive)
+    _refuse_empty(labels, view)
+    rows = np.flatnonzero(view.labels)
     image, class_id, size = pd.Series(view.text["image"][rows]), view.class_id[rows], view.size[rows].astype(np.int64)
     xyxy = boxes.to_pixels(view.xyxy[rows], size).astype(np.float64)
 
@@ -94,13 +105,16 @@ def convert(
     copies = auditing.same_group(view, policy)
     group = joined_groups(_own_groups(given, image, opened.view.text["image"][rows]).reindex(strata.index), copies)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
-    facts = {name: view.facts[name] for name in strata.index}
-    listing = _listing(facts, part, group)
-    settings = {"val": None if folds else shares[1], "folds": folds, "copy": copy, "repair": repair, "seed": seed}
+    facts, masks = {name: view.facts[name] for name in strata.index}, masks_by_image(view)
+    listing = _listing(facts, masks, part, group)
+    settings = {
+        "val": None if folds else shares[1], "folds": folds, "copy": copy, "repair": repair, "seed": seed,
+        "mask_fill": mask_fill if masks else None, "masks": sum(len(masked) for masked, _ in masks.values()),
+    }  # fmt: skip
     inputs = {"groups": groups, "test": test, "config": config}
     manifest = _manifest(spec, labels.name, data, inputs, facts, class_id, settings)
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
-        listing["image_blake2b"] = _stage_images(folder / "images", facts, copy)
+        listing["image_blake2b"] = _stage_images(folder / "images", facts, copy, masks, mask_fill)
         listing["labels_blake2b"] = _write_labels(folder / "labels", yolo.label_texts(image, class_id, xyxy, size))
         _write_lists(folder, spec, listing["file"], part, folds)
         write_table(folder / yolo.LISTING, listing.rename(columns=dict(spec.columns)))
@@ -108,17 +122,40 @@ def convert(
             write_table(folder / FINDINGS, audited.findings.rename(columns=dict(spec.columns)))
             write_table(folder / CHANGES, carry_out(opened.records, audited.edits, spec)[1])
         (folder / yolo.MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
+    return _counted(output, audited, repair, facts, copies, masks)
+
+
+def _counted(
+    output: Path,
+    audited: Audited,
+    repair: bool,
+    facts: Mapping[str, ImageFacts],
+    copies: pd.Series,
+    masks: Mapping[str, object],
+) -> Converted:
+    """What was made of the table that an audit left."""
+    edits, names = audited.edits, audited.view.text["image"]
+    xyxy = audited.view.xyxy[audited.view.labels]
     return Converted(
         output,
-        images=len(listing),
-        boxes=len(rows),
-        clipped=sum(len(edit.rows) for edit in audited.edits if edit.rule == "overhang"),
-        rounded=int((view.xyxy[rows] != np.rint(view.xyxy[rows])).any(axis=1).sum()),
-        repaired=int((listing["repairs"] != "").sum()),
-        changes=sum(len(edit.rows) for edit in audited.edits) if repair else 0,
-        leaked=len({view.text["image"][row] for edit in audited.edits if edit.rule == "leak" for row in edit.rows}),
+        images=len(facts),
+        boxes=len(xyxy),
+        clipped=sum(len(edit.rows) for edit in edits if edit.rule == "overhang"),
+        rounded=int((xyxy != np.rint(xyxy)).any(axis=1).sum()),
+        repaired=sum(bool(found.repairs) for found in facts.values()),
+        changes=sum(len(edit.rows) for edit in edits) if repair else 0,
+        leaked=len({names[row] for edit in edits if edit.rule == "leak" for row in edit.rows}),
         copies=len(copies) - copies.nunique(),
+        masked=len(masks),
+        left_out=len(set(names[audited.view.masks]) - masks.keys()),
     )
+
+
+def _refuse_empty(labels: Path, view: View) -> None:
+    if view.masks.any() and not view.labels.any():
+        raise CytoyoloError(f"{labels}: all rows left are masks (class {MASK}); give the labels of the images as well.")
+    if not view.labels.any():
+        raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
 
 
 def _shares(val: float | None, folds: int | None) -> list[float]:
@@ -156,27 +193,40 @@ def _own_groups(given: dict[str, str], image: pd.Series, before: Text) -> pd.Ser
     return pd.Series({name: given.get(old) or given.get(name, "") for name, old in zip(image, before, strict=True)})
 
 
-def _listing(facts: dict[str, ImageFacts], part: np.ndarray, group: pd.Series) -> pd.DataFrame:
+def _listing(
+    facts: dict[str, ImageFacts], masks: Mapping[str, object], part: np.ndarray, group: pd.Series
+) -> pd.DataFrame:
     """images.csv: one row an image, in the order of the table."""
     return pd.DataFrame(
         {
             "image": list(facts),
-            "file": [staged_name(row) for row in facts.values()],
+            "file": [staged_name(row, anew=bool(masks)) for row in facts.values()],
             "width": [row.width for row in facts.values()],
             "height": [row.height for row in facts.values()],
             "part": part,
             "group": group.to_numpy(),
-            "repairs": ["; ".join(row.repairs) for row in facts.values()],
+            "repairs": ["; ".join([*row.repairs, *["masked"] * (name in masks)]) for name, row in facts.items()],
         }
     )
 
 
-def _stage_images(folder: Path, facts: dict[str, ImageFacts], copy: bool) -> list[str]:
-    """Stage all images, in the order of the table, and return the staged files' digests."""
+def _stage_images(
+    folder: Path, facts: dict[str, ImageFacts], copy: bool, masks: Mapping[str, tuple[Boxes, Boxes]], fill: str
+) -> list[str]:
+    """Stage all images, in the order of the table, and return the staged files' digests.
+
+    Without masks that is a matter of links; with any, all are encoded anew, on all cores.
+    """
     folder.mkdir()
-    with console.progress() as progress:
-        tracked = progress.track(facts.values(), description="Stage images")
-        return [stage(found, folder / staged_name(found), copy) for found in tracked]
+
+    def painted(name: str) -> str:
+        found = facts[name]
+        return stage_painted(found, folder / staged_name(found, anew=True), masks.get(name), fill)
+
+    links = (stage(found, folder / staged_name(found), copy) for found in facts.values())
+    # Closed before the folder of a conversion that breaks off is removed, because its threads write there.
+    with closing(in_order(painted, facts) if masks else links) as staged, console.progress() as progress:
+        return list(progress.track(staged, len(facts), description="Stage images"))
 
 
 def _write_labels(folder: Path, texts: Iterable[tuple[str, str]]) -> list[str]:

@@ -19,7 +19,7 @@ from cytoyolo.tables import refuse
 _REFUSED = (
     ("broken-row", "blank", "path", "number", "normalised", "xywh", "class-variant", "unknown-class", "stem-collision",
      "inverted", "zero-side"),
-    ("missing-image", "unreadable", "boxes-unturned", "transposed-table", "outside", "zero-side"),
+    ("missing-image", "unreadable", "boxes-unturned", "transposed-table", "mask", "outside", "zero-side"),
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:
     A person may still have to look at such a row: of an image that fits with axes swapped, or drawn mostly outside.
     """
     view = audited.view
-    rows = np.flatnonzero(view.alive)
+    rows = np.flatnonzero(view.labels)
     xyxy = boxes.to_pixels(view.xyxy[rows], view.size[rows].astype(np.int64))
     empty = rows[(xyxy[:, 2:] <= xyxy[:, :2]).any(axis=1)]
     if not len(empty):

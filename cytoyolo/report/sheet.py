@@ -38,6 +38,7 @@ _UNSEEN = {
     "extraneous-bytes",
     "wrong-extension",
     "tiff",
+    "mask",
     "outside",
     "fractional",
     "at-edge",

@@ -291,6 +291,146 @@ def test_copies_groups_their_labels_and_leaks(monkeypatch: pytest.MonkeyPatch) -
     assert groups.to_dict() == {"a.jpg": 0, "b.jpg": 0, "c.jpg": 0}
 
 
+# Masks
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("a.jpg,1,2,x,40,msk", "'1,2,x,40': a corner is not a number"),
+        ("a.jpg,1,nan,30,40,msk", "a corner is not a number"),
+        ("a.jpg,1,,30,40,msk", "a corner is not a number"),
+        ("a.jpg,1,2,1e7,40,msk", "a corner is not a number of pixels up to 1,000,000"),
+        ("a.jpg,30,2,1,40,msk", "30,2,1,40: nothing between its corners, or they are in the wrong order"),
+        ("a.jpg,1,40,30,2,msk", "nothing between its corners"),
+        ("a.jpg,1,2,1,40,msk", "nothing between its corners"),
+        ("a.jpg,-30,2,-1,40,msk", "wholly outside its image"),
+        ("a.jpg,-30,2,0,40,msk", "wholly outside its image"),
+        (",1,2,30,40,msk", "the image name is ''"),
+        ("../a.jpg,1,2,30,40,msk", "image name '../a.jpg' has a path in it"),
+        ("a\t.jpg,1,2,30,40,msk", "has a control character"),
+        ("../z.png,1,2,x,40,msk", "has a path in it"),
+    ],
+)
+@pytest.mark.parametrize("pictured", [False, True])
+def test_a_mask_that_cannot_be_painted_is_found_and_dropped(row: str, words: str, pictured: bool) -> None:
+    known = images("z.jpg", "a.jpg") if pictured else None
+    audited = auditing.run(view_of(f"{GOOD}a.jpg,10,10,40,40,PNN\n{row}\n", known), load_policy())
+    grave = audited.findings[audited.findings["severity"] != "info"]
+    assert list(zip(grave["line"], grave["rule"], strict=True)) == [(4, "mask")]
+    assert words in f"{grave['value'].iloc[0]}: {grave['detail'].iloc[0]}"
+    assert audited.view.alive.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("a.jpg,100,2,130,40,msk", "wholly outside its image of 100x80 px"),
+        ("a.jpg,1,80.5,30,90,msk", "wholly outside its image of 100x80 px"),
+        ("b.jpg,1,2,30,40,msk", "the image folder has no file b.jpg"),
+    ],
+)
+def test_a_mask_that_only_its_image_tells_to_be_unusable(row: str, words: str) -> None:
+    rows = f"{GOOD}a.jpg,10,10,40,40,PNN\n{row}\n"
+    assert lines("mask", rows) == []
+    findings = auditing.run(view_of(rows, images("z.jpg", "a.jpg")), load_policy()).findings
+    assert findings[findings["rule"] == "mask"][["line", "detail"]].to_numpy().tolist() == [[4, words]]
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["z.jpg,10,10,40,40,msk", "z.jpg,-9,-9,1,1,msk", "z.jpg,99.5,79.5,500,500,msk", "z.jpg,0.1,0.1,0.2,0.2,msk",
+     "z.jpg,0,0,100,80,msk"],
+)  # fmt: skip
+def test_a_mask_that_reaches_into_its_image_is_fine(row: str) -> None:
+    audited = auditing.run(view_of(f"{GOOD}{row}\n{row}\n", images("z.jpg")), load_policy())
+    assert set(audited.findings["rule"]) == {"rare-class"} and audited.view.alive.all()
+    assert audited.view.masks.tolist() == [False, True, True] and audited.view.labels.tolist() == [True, False, False]
+
+
+def test_a_mask_without_a_label_names_its_image() -> None:
+    known = images("z.jpg", "a.jpg", "b.jpg")
+    assert found("unlabelled-image", view_of(f"{GOOD}a.jpg,1,2,30,40,msk\n", known)) == [(None, "b.jpg")]
+
+
+TEXT = st.one_of(st.integers(-20, 120).map(str), st.sampled_from(["", "x", "1.5", "0.25", "1e9"]))
+LABEL = st.tuples(
+    st.sampled_from(["a.jpg", "b.jpg", "A.JPG", "c.png", "gone.jpg", "turned.jpg"]), TEXT, TEXT, TEXT, TEXT,
+    st.sampled_from(["PNN", "PNN", "EO", "eo", "XYZ"]),
+).map(",".join)  # fmt: skip
+MASK_ROW = st.tuples(
+    st.sampled_from(["a.jpg", "b.jpg", "A.JPG", "gone.jpg", "../a.jpg", "turned.jpg"]), TEXT, TEXT, TEXT, TEXT
+).map(lambda values: ",".join([*values, "msk"]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(LABEL, min_size=1, max_size=12), st.lists(MASK_ROW, max_size=8), st.booleans())
+def test_no_rule_sees_the_masks_but_those_that_ask_for_them(
+    labels: list[str], masks: list[str], pictured: bool
+) -> None:
+    """What is found of labels is the same whatever masks follow them, and what is left has nothing left to mend."""
+    known = images("a.jpg", "b.jpg", "c.jpg")
+    known |= images("turned.jpg", width=80, height=100, orientation=6, repairs=("EXIF orientation",))
+    known = known if pictured else None
+    alone = auditing.run(view_of("".join(f"{row}\n" for row in labels), known), load_policy())
+    beside = auditing.run(view_of("".join(f"{row}\n" for row in [*labels, *masks]), known), load_policy())
+    last = len(labels) + 1
+
+    def of_labels(findings: pd.DataFrame) -> list[list[object]]:
+        seen = findings[[line is None or line <= last for line in findings["line"]]]
+        return seen[seen["rule"] != "unlabelled-image"].to_numpy().tolist()
+
+    assert of_labels(beside.findings) == of_labels(alone.findings)
+    assert beside.view.labels[: len(labels)].tolist() == alone.view.labels.tolist()
+    if not beside.not_run and not beside.findings["action"].eq("stop").any():
+        again = auditing.run(replace(beside.view), load_policy())
+        assert not again.edits
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields"), [("unreadable", {"problem": "is empty"}), ("missing-image", None), ("leak", {})]
+)
+def test_an_image_that_goes_takes_its_masks_along(rule: str, fields: dict[str, object] | None) -> None:
+    known = images("z.jpg") | ({} if fields is None else images("a.jpg", **fields))
+    rows = f"a.jpg,1,2,9,9,msk\n{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,40,2,70,40,msk\n"
+    audited = auditing.run(view_of(rows, known, test=("a.jpg",) if rule == "leak" else None), load_policy())
+    assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [(rule, [2, 4, 5])]
+    assert len(audited.findings[audited.findings["rule"] == rule]) == 1
+
+
+def test_masks_are_renamed_with_their_image_and_alone() -> None:
+    rows = "A.JPG,1,2,30,40,PNN\nA.JPG,50,2,70,40,msk\nB.png,1,2,30,40,msk\n../a.jpg,1,2,30,40,msk\n"
+    audited = auditing.run(view_of(rows, images("a.jpg", "b.jpg")), load_policy())
+    assert audited.view.text["image"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "../a.jpg"]
+    assert audited.view.alive.tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("written", ["MSK", " msk", "Msk "])
+def test_a_mask_written_in_another_way_is_recoded(written: str) -> None:
+    view = view_of(f"{GOOD}z.jpg,50,50,70,70,{written}\nz.jpg,500,50,570,70,{written}\n", images("z.jpg"))
+    audited = auditing.run(view, load_policy())
+    assert audited.view.text["class"].tolist() == ["PNN", "msk", "msk"]
+    assert audited.view.masks.tolist() == [False, True, False]
+    assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [
+        ("class-variant", [3, 4]), ("mask", [4]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", range(5, 9))
+def test_masks_are_turned_along_with_the_labels_of_their_image(orientation: int) -> None:
+    known = images("a.jpg", width=200, height=100, orientation=orientation, repairs=("EXIF orientation",))
+    known |= images("z.jpg")
+    label, mask = "a.jpg,20,150,60,180", "a.jpg,5,90,30,110"
+    turned = auditing.run(view_of(f"{label},PNN\n{mask},EO\n", known), load_policy()).view.xyxy
+    rows = f"{label},PNN\nz.jpg,5,50,30,60,msk\n{mask},msk\na.jpg,30,90,5,110,msk\n"
+    audited = auditing.run(view_of(rows, known), load_policy())
+    assert audited.view.xyxy[[0, 2]].tolist() == turned.tolist()
+    assert audited.view.xyxy[1].tolist() == [5, 50, 30, 60]
+    assert found("mask", view_of(rows, known)) == [(5, "a.jpg")]
+    upright = f"a.jpg,20,15,60,80,PNN\n{mask},msk\n"
+    assert not auditing.run(view_of(upright, known), load_policy()).edits
+
+
 def test_counts_of_a_set() -> None:
     rows = "".join(f"a.jpg,{9 * index},1,{9 * index + 8},9,PNN\n" for index in range(10))
     rows += "".join(f"{index}.jpg,1,1,30,30,PNN\n" for index in range(300)) + "x.jpg,1,1,30,30,EO\n"

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +23,8 @@ from cytoyolo.classes import load_spec
 from cytoyolo.commands import convert as commands
 from cytoyolo.commands.convert import Converted
 from cytoyolo.commands.repair import repair, replay
+from cytoyolo.dataset.verify import verify
+from cytoyolo.dataset.yolo import IDENTITY, load_dataset
 from cytoyolo.errors import CytoyoloError, UsageError
 from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, Sample, empty_png, photo, resized_jpeg, rotated, save
 
@@ -735,6 +738,266 @@ def test_copies_can_be_parted_on_request(copied: Path) -> None:
     assert made.copies == 1 and groups == {"", "copies of the-same.jpg"}
 
 
+# Masks
+
+
+@pytest.fixture
+def curated(lab: Path) -> Path:
+    """The lab's table with masks: over the edge of a.jpg, at the box of b.jpg, and in z.jpg, which has no label."""
+    (lab / "images" / "z.jpg").write_bytes(save(photo(seed=77), "JPEG"))
+    rows = (lab / "labels.csv").read_text().splitlines(keepends=True)
+    rows.insert(1, "a.jpg,-5,38,20,60,msk\n")
+    (lab / "labels.csv").write_text("".join(rows) + "b.jpg,20,30,40,48,msk\nb.jpg,0,0,3,2,msk\nz.jpg,1,2,9,9,msk\n")
+    return lab
+
+
+# The pixels painted, as [y, x] slices; in b.jpg the box 4,5,30,36 keeps 2 px around it.
+PAINTED = {
+    "a": [(slice(38, 48), slice(0, 20))],
+    "b": [(slice(38, 48), slice(20, 40)), (slice(30, 38), slice(32, 40)), (slice(0, 2), slice(0, 3))],
+}
+
+
+@pytest.mark.parametrize("fill", ["black", "background"])
+def test_masks_are_painted_and_all_images_encoded_alike(fill: str, curated: Path, cytoyolo: Program) -> None:
+    before = snapshot(curated)
+    done = cytoyolo("convert", curated / "labels.csv", "--images", curated / "images", "-o", curated / "out",
+                    "--val", 0.25, "--mask-fill", fill)  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"{curated / 'out'}: 12 images, 12 boxes\n"), done.stderr
+    assert done.stderr == (
+        "Images with masks painted over (so that all are staged as PNG): 2.\n"
+        "Images left out because all of their rows are masks: 1.\n"
+    )
+    assert {path.name for path in (curated / "out" / "images").iterdir()} == {f"{one}.png" for one in "abcdefghijkl"}
+    for stem in "abcdefghijkl":
+        staged, file = cv2.imread(str(curated / "out" / "images" / f"{stem}.png")), curated / "images" / f"{stem}.jpg"
+        expected = cv2.imread(str(file))
+        bare = np.ones(expected.shape[:2], dtype=bool)
+        bare[5:36, 4:30] = False
+        bare[38:48, 0:20] &= stem != "a"
+        bare[30:48, 20:40] &= stem != "b"
+        bare[0:2, 0:3] &= stem != "b"
+        colour = 0 if fill == "black" else np.median(expected[bare], axis=0).astype(np.uint8)
+        for place in PAINTED.get(stem, []):
+            assert not np.array_equal(expected[place], np.broadcast_to(colour, expected[place].shape))
+            expected[place] = colour
+        np.testing.assert_array_equal(staged, expected)
+    table = sides(curated / "out")
+    assert table["repairs"].to_dict() == {f"{one}.jpg": "masked" if one in "ab" else "" for one in "abcdefghijkl"}
+    assert table["file"].tolist() == [f"{one}.png" for one in "abcdefghijkl"]
+    manifest = json.loads((curated / "out" / "dataset.json").read_text())
+    assert (manifest["mask_fill"], manifest["masks"], manifest["images"]) == (fill, 3, 12)
+    assert sum(manifest["boxes"].values()) == 12
+    assert {name: data for name, data in snapshot(curated).items() if not name.startswith("out/")} == before
+    verify(load_dataset(curated / "out"), None)
+
+
+def test_the_training_takes_a_masked_set_whole(curated: Path) -> None:
+    made = call(curated)
+    assert made == Converted(curated / "out", 12, 12, clipped=0, rounded=0, repaired=0, masked=2, left_out=1)
+    assert loaded_boxes(curated / "out") == Counter("abcdefghijkl")
+    labels = {path.name: path.read_bytes() for path in (curated / "out" / "labels").iterdir()}
+    text = (curated / "labels.csv").read_text().splitlines(keepends=True)
+    (curated / "labels.csv").write_text("".join(line for line in text if ",msk" not in line))
+    call(curated, "plain")
+    assert {path.name: path.read_bytes() for path in (curated / "plain" / "labels").iterdir()} == labels
+    manifests = [json.loads((curated / name / "dataset.json").read_text()) for name in ("out", "plain")]
+    assert [one["mask_fill"] for one in manifests] == ["black", None] and manifests[1]["masks"] == 0
+    assert [one["images_sha256"] for one in manifests] == [manifests[0]["images_sha256"]] * 2
+    splits = [
+        [[PurePath(line).stem for line in listed_files(curated / name, part)] for part in ("train.txt", "val.txt")]
+        for name in ("out", "plain")
+    ]
+    assert splits[0] == splits[1]
+
+
+def test_a_masked_set_is_the_same_to_the_byte_each_time(curated: Path) -> None:
+    call(curated)
+    call(curated, "again", copy=True)
+    once, again = snapshot(curated / "out"), snapshot(curated / "again")
+    assert {name for name in once if once[name] != again.get(name)} == {"dataset.json"}
+    assert once.keys() == again.keys() and not any(isinstance(content, str) for content in once.values())
+
+
+def test_masks_of_images_without_labels_alone_change_nothing(lab: Path) -> None:
+    (lab / "images" / "z.jpg").write_bytes(save(photo(seed=77), "JPEG"))
+    call(lab, "plain")
+    with (lab / "labels.csv").open("a") as file:
+        file.write("z.jpg,1,2,9,9,msk\n")
+    made = call(lab)
+    assert (made.images, made.masked, made.left_out) == (12, 0, 1)
+    assert (lab / "out" / "images" / "a.jpg").is_symlink()
+    plain, masked = snapshot(lab / "plain"), snapshot(lab / "out")
+    assert {name for name in plain if plain[name] != masked.get(name)} == {"dataset.json"}
+    assert json.loads(masked["dataset.json"])["mask_fill"] is None
+
+
+def test_a_run_is_not_resumed_on_another_fill(curated: Path) -> None:
+    call(curated)
+    call(curated, "other", mask_fill="background")
+    first, second = (json.loads((curated / name / "dataset.json").read_text()) for name in ("out", "other"))
+    assert [key for key in IDENTITY if first[key] != second[key]] == ["mask_fill"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("a.jpg,50,5,60,36,msk", "line 14: mask: 50,5,60,36, wholly outside its image of 40x48 px"),
+        ("a.jpg,-9,5,-2,36,msk", "line 14: mask: -9,5,-2,36, wholly outside its image of 40x48 px"),
+        (
+            "a.jpg,30,5,4,36,msk",
+            "line 14: mask: 30,5,4,36, nothing between its corners, or they are in the wrong order",
+        ),
+        ("a.jpg,4,5,4,36,msk", "line 14: mask: 4,5,4,36, nothing between its corners"),
+        ("a.jpg,4,five,30,36,msk", "line 14: mask: '4,five,30,36', a corner is not a number of pixels"),
+        ("a.jpg,4,,30,36,msk", "line 14: mask: '4,,30,36', a corner is not a number of pixels"),
+        ("zz.jpg,4,5,30,36,msk", "line 14: mask: 4,5,30,36, the image folder has no file zz.jpg"),
+        ("../b.jpg,4,5,30,36,msk", "line 14: mask: 4,5,30,36, image name '../b.jpg' has a path in it"),
+        ("a.jpg,4,5,30,36, MSK", "line 14: class-variant: ' MSK', is msk"),
+        ("a.jpg,4,5,30,msk", "line 14: broken-row: fewer than 6 columns"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_a_mask_that_cannot_be_painted_is_refused_or_dropped(
+    row: str, words: str, lab: Path, cytoyolo: Program
+) -> None:
+    with (lab / "labels.csv").open("a") as file:
+        file.write(f"{row}\n")
+    assert_refused(cytoyolo, lab, 1, words)
+    assert_refused(cytoyolo, lab, 1, "can't be used: 1 finding (line 14")
+    assert_refused(cytoyolo, lab, 1, "; mend or delete them, or let --repair do it.")
+    made = call(lab, repair=True)
+    assert (made.images, made.changes, made.left_out) == (12, 1, 0)
+    assert made.masked == (1 if row.endswith("MSK") else 0)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_config_that_keeps_a_mask_outside_is_refused(lab: Path) -> None:
+    (lab / "mine.yaml").write_text("mask: {action: keep}\n")
+    with (lab / "labels.csv").open("a") as file:
+        file.write("a.jpg,50,5,60,36,msk\n")
+    with pytest.raises(CytoyoloError, match="line 14: mask"):
+        call(lab, repair=True, config=lab / "mine.yaml")
+
+
+def test_a_table_of_masks_alone_is_refused(lab: Path, cytoyolo: Program) -> None:
+    (lab / "labels.csv").write_text(f"{HEADER}a.jpg,4,5,30,36,msk\n")
+    assert_refused(cytoyolo, lab, 1, "all rows left are masks (class msk); give the labels of the images as well.")
+
+
+@pytest.mark.parametrize("fill", ["grey", "", "Black"])
+def test_a_fill_that_does_not_exist_is_a_wrong_call(fill: str, lab: Path) -> None:
+    with pytest.raises(UsageError, match=rf"--mask-fill is '{fill}'; give black or background\.$"):
+        call(lab, mask_fill=fill)
+    assert not (lab / "out").exists()
+
+
+def test_the_program_refuses_a_fill_that_does_not_exist(lab: Path, cytoyolo: Program) -> None:
+    assert_refused(cytoyolo, lab, 2, "--mask-fill is 'grey'; give black or background.", "--mask-fill", "grey")
+
+
+def test_what_the_test_shows_is_kept_out_with_its_masks(curated: Path) -> None:
+    (curated / "test.csv").write_text("trustii_id,NAME\n1,a.jpg\n")
+    made = call(curated, test=curated / "test.csv")
+    assert (made.images, made.leaked, made.masked, made.left_out) == (11, 1, 1, 1)
+
+
+@pytest.mark.usefixtures("home")
+def test_masks_follow_the_repairs_of_their_image(tmp_path: Path) -> None:
+    """An image under another name, and one whose boxes and masks were drawn before its EXIF turn."""
+    samples = plain(*(f"{letter}.jpg" for letter in "abcd"))
+    rows = "".join(f"{sample.name},4,5,30,36,PNN\n" for sample in samples[1:])
+    # 40 x 48 in the file, 48 x 40 upright.
+    rows += "A.JPEG,4,5,30,36,PNN\nA.JPEG,32,0,40,48,msk\nturned.jpg,4,30,20,46,EO\nturned.jpg,25,2,40,12,msk\n"
+    write(tmp_path, [*samples, Sample("turned.jpg", rotated("JPEG", 6), (), SOUND[0].pixels)], rows)
+    with pytest.raises(CytoyoloError, match="missing-image: A\\.JPEG"):
+        call(tmp_path)
+    made = call(tmp_path, repair=True)
+    assert (made.images, made.masked, made.left_out) == (5, 2, 0)
+    table = sides(tmp_path / "out")["repairs"]
+    assert (table["a.jpg"], table["turned.jpg"]) == ("masked", "EXIF orientation; masked")
+    shown, original = (cv2.imread(str(tmp_path / path)) for path in ("out/images/a.png", "images/a.jpg"))
+    assert not shown[:, 32:].any()
+    np.testing.assert_array_equal(shown[:, :32], original[:, :32])
+    shown = cv2.imread(str(tmp_path / "out" / "images" / "turned.png"))
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "images" / "turned.jpg")).convert("RGB"))
+    stored = np.asarray(Image.open(tmp_path / "images" / "turned.jpg")).copy()
+    assert stored.shape == (48, 40, 3) and upright.shape == (40, 48, 3)
+    painted = (shown[..., ::-1] != upright).any(axis=2)
+    expected = np.zeros((48, 40), dtype=bool)
+    expected[2:12, 25:40] = True
+    np.testing.assert_array_equal(painted, np.rot90(expected, -1))
+    assert not shown[painted].any()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device"), SystemExit(143)])
+def test_a_failure_amid_painting_leaves_what_was_there(
+    error: BaseException, curated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(curated)
+    real = commands.stage_painted
+
+    def fail(facts: ImageFacts, target: Path, *arguments: object) -> str:
+        if facts.path.name == "c.jpg":
+            target.write_bytes(b"half an image")
+            raise error
+        return real(facts, target, *arguments)
+
+    monkeypatch.setattr(commands, "stage_painted", fail)
+    with pytest.raises(type(error)):
+        call(curated)
+    assert snapshot(curated) == before and sorted(path.name for path in curated.iterdir()) == ["images", "labels.csv"]
+
+
+def test_an_image_that_changes_before_it_is_painted_is_named(curated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = commands.stage_painted
+
+    def late(facts: ImageFacts, *arguments: object) -> str:
+        if facts.path.name == "c.jpg":
+            facts.path.write_bytes(PNG)
+        return real(facts, *arguments)
+
+    monkeypatch.setattr(commands, "stage_painted", late)
+    with pytest.raises(CytoyoloError, match=r"c\.jpg changed since it was read"):
+        call(curated)
+    assert not (curated / "out").exists()
+
+
+def test_a_curated_real_set(shared: Path, tmp_path: Path, cytoyolo: Program) -> None:
+    """As the reference writes them: masks anywhere in the table, some over the edge or a label, some once labels."""
+    source, random = shared / "wbc5", np.random.default_rng(0)
+    table = pd.read_csv(source / "train.csv")
+    names = table["NAME"].unique()
+    turned = table.index[::40]  # labels that became masks
+    table.loc[turned, "class"] = "msk"
+    corner = random.integers(-30, 330, (150, 2))
+    boxes = np.concatenate([corner, corner + random.integers(31, 200, (150, 2))], axis=1)
+    masks = pd.DataFrame(boxes, columns=["x1", "y1", "x2", "y2"]).assign(NAME=random.choice(names, 150))
+    table = pd.concat([table, masks.assign(**{"class": "msk"})]).sample(frac=1, random_state=0)
+    with_size = {name: Image.open(source / "images" / name).size for name in names}
+    width, height = (table["NAME"].map(lambda name, axis=axis: with_size[name][axis]) for axis in (0, 1))
+    table = table[(table["x1"] < width) & (table["y1"] < height) & (table["x2"] > 0) & (table["y2"] > 0)]
+    table[pd.read_csv(source / "train.csv").columns].to_csv(tmp_path / "curated.csv", index=False)
+    done = cytoyolo("convert", tmp_path / "curated.csv", "--images", source / "images", "-o", tmp_path / "out",
+                    "--dataset", "wbc5", "--val", 0.1)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    is_mask = table["class"] == "msk"
+    labelled, masked = set(table["NAME"][~is_mask]), set(table["NAME"][is_mask])
+    assert f": {len(labelled)} images, {(~is_mask).sum()} boxes\n" in done.stdout
+    assert f"PNG): {len(labelled & masked)}.\n" in done.stderr
+    assert f"all of their rows are masks: {len(masked - labelled)}.\n" in done.stderr
+    for name, rows in table[table["NAME"].isin(labelled)].groupby("NAME"):
+        original = cv2.imread(str(source / "images" / name))
+        staged = cv2.imread(str(tmp_path / "out" / "images" / f"{Path(name).stem}.png"))
+        for x1, y1, x2, y2 in rows.loc[rows["class"] == "msk", ["x1", "y1", "x2", "y2"]].to_numpy().clip(0).tolist():
+            original[y1:y2, x1:x2] = 0
+        for x1, y1, x2, y2 in rows.loc[rows["class"] != "msk", ["x1", "y1", "x2", "y2"]].to_numpy().tolist():
+            near = slice(max(y1 - 2, 0), y2 + 2), slice(max(x1 - 2, 0), x2 + 2)
+            original[near] = cv2.imread(str(source / "images" / name))[near]
+        np.testing.assert_array_equal(staged, original)
+    verify(load_dataset(tmp_path / "out"), None)
+
+
 # Anything a user may bring
 
 NAMES = (
@@ -748,13 +1011,13 @@ NAMES = (
     "sound.png",
     "gone.jpg",
 )
-CLASSES = ("PNN", "PNN", "EO", "pnn", "XYZ", "")
+CLASSES = ("PNN", "PNN", "EO", "msk", "pnn", "XYZ", "")
 NUMBER = st.one_of(st.integers(-12, 60).map(str), st.sampled_from(["5", "30", "", "x", "nan", "1e9", "7.5", " 8"]))
 ROW = st.tuples(st.sampled_from(NAMES), NUMBER, NUMBER, NUMBER, NUMBER, st.sampled_from(CLASSES)).map(",".join)
 CORNER = st.integers(-4, 20).map(str)
 FAR_CORNER = st.integers(24, 52).map(str)
 GOOD_ROW = st.tuples(
-    st.sampled_from(NAMES), CORNER, CORNER, FAR_CORNER, FAR_CORNER, st.sampled_from(CLASSES[:4])
+    st.sampled_from(NAMES), CORNER, CORNER, FAR_CORNER, FAR_CORNER, st.sampled_from(CLASSES[:5])
 ).map(",".join)  # fmt: skip
 
 

@@ -183,6 +183,7 @@ FORMS = {
     "other columns": "class,x2,NAME,y1,x1,y2\n pnn,90,a.jpg,25,20,100\nEO,20,b.jpg,25,90,100\nEO,90,c.jpg,25,x,100",
     "quotes": '"NAME","x1","y1","x2","y2","class"\n"a, ""b"".jpg","20","25","90","100","pnn"\n"b.jpg,1\nc.jpg,1',
     "unicode": HEADER + "Lame é.jpg,-5,25,90,100,pnn\n細胞.jpg,x,2,3,4,EO\n\x0b\x85\u2028,1\nz.jpg,2,3,40,50,EO\n",
+    "masks": f'{HEADER}a.jpg, 3,4.50,9,9,msk\r\n{ROWS}\nd.jpg,9,4,3,9,msk\n"a.jpg","1",2,3,40,"msk"\r\na,x,2,3,4, Msk',
     "empty lines": HEADER + "\n\na.jpg,20,25,90,100,pnn\n\n\n",
 }
 
@@ -196,6 +197,26 @@ def test_undo_and_apply_are_exact_to_the_byte(name: str, lab: Path) -> None:
     assert (lab / "back.csv").read_bytes() == FORMS[name].encode()
     replay(lab / "t.csv", lab / "changes.csv", output=lab / "again.csv")
     assert (lab / "again.csv").read_bytes() == (lab / "clean.csv").read_bytes()
+
+
+def test_masks_stay_as_they_are_written_and_only_unusable_ones_go(pictured: Path) -> None:
+    rows = (pictured / "t.csv").read_text().splitlines(keepends=True)
+    masks = ['"a.jpg", 150,+90,300.50,1e3,msk\n', "A.JPG,1,1,9,9,msk\n", "turned.jpg,2,20,5,47,msk\n",
+             "gone.jpg,1,2,3,4,msk\n", "a.jpg,300,1,310,9,msk\n", "test.jpg,1,2,3,4,msk\n"]  # fmt: skip
+    (pictured / "t.csv").write_text("".join([*rows[:3], *masks, *rows[3:]]))
+    inputs = {"images": pictured / "images", "test": pictured / "test.csv"}
+    made = repair(pictured / "t.csv", **inputs, output=pictured / "clean.csv")
+    assert (pictured / "clean.csv").read_text() == (
+        f"{HEADER}a.jpg,20,25,200,100,PNN\n{masks[0]}a.jpg,1,1,9,9,msk\nturned.jpg,1,2,28,5,msk\n{masks[5]}"
+        "turned.jpg,2,2,28,30,BA\npng.jpg,2,3,30,36,LY\n"
+    )
+    assert made.rows == 7
+    again = repair(pictured / "clean.csv", **inputs, output=pictured / "again.csv", changes=pictured / "none.csv")
+    assert len(again.changes) == 0
+    undo(pictured / "clean.csv", pictured / "changes.csv", output=pictured / "back.csv")
+    assert (pictured / "back.csv").read_bytes() == (pictured / "t.csv").read_bytes()
+    replay(pictured / "t.csv", pictured / "changes.csv", output=pictured / "replayed.csv")
+    assert (pictured / "replayed.csv").read_bytes() == (pictured / "clean.csv").read_bytes()
 
 
 def test_the_program_takes_back_and_carries_out_again(lab: Path, cytoyolo: Program) -> None:

@@ -4,11 +4,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from cytoyolo.annotations.images import decode, read_facts
-from cytoyolo.dataset.staging import stage, staged_name
+from cytoyolo.dataset.masks import paint
+from cytoyolo.dataset.staging import stage, stage_painted, staged_name
 from cytoyolo.errors import CytoyoloError
 from tests.pictures import JPEG, REPAIRABLE, SOUND, Sample, ident, photo, rotated, save, upright
 
@@ -135,6 +137,43 @@ def test_a_file_that_broke_in_the_meantime_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(CytoyoloError, match=r"a\.jpg changed since it was read"):
         stage(facts, tmp_path / "a.png", copy=False)
+    assert not (tmp_path / "a.png").exists()
+
+
+# With masks
+
+
+@every_sample
+def test_beside_masks_every_file_becomes_a_png_of_the_same_pixels(sample: Sample, tmp_path: Path) -> None:
+    original = put(tmp_path, sample)
+    facts = read_facts(original)
+    target = tmp_path / staged_name(facts, anew=True).replace(original.stem, "staged")
+    assert staged_name(facts, anew=True) == f"{original.stem}.png"
+    digested = stage_painted(facts, target, None, "black")
+    np.testing.assert_array_equal(cv2.imread(str(target)), decode(original)[0])
+    found = read_facts(target)
+    assert (found.format, found.problem, found.repairs, found.digest) == ("PNG", "", (), digested)
+    assert original.read_bytes() == sample.data and original.stat().st_mtime_ns == 2_000_000_000
+
+
+@pytest.mark.parametrize("fill", ["black", "background"])
+def test_a_mask_is_painted_in_the_upright_picture(fill: str, tmp_path: Path) -> None:
+    original = tmp_path / "a.jpg"
+    original.write_bytes(rotated("JPEG", 6))
+    before, masks, kept = decode(original)[0], np.array([[2.0, 3, 20, 30]]), np.array([[15.0, 10, 40, 20]])
+    stage_painted(read_facts(original), tmp_path / "a.png", (masks, kept), fill)
+    shown = cv2.imread(str(tmp_path / "a.png"))
+    np.testing.assert_array_equal(shown, paint(before, masks, kept, fill))
+    assert (shown != before).any()
+
+
+def test_an_image_that_changed_before_it_is_painted_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG)
+    facts = read_facts(path)
+    path.write_bytes(save(photo(seed=3), "JPEG"))
+    with pytest.raises(CytoyoloError, match=r"a\.jpg changed since it was read"):
+        stage_painted(facts, tmp_path / "a.png", None, "black")
     assert not (tmp_path / "a.png").exists()
 
 

@@ -165,8 +165,8 @@ def test_the_fingerprint_of_images_depends_on_names_and_content_but_not_on_order
 def described(folder: Path, **changes: object) -> Path:
     """A converted folder as far as opening it goes."""
     inputs = {"labels": {}, "images_sha256": "", "groups": None, "test": None, "config": None}
-    manifest = {**inputs, "repair": False, "val": 0.05, "folds": None, "seed": 0, "spec": SPEC.to_dict()}
-    manifest |= changes
+    manifest = {**inputs, "repair": False, "val": 0.05, "folds": None, "seed": 0, "mask_fill": None}
+    manifest |= {"spec": SPEC.to_dict()} | changes
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 

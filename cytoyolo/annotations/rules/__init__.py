@@ -1,9 +1,9 @@
 """The rules of the audit, in the order in which they are asked."""
 
-from cytoyolo.annotations.rules import copies, counts, files, frames, geometry, names, overlaps, rows
+from cytoyolo.annotations.rules import copies, counts, files, frames, geometry, masks, names, overlaps, rows
 from cytoyolo.annotations.rules.registry import REGISTERED, Rule
 
-__all__ = ["RULES", "Rule", "copies", "counts", "files", "frames", "geometry", "names", "overlaps", "rows"]
+__all__ = ["RULES", "Rule", "copies", "counts", "files", "frames", "geometry", "masks", "names", "overlaps", "rows"]
 
 # Each rule sees the table as the actions of those before it leave it: corners are put in order before a box is clipped,
 # and clipped before it is compared with others. So what one audit finds is all there is to repair.
@@ -37,6 +37,7 @@ _ORDER = (
     "boxes-unturned",
     "transposed-table",
     "transposed",
+    "mask",
     "inverted",
     "at-edge",
     "outside",

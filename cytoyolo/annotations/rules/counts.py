@@ -14,7 +14,7 @@ def odd_box(view: View, z: float, rows: float) -> Iterator[Found]:
     """The area or the aspect of the box has a robust z over a threshold within its class (of its logarithm), where the
     class has at least so many rows."""
     side = view.xyxy[:, 2:] - view.xyxy[:, :2]
-    usable = (side > 0).all(axis=1) & (view.class_id >= 0) & view.alive
+    usable = (side > 0).all(axis=1) & (view.class_id >= 0) & view.labels
     details: dict[int, str] = {}
     for class_id in np.unique(view.class_id[usable]):
         members = np.flatnonzero(usable & (view.class_id == class_id))
@@ -33,7 +33,7 @@ def odd_box(view: View, z: float, rows: float) -> Iterator[Found]:
 @rule("many-boxes", INFO, KEEP, about="image", percentile=99.9)
 def many_boxes(view: View, percentile: float) -> Iterator[Found]:
     """The image has more boxes than this percentile of all images."""
-    counts = np.bincount(view.image[view.alive])
+    counts = np.bincount(view.image[view.labels])
     names = list(view.first_rows)
     boxes = {name: int(counts[view.image[row]]) for name, row in view.first_rows.items()}
     limit = np.percentile(list(boxes.values()), percentile) if names else 0
@@ -42,7 +42,7 @@ def many_boxes(view: View, percentile: float) -> Iterator[Found]:
 
 
 def _class_counts(view: View) -> dict[str, int]:
-    known = view.class_id[view.alive & (view.class_id >= 0)]
+    known = view.class_id[view.labels & (view.class_id >= 0)]
     counts = np.bincount(known, minlength=len(view.spec.codes)).tolist()
     return dict(zip(view.spec.codes, counts, strict=True))
 

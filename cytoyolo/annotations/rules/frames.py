@@ -46,7 +46,7 @@ def _by_image(image: Rows, mask: NDArray[np.bool_], every: bool) -> NDArray[np.b
 @rule("boxes-unturned", ERROR, "turn", needs="images")
 def boxes_unturned(view: View) -> Iterator[Found]:
     """All boxes of an image with an EXIF quarter turn fit the picture as it lies in the file, and one of them does not
-    fit the upright picture: they were drawn without the turn, and are turned along."""
+    fit the upright picture: they were drawn without the turn, and are turned along, as are the image's masks."""
     orientation = {name: found.orientation for name, found in view.facts.items() if found.orientation >= 5}
     if not orientation:
         return
@@ -55,10 +55,12 @@ def boxes_unturned(view: View) -> Iterator[Found]:
     rows, xyxy, size = rows[turned], xyxy[turned], size[turned]
     image, stored = view.image[rows], size[:, ::-1]
     meant = _by_image(image, _inside(xyxy, stored), every=True) & _by_image(image, ~_inside(xyxy, size), every=False)
-    rows, xyxy, stored = rows[meant], xyxy[meant], stored[meant]
-    if len(rows):
+    if meant.any():
+        # A mask with no sides is left to the rule for these.
+        masks = view.masks & (view.xyxy[:, 2:] > view.xyxy[:, :2]).all(axis=1) & np.isin(view.image, image[meant])
+        rows = np.sort(np.concatenate([rows[meant], np.flatnonzero(masks)]))
         turns = np.array([orientation[view.text["image"][row]] for row in rows])
-        upright = boxes.turn(xyxy, stored, turns)
+        upright = boxes.turn(sorted_corners(view.xyxy[rows]), view.size[rows][:, ::-1], turns)
         after = {role: pixels(upright[:, column]) for column, role in enumerate(XYXY)}
         details = [f"drawn before the turn of EXIF orientation {turn}" for turn in turns]
         yield Found(rows, [view.box(row) for row in rows], details, after)

@@ -53,7 +53,8 @@ def _kept(view: View) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
     return rows, clipped[rows], boxes.area(clipped[rows]) / whole[rows]
 
 
-def _image_size(view: View, row: int) -> str:
+def image_size(view: View, row: int) -> str:
+    """The row's image in words, with its size where it is known."""
     width, height = view.size[row]
     return f"its image of {width:.0f}x{height:.0f} px" if np.isfinite(width) else "its image"
 
@@ -63,7 +64,7 @@ def outside(view: View) -> Iterator[Found]:
     """No part of the box lies in the image."""
     rows, _, kept = _kept(view)
     gone = rows[kept == 0]
-    yield from by_row(view, gone, [f"wholly outside {_image_size(view, row)}" for row in gone])
+    yield from by_row(view, gone, [f"wholly outside {image_size(view, row)}" for row in gone])
 
 
 @rule("overhang", WARNING, "clip", kept=0.5)
@@ -72,7 +73,7 @@ def overhang(view: View, kept: float) -> Iterator[Found]:
     rows, clipped, share = _kept(view)
     wanted = (share >= kept) & (share > 0)
     details = [
-        f"reaches outside {_image_size(view, row)}, keeps {part:.0%}"
+        f"reaches outside {image_size(view, row)}, keeps {part:.0%}"
         for row, part in zip(rows[wanted], share[wanted], strict=True)
     ]
     yield from _corrected(view, rows[wanted], clipped[wanted], details)
@@ -84,7 +85,7 @@ def mostly_outside(view: View, kept: float) -> Iterator[Found]:
     rows, _, share = _kept(view)
     wanted = (share < kept) & (share > 0)
     details = [
-        f"keeps only {part:.0%} inside {_image_size(view, row)}"
+        f"keeps only {part:.0%} inside {image_size(view, row)}"
         for row, part in zip(rows[wanted], share[wanted], strict=True)
     ]
     yield from by_row(view, rows[wanted], details)

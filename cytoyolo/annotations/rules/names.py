@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 from cytoyolo.annotations.decoding import EXTENSIONS
-from cytoyolo.annotations.labels import stem_collisions
+from cytoyolo.annotations.labels import name_fault, stem_collisions
 from cytoyolo.annotations.rules.registry import (
     DROP,
     ERROR,
@@ -24,11 +24,13 @@ from cytoyolo.annotations.view import View
 def name_variant(view: View) -> Iterator[Found]:
     """No file has this name, and exactly one has it but for case, or else but for case and extension."""
     listing = view.listing or frozenset()
-    missing = [name for name in view.first_rows if name not in listing]
+    # Of masks only plain names count: no rule before this one has looked at them.
+    masks = [name for name in view.text["image"][view.masks] if not name_fault(name)]
+    missing = [name for name in dict.fromkeys([*view.first_rows, *masks]) if name not in listing]
     files = _pictures(listing) if missing else []
     whole, stems = _unique((name.casefold(), name) for name in files), _unique((_stem(name), name) for name in files)
     meant = {name: whole.get(name.casefold()) or stems.get(_stem(name)) for name in missing}
-    rows = view.where(view.holds("image", [name for name in missing if meant[name]]))
+    rows = view.with_masks(view.holds("image", [name for name in missing if meant[name]]))
     if len(rows):
         names = [view.text["image"][row] for row in rows]
         after = [str(meant[name]) for name in names]

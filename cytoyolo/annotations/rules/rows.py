@@ -9,6 +9,7 @@ import pandas as pd
 from cytoyolo.annotations.labels import name_fault
 from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, STOP, Found, by_row, rule
 from cytoyolo.annotations.view import View
+from cytoyolo.classes import MASK
 from cytoyolo.errors import quoted
 from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
 
@@ -80,16 +81,16 @@ def xywh(view: View, share: float, rows: float) -> Iterator[Found]:
 
 
 def _meant(view: View) -> dict[str, str]:
-    """The code each unknown class stands for, where stripping it and ignoring case leaves one of the list."""
+    """The code each unknown class stands for, where stripping it and ignoring case leaves one of the list or a mask."""
     folded = Counter(code.casefold() for code in view.spec.codes)
-    codes = {code.casefold(): code for code in view.spec.codes if folded[code.casefold()] == 1}
+    codes = {code.casefold(): code for code in (*view.spec.codes, MASK) if folded[code.casefold()] <= 1}
     unknown = set(view.text["class"][view.where(view.class_id < 0)])
     return {value: codes[value.strip().casefold()] for value in unknown if value.strip().casefold() in codes}
 
 
 @rule("class-variant", ERROR, "recode")
 def class_variant(view: View) -> Iterator[Found]:
-    """A class that is one of the list but for spaces around it or for case."""
+    """A class that is one of the list, or that of masks, but for spaces around it or for case."""
     meant = _meant(view)
     rows = view.where(view.holds("class", meant))
     if len(rows):

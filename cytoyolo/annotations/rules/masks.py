@@ -1,0 +1,47 @@
+"""The rule of masks: rows that are no labels, but parts of images to be painted over (see `dataset.masks`)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cytoyolo import boxes
+from cytoyolo.annotations.labels import name_fault
+from cytoyolo.annotations.rules.geometry import image_size
+from cytoyolo.annotations.rules.registry import DROP, ERROR, Found, by_row, rule
+from cytoyolo.annotations.view import View
+from cytoyolo.errors import quoted
+from cytoyolo.tables import MAX_COORDINATE
+
+
+@rule("mask", ERROR, DROP)
+def mask(view: View) -> Iterator[Found]:
+    """A mask (a row of class msk, which is no label) that can't be painted: its image name has a path in it or no file,
+    a coordinate is no number, its corners are in the wrong order or hold nothing, or it lies wholly outside."""
+    rows = np.flatnonzero(view.masks)
+    if not len(rows):  # so that no image is read for their sake
+        return
+    names, xyxy = view.text["image"][rows], view.xyxy[rows]
+    unnamed = {name: _unnamed(view, name) for name in set(names)}
+    broken = np.isnan(xyxy.sum(axis=1))
+    hollow = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1) <= 0
+    outside = boxes.area(boxes.clip(xyxy, view.size[rows])) == 0
+    found, values, details = [], [], []
+    for row, name, number, nothing, away in zip(rows.tolist(), names, ~broken, hollow, outside, strict=True):
+        fault = unnamed[name]
+        if not fault and not number:
+            fault = f"a corner is not a number of pixels up to {MAX_COORDINATE:,} in size"
+        elif not fault and nothing:
+            fault = "nothing between its corners, or they are in the wrong order"
+        elif not fault and away:
+            fault = f"wholly outside {image_size(view, row)}"
+        if fault:
+            found.append(row)
+            values.append(view.box(row) if number else quoted(view.box(row)))
+            details.append(fault)
+    yield from by_row(view, np.array(found, dtype=np.int64), details, values)
+
+
+def _unnamed(view: View, name: str) -> str:
+    """Why the name is not that of an image, as far as the table and the folder tell; "" if it is."""
+    missing = view.listing is not None and name not in view.listing
+    return name_fault(name) or (f"the image folder has no file {name}" if missing else "")
