@@ -1,7 +1,7 @@
 """Detect and classify leukocytes on blood smears with a single YOLO trained on clean labels.
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
-the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `predict`,
+the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `crossval`, `predict`,
 `score`, `check`, `smear`, `demo`, `info`.
 They are imported on first use, because some of them need torch and others must not.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cytoyolo.commands.audit import audit
     from cytoyolo.commands.convert import convert
+    from cytoyolo.commands.crossval import crossval
     from cytoyolo.commands.demo import demo
     from cytoyolo.commands.info import info
     from cytoyolo.commands.predict import predict
@@ -25,6 +26,7 @@ __all__ = [
     "audit",
     "check",
     "convert",
+    "crossval",
     "demo",
     "info",
     "predict",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import ConfigOption, DatasetOption, ImagesOption, Overwrite, Seed, TestOption
+from cytoyolo.cli.options import ConfigOption, DatasetOption, GroupsOption, ImagesOption, Overwrite, Seed, TestOption
 
 
 def register(app: typer.Typer) -> None:
@@ -21,9 +21,7 @@ def convert(
     dataset: DatasetOption = "cytologia",
     val: Annotated[float | None, typer.Option(help="Share held out for validation.", show_default="0.05")] = None,
     folds: Annotated[int | None, typer.Option(help="Make K cross-validation folds instead of one split.")] = None,
-    groups: Annotated[
-        Path | None, typer.Option(help="CSV (NAME, group): a slide, patient or centre stays on one side.")
-    ] = None,
+    groups: GroupsOption = None,
     test: TestOption = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Repair the table first, as `cytoyolo repair` does; changes.csv says how.")

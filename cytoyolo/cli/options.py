@@ -18,6 +18,12 @@ TestOption = Annotated[
     Path | None,
     typer.Option("--test", help="Test table (id, NAME), to find train images that leak into it.", metavar="TEST.csv"),
 ]
+GroupsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--groups", help="CSV (NAME, group): a slide, patient or centre stays on one side.", metavar="FILE.csv"
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that this tool made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -42,7 +42,7 @@ def score(
     tables = [_read_boxes(Path(path), spec) for path in (truth, submission)]
     result = evaluate(*tables, seed=seed, replicates=replicates)
     if output is not None:
-        _write(result, Path(output), spec, overwrite)
+        write_score(result, Path(output), spec, overwrite)
     return result
 
 
@@ -75,7 +75,8 @@ def _read_boxes(path: Path, spec: DataSpec) -> pd.DataFrame:
     return table
 
 
-def _write(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None:
+def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None:
+    """Make the folder of a score: confusion.png, confusion.csv, classes.csv, matches.csv and score.json."""
     if len(result.classes) > MAX_LABELS:
         raise CytoyoloError(
             f"the tables hold {len(result.classes):,} different classes, too many for a confusion matrix (limit "

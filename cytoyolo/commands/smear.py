@@ -1,16 +1,11 @@
 """`smear`: the embedded data set, synthetic blood smears in the challenge's form."""
 
 import shutil
-import signal
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -24,6 +19,7 @@ from cytoyolo.errors import UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.machine import cores
 from cytoyolo.tables import LABEL_ROLES, SUBMISSION_ROLES, TEST_ROLES, XYXY, write_table
+from cytoyolo.workers import caller_hidden, interrupts_ignored
 
 JPEG_QUALITY = 92
 MAKER = "smear"
@@ -96,35 +92,11 @@ def _tracked(tables: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFram
 
 def _render(folder: Path, images: int, seed: int) -> Iterator[pd.DataFrame]:
     """Render on all cores, a table of labels an image, in order."""
-    with _interrupts_ignored(), _caller_hidden():
+    with interrupts_ignored(), caller_hidden():
         # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
         pool = get_context("spawn").Pool(cores())
     with pool:
         yield from pool.imap(partial(_render_one, folder, seed), range(images), chunksize=16)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started in this block leave Ctrl-C to this one, which then ends them."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may say what signals do
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _caller_hidden() -> Iterator[None]:
-    """Processes started in this block do not run the caller's script again, which would call `smear` once more."""
-    caller = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = caller
 
 
 def _render_one(folder: Path, seed: int, index: int) -> pd.DataFrame:

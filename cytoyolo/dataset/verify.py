@@ -13,6 +13,8 @@ from cytoyolo.dataset.yolo import LISTING, Dataset, data_yaml, list_files, list_
 from cytoyolo.errors import CytoyoloError, listed
 from cytoyolo.machine import cores
 
+_NEEDED = ("file", "width", "height", "part", "group", "image_blake2b", "labels_blake2b")
+
 
 def verify(data: Dataset, fold: int | None) -> None:
     """Raise CytoyoloError that names files of the folder that are missing or are not what `convert` wrote.
@@ -20,7 +22,7 @@ def verify(data: Dataset, fold: int | None) -> None:
     Ultralytics would leave out missing images silently, and would follow a changed YAML or list anywhere: it even
     runs code that a YAML's `download` gives.
     """
-    listing = _read_listing(data)
+    listing = read_listing(data)
     texts = dict(list_files(listing["file"], listing["part"].to_numpy(int), data.manifest["folds"]))
     yaml_path, (train, val) = data.data_yaml(fold), list_names(fold)
     expected = {train: texts[train], val: texts[val], yaml_path.name: data_yaml(data.spec, train, val)}
@@ -34,10 +36,11 @@ def verify(data: Dataset, fold: int | None) -> None:
         )
 
 
-def _read_listing(data: Dataset) -> pd.DataFrame:
+def read_listing(data: Dataset) -> pd.DataFrame:
+    """images.csv of a YOLO folder, as text: a row an image. Raises CytoyoloError when it is missing or damaged."""
     try:
         listing = pd.read_csv(data.folder / LISTING, dtype=str, keep_default_na=False)
-        names = listing[["file", "part", "image_blake2b", "labels_blake2b"]]["file"]
+        names = listing[list(_NEEDED)]["file"]
     except (OSError, ValueError, KeyError) as error:
         raise CytoyoloError(f"{data.folder / LISTING} is missing or damaged; convert the label table again.") from error
     if any(name_fault(name) for name in names):

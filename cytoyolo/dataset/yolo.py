@@ -21,7 +21,7 @@ MANIFEST = "dataset.json"
 LISTING = "images.csv"
 # What of the manifest says whether a data set is the one a run was trained on.
 IDENTITY = ("labels", "images_sha256", "groups", "test", "repair", "config", "val", "folds", "seed", "mask_fill")
-# Ultralytics leaves its parsed labels here. It loads them again unseen: a pickle, and stale after some changes.
+# Where plain Ultralytics leaves its parsed labels; trainings of this tool don't.
 LABEL_CACHE = "labels.cache"
 
 

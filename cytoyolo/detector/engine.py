@@ -10,6 +10,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores, state_folder
@@ -39,11 +40,16 @@ def engine() -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
     import matplotlib
+    from ultralytics.data import dataset as datasets
     from ultralytics.data import utils as data_utils
     from ultralytics.utils import SETTINGS, USER_CONFIG_DIR, downloads, torch_utils
 
     # Tried first and refused later otherwise, such as for the weights of a check that each training on a GPU makes.
     downloads.safe_download = data_utils.safe_download = _refuse_download
+
+    # Parsed labels would be written beside the images and loaded again unseen: a pickle, which a stranger may have put
+    # there, stale after some changes, and torn between trainings that share the folder.
+    datasets.load_dataset_cache_file, datasets.save_dataset_cache_file = _no_cache, _keep_nothing
 
     quiet = {key: False for key, value in SETTINGS.items() if isinstance(value, bool)}
     if any(SETTINGS[key] for key in quiet):
@@ -56,6 +62,14 @@ def engine() -> None:
 
 def _refuse_download(*arguments: object, **options: object) -> None:
     raise ConnectionError("the network is not used")
+
+
+def _no_cache(path: Path) -> None:
+    raise FileNotFoundError(path)
+
+
+def _keep_nothing(prefix: str, path: Path, cache: dict[str, Any], version: str) -> None:
+    cache["version"] = version  # which the engine then expects there
 
 
 def _config_folder() -> Path:

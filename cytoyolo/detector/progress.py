@@ -8,10 +8,12 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from rich.progress import Progress
 
 from cytoyolo import console
 from cytoyolo.detector.engine import engine
@@ -66,7 +68,8 @@ def on_fit_epoch_end(trainer: Any) -> None:
     """End of an epoch; fires once more after the last validation, which is not an epoch and is not counted."""
     if trainer.epoch < trainer.epochs and trainer.tloss is not None:
         trainer.cytoyolo_batch = 0
-        metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()}
+        # Without a validation each epoch they are zeros.
+        metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()} if trainer.args.val else {}
         _write(trainer, event="epoch", epoch=trainer.epoch + 1, metrics=metrics)
 
 
@@ -97,10 +100,17 @@ CALLBACKS = {
 
 @contextmanager
 def shown(path: Path) -> Iterator[None]:
-    """Show the events appended to `path` from now on as a progress bar, until the block ends."""
+    """Show the events of one training, appended to `path` from now on, as a progress bar until the block ends."""
     path.write_text("", encoding="utf-8")
+    with followed({"Train": path}):
+        yield
+
+
+@contextmanager
+def followed(paths: Mapping[str, Path]) -> Iterator[None]:
+    """Show the events of trainings (by title), appended to files that may yet have to come, until the block ends."""
     done = threading.Event()
-    thread = threading.Thread(target=_follow, args=(path, done), daemon=True)
+    thread = threading.Thread(target=_follow, args=(paths, done), daemon=True)
     thread.start()
     try:
         yield
@@ -109,30 +119,50 @@ def shown(path: Path) -> Iterator[None]:
         thread.join()
 
 
-def _follow(path: Path, done: threading.Event) -> None:
-    with console.progress("{task.fields[state]}") as progress, path.open(encoding="utf-8") as file:
-        bar = progress.add_task("Train", total=None, state="")
-        batches, position = 1, 0
+def _follow(paths: Mapping[str, Path], done: threading.Event) -> None:
+    with console.progress("{task.fields[state]}") as progress, ExitStack() as files:
+        waiting, bars = dict(paths), list[_Bar]()
         while True:
             last_round = done.is_set()
-            for event in _complete_lines(file):
-                if event["event"] == "start":
-                    batches, position = event["batches"], event["epoch"]
-                    progress.update(bar, total=event["epochs"] * batches, completed=position * batches)
-                elif event["event"] == "batch":
-                    progress.update(bar, completed=position * batches + event["batch"])
-                else:
-                    position = event["epoch"]
-                    state = f"epoch {position}, mAP50 {event['metrics'].get('metrics/mAP50(B)', float('nan')):.3f}"
-                    progress.update(bar, completed=position * batches, state=state)
-                    if not console.stderr.is_terminal:  # a log file gets a line an epoch instead of a moving bar
-                        console.note(state)
+            for title, path in list(waiting.items()):
+                if path.is_file():
+                    bars.append(_Bar(title, progress, files.enter_context(path.open(encoding="utf-8")), len(paths) > 1))
+                    del waiting[title]
+            for bar in bars:
+                bar.update()
             if last_round:
                 return
             done.wait(0.2)
 
 
-def _complete_lines(file: Any) -> Iterator[dict[str, Any]]:
+class _Bar:
+    """The progress bar of one training, and the file that its events come from."""
+
+    def __init__(self, title: str, progress: Progress, file: TextIO, titled: bool) -> None:
+        self._progress, self._file, self._name = progress, file, f"{title}, " if titled else ""
+        self._task = progress.add_task(title, total=None, state="")
+        self._batches, self._epoch = 1, 0
+
+    def update(self) -> None:
+        """Show what has been appended."""
+        for event in _complete_lines(self._file):
+            done = 0
+            if event["event"] == "start":
+                self._batches, self._epoch = event["batches"], event["epoch"]
+                self._progress.update(self._task, total=event["epochs"] * self._batches)
+            elif event["event"] == "batch":
+                done = event["batch"]
+            else:
+                self._epoch = event["epoch"]
+                mean = event["metrics"].get("metrics/mAP50(B)")
+                state = f"epoch {self._epoch}" + ("" if mean is None else f", mAP50 {mean:.3f}")
+                self._progress.update(self._task, state=state)
+                if not console.stderr.is_terminal:  # a log file gets a line an epoch instead of a moving bar
+                    console.note(self._name + state)
+            self._progress.update(self._task, completed=self._epoch * self._batches + done)
+
+
+def _complete_lines(file: TextIO) -> Iterator[dict[str, Any]]:
     """Events appended since the last call; a line still being written waits for the next."""
     while True:
         start = file.tell()

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.dataset.yolo import LABEL_CACHE
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import engine
 from cytoyolo.detector.weights import Start, load_checkpoint
@@ -71,7 +70,6 @@ def resume(run: Path, data: Path, checkpoint: Path, device: str) -> None:
 
 def _run(run: Path, overrides: dict[str, Any]) -> None:
     engine()
-    (Path(overrides["data"]).parent / LABEL_CACHE).unlink(missing_ok=True)
     import torch
     from ultralytics.models.yolo.detect import DetectionTrainer
 

@@ -1,0 +1,82 @@
+"""`cytoyolo crossval`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import Batch, ConfigOption, GroupsOption, ImageSize, JsonOption, Overwrite
+from cytoyolo.cli.output import print_table
+
+# Groups shown to people; groups.csv has them all.
+SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(crossval)
+
+
+def crossval(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A label table, or a folder made by `convert --folds`.", metavar="LABELS.csv|DATASET"),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="CV")],
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of the label table's images.", metavar="DIR")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="How many folds.", show_default="5")] = None,
+    groups: GroupsOption = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            help="Classes and columns of the label table: a name of this package or a YAML.",
+            metavar="NAME|FILE.yaml",
+            show_default="cytologia",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    recipe: Annotated[str, typer.Option(help="A recipe of this package or a YAML.", metavar="NAME|FILE.yaml")] = (
+        "third-place"
+    ),
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights or network to start from; official ones are downloaded.", metavar="FILE.pt|FILE.yaml"
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.", show_default="the recipe's")] = None,
+    imgsz: ImageSize = None,
+    batch: Batch = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2: a fold on each.")] = "auto",
+    jobs: Annotated[int, typer.Option(help="Folds at a time on a CPU; they share its cores.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="the recipe's")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted call, with its options.")] = False,
+    as_json: JsonOption = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a model for each fold, and collect what it finds in images it has not seen."""
+    from cytoyolo.cli.score import show
+    from cytoyolo.commands.crossval import crossval as run
+    from cytoyolo.detector.recipes import parse_assignments
+
+    made = run(
+        source, output=output, images=images, folds=folds, groups=groups, dataset=dataset, config=config, recipe=recipe,
+        model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device, jobs=jobs, seed=seed,
+        settings=parse_assignments(settings or []), resume=resume, overwrite=overwrite,
+    )  # fmt: skip
+    if as_json:
+        groups_found = made.groups.to_dict("records")
+        typer.echo(json.dumps({**made.score.to_dict(), "groups": groups_found}, ensure_ascii=False, allow_nan=False))
+        return
+    typer.echo(f"{made.oof}: {made.folds} folds")
+    show(made.score)
+    if len(made.groups):
+        print_table(made.groups.head(SHOWN), "{:.4f}")
+    if len(made.groups) > SHOWN:
+        typer.echo(f"and {len(made.groups) - SHOWN:,} more groups (see groups.csv there)", err=True)

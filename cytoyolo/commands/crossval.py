@@ -1,0 +1,363 @@
+"""`crossval`: a model for each fold, and what it finds in the images it has not seen."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from cytoyolo import console
+from cytoyolo.annotations import oof
+from cytoyolo.commands.convert import convert
+from cytoyolo.commands.info import versions
+from cytoyolo.commands.repair import CHANGES, read_log
+from cytoyolo.commands.score import write_score
+from cytoyolo.commands.train import DEFAULT_RECIPE, train
+from cytoyolo.dataset.labels import read_labels
+from cytoyolo.dataset.verify import read_listing
+from cytoyolo.dataset.yolo import IDENTITY, Dataset, load_dataset
+from cytoyolo.detector import progress
+from cytoyolo.detector.engine import choose_device
+from cytoyolo.detector.recipes import load_recipe
+from cytoyolo.detector.weights import find_start
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import check_folder, clear_folder, mark, write_text
+from cytoyolo.submission.rows import fill
+from cytoyolo.submission.score import Score, evaluate
+from cytoyolo.tables import XYXY, fingerprint, write_table
+from cytoyolo.workers import run_all
+
+MAKER = "crossval"
+MANIFEST, OOF, RECIPE, DATASET, SCORE, GROUPS = (
+    "crossval.json",
+    "oof.csv",
+    "recipe.yaml",
+    "dataset",
+    "score",
+    "groups.csv",
+)
+DEFAULT_FOLDS = 5
+# Detections kept of an image: all from this confidence on, and in any case as many as it has labels.
+MIN_CONFIDENCE = 0.05
+# The held-out fold chooses nothing: no epoch is validated on it, and none ends the training early.
+FIXED_EPOCHS = {"val": False, "patience": 0}
+
+
+@dataclass(frozen=True)
+class Crossvalidated:
+    """What `crossval` made: the out-of-fold table, its score against the labels, and the scores by group.
+
+    groups has a row for each named group, largest first (group, images, rows, score, giou, macro_f1, accuracy: the
+    share of rows whose class is right); it is empty where the data set has none.
+    """
+
+    folder: Path
+    oof: Path
+    folds: int
+    score: Score
+    groups: pd.DataFrame
+
+
+def crossval(
+    source: str | Path,
+    *,
+    output: str | Path,
+    images: str | Path | None = None,
+    folds: int | None = None,
+    groups: str | Path | None = None,
+    dataset: str | Path | None = None,
+    config: str | Path | None = None,
+    recipe: str | Path = DEFAULT_RECIPE,
+    model: str | None = None,
+    epochs: int | None = None,
+    imgsz: int | None = None,
+    batch: int | None = None,
+    device: str = "auto",
+    jobs: int = 1,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Crossvalidated:
+    """Train a model for each fold and collect what it finds in the fold's own images, which it has not seen.
+
+    source is a label table with its image folder, split into `folds` (5), or a folder that `convert --folds` made. All
+    epochs are trained and the last one's weights taken, so that a fold has no say in its own model. `device` may be
+    several GPUs ("0,1,2"), a fold on each; on a CPU, `jobs` folds at a time share its cores. resume goes on with an
+    interrupted call and needs the same arguments. Raises UsageError for a wrong call, CytoyoloError where a fold can't
+    be trained.
+    """
+    source, folder = Path(source), Path(output)
+    inputs = (source, images, groups, config, model, recipe)
+    ready = _given(source, {"--images": images, "--folds": folds, "--groups": groups, "--config": config}, dataset)
+    slots = _slots(device, jobs)
+    flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed, **(settings or {})}
+    resolved = load_recipe(recipe, flags) | FIXED_EPOCHS
+    if not resume:
+        check_folder(folder, MAKER, overwrite, inputs=inputs)
+        find_start(str(resolved["model"]), asked=model is not None)
+        clear_folder(folder, MAKER, overwrite, inputs=inputs)
+        mark(
+            folder,
+            MAKER,
+            also=(MANIFEST, OOF, GROUPS, f"{DATASET}/", f"{SCORE}/", *_parts(range(folds or DEFAULT_FOLDS))),
+        )
+        write_text(folder / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
+    else:
+        _check_same(folder, resolved)
+    data = ready or _converted(folder, source, images, folds, groups, dataset, config, int(resolved["seed"]))
+    mark(
+        folder, MAKER, also=(MANIFEST, OOF, GROUPS, f"{DATASET}/", f"{SCORE}/", *_parts(range(data.manifest["folds"])))
+    )
+    manifest = _manifest(data, resolved)
+    _check_manifest(folder, manifest)
+    listing = read_listing(data)
+    _note_rare(data)
+    if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
+        _train_folds(folder, data, listing, slots)
+    return _finish(folder, data, listing, manifest)
+
+
+def _given(source: Path, options: Mapping[str, object], dataset: str | Path | None) -> Dataset | None:
+    """The YOLO folder, if the source is one; with a table the options are for `convert`."""
+    if not source.is_dir():
+        if options["--images"] is None:
+            raise UsageError("a label table needs --images, the folder of its images.")
+        return None
+    for name, value in {**options, "--dataset": dataset}.items():
+        if value is not None:
+            raise UsageError(f"{name} goes with a label table, and {source} is a folder; leave it out.")
+    data = load_dataset(source)
+    if not data.manifest["folds"]:
+        raise UsageError(f"{source} has no folds; convert the label table with --folds, or give the table itself.")
+    return data
+
+
+def _slots(device: str, jobs: int) -> list[str]:
+    """What folds can be trained on at the same time: GPUs, or a CPU several times."""
+    if jobs < 1:
+        raise UsageError(f"--jobs is {jobs}; give 1 or more.")
+    chosen = choose_device(device, several=True)
+    if chosen != "cpu" and jobs > 1:
+        raise UsageError(f"--jobs goes with the CPU, and the device is {chosen}; give several GPUs as --device 0,1.")
+    return ["cpu"] * jobs if chosen == "cpu" else chosen.split(",")
+
+
+def _parts(folds: range) -> list[str]:
+    return [f"fold{fold}.csv" for fold in folds] + [f"fold{fold}/" for fold in folds]
+
+
+def _check_same(folder: Path, resolved: Mapping[str, Any]) -> None:
+    """Raise where a call to resume has other settings than the one it goes on with."""
+    path = folder / RECIPE
+    if not path.is_file():
+        raise UsageError(f"{folder} holds no cross-validation to resume; leave out --resume.")
+    before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    different = sorted(key for key in before.keys() | resolved.keys() if before.get(key) != resolved.get(key))
+    if different:
+        raise UsageError(
+            f"{folder} was started with other settings ({', '.join(different)}); resume with the same options."
+        )
+
+
+def _converted(
+    folder: Path,
+    table: Path,
+    images: str | Path | None,
+    folds: int | None,
+    groups: str | Path | None,
+    dataset: str | Path | None,
+    config: str | Path | None,
+    seed: int,
+) -> Dataset:
+    """The table as a YOLO folder with folds, made unless an interrupted call made it."""
+    target = folder / DATASET
+    if not target.is_dir():
+        convert(
+            table, images=images or "", output=target, dataset=dataset or "cytologia", groups=groups, config=config,
+            folds=DEFAULT_FOLDS if folds is None else folds, seed=seed,
+        )  # fmt: skip
+    data = load_dataset(target)
+    asked = {
+        "labels": fingerprint(table),
+        "groups": groups and fingerprint(groups),
+        "config": config and fingerprint(config),
+    }
+    for key, value in asked.items():
+        if (data.manifest[key] or {}).get("sha256") != value:
+            raise CytoyoloError(f"{folder} was started with another {key} file; resume with that, or start anew.")
+    if data.manifest["folds"] != (folds or DEFAULT_FOLDS) or data.manifest["seed"] != seed:
+        raise UsageError(f"{folder} was started with other folds or another seed; resume with the same options.")
+    return data
+
+
+def _manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """How the folds come about, and which label table they are of; names and hashes only."""
+    return {
+        "status": "running",
+        "folds": data.manifest["folds"],
+        "seed": resolved["seed"],
+        "labels_sha256": _labels_fingerprint(data),
+        "dataset": data.manifest,
+        "versions": versions(),
+    }
+
+
+def _labels_fingerprint(data: Dataset) -> str:
+    """SHA-256 of the label table whose rows were trained on: as it was repaired, if it was."""
+    if data.manifest["repair"]:
+        return str(read_log(data.folder / CHANGES)["after"].iloc[0])
+    return str(data.manifest["labels"]["sha256"])
+
+
+def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest, or see that the one that is there is of the same data set."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        write_text(path, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        return
+    before = read_manifest(path)["dataset"]
+    for key in IDENTITY:
+        if before.get(key) != manifest["dataset"][key]:
+            raise CytoyoloError(f"{folder} was started on another data set ({key} differs); resume with that one.")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """crossval.json. Raises UsageError when there is none and CytoyoloError when it is damaged."""
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if missing := {"status", "folds", "labels_sha256", "dataset"} - manifest.keys():
+            raise ValueError(f"{missing} is missing")
+        return manifest
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file; give the out-of-fold table where crossval wrote it.") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CytoyoloError(f"{path} is damaged; run crossval again.") from error
+
+
+def _note_rare(data: Dataset) -> None:
+    """Say which classes have fewer rows than there are folds."""
+    folds = data.manifest["folds"]
+    rare = [f"{code} ({count})" for code, count in data.manifest["boxes"].items() if 0 < count < folds]
+    if rare:
+        console.note(
+            f"Classes with fewer rows than the {folds} folds, which some folds hold none of: {', '.join(rare)}."
+        )
+
+
+def _train_folds(folder: Path, data: Dataset, listing: pd.DataFrame, slots: list[str]) -> None:
+    """Train and predict the folds that are not done yet."""
+    folds = [fold for fold in range(data.manifest["folds"]) if not (folder / f"fold{fold}.csv").is_file()]
+    files = {fold: folder / f"fold{fold}" / progress.FILE for fold in folds}
+    for path in files.values():
+        path.unlink(missing_ok=True)  # of a training that was killed; the new one begins it anew
+    work = {f"fold {fold}": partial(_train_fold, folder, data.folder, fold) for fold in folds}
+    try:
+        with progress.followed({f"fold {fold}": path for fold, path in files.items()}):
+            run_all(work, slots)
+    except BaseException:
+        console.note(f"{folder} keeps what is done; go on with the same call and --resume.")
+        raise
+
+
+def _train_fold(folder: Path, dataset: Path, fold: int, device: str) -> None:
+    """In a process of its own: train on the other folds, and write what is found in this one."""
+    run = folder / f"fold{fold}"
+    if (run / "manifest.json").is_file():
+        trained = train(dataset, output=run, device=device, resume=True)
+    else:
+        trained = train(dataset, output=run, recipe=folder / RECIPE, device=device, fold=fold, overwrite=run.is_dir())
+    data = load_dataset(dataset)
+    listing = read_listing(data)
+    held_out = listing[listing["part"] == str(fold)]
+    labels = read_labels(data, held_out)["image"].value_counts()
+    table = predict_table(trained.folder / "weights" / "last.pt", data, held_out, labels, fold, device)
+    write_table(folder / f"fold{fold}.csv", table)
+
+
+def predict_table(
+    weights: Path, data: Dataset, listing: pd.DataFrame, labels: pd.Series, fold: int, device: str
+) -> pd.DataFrame:
+    """The rows of the out-of-fold table for images (rows of images.csv); `labels` counts the labels of each by name."""
+    from cytoyolo.commands.predict import SUBMISSION_CONF
+    from cytoyolo.detector.predict import Detector
+
+    detector = Detector(weights, conf=SUBMISSION_CONF, device=device)
+    names = listing[data.spec.columns["image"]].tolist()
+    found = detector.detect_files(data.folder / "images" / file for file in listing["file"])
+    blocks = []
+    for name, one in zip(names, found, strict=True):
+        if one.problem:
+            raise CytoyoloError(f"{one.path} {one.problem}; convert the label table again.")
+        kept = one.detections.confidence >= MIN_CONFIDENCE
+        kept[: int(labels.get(name, 0))] = True
+        detections = one.detections.take(kept)
+        numbers = np.column_stack([detections.xyxy, detections.confidence, detections.probabilities])
+        height, width = one.image.shape[:2]
+        facts = [name, fold, width, height]
+        rows = [[*facts, *map(_hundredths, row[:4]), *map(_millionths, row[4:])] for row in numbers.tolist()]
+        blocks += rows or [[*facts, *[""] * (5 + len(data.spec.codes))]]
+    return pd.DataFrame(blocks, columns=oof.columns(data.spec))
+
+
+def _hundredths(pixels: float) -> str:
+    return f"{pixels:.2f}"
+
+
+def _millionths(share: float) -> str:
+    return f"{share:.6f}"
+
+
+def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[str, Any]) -> Crossvalidated:
+    """Join the folds' tables in the order of the data set, and score them; safe to repeat after a kill."""
+    folds = data.manifest["folds"]
+    parts = pd.concat(
+        [pd.read_csv(folder / f"fold{fold}.csv", dtype=str, keep_default_na=False) for fold in range(folds)]
+    )
+    column = data.spec.columns["image"]
+    place = pd.Series(range(len(listing)), index=listing[column])
+    joined = parts.iloc[np.argsort(place[parts[column]].to_numpy(), kind="stable")]
+    write_table(folder / OOF, joined, overwrite=True)
+    predictions = oof.read_oof(folder / OOF, data.spec, folds)
+    labels = read_labels(data, listing)
+    truth = labels.assign(id=range(len(labels)))
+    submission = submission_rows(predictions, truth, data)
+    score = evaluate(truth, submission, seed=manifest["seed"])
+    groups = (
+        _by_group(truth, submission, score, listing.set_index(column)["group"])
+        if manifest["dataset"]["groups"]
+        else (pd.DataFrame(columns=["group", "images", "rows", "score", "giou", "macro_f1", "accuracy"]))
+    )
+    write_score(score, folder / SCORE, data.spec, overwrite=True)
+    write_table(folder / GROUPS, groups, overwrite=True)
+    weights = [fingerprint(folder / f"fold{fold}" / "weights" / "last.pt") for fold in range(folds)]
+    finished = {**manifest, "status": "finished", "weights_sha256": weights, "score": score.to_dict()}
+    write_text(folder / MANIFEST, json.dumps(finished, indent=2, ensure_ascii=False) + "\n")
+    mark(folder, MAKER)
+    return Crossvalidated(folder, folder / OOF, folds, score, groups)
+
+
+def submission_rows(predictions: oof.Predictions, truth: pd.DataFrame, data: Dataset) -> pd.DataFrame:
+    """The predictions as rows of a submission for the truth's rows."""
+    codes = np.array(data.spec.codes, dtype=object)
+    detections = pd.DataFrame(np.rint(predictions.xyxy), columns=XYXY).assign(
+        image=predictions.image, **{"class": codes[predictions.probabilities.argmax(axis=1)]}
+    )
+    return fill(truth[["id", "image"]], detections, data.spec.fallback)[0]
+
+
+def _by_group(truth: pd.DataFrame, submission: pd.DataFrame, score: Score, group: pd.Series) -> pd.DataFrame:
+    """Scores of each named group of images, the group with most rows first."""
+    of_row = truth["image"].map(group)
+    rows = []
+    for name, members in truth[of_row != ""].groupby(of_row[of_row != ""]):
+        one = evaluate(members, submission[submission["id"].isin(members["id"])], replicates=1)
+        right = score.matches.loc[members.index, "true"] == score.matches.loc[members.index, "predicted"]
+        rows.append((name, one.images, len(members), one.score, one.giou, one.macro_f1, float(right.mean())))
+    table = pd.DataFrame(rows, columns=["group", "images", "rows", "score", "giou", "macro_f1", "accuracy"])
+    return table.sort_values("rows", ascending=False, kind="stable").reset_index(drop=True)

@@ -1,0 +1,130 @@
+"""Work in processes of their own: some at a time, ended together when one fails or the program is interrupted."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
+from types import FrameType, ModuleType
+from typing import Any
+
+from cytoyolo import console
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.machine import CORES, cores
+
+# What is to be done on one of the slots, such as a device. It must be picklable.
+Work = Callable[[str], None]
+
+
+def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
+    """Do all jobs (by name), each in a new process, as many at a time as there are slots, which share the cores.
+
+    A job is given the slot it has to itself; its notes are not shown. Raises CytoyoloError with the name of a job that
+    failed; the others are then ended, as they are on any way out, and with this process, however it ends.
+    """
+    waiting, free = list(jobs.items()), list(slots)
+    running: dict[int, tuple[str, str, Any, Connection]] = {}
+    share = max(cores() // len(slots), 1)
+    try:
+        while waiting or running:
+            while waiting and free:
+                name, work = waiting.pop(0)
+                slot = free.pop(0)
+                process, answer = _start(work, slot, share)
+                running[process.sentinel] = (name, slot, process, answer)
+            for sentinel in connection.wait(list(running)):
+                assert isinstance(sentinel, int)
+                name, slot, process, answer = running.pop(sentinel)
+                process.join()
+                if problem := _problem(process.exitcode, answer):
+                    raise CytoyoloError(f"{name}: {problem}")
+                free.append(slot)
+    finally:
+        for _, _, process, _ in running.values():
+            process.terminate()
+        for _, _, process, _ in running.values():
+            process.join()
+
+
+def _start(work: Work, slot: str, share: int) -> tuple[Any, Connection]:
+    # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
+    context = get_context("spawn")
+    answer, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(work, slot, share, theirs))
+    with interrupts_ignored(), caller_hidden():
+        process.start()
+    theirs.close()
+    return process, answer
+
+
+def _problem(code: int | None, answer: Connection) -> str:
+    """What went wrong in a process that has ended, "" if nothing did."""
+    try:
+        if answer.poll():
+            return str(answer.recv())
+    except EOFError:
+        pass
+    return f"its process ended with code {code}; see above, or the memory of this machine was used up" if code else ""
+
+
+def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
+    """In the new process: do the work, and tell in a sentence why it could not be done."""
+    os.environ[CORES] = str(share)
+    console.stderr.quiet = True
+    signal.signal(signal.SIGTERM, _terminate)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    code = 0
+    try:
+        work(slot)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except CytoyoloError as error:
+        answer.send(str(error))
+    except Exception as error:
+        if os.environ.get("CYTOYOLO_DEBUG") == "1":
+            raise
+        answer.send(f"{type(error).__name__}: {error}")
+    answer.close()
+    gc.collect()
+    # The interpreter's own way out can hang where it meets torch in the middle of work.
+    os._exit(code)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would go on to write, unseen, what a second run writes as well."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Processes started in this block leave Ctrl-C to this one, which then ends them."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may say what signals do
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def caller_hidden() -> Iterator[None]:
+    """Processes started in this block do not run the caller's script again, which would start them once more."""
+    caller = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = caller
