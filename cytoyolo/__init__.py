@@ -1,8 +1,8 @@
 """Detect and classify leukocytes on blood smears with a single YOLO trained on clean labels.
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
-the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `crossval`, `predict`,
-`score`, `check`, `smear`, `demo`, `info`.
+the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `crossval`, `curate`,
+`predict`, `score`, `check`, `smear`, `demo`, `info`.
 They are imported on first use, because some of them need torch and others must not.
 """
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.audit import audit
     from cytoyolo.commands.convert import convert
     from cytoyolo.commands.crossval import crossval
+    from cytoyolo.commands.curate import curate
     from cytoyolo.commands.demo import demo
     from cytoyolo.commands.info import info
     from cytoyolo.commands.predict import predict
@@ -27,6 +28,7 @@ __all__ = [
     "check",
     "convert",
     "crossval",
+    "curate",
     "demo",
     "info",
     "predict",

@@ -39,13 +39,12 @@ class Records:
 
     def to_bytes(self) -> bytes:
         """The file, byte for byte."""
-        return join(self, self.texts, self.ends)
+        return join_lines([self.header, *self.texts], [self.header_end, *self.ends])
 
 
-def join(like: Records, texts: Sequence[str], ends: Sequence[str]) -> bytes:
-    """A file with the header of `like` and these lines."""
-    lines = [part for pair in zip(texts, ends, strict=True) for part in pair]
-    return "".join([like.header, like.header_end, *lines]).encode("utf-8")
+def join_lines(lines: Sequence[str], ends: Sequence[str]) -> bytes:
+    """A file of these lines, header and all; the inverse of `split_lines`."""
+    return "".join(part for pair in zip(lines, ends, strict=True) for part in pair).encode("utf-8")
 
 
 def read_records(path: str | Path, expected: Sequence[str]) -> Records:

@@ -2,7 +2,8 @@
 
 A change log is a table (line, rule, before, after, line_end, reason), a change a row, in the order they were made:
 `before` and `after` are the row as it stood and stands in the file; `after` is empty for a dropped row, and `line_end`
-is how its line ended. The first entry, of line 1, holds the SHA-256 of the table before and after.
+is how its line ended; `before` is empty for a new row, and its line one that the table did not have. New rows stand at
+the end of the table. The first entry, of line 1, holds the SHA-256 of the table before and after.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ import pandas as pd
 from cytoyolo.annotations.audit import Edit
 from cytoyolo.classes import DataSpec
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.records import Records, join, join_line, split_lines
+from cytoyolo.records import Records, join_line, join_lines, split_lines
 from cytoyolo.tables import LABEL_ROLES, sha256
 
 COLUMNS = ["line", "rule", "before", "after", "line_end", "reason"]
@@ -23,23 +24,32 @@ _ENDS = {name: end for end, name in _END_NAMES.items()}
 
 
 def repair(records: Records, edits: Iterable[Edit], spec: DataSpec) -> tuple[bytes, pd.DataFrame]:
-    """The repaired table as a file's bytes, and the change log. Lines without a change stay as they are."""
+    """The repaired table as a file's bytes, and the change log. Lines without a change stay as they are.
+
+    A row of an edit that the table does not have, numbered on from its last one, is added to it.
+    """
     place = {role: records.columns.index(spec.columns[role]) for role in LABEL_ROLES}
+    count = len(records.texts)
     texts: dict[int, str] = dict(enumerate(records.texts))
     cells: dict[int, list[str]] = {}
     changes: list[tuple[int, str, str, str, str, str]] = []
     for edit in edits:
         for index, row in enumerate(edit.rows.tolist()):
-            before = texts.pop(row)
+            before = texts.pop(row, "")
             if edit.after:
-                current = cells.setdefault(row, list(records.cells[row]))
+                given = records.cells[row] if row < count else [""] * len(records.columns)
+                current = cells.setdefault(row, list(given))
                 for role, after in edit.after.items():
                     current[place[role]] = after[index]
                 texts[row] = join_line(current)
             end = "" if edit.after else _END_NAMES[records.ends[row]]
             changes.append((row + 2, edit.rule, before, texts.get(row, ""), end, edit.reasons[index]))
-    rows = sorted(texts)
-    data = join(records, [texts[row] for row in rows], [records.ends[row] for row in rows])
+    rows = sorted(row for row in texts if row < count)
+    lines, ends = (
+        [records.header, *(texts[row] for row in rows)],
+        [records.header_end, *(records.ends[row] for row in rows)],
+    )
+    data = join_lines(*_with_new(lines, ends, [texts[row] for row in sorted(texts) if row >= count]))
     prints = (1, FINGERPRINTS, sha256(records.to_bytes()), sha256(data), "", "the whole table before and after")
     return data, pd.DataFrame([prints, *changes], columns=COLUMNS)
 
@@ -49,13 +59,16 @@ def undo(clean: bytes, changes: pd.DataFrame) -> bytes:
     before, after = _fingerprints(changes)
     if sha256(clean) != after:
         raise CytoyoloError("the table is not what this change log made; give the log that belongs to it.")
-    lines, ends = _lines(clean)
     steps = _steps(changes)
+    new = [step for step in steps if step.is_new]
+    lines, ends = _without_new(*_lines(clean), new)
     dropped = {step.line for step in steps if not step.after}
     remaining = iter(zip(lines[1:], ends[1:], strict=True))
     total = len(lines) - 1 + len(dropped)
     table = {line: ("", "") if line in dropped else next(remaining, ("", "")) for line in range(2, total + 2)}
     for step in reversed(steps):
+        if step.is_new:
+            continue
         text, end = table.get(step.line, ("", ""))
         if text != step.after:
             raise _changed_log()
@@ -72,14 +85,31 @@ def replay(table: bytes, changes: pd.DataFrame) -> bytes:
         raise CytoyoloError("the table is not the one this change log was made for; give that one, or repair anew.")
     lines, ends = _lines(table)
     texts = dict(enumerate(lines, start=1))
-    for step in _steps(changes):
+    steps = _steps(changes)
+    for step in steps:
+        if step.is_new:
+            continue
         if texts.get(step.line) != step.before:
             raise _changed_log()
         if step.after:
             texts[step.line] = step.after
         else:
             del texts[step.line]
-    return _checked(list(texts.values()), [ends[line - 1] for line in texts], after)
+    kept = list(texts.values()), [ends[line - 1] for line in texts]
+    return _checked(*_with_new(*kept, [step.after for step in steps if step.is_new]), after)
+
+
+def _with_new(lines: list[str], ends: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """Lines (the header first) with new ones behind the last, which hands its end on to the last new one."""
+    return [*lines, *new], [*ends[:-1], *ends[:1] * len(new), *ends[-1:]]
+
+
+def _without_new(lines: list[str], ends: list[str], new: "list[_Step]") -> tuple[list[str], list[str]]:
+    """The inverse of `_with_new`. Raises CytoyoloError when the new lines are not those of the log."""
+    count = len(lines) - len(new)
+    if count < 1 or lines[count:] != [step.after for step in new]:
+        raise _changed_log()
+    return lines[:count], [*ends[: count - 1], *ends[-1:]]
 
 
 class _Step(NamedTuple):
@@ -87,6 +117,11 @@ class _Step(NamedTuple):
     before: str
     after: str
     line_end: str
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the table did not have the row."""
+        return not self.before and bool(self.after)
 
 
 def _steps(changes: pd.DataFrame) -> list[_Step]:
@@ -111,7 +146,7 @@ def _fingerprints(changes: pd.DataFrame) -> tuple[str, str]:
 
 
 def _checked(texts: Sequence[str], ends: Sequence[str], fingerprint: str) -> bytes:
-    data = "".join(part for pair in zip(texts, ends, strict=True) for part in pair).encode("utf-8")
+    data = join_lines(texts, ends)
     if sha256(data) != fingerprint:
         raise _changed_log()
     return data

@@ -1,0 +1,55 @@
+"""`cytoyolo curate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import Overwrite
+from cytoyolo.cli.output import print_table
+
+# Suspect labels shown to people; CURATED.scores.csv ranks them all.
+SHOWN = 10
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(curate)
+
+
+def curate(
+    labels: Annotated[Path, typer.Argument(help="The label table that crossval was given.", metavar="LABELS.csv")],
+    oof: Annotated[Path, typer.Option("--oof", help="The out-of-fold table that crossval made.", metavar="CV/oof.csv")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CURATED.csv")],
+    variant: Annotated[
+        str, typer.Option(help="iou: labels where nothing is found become masks; keep: they stay.", metavar="iou|keep")
+    ] = "iou",
+    boxes: Annotated[
+        str, typer.Option(help="Which boxes take the prediction's place.", metavar="loose|all|none")
+    ] = "loose",
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of the images, to draw what was found.", metavar="DIR")
+    ] = None,
+    max_loss: Annotated[float, typer.Option(help="The greatest share of its rows that a class may lose.")] = 0.03,
+    force: Annotated[bool, typer.Option("--force", help="Let a class lose more, and flag every label.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Correct a label table by what models found in images they had not seen.
+
+    `cytoyolo repair CURATED.csv CURATED.changes.csv --undo` takes it back.
+    """
+    from cytoyolo.commands.curate import curate as run
+
+    made = run(
+        labels, oof=oof, output=output, variant=variant, boxes=boxes, images=images, max_loss=max_loss, force=force,
+        overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(
+        f"{made.table}: {len(made.scores):,} labels, {len(made.findings):,} findings, {len(made.changes):,} changes"
+    )
+    if len(made.findings):
+        counts = made.findings.groupby(["rule", "action"], sort=False).size().rename("findings").reset_index()
+        print_table(counts, "{}")
+        shown = made.scores.head(SHOWN)[["line", "image", "class", "score", "predicted", "findings"]]
+        typer.echo("The most suspect labels:")
+        print_table(shown.astype({"line": str}), "{:.3f}")
+    typer.echo(f"What was changed, found and suggested: {made.log.with_suffix('').with_suffix('')}.*.csv", err=True)
