@@ -16,10 +16,12 @@ TRAIN ?=
 CONVERT ?=
 # Further options of the prediction, such as PREDICT="--imgsz 512"
 PREDICT ?=
+# Further options of the reproduction, such as REPRODUCE="--epochs 50 --dry-run"
+REPRODUCE ?=
 # The truth of the test rows, for `make score`.
 TRUTH ?= $(DATA)/test_truth.csv
 
-.PHONY: help install demo test lint typecheck audit repair convert train predict score bench clean
+.PHONY: help install demo test lint typecheck audit repair convert train predict score reproduce bench clean
 .DEFAULT_GOAL := help
 
 help:  ## List these targets.
@@ -83,6 +85,9 @@ score: $(RUN)/score/score.json  ## Score RUN/submission.csv against TRUTH.
 
 $(RUN)/score/score.json: $(RUN)/submission.csv $(TRUTH)
 	$(BIN)/cytoyolo score $(TRUTH) $< -o $(RUN)/score --dataset $(DATASET) --overwrite
+
+reproduce: $(DATA)/train.csv $(DATA)/test.csv | $(INSTALLED)  ## The third place's whole way into RUN; REPRODUCE=--dry-run shows the plan.
+	$(BIN)/cytoyolo reproduce $(DATA) -o $(RUN) --dataset $(DATASET) --recipe $(RECIPE) $(REPRODUCE)
 
 $(DATA)/train.csv $(DATA)/test.csv $(TRUTH):
 	@echo "$@ is missing; give the folder that holds it with DATA=FOLDER (for the truth: TRUTH=FILE)." >&2; exit 2

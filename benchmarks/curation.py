@@ -29,7 +29,7 @@ def prepare(work: Path, seed: int) -> pd.DataFrame:
     """Make work/images and work/held_out.csv; return the clean training table."""
     if not (work / "split").is_dir():
         convert(
-            DATA / "train.csv", images=DATA / "images", groups=DATA / "groups.csv", dataset="wbc5", val=HELD_OUT,
+            DATA / "train.csv", images=DATA / "images", dataset="wbc5", val=HELD_OUT,
             seed=seed, output=work / "split",
         )  # fmt: skip
     listing = pd.read_csv(work / "split" / "images.csv")
@@ -93,7 +93,7 @@ def main() -> None:
     for share in options.shares:
         table, faults = faulty(work, clean, share, options.seed)
         made = crossval(
-            table, images=work / "images", groups=work / "groups.csv", dataset="wbc5", jobs=options.jobs,
+            table, images=work / "images", dataset="wbc5", jobs=options.jobs,
             output=work / f"cv-{share:g}", resume=(work / f"cv-{share:g}").is_dir(), **training,
         )  # fmt: skip
         print(share, len(faults), made.score.score, flush=True)

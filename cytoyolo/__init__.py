@@ -2,7 +2,7 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `crossval`, `curate`,
-`predict`, `score`, `check`, `smear`, `demo`, `info`.
+`predict`, `score`, `check`, `reproduce`, `smear`, `demo`, `info`.
 They are imported on first use, because some of them need torch and others must not.
 """
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.info import info
     from cytoyolo.commands.predict import predict
     from cytoyolo.commands.repair import repair, replay, undo
+    from cytoyolo.commands.reproduce import reproduce
     from cytoyolo.commands.score import check, score
     from cytoyolo.commands.smear import smear
     from cytoyolo.commands.train import train
@@ -34,6 +35,7 @@ __all__ = [
     "predict",
     "repair",
     "replay",
+    "reproduce",
     "score",
     "smear",
     "train",

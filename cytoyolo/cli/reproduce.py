@@ -1,0 +1,77 @@
+"""`cytoyolo reproduce`."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import Batch, DatasetOption, GroupsOption, ImageSize, JsonOption, Seed
+from cytoyolo.cli.output import print_table
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(reproduce)
+
+
+def reproduce(
+    data: Annotated[Path, typer.Argument(help="Folder with images/, train.csv and test.csv.", metavar="DATA")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all results.", metavar="RUN")],
+    dataset: DatasetOption = "cytologia",
+    groups: GroupsOption = None,
+    folds: Annotated[int, typer.Option(help="How many folds.")] = 5,
+    variant: Annotated[
+        str, typer.Option(help="Which curated labels the final model is trained on.", metavar="iou|keep")
+    ] = "iou",
+    boxes: Annotated[
+        str, typer.Option(help="Which boxes take the prediction's place.", metavar="loose|all|none")
+    ] = "loose",
+    recipe: Annotated[str, typer.Option(help="A recipe of this package or a YAML.", metavar="NAME|FILE.yaml")] = (
+        "third-place"
+    ),
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights or network to start from; official ones are downloaded.", metavar="FILE.pt|FILE.yaml"
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.", show_default="the recipe's")] = None,
+    imgsz: ImageSize = None,
+    batch: Batch = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2.")] = "auto",
+    jobs: Annotated[int, typer.Option(help="Folds at a time on a CPU; they share its cores.")] = 1,
+    seed: Seed = 0,
+    force: Annotated[bool, typer.Option("--force", help="Let a class lose more of its rows in the curation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with time and disk.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Go the third place's whole way; steps that are done are skipped, and an interrupted training goes on."""
+    from cytoyolo.commands.reproduce import reproduce as run
+
+    made = run(
+        data, output=output, dataset=dataset, groups=groups, folds=folds, variant=variant, boxes=boxes, recipe=recipe,
+        model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device, jobs=jobs, seed=seed, force=force,
+        dry_run=dry_run,
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps([{**one.__dict__, "makes": str(one.makes)} for one in made], ensure_ascii=False))
+        return
+    import pandas as pd
+
+    rows = [
+        (one.step, one.state, str(one.makes), _duration(one.seconds), _size(one.megabytes) if dry_run else "")
+        for one in made
+    ]
+    print_table(pd.DataFrame(rows, columns=["step", "state", "makes", "time", "disk"]), "{}")
+    if dry_run:
+        seconds, megabytes = sum(one.seconds or 0 for one in made), sum(one.megabytes or 0 for one in made)
+        typer.echo(f"about {_duration(seconds)} and {_size(megabytes)}, as estimated on this machine")
+
+
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+def _size(megabytes: float | None) -> str:
+    return "" if megabytes is None else f"{megabytes:,.0f} MB"

@@ -1,0 +1,49 @@
+"""How long a training step takes here, measured on pictures of noise."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cytoyolo.detector.engine import choose_device, engine
+from cytoyolo.detector.weights import find_start, load_checkpoint
+
+_STEPS = 2
+# More images at once than this a CPU works through no faster.
+_BATCH_ON_CPU = 8
+
+
+def seconds_per_image(settings: Mapping[str, Any], classes: int, device: str, asked: bool) -> float:
+    """Seconds that one image takes in a step forward and back of the recipe's network, at its size, on a device.
+
+    asked: whether the user named the model, so that official weights may be downloaded.
+    """
+    engine()
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.utils.torch_utils import select_device
+
+    start = find_start(str(settings["model"]), asked=asked)
+    description = load_checkpoint_yaml(start.model) if start.model.endswith(".pt") else start.model
+    network = DetectionModel(description, nc=classes, verbose=False)
+    chosen = choose_device(device, several=True).split(",")[0]
+    where = select_device(chosen, verbose=False)
+    batch = min(int(settings["batch"]), _BATCH_ON_CPU) if chosen == "cpu" else int(settings["batch"])
+    network.to(where).train()
+    pixels = torch.rand(batch, 3, int(settings["imgsz"]), int(settings["imgsz"]), device=where)
+    started = 0.0
+    for step in range(_STEPS + 1):
+        if step == 1:  # the first one warms up
+            started = time.perf_counter()
+        outputs = network(pixels)
+        tensors = outputs.values() if isinstance(outputs, dict) else outputs
+        sum(one.float().mean() for one in tensors if isinstance(one, torch.Tensor)).backward()
+        if where.type == "cuda":
+            torch.cuda.synchronize()
+    return (time.perf_counter() - started) / _STEPS / batch
+
+
+def load_checkpoint_yaml(weights: str) -> dict[str, Any]:
+    """The description of the network in a .pt file."""
+    from pathlib import Path
+
+    return dict(load_checkpoint(Path(weights))["model"].yaml)
