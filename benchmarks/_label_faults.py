@@ -22,8 +22,8 @@ def inject(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Put faults into a share of the labels, as many of each kind and at most one an image.
 
-    Returns the faulty table (the columns of `table`, NAME,x1,y1,x2,y2,class) and the faults: kind, image, the row in the
-    faulty table (-1 for a removed label), class, box before (of the clean label; NaN for an invented one).
+    Returns the faulty table (the columns of `table`, NAME,x1,y1,x2,y2,class) and the faults: kind, image, the row in
+    the faulty table (-1 for a removed label), class, box before (of the clean label; NaN for an invented one).
     """
     random = np.random.default_rng([seed, round(share * 1000)])
     each = round(share * len(table) / len(KINDS))
@@ -38,14 +38,14 @@ def inject(
         rows = random.permutation(table.index[several] if kind == "removed" else table.index)
         done = 0
         for row in rows:
-            name = table.at[row, "NAME"]
+            name = table.loc[row, "NAME"]
             if done == each:
                 break
             if name in touched:
                 continue
             box = table.loc[row, XYXY].to_numpy(np.float64)
             others = table.loc[table["NAME"] == name, XYXY].to_numpy(np.float64)
-            code = table.at[row, "class"]
+            code = table.loc[row, "class"]
             made = makers[kind](box, others, size[name], random) if kind in makers else box
             if made is None:
                 continue
@@ -58,7 +58,7 @@ def inject(
                 fault |= {"key": len(table) + len(added), "class": random.choice(codes), "before": np.full(4, np.nan)}
                 added.append((fault["key"], name, made, fault["class"]))
             elif kind == "swapped":
-                faulty.at[row, "class"] = random.choice([one for one in codes if one != code])
+                faulty.loc[row, "class"] = random.choice([one for one in codes if one != code])
             else:
                 faulty.loc[row, XYXY] = made.astype(int)
             faults.append(fault)

@@ -1,24 +1,34 @@
 """What curation finds among labels with known faults, and what a training gains by it.
 
-    python benchmarks/curation.py --work DIR [--seed N] [--shares 0 0.03 0.1] [--epochs 20] [--imgsz 192] [--jobs 2]
+    python benchmarks/curation.py --work DIR [--seed N] [--shares 0 0.03 0.1] [--epochs 25] [--imgsz 224] [--train]
 
-Of ../shared/data/wbc5, train table, a quarter of the images (slides and copies never parted) is kept clean and out of all
-trainings: the models are scored on it. Since hardly an image there has two labels, and a label can't be missing from an
-image without another, PAIRED of the others are put side by side in pairs. Then a share of the labels gets faults
-(_label_faults), on top of those they have by nature. All steps lie in DIR; those that are done are not done again.
+Of ../shared/data/wbc5, train table, a quarter of the images (copies never parted) is kept clean and out of trainings:
+the models are scored on it. Since hardly an image there has two labels, and a label can't be missing from an image
+without another, PAIRED of the others are put side by side in pairs. Then a share of the labels gets faults
+(_label_faults.py), on top of those they have by nature. The folds know no slides: a fault of a label is best seen by a
+model that knows the look of its slide. All steps lie in DIR; trainings that are done are not done again.
 """
 
 import argparse
+import json
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+from _curation_runs import reference_rule, run
 from _label_faults import inject
+from sklearn.metrics import average_precision_score
 
-from cytoyolo import convert, crossval
+from cytoyolo import convert, crossval, curate
 from cytoyolo.annotations.images import decode
+from cytoyolo.annotations.oof import read_oof
+from cytoyolo.boxes import iou
 from cytoyolo.classes import load_spec
+from cytoyolo.commands.crossval import OOF
+from cytoyolo.tables import XYXY
+from cytoyolo.workers import run_all
 
 SHARED = Path(__file__).parents[2] / "shared"
 DATA, START = SHARED / "data" / "wbc5", SHARED / "weights" / "yolo11n-pose.pt"
@@ -36,18 +46,20 @@ def prepare(work: Path, seed: int) -> pd.DataFrame:
     table = pd.read_csv(DATA / "train.csv")
     held_out = table[table["NAME"].isin(listing.loc[listing["part"] == 1, "NAME"])]
     held_out.to_csv(work / "held_out.csv", index=False)
+    (work / "held_out").mkdir(exist_ok=True)
+    for name in held_out["NAME"].unique():
+        if not (work / "held_out" / name).exists():
+            (work / "held_out" / name).symlink_to((DATA / "images" / name).resolve())
     rest = listing[listing["part"] == 0].sample(frac=1, random_state=seed)
     pairs = []
     for _, members in rest.fillna({"group": ""}).groupby(["height", "group"], sort=True):
         names = members["NAME"].tolist()[: int(len(members) * PAIRED) // 2 * 2]
         pairs += list(zip(names[::2], names[1::2], strict=True))
-    group = dict(zip(listing["NAME"], listing["group"].fillna(""), strict=True))
     pictures = work / "images"
     pictures.mkdir(exist_ok=True)
     joined = {name for pair in pairs for name in pair}
-    rows, groups = [table[table["NAME"].isin(set(rest["NAME"]) - joined)]], []
+    rows = [table[table["NAME"].isin(set(rest["NAME"]) - joined)]]
     for name in rest["NAME"]:
-        groups += [(name, group[name])] if name not in joined and group[name] else []
         if name not in joined and not (pictures / name).exists():
             (pictures / name).symlink_to((DATA / "images" / name).resolve())
     for first, second in pairs:
@@ -58,20 +70,67 @@ def prepare(work: Path, seed: int) -> pd.DataFrame:
         moved = table[table["NAME"] == second].copy()
         moved[["x1", "x2"]] += left.shape[1]
         rows += [table[table["NAME"] == first].assign(NAME=name), moved.assign(NAME=name)]
-        groups += [(name, group[first])] if group[first] else []
-    pd.DataFrame(groups, columns=["NAME", "group"]).to_csv(work / "groups.csv", index=False)
     clean = pd.concat(rows, ignore_index=True)
     clean.to_csv(work / "clean.csv", index=False)
     return clean
 
 
-def faulty(work: Path, clean: pd.DataFrame, share: float, seed: int) -> tuple[Path, pd.DataFrame]:
-    """The table with faults, and the faults."""
-    path = work / f"faulty-{share:g}.csv"
+def faulty(work: Path, clean: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table with faults, written to work/tables, and the faults."""
     size = {name: decode(work / "images" / name)[0].shape[1::-1] for name in clean["NAME"].unique()}
     table, faults = inject(clean, size, share, seed, load_spec("wbc5").codes)
-    table.to_csv(path, index=False)
-    return path, faults
+    table.to_csv(work / "tables" / f"faulty-{share:g}.csv", index=False)
+    return table, faults
+
+
+def figures(findings: pd.DataFrame, scores: pd.DataFrame, table: pd.DataFrame, faults: pd.DataFrame) -> pd.DataFrame:
+    """By kind of fault: put in, found, recall, findings, precision, and IoU with the clean box before and after."""
+    rows = []
+    of_row = findings.dropna(subset=["line"]).assign(row=lambda one: one["line"].astype(int) - 2)
+    expected = {
+        "loose-box": ("shifted", "scaled"), "displaced": ("displaced",), "spurious": ("invented",),
+    }  # fmt: skip
+    for rule, kinds in expected.items():
+        true = set(faults.loc[faults["kind"].isin(kinds), "row"])
+        found = set(of_row.loc[of_row["rule"] == rule, "row"])
+        rows.append((rule, len(true), len(true & found), len(found)))
+    removed, overlooked = faults[faults["kind"] == "removed"], findings[findings["rule"] == "overlooked"]
+    hits = sum(
+        bool((iou(boxes_of(overlooked[overlooked["image"] == one.image]), one.before) >= 0.5).any())
+        for one in removed.itertuples()
+    )
+    rows.append(("overlooked", len(removed), hits, len(overlooked)))
+    made = pd.DataFrame(rows, columns=["finding", "put in", "found", "findings"])
+    made["recall"], made["precision"] = made["found"] / made["put in"], made["found"] / made["findings"]
+    swapped = set(faults.loc[faults["kind"] == "swapped", "row"])
+    if swapped:
+        wrong = scores.assign(swapped=(scores["line"] - 2).isin(swapped))
+        rank = average_precision_score(wrong["swapped"], wrong["margin"].fillna(-1))
+        made.loc[len(made)] = {"finding": "wrong-class (AP)", "put in": len(swapped), "precision": rank}
+    return made
+
+
+def boxes_of(findings: pd.DataFrame) -> np.ndarray:
+    return np.array([value.split(",") for value in findings["value"]], dtype=np.float64).reshape(-1, 4)
+
+
+def touched(changes: pd.DataFrame, table: pd.DataFrame, faults: pd.DataFrame) -> float:
+    """The share of labels without a fault that were changed."""
+    rows = set(changes.loc[changes["before"] != "", "line"] - 2) - set(faults["row"])
+    return len(rows) / (len(table) - len(set(faults["row"]) - {-1}))
+
+
+def moved(curated: pd.DataFrame, table: pd.DataFrame, faults: pd.DataFrame) -> pd.DataFrame:
+    """The median IoU with the clean box before and after, by kind."""
+    some = faults[faults["kind"].isin(["shifted", "scaled", "displaced"])]
+    before, after = (
+        [
+            float(iou(one.loc[row, XYXY].to_numpy(np.float64), box))
+            for row, box in zip(some["row"], some["before"], strict=True)
+        ]
+        for one in (table, curated)
+    )
+    return pd.DataFrame({"kind": some["kind"], "before": before, "after": after}).groupby("kind").median()
 
 
 def main() -> None:
@@ -79,24 +138,44 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.03, 0.1])
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--imgsz", type=int, default=192)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--imgsz", type=int, default=224)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--train", action="store_true", help="train on each table and score it")
     options = parser.parse_args()
     work = options.work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
+    (work / "tables").mkdir(parents=True, exist_ok=True)
     clean = prepare(work, options.seed)
     training = {
-        "recipe": "quick", "model": str(START), "epochs": options.epochs, "imgsz": options.imgsz, "device": "cpu",
-        "seed": options.seed,
+        "recipe": "quick", "model": str(START), "epochs": options.epochs, "imgsz": options.imgsz, "seed": options.seed,
     }  # fmt: skip
     for share in options.shares:
         table, faults = faulty(work, clean, share, options.seed)
+        source, cv = work / "tables" / f"faulty-{share:g}.csv", work / f"cv-{share:g}"
         made = crossval(
-            table, images=work / "images", dataset="wbc5", jobs=options.jobs,
-            output=work / f"cv-{share:g}", resume=(work / f"cv-{share:g}").is_dir(), **training,
+            source, images=work / "images", dataset="wbc5", jobs=options.jobs, device="cpu", output=cv,
+            resume=cv.is_dir(), **training,
         )  # fmt: skip
-        print(share, len(faults), made.score.score, flush=True)
+        print(f"\nFaults in {share:.0%} of {len(clean)} labels: out-of-fold score {made.score.score:.4f}", flush=True)
+        for boxes in ("loose", "all"):
+            curated = curate(
+                source, oof=cv, output=work / "tables" / f"{boxes}-{share:g}.csv", boxes=boxes, force=True,
+                overwrite=True,
+            )  # fmt: skip
+            if boxes == "loose":
+                print(figures(curated.findings, curated.scores, table, faults).to_string(index=False))
+                print(f"clean labels touched: {touched(curated.changes, table, faults):.1%}")
+                print(moved(pd.read_csv(curated.table), table, faults).to_string())
+        predictions = read_oof(cv / OOF, load_spec("wbc5"), made.folds)
+        reference_rule(table, predictions).to_csv(work / "tables" / f"reference-{share:g}.csv", index=False)
+    if options.train:
+        names = [f"{kind}-{share:g}" for share in options.shares for kind in ("faulty", "reference", "loose", "all")]
+        clean.to_csv(work / "tables" / "faulty-0.csv", index=False)
+        names = list(dict.fromkeys(["faulty-0", *names]))
+        run_all({name: partial(run, work, name, training) for name in names}, ["cpu"] * options.jobs)
+        for name in names:
+            result = json.loads((work / "runs" / name / "score" / "score.json").read_text())
+            print(name, {key: result[key] for key in ("score", "interval", "giou", "macro_f1")})
 
 
 if __name__ == "__main__":

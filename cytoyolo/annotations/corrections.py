@@ -149,6 +149,7 @@ def tables(
             "predicted": codes[predicted],
             "confidence": np.where(matched, predictions.confidence[made.match], np.nan),
             "iou": np.where(matched, made.iou, np.nan),
+            "margin": np.where(matched, made.margin, np.nan),
             "findings": rules.reindex(given.row).fillna("").to_numpy(),
         }
     ).sort_values("score", kind="stable")

@@ -57,14 +57,15 @@ class Curated:
     findings: COLUMNS; row is -1 for an overlooked cell, the box is that of the prediction (of a spurious label its
     own), confidence and iou (with the label) are the prediction's, margin is p(predicted) - p(labelled); NaN where
     there is none. score (n,): 1 for a label that is surely right. match (n,) is the prediction of each label, -1
-    without one, iou (n,) their overlap. confident (classes,) is the confidence from which on a prediction of a class is
-    confident.
+    without one, iou (n,) their overlap, margin (n,) as above, -1 without a match. confident (classes,) is the
+    confidence from which on a prediction of a class is confident.
     """
 
     findings: pd.DataFrame
     score: Floats
     match: Ints
     iou: Floats
+    margin: Floats
     confident: Floats
 
 
@@ -102,7 +103,7 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     tables.append(_overlooked(overlooked, predictions, predicted))
     findings = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     return Curated(
-        findings, _scores(pairs, match, iou, labels, predictions, confident, predicted), match, iou, confident
+        findings, _scores(pairs, match, iou, labels, predictions, confident, predicted), match, iou, margin, confident
     )
 
 
