@@ -68,7 +68,9 @@ def inject(
     new.index = pd.Index([key for key, *_ in added], dtype=faulty.index.dtype)
     faulty = pd.concat([faulty, new])
     place = {key: at for at, key in enumerate(faulty.index)}
-    listed = pd.DataFrame(faults).assign(row=lambda one: [place.get(key, -1) for key in one["key"]])
+    listed = pd.DataFrame(faults, columns=["kind", "image", "key", "class", "before"]).assign(
+        row=lambda one: [place.get(key, -1) for key in one["key"]]
+    )
     return faulty.reset_index(drop=True), listed.drop(columns="key")
 
 

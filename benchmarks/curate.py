@@ -4,8 +4,8 @@
 
 Labels are those of the challenge's train table where ../shared has it (48,417 images, and some of them again), the
 predictions invented: each label's box a little moved, a second box in a third of the images, probabilities of 23
-classes. The loop scans the tables for each image with pandas, as notebooks do, and matches by scipy; it is run on a part
-and scaled.
+classes. The loop scans the tables for each image with pandas, as notebooks do, and matches by scipy; it is run on a
+part and scaled.
 """
 
 import argparse

@@ -104,8 +104,8 @@ def figures(findings: pd.DataFrame, scores: pd.DataFrame, table: pd.DataFrame, f
     made["recall"], made["precision"] = made["found"] / made["put in"], made["found"] / made["findings"]
     swapped = set(faults.loc[faults["kind"] == "swapped", "row"])
     if swapped:
-        wrong = scores.assign(swapped=(scores["line"] - 2).isin(swapped))
-        rank = average_precision_score(wrong["swapped"], wrong["margin"].fillna(-1))
+        likelihood = scores["confidence"] / (2 * scores["confidence"] - scores["margin"])
+        rank = average_precision_score((scores["line"] - 2).isin(swapped), likelihood.fillna(0))
         made.loc[len(made)] = {"finding": "wrong-class (AP)", "put in": len(swapped), "precision": rank}
     return made
 

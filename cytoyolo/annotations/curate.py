@@ -27,13 +27,15 @@ class Thresholds:
 
     matched: least IoU of a label and its prediction. loose: a matched label below this IoU is a loose box. quantile: a
     prediction is confident from this quantile on of the confidences of right predictions of its class, or of all where
-    the class has fewer than `rows` of them. near: a label is spurious when no prediction of this confidence or more has
-    an IoU of `touching` with it. inside: a prediction with this share of its area in a label is no cell of its own.
+    the class has fewer than `rows` of them; that of a cell without a label from the quantile `lone` on. near: a label
+    is spurious when no prediction of this confidence or more has an IoU of `touching` with it. inside: a prediction with
+    this share of its area in a label is no cell of its own.
     """
 
     matched: float = 0.2
     loose: float = 0.65
     quantile: float = 0.05
+    lone: float = 0.02
     rows: int = 20
     near: float = 0.1
     touching: float = 0.1
@@ -77,14 +79,18 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     pairs = pair_up(label_image.astype(np.int64), labels.xyxy, image.astype(np.int64), predictions.xyxy)
     match, iou = _matches(pairs, labels, predictions, label_image, limit)
     predicted = predictions.probabilities.argmax(axis=1)
-    confident = confident_from(match, iou, labels.class_id, predicted, predictions, limit)
+    confident, lone = (
+        confident_from(match, iou, labels.class_id, predicted, predictions, limit, quantile)
+        for quantile in (limit.quantile, limit.lone)
+    )
     sure = predictions.confidence >= confident[predicted]
-    displaced = _displaced(pairs, match, sure, labels, predictions, label_image, limit)
+    believed = predictions.confidence >= lone[predicted]
+    displaced = _displaced(pairs, match, believed, labels, predictions, label_image, limit)
     taken = np.zeros(len(predictions.image), dtype=bool)
     taken[match[match >= 0]] = taken[displaced[displaced >= 0]] = True
     within = np.zeros(len(taken))
     np.maximum.at(within, pairs.prediction, np.maximum(pairs.inside, pairs.iou / limit.matched * limit.inside))
-    overlooked = np.flatnonzero(sure & ~taken & (within < limit.inside))
+    overlooked = np.flatnonzero(believed & ~taken & (within < limit.inside))
     close = (predictions.confidence[pairs.prediction] >= limit.near) & (pairs.iou >= limit.touching)
     has_near = np.zeros(len(labels.row), dtype=bool)
     has_near[pairs.label[close]] = True
@@ -125,28 +131,34 @@ def _matches(
 
 
 def confident_from(
-    match: Ints, iou: Floats, class_id: Ints, predicted: Ints, predictions: Predictions, limit: Thresholds
+    match: Ints,
+    iou: Floats,
+    class_id: Ints,
+    predicted: Ints,
+    predictions: Predictions,
+    limit: Thresholds,
+    quantile: float,
 ) -> Floats:
-    """From which confidence on a prediction of each class (classes,) is confident."""
+    """The quantile of the confidences of right predictions of each class (classes,), pooled for a rare class."""
     right = np.flatnonzero((match >= 0) & (iou >= limit.loose))
     right = right[predicted[match[right]] == class_id[right]]
     confidence, classes = predictions.confidence[match[right]], predictions.probabilities.shape[1]
-    pooled = float(np.quantile(confidence, limit.quantile)) if len(confidence) else 1.0
+    pooled = float(np.quantile(confidence, quantile)) if len(confidence) else 1.0
     values = [confidence[class_id[right] == one] for one in range(classes)]
-    return np.array([np.quantile(one, limit.quantile) if len(one) >= limit.rows else pooled for one in values])
+    return np.array([np.quantile(one, quantile) if len(one) >= limit.rows else pooled for one in values])
 
 
 def _displaced(
     pairs: Pairs,
     match: Ints,
-    sure: NDArray[np.bool_],
+    believed: NDArray[np.bool_],
     labels: Labels,
     predictions: Predictions,
     label_image: Ints,
     limit: Thresholds,
 ) -> Ints:
-    """For each label without a match the confident prediction without one that it was meant for, -1 without any."""
-    free = sure.copy()
+    """For each label without a match the believed prediction without one that it was meant for, -1 without any."""
+    free = believed.copy()
     free[match[match >= 0]] = False
     usable = (match[pairs.label] < 0) & free[pairs.prediction] & (pairs.inside < limit.inside)
     label, prediction = pairs.label[usable], pairs.prediction[usable]

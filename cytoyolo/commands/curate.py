@@ -33,7 +33,18 @@ CHANGES, FINDINGS, SUGGESTIONS, SCORES, SHEET = (
 )  # fmt: skip
 EVIDENCE = ("fold", "confidence", "iou", "weights")
 _FINDING_COLUMNS = ["line", "image", "rule", "value", "action", "detail", "fold", "confidence", "iou"]
-_SUGGESTION_COLUMNS = ["line", "image", "class", "suggested", "margin", "score", "fold", "confidence", "iou"]
+_SUGGESTION_COLUMNS = [
+    "line",
+    "image",
+    "class",
+    "suggested",
+    "likelihood",
+    "margin",
+    "score",
+    "fold",
+    "confidence",
+    "iou",
+]
 _SCORE_COLUMNS = ["rank", "line", "image", "class", "score", "predicted", "confidence", "iou", "margin", "findings"]
 
 

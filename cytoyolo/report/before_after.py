@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cytoyolo.annotations.images import decode
 from cytoyolo.annotations.view import View
+from cytoyolo.dataset.masks import FILLS, paint
 from cytoyolo.tables import XYXY
 
 Picture = NDArray[np.uint8]
@@ -78,13 +79,13 @@ def _panel(
     """The image with its labels as they were or, with the finding, as it leaves them."""
     if not image.size:
         return np.full((PANEL // 2, PANEL, 3), 225, np.uint8)
+    action = "" if finding is None else finding["action"]
+    rows = np.flatnonzero((view.text["image"] == name) & view.labels).tolist()
+    if action == "mask":
+        image = paint(image, predicted[None], view.xyxy[[one for one in rows if one != row]], FILLS[0])
     scale = min(PANEL / image.shape[1], (PANEL - _GAP) / image.shape[0])
     size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
     shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    action = "" if finding is None else finding["action"]
-    if action == "mask":
-        _box(shown, predicted * scale, (0, 0, 0), cv2.FILLED)
-    rows = np.flatnonzero((view.text["image"] == name) & view.labels).tolist()
     for one in sorted(rows, key=lambda at: at == row):
         if one != row:
             _box(shown, view.xyxy[one] * scale, _GRAY, 1)
