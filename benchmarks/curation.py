@@ -83,31 +83,42 @@ def faulty(work: Path, clean: pd.DataFrame, share: float, seed: int) -> tuple[pd
     return table, faults
 
 
-def figures(findings: pd.DataFrame, scores: pd.DataFrame, table: pd.DataFrame, faults: pd.DataFrame) -> pd.DataFrame:
-    """By kind of fault: put in, found, recall, findings, precision, and IoU with the clean box before and after."""
+def figures(findings: pd.DataFrame, scores: pd.DataFrame, faults: pd.DataFrame, natural: pd.DataFrame) -> pd.DataFrame:
+    """By finding: faults put in and found, findings, those that are `natural`, recall and precision without these.
+
+    A wrong class is measured by the average precision of the ranking of all labels.
+    """
     rows = []
-    of_row = findings.dropna(subset=["line"]).assign(row=lambda one: one["line"].astype(int) - 2)
+    row = findings["line"].map(lambda line: -1 if line is None else int(line) - 2)
     expected = {
         "loose-box": ("shifted", "scaled"), "displaced": ("displaced",), "spurious": ("invented",),
+        "overlooked": ("removed",),
     }  # fmt: skip
     for rule, kinds in expected.items():
-        true = set(faults.loc[faults["kind"].isin(kinds), "row"])
-        found = set(of_row.loc[of_row["rule"] == rule, "row"])
-        rows.append((rule, len(true), len(true & found), len(found)))
-    removed, overlooked = faults[faults["kind"] == "removed"], findings[findings["rule"] == "overlooked"]
-    hits = sum(
-        bool((iou(boxes_of(overlooked[overlooked["image"] == one.image]), one.before) >= 0.5).any())
-        for one in removed.itertuples()
-    )
-    rows.append(("overlooked", len(removed), hits, len(overlooked)))
-    made = pd.DataFrame(rows, columns=["finding", "put in", "found", "findings"])
-    made["recall"], made["precision"] = made["found"] / made["put in"], made["found"] / made["findings"]
+        wanted, found = faults[faults["kind"].isin(kinds)], findings[findings["rule"] == rule]
+        if rule == "overlooked":
+            hits = sum(near(found, one.image, one.before) for one in wanted.itertuples())
+        else:
+            hits = len(set(wanted["row"]) & set(row[found.index]))
+        boxes = boxes_of(found)
+        known = sum(
+            near(natural[natural["rule"] == rule], name, box) for name, box in zip(found["image"], boxes, strict=True)
+        )
+        rows.append((rule, len(wanted), hits, len(found), known))
+    made = pd.DataFrame(rows, columns=["finding", "put in", "found", "findings", "natural"])
+    made["recall"] = made["found"] / made["put in"]
+    made["precision"] = made["found"] / (made["findings"] - made["natural"])
     swapped = set(faults.loc[faults["kind"] == "swapped", "row"])
     if swapped:
         likelihood = scores["confidence"] / (2 * scores["confidence"] - scores["margin"])
         rank = average_precision_score((scores["line"] - 2).isin(swapped), likelihood.fillna(0))
         made.loc[len(made)] = {"finding": "wrong-class (AP)", "put in": len(swapped), "precision": rank}
     return made
+
+
+def near(findings: pd.DataFrame, name: str, box: np.ndarray) -> bool:
+    """Whether there is a finding in this image with this box."""
+    return bool((iou(boxes_of(findings[findings["image"] == name]), box) >= 0.5).any())
 
 
 def boxes_of(findings: pd.DataFrame) -> np.ndarray:
@@ -149,7 +160,8 @@ def main() -> None:
     training = {
         "recipe": "quick", "model": str(START), "epochs": options.epochs, "imgsz": options.imgsz, "seed": options.seed,
     }  # fmt: skip
-    for share in options.shares:
+    natural = pd.DataFrame(columns=["image", "rule", "value"])
+    for share in sorted(options.shares):
         table, faults = faulty(work, clean, share, options.seed)
         source, cv = work / "tables" / f"faulty-{share:g}.csv", work / f"cv-{share:g}"
         made = crossval(
@@ -163,7 +175,8 @@ def main() -> None:
                 overwrite=True,
             )  # fmt: skip
             if boxes == "loose":
-                print(figures(curated.findings, curated.scores, table, faults).to_string(index=False))
+                natural = natural if share else curated.findings
+                print(figures(curated.findings, curated.scores, faults, natural).to_string(index=False))
                 print(f"clean labels touched: {touched(curated.changes, table, faults):.1%}")
                 print(moved(pd.read_csv(curated.table), table, faults).to_string())
         predictions = read_oof(cv / OOF, load_spec("wbc5"), made.folds)

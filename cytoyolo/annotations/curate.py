@@ -28,8 +28,8 @@ class Thresholds:
     matched: least IoU of a label and its prediction. loose: a matched label below this IoU is a loose box. quantile: a
     prediction is confident from this quantile on of the confidences of right predictions of its class, or of all where
     the class has fewer than `rows` of them; that of a cell without a label from the quantile `lone` on. near: a label
-    is spurious when no prediction of this confidence or more has an IoU of `touching` with it. inside: a prediction with
-    this share of its area in a label is no cell of its own.
+    is spurious when no prediction of this confidence or more has an IoU of `touching` with it. inside: a prediction of
+    which this share lies in a label is no cell of its own.
     """
 
     matched: float = 0.2
