@@ -34,7 +34,7 @@ class Estimate:
     megabytes: dict[str, float]
 
 
-def estimate(source: Path, steps: Collection[str], settings: Mapping[str, Any], device: str, jobs: int) -> Estimate:
+def estimate(source: Path, steps: Collection[str], settings: Mapping[str, Any], device: str) -> Estimate:
     """What the given steps will take for the images of source/train.csv and test.csv."""
     spec = load_spec(settings["dataset"])
     names = read_table(source / "train.csv", spec, LABEL_ROLES)["image"].drop_duplicates()

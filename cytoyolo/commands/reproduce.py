@@ -94,7 +94,7 @@ def reproduce(
         first = next((at for at, state in enumerate(states) if state != DONE), len(states))
         states = [state if at <= first else WAITING for at, state in enumerate(states)]
         needed = {step.name for step, state in zip(steps, states, strict=True) if state != DONE}
-        guess = estimate(source, needed, {**training, **options}, device, jobs) if needed else Estimate({}, {})
+        guess = estimate(source, needed, {**training, **options}, device) if needed else Estimate({}, {})
         return [
             Planned(step.name, step.makes, state, guess.seconds.get(step.name), guess.megabytes.get(step.name))
             for step, state in zip(steps, states, strict=True)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cytoyolo.detector.engine import choose_device, engine
@@ -23,7 +24,7 @@ def seconds_per_image(settings: Mapping[str, Any], classes: int, device: str, as
     from ultralytics.utils.torch_utils import select_device
 
     start = find_start(str(settings["model"]), asked=asked)
-    description = load_checkpoint_yaml(start.model) if start.model.endswith(".pt") else start.model
+    description = _description(Path(start.model)) if start.model.endswith(".pt") else start.model
     network = DetectionModel(description, nc=classes, verbose=False)
     chosen = choose_device(device, several=True).split(",")[0]
     where = select_device(chosen, verbose=False)
@@ -42,8 +43,6 @@ def seconds_per_image(settings: Mapping[str, Any], classes: int, device: str, as
     return (time.perf_counter() - started) / _STEPS / batch
 
 
-def load_checkpoint_yaml(weights: str) -> dict[str, Any]:
+def _description(weights: Path) -> dict[str, Any]:
     """The description of the network in a .pt file."""
-    from pathlib import Path
-
-    return dict(load_checkpoint(Path(weights))["model"].yaml)
+    return dict(load_checkpoint(weights)["model"].yaml)
