@@ -1,6 +1,7 @@
 """`crossval`: a model for each fold, and what it finds in the images it has not seen."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -98,22 +99,21 @@ def crossval(
     slots = _slots(device, jobs)
     flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed, **(settings or {})}
     resolved = load_recipe(recipe, flags) | FIXED_EPOCHS
-    if not resume:
+    if resume:
+        _check_same(folder, resolved)
+    else:
         check_folder(folder, MAKER, overwrite, inputs=inputs)
         find_start(str(resolved["model"]), asked=model is not None)
         clear_folder(folder, MAKER, overwrite, inputs=inputs)
-        mark(
-            folder,
-            MAKER,
-            also=(MANIFEST, OOF, GROUPS, f"{DATASET}/", f"{SCORE}/", *_parts(range(folds or DEFAULT_FOLDS))),
-        )
+        _own(folder, folds or DEFAULT_FOLDS)
         write_text(folder / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
-    else:
-        _check_same(folder, resolved)
-    data = ready or _converted(folder, source, images, folds, groups, dataset, config, int(resolved["seed"]))
-    mark(
-        folder, MAKER, also=(MANIFEST, OOF, GROUPS, f"{DATASET}/", f"{SCORE}/", *_parts(range(data.manifest["folds"])))
-    )
+    try:
+        data = ready or _converted(folder, source, images, folds, groups, dataset, config, int(resolved["seed"]))
+    except BaseException:
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing is in it yet
+        raise
+    _own(folder, data.manifest["folds"])
     manifest = _manifest(data, resolved)
     _check_manifest(folder, manifest)
     listing = read_listing(data)
@@ -121,6 +121,12 @@ def crossval(
     if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
         _train_folds(folder, data, listing, slots)
     return _finish(folder, data, listing, manifest)
+
+
+def _own(folder: Path, folds: int) -> None:
+    """Mark the folder as this command's, with all that will come into it."""
+    parts = [name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/")]
+    mark(folder, MAKER, also=(MANIFEST, OOF, GROUPS, f"{DATASET}/", f"{SCORE}/", *parts))
 
 
 def _given(source: Path, options: Mapping[str, object], dataset: str | Path | None) -> Dataset | None:
@@ -146,10 +152,6 @@ def _slots(device: str, jobs: int) -> list[str]:
     if chosen != "cpu" and jobs > 1:
         raise UsageError(f"--jobs goes with the CPU, and the device is {chosen}; give several GPUs as --device 0,1.")
     return ["cpu"] * jobs if chosen == "cpu" else chosen.split(",")
-
-
-def _parts(folds: range) -> list[str]:
-    return [f"fold{fold}.csv" for fold in folds] + [f"fold{fold}/" for fold in folds]
 
 
 def _check_same(folder: Path, resolved: Mapping[str, Any]) -> None:
