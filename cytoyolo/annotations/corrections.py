@@ -76,6 +76,7 @@ def _other_matches(made: Curated, given: Labels, predictions: Predictions, view:
             "image": image,
             "rule": REPLACED,
             **dict(zip(XYXY, predictions.xyxy[match].T, strict=True)),
+            "labelled": given.class_id[which],
             "predicted": predictions.probabilities[match].argmax(axis=1),
             "fold": [predictions.fold[name] for name in image],
             "confidence": predictions.confidence[match],
@@ -96,7 +97,7 @@ def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
             DISPLACED: f"nothing is found here, and a cell without a label elsewhere: {sure}",
             OVERLOOKED: f"a cell without a label: {sure}",
             SPURIOUS: "nothing is found here or near",
-            CLASS: f"looks like {sure}, {one['margin']:.2f} more than the labelled class",
+            CLASS: f"labelled {spec.codes[int(one['labelled'])]}, looks like {sure} ({one['margin']:.2f} more)",
         }
         yield texts[str(one["rule"])]
 

@@ -18,7 +18,21 @@ from cytoyolo.boxes import Boxes
 LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = FINDINGS = (
     "loose-box", "displaced", "overlooked", "spurious", "wrong-class",
 )  # fmt: skip
-COLUMNS = ("row", "image", "rule", "x1", "y1", "x2", "y2", "predicted", "fold", "confidence", "iou", "margin")
+COLUMNS = (
+    "row",
+    "image",
+    "rule",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "labelled",
+    "predicted",
+    "fold",
+    "confidence",
+    "iou",
+    "margin",
+)
 
 
 @dataclass(frozen=True)
@@ -57,10 +71,10 @@ class Curated:
     """The outcome for n labels.
 
     findings: COLUMNS; row is -1 for an overlooked cell, the box is that of the prediction (of a spurious label its
-    own), confidence and iou (with the label) are the prediction's, margin is p(predicted) - p(labelled); NaN where
-    there is none. score (n,): 1 for a label that is surely right. match (n,) is the prediction of each label, -1
-    without one, iou (n,) their overlap, margin (n,) as above, -1 without a match. confident (classes,) is the
-    confidence from which on a prediction of a class is confident.
+    own), labelled and predicted are class ids or -1, confidence and iou (with the label) are the prediction's, margin
+    is p(predicted) - p(labelled); NaN where there is none. score (n,): 1 for a label that is surely right. match (n,)
+    is the prediction of each label, -1 without one, iou (n,) their overlap, margin (n,) as above, -1 without a match.
+    confident (classes,) is the confidence from which on a prediction of a class is confident.
     """
 
     findings: pd.DataFrame
@@ -107,7 +121,7 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     partner = np.where(found, match, displaced)
     tables = [_findings(rule, which, partner[which], labels, predictions, iou, margin) for rule, which in rows.items()]
     tables.append(_overlooked(overlooked, predictions, predicted))
-    findings = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    findings = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)[list(COLUMNS)]
     return Curated(
         findings, _scores(pairs, match, iou, labels, predictions, confident, predicted), match, iou, margin, confident
     )
@@ -183,6 +197,7 @@ def _findings(
             "image": image,
             "rule": rule,
             **dict(zip(("x1", "y1", "x2", "y2"), xyxy.T, strict=True)),
+            "labelled": labels.class_id[which],
             "predicted": np.where(has, predictions.probabilities[partner].argmax(axis=1), -1),
             "fold": np.array([predictions.fold[str(name)] for name in image], dtype=np.int64),
             "confidence": np.where(has, predictions.confidence[partner], np.nan),
@@ -200,6 +215,7 @@ def _overlooked(which: Ints, predictions: Predictions, predicted: Ints) -> pd.Da
             "image": image,
             "rule": OVERLOOKED,
             **dict(zip(("x1", "y1", "x2", "y2"), predictions.xyxy[which].T, strict=True)),
+            "labelled": -1,
             "predicted": predicted[which],
             "fold": np.array([predictions.fold[str(name)] for name in image], dtype=np.int64),
             "confidence": predictions.confidence[which],
