@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import Audited, load_policy
+from cytoyolo.annotations.audit import Audited, Edit, load_policy
 from cytoyolo.annotations.repair import repair, replay, undo
 from cytoyolo.annotations.rules.registry import REVIEW, STOP
 from cytoyolo.annotations.view import View
@@ -146,3 +146,95 @@ def test_a_log_that_was_changed_is_refused(column: str) -> None:
         replay(data, changed)
     with pytest.raises(CytoyoloError, match="no fingerprints"):
         undo(clean, changes.iloc[1:])
+
+
+# New rows
+
+QUOTED = st.sampled_from(["a.jpg", "b c.jpg", '"a,1.jpg"', '"q""q.jpg"', " a.jpg", "x"])
+CELLS = st.tuples(QUOTED, *(st.integers(-9, 99).map(str) for _ in range(4)), st.sampled_from(["PNN", "EO", '"EO"', ""]))
+CHANGE = st.tuples(st.integers(0, 7), st.sampled_from(["drop", "mask", "box", "box and mask"]))
+NEW_CELLS = st.fixed_dictionaries(
+    {"image": st.sampled_from(["a.jpg", "b,c.jpg", 'q"q.jpg'])}
+    | {side: st.integers(0, 99).map(str) for side in ("x1", "y1", "x2", "y2")}
+    | {"class": st.just("msk")}
+)
+ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(CELLS.map(",".join), ENDS), min_size=1, max_size=8),
+    ENDS,
+    st.booleans(),
+    st.lists(CHANGE, max_size=6, unique_by=lambda change: change[0]),
+    st.lists(NEW_CELLS, max_size=4),
+)
+def test_new_changed_and_dropped_rows_come_back_byte_for_byte(rows, end, cut, changes, new) -> None:
+    if cut:
+        rows = [*rows[:-1], (rows[-1][0], "")]
+    data = (HEADER + end + "".join(line + tail for line, tail in rows)).encode()
+    records = parse_records(Path("t.csv"), data, SPEC.column_list(*LABEL_ROLES))
+    afters = {
+        "drop": {},
+        "mask": {"class": ["msk"]},
+        "box": dict.fromkeys(("x1", "y1", "x2", "y2"), ["7"]),
+        "box and mask": {"class": ["msk"], "x1": ["0"]},
+    }
+    edits = [Edit("rule", np.array([row]), afters[how], ["why"]) for row, how in changes if row < len(rows)]
+    if new:
+        after = {role: [one[role] for one in new] for role in LABEL_ROLES}
+        edits.append(Edit("overlooked", np.arange(len(rows), len(rows) + len(new)), after, ["why"] * len(new)))
+    clean, log = repair(records, edits, SPEC)
+    assert undo(clean, log) == data
+    assert replay(data, log) == clean
+    dropped = sum(not edit.after for edit in edits)
+    if new or dropped < len(rows):
+        found = parse_records(Path("clean.csv"), clean, SPEC.column_list(*LABEL_ROLES))
+        assert len(found.cells) == len(rows) - dropped + len(new)
+        assert found.cells[len(rows) - dropped :] == [[one[role] for role in LABEL_ROLES] for one in new]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+def test_new_rows_stand_at_the_end_and_end_as_the_others_do(end: str, last: bool) -> None:
+    lines = [HEADER, "a.jpg,1,2,30,40,PNN", '"b.jpg", 1,2.0,30,40,EO']
+    data = (end.join(lines) + end * last).encode()
+    records = parse_records(Path("t.csv"), data, SPEC.column_list(*LABEL_ROLES))
+    box = {"x1": ["3", "4"], "y1": ["5", "6"], "x2": ["7", "8"], "y2": ["9", "10"]}
+    after = {"image": ["a.jpg", 'q",.jpg'], **box, "class": ["msk", "msk"]}
+    clean, log = repair(records, [Edit("overlooked", np.array([2, 3]), after, ["one", "two"])], SPEC)
+    new = ["a.jpg,3,5,7,9,msk", '"q"",.jpg",4,6,8,10,msk']
+    assert clean.decode() == end.join([*lines, *new]) + end * last
+    entries = log.iloc[1:].to_dict("records")
+    assert [(one["line"], one["before"], one["after"], one["line_end"]) for one in entries] == [
+        (4, "", new[0], ""),
+        (5, "", new[1], ""),
+    ]
+    assert undo(clean, log) == data
+
+
+def test_new_rows_keep_the_order_of_the_tables_columns() -> None:
+    data = b"class,y2,x2,y1,x1,NAME\nPNN,40,30,2,1,a.jpg\n"
+    records = parse_records(Path("t.csv"), data, SPEC.column_list(*LABEL_ROLES))
+    after = {role: [value] for role, value in zip(LABEL_ROLES, ("a.jpg", "1", "2", "3", "4", "msk"), strict=True)}
+    clean, log = repair(records, [Edit("overlooked", np.array([1]), after, ["why"])], SPEC)
+    assert clean == data + b"msk,4,3,2,1,a.jpg\n" and undo(clean, log) == data
+
+
+@pytest.mark.parametrize("change", ["another new row", "one less", "one more", "moved"])
+def test_a_log_whose_new_rows_were_changed_is_refused(change: str) -> None:
+    data = f"{HEADER}\na.jpg,1,2,30,40,PNN\n".encode()
+    records = parse_records(Path("t.csv"), data, SPEC.column_list(*LABEL_ROLES))
+    after = {role: [value] * 2 for role, value in zip(LABEL_ROLES, ("a.jpg", "1", "2", "3", "4", "msk"), strict=True)}
+    after["x1"] = ["0", "1"]
+    clean, log = repair(records, [Edit("overlooked", np.array([1, 2]), after, ["why"] * 2)], SPEC)
+    changed = {
+        "another new row": log.replace("a.jpg,0,2,3,4,msk", "a.jpg,0,2,3,5,msk"),
+        "one less": log.iloc[:-1],
+        "one more": pd.concat([log, log.iloc[-1:]], ignore_index=True),
+        "moved": log.iloc[[0, 2, 1]],
+    }[change]
+    with pytest.raises(CytoyoloError, match="was changed since"):
+        undo(clean, changed)
+    with pytest.raises(CytoyoloError, match="was changed since"):
+        replay(data, changed)

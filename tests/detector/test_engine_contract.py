@@ -1,6 +1,7 @@
 """The facts of Ultralytics this package relies on; a new release must pass these before its pin moves."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,47 @@ def test_an_engine_that_was_imported_before_is_refused():
         check=False,
     )
     assert done.returncode == 1 and "CytoyoloError: Ultralytics was imported before" in done.stderr
+
+
+def labels_of(folder):
+    """What the engine reads of a YOLO folder's labels, by its own data set."""
+    from ultralytics.data.dataset import YOLODataset
+
+    data = {"names": {0: "dark", 1: "pale"}, "nc": 2, "channels": 3}
+    found = YOLODataset(img_path=str(folder / "train.txt"), data=data, task="detect", imgsz=64, augment=False)
+    return {Path(one["im_file"]).name: (one["cls"].tolist(), one["bboxes"].tolist()) for one in found.labels}
+
+
+class _Planted:
+    """A pickle that does something when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_the_engine_neither_writes_nor_reads_a_cache_of_labels(blobs, tmp_path):
+    folder = tmp_path / "dataset"
+    shutil.copytree(blobs / "dataset", folder, symlinks=True)
+    found = labels_of(folder)
+    assert len(found) == len((folder / "train.txt").read_text().splitlines()) > 0
+    assert not list(folder.rglob("*.cache"))
+    planted = np.array([_Planted(tmp_path / "loaded")], dtype=object)
+    with (folder / "labels.cache").open("wb") as file:
+        np.save(file, planted, allow_pickle=True)
+    before = (folder / "labels.cache").read_bytes()
+    name = next(iter(found))
+    (folder / "labels" / f"{Path(name).stem}.txt").write_text("1 0.5 0.5 0.25 0.25\n0 0.5 0.5 0.5 0.125\n")
+    assert labels_of(folder)[name] == ([[1.0], [0.0]], [[0.5, 0.5, 0.25, 0.25], [0.5, 0.5, 0.5, 0.125]])
+    assert not (tmp_path / "loaded").exists()
+    assert (folder / "labels.cache").read_bytes() == before
+
+
+def test_a_training_leaves_no_cache_of_labels(small_run, blobs):
+    assert (small_run / "weights" / "last.pt").is_file()
+    assert not list(blobs.rglob("*.cache"))
 
 
 @pytest.mark.parametrize("device", ["gpu", "7", "0,77", "cpu,cpu", "cpu,0", "0,0", ""])

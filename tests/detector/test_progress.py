@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import cloudpickle
@@ -35,6 +36,7 @@ def trainer(tmp_path):
         fitness=0.5,
         best_fitness=0.5,
         metrics={"metrics/mAP50(B)": 0.25},
+        args=SimpleNamespace(val=True),
         wdir=folder,
         last=folder / "last.pt",
         best=folder / "best.pt",
@@ -50,6 +52,56 @@ def test_epochs_are_written_and_the_last_validation_is_not_one(trainer, tmp_path
         {"event": "start", "epoch": 0, "epochs": 2, "batches": 3},
         {"event": "epoch", "epoch": 1, "metrics": {"metrics/mAP50(B)": 0.25}},
     ]
+
+
+def test_without_a_validation_an_epoch_has_no_figures(trainer, tmp_path):
+    trainer.args.val = False
+    progress.on_fit_epoch_end(trainer)
+    assert events(tmp_path) == [{"event": "epoch", "epoch": 1, "metrics": {}}]
+
+
+START = '{"event": "start", "epoch": 0, "epochs": 2, "batches": 3}\n'
+
+
+def epoch(number, **metrics):
+    return json.dumps({"event": "epoch", "epoch": number, "metrics": metrics}) + "\n"
+
+
+def written(text, capsys, seen):
+    """Wait until the text was written to stderr; all that was."""
+    until = time.monotonic() + 20
+    while text not in seen[0] and time.monotonic() < until:
+        seen[0] += capsys.readouterr().err
+        time.sleep(0.01)
+    return seen[0]
+
+
+def test_several_trainings_are_followed_by_name_even_those_that_begin_later(tmp_path, capsys):
+    first, second, never = (tmp_path / name for name in ("first", "second", "never"))
+    seen = [""]
+    with progress.followed({"fold 0": first, "fold 1": second, "fold 2": never}):
+        first.write_text(START + epoch(1))
+        assert "fold 0, epoch 1\n" in written("fold 0, epoch 1", capsys, seen)
+        second.write_text(START + epoch(1, **{"metrics/mAP50(B)": 0.25}) + '{"event": "epoch", "epo')
+        assert "fold 1, epoch 1, mAP50 0.250\n" in written("fold 1, epoch 1, mAP50 0.250", capsys, seen)
+        with second.open("a") as file:  # the rest of the line
+            file.write('ch": 2, "metrics": {}}\n')
+        second.unlink()  # as a training does at its end; what was written is shown all the same
+    seen[0] += capsys.readouterr().err
+    assert seen[0].splitlines() == ["fold 0, epoch 1", "fold 1, epoch 1, mAP50 0.250", "fold 1, epoch 2"]
+
+
+def test_a_single_training_needs_no_name(tmp_path, capsys):
+    with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
+        file.write(START + epoch(1))
+    assert capsys.readouterr().err == "epoch 1\n"
+
+
+def test_what_an_earlier_training_wrote_is_not_shown(tmp_path, capsys):
+    (tmp_path / progress.FILE).write_text(START + epoch(7))
+    with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
+        file.write(epoch(1))
+    assert capsys.readouterr().err == "epoch 1\n"
 
 
 def test_checkpoints_are_kept_whole_the_best_one_only_if_it_is_new(trainer):
