@@ -17,7 +17,7 @@ from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec
 from cytoyolo.errors import CytoyoloError, listed, quoted
 from cytoyolo.records import read_records
-from cytoyolo.tables import XYXY, refuse
+from cytoyolo.tables import MAX_COORDINATE, XYXY, refuse
 
 _PROBABILITY = "p_"
 
@@ -89,7 +89,9 @@ def _faults(
     half = empty & (table[[*XYXY, *table.columns[9:]]] != "").any(axis=1).to_numpy()
     for row in np.flatnonzero(half).tolist():
         faults[row] = "the confidence is empty, and the row is not"
-    for row in np.flatnonzero(~((whole >= [0, 1, 1]) & (whole == np.floor(whole))).all(axis=1)).tolist():
+    for row in np.flatnonzero(
+        ~((whole >= [0, 1, 1]) & (whole <= MAX_COORDINATE) & (whole == np.floor(whole))).all(axis=1)
+    ).tolist():
         faults[row] = "fold, width and height are not whole numbers"
     return faults
 
