@@ -115,4 +115,9 @@ def _fold_of_images(
         raise CytoyoloError(
             f"{path} has nothing of fold {', '.join(map(str, missing))} of {folds}; finish crossval first (--resume)."
         )
+    if extra := sorted(set(pairs["fold"]) - set(range(folds))):
+        raise CytoyoloError(
+            f"{path} has fold {', '.join(map(str, extra))}, and there are {folds}, from 0 on; give the table as crossval "
+            "wrote it."
+        )
     return dict(zip(pairs["image"], pairs["fold"].tolist(), strict=True))

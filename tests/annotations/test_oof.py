@@ -40,7 +40,9 @@ def test_the_columns_are_those_of_the_data_set():
 
 
 SHARE = st.integers(0, 10**6).map(lambda value: value / 10**6)
-DETECTION = st.tuples(st.integers(0, 4000), st.integers(0, 4000), st.integers(0, 4000), st.integers(0, 3000), SHARE, SHARE)
+DETECTION = st.tuples(
+    st.integers(0, 4000), st.integers(0, 4000), st.integers(0, 4000), st.integers(0, 3000), SHARE, SHARE
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,5 +132,5 @@ def test_a_missing_table_is_a_wrong_call(tmp_path):
 
 
 def test_a_fold_that_there_is_not_is_refused(tmp_path):
-    with pytest.raises(CytoyoloError, match="fold"):
+    with pytest.raises(CytoyoloError, match="fold 7"):
         read(tmp_path, faulty(NAME="c.jpg", fold="7"))
