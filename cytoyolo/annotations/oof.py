@@ -117,7 +117,7 @@ def _fold_of_images(
         )
     if extra := sorted(set(pairs["fold"]) - set(range(folds))):
         raise CytoyoloError(
-            f"{path} has fold {', '.join(map(str, extra))}, and there are {folds}, from 0 on; give the table as crossval "
-            "wrote it."
+            f"{path} has fold {', '.join(map(str, extra))}, and there are {folds}, from 0 on; give the table as "
+            "crossval wrote it."
         )
     return dict(zip(pairs["image"], pairs["fold"].tolist(), strict=True))
