@@ -86,7 +86,7 @@ class Curated:
 
 
 def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | None = None) -> Curated:
-    """Compare labels with the out-of-fold predictions of their images."""
+    """Compare labels (n > 0) with the out-of-fold predictions (m > 0) of their images."""
     limit = thresholds or Thresholds()
     number = pd.Index(predictions.fold)
     label_image, image = number.get_indexer(pd.Index(labels.image)), number.get_indexer(pd.Index(predictions.image))

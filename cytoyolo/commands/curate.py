@@ -101,6 +101,8 @@ def curate(
     opened = open_labels(labels, data, spec)
     predictions = read_oof(source, spec, manifest["folds"])
     _check_images(labels, source, opened.view, predictions)
+    if not len(predictions.image):
+        raise CytoyoloError(f"{source} holds no detection at all: its models have learned nothing; train them longer.")
     view = usable(labels, _with_sizes(opened.view, predictions), load_policy(), repair=False).view
     given = _labels(view)
     made = curating.curate(given, predictions)
