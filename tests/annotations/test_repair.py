@@ -177,7 +177,7 @@ def test_new_changed_and_dropped_rows_come_back_byte_for_byte(rows, end, cut, ch
     afters = {
         "drop": {},
         "mask": {"class": ["msk"]},
-        "box": dict.fromkeys(("x1", "y1", "x2", "y2"), ["7"]),
+        "box": {side: ["7"] for side in ("x1", "y1", "x2", "y2")},
         "box and mask": {"class": ["msk"], "x1": ["0"]},
     }
     edits = [Edit("rule", np.array([row]), afters[how], ["why"]) for row, how in changes if row < len(rows)]
