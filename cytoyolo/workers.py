@@ -18,6 +18,8 @@ from cytoyolo.machine import CORES, cores
 
 # What is to be done on one of the slots, such as a device. It must be picklable.
 Work = Callable[[str], None]
+# Characters of a sentence: what a pipe holds without anyone reading, with room to spare.
+_LONGEST = 4_000
 
 
 def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
@@ -83,11 +85,11 @@ def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     except CytoyoloError as error:
-        answer.send(str(error))
+        answer.send(str(error)[:_LONGEST])
     except Exception as error:
         if os.environ.get("CYTOYOLO_DEBUG") == "1":
             raise
-        answer.send(f"{type(error).__name__}: {error}")
+        answer.send(f"{type(error).__name__}: {error}"[:_LONGEST])
     answer.close()
     gc.collect()
     # The interpreter's own way out can hang where it meets torch in the middle of work.

@@ -1,0 +1,131 @@
+"""Work in processes of their own: slots and cores, and that nothing outlives a failure, a crash or the caller."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.machine import CORES, cores
+from cytoyolo.workers import run_all
+from tests.jobs import SENTENCE, fail, record, wait
+
+ROOT = Path(__file__).parents[1]
+HINT = "; see above, or the memory of this machine was used up"
+
+
+def lives(process: int) -> bool:
+    """Whether a process is there, and no zombie that only waits to be looked at."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(processes: list[int], seconds: float = 20) -> bool:
+    until = time.monotonic() + seconds
+    while any(map(lives, processes)) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not any(map(lives, processes))
+
+
+def pids(folder: Path, names: tuple[str, ...]) -> list[int]:
+    until = time.monotonic() + 30
+    while not all((folder / f"{name}.pid").exists() for name in names):
+        assert time.monotonic() < until, "the jobs did not begin"
+        time.sleep(0.02)
+    return [int((folder / f"{name}.pid").read_text()) for name in names]
+
+
+def test_each_job_has_a_process_and_a_slot_to_itself_and_the_cores_are_shared(tmp_path, monkeypatch):
+    monkeypatch.setenv(CORES, "7")
+    run_all({f"job {number}": partial(record, tmp_path, f"job{number}", 0.2) for number in range(5)}, ["left", "right"])
+    found = [path.read_text().split() for path in sorted(tmp_path.glob("*.done"))]
+    assert len(found) == 5 and len({process for process, *_ in found} - {str(os.getpid())}) == 5
+    assert {slot for _, slot, *_ in found} == {"left", "right"}
+    assert {share for _, _, share, *_ in found} == {"3"}
+    for slot in ("left", "right"):
+        spans = sorted((float(begun), float(ended)) for _, at, _, begun, ended in found if at == slot)
+        assert all(before[1] <= after[0] for before, after in pairwise(spans)), f"two jobs at a time on {slot}"
+    assert cores() == 7
+
+
+def test_every_job_has_a_core_where_there_are_more_slots_than_cores(tmp_path, monkeypatch):
+    monkeypatch.setenv(CORES, "2")
+    run_all({"job": partial(record, tmp_path, "job", 0)}, ["a", "b", "c"])
+    assert (tmp_path / "job.done").read_text().split()[1:3] == ["a", "1"]
+
+
+def test_no_job_is_no_work():
+    run_all({}, ["cpu"])
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("sentence", SENTENCE),
+        ("error", "ValueError: 7 is no box"),
+        ("exit", f"its process ended with code 3{HINT}"),
+        ("system exit", f"its process ended with code 4{HINT}"),
+        ("kill", f"its process ended with code -9{HINT}"),
+    ],
+)
+def test_a_failing_job_is_named_and_the_others_are_ended(how, words, tmp_path):
+    jobs = {"fold 0": partial(wait, tmp_path, "wait"), "fold 1": partial(fail, tmp_path, ("wait",), how)}
+    never = {"fold 2": partial(record, tmp_path, "never", 0)}
+    with pytest.raises(CytoyoloError) as failed:
+        run_all({**jobs, **never}, ["a", "b"])
+    assert str(failed.value) == f"fold 1: {words}"
+    assert gone(pids(tmp_path, ("wait",)), seconds=0)
+    assert not (tmp_path / "never.done").exists()
+
+
+def test_a_very_long_sentence_arrives_too(tmp_path):
+    code = (
+        "import sys; from functools import partial; from pathlib import Path\n"
+        "from tests.jobs import fail; from cytoyolo.workers import run_all\n"
+        "run_all({'job': partial(fail, Path(sys.argv[1]), (), 'long sentence')}, ['cpu'])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        _, stderr = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        pytest.fail("the caller waits for ever")
+    assert "job: xxx" in stderr and process.returncode == 1
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_jobs_end_with_the_program_however_it_ends(stop, tmp_path):
+    caller = [sys.executable, "-c", "from tests.jobs import main; main()", tmp_path]
+    process = subprocess.Popen(caller, cwd=ROOT, stderr=subprocess.PIPE)
+    found = pids(tmp_path, ("first", "second"))
+    assert all(map(lives, found))
+    process.send_signal(stop)
+    process.communicate(timeout=30)
+    assert gone(found)
+    # Only an interrupt leaves time to tidy up; Python's own SIGTERM ends the parent as SIGKILL does.
+    if stop == signal.SIGINT:
+        assert (tmp_path / "first.cleaned").exists() and (tmp_path / "second.cleaned").exists()
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "", "2.5", "two", " 2"])
+def test_a_number_of_cores_that_is_none_is_a_wrong_call(given, monkeypatch):
+    monkeypatch.setenv(CORES, given)
+    with pytest.raises(UsageError, match=f"{CORES} is '{given}'; give a whole number above 0"):
+        cores()
+
+
+def test_without_a_number_the_cores_are_those_the_process_may_use(monkeypatch):
+    monkeypatch.delenv(CORES, raising=False)
+    code = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+    code += "from cytoyolo.machine import cores; print(cores())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
+    assert cores() == len(os.sched_getaffinity(0))
