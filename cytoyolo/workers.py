@@ -30,7 +30,7 @@ def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
     """
     waiting, free = list(jobs.items()), list(slots)
     running: dict[int, tuple[str, str, Any, Connection]] = {}
-    share = max(cores() // len(slots), 1)
+    share = max(cores() // max(min(len(slots), len(jobs)), 1), 1)
     try:
         while waiting or running:
             while waiting and free:

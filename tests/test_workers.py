@@ -58,8 +58,14 @@ def test_each_job_has_a_process_and_a_slot_to_itself_and_the_cores_are_shared(tm
 
 def test_every_job_has_a_core_where_there_are_more_slots_than_cores(tmp_path, monkeypatch):
     monkeypatch.setenv(CORES, "2")
+    run_all({f"job {number}": partial(record, tmp_path, f"job{number}", 0) for number in range(3)}, ["a", "b", "c"])
+    assert {path.read_text().split()[2] for path in tmp_path.glob("*.done")} == {"1"}
+
+
+def test_slots_without_a_job_keep_no_cores(tmp_path, monkeypatch):
+    monkeypatch.setenv(CORES, "2")
     run_all({"job": partial(record, tmp_path, "job", 0)}, ["a", "b", "c"])
-    assert (tmp_path / "job.done").read_text().split()[1:3] == ["a", "1"]
+    assert (tmp_path / "job.done").read_text().split()[1:3] == ["a", "2"]
 
 
 def test_no_job_is_no_work():

@@ -1,7 +1,6 @@
 """`crossval`: a model for each fold, and what it finds in the images it has not seen."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ import yaml
 
 from cytoyolo import console
 from cytoyolo.annotations import oof
+from cytoyolo.classes import parse_spec
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.info import versions
 from cytoyolo.commands.repair import CHANGES, read_log
@@ -24,10 +24,10 @@ from cytoyolo.dataset.verify import read_listing
 from cytoyolo.dataset.yolo import IDENTITY, Dataset, load_dataset
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import choose_device
-from cytoyolo.detector.recipes import load_recipe
+from cytoyolo.detector.recipes import load_recipe, merged_flags
 from cytoyolo.detector.weights import find_start
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import check_folder, clear_folder, mark, write_text
+from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.submission.rows import fill
 from cytoyolo.submission.score import Score, evaluate
 from cytoyolo.tables import XYXY, fingerprint, write_table
@@ -94,39 +94,40 @@ def crossval(
     be trained.
     """
     source, folder = Path(source), Path(output)
-    inputs = (source, images, groups, config, model, recipe)
     ready = _given(source, {"--images": images, "--folds": folds, "--groups": groups, "--config": config}, dataset)
     slots = _slots(device, jobs)
-    flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed, **(settings or {})}
-    resolved = load_recipe(recipe, flags) | FIXED_EPOCHS
-    if resume:
-        _check_same(folder, resolved)
-    else:
-        check_folder(folder, MAKER, overwrite, inputs=inputs)
+    flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed}
+    resolved = load_recipe(recipe, merged_flags(flags, settings, FIXED_EPOCHS)) | FIXED_EPOCHS
+    if not resume:
+        check_folder(folder, MAKER, overwrite, inputs=(source, images, groups, config, model, recipe))
         find_start(str(resolved["model"]), asked=model is not None)
-        clear_folder(folder, MAKER, overwrite, inputs=inputs)
-        _own(folder, folds or DEFAULT_FOLDS)
-        write_text(folder / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
-    try:
-        data = ready or _converted(folder, source, images, folds, groups, dataset, config, int(resolved["seed"]))
-    except BaseException:
-        if not resume:
-            shutil.rmtree(folder, ignore_errors=True)  # nothing is in it yet
-        raise
-    _own(folder, data.manifest["folds"])
-    manifest = _manifest(data, resolved)
-    _check_manifest(folder, manifest)
+        count = (DEFAULT_FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
+        with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
+            if ready is None:
+                convert(
+                    source, images=images or "", output=made / DATASET, dataset=dataset or "cytologia", groups=groups,
+                    config=config, folds=count, seed=resolved["seed"],
+                )  # fmt: skip
+            write_text(made / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
+            _write_manifest(made, _new_manifest(ready or load_dataset(made / DATASET), resolved))
+    elif not (folder / RECIPE).is_file():
+        raise UsageError(f"{folder} holds no cross-validation to resume; leave out --resume.")
+    data = ready or load_dataset(folder / DATASET)
+    manifest = read_manifest(folder / MANIFEST)
+    if resume:
+        _check_same(folder, manifest["dataset"], data, resolved)
+        if ready is None:
+            _check_inputs(folder, data, {"labels": source, "groups": groups, "config": config}, folds)
     listing = read_listing(data)
     _note_rare(data)
     if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
-        _train_folds(folder, data, listing, slots)
+        _train_folds(folder, data, slots)
     return _finish(folder, data, listing, manifest)
 
 
-def _own(folder: Path, folds: int) -> None:
-    """Mark the folder as this command's, with all that will come into it."""
-    parts = [name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/")]
-    mark(folder, MAKER, also=(MANIFEST, OOF, GROUPS, f"{DATASET}/", f"{SCORE}/", *parts))
+def _coming(folds: int) -> tuple[str, ...]:
+    """What comes into the folder after it was made; anything else there is the user's."""
+    return (OOF, GROUPS, f"{SCORE}/", *(name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/")))
 
 
 def _given(source: Path, options: Mapping[str, object], dataset: str | Path | None) -> Dataset | None:
@@ -154,51 +155,30 @@ def _slots(device: str, jobs: int) -> list[str]:
     return ["cpu"] * jobs if chosen == "cpu" else chosen.split(",")
 
 
-def _check_same(folder: Path, resolved: Mapping[str, Any]) -> None:
-    """Raise where a call to resume has other settings than the one it goes on with."""
-    path = folder / RECIPE
-    if not path.is_file():
-        raise UsageError(f"{folder} holds no cross-validation to resume; leave out --resume.")
-    before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    different = sorted(key for key in before.keys() | resolved.keys() if before.get(key) != resolved.get(key))
+def _check_same(folder: Path, before: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
+    """Raise where a call to resume has other settings, or another data set, than the one it goes on with."""
+    recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
+    different = sorted(key for key in recipe.keys() | resolved.keys() if recipe.get(key) != resolved.get(key))
     if different:
         raise UsageError(
             f"{folder} was started with other settings ({', '.join(different)}); resume with the same options."
         )
+    for key in IDENTITY:
+        if before.get(key) != data.manifest[key]:
+            raise CytoyoloError(f"{folder} was started on another data set ({key} differs); resume with that one.")
 
 
-def _converted(
-    folder: Path,
-    table: Path,
-    images: str | Path | None,
-    folds: int | None,
-    groups: str | Path | None,
-    dataset: str | Path | None,
-    config: str | Path | None,
-    seed: int,
-) -> Dataset:
-    """The table as a YOLO folder with folds, made unless an interrupted call made it."""
-    target = folder / DATASET
-    if not target.is_dir():
-        convert(
-            table, images=images or "", output=target, dataset=dataset or "cytologia", groups=groups, config=config,
-            folds=DEFAULT_FOLDS if folds is None else folds, seed=seed,
-        )  # fmt: skip
-    data = load_dataset(target)
-    asked = {
-        "labels": fingerprint(table),
-        "groups": groups and fingerprint(groups),
-        "config": config and fingerprint(config),
-    }
-    for key, value in asked.items():
-        if (data.manifest[key] or {}).get("sha256") != value:
+def _check_inputs(folder: Path, data: Dataset, files: Mapping[str, str | Path | None], folds: int | None) -> None:
+    """Raise where a call to resume has another label table, groups, config or number of folds."""
+    for key, path in files.items():
+        before = (data.manifest[key] or {}).get("sha256")
+        if before != (None if path is None else fingerprint(path)):
             raise CytoyoloError(f"{folder} was started with another {key} file; resume with that, or start anew.")
-    if data.manifest["folds"] != (folds or DEFAULT_FOLDS) or data.manifest["seed"] != seed:
-        raise UsageError(f"{folder} was started with other folds or another seed; resume with the same options.")
-    return data
+    if data.manifest["folds"] != (DEFAULT_FOLDS if folds is None else folds):
+        raise UsageError(f"{folder} was started with {data.manifest['folds']} folds; resume with the same options.")
 
 
-def _manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
+def _new_manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
     """How the folds come about, and which label table they are of; names and hashes only."""
     return {
         "status": "running",
@@ -217,28 +197,23 @@ def _labels_fingerprint(data: Dataset) -> str:
     return str(data.manifest["labels"]["sha256"])
 
 
-def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest, or see that the one that is there is of the same data set."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        write_text(path, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-        return
-    before = read_manifest(path)["dataset"]
-    for key in IDENTITY:
-        if before.get(key) != manifest["dataset"][key]:
-            raise CytoyoloError(f"{folder} was started on another data set ({key} differs); resume with that one.")
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """crossval.json. Raises UsageError when there is none and CytoyoloError when it is damaged."""
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if missing := {"status", "folds", "labels_sha256", "dataset"} - manifest.keys():
+        if missing := {"status", "folds", "seed", "labels_sha256"} - manifest.keys():
             raise ValueError(f"{missing} is missing")
+        parse_spec(manifest["dataset"]["spec"])
+        if manifest["status"] == "finished" and len(manifest["weights_sha256"]) != manifest["folds"]:
+            raise ValueError("fingerprints are missing")
         return manifest
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file; give the out-of-fold table where crossval wrote it.") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CytoyoloError(f"{path} is damaged; run crossval again.") from error
 
 
@@ -252,7 +227,7 @@ def _note_rare(data: Dataset) -> None:
         )
 
 
-def _train_folds(folder: Path, data: Dataset, listing: pd.DataFrame, slots: list[str]) -> None:
+def _train_folds(folder: Path, data: Dataset, slots: list[str]) -> None:
     """Train and predict the folds that are not done yet."""
     folds = [fold for fold in range(data.manifest["folds"]) if not (folder / f"fold{fold}.csv").is_file()]
     files = {fold: folder / f"fold{fold}" / progress.FILE for fold in folds}
@@ -339,8 +314,7 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     write_table(folder / GROUPS, groups, overwrite=True)
     weights = [fingerprint(folder / f"fold{fold}" / "weights" / "last.pt") for fold in range(folds)]
     finished = {**manifest, "status": "finished", "weights_sha256": weights, "score": score.to_dict()}
-    write_text(folder / MANIFEST, json.dumps(finished, indent=2, ensure_ascii=False) + "\n")
-    mark(folder, MAKER)
+    _write_manifest(folder, finished)
     return Crossvalidated(folder, folder / OOF, folds, score, groups)
 
 

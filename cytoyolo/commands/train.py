@@ -18,7 +18,7 @@ from cytoyolo.dataset.yolo import IDENTITY, Dataset, load_dataset
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.engine import choose_device
-from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
+from cytoyolo.detector.recipes import load_recipe, merged_flags, resolve_optimizer
 from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import check_folder, clear_folder, foreign_files, mark, write_text
@@ -28,6 +28,8 @@ MAKER = "train"
 MANIFEST = "manifest.json"
 RECIPE = "recipe.yaml"
 DEFAULT_RECIPE = "third-place"
+# What comes into a run folder after it was made; anything else there is the user's.
+_COMING = (f"{training.FOLDER}/", progress.FILE, "weights/best.pt", "weights/last.pt", "metrics.csv", "curves/")
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,7 @@ def train(
     """
     run, data = Path(output), load_dataset(dataset)
     flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed}
-    settings = dict(settings or {})
-    if both := flags.keys() & settings:
-        raise UsageError(f"--set gives {', '.join(sorted(both))}; use --{min(both)} instead.")
-    flags |= settings
+    flags = merged_flags(flags, settings)
     if resume:
         others = {"fold": fold, "overwrite": overwrite or None, "recipe": None if recipe == DEFAULT_RECIPE else recipe}
         own: dict[str, Any] = {**flags, **others}
@@ -88,7 +87,7 @@ def train(
     try:
         write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
         _write_manifest(run, manifest)
-        mark(run, MAKER, also=(f"{training.FOLDER}/", progress.FILE))
+        mark(run, MAKER, also=_COMING)
         training.fit(run, data.data_yaml(fold), start, resolved, device)
     except BaseException:
         if not _keeps_a_checkpoint(run) and not foreign_files(run):
@@ -179,7 +178,6 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
         run, {**manifest, "status": "finished", "finished": _now(), "batch": settings["batch"], "metrics": best}
     )
     shutil.rmtree(engine_folder)
-    mark(run, MAKER)
     return Trained(run, run / "weights" / "best.pt", best)
 
 

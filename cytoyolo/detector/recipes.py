@@ -40,6 +40,19 @@ _OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAda
 _SGD_STEPS = 10_000
 
 
+def merged_flags(
+    flags: Mapping[str, Any], settings: Mapping[str, Any] | None, own: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Flags and further settings as one. Raises UsageError for a setting that has a flag, or that the command (`own`)
+    decides itself."""
+    for key in settings or {}:
+        if key in flags:
+            raise UsageError(f"--set gives {key}; use --{key} instead.")
+        if key in (own or {}):
+            raise UsageError(f"--set gives {key}, which this command decides itself; take it out.")
+    return {**flags, **(settings or {})}
+
+
 def load_recipe(recipe: str | Path, flags: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's settings, with every flag that is not None in place of the recipe's own.
 

@@ -1,0 +1,396 @@
+"""`crossval` from end to end, on the blobs: what it holds, that it repeats, survives a kill, and what it refuses."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from cytoyolo.annotations.oof import columns, read_oof
+from cytoyolo.commands import crossval as commands
+from cytoyolo.commands.convert import convert
+from cytoyolo.commands.crossval import Crossvalidated, crossval
+from cytoyolo.commands.curate import curate
+from cytoyolo.detector.weights import load_checkpoint
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.tables import fingerprint
+from tests.blobs import draw
+from tests.curation import SPEC
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+PROGRAM = Path(sys.executable).with_name("cytoyolo")
+SETTINGS = {"recipe": "quick", "model": "yolo11n.yaml", "epochs": 1, "imgsz": 64, "batch": 8, "device": "cpu"}
+FLAGS = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(value))]
+
+
+def grounded(folder: Path, count: int) -> pd.DataFrame:
+    """Blobs, each on a ground of its own, so that none is a copy of another."""
+    table = draw(folder, count)
+    for seed, name in enumerate(table["NAME"]):
+        picture = cv2.imread(str(folder / name))
+        noise = np.random.default_rng(seed).normal(0, 700, picture.shape)
+        ground = picture + cv2.GaussianBlur(noise, (0, 0), 3)
+        cv2.imwrite(str(folder / name), ground.clip(0, 255).astype(np.uint8))
+    return table
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, blobs: Path) -> Path:
+    """Twelve blobs with a table of groups: images/, labels.csv, groups.csv and spec.yaml."""
+    folder = tmp_path_factory.mktemp("lab")
+    table = grounded(folder / "images", 12)
+    table.to_csv(folder / "labels.csv", index=False)
+    groups = pd.DataFrame({"NAME": table["NAME"], "group": [f"slide {row // 3}" for row in range(12)]})
+    groups.to_csv(folder / "groups.csv", index=False)
+    shutil.copyfile(blobs / "spec.yaml", folder / "spec.yaml")
+    return folder
+
+
+def run(lab: Path, output: Path, **options: object) -> Crossvalidated:
+    given = {"images": lab / "images", "dataset": lab / "spec.yaml", "folds": 2, **SETTINGS, **options}
+    return crossval(lab / "labels.csv", output=output, **given)
+
+
+def call(lab: Path, output: Path, *options: object) -> list[str]:
+    inputs = [PROGRAM, "crossval", lab / "labels.csv", "--images", lab / "images", "--dataset", lab / "spec.yaml"]
+    return [str(part) for part in (*inputs, "--folds", 2, "-o", output, *FLAGS, *options)]
+
+
+@pytest.fixture(scope="module")
+def made(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished cross-validation of two folds, with groups."""
+    return run(lab, tmp_path_factory.mktemp("made") / "CV", groups=lab / "groups.csv").folder
+
+
+@pytest.fixture
+def copied(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "CV", symlinks=True)
+    return tmp_path / "CV"
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+# What it holds
+
+
+def test_every_image_is_predicted_once_by_the_model_that_has_not_seen_it(made, lab):
+    found = pd.read_csv(made / "oof.csv")
+    assert list(found.columns) == columns(SPEC)
+    listing = pd.read_csv(made / "dataset" / "images.csv").set_index("NAME")
+    labels = pd.read_csv(lab / "labels.csv")
+    assert found["NAME"].drop_duplicates().tolist() == labels["NAME"].tolist()
+    of_image = found.groupby("NAME")["fold"].agg(set)
+    assert all(folds == {listing.loc[name, "part"]} for name, folds in of_image.items())
+    for fold in (0, 1):
+        trained = (made / "dataset" / f"fold{fold}_train.txt").read_text()
+        own = found.loc[found["fold"] == fold, "NAME"].unique()
+        assert len(own) and all(name not in trained for name in own)
+        manifest = json.loads((made / f"fold{fold}" / "manifest.json").read_text())
+        assert (manifest["status"], manifest["fold"]) == ("finished", fold)
+    assert set(found[["width", "height"]].itertuples(index=False, name=None)) == {(80, 72)}
+    assert (found.groupby("NAME").size() >= 1).all()
+    confidence = found.groupby("NAME", sort=False)["confidence"]
+    assert (confidence.diff().dropna() <= 0).all(), "best first"
+
+
+def test_the_held_out_fold_chooses_nothing(made):
+    """All epochs are trained, without a validation, and the predictions are those of the last weights."""
+    for fold in (0, 1):
+        recipe = yaml.safe_load((made / f"fold{fold}" / "recipe.yaml").read_text())
+        assert (recipe["val"], recipe["patience"], recipe["epochs"]) == (False, 0, 1)
+    manifest = json.loads((made / "crossval.json").read_text())
+    assert manifest["status"] == "finished"
+    weights = [made / f"fold{fold}" / "weights" / "last.pt" for fold in (0, 1)]
+    assert manifest["weights_sha256"] == [fingerprint(path) for path in weights]
+    assert load_checkpoint(weights[0])["train_args"]["val"] is False
+
+
+def test_the_predictions_are_those_of_the_last_weights(made, lab):
+    from cytoyolo.detector.predict import Detector
+
+    found = read_oof(made / "oof.csv", SPEC, 2)
+    detector = Detector(made / "fold1" / "weights" / "last.pt", conf=0.001, device="cpu")
+    name = next(name for name, fold in found.fold.items() if fold == 1)
+    (own,) = detector.detect([cv2.imread(str(made / "dataset" / "images" / name))])
+    rows = found.image == name
+    assert rows.any()
+    assert found.xyxy[rows] == pytest.approx(own.xyxy[: rows.sum()], abs=0.02)
+    assert found.confidence[rows] == pytest.approx(own.confidence[: rows.sum()], abs=1e-4)
+
+
+def test_it_holds_what_it_says_and_no_path_of_this_machine(made, lab):
+    assert {path.name for path in made.iterdir()} == {
+        ".cytoyolo.json", "crossval.json", "dataset", "fold0", "fold0.csv", "fold1", "fold1.csv", "groups.csv",
+        "oof.csv", "recipe.yaml", "score",
+    }  # fmt: skip
+    for path in (made / "crossval.json", made / "oof.csv", made / "recipe.yaml", made / "groups.csv"):
+        text = path.read_text()
+        assert str(lab) not in text and str(made.parent) not in text and str(Path.home()) not in text, path.name
+    assert not list(made.rglob("*.cache")) and not list(made.rglob("progress.jsonl"))
+    score = json.loads((made / "score" / "score.json").read_text())
+    assert json.loads((made / "crossval.json").read_text())["score"] == score and 0 <= score["score"] <= 1
+
+
+def test_groups_are_never_parted_and_are_scored(made, lab):
+    groups = pd.read_csv(lab / "groups.csv").set_index("NAME")["group"]
+    found = pd.read_csv(made / "oof.csv")
+    assert found["fold"].groupby(found["NAME"].map(groups)).nunique().eq(1).all()
+    scored = pd.read_csv(made / "groups.csv")
+    assert list(scored.columns) == ["group", "images", "rows", "score", "giou", "macro_f1", "accuracy"]
+    assert sorted(scored["group"]) == [f"slide {number}" for number in range(4)]
+    assert scored["images"].tolist() == scored["rows"].tolist() == [3] * 4
+    assert scored["accuracy"].between(0, 1).all()
+
+
+def test_its_table_is_one_that_curate_takes(made, lab, tmp_path):
+    curated = curate(lab / "labels.csv", oof=made, output=tmp_path / "curated.csv", force=True)
+    assert len(curated.scores) == 12
+
+
+# Again, and after a kill
+
+
+def test_two_folds_at_a_time_and_a_converted_folder_give_the_same_rows(made, lab, tmp_path, cytoyolo: Program):
+    given = {"images": lab / "images", "dataset": lab / "spec.yaml", "groups": lab / "groups.csv", "folds": 2}
+    convert(lab / "labels.csv", output=tmp_path / "yolo", **given)
+    done = cytoyolo("crossval", tmp_path / "yolo", "-o", tmp_path / "CV", *FLAGS, "--jobs", 2, "--json")
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert {line.rpartition(",")[0] for line in done.stderr.splitlines()} >= {"fold 0", "fold 1"}
+    assert len(json.loads(done.stdout)["groups"]) == 4
+    found, again = (pd.read_csv(folder / "oof.csv") for folder in (made, tmp_path / "CV"))
+    facts = ["NAME", "fold", "width", "height"]
+    pd.testing.assert_frame_equal(
+        again.drop_duplicates("NAME")[facts].reset_index(drop=True),
+        found.drop_duplicates("NAME")[facts].reset_index(drop=True),
+    )
+    assert not (tmp_path / "CV" / "dataset").exists()
+    best = [table.drop_duplicates("NAME")["confidence"].to_numpy() for table in (found, again)]
+    assert best[0] == pytest.approx(best[1], abs=1e-3)
+
+
+def begun(folder: Path, lab: Path, *options: object) -> subprocess.Popen[str]:
+    """The installed program, in the middle of fold 1."""
+    process = subprocess.Popen(call(lab, folder, *options), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not (folder / "fold1" / "progress.jsonl").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    return process
+
+
+def test_a_killed_one_goes_on_and_comes_to_the_same_bytes_as_any_other(made, lab, tmp_path):
+    folder, groups = tmp_path / "CV", ("--groups", lab / "groups.csv")
+    process = begun(folder, lab, *groups)
+    process.kill()
+    process.communicate()
+    assert not (folder / "oof.csv").exists() and not (folder / "fold1.csv").exists()
+    before = (folder / "fold0.csv").stat().st_mtime_ns
+    resumed = subprocess.run(call(lab, folder, *groups, "--resume"), capture_output=True, text=True, check=False)
+    assert resumed.returncode == 0 and "Traceback" not in resumed.stderr, resumed.stderr
+    assert (folder / "fold0.csv").stat().st_mtime_ns == before
+    assert (folder / "oof.csv").read_bytes() == (made / "oof.csv").read_bytes()
+    assert json.loads((folder / "crossval.json").read_text())["status"] == "finished"
+
+
+def test_an_interrupted_one_says_how_to_go_on_and_keeps_the_folds_that_are_done(lab, tmp_path, monkeypatch):
+    folder = tmp_path / "CV"
+    process = begun(folder, lab)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in stderr
+    assert f"{folder} keeps what is done; go on with the same call and --resume." in stderr
+    before = state(folder)
+    assert "fold0.csv" in before and "oof.csv" not in before and "fold1.csv" not in before
+    left = []
+    monkeypatch.setattr(commands, "run_all", lambda jobs, slots: left.extend(jobs) or exit(0))
+    with pytest.raises(SystemExit):
+        run(lab, folder, resume=True)
+    assert left == ["fold 1"]
+
+
+def test_a_finished_one_is_not_trained_again(copied, lab, monkeypatch):
+    monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
+    before = state(copied)
+    run(lab, copied, groups=lab / "groups.csv", resume=True)
+    after = state(copied)
+    assert all(after[name] == before[name] for name in before if not name.endswith((".cytoyolo.json", ".png")))
+    # Killed between its tables and its score, it is completed.
+    (copied / "oof.csv").unlink()
+    shutil.rmtree(copied / "score")
+    monkeypatch.setattr(commands, "run_all", lambda jobs, slots: None if not jobs else pytest.fail("trained again"))
+    run(lab, copied, groups=lab / "groups.csv", resume=True)
+    assert (copied / "oof.csv").read_bytes() == before["oof.csv"]
+
+
+# What is refused
+
+
+def other_table(lab: Path) -> Path:
+    (lab / "other.csv").write_text((lab / "labels.csv").read_text().replace("dark", "pale", 1))
+    return lab / "other.csv"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epochs": 2}, "was started with other settings (epochs); resume with the same options."),
+        ({"seed": 3}, "was started with other settings (seed)"),
+        ({"settings": {"mosaic": 0.5}}, "was started with other settings (mosaic)"),
+        ({"folds": 3}, "was started with 2 folds"),
+        ({"groups": None}, "was started with another groups file; resume with that"),
+    ],
+    ids=str,
+)
+def test_going_on_with_other_options_is_refused(options, words, copied, lab, monkeypatch):
+    monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
+    (copied / "oof.csv").unlink()
+    before = state(copied / "fold0")
+    with pytest.raises(CytoyoloError, match=re.escape(words)) as refused:
+        run(lab, copied, **{"groups": lab / "groups.csv", "resume": True, **options})
+    assert "\n" not in str(refused.value)
+    assert state(copied / "fold0") == before and not (copied / "oof.csv").exists()
+
+
+def test_going_on_with_another_table_is_refused(copied, lab, cytoyolo: Program):
+    inputs = ("--images", lab / "images", "--dataset", lab / "spec.yaml", "--groups", lab / "groups.csv")
+    done = cytoyolo("crossval", other_table(lab), *inputs, "--folds", 2, "-o", copied, *FLAGS, "--resume")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"cytoyolo: {copied} was started with another labels file; resume with that, or start anew.\n"
+    )
+
+
+def test_a_folder_without_a_crossvalidation_cannot_be_gone_on_with(lab, tmp_path):
+    with pytest.raises(UsageError, match="holds no cross-validation to resume; leave out --resume"):
+        run(lab, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "words"),
+    [
+        ("dataset", {}, "dataset has no folds; convert the label table with --folds"),
+        ("dataset", {"folds": 2}, "--folds goes with a label table, and"),
+        ("dataset", {"dataset": "cytologia"}, "--dataset goes with a label table"),
+        ("images", {}, "is not a data set made by `cytoyolo convert`"),
+        ("labels.csv", {}, "a label table needs --images"),
+        ("gone.csv", {"images": "images"}, "gone.csv: no such file"),
+        ("labels.csv", {"images": "gone", "dataset": "spec.yaml"}, "gone: no such"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "folds": 1}, "--folds is 1; give 2 or more"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "folds": 99}, "use fewer folds"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "jobs": 0}, "--jobs is 0; give 1 or more"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "epochs": 0}, "epochs=0"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "device": "7"}, "--device is '7'"),
+        ("labels.csv", {"images": "images", "dataset": "gone"}, "gone"),
+    ],
+    ids=str,
+)
+def test_a_wrong_call_is_one_sentence_and_makes_nothing(source, options, words, blobs, tmp_path, monkeypatch):
+    monkeypatch.chdir(blobs)
+    with pytest.raises(CytoyoloError, match=re.escape(words)) as refused:
+        crossval(source, output=tmp_path / "CV", **{**SETTINGS, **options})
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "CV").exists()
+
+
+def test_a_setting_with_a_flag_of_its_own_is_not_set(lab, tmp_path, untrained):
+    with pytest.raises(UsageError, match="use --epochs instead"):
+        run(lab, tmp_path / "CV", settings={"epochs": 3})
+
+
+def test_an_earlier_one_is_replaced_only_on_request_and_never_with_a_users_file(copied, lab):
+    with pytest.raises(UsageError, match="--overwrite"):
+        run(lab, copied)
+    (copied / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"notes\.txt"):
+        run(lab, copied, overwrite=True)
+    assert (copied / "oof.csv").is_file() and (copied / "notes.txt").is_file()
+
+
+def test_a_users_file_stays_a_users_file_when_a_crossvalidation_goes_on(copied, lab, untrained):
+    (copied / "notes.txt").write_text("mine")
+    run(lab, copied, groups=lab / "groups.csv", resume=True)
+    with pytest.raises(UsageError, match=r"notes\.txt"):
+        run(lab, copied, overwrite=True)
+    assert (copied / "notes.txt").is_file()
+
+
+def test_a_refused_call_replaces_nothing(copied, lab):
+    before = state(copied)
+    with pytest.raises(CytoyoloError):
+        run(lab, copied, folds=1, overwrite=True)
+    assert state(copied) == before
+
+
+def test_a_fold_that_fails_is_named_and_the_folder_can_be_gone_on_with(made, lab, tmp_path, capsys):
+    with pytest.raises(CytoyoloError, match=r"^fold 0: Ultralytics can't train") as failed:
+        run(lab, tmp_path / "CV", settings={"freeze": 99})
+    assert "\n" not in str(failed.value) and "--resume" in capsys.readouterr().err
+
+
+# How the folds come about
+
+
+class Begun(Exception):
+    """The folds would be trained now."""
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave when the folds are to be trained."""
+
+    def leave(*arguments: object) -> None:
+        raise Begun
+
+    monkeypatch.setattr(commands, "run_all", leave)
+
+
+def test_near_duplicates_and_groups_stay_in_one_fold(lab, tmp_path, untrained):
+    table = grounded(tmp_path / "images", 24)
+    # The first image comes four times: as it is, paler, encoded anew and mirrored. It is of slide x, a copy of slide y.
+    first = cv2.imread(str(tmp_path / "images" / "blob00.jpg"))
+    copies = {
+        "paler.jpg": cv2.convertScaleAbs(first, alpha=0.9, beta=12),
+        "anew.png": first,
+        "turned.jpg": first[:, ::-1],
+    }
+    for name, picture in copies.items():
+        cv2.imwrite(str(tmp_path / "images" / name), picture)
+    rows = [table.iloc[0].to_dict() | {"NAME": name} for name in copies]
+    turned = {"x1": 80 - table["x2"][0], "x2": 80 - table["x1"][0]}
+    rows[2] |= turned
+    pd.concat([table, pd.DataFrame(rows)]).to_csv(tmp_path / "labels.csv", index=False)
+    slides = {"blob00.jpg": "x", "blob01.jpg": "x", "anew.png": "y", "blob02.jpg": "y"}
+    pd.DataFrame(slides.items(), columns=["NAME", "group"]).to_csv(tmp_path / "groups.csv", index=False)
+    with pytest.raises(Begun):
+        crossval(
+            tmp_path / "labels.csv", output=tmp_path / "CV", images=tmp_path / "images", dataset=lab / "spec.yaml",
+            groups=tmp_path / "groups.csv", folds=4, **SETTINGS,
+        )  # fmt: skip
+    part = pd.read_csv(tmp_path / "CV" / "dataset" / "images.csv").set_index("NAME")["part"]
+    assert part.nunique() == 4
+    assert len(set(part[[*slides, *copies]])) == 1
+
+
+def test_a_class_that_some_folds_must_lack_is_named(lab, tmp_path, untrained, capsys):
+    lines = (lab / "labels.csv").read_text().splitlines()
+    few = [line for line in lines if "pale" not in line] + [line for line in lines if "pale" in line][:2]
+    (tmp_path / "labels.csv").write_text("\n".join(few) + "\n")
+    given = {"images": lab / "images", "dataset": lab / "spec.yaml", **SETTINGS}
+    with pytest.raises(Begun):
+        crossval(tmp_path / "labels.csv", output=tmp_path / "three", folds=3, **given)
+    note = "Classes with fewer rows than the 3 folds, which some folds hold none of: pale (2).\n"
+    assert note in capsys.readouterr().err
+    with pytest.raises(Begun):
+        crossval(tmp_path / "labels.csv", output=tmp_path / "two", folds=2, **given)
+    assert "fewer rows" not in capsys.readouterr().err
