@@ -6,17 +6,26 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.audit import Edit
-from cytoyolo.annotations.curate import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS, Curated, Labels
+from cytoyolo.annotations.curate import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS, Curated, Labels, describe
+from cytoyolo.annotations.matching import pick
 from cytoyolo.annotations.oof import Predictions
 from cytoyolo.annotations.view import View, pixels
 from cytoyolo.boxes import to_pixels
 from cytoyolo.classes import MASK, DataSpec
+from cytoyolo.errors import UsageError
 from cytoyolo.tables import XYXY
 
 VARIANTS = ("iou", "keep")
 BOXES = ("loose", "all", "none")
 # A label that takes the prediction's box without being loose, where all are to.
 REPLACED = "box"
+
+
+def check_choices(variant: str, boxes: str) -> None:
+    """Raise UsageError for a variant or a choice of boxes that there is not."""
+    for name, value, known in (("--variant", variant, VARIANTS), ("--boxes", boxes, BOXES)):
+        if value not in known:
+            raise UsageError(f"{name} is '{value}'; give one of {', '.join(known)}.")
 
 
 def corrections(
@@ -63,27 +72,12 @@ def corrections(
 
 def _other_matches(made: Curated, given: Labels, predictions: Predictions, view: View) -> pd.DataFrame:
     """Matched labels that are no finding of their box and whose prediction has other whole pixels, as findings are."""
-    loose = set(made.findings.loc[made.findings["rule"] == LOOSE, "row"])
-    which = np.array([at for at in np.flatnonzero(made.match >= 0) if given.row[at] not in loose], dtype=np.int64)
+    loose = made.findings.loc[made.findings["rule"] == LOOSE, "row"]
+    which = np.flatnonzero((made.match >= 0) & ~np.isin(given.row, loose))
     match = made.match[which]
-    image = given.image[which]
-    size = np.array([predictions.size[name] for name in image], dtype=np.int64).reshape(-1, 2)
+    size = np.array([predictions.size[name] for name in given.image[which]], dtype=np.int64).reshape(-1, 2)
     differs = (to_pixels(predictions.xyxy[match], size) != view.xyxy[given.row[which]]).any(axis=1)
-    which, match, image = which[differs], match[differs], image[differs]
-    return pd.DataFrame(
-        {
-            "row": given.row[which],
-            "image": image,
-            "rule": REPLACED,
-            **dict(zip(XYXY, predictions.xyxy[match].T, strict=True)),
-            "labelled": given.class_id[which],
-            "predicted": predictions.probabilities[match].argmax(axis=1),
-            "fold": [predictions.fold[name] for name in image],
-            "confidence": predictions.confidence[match],
-            "iou": made.iou[which],
-            "margin": np.nan,
-        }
-    )
+    return describe(REPLACED, which[differs], match[differs], given, predictions)
 
 
 def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
@@ -142,7 +136,7 @@ def tables(
     suggestions.insert(4, "likelihood", wrong["confidence"] / (2 * wrong["confidence"] - wrong["margin"]))
     suggestions = suggestions.sort_values("likelihood", ascending=False, kind="stable")
     matched = made.match >= 0
-    predicted = np.where(matched, predictions.probabilities[made.match].argmax(axis=1), len(spec.codes))
+    predicted = np.where(matched, pick(predictions.probabilities, made.match).argmax(axis=1), len(spec.codes))
     rules = found[found["row"] >= 0].groupby("row")["rule"].agg("; ".join)
     scores = pd.DataFrame(
         {
@@ -151,7 +145,7 @@ def tables(
             "class": codes[given.class_id],
             "score": made.score,
             "predicted": codes[predicted],
-            "confidence": np.where(matched, predictions.confidence[made.match], np.nan),
+            "confidence": np.where(matched, pick(predictions.confidence, made.match), np.nan),
             "iou": np.where(matched, made.iou, np.nan),
             "margin": np.where(matched, made.margin, np.nan),
             "findings": rules.reindex(given.row).fillna("").to_numpy(),

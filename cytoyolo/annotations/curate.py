@@ -11,28 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.matching import Floats, Ints, Pairs, assign, pair_up
+from cytoyolo import boxes
+from cytoyolo.annotations.matching import Floats, Ints, Pairs, assign, pair_up, pick
 from cytoyolo.annotations.oof import Predictions
 from cytoyolo.boxes import Boxes
+from cytoyolo.tables import XYXY
 
-LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = FINDINGS = (
-    "loose-box", "displaced", "overlooked", "spurious", "wrong-class",
-)  # fmt: skip
-COLUMNS = (
-    "row",
-    "image",
-    "rule",
-    "x1",
-    "y1",
-    "x2",
-    "y2",
-    "labelled",
-    "predicted",
-    "fold",
-    "confidence",
-    "iou",
-    "margin",
-)
+LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overlooked", "spurious", "wrong-class"
 
 
 @dataclass(frozen=True)
@@ -70,11 +55,9 @@ class Labels:
 class Curated:
     """The outcome for n labels.
 
-    findings: COLUMNS; row is -1 for an overlooked cell, the box is that of the prediction (of a spurious label its
-    own), labelled and predicted are class ids or -1, confidence and iou (with the label) are the prediction's, margin
-    is p(predicted) - p(labelled); NaN where there is none. score (n,): 1 for a label that is surely right. match (n,)
-    is the prediction of each label, -1 without one, iou (n,) their overlap, margin (n,) as above, -1 without a match.
-    confident (classes,) is the confidence from which on a prediction of a class is confident.
+    findings: a table as `describe` makes it. score (n,): 1 for a label that is surely right. match (n,) is the
+    prediction of each label, -1 without one, iou (n,) their overlap, margin (n,) p(predicted) - p(labelled), -1 without
+    a match. confident (classes,) is the confidence from which on a prediction of a class is confident.
     """
 
     findings: pd.DataFrame
@@ -86,7 +69,7 @@ class Curated:
 
 
 def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | None = None) -> Curated:
-    """Compare labels (n > 0) with the out-of-fold predictions (m > 0) of their images."""
+    """Compare labels with the out-of-fold predictions of their images."""
     limit = thresholds or Thresholds()
     number = pd.Index(predictions.fold)
     label_image, image = number.get_indexer(pd.Index(labels.image)), number.get_indexer(pd.Index(predictions.image))
@@ -113,15 +96,15 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     own = predictions.probabilities[match[found], labels.class_id[found]]
     margin[found] = predictions.probabilities[match[found]].max(axis=1) - own
     rows = {
-        LOOSE: np.flatnonzero(found & (iou < limit.loose) & sure[match]),
+        LOOSE: np.flatnonzero(found & (iou < limit.loose) & pick(sure, match)),
         DISPLACED: np.flatnonzero(displaced >= 0),
         SPURIOUS: np.flatnonzero(~found & (displaced < 0) & ~has_near),
-        CLASS: np.flatnonzero(found & sure[match] & (margin > 0)),
+        CLASS: np.flatnonzero(found & pick(sure, match) & (margin > 0)),
     }
     partner = np.where(found, match, displaced)
-    tables = [_findings(rule, which, partner[which], labels, predictions, iou, margin) for rule, which in rows.items()]
-    tables.append(_overlooked(overlooked, predictions, predicted))
-    findings = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)[list(COLUMNS)]
+    tables = [describe(rule, which, partner[which], labels, predictions) for rule, which in rows.items()]
+    tables.append(describe(OVERLOOKED, np.full(len(overlooked), -1), overlooked, labels, predictions))
+    findings = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     return Curated(
         findings, _scores(pairs, match, iou, labels, predictions, confident, predicted), match, iou, margin, confident
     )
@@ -132,15 +115,14 @@ def _matches(
 ) -> tuple[Ints, Floats]:
     """The prediction of each label, -1 without one, and their IoU: class-agnostic, agreement decides between equals."""
     usable = (pairs.iou >= limit.matched) & (predictions.confidence[pairs.prediction] >= limit.near)
-    label, prediction, iou = pairs.label[usable], pairs.prediction[usable], pairs.iou[usable]
+    label, prediction = pairs.label[usable], pairs.prediction[usable]
     # Confidence, too, weighs little: a faint second box must not take a label from the box that is sure.
     agreement = predictions.probabilities[prediction, labels.class_id[label]]
-    weight = iou * np.sqrt(predictions.confidence[prediction]) + 1e-3 * agreement
+    weight = pairs.iou[usable] * np.sqrt(predictions.confidence[prediction]) + 1e-3 * agreement
     left, right = assign(label, prediction, weight, label_image[label])
     match, overlap = np.full(len(labels.row), -1, dtype=np.int64), np.zeros(len(labels.row))
     match[left] = right
-    best = pd.Series(pairs.iou, index=pd.MultiIndex.from_arrays([pairs.label, pairs.prediction]))
-    overlap[left] = best.reindex(pd.MultiIndex.from_arrays([left, right])).to_numpy()
+    overlap[left] = boxes.iou(labels.xyxy[left], predictions.xyxy[right])
     return match, overlap
 
 
@@ -184,43 +166,31 @@ def _displaced(
     return found
 
 
-def _findings(
-    rule: str, which: Ints, partner: Ints, labels: Labels, predictions: Predictions, iou: Floats, margin: Floats
-) -> pd.DataFrame:
-    """The findings of one rule about labels `which` (k,) and their predictions (k,), -1 for none."""
-    has = partner >= 0
-    xyxy = np.where(has[:, None], predictions.xyxy[partner], labels.xyxy[which])
-    image = labels.image[which]
+def describe(rule: str, label: Ints, prediction: Ints, labels: Labels, predictions: Predictions) -> pd.DataFrame:
+    """Findings (k) of one rule about a label (k,) and a prediction (k,), either -1 where there is none.
+
+    row, image, rule; x1 to y2, the prediction's box or else the label's; labelled and predicted, class ids or -1; fold;
+    confidence of the prediction, iou of the two and margin p(predicted) - p(labelled), NaN where one is missing.
+    """
+    has_label, has_prediction = label >= 0, prediction >= 0
+    both = has_label & has_prediction
+    image = np.where(has_label, pick(labels.image, label), pick(predictions.image, prediction))
+    own, found = pick(labels.class_id, label), pick(predictions.probabilities, prediction)
+    drawn, seen = pick(labels.xyxy, label), pick(predictions.xyxy, prediction)
+    xyxy = np.where(has_prediction[:, None], seen, drawn)
+    margin = found.max(axis=1) - found[np.arange(len(found)), own]
     return pd.DataFrame(
         {
-            "row": labels.row[which],
+            "row": np.where(has_label, pick(labels.row, label), -1),
             "image": image,
             "rule": rule,
-            **dict(zip(("x1", "y1", "x2", "y2"), xyxy.T, strict=True)),
-            "labelled": labels.class_id[which],
-            "predicted": np.where(has, predictions.probabilities[partner].argmax(axis=1), -1),
-            "fold": np.array([predictions.fold[str(name)] for name in image], dtype=np.int64),
-            "confidence": np.where(has, predictions.confidence[partner], np.nan),
-            "iou": np.where(has, iou[which], np.nan),
-            "margin": np.where(has & (margin[which] >= 0), margin[which], np.nan),
-        }
-    )
-
-
-def _overlooked(which: Ints, predictions: Predictions, predicted: Ints) -> pd.DataFrame:
-    image = predictions.image[which]
-    return pd.DataFrame(
-        {
-            "row": np.full(len(which), -1),
-            "image": image,
-            "rule": OVERLOOKED,
-            **dict(zip(("x1", "y1", "x2", "y2"), predictions.xyxy[which].T, strict=True)),
-            "labelled": -1,
-            "predicted": predicted[which],
-            "fold": np.array([predictions.fold[str(name)] for name in image], dtype=np.int64),
-            "confidence": predictions.confidence[which],
-            "iou": np.nan,
-            "margin": np.nan,
+            **dict(zip(XYXY, xyxy.T, strict=True)),
+            "labelled": np.where(has_label, own, -1),
+            "predicted": np.where(has_prediction, found.argmax(axis=1), -1),
+            "fold": np.array([predictions.fold[name] for name in image], dtype=np.int64),
+            "confidence": np.where(has_prediction, pick(predictions.confidence, prediction), np.nan),
+            "iou": np.where(both, boxes.iou(drawn, seen), np.nan),
+            "margin": np.where(both, margin, np.nan),
         }
     )
 

@@ -1,6 +1,7 @@
 """Labels and predictions of the same images, matched one to one."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,11 @@ def assign(label: Ints, prediction: Ints, weight: Floats, group: Ints) -> tuple[
         matched.append(np.stack([rows[chosen[:, 0]], columns[chosen[:, 1]]], axis=1))
     found = np.concatenate(matched).astype(np.int64)
     return found[:, 0], found[:, 1]
+
+
+def pick(values: NDArray[Any], place: Ints) -> NDArray[Any]:
+    """values[place] where a place may be -1, for none: what stands there is then of no meaning, even of no values."""
+    return values[place] if len(values) else np.zeros((len(place), *values.shape[1:]), values.dtype)
 
 
 def _repeated(values: Ints) -> NDArray[np.bool_]:

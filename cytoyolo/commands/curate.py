@@ -1,6 +1,7 @@
 """`curate`: a label table corrected by what models found in images they had not seen, and a log that takes it back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pandas as pd
 
 from cytoyolo.annotations import curate as curating
 from cytoyolo.annotations.audit import load_policy
-from cytoyolo.annotations.corrections import BOXES, VARIANTS, corrections, tables
+from cytoyolo.annotations.corrections import check_choices, corrections, tables
 from cytoyolo.annotations.curate import SPURIOUS, Curated, Labels
-from cytoyolo.annotations.images import ImageFacts
+from cytoyolo.annotations.images import ImageFacts, check_image_folder
 from cytoyolo.annotations.oof import Predictions, read_oof
 from cytoyolo.annotations.repair import COLUMNS as LOG_COLUMNS
 from cytoyolo.annotations.repair import repair as carry_out
@@ -24,12 +25,12 @@ from cytoyolo.commands.usable import usable
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import atomic_file, read_bytes
 from cytoyolo.report.before_after import draw_changes
-from cytoyolo.tables import XYXY, check_writable, sha256, write_table
+from cytoyolo.tables import check_writable, sha256
 
 MAX_LOSS = 0.03
 # Suffixes of what is written beside the curated table.
 CHANGES, FINDINGS, SUGGESTIONS, SCORES, SHEET = (
-    ".changes.csv", ".findings.csv", ".suggestions.csv", ".scores.csv", ".png",
+    ".changes.csv", ".findings.csv", ".suggestions.csv", ".scores.csv", ".findings.png",
 )  # fmt: skip
 EVIDENCE = ("fold", "confidence", "iou", "weights")
 _FINDING_COLUMNS = ["line", "image", "rule", "value", "action", "detail", "fold", "confidence", "iou"]
@@ -86,25 +87,30 @@ def curate(
     `max_loss` of its rows or every label is flagged.
     """
     labels, output, images = Path(labels), Path(output), optional(images)
-    _check_choices(variant, boxes, max_loss)
+    check_choices(variant, boxes)
+    if not 0 <= max_loss <= 1:
+        raise UsageError(f"--max-loss is {max_loss}; give a share from 0 to 1.")
+    if images is not None:
+        check_image_folder(images)
     source = Path(oof) / OOF if Path(oof).is_dir() else Path(oof)
     manifest = read_manifest(source.with_name(MANIFEST))
-    spec, data = parse_spec(manifest["dataset"]["spec"]), read_bytes(labels)
-    _check_outputs(labels, source, output, spec, images is not None, overwrite)
     if manifest["status"] != "finished":
         raise CytoyoloError(f"{source.parent} is not finished; run crossval again with --resume.")
+    spec, data = parse_spec(manifest["dataset"]["spec"]), read_bytes(labels)
+    opened = open_labels(labels, data, spec)
+    _check_outputs((labels, source), output, opened.records.columns, spec, overwrite)
     if sha256(data) != manifest["labels_sha256"]:
         raise CytoyoloError(
             f"{labels} is not the table that the folds of {source.parent} were made of (its fingerprint differs); give "
             "that one, or run crossval on this one."
         )
-    opened = open_labels(labels, data, spec)
     predictions = read_oof(source, spec, manifest["folds"])
     _check_images(labels, source, opened.view, predictions)
     if not len(predictions.image):
         raise CytoyoloError(f"{source} holds no detection at all: its models have learned nothing; train them longer.")
     view = usable(labels, _with_sizes(opened.view, predictions), load_policy(), repair=False).view
-    given = _labels(view)
+    rows = np.flatnonzero(view.labels)
+    given = Labels(rows, view.text["image"][rows], view.xyxy[rows], view.class_id[rows])
     made = curating.curate(given, predictions)
     if not force:
         _refuse_losses(labels, made, given, spec, variant, max_loss)
@@ -112,53 +118,47 @@ def curate(
     table, log = carry_out(opened.records, edits, spec)
     weights = manifest["weights_sha256"]
     evidence["weights"] = [weights[fold] for fold in evidence["fold"]]
-    first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])
+    first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])  # beside the log's own fingerprints
     log = pd.concat([log, pd.concat([first, _as_text(evidence)], ignore_index=True)], axis=1)
     findings, suggestions, scores = tables(made, given, view, spec, predictions, variant, boxes)
-    names = {"image": spec.columns["image"], "class": spec.columns["class"]}
-    write_table(output.with_suffix(CHANGES), log, overwrite)
-    for suffix, one in ((FINDINGS, findings), (SUGGESTIONS, suggestions), (SCORES, scores)):
-        write_table(output.with_suffix(suffix), _as_text(one).rename(columns=names), overwrite)
-    if images is not None:
-        sheet = draw_changes(findings, made.findings, view, images)
-        if sheet is not None:
-            with atomic_file(output.with_suffix(SHEET)) as temporary:
-                temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
-    with atomic_file(output) as temporary:
-        temporary.write_bytes(table)
+    named = {FINDINGS: findings, SUGGESTIONS: suggestions, SCORES: scores}
+    texts = {CHANGES: log} | {suffix: _as_text(one).rename(columns=dict(spec.columns)) for suffix, one in named.items()}
+    contents = {output.with_suffix(suffix): _csv(one) for suffix, one in texts.items()} | {output: table}
+    sheet = None if images is None else draw_changes(findings, made.findings, view, images)
+    if sheet is not None:
+        contents[output.with_suffix(SHEET)] = cv2.imencode(".png", sheet)[1].tobytes()
+    _write_all(contents)
+    if sheet is None:
+        output.with_suffix(SHEET).unlink(missing_ok=True)  # that of the output just replaced
     return CuratedTable(output, output.with_suffix(CHANGES), findings, suggestions, scores, log.iloc[1:])
 
 
-def _check_choices(variant: str, boxes: str, max_loss: float) -> None:
-    for name, value, known in (("--variant", variant, VARIANTS), ("--boxes", boxes, BOXES)):
-        if value not in known:
-            raise UsageError(f"{name} is '{value}'; give one of {', '.join(known)}.")
-    if not 0 <= max_loss <= 1:
-        raise UsageError(f"--max-loss is {max_loss}; give a share from 0 to 1.")
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def _check_outputs(labels: Path, source: Path, output: Path, spec: DataSpec, pictures: bool, overwrite: bool) -> None:
+def _write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: none is put in its place before all are written."""
+    with ExitStack() as files:
+        for path, content in contents.items():
+            files.enter_context(atomic_file(path)).write_bytes(content)
+
+
+def _check_outputs(
+    inputs: tuple[Path, Path], output: Path, columns: list[str], spec: DataSpec, overwrite: bool
+) -> None:
     """Refuse now what writing would refuse later, and any output that is an input."""
-    image, code = spec.columns["image"], spec.columns["class"]
-    headers = {
-        output: spec.column_list("image", *XYXY, "class"),
-        output.with_suffix(CHANGES): [*LOG_COLUMNS, *EVIDENCE],
-        output.with_suffix(FINDINGS): [image if one == "image" else one for one in _FINDING_COLUMNS],
-    }
-    for suffix, columns in ((SUGGESTIONS, _SUGGESTION_COLUMNS), (SCORES, _SCORE_COLUMNS)):
-        named = [{"image": image, "class": code}.get(one, one) for one in columns]
-        headers[output.with_suffix(suffix)] = named
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; give the name of a CSV file.")
+    known = ((FINDINGS, _FINDING_COLUMNS), (SUGGESTIONS, _SUGGESTION_COLUMNS), (SCORES, _SCORE_COLUMNS))
+    headers = {output.with_suffix(suffix): spec.column_list(*roles) for suffix, roles in known}
+    headers |= {output: columns, output.with_suffix(CHANGES): [*LOG_COLUMNS, *EVIDENCE]}
     for path, header in headers.items():
-        if path.resolve() in (labels.resolve(), source.resolve()):
+        if path.resolve() in (one.resolve() for one in inputs):
             raise UsageError(f"{path} is an input too; give another name for the curated table.")
-        if path != output or not path.exists() or not overwrite:
-            check_writable(path, header, overwrite)
-    if output.exists() and set(output.open(encoding="utf-8", errors="replace").readline().strip().split(",")) != set(
-        headers[output]
-    ):
-        raise UsageError(f"{output} is no label table; give another name.")
+        check_writable(path, header, overwrite)
     sheet = output.with_suffix(SHEET)
-    if pictures and sheet.exists() and not overwrite:
+    if sheet.exists() and not overwrite:
         raise UsageError(f"{sheet} exists; give another name or --overwrite.")
 
 
@@ -180,18 +180,14 @@ def _with_sizes(view: View, predictions: Predictions) -> View:
     def facts_of(names: Sequence[str]) -> dict[str, ImageFacts]:
         return {name: ImageFacts(Path(name), "", *predictions.size[name]) for name in names}
 
-    return replace(view, listing=frozenset(predictions.size), facts_of=facts_of)
-
-
-def _labels(view: View) -> Labels:
-    rows = np.flatnonzero(view.labels)
-    return Labels(rows, view.text["image"][rows], view.xyxy[rows], view.class_id[rows])
+    # Of an image with masks only nothing is predicted, and nothing has to be known.
+    return replace(view, listing=frozenset(view.text["image"]), facts_of=facts_of)
 
 
 def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, variant: str, max_loss: float) -> None:
     """Raise CytoyoloError where the findings are too many to be right."""
     flagged = made.findings.loc[made.findings["row"] >= 0, "row"].nunique()
-    if flagged == len(given.row):
+    if flagged and flagged == len(given.row):
         raise CytoyoloError(
             f"every one of the {flagged:,} labels of {labels} is flagged, so the models and the table don't fit; "
             "look at the score of crossval and at the boxes, or give --force."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo import __version__, console
-from cytoyolo.annotations.corrections import BOXES, VARIANTS
+from cytoyolo.annotations.corrections import VARIANTS, check_choices
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import DEFAULT_FOLDS, OOF, crossval
@@ -82,8 +82,7 @@ def reproduce(
     for name in ("train.csv", "test.csv", "images"):
         if not (source / name).exists():
             raise UsageError(f"{source / name} is missing; give the folder that holds images/, train.csv and test.csv.")
-    if variant not in VARIANTS or boxes not in BOXES:
-        raise UsageError(f"--variant is {' or '.join(VARIANTS)}, and --boxes {', '.join(BOXES)}; correct the call.")
+    check_choices(variant, boxes)
     training = {"recipe": recipe, "model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch}
     options = {"dataset": dataset, "groups": groups, "folds": folds, "seed": seed, "force": force}
     steps = _steps(source, folder, options, training, device, jobs, variant, boxes)

@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytoyolo.annotations.curate import (
-    COLUMNS,
-    FINDINGS,
+    CLASS,
+    DISPLACED,
+    LOOSE,
+    OVERLOOKED,
+    SPURIOUS,
     Curated,
     Labels,
     Thresholds,
@@ -71,7 +74,16 @@ def only(made: Curated) -> pd.Series:
 
 def test_where_all_agree_nothing_is_found():
     made = about([(CELL, DARK)], [(CELL, SURE)])
-    assert made.findings.empty and list(made.findings.columns) == list(COLUMNS)
+    assert made.findings.empty and set(made.findings.columns) > {
+        "row",
+        "image",
+        "rule",
+        "x1",
+        "fold",
+        "confidence",
+        "iou",
+        "margin",
+    }
     assert made.match.tolist() == [0, 1, 2, 3, 4, 5] and made.iou.tolist() == [1] * 6
     assert made.margin.tolist() == [0] * 6
 
@@ -136,6 +148,13 @@ def test_agreement_of_class_decides_between_equals_only():
     assert about([(CELL, DARK)], [((20, 20, 60, 52), SURE), (CELL, (0.05, 0.9))]).match.tolist()[5:] == [6]
 
 
+def test_without_any_prediction_every_label_is_spurious():
+    made = curate(labels([("a", CELL, DARK), ("b", CELL, PALE)]), predictions([]))
+    assert made.findings["rule"].tolist() == ["spurious"] * 2
+    assert made.match.tolist() == [-1, -1] and made.iou.tolist() == [0, 0]
+    assert (made.score < 0.1).all()
+
+
 def test_where_no_label_is_matched_no_prediction_is_believed():
     made = curate(labels([("a", CELL, DARK)]), predictions([("a", ELSEWHERE, (0.99, 0.0))]))
     assert made.findings["rule"].tolist() == ["spurious"]
@@ -194,7 +213,7 @@ def test_any_labels_and_predictions_have_findings_and_scores_that_can_be(label, 
     assert len(set(matched.tolist())) == len(matched)
     assert (given_predictions.image[matched] == given_labels.image[made.match >= 0]).all()
     assert (made.iou[made.match >= 0] >= Thresholds().matched).all() and (made.iou[made.match < 0] == 0).all()
-    assert set(made.findings["rule"]) <= set(FINDINGS)
+    assert set(made.findings["rule"]) <= {LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS}
     used = made.findings["rule"].isin(["overlooked", "displaced"]).sum() + len(matched)
     assert used <= len(found), "a prediction serves two labels, or one and an overlooked cell"
     assert not made.findings[made.findings["row"] >= 0].duplicated(["row", "rule"]).any()
