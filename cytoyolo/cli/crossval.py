@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Batch, ConfigOption, GroupsOption, ImageSize, JsonOption, Overwrite
+from cytoyolo.cli.options import (
+    Batch,
+    ConfigOption,
+    Epochs,
+    GroupsOption,
+    ImageSize,
+    Jobs,
+    JsonOption,
+    Model,
+    Overwrite,
+    Recipe,
+    Settings,
+)
 from cytoyolo.cli.output import print_table
 
 # Groups shown to people; groups.csv has them all.
@@ -38,24 +50,15 @@ def crossval(
         ),
     ] = None,
     config: ConfigOption = None,
-    recipe: Annotated[str, typer.Option(help="A recipe of this package or a YAML.", metavar="NAME|FILE.yaml")] = (
-        "third-place"
-    ),
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights or network to start from; official ones are downloaded.", metavar="FILE.pt|FILE.yaml"
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images.", show_default="the recipe's")] = None,
+    recipe: Recipe = "third-place",
+    model: Model = None,
+    epochs: Epochs = None,
     imgsz: ImageSize = None,
     batch: Batch = None,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2: a fold on each.")] = "auto",
-    jobs: Annotated[int, typer.Option(help="Folds at a time on a CPU; they share its cores.")] = 1,
+    jobs: Jobs = 1,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="the recipe's")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
-    ] = None,
+    settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted call, with its options.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Overwrite
+from cytoyolo.cli.options import Boxes, Overwrite
 from cytoyolo.cli.output import print_table
 
 # Suspect labels shown to people; CURATED.scores.csv ranks them all.
@@ -23,9 +23,7 @@ def curate(
     variant: Annotated[
         str, typer.Option(help="iou: labels where nothing is found become masks; keep: they stay.", metavar="iou|keep")
     ] = "iou",
-    boxes: Annotated[
-        str, typer.Option(help="Which boxes take the prediction's place.", metavar="loose|all|none")
-    ] = "loose",
+    boxes: Boxes = "loose",
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images, to draw what was found.", metavar="DIR")
     ] = None,

@@ -32,3 +32,14 @@ ImageSize = Annotated[
     int | None, typer.Option("--imgsz", help="Side in pixels images are scaled to.", show_default="the recipe's")
 ]
 Batch = Annotated[int | None, typer.Option("--batch", help="Images a step.", show_default="the recipe's")]
+Recipe = Annotated[str, typer.Option(help="A recipe of this package or a YAML.", metavar="NAME|FILE.yaml")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Weights or network to start from; official ones are downloaded.", metavar="FILE.pt|FILE.yaml"),
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the images.", show_default="the recipe's")]
+Jobs = Annotated[int, typer.Option(help="Folds at a time on a CPU; they share its cores.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
+]
+Boxes = Annotated[str, typer.Option(help="Which boxes take the prediction's place.", metavar="loose|all|none")]

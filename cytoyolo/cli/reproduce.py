@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Batch, DatasetOption, GroupsOption, ImageSize, JsonOption, Seed
+from cytoyolo.cli.options import (
+    Batch,
+    Boxes,
+    DatasetOption,
+    Epochs,
+    GroupsOption,
+    ImageSize,
+    Jobs,
+    JsonOption,
+    Model,
+    Recipe,
+    Seed,
+)
 from cytoyolo.cli.output import print_table
 
 
@@ -24,23 +36,14 @@ def reproduce(
     variant: Annotated[
         str, typer.Option(help="Which curated labels the final model is trained on.", metavar="iou|keep")
     ] = "iou",
-    boxes: Annotated[
-        str, typer.Option(help="Which boxes take the prediction's place.", metavar="loose|all|none")
-    ] = "loose",
-    recipe: Annotated[str, typer.Option(help="A recipe of this package or a YAML.", metavar="NAME|FILE.yaml")] = (
-        "third-place"
-    ),
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights or network to start from; official ones are downloaded.", metavar="FILE.pt|FILE.yaml"
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images.", show_default="the recipe's")] = None,
+    boxes: Boxes = "loose",
+    recipe: Recipe = "third-place",
+    model: Model = None,
+    epochs: Epochs = None,
     imgsz: ImageSize = None,
     batch: Batch = None,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2.")] = "auto",
-    jobs: Annotated[int, typer.Option(help="Folds at a time on a CPU; they share its cores.")] = 1,
+    jobs: Jobs = 1,
     seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Let a class lose more of its rows in the curation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with time and disk.")] = False,

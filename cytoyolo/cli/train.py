@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Batch, Device, ImageSize, Overwrite
+from cytoyolo.cli.options import Batch, Device, Epochs, ImageSize, Model, Overwrite, Recipe, Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -15,24 +15,15 @@ def register(app: typer.Typer) -> None:
 def train(
     dataset: Annotated[Path, typer.Argument(help="A folder made by `cytoyolo convert`.", metavar="DATASET")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to make.", metavar="RUN")],
-    recipe: Annotated[str, typer.Option(help="A recipe of this package or a YAML.", metavar="NAME|FILE.yaml")] = (
-        "third-place"
-    ),
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights or network to start from; official ones are downloaded.", metavar="FILE.pt|FILE.yaml"
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images.", show_default="the recipe's")] = None,
+    recipe: Recipe = "third-place",
+    model: Model = None,
+    epochs: Epochs = None,
     imgsz: ImageSize = None,
     batch: Batch = None,
     device: Device = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="the recipe's")] = None,
     fold: Annotated[int | None, typer.Option(help="Hold this fold out (data set converted with --folds).")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
-    ] = None,
+    settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
