@@ -16,6 +16,7 @@ from cytoyolo.annotations import oof
 from cytoyolo.classes import parse_spec
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.info import versions
+from cytoyolo.commands.outoffold import by_group, predict_table, submission_rows
 from cytoyolo.commands.repair import CHANGES, read_log
 from cytoyolo.commands.score import write_score
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
@@ -28,23 +29,14 @@ from cytoyolo.detector.recipes import load_recipe, merged_flags
 from cytoyolo.detector.weights import find_start
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import check_folder, new_folder, write_text
-from cytoyolo.submission.rows import fill
 from cytoyolo.submission.score import Score, evaluate
-from cytoyolo.tables import XYXY, fingerprint, write_table
+from cytoyolo.tables import fingerprint, write_table
 from cytoyolo.workers import run_all
 
 MAKER = "crossval"
-MANIFEST, OOF, RECIPE, DATASET, SCORE, GROUPS = (
-    "crossval.json",
-    "oof.csv",
-    "recipe.yaml",
-    "dataset",
-    "score",
-    "groups.csv",
-)
+MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
+DATASET, SCORE = "dataset", "score"
 DEFAULT_FOLDS = 5
-# Detections kept of an image: all from this confidence on, and in any case as many as it has labels.
-MIN_CONFIDENCE = 0.05
 # The held-out fold chooses nothing: no epoch is validated on it, and none ends the training early.
 FIXED_EPOCHS = {"val": False, "patience": 0}
 
@@ -257,39 +249,6 @@ def _train_fold(folder: Path, dataset: Path, fold: int, device: str) -> None:
     write_table(folder / f"fold{fold}.csv", table)
 
 
-def predict_table(
-    weights: Path, data: Dataset, listing: pd.DataFrame, labels: pd.Series, fold: int, device: str
-) -> pd.DataFrame:
-    """The rows of the out-of-fold table for images (rows of images.csv); `labels` counts the labels of each by name."""
-    from cytoyolo.commands.predict import SUBMISSION_CONF
-    from cytoyolo.detector.predict import Detector
-
-    detector = Detector(weights, conf=SUBMISSION_CONF, device=device)
-    names = listing[data.spec.columns["image"]].tolist()
-    found = detector.detect_files(data.folder / "images" / file for file in listing["file"])
-    blocks = []
-    for name, one in zip(names, found, strict=True):
-        if one.problem:
-            raise CytoyoloError(f"{one.path} {one.problem}; convert the label table again.")
-        kept = one.detections.confidence >= MIN_CONFIDENCE
-        kept[: int(labels.get(name, 0))] = True
-        detections = one.detections.take(kept)
-        numbers = np.column_stack([detections.xyxy, detections.confidence, detections.probabilities])
-        height, width = one.image.shape[:2]
-        facts = [name, fold, width, height]
-        rows = [[*facts, *map(_hundredths, row[:4]), *map(_millionths, row[4:])] for row in numbers.tolist()]
-        blocks += rows or [[*facts, *[""] * (5 + len(data.spec.codes))]]
-    return pd.DataFrame(blocks, columns=oof.columns(data.spec))
-
-
-def _hundredths(pixels: float) -> str:
-    return f"{pixels:.2f}"
-
-
-def _millionths(share: float) -> str:
-    return f"{share:.6f}"
-
-
 def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[str, Any]) -> Crossvalidated:
     """Join the folds' tables in the order of the data set, and score them; safe to repeat after a kill."""
     folds = data.manifest["folds"]
@@ -305,35 +264,11 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     truth = labels.assign(id=range(len(labels)))
     submission = submission_rows(predictions, truth, data)
     score = evaluate(truth, submission, seed=manifest["seed"])
-    groups = (
-        _by_group(truth, submission, score, listing.set_index(column)["group"])
-        if manifest["dataset"]["groups"]
-        else (pd.DataFrame(columns=["group", "images", "rows", "score", "giou", "macro_f1", "accuracy"]))
-    )
+    group = listing.set_index(column)["group"] if data.manifest["groups"] else pd.Series("", index=listing[column])
+    groups = by_group(truth, submission, score, group)
     write_score(score, folder / SCORE, data.spec, overwrite=True)
     write_table(folder / GROUPS, groups, overwrite=True)
     weights = [fingerprint(folder / f"fold{fold}" / "weights" / "last.pt") for fold in range(folds)]
     finished = {**manifest, "status": "finished", "weights_sha256": weights, "score": score.to_dict()}
     _write_manifest(folder, finished)
     return Crossvalidated(folder, folder / OOF, folds, score, groups)
-
-
-def submission_rows(predictions: oof.Predictions, truth: pd.DataFrame, data: Dataset) -> pd.DataFrame:
-    """The predictions as rows of a submission for the truth's rows."""
-    codes = np.array(data.spec.codes, dtype=object)
-    detections = pd.DataFrame(np.rint(predictions.xyxy), columns=XYXY).assign(
-        image=predictions.image, **{"class": codes[predictions.probabilities.argmax(axis=1)]}
-    )
-    return fill(truth[["id", "image"]], detections, data.spec.fallback)[0]
-
-
-def _by_group(truth: pd.DataFrame, submission: pd.DataFrame, score: Score, group: pd.Series) -> pd.DataFrame:
-    """Scores of each named group of images, the group with most rows first."""
-    of_row = truth["image"].map(group)
-    rows = []
-    for name, members in truth[of_row != ""].groupby(of_row[of_row != ""]):
-        one = evaluate(members, submission[submission["id"].isin(members["id"])], replicates=1)
-        right = score.matches.loc[members.index, "true"] == score.matches.loc[members.index, "predicted"]
-        rows.append((name, one.images, len(members), one.score, one.giou, one.macro_f1, float(right.mean())))
-    table = pd.DataFrame(rows, columns=["group", "images", "rows", "score", "giou", "macro_f1", "accuracy"])
-    return table.sort_values("rows", ascending=False, kind="stable").reset_index(drop=True)
