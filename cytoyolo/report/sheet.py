@@ -4,16 +4,13 @@ from collections.abc import Hashable, Mapping
 from textwrap import wrap
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cytoyolo.annotations.images import decode
 from cytoyolo.annotations.rules import RULES
 from cytoyolo.annotations.view import View
-
-Picture = NDArray[np.uint8]
+from cytoyolo.report.tiles import GRAY, RED, Picture, arrange, draw_box, fit, write_lines
 
 TILE, CAPTION, COLUMNS = 240, 64, 6
 # Characters of a line, as OpenCV writes them.
@@ -45,7 +42,6 @@ _UNSEEN = {
     "repeated-row",
     "many-boxes",
 }
-_RED, _GRAY, _INK = (40, 40, 220), (170, 170, 170), (40, 40, 40)
 
 
 def draw_sheet(findings: pd.DataFrame, view: View) -> Picture | None:
@@ -63,12 +59,7 @@ def draw_sheet(findings: pd.DataFrame, view: View) -> Picture | None:
     if not chosen:
         return None
     tiles = [_tile(number, row, view) for number, row in enumerate(pd.concat(chosen).to_dict("records"), start=1)]
-    rows = -(-len(tiles) // COLUMNS)
-    sheet = np.full((rows * (TILE + CAPTION), COLUMNS * TILE, 3), 255, np.uint8)
-    for place, tile in enumerate(tiles):
-        top, left = place // COLUMNS * (TILE + CAPTION), place % COLUMNS * TILE
-        sheet[top : top + TILE + CAPTION, left : left + TILE] = tile
-    return sheet
+    return arrange(tiles, COLUMNS)
 
 
 def _tile(number: int, finding: Mapping[Hashable, Any], view: View) -> Picture:
@@ -84,29 +75,16 @@ def _tile(number: int, finding: Mapping[Hashable, Any], view: View) -> Picture:
         left = 3 + place * width + (width - picture.shape[1]) // 2
         tile[3 : 3 + picture.shape[0], left : left + picture.shape[1]] = picture
     detail = wrap(str(finding["detail"]), _LINE, max_lines=2, placeholder="...")
-    for row, text in enumerate((f"{number}. {finding['rule']}", name, *detail)):
-        corner, scale = (4, TILE + 10 + row * 15), 0.42 if row == 0 else 0.34
-        cv2.putText(tile, _plain(text), corner, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK, 1, cv2.LINE_AA)
+    lines = [f"{number}. {finding['rule']}", name[:_LINE], *detail]
+    write_lines(tile, lines, (4, TILE + 10))
     return tile
-
-
-def _plain(text: str) -> str:
-    """The text as OpenCV's font can write it, in one line of a tile."""
-    return text.encode("ascii", "replace").decode()[:_LINE]
 
 
 def _picture(name: str, flagged: int, view: View, width: int) -> Picture:
     """The image at the width of its tile with its boxes, that of row `flagged` in red."""
     image = decode(view.facts[name].path)[0] if name in view.facts else np.zeros((0, 0, 3), np.uint8)
-    if not image.size:
-        return np.full((TILE // 2, width - 4, 3), 225, np.uint8)
-    scale = min((width - 4) / image.shape[1], (TILE - 6) / image.shape[0])
-    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-    shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    rows = np.flatnonzero(view.text["image"] == name)
+    shown, scale = fit(image, width - 4, TILE - 6)
+    rows = np.flatnonzero(view.text["image"] == name) if image.size else np.zeros(0, np.int64)
     for row in sorted(rows.tolist(), key=lambda one: one == flagged):
-        box = view.xyxy[row] * scale
-        if np.isfinite(box).all():
-            x1, y1, x2, y2 = np.clip(np.rint(box), -10_000, 10_000).astype(int).tolist()
-            cv2.rectangle(shown, (x1, y1), (x2, y2), _RED if row == flagged else _GRAY, 2 if row == flagged else 1)
+        draw_box(shown, view.xyxy[row] * scale, RED if row == flagged else GRAY, 2 if row == flagged else 1)
     return shown

@@ -1,0 +1,46 @@
+"""Pictures as tiles of a sheet: fitted, with boxes and captions."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+RED, GREEN, GRAY = (40, 40, 220), (60, 160, 30), (170, 170, 170)
+_INK = (40, 40, 40)
+
+
+def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
+    """Tiles (h, w, 3) of one size as one picture, row by row."""
+    height, width = tiles[0].shape[:2]
+    sheet = np.full((-(-len(tiles) // columns) * height, columns * width, 3), 255, np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = place // columns * height, place % columns * width
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
+
+
+def fit(image: Picture, width: int, height: int) -> tuple[Picture, float]:
+    """The image scaled to fit, and by how much; a gray field for an empty image."""
+    if not image.size:
+        return np.full((height // 2, width, 3), 225, np.uint8), 1.0
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8), scale
+
+
+def draw_box(picture: Picture, xyxy: NDArray[np.float64], colour: tuple[int, int, int], thickness: int) -> None:
+    """Draw a box (4,) into a picture, unless a corner is no number."""
+    if np.isfinite(xyxy).all():
+        x1, y1, x2, y2 = np.rint(np.clip(xyxy, -10_000, 10_000)).astype(int).tolist()
+        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, thickness)
+
+
+def write_lines(tile: Picture, lines: Sequence[str], corner: tuple[int, int]) -> None:
+    """Write lines into a tile, the first of them larger, in what OpenCV's font has."""
+    for row, text in enumerate(lines):
+        plain, scale = text.encode("ascii", "replace").decode(), 0.42 if row == 0 else 0.34
+        place = (corner[0], corner[1] + row * 15)
+        cv2.putText(tile, plain, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK, 1, cv2.LINE_AA)
