@@ -41,9 +41,8 @@ def estimate(source: Path, steps: Collection[str], settings: Mapping[str, Any], 
     tests = read_table(source / "test.csv", spec, TEST_ROLES)["image"].nunique()
     flags = {key: settings[key] for key in ("model", "epochs", "imgsz", "batch", "seed")}
     resolved = load_recipe(settings["recipe"], flags)
-    asked = settings["model"] is not None
     training = {"cross-validate", "train", "predict"} & set(steps)
-    each = seconds_per_image(resolved, len(spec.codes), device, asked) if training else 0.0
+    each = seconds_per_image(resolved, len(spec.codes), device) if training else 0.0
     images, folds, epochs = len(names), settings["folds"], resolved["epochs"]
     several = len(choose_device(device, several=True).split(","))
     rounds = -(-folds // several) / folds

@@ -149,8 +149,8 @@ def _steps(
              lambda again: train(staged, output=run, device=device, resume=True) if again
              else train(staged, output=run, device=device, overwrite=True, **seeded)),
         Step("predict", submission, (run / "weights" / "best.pt", test, *described), {},
-             lambda _: predict(run / "weights" / "best.pt", test, output=submission, device=device, overwrite=True,
-                               **known)),
+             lambda _: predict(run / "weights" / "best.pt", test, output=submission, device=device.split(",")[0],
+                               overwrite=True, **known)),  # one GPU is enough
     ]  # fmt: skip
 
 

@@ -7,23 +7,28 @@ from typing import Any
 
 from cytoyolo.detector.engine import choose_device, engine
 from cytoyolo.detector.weights import find_start, load_checkpoint
+from cytoyolo.errors import UsageError
 
 _STEPS = 2
 # More images at once than this a CPU works through no faster.
 _BATCH_ON_CPU = 8
 
 
-def seconds_per_image(settings: Mapping[str, Any], classes: int, device: str, asked: bool) -> float:
+def seconds_per_image(settings: Mapping[str, Any], classes: int, device: str) -> float:
     """Seconds that one image takes in a step forward and back of the recipe's network, at its size, on a device.
 
-    asked: whether the user named the model, so that official weights may be downloaded.
+    Nothing is downloaded: of official weights that are not here the network of the same name does.
     """
     engine()
     import torch
     from ultralytics.nn.tasks import DetectionModel
     from ultralytics.utils.torch_utils import select_device
 
-    start = find_start(str(settings["model"]), asked=asked)
+    model = str(settings["model"])
+    try:
+        start = find_start(model, asked=False)
+    except UsageError:
+        start = find_start(f"{Path(model).stem}.yaml", asked=False)
     description = _description(Path(start.model)) if start.model.endswith(".pt") else start.model
     network = DetectionModel(description, nc=classes, verbose=False)
     chosen = choose_device(device, several=True).split(",")[0]

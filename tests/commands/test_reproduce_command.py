@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from cytoyolo import reproduce
+from cytoyolo.commands import reproduce as command
 from tests.blobs import SETTINGS, SPEC, draw
 
 STEPS = [
@@ -81,3 +82,20 @@ def test_a_folder_without_its_tables_is_named(tmp_path, cytoyolo):
     done = cytoyolo("reproduce", tmp_path, "-o", tmp_path / "run")
     assert done.returncode == 2
     assert "train.csv is missing" in done.stderr
+
+
+def test_a_plan_downloads_nothing(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path / "home"))
+    options = {**OPTIONS, "recipe": "quick", "model": "yolo11n.pt"}
+    plan = reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", dry_run=True, **options)
+    assert {one.step: one.seconds for one in plan}["train"] > 0
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "predict", lambda *_, **options: seen.append(options["device"]))
+    options = {"dataset": "wbc5", "groups": None, "folds": 2, "seed": 0, "force": False}
+    steps = command._steps(data, tmp_path, options, {"recipe": "quick"}, "1,2", 1, "iou", "loose")
+    steps[-1].work(False)
+    assert seen == ["1"]
