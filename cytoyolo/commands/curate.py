@@ -24,6 +24,7 @@ from cytoyolo.commands.opening import open_labels, optional
 from cytoyolo.commands.usable import usable
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import atomic_file, read_bytes
+from cytoyolo.records import Records
 from cytoyolo.report.before_after import draw_changes
 from cytoyolo.tables import check_writable, sha256
 
@@ -93,6 +94,37 @@ def curate(
     if images is not None:
         check_image_folder(images)
     source = Path(oof) / OOF if Path(oof).is_dir() else Path(oof)
+    spec, records, view, predictions, weights = _opened(labels, source, output, overwrite)
+    rows = np.flatnonzero(view.labels)
+    given = Labels(rows, view.text["image"][rows], view.xyxy[rows], view.class_id[rows])
+    made = curating.curate(given, predictions)
+    if not force:
+        _refuse_losses(labels, made, given, spec, variant, max_loss)
+    edits, evidence = corrections(made, given, predictions, view, spec, variant, boxes)
+    table, log = carry_out(records, edits, spec)
+    evidence["weights"] = [weights[fold] for fold in evidence["fold"]]
+    first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])  # beside the log's own fingerprints
+    log = pd.concat([log, pd.concat([first, _as_text(evidence)], ignore_index=True)], axis=1)
+    findings, suggestions, scores = tables(made, given, view, spec, predictions, variant, boxes)
+    named = {FINDINGS: findings, SUGGESTIONS: suggestions, SCORES: scores}
+    texts = {CHANGES: log} | {suffix: _as_text(one).rename(columns=dict(spec.columns)) for suffix, one in named.items()}
+    contents = {output.with_suffix(suffix): _csv(one) for suffix, one in texts.items()} | {output: table}
+    sheet = None if images is None else draw_changes(findings, made.findings, view, images)
+    if sheet is not None:
+        contents[output.with_suffix(SHEET)] = cv2.imencode(".png", sheet)[1].tobytes()
+    _write_all(contents)
+    if sheet is None:
+        output.with_suffix(SHEET).unlink(missing_ok=True)  # that of the output just replaced
+    return CuratedTable(output, output.with_suffix(CHANGES), findings, suggestions, scores, log.iloc[1:])
+
+
+def _opened(
+    labels: Path, source: Path, output: Path, overwrite: bool
+) -> tuple[DataSpec, Records, View, Predictions, list[str]]:
+    """The data set, the table's lines and view, the predictions, and the fingerprints of the folds' weights.
+
+    Raises where one of them can't be used, where they don't belong together, or where the output can't be written.
+    """
     manifest = read_manifest(source.with_name(MANIFEST))
     if manifest["status"] != "finished":
         raise CytoyoloError(f"{source.parent} is not finished; run crossval again with --resume.")
@@ -109,28 +141,7 @@ def curate(
     if not len(predictions.image):
         raise CytoyoloError(f"{source} holds no detection at all: its models have learned nothing; train them longer.")
     view = usable(labels, _with_sizes(opened.view, predictions), load_policy(), repair=False).view
-    rows = np.flatnonzero(view.labels)
-    given = Labels(rows, view.text["image"][rows], view.xyxy[rows], view.class_id[rows])
-    made = curating.curate(given, predictions)
-    if not force:
-        _refuse_losses(labels, made, given, spec, variant, max_loss)
-    edits, evidence = corrections(made, given, predictions, view, spec, variant, boxes)
-    table, log = carry_out(opened.records, edits, spec)
-    weights = manifest["weights_sha256"]
-    evidence["weights"] = [weights[fold] for fold in evidence["fold"]]
-    first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])  # beside the log's own fingerprints
-    log = pd.concat([log, pd.concat([first, _as_text(evidence)], ignore_index=True)], axis=1)
-    findings, suggestions, scores = tables(made, given, view, spec, predictions, variant, boxes)
-    named = {FINDINGS: findings, SUGGESTIONS: suggestions, SCORES: scores}
-    texts = {CHANGES: log} | {suffix: _as_text(one).rename(columns=dict(spec.columns)) for suffix, one in named.items()}
-    contents = {output.with_suffix(suffix): _csv(one) for suffix, one in texts.items()} | {output: table}
-    sheet = None if images is None else draw_changes(findings, made.findings, view, images)
-    if sheet is not None:
-        contents[output.with_suffix(SHEET)] = cv2.imencode(".png", sheet)[1].tobytes()
-    _write_all(contents)
-    if sheet is None:
-        output.with_suffix(SHEET).unlink(missing_ok=True)  # that of the output just replaced
-    return CuratedTable(output, output.with_suffix(CHANGES), findings, suggestions, scores, log.iloc[1:])
+    return spec, opened.records, view, predictions, manifest["weights_sha256"]
 
 
 def _csv(table: pd.DataFrame) -> bytes:
