@@ -16,8 +16,8 @@ REFERENCE_IOU, REFERENCE_CONFIDENCE = 0.3, 0.25
 
 
 def run(work: Path, name: str, training: dict[str, object], device: str) -> None:
-    """Train on work/tables/NAME.csv and score the labels that were kept out: work/runs/NAME/score/score.json."""
-    folder = work / "runs" / name
+    """Train on work/tables/NAME.csv and score the labels kept out: work/runs/NAME/SEED/score/score.json."""
+    folder = work / "runs" / name / str(training["seed"])
     best = folder / "run" / "weights" / "best.pt"
     if not best.is_file():
         convert(

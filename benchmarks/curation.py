@@ -1,6 +1,7 @@
 """What curation finds among labels with known faults, and what a training gains by it.
 
-    python benchmarks/curation.py --work DIR [--seed N] [--shares 0 0.03 0.1] [--epochs 25] [--imgsz 224] [--train]
+    python benchmarks/curation.py --work DIR [--seed N] [--shares 0 0.03 0.1] [--epochs 25] [--imgsz 224]
+        [--train 0 1 2]
 
 Of ../shared/data/wbc5, train table, a quarter of the images (copies never parted) is kept clean and out of trainings:
 the models are scored on it. Since hardly an image there has two labels, and a label can't be missing from an image
@@ -33,6 +34,8 @@ from cytoyolo.workers import run_all
 SHARED = Path(__file__).parents[2] / "shared"
 DATA, START = SHARED / "data" / "wbc5", SHARED / "weights" / "yolo11n-pose.pt"
 HELD_OUT, PAIRED = 0.25, 0.3
+KINDS = ("faulty", "reference", "loose", "all")
+MEASURES = ["score", "giou", "macro_f1"]
 
 
 def prepare(work: Path, seed: int) -> pd.DataFrame:
@@ -152,7 +155,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--imgsz", type=int, default=224)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--train", action="store_true", help="train on each table and score it")
+    parser.add_argument("--train", type=int, nargs="+", metavar="SEED", help="train on each table with these seeds")
     options = parser.parse_args()
     work = options.work.resolve()
     (work / "tables").mkdir(parents=True, exist_ok=True)
@@ -182,13 +185,23 @@ def main() -> None:
         predictions = read_oof(cv / OOF, load_spec("wbc5"), made.folds)
         reference_rule(table, predictions).to_csv(work / "tables" / f"reference-{share:g}.csv", index=False)
     if options.train:
-        names = [f"{kind}-{share:g}" for share in options.shares for kind in ("faulty", "reference", "loose", "all")]
         clean.to_csv(work / "tables" / "faulty-0.csv", index=False)
-        names = list(dict.fromkeys(["faulty-0", *names]))
-        run_all({name: partial(run, work, name, training) for name in names}, ["cpu"] * options.jobs)
-        for name in names:
-            result = json.loads((work / "runs" / name / "score" / "score.json").read_text())
-            print(name, {key: result[key] for key in ("score", "interval", "giou", "macro_f1")})
+        names = [f"{kind}-{share:g}" for share in options.shares for kind in KINDS]
+        jobs = {
+            f"{name}/{seed}": partial(run, work, name, {**training, "seed": seed})
+            for seed in options.train
+            for name in dict.fromkeys(["faulty-0", *names])
+        }
+        run_all(jobs, ["cpu"] * options.jobs)
+        results = [{"labels": one.split("/")[0], **result(work, one)} for one in jobs]
+        print(pd.DataFrame(results).round(4).to_string(index=False))
+        print(pd.DataFrame(results).groupby("labels", sort=False)[MEASURES].mean().round(4).to_string())
+
+
+def result(work: Path, name: str) -> dict[str, object]:
+    """The measures of one training, and the interval of its score."""
+    read = json.loads((work / "runs" / name / "score" / "score.json").read_text())
+    return {"seed": int(name.split("/")[1]), **{key: read[key] for key in (*MEASURES, "interval")}}
 
 
 if __name__ == "__main__":

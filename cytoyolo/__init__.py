@@ -2,7 +2,7 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `crossval`, `curate`,
-`predict`, `score`, `check`, `reproduce`, `smear`, `demo`, `info`.
+`predict`, `score`, `check`, `reproduce`, `smear`, `demo`, `info`. `Detector` is a trained network for programs.
 They are imported on first use, because some of them need torch and others must not.
 """
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from cytoyolo.commands.score import check, score
     from cytoyolo.commands.smear import smear
     from cytoyolo.commands.train import train
+    from cytoyolo.detector.predict import Detector
 
 __version__ = "0.1.0"
 __all__ = [
+    "Detector",
     "audit",
     "check",
     "convert",
@@ -43,10 +45,15 @@ __all__ = [
 ]
 
 # The module of each function; of most it has the same name.
-_MODULES = {name: name for name in __all__} | {"check": "score", "replay": "repair", "undo": "repair"}
+_MODULES = {name: f"commands.{name}" for name in __all__} | {
+    "Detector": "detector.predict",
+    "check": "commands.score",
+    "replay": "commands.repair",
+    "undo": "commands.repair",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'cytoyolo' has no attribute {name!r}")
-    return getattr(import_module(f"cytoyolo.commands.{_MODULES[name]}"), name)
+    return getattr(import_module(f"cytoyolo.{_MODULES[name]}"), name)

@@ -54,16 +54,21 @@ def _moment(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
-    """work(item) for each item, in their order, on all cores; at most 512 items are taken ahead of what is used."""
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None, chunk: int = _CHUNK
+) -> Generator[Result]:
+    """work(item) for each item, in their order, on all cores or by so many workers, which take `chunk` items at once.
+
+    At most 16 chunks are taken ahead of what is used.
+    """
     remaining, threads = iter(items), cv2.getNumThreads()
     cv2.setNumThreads(1)  # all cores are busy with items of their own
     waiting: deque[Future[list[Result]]] = deque()
-    pool = ThreadPoolExecutor(cores())
+    pool = ThreadPoolExecutor(workers or cores())
     try:
         while True:
-            while len(waiting) < _CHUNKS_AHEAD and (chunk := list(islice(remaining, _CHUNK))):
-                waiting.append(pool.submit(lambda chunk: [work(item) for item in chunk], chunk))
+            while len(waiting) < _CHUNKS_AHEAD and (some := list(islice(remaining, chunk))):
+                waiting.append(pool.submit(lambda some: [work(item) for item in some], some))
             if not waiting:
                 return
             yield from waiting.popleft().result()

@@ -10,7 +10,8 @@ from cytoyolo.annotations import oof
 from cytoyolo.boxes import to_pixels
 from cytoyolo.commands.predict import SUBMISSION_CONF
 from cytoyolo.dataset.yolo import Dataset
-from cytoyolo.detector.predict import Detections, Detector
+from cytoyolo.detector.detections import Detections
+from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.submission.rows import fill
 from cytoyolo.submission.score import Score, evaluate

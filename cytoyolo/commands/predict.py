@@ -13,7 +13,8 @@ from cytoyolo import console
 from cytoyolo.annotations.decoding import EXTENSIONS
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
-from cytoyolo.detector.predict import DEFAULT_IOU, Detections, Detector, Found
+from cytoyolo.detector.detections import Detections
+from cytoyolo.detector.predict import DEFAULT_IOU, Detector, Found
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.differential import draw_differential

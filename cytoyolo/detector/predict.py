@@ -1,47 +1,30 @@
 """Detections of images by a trained YOLO, with the probabilities of all classes."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.images import decode
+from cytoyolo.annotations.reading import in_order
 from cytoyolo.boxes import to_pixels
 from cytoyolo.classes import DataSpec
-from cytoyolo.detector.engine import STRIDE, choose_device
-from cytoyolo.detector.weights import detector_codes, load_checkpoint, stored_spec
+from cytoyolo.detector.detections import Detections, concatenate, of_scores
+from cytoyolo.detector.networks import open_network
+from cytoyolo.detector.pixels import boxes_back, to_input
+from cytoyolo.detector.suppression import suppress
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.machine import cores
 
 DEFAULT_IOU = 0.4  # cells hardly ever overlap: the third place's class-agnostic NMS
+DEFAULT_CONF = 0.25
+MAX_DETECTIONS = 300
 
-
-@dataclass(frozen=True)
-class Detections:
-    """The boxes found in one image, best first.
-
-    xyxy (n, 4) pixels inside the image, confidence (n,) 0 to 1, class_id (n,), probabilities (n, classes): the
-    network's independent score for each class, 0 to 1, whose maximum is the confidence.
-    """
-
-    xyxy: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    class_id: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.xyxy)
-
-    def take(self, rows: slice | NDArray[np.bool_]) -> "Detections":
-        """Some of them."""
-        return Detections(*(getattr(self, name)[rows] for name in _FIELDS))
-
-
-_FIELDS = ("xyxy", "confidence", "class_id", "probabilities")
+Image = NDArray[np.uint8]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -49,13 +32,13 @@ class Found:
     """What became of one image file: its pixels (h, w, 3) BGR and detections that cover a pixel, or its problem."""
 
     path: Path
-    image: NDArray[np.uint8]
+    image: Image
     detections: Detections
     problem: str = ""
 
 
 class Detector:
-    """A trained detector, ready for images.
+    """A trained detector, ready for images; several threads may share one.
 
     `codes` are its classes by id and `spec` is the data set it was trained for, None when it was trained elsewhere;
     `max_detections` is the most boxes kept of one image.
@@ -65,95 +48,111 @@ class Detector:
         self,
         weights: str | Path,
         *,
-        conf: float = 0.25,
+        conf: float = DEFAULT_CONF,
         iou: float = DEFAULT_IOU,
         imgsz: int | None = None,
+        backend: str = "auto",
         device: str = "auto",
         batch: int | None = None,
+        threads: int | None = None,
     ) -> None:
-        """Load weights. imgsz is that of the training unless given; batch is 8 on a CPU and 32 on a GPU.
+        """Load weights: a checkpoint (.pt), or an ONNX file or OpenVINO folder made by `cytoyolo export`.
 
-        Raises UsageError for a missing file or device, or a wrong number, and CytoyoloError for a file that is no YOLO
-        detector.
+        conf is the least confidence of a box and iou the overlap from which on of two boxes the weaker goes, 0 to 1.
+        imgsz is that of the training unless given. backend is auto, torch, onnx or openvino; batch is the images of
+        one call of the network (1 on a CPU with a runtime, 8 with torch, 32 on a GPU) and threads the cores used (all).
+        Raises UsageError for a missing file, package or device, or a wrong number, and CytoyoloError for a file that is
+        no YOLO detector.
         """
-        if imgsz is not None and imgsz < 1:
-            raise UsageError(f"--imgsz is {imgsz}; give a multiple of {STRIDE}.")
-        if batch is not None and batch < 1:
-            raise UsageError(f"--batch is {batch}; give 1 or more.")
-        path = Path(weights)
-        checkpoint = load_checkpoint(path)
-        from ultralytics.data.augment import LetterBox
-        from ultralytics.nn.autobackend import AutoBackend
-        from ultralytics.utils.torch_utils import select_device
-
-        network = checkpoint["model"]
-        self.codes: tuple[str, ...] = detector_codes(network, path)
-        self.spec: DataSpec | None = stored_spec(checkpoint)
-        if self.spec is not None and self.spec.codes != self.codes:
-            raise CytoyoloError(f"{path} carries the description of other classes than its network has; train anew.")
-        self.device = choose_device(device)
-        self.batch = batch or (8 if self.device == "cpu" else 32)
-        stored = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
-        stride = max(STRIDE, int(network.stride.max()))
-        self.imgsz = imgsz or stored
-        if not isinstance(self.imgsz, int) or self.imgsz < 1 or self.imgsz % stride:
-            raise UsageError(f"{path} can't take images of {self.imgsz} px; give --imgsz, a multiple of {stride}.")
+        for name, value in {"--imgsz": imgsz, "--batch": batch, "--threads": threads}.items():
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}; give 1 or more.")
+        for name, share in {"--conf": conf, "--iou": iou}.items():
+            if not 0 <= share <= 1:
+                raise UsageError(f"{name} is {share}; give a number from 0 to 1.")
+        self._network = open_network(Path(weights), backend, device, imgsz, threads)
+        self.codes: tuple[str, ...] = self._network.facts.codes
+        self.spec: DataSpec | None = self._network.facts.spec
+        self.sha256, self.label = self._network.facts.sha256, self._network.label
+        self.device, self.calls = self._network.device, self._network.calls
+        self.batch = batch or self._network.batch
+        self.imgsz = self._network.side
         self.conf, self.iou = conf, iou
-        self.max_detections = 300
-        self._network = AutoBackend(
-            network.float(), device=select_device(self.device, verbose=False), fuse=True, end2end=False, verbose=False
-        )
-        self._network.eval()
-        # Always square, so that an image's boxes don't depend on its neighbours in the batch.
-        self._letterbox = LetterBox(self.imgsz, auto=False)
+        self.max_detections = MAX_DETECTIONS
 
-    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """Detections of images (h, w, 3) uint8 BGR, in one batch."""
-        import torch
-        from ultralytics.utils import nms, ops
+    @overload
+    def predict(self, images: Path | str | Image, *, rgb: bool = False) -> Detections: ...
+    @overload
+    def predict(self, images: list[str] | list[Path] | list[Image], *, rgb: bool = False) -> list[Detections]: ...
 
+    def predict(
+        self, images: Path | str | Image | list[str] | list[Path] | list[Image], *, rgb: bool = False
+    ) -> Detections | list[Detections]:
+        """The detections of one image, or of each of several, in pixels of the image.
+
+        An image is a path or an array (h, w, 3) uint8, BGR or, with `rgb`, RGB. Raises CytoyoloError for a file that
+        can't be used and UsageError for an array of another form.
+        """
+        several = list(images) if isinstance(images, list | tuple) else [images]
+        found: list[Detections] = []
+        for chunk in chunks(several, self.batch):
+            found += self.detect([_pixels(image, rgb) for image in chunk])
+        return found if isinstance(images, list | tuple) else found[0]
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Detections of images (h, w, 3) uint8 BGR, in one call of the network."""
         if not images:
             return []
-        with torch.inference_mode():
-            pixels = torch.from_numpy(np.stack([self._letterbox(image=image) for image in images]))
-            pixels = pixels.to(self._network.device).permute(0, 3, 1, 2).flip(1).float().div(255)  # BGR to RGB, 0 to 1
-            scores = self._network(pixels)
-            scores = scores[0] if isinstance(scores, list | tuple) else scores
-            kept = nms.non_max_suppression(
-                torch.cat([scores, scores[:, 4:]], dim=1),  # class scores again, as extra channels NMS carries along
-                self.conf,
-                self.iou,
-                agnostic=True,
-                max_det=self.max_detections,
-                nc=len(self.codes),
-                max_time_img=float("inf"),  # by default a slow machine silently gets no boxes
-            )
-            for found, image in zip(kept, images, strict=True):
-                found[:, :4] = ops.scale_boxes(pixels.shape[2:], found[:, :4], image.shape)
-        arrays = [found.cpu().numpy() for found in kept]
-        return [Detections(one[:, :4], one[:, 4], one[:, 5].astype(np.int64), one[:, 6:]) for one in arrays]
+        outputs = self._network.run(to_input(images, self.imgsz))
+        found = []
+        for image, output in zip(images, outputs, strict=True):
+            xyxy, scores = suppress(output, self.conf, self.iou, self.max_detections)
+            found.append(of_scores(boxes_back(xyxy, image, self.imgsz), scores, self.codes))
+        return found
 
     def detect_files(self, paths: Iterable[Path]) -> Iterator[Found]:
         """What becomes of each file, in the order given. A bad file has a `problem`, and the others go on."""
-        remaining = iter(paths)
-        nothing = concatenate([], len(self.codes))
-        with ThreadPoolExecutor(cores()) as pool:
-            while chunk := list(islice(remaining, self.batch)):
-                decoded = list(pool.map(decode, chunk))
-                found = iter(self.detect([image for image, problem in decoded if not problem]))
-                for path, (image, problem) in zip(chunk, decoded, strict=True):
-                    yield Found(path, image, nothing if problem else _with_pixels(next(found), image), problem)
+        yield from detect_files(self, paths)
 
 
-def _with_pixels(found: Detections, image: NDArray[np.uint8]) -> Detections:
+def detect_files(detector: "Detector", paths: Iterable[Path]) -> Iterator[Found]:
+    """Read, detect and sort out on `detector.calls` threads, `detector.batch` images at a time."""
+    nothing = concatenate([], detector.codes)
+
+    def work(chunk: list[Path]) -> list[Found]:
+        decoded = [decode(path) for path in chunk]
+        found = iter(detector.detect([image for image, problem in decoded if not problem]))
+        return [
+            Found(path, image, nothing if problem else _with_pixels(next(found), image), problem)
+            for path, (image, problem) in zip(chunk, decoded, strict=True)
+        ]
+
+    for found in in_order(work, chunks(paths, detector.batch), workers=detector.calls, chunk=1):
+        yield from found
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items, some at a time."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, size)):
+        yield chunk
+
+
+def _pixels(image: object, rgb: bool) -> Image:
+    if isinstance(image, str | Path):
+        picture, problem = decode(Path(image))
+        if problem:
+            raise CytoyoloError(f"{image} {problem}; leave it out.")
+        return picture
+    if not isinstance(image, np.ndarray):
+        raise UsageError(f"an image is a {type(image).__name__}; give a path or an array uint8 (height, width, 3).")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise UsageError(f"an image is an array of {image.dtype} {image.shape}; give uint8 (height, width, 3).")
+    return image[..., ::-1] if rgb else image
+
+
+def _with_pixels(found: Detections, image: Image) -> Detections:
     """Those that are left when their corners are rounded to whole pixels."""
     size = np.tile(np.array(image.shape[1::-1], np.int64), (len(found), 1))
     xyxy = to_pixels(found.xyxy.astype(np.float64), size)
     return found.take(np.asarray((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)))
-
-
-def concatenate(found: Sequence[Detections], classes: int) -> Detections:
-    """The detections of several images, one after the other; of none, empty arrays in the right shapes."""
-    empty = np.zeros(0, np.float32)
-    none = Detections(np.zeros((0, 4), np.float32), empty, empty.astype(np.int64), np.zeros((0, classes), np.float32))
-    return Detections(*(np.concatenate([getattr(one, name) for one in (none, *found)]) for name in _FIELDS))

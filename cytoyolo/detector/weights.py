@@ -11,10 +11,12 @@ from urllib.request import urlopen
 
 from cytoyolo import console
 from cytoyolo.classes import DataSpec, parse_spec
-from cytoyolo.detector.engine import engine
+from cytoyolo.detector.engine import STRIDE, engine
+from cytoyolo.detector.networks import Facts
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.machine import state_folder
+from cytoyolo.tables import fingerprint
 
 # The key of a checkpoint under which this tool keeps its own facts.
 METADATA = "cytoyolo"
@@ -77,6 +79,19 @@ def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
     if len(codes) != head.nc or len(network.names) != head.nc:
         raise CytoyoloError(f"{path} has no different name for each of its {head.nc} classes; mend its names.")
     return tuple(map(str, names))
+
+
+def load_network(path: Path) -> tuple[Any, Facts]:
+    """The network of a detector's checkpoint and what is known of it."""
+    checkpoint = load_checkpoint(path)
+    network = checkpoint["model"]
+    codes, spec = detector_codes(network, path), stored_spec(checkpoint)
+    if spec is not None and spec.codes != codes:
+        raise CytoyoloError(f"{path} carries the description of other classes than its network has; train anew.")
+    side = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
+    stride = max(STRIDE, int(network.stride.max()))
+    single = side if isinstance(side, int) and side > 0 else None
+    return network, Facts(codes, spec, single, stride, fingerprint(path))
 
 
 def stored_spec(checkpoint: dict[str, Any]) -> DataSpec | None:

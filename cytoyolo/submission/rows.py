@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.boxes import to_pixels
-from cytoyolo.detector.predict import Detections, concatenate
+from cytoyolo.detector.detections import Detections, concatenate
 from cytoyolo.tables import SUBMISSION_ROLES, XYXY
 
 
@@ -19,7 +19,7 @@ def detection_table(
     class, "" if there is only one) and margin (how much more probable the first is).
     """
     counts = [len(one) for one in found]
-    joined = concatenate(found, len(codes))
+    joined = concatenate(found, codes)
     size = np.repeat(np.array(sizes, np.int64).reshape(-1, 2), counts, axis=0)
     order = np.argsort(-joined.probabilities, axis=1, kind="stable")[:, :2]
     best = np.take_along_axis(joined.probabilities, order, axis=1).astype(np.float64)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cytoyolo.detector.predict import Detections, Detector, concatenate
+from cytoyolo.detector.detections import concatenate, of_scores
+from cytoyolo.detector.predict import Detector
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_boxes_do_not_depend_on_the_batch(small_run, blobs):
     by_batch = []
     for batch in (1, 7):
         detector = Detector(small_run / "weights" / "best.pt", conf=1e-3, device="cpu", batch=batch)
-        by_batch.append(concatenate([one.detections for one in detector.detect_files(paths)], 2))
+        by_batch.append(concatenate([one.detections for one in detector.detect_files(paths)], detector.codes))
     np.testing.assert_allclose(by_batch[0].xyxy, by_batch[1].xyxy, atol=1e-2)
     np.testing.assert_allclose(by_batch[0].confidence, by_batch[1].confidence, atol=1e-4)
 
@@ -41,7 +42,7 @@ def test_weights_carry_their_data_set_and_size(detector):
 
 def test_boxes_that_cover_no_pixel_are_left_out(detector, blobs, monkeypatch):
     xyxy = np.array([[10.1, 10.0, 10.3, 30.0], [1.0, 2.0, 30.0, 40.0], [79.8, 0.0, 80.0, 9.0]], np.float32)
-    found = Detections(xyxy, np.ones(3, np.float32), np.zeros(3, np.int64), np.ones((3, 2), np.float32))
+    found = of_scores(xyxy, np.ones((3, 2), np.float32), detector.codes)
     monkeypatch.setattr(detector, "detect", lambda images: [found] * len(images))
     one = next(iter(detector.detect_files([blobs / "images" / "blob00.jpg"])))
     assert one.detections.xyxy.tolist() == [[1.0, 2.0, 30.0, 40.0]]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.classes import load_spec
-from cytoyolo.detector.predict import Detections
+from cytoyolo.detector.detections import Detections
 from cytoyolo.submission.differential import differential
 from cytoyolo.submission.rows import detection_table, fill
 
@@ -17,7 +17,7 @@ def detections(*rows):
     """Detections from (x1, y1, x2, y2, probabilities) tuples."""
     xyxy = np.array([row[:4] for row in rows], np.float32).reshape(-1, 4)
     probabilities = np.array([row[4] for row in rows], np.float32).reshape(-1, 3)
-    return Detections(xyxy, probabilities.max(1, initial=0), probabilities.argmax(1), probabilities)
+    return Detections(xyxy, probabilities.max(1, initial=0), probabilities.argmax(1), probabilities, CODES)
 
 
 def test_boxes_are_rounded_inside_the_image():
@@ -30,7 +30,7 @@ def test_boxes_are_rounded_inside_the_image():
 
 def test_one_class_has_no_second():
     found = Detections(
-        np.array([[1, 1, 9, 9]], np.float32), np.array([0.7], np.float32), np.array([0]), np.array([[0.7]])
+        np.array([[1, 1, 9, 9]], np.float32), np.array([0.7], np.float32), np.array([0]), np.array([[0.7]]), ("a",)
     )
     table = detection_table(["x.jpg"], [(10, 10)], [found], ("a",))
     assert table[["second", "margin"]].to_numpy().tolist() == [["", 0.7]]

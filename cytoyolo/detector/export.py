@@ -1,0 +1,178 @@
+"""A checkpoint as an ONNX file or an OpenVINO folder, in fp32 or, calibrated on images, in int8.
+
+The output is the network's own, with the scores of all classes and without NMS; batch and side of the images are free.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from cytoyolo.detector.networks import (
+    FACTS_FILE,
+    METADATA,
+    ONNX,
+    OPENVINO,
+    XML_FILE,
+    Facts,
+    Pixels,
+    parse_facts,
+    silent_openvino,
+)
+from cytoyolo.detector.weights import load_network
+from cytoyolo.errors import UsageError
+from cytoyolo.files import atomic_file, new_folder
+from cytoyolo.machine import state_folder
+from cytoyolo.tables import fingerprint
+
+MAKER = "export"
+# What each target needs to be made; as in pyproject's extras.
+_FP32 = {ONNX: ("onnx",), OPENVINO: ("onnx", "openvino")}
+_INT8 = {ONNX: ("onnx", "onnxruntime"), OPENVINO: ("onnx", "openvino", "nncf")}
+# To be raised when a conversion changes, since conversions are kept.
+_VERSION = 1
+_OPSET = 18  # newer ones have operators that ONNX Runtime can't run on a GPU
+# In the names of the nodes that turn distributions into the sides of boxes.
+_BOX_NODES = "/dfl/"
+_INPUT, _OUTPUT = "images", "output0"
+
+
+def check_packages(target: str, int8: bool) -> None:
+    """Refuse now what would need a package that is not installed."""
+    wanted = _INT8[target] if int8 else _FP32[target]
+    if missing := [name for name in wanted if not find_spec(name)]:
+        raise UsageError(f"this export needs {', '.join(missing)}; pip install 'cytoyolo[{target}]'.")
+
+
+def converted(path: Path, target: str) -> Path:
+    """The checkpoint as an fp32 export, made once and kept among the tool's own files."""
+    stored = state_folder() / "exports" / f"{fingerprint(path)[:32]}-{_VERSION}{'.onnx' if target == ONNX else ''}"
+    if not stored.exists():
+        write_onnx(path, stored) if target == ONNX else write_openvino(path, stored)
+    return stored
+
+
+def write_onnx(path: Path, target: Path) -> Facts:
+    """Write a checkpoint's network as an ONNX file."""
+    check_packages(ONNX, int8=False)
+    network, facts = load_network(path)
+    import onnx
+    import torch
+
+    network = network.float().eval().fuse(verbose=False)
+    head = network.model[-1]
+    head.end2end = False  # of two heads the one that proposes all boxes: NMS-free heads name one class a box
+    head.export, head.dynamic, head.format = True, True, "onnx"
+    example = torch.zeros(2, 3, 4 * facts.stride, 4 * facts.stride)
+    free = {_INPUT: {0: "batch", 2: "height", 3: "width"}, _OUTPUT: {0: "batch", 2: "anchors"}}
+    with atomic_file(target) as temporary:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # of the exporter's age and of shapes it takes for constants
+            torch.onnx.export(
+                network, example, str(temporary), input_names=[_INPUT], output_names=[_OUTPUT], dynamic_axes=free,
+                opset_version=_OPSET, dynamo=False,
+            )  # fmt: skip
+        model = onnx.load(str(temporary))
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4 + len(facts.codes)
+        _describe(model, facts)
+        onnx.save(model, str(temporary))
+    return facts
+
+
+def write_openvino(path: Path, target: Path, overwrite: bool = False) -> Facts:
+    """Write a checkpoint's network as an OpenVINO folder."""
+    check_packages(OPENVINO, int8=False)
+    with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
+        facts = write_onnx(path, Path(folder) / "network.onnx")
+        model = silent_openvino().convert_model(str(Path(folder) / "network.onnx"))
+    _save_openvino(model, facts, target, overwrite)
+    return facts
+
+
+def write_int8(source: Path, target: Path, calibration: Iterable[Pixels], overwrite: bool = False) -> Facts:
+    """Write an fp32 export (an ONNX file or an OpenVINO folder) in int8, its ranges taken from pixels (1, 3, s, s).
+
+    Convolutions alone are quantized: boxes and scores, which the head works out of them, stay exact.
+    """
+    if source.is_dir():
+        return _int8_openvino(source, target, calibration, overwrite)
+    return _int8_onnx(source, target, calibration)
+
+
+def _int8_onnx(source: Path, target: Path, calibration: Iterable[Pixels]) -> Facts:
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.pixels: Iterator[Pixels] = iter(calibration)
+
+        def get_next(self) -> dict[str, Pixels] | None:
+            found = next(self.pixels, None)
+            return None if found is None else {_INPUT: found}
+
+    facts = replace(stored_facts(source), precision="int8")
+    with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder, atomic_file(target) as temporary:
+        ready = Path(folder) / "ready.onnx"
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+        boxes = [node.name for node in onnx.load(str(ready)).graph.node if _BOX_NODES in node.name]
+        quantize_static(
+            str(ready), str(temporary), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
+            nodes_to_exclude=boxes,
+        )  # fmt: skip
+        model = onnx.load(str(temporary))
+        _describe(model, facts)
+        onnx.save(model, str(temporary))
+    return facts
+
+
+def _int8_openvino(source: Path, target: Path, calibration: Iterable[Pixels], overwrite: bool) -> Facts:
+    openvino = silent_openvino()
+    import nncf
+
+    facts = replace(parse_facts((source / FACTS_FILE).read_text(encoding="utf-8"), source), precision="int8")
+    nncf.set_log_level(40)
+    model = openvino.Core().read_model(source / XML_FILE)
+    data = list(calibration)
+    quantized = nncf.quantize(
+        model, nncf.Dataset(data), preset=nncf.QuantizationPreset.MIXED, subset_size=len(data),
+        ignored_scope=nncf.IgnoredScope(patterns=[f".*{_BOX_NODES}.*"], validate=False),
+    )  # fmt: skip
+    _save_openvino(quantized, facts, target, overwrite)
+    return facts
+
+
+def stored_facts(path: Path) -> Facts:
+    """The facts of an ONNX file that `write_onnx` made."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    return parse_facts({one.key: one.value for one in model.metadata_props}[METADATA], path)
+
+
+def _describe(model: Any, facts: Facts) -> None:
+    """Give an ONNX model this tool's facts, and those by which Ultralytics' own programs know a detector."""
+    names = dict(enumerate(facts.codes))
+    said = {
+        METADATA: facts.to_json(), "task": "detect", "names": names, "stride": facts.stride, "batch": 1,
+        "imgsz": [facts.imgsz or 640] * 2,
+    }  # fmt: skip
+    del model.metadata_props[:]
+    for key, value in said.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, str(value)
+    model.doc_string = ""
+    for node in model.graph.node:
+        node.doc_string = ""
+
+
+def _save_openvino(model: Any, facts: Facts, target: Path, overwrite: bool) -> None:
+    openvino = silent_openvino()
+    with new_folder(target, MAKER, overwrite) as folder:
+        openvino.save_model(model, str(folder / XML_FILE), compress_to_fp16=False)
+        (folder / FACTS_FILE).write_text(facts.to_json() + "\n", encoding="utf-8")

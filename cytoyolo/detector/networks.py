@@ -1,0 +1,269 @@
+"""A trained network, ready to run: by torch, ONNX Runtime or OpenVINO, all behind one call.
+
+On a CPU the two runtimes take one image a call and one thread a call, on as many threads as there are cores: so no core
+waits for another, and what is found in an image does not depend on its neighbours or on the number of cores.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytoyolo.classes import DataSpec, parse_spec
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.machine import cores
+
+TORCH, ONNX, OPENVINO = "torch", "onnx", "openvino"
+BACKENDS = (TORCH, ONNX, OPENVINO)
+# The key of an exported network's metadata under which this tool keeps its facts; also the name of their file.
+METADATA, FACTS_FILE, XML_FILE = "cytoyolo", "cytoyolo.json", "model.xml"
+# The packages a backend needs to run, and those to make its network of a checkpoint.
+_RUNS = {TORCH: ("torch",), ONNX: ("onnxruntime",), OPENVINO: ("openvino",)}
+_MAKES = {TORCH: (), ONNX: ("onnx",), OPENVINO: ("onnx",)}
+_BATCH_CPU, _BATCH_GPU = 8, 32
+
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a network: its classes by id; the data set it was trained for, None when trained elsewhere; the
+    side in pixels of the training's images, None where it had no single one; the multiple a side must be of; the
+    SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8."""
+
+    codes: tuple[str, ...]
+    spec: DataSpec | None
+    imgsz: int | None
+    stride: int
+    sha256: str
+    precision: str = "fp32"
+
+    def to_json(self) -> str:
+        """As it is stored with an export: names, numbers and hashes, no path."""
+        return json.dumps({**asdict(self), "spec": self.spec and self.spec.to_dict()}, ensure_ascii=False)
+
+
+def parse_facts(text: str, path: Path) -> Facts:
+    """The inverse of `Facts.to_json`. Raises CytoyoloError for anything else."""
+    try:
+        stored = json.loads(text)
+        spec = None if stored["spec"] is None else parse_spec(stored["spec"])
+        facts = Facts(
+            tuple(map(str, stored["codes"])),
+            spec,
+            None if stored["imgsz"] is None else int(stored["imgsz"]),
+            int(stored["stride"]),
+            str(stored["sha256"]),
+            str(stored["precision"]),
+        )
+        if (
+            not facts.codes
+            or (spec is not None and spec.codes != facts.codes)
+            or min(facts.imgsz or 1, facts.stride) < 1
+        ):
+            raise ValueError("they contradict each other")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CytoyoloError(f"{path} has damaged facts about its classes ({error}); export it again.") from error
+    return facts
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network on a device. `run` takes pixels (n, 3, side, side), RGB, 0 to 1, and gives (n, 4 + classes, anchors):
+    centre x, centre y, width and height in pixels of the square, and the score of each class, 0 to 1. It may be called
+    by several threads; `calls` at a time keep the device busy, each best of `batch` images."""
+
+    run: Callable[[Pixels], NDArray[np.float32]]
+    facts: Facts
+    side: int
+    backend: str
+    device: str
+    calls: int
+    batch: int
+
+    @property
+    def label(self) -> str:
+        """How it is named to people."""
+        threads = f", {self.calls} threads" if self.device == "cpu" and self.backend != TORCH else ""
+        return f"{self.backend} {self.facts.precision} on {self.device}{threads}"
+
+
+def open_network(
+    path: Path, backend: str = "auto", device: str = "auto", imgsz: int | None = None, threads: int | None = None
+) -> Network:
+    """Load a checkpoint (.pt), an ONNX file or an OpenVINO folder that `cytoyolo export` made.
+
+    backend "auto" is ONNX Runtime for a checkpoint on a CPU where that is installed (the checkpoint is converted once,
+    in a second or two, and kept beside the downloaded weights), and torch on anything else. Raises UsageError for a
+    missing file, package or device, and CytoyoloError for a file that is no detector of this kind.
+    """
+    if backend not in ("auto", *BACKENDS):
+        raise UsageError(f"--backend is '{backend}'; give auto, {', '.join(BACKENDS)}.")
+    if not path.exists():
+        raise UsageError(f"{path}: no such weights; check the path.")
+    count = threads or cores()
+    if path.is_dir() or path.suffix.lower() == ".onnx":
+        own = OPENVINO if path.is_dir() else ONNX
+        if backend not in ("auto", own):
+            raise UsageError(f"{path} runs with --backend {own} only, and '{backend}' was asked for; give the .pt.")
+        return _open_openvino(path, device, imgsz, count) if own == OPENVINO else _open_onnx(path, device, imgsz, count)
+    if backend == "auto":
+        backend = _fastest(device)
+    if backend == TORCH:
+        return _open_torch(path, device, imgsz, threads)
+    _need(backend, making=True)
+    from cytoyolo.detector.export import converted
+
+    stored = converted(path, backend)
+    return _open_onnx(stored, device, imgsz, count) if backend == ONNX else _open_openvino(stored, device, imgsz, count)
+
+
+def _fastest(device: str) -> str:
+    """The backend that runs a checkpoint fastest on this device, of those installed."""
+    if device != "cpu":
+        from cytoyolo.detector.engine import choose_device
+
+        if choose_device(device) != "cpu":
+            return TORCH
+    return next((one for one in (ONNX, OPENVINO) if _installed(one, making=True)), TORCH)
+
+
+def _installed(backend: str, making: bool) -> bool:
+    return all(find_spec(name) for name in (*_RUNS[backend], *(_MAKES[backend] if making else ())))
+
+
+def _need(backend: str, making: bool = False) -> None:
+    if not _installed(backend, making):
+        raise UsageError(f"the {backend} backend is not installed; pip install 'cytoyolo[{backend}]'.")
+
+
+def _side(path: Path, imgsz: int | None, facts: Facts) -> int:
+    side = imgsz or facts.imgsz
+    if side is None or side % facts.stride:
+        what = "does not say the side of its images" if side is None else f"can't take images of {side} px"
+        raise UsageError(f"{path} {what}; give --imgsz, a multiple of {facts.stride}.")
+    return side
+
+
+def _open_torch(path: Path, device: str, imgsz: int | None, threads: int | None) -> Network:
+    from cytoyolo.detector.engine import choose_device
+    from cytoyolo.detector.weights import load_network
+
+    network, facts = load_network(path)
+    side, chosen = _side(path, imgsz, facts), choose_device(device)
+    import torch
+    from ultralytics.nn.autobackend import AutoBackend
+    from ultralytics.utils.torch_utils import select_device
+
+    model = AutoBackend(
+        network.float(), device=select_device(chosen, verbose=False), fuse=True, end2end=False, verbose=False
+    )
+    model.eval()
+    if threads:
+        torch.set_num_threads(threads)
+    alone = threading.Lock()  # the head keeps its anchors from call to call
+
+    def run(pixels: Pixels) -> NDArray[np.float32]:
+        with alone, torch.inference_mode():
+            found = model(torch.from_numpy(pixels).to(model.device))
+            return np.asarray((found[0] if isinstance(found, list | tuple) else found).cpu().numpy())
+
+    # A second call gets its images ready while the first one is at work.
+    return Network(run, facts, side, TORCH, chosen, 2, _BATCH_CPU if chosen == "cpu" else _BATCH_GPU)
+
+
+def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int) -> Network:
+    _need(ONNX)
+    import onnxruntime
+
+    gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    chosen = ("0" if gpu else "cpu") if device == "auto" else device
+    if chosen != "cpu" and not (gpu and chosen.isdecimal()):
+        raise UsageError(f"--device is '{device}', and this ONNX Runtime has {'cpu, 0' if gpu else 'cpu'} only.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if chosen != "cpu":
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(chosen)}))
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # a dozen types of its own, all of them about the file
+        raise CytoyoloError(f"{path} is no ONNX network, or is truncated; export it again.") from error
+    stored = session.get_modelmeta().custom_metadata_map.get(METADATA)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    facts = _checked(path, stored, [one.shape for one in inputs], [one.shape for one in outputs])
+    name, wanted = inputs[0].name, [outputs[0].name]
+
+    def run(pixels: Pixels) -> NDArray[np.float32]:
+        return np.asarray(session.run(wanted, {name: pixels})[0])
+
+    on_cpu = chosen == "cpu"
+    side = _side(path, imgsz, facts)
+    return Network(run, facts, side, ONNX, chosen, threads if on_cpu else 2, 1 if on_cpu else _BATCH_GPU)
+
+
+def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int) -> Network:
+    _need(OPENVINO)
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"--device is '{device}', and the openvino backend runs on the CPU; give auto or cpu.")
+    openvino = silent_openvino()
+    xml, stored = path / XML_FILE, path / FACTS_FILE
+    if not xml.is_file():
+        raise UsageError(f"{path} holds no {XML_FILE}; give a folder that `cytoyolo export --format openvino` made.")
+    try:
+        model = openvino.Core().read_model(xml)
+        text = stored.read_text(encoding="utf-8") if stored.is_file() else None
+        shapes = [[one.partial_shape.to_string() for one in ports] for ports in (model.inputs, model.outputs)]
+        facts = _checked(path, text, *([_dimensions(shape) for shape in ports] for ports in shapes))
+        side = _side(path, imgsz, facts)
+        model.reshape([-1, 3, side, side])
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise CytoyoloError(f"{path} is no OpenVINO network, or is truncated; export it again.") from error
+    own = threading.local()  # a request serves one call at a time
+
+    def run(pixels: Pixels) -> NDArray[np.float32]:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        return np.array(own.request.infer(pixels)[0])
+
+    return Network(run, facts, side, OPENVINO, "cpu", threads, 1)
+
+
+def silent_openvino() -> Any:
+    """OpenVINO without its telemetry."""
+    os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _dimensions(shape: str) -> list[Any]:
+    """[?,3,384,384] as a list, unknown dimensions as text."""
+    return [int(one) if one.strip().isdecimal() else one for one in shape.strip("[]").split(",")]
+
+
+def _checked(path: Path, stored: str | None, inputs: list[list[Any]], outputs: list[list[Any]]) -> Facts:
+    """The facts of an exported network. Raises CytoyoloError where it is no detector that `export` made."""
+    if stored is None:
+        raise CytoyoloError(
+            f"{path} does not say what its classes are and gives no probabilities that can be relied on; "
+            "make it with `cytoyolo export`."
+        )
+    facts = parse_facts(stored, path)
+    image = len(inputs) == 1 and len(inputs[0]) == 4 and inputs[0][1] == 3
+    boxes = len(outputs) == 1 and len(outputs[0]) == 3 and outputs[0][1] == 4 + len(facts.codes)
+    if not image or not boxes:
+        raise CytoyoloError(f"{path} is not a detector of {len(facts.codes)} classes; export it again.")
+    return facts
