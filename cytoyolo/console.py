@@ -4,7 +4,8 @@ Results go to stdout and are printed by the command line alone.
 """
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -14,12 +15,20 @@ def note(message: str) -> None:
     stderr.print(message, markup=False)
 
 
-def progress(*columns: str) -> Progress:
+class _Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.1f}/s" if task.speed else "")
+
+
+def progress(*columns: str, rate: bool = False) -> Progress:
     """A progress display on stderr; `columns` are extra text columns, such as "{task.fields[loss]}"."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *([_Rate()] if rate else []),
         TimeRemainingColumn(),
         *(TextColumn(column) for column in columns),
         console=stderr,

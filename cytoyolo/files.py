@@ -146,12 +146,17 @@ def new_folder(path: Path, maker: str, overwrite: bool = False, also: tuple[str,
     temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=target.parent))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        mark(temporary, maker, also)
-        check_folder(path, maker, overwrite)  # again: something may have come there meanwhile
-        _replace(target, temporary)
+        finish_folder(temporary, target, maker, overwrite, also)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def finish_folder(made: Path, path: Path, maker: str, overwrite: bool, also: tuple[str, ...] = ()) -> None:
+    """Mark a folder that is whole, and rename it to `path`, in place of what `check_folder` allows to be replaced."""
+    made.chmod(0o777 & ~_umask())
+    mark(made, maker, also)
+    check_folder(path, maker, overwrite)  # again: something may have come there meanwhile
+    _replace(path.resolve(), made)
 
 
 def _replace(target: Path, new: Path) -> None:

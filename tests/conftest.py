@@ -1,5 +1,6 @@
 """What many tests share: the installed program, real data where it exists, and a model small enough to train here."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,12 @@ def cytoyolo() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory) -> None:
+    """What the program keeps for itself lies in a folder of this session's, not in the user's."""
+    os.environ["CYTOYOLO_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session")

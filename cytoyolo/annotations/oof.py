@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec
+from cytoyolo.detector.detections import PROBABILITY
 from cytoyolo.errors import CytoyoloError, listed, quoted
 from cytoyolo.records import read_records
 from cytoyolo.tables import MAX_COORDINATE, XYXY, refuse
-
-_PROBABILITY = "p_"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def columns(spec: DataSpec) -> list[str]:
     """The columns of the table."""
     return [
         *spec.column_list("image", "fold", "width", "height", *XYXY, "confidence"),
-        *(f"{_PROBABILITY}{code}" for code in spec.codes),
+        *(f"{PROBABILITY}{code}" for code in spec.codes),
     ]
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo.errors import UsageError
+
 ImagesOption = Annotated[Path, typer.Option("--images", help="Folder that holds the images.", metavar="DIR")]
 DatasetOption = Annotated[
     str,
@@ -43,3 +45,11 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
 ]
 Boxes = Annotated[str, typer.Option(help="Which boxes take the prediction's place.", metavar="loose|all|none")]
+
+
+def numbers(option: str, text: str | None) -> list[float] | None:
+    """The numbers of an option such as 2,1,1. Raises UsageError for anything else."""
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{option} is '{text}'; give numbers such as 2,1,1.") from error

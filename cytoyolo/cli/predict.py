@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Device, Overwrite
+from cytoyolo.cli.options import Device, Overwrite, numbers
 from cytoyolo.cli.output import print_table
+from cytoyolo.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -14,9 +15,13 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    weights: Annotated[Path, typer.Argument(help="Trained weights, such as RUN/weights/best.pt.", metavar="WEIGHTS")],
-    source: Annotated[
-        Path, typer.Argument(help="A test table (id, NAME), an image, or a folder.", metavar="TEST.csv|IMAGE|FOLDER")
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Trained weights (.pt, .onnx or an OpenVINO folder), several to fuse them; then a test table (id, "
+            "NAME), an image, or a folder.",
+            metavar="WEIGHTS... TEST.csv|IMAGE|FOLDER",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="submission.csv for a table, else a folder.", metavar="FILE|DIR")
@@ -29,8 +34,18 @@ def predict(
     ] = None,
     iou: Annotated[float, typer.Option(help="IoU above which NMS drops the weaker of two boxes of any class.")] = 0.4,
     imgsz: Annotated[int | None, typer.Option(help="Side images are scaled to.", show_default="the training's")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images at once.", show_default="8 on a CPU, 32 on a GPU")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Images at once.", show_default="1 on a CPU, 8 by torch, 32 on a GPU")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="What runs a .pt.", metavar="auto|torch|onnx|openvino")] = "auto",
     device: Device = "auto",
+    threads: Annotated[int | None, typer.Option(help="Cores to use.", show_default="all")] = None,
+    model_weights: Annotated[
+        str | None, typer.Option(help="How much each model counts in a fusion.", metavar="2,1,1", show_default="alike")
+    ] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="Search mirrored images too, and fuse.", metavar="hflip,vflip")
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -42,18 +57,26 @@ def predict(
     fallback: Annotated[
         str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
     ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="List all class probabilities of every detection.")
+    ] = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures (folder or image).")] = True,
     overwrite: Overwrite = False,
 ) -> None:
     """Predict the rows of a test table, or detections, pictures and the differential of any images.
 
-    Exit code 1 when images could not be read: they are listed, and all others are in the output.
+    After an interruption the same call goes on where it was. Exit code 1 when images could not be read: they are listed,
+    and all others are in the output.
     """
     from cytoyolo.commands.predict import predict as run
 
+    if len(paths) < 2:
+        raise UsageError("predict needs weights and then what to search: a test table, an image or a folder.")
     made = run(
-        weights, source, output=output, images=images, conf=conf, iou=iou, imgsz=imgsz, batch=batch, device=device,
-        dataset=dataset, fallback=fallback, pictures=pictures, overwrite=overwrite,
+        paths[:-1], paths[-1], output=output, images=images, conf=conf, iou=iou, imgsz=imgsz, batch=batch,
+        backend=backend, device=device, threads=threads, model_weights=numbers("--model-weights", model_weights),
+        tta=[] if tta is None else tta.split(","), dataset=dataset, fallback=fallback, probabilities=probabilities,
+        pictures=pictures, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.differential is not None:

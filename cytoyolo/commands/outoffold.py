@@ -11,7 +11,8 @@ from cytoyolo.boxes import to_pixels
 from cytoyolo.commands.predict import SUBMISSION_CONF
 from cytoyolo.dataset.yolo import Dataset
 from cytoyolo.detector.detections import Detections
-from cytoyolo.detector.predict import Detector
+from cytoyolo.detector.networks import TORCH
+from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.submission.rows import fill
 from cytoyolo.submission.score import Score, evaluate
@@ -26,9 +27,9 @@ def predict_table(
     weights: Path, data: Dataset, listing: pd.DataFrame, labels: pd.Series, fold: int, device: str
 ) -> pd.DataFrame:
     """The rows of the out-of-fold table for images (rows of images.csv); `labels` counts the labels of each by name."""
-    detector = Detector(weights, conf=SUBMISSION_CONF, device=device)
+    detector = Detector(weights, conf=SUBMISSION_CONF, backend=TORCH, device=device)
     names = listing[data.spec.columns["image"]].tolist()
-    found = detector.detect_files(data.folder / "images" / file for file in listing["file"])
+    found = detect_files(detector, (data.folder / "images" / file for file in listing["file"]))
     rows = []
     for name, one in zip(names, found, strict=True):
         if one.problem:

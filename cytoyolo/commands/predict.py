@@ -1,33 +1,43 @@
 """`predict`: submission rows for a test table, or detections, pictures and the differential for everyday images."""
 
+import json
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pandas as pd
 
-from cytoyolo import console
-from cytoyolo.annotations.decoding import EXTENSIONS
+from cytoyolo import __version__, console
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
+from cytoyolo.commands.everyday import MAKER, Everyday, image_names
+from cytoyolo.commands.journal import Journal, open_journal, partial_folder
 from cytoyolo.detector.detections import Detections
-from cytoyolo.detector.predict import DEFAULT_IOU, Detector, Found
+from cytoyolo.detector.ensemble import Ensemble
+from cytoyolo.detector.predict import DEFAULT_IOU, Detector, Found, Model, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.files import check_folder, new_folder
-from cytoyolo.report.differential import draw_differential
-from cytoyolo.report.pictures import annotate
+from cytoyolo.files import check_folder
 from cytoyolo.submission.check import row_faults
-from cytoyolo.submission.differential import differential
-from cytoyolo.submission.rows import detection_table, fill
-from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, check_writable, read_table, refuse, write_table
+from cytoyolo.submission.rows import detection_columns, detection_table, fill, public_names
+from cytoyolo.tables import (
+    SUBMISSION_ROLES,
+    TEST_ROLES,
+    check_writable,
+    fingerprint,
+    read_table,
+    refuse,
+    sha256,
+    write_table,
+)
 
-MAKER = "predict"
 SUBMISSION_CONF = 1e-5  # every test row wants a box, so nearly all are kept; the third place's setting
 EVERYDAY_CONF = 0.25
-MAX_JPEG_SIDE = 65_500
+# With a test table, boxes from this confidence on are listed with their probabilities, beside those that are its rows.
+LISTED_CONF = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,29 +52,24 @@ class Predicted:
     differential: pd.DataFrame | None = None
 
 
-@dataclass
-class _Collected:
-    """Detections of many images, gathered one by one."""
+@dataclass(frozen=True)
+class _Call:
+    """What of a call both ways of predicting need.
 
-    names: list[str] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    found: list[Detections] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
+    `anew` is the user's leave to replace what stands there; unfinished work has it from the call that began it, so
+    `overwrite` is true for that as well. `facts` are what the result depends on.
+    """
 
-    def add(self, one: Found, count: int) -> None:
-        if one.problem:
-            self.failures[one.path.name] = one.problem
-            return
-        self.names.append(one.path.name)
-        self.sizes.append((one.image.shape[1], one.image.shape[0]))
-        self.found.append(one.detections.take(slice(count)))
-
-    def table(self, codes: tuple[str, ...]) -> pd.DataFrame:
-        return detection_table(self.names, self.sizes, self.found, codes)
+    model: Model
+    output: Path
+    anew: bool
+    overwrite: bool
+    probabilities: bool
+    facts: dict[str, Any]
 
 
 def predict(
-    weights: str | Path,
+    weights: str | Path | Sequence[str | Path],
     source: str | Path,
     *,
     output: str | Path,
@@ -73,141 +78,168 @@ def predict(
     iou: float = DEFAULT_IOU,
     imgsz: int | None = None,
     batch: int | None = None,
+    backend: str = "auto",
     device: str = "auto",
+    threads: int | None = None,
+    model_weights: Sequence[float] | None = None,
+    tta: Sequence[str] = (),
     dataset: str | Path | None = None,
     fallback: str | None = None,
+    probabilities: bool = False,
     pictures: bool = True,
     overwrite: bool = False,
 ) -> Predicted:
-    """Predict with trained weights.
+    """Predict with trained weights: a checkpoint, an ONNX file or an OpenVINO folder, or several of them, fused.
 
     With a test table (.csv) as source and its image folder: one submission row a test row, in its order, as METHOD of
     the third place has it (confidence from 1e-5, class-agnostic NMS at IoU 0.4, best boxes first, `fallback` class for
     a row without a box). With an image or a folder: a folder with detections.csv, annotated pictures and the leukocyte
-    differential (confidence from 0.25). Bad images are listed in the result and beside the output; the others go on.
+    differential (confidence from 0.25). `probabilities` adds those of all classes to each detection; with a test table
+    they are in a second one, OUTPUT.detections.csv. Several weights, or views of each image (`tta`: hflip, vflip), are
+    joined by weighted boxes fusion. Bad images are listed in the result and beside the output; the others go on. What
+    is found is kept beside the output until it is done, so that the same call goes on after an interruption.
     dataset says whose classes the weights must have; by default the description that came with them is taken.
     Raises UsageError for a wrong call and CytoyoloError for weights or tables that can't be used.
     """
     source, output = Path(source), Path(output)
     is_table = source.suffix.lower() == ".csv"
-    _check_call(source, is_table, {"--images": images, "--fallback": fallback}, {"--conf": conf, "--iou": iou})
+    _check_call(source, is_table, {"--images": images, "--fallback": fallback})
     wanted = None if dataset is None else load_spec(dataset)
-    settings: dict[str, Any] = {"iou": iou, "imgsz": imgsz, "device": device, "batch": batch}
+    several = [weights] if isinstance(weights, str | Path) else list(weights)
+    standard = SUBMISSION_CONF if is_table else EVERYDAY_CONF
+    settings: dict[str, Any] = {"conf": standard if conf is None else conf, "iou": iou, "imgsz": imgsz, "batch": batch}
+    settings |= {"backend": backend, "device": device, "threads": threads}
+    again = overwrite or partial_folder(output).exists()
     if is_table:
         check_image_folder(Path(images or ""))
-        detector = Detector(weights, conf=SUBMISSION_CONF if conf is None else conf, **settings)
-        spec = _describe(detector, wanted, weights)
-        return _predict_table(detector, spec, source, output, Path(images or ""), fallback, overwrite)
-    paths = _image_files(source)
-    check_folder(output, MAKER, overwrite, inputs=(source, weights))
-    detector = Detector(weights, conf=EVERYDAY_CONF if conf is None else conf, **settings)
-    spec = _describe(detector, wanted, weights) or _plain_spec(detector.codes)
-    return _predict_images(detector, spec, source, paths, output, pictures, overwrite)
+    else:
+        names = image_names(source)
+        check_folder(output, MAKER, again, inputs=(source, *several))
+    detectors = [Detector(one, **settings) for one in several]
+    model: Model = detectors[0]
+    if len(detectors) > 1 or tta or model_weights is not None:
+        model = Ensemble(detectors, weights=model_weights, views=tta)
+    spec = _describe(model, wanted, several[0])
+    facts = {
+        "version": __version__, "weights": [one.sha256 for one in detectors], "model": [one.label for one in detectors],
+        "model weights": model_weights, "tta": tta, "conf": settings["conf"], "iou": iou, "batch": model.batch,
+        "imgsz": [one.imgsz for one in detectors], "probabilities": probabilities,
+    }  # fmt: skip
+    call = _Call(model, output, overwrite, again, probabilities, facts)
+    if is_table:
+        return _predict_table(call, spec, source, Path(images or ""), fallback)
+    return _predict_images(call, spec or _plain_spec(model.codes), source, names, pictures)
 
 
-def _check_call(source: Path, is_table: bool, table_only: dict[str, object], shares: dict[str, float | None]) -> None:
+def _check_call(source: Path, is_table: bool, table_only: dict[str, object]) -> None:
     if is_table and table_only["--images"] is None:
         raise UsageError("a test table needs --images, the folder of its images.")
     for name, value in table_only.items():
         if value is not None and not is_table:
             raise UsageError(f"{name} goes with a test table (.csv), and {source} is none.")
-    for name, share in shares.items():
-        if share is not None and not 0 <= share <= 1:
-            raise UsageError(f"{name} is {share}; give a number from 0 to 1.")
 
 
-def _describe(detector: Detector, wanted: DataSpec | None, weights: str | Path) -> DataSpec | None:
+def _describe(model: Model, wanted: DataSpec | None, weights: str | Path) -> DataSpec | None:
     """The data set the weights are for: the one asked for, the one they carry, or a shipped one with their classes."""
     if wanted is None:
-        return detector.spec or matching_spec(detector.codes)
-    if set(wanted.codes) != set(detector.codes):
+        return model.spec or matching_spec(model.codes)
+    if set(wanted.codes) != set(model.codes):
         raise CytoyoloError(
-            f"{weights} knows the classes {listed(list(detector.codes), 6)}, and data set '{wanted.name}' has "
+            f"{weights} knows the classes {listed(list(model.codes), 6)}, and data set '{wanted.name}' has "
             f"{listed(list(wanted.codes), 6)}; give weights that were trained for it."
         )
     return wanted
 
 
-def _predict_table(
-    detector: Detector,
-    spec: DataSpec | None,
-    source: Path,
-    output: Path,
-    images: Path,
-    fallback: str | None,
-    overwrite: bool,
-) -> Predicted:
-    fallback = _fallback(fallback, spec, detector.codes)
+def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Path, fallback: str | None) -> Predicted:
+    output, codes = call.output, call.model.codes
+    fallback = _fallback(fallback, spec, codes)
     spec = spec or load_spec("cytologia")  # for the challenge's column names only
-    failures = output.with_suffix(".failures.csv")
-    check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
-    check_writable(failures, [spec.columns["image"], "problem"], overwrite)
+    listing, failures = output.with_suffix(".detections.csv"), output.with_suffix(".failures.csv")
+    check_writable(output, spec.column_list(*SUBMISSION_ROLES), call.overwrite)
+    check_writable(failures, [spec.columns["image"], "problem"], call.overwrite)
+    if call.probabilities:
+        check_writable(listing, detection_columns(spec, codes, True), call.overwrite)
     test = read_table(source, spec, TEST_ROLES)
     refuse(source, row_faults(test, spec), "mend or delete them")
     wanted = Counter(test["image"])
-    detector.max_detections = max(detector.max_detections, *wanted.values())
-    collected = _collect(detector, [images / name for name in wanted], wanted)
-    if len(collected.failures) == len(wanted):
-        raise CytoyoloError(
-            f"none of the {len(wanted):,} images of {source} can be used ({_failed(collected)}); check --images."
-        )
-    rows, unfilled = fill(test, collected.table(detector.codes), fallback)
-    write_table(output, rows.rename(columns=spec.columns), overwrite)
-    failures.unlink(missing_ok=True)  # that of the output just replaced
-    if collected.failures:
-        write_table(failures, _failure_table(collected.failures, spec))
-    return Predicted(output, len(collected.names), len(rows), unfilled, collected.failures)
+    call.model.max_detections = max(call.model.max_detections if call.probabilities else 1, *wanted.values())
+    call.facts["source"] = fingerprint(source)
+
+    def rows_of(one: Found) -> Detections:
+        kept = (one.detections.confidence >= LISTED_CONF) & call.probabilities
+        kept[: wanted[one.path.name]] = True
+        return one.detections.take(kept)
+
+    with _searched(call, source, images, list(wanted), rows_of) as journal:
+        good = [one for one in journal.entries() if not one.problem]
+        found = detection_table(
+            [one.name for one in good], [one.size for one in good], [one.detections for one in good], codes,
+            call.probabilities,
+        )  # fmt: skip
+        rows, unfilled = fill(test, found, fallback)
+        write_table(output, rows.rename(columns=spec.columns), call.overwrite)
+        if call.probabilities:
+            write_table(listing, public_names(found, spec), call.overwrite)
+        failures.unlink(missing_ok=True)  # that of the output just replaced
+        if bad := journal.failures:
+            write_table(failures, pd.DataFrame(bad.items(), columns=[spec.columns["image"], "problem"]))
+    return Predicted(output, len(good), len(rows), unfilled, bad)
 
 
-def _predict_images(
-    detector: Detector, spec: DataSpec, source: Path, paths: list[Path], output: Path, pictures: bool, overwrite: bool
-) -> Predicted:
-    with new_folder(output, MAKER, overwrite) as folder:
-        collected = _Collected()
-        if pictures:
-            (folder / "annotated").mkdir()
-        for one in _tracked(detector.detect_files(paths), len(paths)):
-            collected.add(one, len(one.detections))
-            if pictures and not one.problem:
-                _write_picture(folder / "annotated" / one.path.name, one, detector.codes)
-        if not collected.names:
-            raise CytoyoloError(f"none of the {len(paths):,} files of {source} can be used ({_failed(collected)}).")
-        rows = collected.table(detector.codes)
-        counts = differential(rows["class"], spec)
-        draw_differential(
-            counts, folder / "differential.png", f"{len(rows):,} cells in {len(collected.names):,} images"
-        )
-        counts.to_csv(folder / "differential.csv", index=False, lineterminator="\n")
-        named = rows.rename(columns={**spec.columns, "second": "second_class"})
-        named.to_csv(folder / "detections.csv", index=False, lineterminator="\n")
-        if collected.failures:
-            write_table(folder / "failures.csv", _failure_table(collected.failures, spec))
-    return Predicted(output, len(collected.names), len(rows), 0, collected.failures, counts)
+def _predict_images(call: _Call, spec: DataSpec, source: Path, names: list[str], pictures: bool) -> Predicted:
+    folder = source if source.is_dir() else source.parent
+    everyday = Everyday(call.output, folder, names, spec, call.model.codes, pictures, call.probabilities)
+
+    def drawn(one: Found) -> Detections:
+        everyday.draw(one.path.name, one.image, one.detections, one.problem)
+        return one.detections
+
+    call.facts["pictures"] = pictures
+    with _searched(call, source, folder, names, drawn) as journal:
+        made = everyday.finish(journal.entries(), journal.failures, call.overwrite)
+    return Predicted(call.output, len(names) - len(journal.failures), made.rows, 0, journal.failures, made.differential)
 
 
-def _collect(detector: Detector, paths: list[Path], wanted: Mapping[str, int]) -> _Collected:
-    """Detections of all files, only as many an image as its `wanted` rows."""
-    collected = _Collected()
-    for one in _tracked(detector.detect_files(paths), len(paths)):
-        collected.add(one, wanted[one.path.name])
-    return collected
+@contextmanager
+def _searched(
+    call: _Call, source: Path, folder: Path, names: list[str], keep: Callable[[Found], Detections]
+) -> Iterator[Journal]:
+    """Search the images that no earlier call has searched; the journal of all is thrown away once it was used."""
+    partial, batch = partial_folder(call.output), call.model.batch
+    facts = json.loads(json.dumps({**call.facts, "images": sha256("\n".join(names).encode())}, default=list))
+    with open_journal(partial, facts, call.model.codes, folder, names, call.anew) as journal:
+        if journal.done < len(names):
+            # Batches begin where they did before, since a network's last digits may depend on the batch.
+            journal.keep(journal.done // batch * batch)
+        try:
+            _search(call.model, journal, folder, names, keep)
+            if len(failures := journal.failures) == len(names):
+                bad = listed([f"{name} {problem}" for name, problem in failures.items()], 3)
+                journal.keep(0)
+                raise CytoyoloError(f"none of the {len(names):,} images of {source} can be used ({bad}).")
+            yield journal
+        except BaseException:
+            if journal.done:
+                console.note(f"{partial} keeps what is done; the same call goes on with it.")
+            else:
+                shutil.rmtree(partial)
+            raise
+        shutil.rmtree(partial)
 
 
-def _tracked(found: Iterable[Found], total: int) -> Iterator[Found]:
-    with console.progress() as progress:
-        yield from progress.track(found, total, description="Predict")
-
-
-def _image_files(source: Path) -> list[Path]:
-    """The image itself, or all files of a folder with an image's extension, by name."""
-    if source.is_file():
-        return [source]
-    if not source.is_dir():
-        raise UsageError(f"{source}: no such file or folder; give a test table (.csv), an image or a folder of images.")
-    paths = sorted(path for path in source.iterdir() if path.suffix.lower() in EXTENSIONS)
-    if not paths:
-        raise CytoyoloError(f"{source} holds no images ({', '.join(sorted(EXTENSIONS))}); give a folder that does.")
-    return paths
+def _search(
+    model: Model, journal: Journal, folder: Path, names: list[str], keep: Callable[[Found], Detections]
+) -> None:
+    if journal.done:
+        console.note(f"Going on after {journal.done:,} of {len(names):,} images.")
+    console.note(f"Predicting with {model.label}.")
+    paths = (folder / name for name in names[journal.done :])
+    with console.progress(rate=True) as progress:
+        task = progress.add_task("Predict", total=len(names), completed=journal.done)
+        for one in detect_files(model, paths):
+            journal.add(one, keep(one))
+            progress.advance(task)
 
 
 def _fallback(wanted: str | None, spec: DataSpec | None, codes: tuple[str, ...]) -> str:
@@ -227,21 +259,3 @@ def _plain_spec(codes: tuple[str, ...]) -> DataSpec:
     """What is known of weights that were trained elsewhere, for classes that no data set of this package has."""
     challenge = load_spec("cytologia")
     return DataSpec("unknown", codes, codes, (True,) * len(codes), codes[0], challenge.columns)
-
-
-def _write_picture(path: Path, one: Found, codes: tuple[str, ...]) -> None:
-    rows = detection_table([one.path.name], [(one.image.shape[1], one.image.shape[0])], [one.detections], codes)
-    extension = ".jpg" if max(one.image.shape) <= MAX_JPEG_SIDE else ".png"
-    target = path.with_suffix(extension)
-    if target.exists():  # a.png beside a.jpg
-        target = path.with_name(f"{path.name}{extension}")
-    encoded = cv2.imencode(extension, annotate(one.image, rows, codes))[1]
-    target.write_bytes(encoded.tobytes())
-
-
-def _failed(collected: _Collected) -> str:
-    return listed([f"{name} {problem}" for name, problem in collected.failures.items()], 3)
-
-
-def _failure_table(failures: dict[str, str], spec: DataSpec) -> pd.DataFrame:
-    return pd.DataFrame({spec.columns["image"]: list(failures), "problem": list(failures.values())})

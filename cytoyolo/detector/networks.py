@@ -92,8 +92,7 @@ class Network:
     @property
     def label(self) -> str:
         """How it is named to people."""
-        threads = f", {self.calls} threads" if self.device == "cpu" and self.backend != TORCH else ""
-        return f"{self.backend} {self.facts.precision} on {self.device}{threads}"
+        return f"{self.backend} {self.facts.precision} on {self.device}"
 
 
 def open_network(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,23 @@ class Found:
     image: Image
     detections: Detections
     problem: str = ""
+
+
+class Model(Protocol):
+    """What finds boxes in images: a `Detector`, or several as an `Ensemble`.
+
+    `label` names it to people; it likes `batch` images at once and `calls` calls at a time.
+    """
+
+    codes: tuple[str, ...]
+    spec: DataSpec | None
+    label: str
+    device: str
+    calls: int
+    batch: int
+    max_detections: int
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]: ...
 
 
 class Detector:
@@ -110,13 +127,12 @@ class Detector:
             found.append(of_scores(boxes_back(xyxy, image, self.imgsz), scores, self.codes))
         return found
 
-    def detect_files(self, paths: Iterable[Path]) -> Iterator[Found]:
-        """What becomes of each file, in the order given. A bad file has a `problem`, and the others go on."""
-        yield from detect_files(self, paths)
 
+def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[Found]:
+    """What becomes of each file, in the order given. A bad file has a `problem`, and the others go on.
 
-def detect_files(detector: "Detector", paths: Iterable[Path]) -> Iterator[Found]:
-    """Read, detect and sort out on `detector.calls` threads, `detector.batch` images at a time."""
+    Files are read and searched on `detector.calls` threads, `detector.batch` at a time.
+    """
     nothing = concatenate([], detector.codes)
 
     def work(chunk: list[Path]) -> list[Found]:

@@ -1,18 +1,20 @@
 """The leukocyte differential: how many cells of each class, and their shares."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from cytoyolo.classes import DataSpec
 
 
-def differential(detected: pd.Series, spec: DataSpec) -> pd.DataFrame:
-    """Count the classes of all detections.
+def differential(counts: Mapping[str, int], spec: DataSpec) -> pd.DataFrame:
+    """Shares of the classes, of which so many cells were found.
 
     Returns class, name, count, share (of all cells, 0 to 1) and leukocyte_share (of all leukocytes; empty for a class
     that is none, such as an erythroblast), the commonest first.
     """
     table = pd.DataFrame({"class": spec.codes, "name": spec.names})
-    table["count"] = detected.value_counts().reindex(spec.codes, fill_value=0).to_numpy()
+    table["count"] = [counts.get(code, 0) for code in spec.codes]
     table["share"] = table["count"] / max(int(table["count"].sum()), 1)
     leukocyte = pd.Series(spec.leukocyte)
     leukocytes = table["count"].where(leukocyte)

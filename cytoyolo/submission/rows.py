@@ -6,17 +6,25 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.boxes import to_pixels
-from cytoyolo.detector.detections import Detections, concatenate
+from cytoyolo.classes import DataSpec
+from cytoyolo.detector.detections import PROBABILITY, Detections, concatenate
 from cytoyolo.tables import SUBMISSION_ROLES, XYXY
+
+_SECOND = "second_class"
 
 
 def detection_table(
-    names: Sequence[str], sizes: Sequence[tuple[int, int]], found: Sequence[Detections], codes: tuple[str, ...]
+    names: Sequence[str],
+    sizes: Sequence[tuple[int, int]],
+    found: Sequence[Detections],
+    codes: tuple[str, ...],
+    probabilities: bool = False,
 ) -> pd.DataFrame:
     """One row a detection, for images with their `sizes` (width, height); best first within an image.
 
     Columns: image, x1, y1, x2, y2 (whole pixels inside the image), class, confidence, second (the next most probable
-    class, "" if there is only one) and margin (how much more probable the first is).
+    class, "" if there is only one), margin (how much more probable the first is) and, with `probabilities`, p_CODE for
+    each class.
     """
     counts = [len(one) for one in found]
     joined = concatenate(found, codes)
@@ -30,7 +38,22 @@ def detection_table(
     rows["confidence"] = joined.confidence.astype(np.float64).round(6)
     rows["second"] = code[order[:, 1]] if len(codes) > 1 else ""
     rows["margin"] = (best[:, 0] - (best[:, 1] if len(codes) > 1 else 0)).round(6)
+    if probabilities:
+        names_of = [f"{PROBABILITY}{code}" for code in codes]
+        shares = pd.DataFrame(joined.probabilities.astype(np.float64).round(6), columns=names_of)
+        return pd.concat([rows, shares], axis=1)
     return rows
+
+
+def detection_columns(spec: DataSpec, codes: tuple[str, ...], probabilities: bool) -> list[str]:
+    """The header of a table of detections."""
+    shares = [f"{PROBABILITY}{code}" for code in codes] if probabilities else []
+    return [*spec.column_list("image", *XYXY, "class"), "confidence", _SECOND, "margin", *shares]
+
+
+def public_names(rows: pd.DataFrame, spec: DataSpec) -> pd.DataFrame:
+    """Detections with the names of columns that a file of this data set has."""
+    return rows.rename(columns={**spec.columns, "second": _SECOND})
 
 
 def fill(test: pd.DataFrame, detections: pd.DataFrame, fallback: str) -> tuple[pd.DataFrame, int]:

@@ -176,7 +176,7 @@ def test_an_output_is_replaced_only_on_request_and_only_if_it_is_a_submission(we
     assert output.read_text() == "my notes\n"
 
 
-def test_an_interruption_leaves_no_output(weights, blobs, tmp_path, monkeypatch):
+def test_an_interruption_before_the_first_image_leaves_nothing(weights, blobs, tmp_path, monkeypatch):
     from cytoyolo.detector.predict import Detector
 
     def interrupted(self, images):
@@ -186,3 +186,129 @@ def test_an_interruption_leaves_no_output(weights, blobs, tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         predict(weights, blobs / "images", output=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+class _Killed(BaseException):
+    """Stands for a process that ends: nothing of the program may handle it."""
+
+
+@pytest.fixture
+def killed_after(monkeypatch):
+    """Let the detector end the process after so many images."""
+    from cytoyolo.detector.predict import Detector
+
+    whole = Detector.detect
+
+    def set_limit(limit):
+        left = [limit]
+
+        def detect(self, images):
+            if left[0] <= 0:
+                raise _Killed
+            left[0] -= len(images)
+            return whole(self, images)
+
+        monkeypatch.setattr(Detector, "detect", detect if limit is not None else whole)
+
+    return set_limit
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(weights, blobs, tmp_path, killed_after, backend):
+    call = {"images": blobs / "images", "conf": 1e-3, "probabilities": True, "backend": backend, "batch": 2}
+    test = tmp_path / "test.csv"
+    names = [path.name for path in sorted((blobs / "images").iterdir())]
+    pd.DataFrame({"trustii_id": range(len(names)), "NAME": names}).to_csv(test, index=False)
+    predict(weights, test, output=tmp_path / "whole.csv", **call)
+    for limit in (7, 0, 9):
+        killed_after(limit)
+        with pytest.raises(_Killed):
+            predict(weights, test, output=tmp_path / "again.csv", **call)
+        assert not (tmp_path / "again.csv").exists()
+    journal = tmp_path / "again.csv.partial" / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-20])  # the last line was not written to its end
+    killed_after(len(names) - 4)  # what is done is not done again
+    predict(weights, test, output=tmp_path / "again.csv", **call)
+    for suffix in (".csv", ".detections.csv"):
+        assert (tmp_path / f"again{suffix}").read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
+    assert not journal.parent.exists()
+
+
+def test_a_killed_folder_goes_on_with_its_pictures(weights, blobs, images, tmp_path, killed_after):
+    (images / "blob05.jpg").write_text("no picture")
+    predict(weights, images, output=tmp_path / "whole", conf=1e-3)
+    killed_after(9)
+    with pytest.raises(_Killed):
+        predict(weights, images, output=tmp_path / "again", conf=1e-3)
+    killed_after(None)
+    predict(weights, images, output=tmp_path / "again", conf=1e-3)
+    files = [path for path in sorted((tmp_path / "whole").rglob("*")) if path.is_file()]
+    assert len(files) == 23 + 5
+    for path in files:
+        assert (tmp_path / "again" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
+
+
+def test_unfinished_work_of_another_run_is_refused(weights, blobs, images, tmp_path, killed_after):
+    def interrupt(**options):
+        killed_after(9)
+        with pytest.raises(_Killed):
+            predict(weights, images, output=tmp_path / "out", **options)
+        killed_after(None)
+
+    interrupt()
+    with pytest.raises(UsageError, match=r"of another run \(its conf differ\); give --overwrite"):
+        predict(weights, images, output=tmp_path / "out", conf=0.5)
+    with (images / "blob02.jpg").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(UsageError, match=r"blob02\.jpg, which has changed since; give --overwrite"):
+        predict(weights, images, output=tmp_path / "out")
+    shutil.copy(images / "blob02.jpg", images / "more.jpg")
+    with pytest.raises(UsageError, match="its images differ"):
+        predict(weights, images, output=tmp_path / "out")
+    assert predict(weights, images, output=tmp_path / "out", overwrite=True).images == 25
+    (tmp_path / "other.partial").mkdir()
+    (tmp_path / "other.partial" / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not of this tool"):
+        predict(weights, images, output=tmp_path / "other")
+    assert (tmp_path / "other.partial" / "mine.txt").read_text() == "mine"
+
+
+def test_two_runs_for_one_output_do_not_meet(weights, blobs, tmp_path):
+    import fcntl
+
+    folder = tmp_path / "out.partial"
+    folder.mkdir()
+    with (folder / "journal.jsonl").open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(CytoyoloError, match="another process is at work"):
+            predict(weights, blobs / "images", output=tmp_path / "out")
+
+
+def test_probabilities_of_every_detection(weights, blobs, tmp_path):
+    predict(weights, blobs / "images", output=tmp_path / "out", conf=1e-3, probabilities=True, pictures=False)
+    rows = pd.read_csv(tmp_path / "out" / "detections.csv")
+    assert list(rows.columns)[-2:] == ["p_dark", "p_pale"] and len(rows) > 24
+    assert (rows[["p_dark", "p_pale"]].max(axis=1) - rows["confidence"]).abs().max() <= 1e-6
+    made = predict(
+        weights, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv", probabilities=True, conf=1e-3
+    )
+    rows, listed = pd.read_csv(tmp_path / "s.csv"), pd.read_csv(tmp_path / "s.detections.csv")
+    columns, rows = COLUMNS[1:], rows[rows["x2"] > 0]
+    assert made.fallback_rows < 2 and len(listed) >= len(rows)
+    assert set(map(tuple, rows[columns].to_numpy())) <= set(map(tuple, listed[columns].to_numpy()))
+
+
+def test_several_models_and_views_are_fused(weights, blobs, tmp_path, cytoyolo):
+    done = cytoyolo(
+        "predict", weights, weights, blobs / "test.csv", "--images", blobs / "images", "-o", tmp_path / "s.csv",
+        "--model-weights", "2,1", "--tta", "hflip,vflip",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "s.csv")) == 6
+    for wrong in (["--model-weights", "1,x"], ["--model-weights", "1"], ["--tta", "rot"]):
+        done = cytoyolo(
+            "predict", weights, weights, blobs / "test.csv", "--images", blobs / "images", "-o", tmp_path / "t.csv",
+            *wrong,
+        )  # fmt: skip
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert cytoyolo("predict", weights, "-o", tmp_path / "t.csv").returncode == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cytoyolo.detector.detections import concatenate, of_scores
-from cytoyolo.detector.predict import Detector
+from cytoyolo.detector.predict import Detector, detect_files
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def test_bad_files_are_told_and_the_others_go_on(detector, blobs, tmp_path):
     empty.touch()
     good = sorted((blobs / "images").iterdir())
     paths = [text, good[0], empty, good[1], tmp_path / "missing.jpg"]
-    found = list(detector.detect_files(paths))
+    found = list(detect_files(detector, paths))
     assert [one.path for one in found] == paths
     assert [bool(one.problem) for one in found] == [True, False, True, False, True]
     assert [len(one.detections) > 0 for one in found] == [False, True, False, True, False]
@@ -29,7 +29,7 @@ def test_boxes_do_not_depend_on_the_batch(small_run, blobs):
     by_batch = []
     for batch in (1, 7):
         detector = Detector(small_run / "weights" / "best.pt", conf=1e-3, device="cpu", batch=batch)
-        by_batch.append(concatenate([one.detections for one in detector.detect_files(paths)], detector.codes))
+        by_batch.append(concatenate([one.detections for one in detect_files(detector, paths)], detector.codes))
     np.testing.assert_allclose(by_batch[0].xyxy, by_batch[1].xyxy, atol=1e-2)
     np.testing.assert_allclose(by_batch[0].confidence, by_batch[1].confidence, atol=1e-4)
 
@@ -44,10 +44,10 @@ def test_boxes_that_cover_no_pixel_are_left_out(detector, blobs, monkeypatch):
     xyxy = np.array([[10.1, 10.0, 10.3, 30.0], [1.0, 2.0, 30.0, 40.0], [79.8, 0.0, 80.0, 9.0]], np.float32)
     found = of_scores(xyxy, np.ones((3, 2), np.float32), detector.codes)
     monkeypatch.setattr(detector, "detect", lambda images: [found] * len(images))
-    one = next(iter(detector.detect_files([blobs / "images" / "blob00.jpg"])))
+    one = next(iter(detect_files(detector, [blobs / "images" / "blob00.jpg"])))
     assert one.detections.xyxy.tolist() == [[1.0, 2.0, 30.0, 40.0]]
 
 
 def test_no_images_no_detections(detector):
     assert detector.detect([]) == []
-    assert list(detector.detect_files([])) == []
+    assert list(detect_files(detector, [])) == []

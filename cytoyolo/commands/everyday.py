@@ -1,0 +1,120 @@
+"""The folder of an everyday prediction: detections.csv, annotated pictures, the differential, failures.csv."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cytoyolo.annotations.decoding import EXTENSIONS
+from cytoyolo.annotations.images import decode
+from cytoyolo.classes import DataSpec
+from cytoyolo.commands.journal import Entry, partial_folder
+from cytoyolo.detector.detections import Detections
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import finish_folder
+from cytoyolo.report.differential import draw_differential
+from cytoyolo.report.pictures import annotate
+from cytoyolo.submission.differential import differential
+from cytoyolo.submission.rows import detection_columns, detection_table, public_names
+from cytoyolo.tables import write_table
+
+MAKER = "predict"
+MAX_JPEG_SIDE = 65_500
+_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: detections in all, and the differential."""
+
+    rows: int
+    differential: pd.DataFrame
+
+
+def image_names(source: Path) -> list[str]:
+    """The image's name, or those of all files of a folder with an image's extension, sorted; names only, and no pixel,
+    of however many there are."""
+    if source.is_file():
+        return [source.name]
+    if not source.is_dir():
+        raise UsageError(f"{source}: no such file or folder; give a test table (.csv), an image or a folder of images.")
+    with os.scandir(source) as entries:
+        names = sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in EXTENSIONS)
+    if not names:
+        raise CytoyoloError(f"{source} holds no images ({', '.join(sorted(EXTENSIONS))}); give a folder that does.")
+    return names
+
+
+class Everyday:
+    """An output folder under way; it takes its place when it is whole."""
+
+    def __init__(
+        self,
+        output: Path,
+        source: Path,
+        names: list[str],
+        spec: DataSpec,
+        codes: tuple[str, ...],
+        pictures: bool,
+        probabilities: bool,
+    ) -> None:
+        self.output, self.source, self.spec, self.codes = output, source, spec, codes
+        self.pictures, self.probabilities = pictures, probabilities
+        self.folder = partial_folder(output) / "result"
+        stems = Counter(Path(name).stem for name in names)
+        self._shared_stems = {stem for stem, count in stems.items() if count > 1}
+
+    def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
+        """Write the annotated picture of an image that has no problem."""
+        if problem or not self.pictures:
+            return
+        place = self._picture(name, (image.shape[1], image.shape[0]))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        rows = detection_table([name], [(image.shape[1], image.shape[0])], [found], self.codes)
+        encoded = cv2.imencode(place.suffix, annotate(image, rows, self.codes))[1]
+        place.write_bytes(encoded.tobytes())
+
+    def _picture(self, name: str, size: tuple[int, int]) -> Path:
+        extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
+        stem = name if Path(name).stem in self._shared_stems else Path(name).stem  # a.png beside a.jpg
+        return self.folder / "annotated" / f"{stem}{extension}"
+
+    def finish(self, entries: Iterator[Entry], failures: dict[str, str], overwrite: bool) -> Written:
+        """Write the tables and the differential, and put the folder in its place."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        columns = detection_columns(self.spec, self.codes, self.probabilities)
+        counts, images = Counter[str](), 0
+        with (self.folder / "detections.csv").open("w", encoding="utf-8", newline="") as file:
+            pd.DataFrame(columns=columns).to_csv(file, index=False, lineterminator="\n")
+            good = (one for one in entries if not one.problem)
+            while some := list(islice(good, _AT_ONCE)):
+                images += len(some)
+                self._draw_missing(some)
+                rows = detection_table(
+                    [one.name for one in some], [one.size for one in some], [one.detections for one in some],
+                    self.codes, self.probabilities,
+                )  # fmt: skip
+                counts.update(rows["class"])
+                public_names(rows, self.spec)[columns].to_csv(file, index=False, header=False, lineterminator="\n")
+        table = differential(counts, self.spec)
+        title = f"{counts.total():,} cells in {images:,} images"
+        draw_differential(table, self.folder / "differential.png", title)
+        table.to_csv(self.folder / "differential.csv", index=False, lineterminator="\n")
+        if failures:
+            columns = [self.spec.columns["image"], "problem"]
+            write_table(self.folder / "failures.csv", pd.DataFrame(failures.items(), columns=columns), overwrite=True)
+        finish_folder(self.folder, self.output, MAKER, overwrite)
+        return Written(counts.total(), table)
+
+    def _draw_missing(self, entries: list[Entry]) -> None:
+        """Of a process that was killed when the pictures had their place already."""
+        for one in entries if self.pictures else []:
+            if not self._picture(one.name, one.size).is_file():
+                self.draw(one.name, decode(self.source / one.name)[0], one.detections, "")

@@ -1,0 +1,175 @@
+"""What a long prediction has found so far, on disk, so that a run killed at any moment goes on where it was.
+
+A journal is a file of JSON lines: the facts the result depends on, then one line an image in the order of the work. A
+line that was not written to its end is written again.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from cytoyolo.detector.detections import Detections, of_scores
+from cytoyolo.detector.predict import Found
+from cytoyolo.errors import CytoyoloError, UsageError
+
+JOURNAL = "journal.jsonl"
+SUFFIX = ".partial"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was found in one image of `size` (width, height), or its problem."""
+
+    name: str
+    size: tuple[int, int]
+    detections: Detections
+    problem: str
+
+
+def partial_folder(output: Path) -> Path:
+    """Where the unfinished work for this output lies."""
+    return output.with_name(f"{output.name}{SUFFIX}")
+
+
+class Journal:
+    """An open journal; `done` images are in it, and `failures` says by name which of them can't be used, and why."""
+
+    def __init__(
+        self, file: IO[bytes], codes: tuple[str, ...], names: Sequence[str], ends: list[int], bad: dict[int, str]
+    ) -> None:
+        self._file, self._codes, self._names, self._ends, self._bad = file, codes, names, ends, bad
+
+    @property
+    def failures(self) -> dict[str, str]:
+        return {self._names[number]: problem for number, problem in self._bad.items()}
+
+    @property
+    def done(self) -> int:
+        return len(self._ends) - 1
+
+    def keep(self, count: int) -> None:
+        """Forget all but the first `count` images."""
+        del self._ends[count + 1 :]
+        self._bad = {number: problem for number, problem in self._bad.items() if number < count}
+        self._file.truncate(self._ends[-1])
+        self._file.seek(0, os.SEEK_END)
+
+    def add(self, one: Found, kept: Detections) -> None:
+        """Write down what became of an image."""
+        if one.problem:
+            self._bad[self.done] = one.problem
+        values = np.concatenate([kept.xyxy, kept.probabilities], axis=1).astype("<f4")
+        line = {
+            "name": one.path.name,
+            "state": _state(one.path),
+            "size": [one.image.shape[1], one.image.shape[0]],
+            "problem": one.problem,
+            "found": base64.b64encode(values.tobytes()).decode("ascii"),
+        }
+        self._file.write(json.dumps(line).encode() + b"\n")
+        self._file.flush()
+        self._ends.append(self._file.tell())
+
+    def entries(self) -> Iterator[Entry]:
+        """All images, in order; memory does not grow with their number."""
+        with Path(self._file.name).open("rb") as file:
+            file.readline()
+            for line in file:
+                yield _entry(json.loads(line), self._codes)
+
+
+@contextmanager
+def open_journal(
+    folder: Path, facts: Mapping[str, Any], codes: tuple[str, ...], images: Path, names: Sequence[str], anew: bool
+) -> Iterator[Journal]:
+    """Open the journal in a folder of unfinished work, or begin one.
+
+    One of other `facts`, or whose images have changed since, is thrown away with `anew` and refused otherwise. Raises
+    UsageError for it, and CytoyoloError while another process writes it.
+    """
+    if folder.exists() and not (folder / JOURNAL).is_file():
+        raise UsageError(f"{folder} is in the way of the unfinished work, and not of this tool; move it elsewhere.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / JOURNAL).open("a+b") as file:
+        _lock(file, folder)
+        ends, bad, problem = _read(file, facts, images, names)
+        if problem and not anew:
+            raise UsageError(f"{folder} holds unfinished work {problem}; give --overwrite to start anew.")
+        if problem or not ends:
+            file.truncate(0)
+            file.write(json.dumps(dict(facts)).encode() + b"\n")
+            file.flush()
+            ends, bad = [file.tell()], {}
+        journal = Journal(file, codes, names, ends, bad)
+        journal.keep(journal.done)
+        yield journal
+
+
+def _lock(file: IO[bytes], folder: Path) -> None:
+    with suppress(ImportError):  # Windows has none; there two runs at a time are the user's care
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CytoyoloError(f"another process is at work in {folder}; wait for it, or end it.") from error
+
+
+def _read(
+    file: IO[bytes], facts: Mapping[str, Any], images: Path, names: Sequence[str]
+) -> tuple[list[int], dict[int, str], str]:
+    """The ends of the whole lines of a journal, none where it has no first one; which images are bad; and why it can't
+    be gone on with."""
+    file.seek(0)
+    first = _parsed(file.readline())
+    if first is None:
+        return [], {}, ""
+    different = sorted(key for key in first.keys() | facts.keys() if first.get(key) != facts.get(key))
+    if different:
+        return [], {}, f"of another run (its {', '.join(different)} differ)"
+    ends, bad = [file.tell()], {}
+    for line in file:
+        entry = _parsed(line)
+        if entry is None:
+            break
+        name = names[len(ends) - 1] if len(ends) <= len(names) else ""
+        if entry["name"] != name:
+            return [], {}, f"of other images ({entry['name']})"
+        if entry["state"] != _state(images / name):
+            return [], {}, f"on {name}, which has changed since"
+        if entry["problem"]:
+            bad[len(ends) - 1] = str(entry["problem"])
+        ends.append(ends[-1] + len(line))
+    return ends, bad, ""
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The content of a line, None where it was not written to its end."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _entry(line: Mapping[str, Any], codes: tuple[str, ...]) -> Entry:
+    values = np.frombuffer(base64.b64decode(line["found"]), "<f4").reshape(-1, 4 + len(codes)).astype(np.float32)
+    return Entry(line["name"], tuple(line["size"]), of_scores(values[:, :4], values[:, 4:], codes), line["problem"])
+
+
+def _state(path: Path) -> list[int]:
+    """Size and time of modification of a file, by which a change is seen; nothing of one that is not there."""
+    try:
+        status = path.stat()
+        return [status.st_size, status.st_mtime_ns]
+    except (OSError, ValueError):
+        return []

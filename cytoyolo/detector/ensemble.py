@@ -1,0 +1,103 @@
+"""Several detectors, and several views of an image, used as one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytoyolo.detector.detections import Detections, concatenate, of_scores
+from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, fuse
+from cytoyolo.detector.predict import Detector, Image
+from cytoyolo.errors import CytoyoloError, UsageError, listed
+
+# Views of an image besides itself; a box found in one is turned back.
+HFLIP, VFLIP = "hflip", "vflip"
+VIEWS = (HFLIP, VFLIP)
+# Boxes of one model in one view that go into a fusion: the rest is noise, of some hundred.
+MAX_FUSED = 30
+
+
+class Ensemble:
+    """Detectors of the same classes whose findings, in the image and its `views`, are fused.
+
+    It can be used as a `Detector`; `weights` are the detectors', as many, all 1 by default.
+    """
+
+    def __init__(
+        self,
+        detectors: Sequence[Detector],
+        *,
+        weights: Sequence[float] | None = None,
+        views: Sequence[str] = (),
+        iou: float = DEFAULT_FUSION_IOU,
+    ) -> None:
+        """Raises UsageError for an unknown view or wrong weights, CytoyoloError for detectors of other classes."""
+        first = detectors[0]
+        for one in detectors[1:]:
+            if one.codes != first.codes:
+                raise CytoyoloError(
+                    f"the models to fuse know different classes ({listed(list(first.codes), 6)}; "
+                    f"{listed(list(one.codes), 6)}); fuse models of the same data set."
+                )
+        for view in views:
+            if view not in VIEWS:
+                raise UsageError(f"--tta has '{view}'; give some of {','.join(VIEWS)}.")
+        self.detectors, self.views, self.iou_of_fusion = tuple(detectors), tuple(dict.fromkeys(views)), iou
+        self.weights = check_weights(weights, len(detectors))
+        self.codes, self.spec = first.codes, first.spec
+        self.label = " + ".join(dict.fromkeys(one.label for one in detectors))
+        self.device, self.calls = first.device, min(one.calls for one in detectors)
+        self.batch, self.imgsz = max(one.batch for one in detectors), first.imgsz
+        self.max_detections = MAX_FUSED
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Detections of images (h, w, 3) uint8 BGR."""
+        found: list[list[Detections]] = [[] for _ in images]
+        weights = []
+        for detector, weight in zip(self.detectors, self.weights, strict=True):
+            detector.max_detections = self.max_detections
+            for view in ("", *self.views):
+                weights.append(weight)
+                seen = detector.detect([_turned(image, view) for image in images])
+                for place, image, one in zip(found, images, seen, strict=True):
+                    place.append(_back(one, image, view))
+        return [self._fused(several, weights) for several in found]
+
+    def _fused(self, several: Sequence[Detections], weights: Sequence[float]) -> Detections:
+        joined = concatenate(several, self.codes)
+        weight = np.repeat(np.array(weights, np.float64), [len(one) for one in several])
+        made = fuse(
+            np.zeros(len(joined), np.int64), joined.xyxy.astype(np.float64), joined.probabilities.astype(np.float64),
+            weight, sum(weights), self.iou_of_fusion,
+        )  # fmt: skip
+        return of_scores(made.xyxy.astype(np.float32), made.probabilities.astype(np.float32), self.codes)
+
+
+def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
+    """The weights of so many models; all alike where none are given."""
+    if weights is None:
+        return (1.0,) * count
+    if len(weights) != count:
+        raise UsageError(
+            f"--model-weights has {len(weights)} numbers, and there are {count} models; give one for each."
+        )
+    if not all(0 < weight < float("inf") for weight in weights):
+        raise UsageError("--model-weights must be numbers above 0.")
+    return tuple(map(float, weights))
+
+
+def _turned(image: Image, view: str) -> NDArray[np.uint8]:
+    if view == HFLIP:
+        return np.ascontiguousarray(image[:, ::-1])
+    return np.ascontiguousarray(image[::-1]) if view == VFLIP else image
+
+
+def _back(found: Detections, image: Image, view: str) -> Detections:
+    """Detections in a view as boxes of the image itself."""
+    if not view:
+        return found
+    height, width = image.shape[:2]
+    xyxy = found.xyxy.copy()
+    low, high, side = (0, 2, width) if view == HFLIP else (1, 3, height)
+    xyxy[:, low], xyxy[:, high] = side - found.xyxy[:, high], side - found.xyxy[:, low]
+    return of_scores(xyxy, found.probabilities, found.codes)

@@ -1,0 +1,111 @@
+"""Weighted boxes fusion against a plain loop, by hand, and in an ensemble."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cytoyolo.boxes import iou
+from cytoyolo.detector.detections import of_scores
+from cytoyolo.detector.ensemble import Ensemble, _back, _turned
+from cytoyolo.detector.fusion import fuse
+from cytoyolo.detector.predict import Detector, detect_files
+from cytoyolo.errors import CytoyoloError, UsageError
+
+
+def plain(image, xyxy, probabilities, weight, total, threshold):
+    """The same, one box after the other."""
+    made = []
+    for one in sorted(set(image.tolist())):
+        rows = np.flatnonzero(image == one)
+        rows = sorted(rows, key=lambda row: -(probabilities[row].max() * weight[row]))
+        clusters = []
+        for row in rows:
+            means = [sum(s * xyxy[m] for m, s in c) / sum(s for _, s in c) for c in clusters]
+            overlaps = [float(iou(mean, xyxy[row])) for mean in means]
+            member = (row, max(probabilities[row].max() * weight[row], np.finfo(float).tiny))
+            if overlaps and max(overlaps) > threshold:
+                clusters[overlaps.index(max(overlaps))].append(member)
+            else:
+                clusters.append([member])
+        for cluster in clusters:
+            box = sum(s * xyxy[m] for m, s in cluster) / sum(s for _, s in cluster)
+            score = np.minimum(sum(weight[m] * probabilities[m] for m, _ in cluster) / total, 1)
+            made.append((one, box, score))
+    return sorted(made, key=lambda row: (row[0], -row[2].max()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(1, 5), st.sampled_from([0.2, 0.4, 0.55]))
+def test_all_images_at_once_give_what_a_plain_loop_gives(seed, count, classes, threshold):
+    random = np.random.default_rng(seed)
+    image = random.integers(0, 4, count)
+    corner = random.uniform(0, 60, (count, 2))
+    xyxy = np.concatenate([corner, corner + random.uniform(5, 60, (count, 2))], axis=1)
+    probabilities, weight = random.random((count, classes)), random.choice([0.5, 1.0, 2.0], count)
+    made = fuse(image, xyxy, probabilities, weight, 4.5, threshold)
+    wanted = plain(image, xyxy, probabilities, weight, 4.5, threshold)
+    assert made.image.tolist() == [row[0] for row in wanted]
+    np.testing.assert_allclose(made.xyxy, np.array([row[1] for row in wanted]).reshape(-1, 4), rtol=1e-9)
+    np.testing.assert_allclose(made.probabilities, np.array([row[2] for row in wanted]).reshape(-1, classes), rtol=1e-9)
+
+
+def test_boxes_of_two_classes_share_a_cluster_and_their_scores_add_up():
+    xyxy = np.array([[0, 0, 10, 10], [0, 0, 10, 12], [50, 50, 60, 60]], float)
+    probabilities = np.array([[0.6, 0.1], [0.0, 0.4], [0.3, 0.0]])
+    made = fuse(np.zeros(3, int), xyxy, probabilities, np.ones(3), 2.0)
+    np.testing.assert_allclose(made.xyxy, [[0, 0, 10, 10.8], [50, 50, 60, 60]])
+    np.testing.assert_allclose(made.probabilities, [[0.3, 0.25], [0.15, 0.0]])
+
+
+def test_the_models_weights_count():
+    xyxy = np.array([[0, 0, 10, 10], [0, 0, 12, 10]], float)
+    probabilities = np.array([[0.5, 0.0], [0.0, 0.5]])
+    made = fuse(np.zeros(2, int), xyxy, probabilities, np.array([1.0, 3.0]), 4.0)
+    np.testing.assert_allclose(made.xyxy, [[0, 0, 11.5, 10]])
+    np.testing.assert_allclose(made.probabilities, [[0.125, 0.375]])
+
+
+@pytest.fixture(scope="module")
+def best(small_run):
+    return small_run / "weights" / "best.pt"
+
+
+def test_one_model_fused_with_itself_stays_what_it_was(best, blobs):
+    alone = Ensemble([Detector(best, conf=1e-3, device="cpu")])
+    twice = Ensemble([Detector(best, conf=1e-3, device="cpu") for _ in range(2)], weights=[2, 1])
+    paths = sorted((blobs / "images").iterdir())[:5]
+    for expected, found in zip(detect_files(alone, paths), detect_files(twice, paths), strict=True):
+        assert len(expected.detections) > 0
+        np.testing.assert_allclose(found.detections.xyxy, expected.detections.xyxy, atol=1e-3)
+        np.testing.assert_allclose(found.detections.probabilities, expected.detections.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("view", ["hflip", "vflip"])
+def test_a_box_of_a_view_is_turned_back(view):
+    image = np.zeros((40, 70, 3), np.uint8)
+    image[10:20, 5:30] = 200
+    turned = _turned(image, view)
+    y, x = np.nonzero(turned[..., 0])
+    found = of_scores(np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]], np.float32), np.ones((1, 1)), ("a",))
+    assert _back(found, image, view).xyxy.tolist() == [[5, 10, 30, 20]]
+
+
+def test_a_mirrored_image_gives_mirrored_boxes(best, blobs):
+    ensemble = Ensemble([Detector(best, conf=1e-3, device="cpu")], views=["hflip"])
+    image = next(detect_files(ensemble, sorted((blobs / "images").iterdir())[:1])).image
+    one, other = ensemble.detect([image]), ensemble.detect([np.ascontiguousarray(image[:, ::-1])])
+    mirrored = other[0].xyxy.copy()
+    mirrored[:, [0, 2]] = image.shape[1] - other[0].xyxy[:, [2, 0]]
+    np.testing.assert_allclose(np.sort(one[0].xyxy, axis=0), np.sort(mirrored, axis=0), atol=1e-2)
+
+
+def test_wrong_ensembles(best):
+    detector = Detector(best, device="cpu")
+    other = Detector(best, device="cpu")
+    other.codes = ("pale", "dark")
+    with pytest.raises(CytoyoloError, match="different classes"):
+        Ensemble([detector, other])
+    for wrong in ({"weights": [1.0, 2.0]}, {"weights": [0.0]}, {"weights": [float("nan")]}, {"views": ["rot90"]}):
+        with pytest.raises(UsageError):
+            Ensemble([detector], **wrong)
