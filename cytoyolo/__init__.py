@@ -2,7 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `crossval`, `curate`,
-`predict`, `score`, `check`, `reproduce`, `smear`, `demo`, `info`. `Detector` is a trained network for programs.
+`predict`, `fuse`, `score`, `check`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`cytoyolo.Detector` is a trained network for programs of one's own.
 They are imported on first use, because some of them need torch and others must not.
 """
 
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cytoyolo.commands.audit import audit
+    from cytoyolo.commands.bench import bench
     from cytoyolo.commands.convert import convert
     from cytoyolo.commands.crossval import crossval
     from cytoyolo.commands.curate import curate
     from cytoyolo.commands.demo import demo
+    from cytoyolo.commands.export import export
+    from cytoyolo.commands.fuse import fuse
     from cytoyolo.commands.info import info
     from cytoyolo.commands.predict import predict
     from cytoyolo.commands.repair import repair, replay, undo
@@ -28,11 +32,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Detector",
     "audit",
+    "bench",
     "check",
     "convert",
     "crossval",
     "curate",
     "demo",
+    "export",
+    "fuse",
     "info",
     "predict",
     "repair",

@@ -14,7 +14,23 @@ from typing import Annotated
 import typer
 
 from cytoyolo import __version__
-from cytoyolo.cli import audit, convert, crossval, curate, demo, info, predict, repair, reproduce, score, smear, train
+from cytoyolo.cli import (
+    audit,
+    bench,
+    convert,
+    crossval,
+    curate,
+    demo,
+    export,
+    fuse,
+    info,
+    predict,
+    repair,
+    reproduce,
+    score,
+    smear,
+    train,
+)
 from cytoyolo.errors import CytoyoloError
 
 app = typer.Typer(
@@ -24,7 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (audit, repair, convert, train, crossval, curate, predict, score, reproduce, smear, demo, info):
+_COMMANDS = (
+    *(audit, repair, convert, train, crossval, curate, predict, fuse, score),
+    *(export, bench, reproduce, smear, demo, info),
+)
+for module in _COMMANDS:
     module.register(app)
 
 # Exit codes after Ctrl-C and SIGTERM.

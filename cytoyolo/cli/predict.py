@@ -65,8 +65,8 @@ def predict(
 ) -> None:
     """Predict the rows of a test table, or detections, pictures and the differential of any images.
 
-    After an interruption the same call goes on where it was. Exit code 1 when images could not be read: they are listed,
-    and all others are in the output.
+    After an interruption the same call goes on where it was. Exit code 1 when images could not be read: they are
+    listed, and all others are in the output.
     """
     from cytoyolo.commands.predict import predict as run
 

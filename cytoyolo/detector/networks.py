@@ -132,15 +132,16 @@ def _fastest(device: str) -> str:
 
         if choose_device(device) != "cpu":
             return TORCH
-    return next((one for one in (ONNX, OPENVINO) if _installed(one, making=True)), TORCH)
+    return next((one for one in (ONNX, OPENVINO) if installed(one, making=True)), TORCH)
 
 
-def _installed(backend: str, making: bool) -> bool:
+def installed(backend: str, making: bool = True) -> bool:
+    """Whether a backend's packages are there, those for `making` its network of a checkpoint among them."""
     return all(find_spec(name) for name in (*_RUNS[backend], *(_MAKES[backend] if making else ())))
 
 
 def _need(backend: str, making: bool = False) -> None:
-    if not _installed(backend, making):
+    if not installed(backend, making):
         raise UsageError(f"the {backend} backend is not installed; pip install 'cytoyolo[{backend}]'.")
 
 

@@ -91,6 +91,7 @@ class Detector:
         self.codes: tuple[str, ...] = self._network.facts.codes
         self.spec: DataSpec | None = self._network.facts.spec
         self.sha256, self.label = self._network.facts.sha256, self._network.label
+        self.backend, self.precision = self._network.backend, self._network.facts.precision
         self.device, self.calls = self._network.device, self._network.calls
         self.batch = batch or self._network.batch
         self.imgsz = self._network.side

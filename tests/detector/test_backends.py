@@ -67,11 +67,11 @@ def test_threads_share_a_detector(exports, blobs, backend):
         assert (wanted.xyxy == found.xyxy).all() and (wanted.probabilities == found.probabilities).all()
 
 
-def test_a_checkpoint_runs_by_onnx_runtime_where_it_is_installed(exports, monkeypatch):
+def test_a_checkpoint_runs_by_onnx_runtime_where_it_isinstalled(exports, monkeypatch):
     assert Detector(exports["torch"], device="cpu").label.startswith("onnx fp32 on cpu")
-    monkeypatch.setattr(networks, "_installed", lambda backend, making: backend == "openvino")
+    monkeypatch.setattr(networks, "installed", lambda backend, making: backend == "openvino")
     assert open_network(exports["torch"], device="cpu").backend == "openvino"
-    monkeypatch.setattr(networks, "_installed", lambda backend, making: False)
+    monkeypatch.setattr(networks, "installed", lambda backend, making: False)
     assert open_network(exports["torch"], device="cpu").backend == "torch"
     with pytest.raises(UsageError, match=r"not installed; pip install 'cytoyolo\[onnx\]'"):
         open_network(exports["onnx"])

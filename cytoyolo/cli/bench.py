@@ -1,0 +1,40 @@
+"""`cytoyolo bench`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import Device, ImagesOption, JsonOption
+from cytoyolo.cli.output import print_table
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(bench)
+
+
+def bench(
+    weights: Annotated[Path, typer.Argument(help="Weights: .pt, .onnx or an OpenVINO folder.", metavar="WEIGHTS")],
+    images: ImagesOption,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="What runs a .pt; more than once for several.", show_default="all installed"),
+    ] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="Cores to use.", show_default="1 and all")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="Images at once.", show_default="the backend's own")] = None,
+    imgsz: Annotated[int | None, typer.Option(help="Side images are scaled to.", show_default="the training's")] = None,
+    device: Device = "auto",
+    seconds: Annotated[float, typer.Option(help="Time for each way.")] = 5.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Images a second on this machine, from files to detections, by backend, batch and threads."""
+    from cytoyolo.commands.bench import bench as run
+
+    made = run(
+        weights, images=images, backends=backend, threads=threads, batches=batch, imgsz=imgsz, device=device,
+        seconds=seconds,
+    )  # fmt: skip
+    if as_json:
+        typer.echo(made.to_json(orient="records"))
+    else:
+        print_table(made, "{:.2f}")

@@ -1,0 +1,61 @@
+"""`cytoyolo export`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import JsonOption, Overwrite, Seed
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(export)
+
+
+def export(
+    weights: Annotated[Path, typer.Argument(help="A checkpoint, such as RUN/weights/best.pt.", metavar="WEIGHTS.pt")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="FILE.onnx, or a folder for OpenVINO.", metavar="FILE.onnx|DIR")
+    ],
+    format: Annotated[str, typer.Option(help="What is to run it.", metavar="onnx|openvino")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Whole numbers of 8 bits: faster, at a measured cost.")] = False,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="With --int8: label table to calibrate and compare on.", metavar="LABELS.csv")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="With --int8: folder of the table's images.", metavar="DIR")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Columns of the table.", show_default="what the weights carry", metavar="NAME|FILE.yaml"),
+    ] = None,
+    imgsz: Annotated[
+        int | None, typer.Option(help="With --int8: side images are scaled to.", show_default="the training's")
+    ] = None,
+    max_loss: Annotated[float, typer.Option(help="With --int8: refuse to lose more of the score.")] = 0.01,
+    seed: Seed = 0,
+    as_json: JsonOption = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a checkpoint for ONNX Runtime or OpenVINO; int8 is compared with fp32 on labels kept apart."""
+    from cytoyolo.commands.export import export as run
+
+    made = run(
+        weights, output=output, format=format, int8=int8, calibrate=calibrate, images=images, dataset=dataset,
+        imgsz=imgsz, max_loss=max_loss, seed=seed, overwrite=overwrite,
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps({"output": str(made.output), "comparison": made.comparison}))
+        return
+    typer.echo(str(made.output))
+    if found := made.comparison:
+        for name in ("fp32", "int8"):
+            one = found[name]
+            typer.echo(
+                f"{name}: score {one['score']:.4f} (GIoU part {one['giou']:.4f}, macro F1 {one['macro_f1']:.4f})"
+            )
+        typer.echo(
+            f"int8 loses {found['loss']:.4f} on {found['rows']:,} labels of {found['comparison_images']:,} images kept "
+            f"out of the calibration; {found['same_class']:.1%} get the same class"
+        )

@@ -1,0 +1,43 @@
+"""`cytoyolo fuse`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoyolo.cli.options import DatasetOption, Overwrite, numbers
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(fuse)
+
+
+def fuse(
+    tables: Annotated[
+        list[Path],
+        typer.Argument(help="Tables of detections, as predict --probabilities writes them.", metavar="TABLE..."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table to make.", metavar="FILE.csv")],
+    test: Annotated[
+        Path | None, typer.Option(help="Test table (id, NAME): makes the rows of a submission.", metavar="TEST.csv")
+    ] = None,
+    model_weights: Annotated[
+        str | None, typer.Option(help="How much each model counts.", metavar="2,1,1", show_default="alike")
+    ] = None,
+    iou: Annotated[float, typer.Option(help="IoU from which on boxes of any class are one.")] = 0.4,
+    dataset: DatasetOption = "cytologia",
+    fallback: Annotated[
+        str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fuse the stored detections of several models into one table, or into the rows of a submission."""
+    from cytoyolo.commands.fuse import fuse as run
+
+    made = run(
+        tables, output=output, test=test, model_weights=numbers("--model-weights", model_weights), iou=iou,
+        dataset=dataset, fallback=fallback, overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
+    if made.fallback_rows:
+        typer.echo(f"Rows without a box, filled with the fallback: {made.fallback_rows:,}.", err=True)

@@ -1,0 +1,98 @@
+"""`bench`: images a second on this machine, by backend, batch and threads."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice, repeat
+from pathlib import Path
+
+import pandas as pd
+
+from cytoyolo import console
+from cytoyolo.commands.everyday import image_names
+from cytoyolo.detector.networks import BACKENDS, ONNX, OPENVINO, installed
+from cytoyolo.detector.predict import Detector, detect_files
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.machine import cores
+
+COLUMNS = ["backend", "precision", "device", "threads", "batch", "images_a_second", "milliseconds"]
+DEFAULT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of predicting to be timed."""
+
+    backend: str
+    threads: int
+    batch: int | None
+
+
+def bench(
+    weights: str | Path,
+    *,
+    images: str | Path,
+    backends: Sequence[str] | None = None,
+    threads: Sequence[int] | None = None,
+    batches: Sequence[int] | None = None,
+    imgsz: int | None = None,
+    device: str = "auto",
+    seconds: float = DEFAULT_SECONDS,
+) -> pd.DataFrame:
+    """Time the prediction of an image folder, from files to detections, by all ways that are installed.
+
+    Each way runs for some `seconds`, three times by turns; the median counts. Returns backend, precision, device,
+    threads, batch, images a second and milliseconds an image, the fastest first. Raises UsageError for a wrong call
+    and CytoyoloError for weights that can't be used.
+    """
+    path, folder = Path(weights), Path(images)
+    if seconds <= 0:
+        raise UsageError(f"--seconds is {seconds:g}; give more than 0.")
+    files = [folder / name for name in image_names(folder)]
+    own = OPENVINO if path.is_dir() else ONNX if path.suffix.lower() == ".onnx" else None
+    chosen = [own] if own else list(backends or [one for one in BACKENDS if installed(one)])
+    counts = sorted({1, cores()}) if threads is None else list(threads)
+    own_batch: list[int | None] = [None]
+    ways = [
+        Way(backend, count, batch)
+        for backend in chosen
+        for count in (counts if device in ("auto", "cpu") else [cores()])
+        for batch in (batches or own_batch)
+    ]
+    detectors = [
+        Detector(path, backend=one.backend, threads=one.threads, batch=one.batch, imgsz=imgsz, device=device)
+        for one in ways
+    ]
+    rates: list[list[float]] = [[] for _ in ways]
+    with console.progress() as progress:
+        for number in progress.track(range(3 * len(ways)), description="Time"):
+            at = number % len(ways)
+            rates[at].append(_rate(detectors[at], files, seconds / 3))
+    rows = [
+        (one.backend, found.precision, found.device, one.threads, found.batch, sorted(rate)[1], 1000 / sorted(rate)[1])
+        for one, found, rate in zip(ways, detectors, rates, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS).round(2)
+    return table.sort_values("images_a_second", ascending=False, kind="stable", ignore_index=True)
+
+
+def _rate(detector: Detector, files: list[Path], seconds: float) -> float:
+    """Images a second, after a first batch that is not counted."""
+    for one in detect_files(detector, islice(_endless(files), detector.batch * detector.calls)):
+        if one.problem:
+            raise CytoyoloError(f"{one.path} {one.problem}; give a folder of images that can be read.")
+    start, done = time.perf_counter(), 0
+    for _ in detect_files(detector, _until(_endless(files), start + seconds)):
+        done += 1
+    return done / (time.perf_counter() - start)
+
+
+def _endless(files: list[Path]) -> Iterator[Path]:
+    return chain.from_iterable(repeat(files))
+
+
+def _until(files: Iterator[Path], end: float) -> Iterator[Path]:
+    """Files while there is time; one at least."""
+    yield next(files)
+    while time.perf_counter() < end:
+        yield next(files)

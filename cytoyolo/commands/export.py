@@ -1,0 +1,180 @@
+"""`export`: a checkpoint for ONNX Runtime or OpenVINO, and for int8 the proof of what it costs."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo.annotations.images import check_image_folder, decode
+from cytoyolo.classes import DataSpec, load_spec
+from cytoyolo.commands.predict import SUBMISSION_CONF
+from cytoyolo.detector import export as exports
+from cytoyolo.detector.networks import ONNX, OPENVINO
+from cytoyolo.detector.pixels import to_input
+from cytoyolo.detector.predict import Detector, detect_files
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
+from cytoyolo.files import atomic_file, check_folder, check_place, new_folder, write_text
+from cytoyolo.submission.check import unusable
+from cytoyolo.submission.rows import detection_table, fill
+from cytoyolo.submission.score import Score, evaluate
+from cytoyolo.tables import LABEL_ROLES, XYXY, fingerprint, read_table, refuse
+
+FORMATS = (ONNX, OPENVINO)
+# Images an int8 network takes its ranges from, and those on which it is compared with fp32, at the most.
+CALIBRATION, COMPARISON = 300, 1_000
+_SHARE = 0.5  # of the images, for the calibration
+DEFAULT_MAX_LOSS = 0.01
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` made; comparison is what int8 was measured to cost, None for fp32."""
+
+    output: Path
+    comparison: dict[str, Any] | None = None
+
+
+def export(
+    weights: str | Path,
+    *,
+    output: str | Path,
+    format: str = ONNX,
+    int8: bool = False,
+    calibrate: str | Path | None = None,
+    images: str | Path | None = None,
+    dataset: str | Path | None = None,
+    imgsz: int | None = None,
+    max_loss: float = DEFAULT_MAX_LOSS,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a checkpoint as an ONNX file or an OpenVINO folder: dynamic batch and size, all class probabilities.
+
+    int8 takes its ranges from half of the images of a label table (`calibrate`, and its image folder) and is compared
+    with fp32 on the other half, by the challenge's score: OUTPUT.comparison.json keeps the figures. A loss of more than
+    `max_loss` is refused. Raises UsageError for a wrong call or a missing package, CytoyoloError for weights or tables
+    that can't be used, or a loss that is too great.
+    """
+    weights, output = Path(weights), Path(output)
+    if format not in FORMATS:
+        raise UsageError(f"--format is '{format}'; give one of {', '.join(FORMATS)}.")
+    _check_output(output, format, overwrite)
+    exports.check_packages(format, int8)
+    if not int8:
+        for name, value in {"--calibrate": calibrate, "--images": images, "--imgsz": imgsz}.items():
+            if value is not None:
+                raise UsageError(f"{name} goes with --int8; give both or neither.")
+        if format == ONNX:
+            exports.write_onnx(weights, output)
+        else:
+            exports.write_openvino(weights, output, overwrite)
+        return Exported(output)
+    if calibrate is None or images is None:
+        raise UsageError("--int8 needs --calibrate, a label table, and --images, the folder of its images.")
+    check_seed(seed)
+    check_image_folder(Path(images))
+    comparison = output.with_name(f"{output.name}.comparison.json")
+    with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
+        whole, small = (Path(folder) / (f"{name}.onnx" if format == ONNX else name) for name in ("fp32", "int8"))
+        facts = exports.write_onnx(weights, whole) if format == ONNX else exports.write_openvino(weights, whole)
+        side = imgsz or facts.imgsz
+        if side is None:
+            raise UsageError(f"{weights} does not say the side of its images; give --imgsz.")
+        spec = facts.spec if dataset is None else load_spec(dataset)
+        if spec is None:
+            raise UsageError("these weights don't say what data set they are for; give --dataset.")
+        truth = _truth(Path(calibrate), spec, facts.codes)
+        learn, test = _parted(truth["image"].unique().tolist(), seed)
+        exports.write_int8(whole, small, _calibration([Path(images) / name for name in learn], side))
+        truth = truth[truth["image"].isin(test)]
+        measured = _compare(whole, small, truth, Path(images), spec, side)
+        measured |= {
+            "weights_sha256": facts.sha256, "table_sha256": fingerprint(calibrate), "seed": seed, "imgsz": side,
+            "calibration_images": len(learn), "comparison_images": len(test),
+        }  # fmt: skip
+        if (loss := measured["loss"]) > max_loss:
+            raise CytoyoloError(
+                f"int8 loses {loss:.4f} of the score ({measured['fp32']['score']:.4f} to "
+                f"{measured['int8']['score']:.4f}), more than --max-loss {max_loss:g}; use fp32, or calibrate on more "
+                "images."
+            )
+        _put(small, output, format, overwrite)
+    write_text(comparison, json.dumps(measured, indent=2) + "\n")
+    return Exported(output, measured)
+
+
+def _check_output(output: Path, format: str, overwrite: bool) -> None:
+    if format == OPENVINO:
+        check_folder(output, exports.MAKER, overwrite)
+        return
+    check_place(output)
+    if output.suffix.lower() != ".onnx":
+        raise UsageError(f"{output} is no name of an ONNX file; give one that ends in .onnx.")
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; give the name of a file.")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists; give another name or --overwrite.")
+
+
+def _truth(path: Path, spec: DataSpec, codes: Sequence[str]) -> pd.DataFrame:
+    """The label table with numeric boxes, as the truth of a score."""
+    table = read_table(path, spec, LABEL_ROLES).assign(id=lambda rows: [str(row) for row in range(len(rows))])
+    xyxy, faults = unusable(table, spec)
+    refuse(path, faults, "mend them")
+    if unknown := sorted(set(table["class"]) - set(codes)):
+        raise CytoyoloError(f"{path} has classes the weights don't know ({listed(unknown)}); give their own table.")
+    table[XYXY] = xyxy
+    return table
+
+
+def _parted(names: list[str], seed: int) -> tuple[list[str], list[str]]:
+    """Images to calibrate on, and others to compare on."""
+    if len(names) < 2:
+        raise CytoyoloError("a calibration needs labels of two images or more, and better of some hundred.")
+    shuffled = np.random.default_rng(seed).permutation(np.array(sorted(names), dtype=object)).tolist()
+    half = max(round(len(shuffled) * _SHARE), 1)
+    return shuffled[: min(half, CALIBRATION)], shuffled[half:][:COMPARISON]
+
+
+def _calibration(paths: Sequence[Path], side: int) -> Iterator[Any]:
+    for path in paths:
+        picture, problem = decode(path)
+        if problem:
+            raise CytoyoloError(f"{path} {problem}; mend the table with `cytoyolo repair`, or leave the image out.")
+        yield to_input([picture], side)
+
+
+def _compare(whole: Path, small: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: int) -> dict[str, Any]:
+    """The scores of both networks on labels that neither was calibrated on, and how far they agree."""
+    scored = {name: _score(path, truth, images, spec, side) for name, path in (("fp32", whole), ("int8", small))}
+    parts = {name: {"score": one.score, "giou": one.giou, "macro_f1": one.macro_f1} for name, one in scored.items()}
+    same = scored["fp32"].matches["predicted"].to_numpy() == scored["int8"].matches["predicted"].to_numpy()
+    loss = scored["fp32"].score - scored["int8"].score
+    return {**parts, "loss": loss, "same_class": float(same.mean()), "rows": len(truth)}
+
+
+def _score(path: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: int) -> Score:
+    detector = Detector(path, conf=SUBMISSION_CONF, imgsz=side, device="cpu")
+    names = truth["image"].unique().tolist()
+    found = [one for one in detect_files(detector, (images / name for name in names)) if not one.problem]
+    sizes = [(one.image.shape[1], one.image.shape[0]) for one in found]
+    rows = detection_table([one.path.name for one in found], sizes, [one.detections for one in found], detector.codes)
+    return evaluate(truth, fill(truth[["id", "image"]], rows, spec.fallback)[0], replicates=1)
+
+
+def _put(made: Path, output: Path, format: str, overwrite: bool) -> None:
+    """Give a finished export its place."""
+    if format == ONNX:
+        with atomic_file(output) as temporary:
+            shutil.copyfile(made, temporary)
+        return
+    with new_folder(output, exports.MAKER, overwrite) as folder:
+        for file in made.iterdir():
+            if not file.name.startswith("."):
+                shutil.copyfile(file, folder / file.name)

@@ -1,0 +1,112 @@
+"""`fuse`: stored detections of several models become one table, or the rows of a submission."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cytoyolo.classes import load_spec
+from cytoyolo.detector.detections import of_scores
+from cytoyolo.detector.ensemble import check_weights
+from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, Fused
+from cytoyolo.detector.fusion import fuse as fuse_boxes
+from cytoyolo.errors import UsageError, listed
+from cytoyolo.submission.check import row_faults
+from cytoyolo.submission.rows import detection_columns, detection_table, fill, public_names
+from cytoyolo.submission.stored import Stored, joined, read_detections
+from cytoyolo.tables import (
+    MAX_COORDINATE,
+    SUBMISSION_ROLES,
+    TEST_ROLES,
+    check_writable,
+    read_table,
+    refuse,
+    write_table,
+)
+
+# Images fused together; more take more memory and are no faster.
+_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class FusedTables:
+    """What `fuse` made: the output, images with detections, rows, rows left to the fallback."""
+
+    output: Path
+    images: int
+    rows: int
+    fallback_rows: int
+
+
+def fuse(
+    tables: Sequence[str | Path],
+    *,
+    output: str | Path,
+    test: str | Path | None = None,
+    model_weights: Sequence[float] | None = None,
+    iou: float = DEFAULT_FUSION_IOU,
+    dataset: str | Path = "cytologia",
+    fallback: str | None = None,
+    overwrite: bool = False,
+) -> FusedTables:
+    """Fuse tables of detections, one a model, by weighted boxes fusion (class-agnostic, from `iou` on).
+
+    The tables are those of `predict --probabilities`; of one without probabilities a detection counts with its
+    confidence for its own class. With a test table (CSV: id and image) the output is a submission, else a table of
+    detections with probabilities. Raises UsageError for a wrong call and CytoyoloError for tables that can't be used.
+    """
+    paths, output, spec = [Path(one) for one in tables], Path(output), load_spec(dataset)
+    if not paths:
+        raise UsageError("there is no table to fuse; give those that predict --probabilities wrote.")
+    if not 0 <= iou <= 1:
+        raise UsageError(f"--iou is {iou}; give a number from 0 to 1.")
+    weights = check_weights(model_weights, len(paths))
+    if test is not None:
+        check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
+    elif fallback is not None:
+        raise UsageError("--fallback goes with --test; give both or neither.")
+    stored, codes = joined([read_detections(path, spec) for path in paths], paths)
+    if test is None:
+        check_writable(output, detection_columns(spec, codes, True), overwrite)
+    names, made = _fused(stored, weights, iou)
+    found = _table(names, made, codes)
+    images = int(found["image"].nunique())
+    if test is None:
+        write_table(output, public_names(found, spec), overwrite)
+        return FusedTables(output, images, len(found), 0)
+    chosen = spec.fallback if fallback is None else fallback
+    if chosen not in spec.codes:
+        raise UsageError(f"--fallback is '{chosen}'; give one of {listed(list(spec.codes), 30)}.")
+    wanted = read_table(test, spec, TEST_ROLES)
+    refuse(test, row_faults(wanted, spec), "mend or delete them")
+    rows, unfilled = fill(wanted, found, chosen)
+    write_table(output, rows.rename(columns=spec.columns), overwrite)
+    return FusedTables(output, images, len(rows), unfilled)
+
+
+def _fused(stored: Sequence[Stored], weights: Sequence[float], iou: float) -> tuple[NDArray[np.object_], Fused]:
+    """The fused detections of all images, and the images' names by number."""
+    number, names = pd.factorize(np.concatenate([one.image for one in stored]), sort=True)
+    xyxy = np.concatenate([one.xyxy for one in stored])
+    shares = np.concatenate([one.probabilities for one in stored])
+    weight = np.repeat(np.array(weights, np.float64), [len(one.image) for one in stored])
+    order = np.argsort(number, kind="stable")
+    starts = np.searchsorted(number[order], np.arange(0, len(names), _AT_ONCE))
+    parts = []
+    for start, rows in zip(range(0, len(names), _AT_ONCE), np.split(order, starts[1:]), strict=True):
+        part = fuse_boxes(number[rows] - start, xyxy[rows], shares[rows], weight[rows], sum(weights), iou)
+        parts.append(part._replace(image=part.image + start))
+    return np.asarray(names, object), Fused(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _table(names: NDArray[np.object_], made: Fused, codes: tuple[str, ...]) -> pd.DataFrame:
+    """Fused detections as `predict` writes its own; boxes that cover no whole pixel are left out."""
+    starts = np.flatnonzero(np.diff(made.image)) + 1
+    parts = zip(np.split(made.xyxy, starts), np.split(made.probabilities, starts), strict=True)
+    found = [of_scores(xyxy.astype(np.float32), shares.astype(np.float32), codes) for xyxy, shares in parts]
+    images = names[made.image[np.concatenate([[0], starts])]].tolist()
+    rows = detection_table(images, [(MAX_COORDINATE, MAX_COORDINATE)] * len(found), found, codes, True)
+    return rows[(rows["x2"] > rows["x1"]) & (rows["y2"] > rows["y1"])]

@@ -1,0 +1,102 @@
+"""`export` and `bench`: files that can be run, int8 with its proof, and wrong calls."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from cytoyolo import bench, export, predict
+from cytoyolo.errors import CytoyoloError, UsageError
+
+
+@pytest.fixture(scope="module")
+def weights(small_run):
+    return small_run / "weights" / "best.pt"
+
+
+@pytest.mark.parametrize(("format", "name"), [("onnx", "small.onnx"), ("openvino", "small_openvino")])
+def test_int8_comes_with_a_comparison(weights, blobs, tmp_path, cytoyolo, format, name):
+    output = tmp_path / name
+    call = ["export", weights, "-o", output, "--format", format, "--int8", "--calibrate", blobs / "labels.csv"]
+    done = cytoyolo(*call, "--images", blobs / "images", "--max-loss", 1)
+    assert done.returncode == 0, done.stderr
+    assert "int8: score 0." in done.stdout and "kept out of the calibration" in done.stdout
+    found = json.loads((tmp_path / f"{name}.comparison.json").read_text())
+    assert found["calibration_images"] + found["comparison_images"] == 24
+    assert found["loss"] == pytest.approx(found["fp32"]["score"] - found["int8"]["score"])
+    assert str(tmp_path) not in json.dumps(found)
+    made = predict(output, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv")
+    assert made.rows == 6
+    assert cytoyolo(*call, "--images", blobs / "images").returncode == 2  # it exists
+
+
+def test_a_loss_that_is_too_great_is_refused(weights, blobs, tmp_path):
+    with pytest.raises(CytoyoloError, match=r"int8 loses .* more than --max-loss -1"):
+        export(
+            weights, output=tmp_path / "a.onnx", int8=True, calibrate=blobs / "labels.csv", images=blobs / "images",
+            max_loss=-1,
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_is_replaced_only_on_request(weights, tmp_path):
+    for name, format in (("a.onnx", "onnx"), ("b", "openvino")):
+        export(weights, output=tmp_path / name, format=format)
+        with pytest.raises(UsageError, match="--overwrite"):
+            export(weights, output=tmp_path / name, format=format)
+        export(weights, output=tmp_path / name, format=format, overwrite=True)
+
+
+def test_wrong_exports(weights, blobs, tmp_path, monkeypatch):
+    labels, images, output = blobs / "labels.csv", blobs / "images", tmp_path / "a.onnx"
+    wrong = [
+        {"format": "tensorrt"},
+        {"output": tmp_path / "a.bin"},
+        {"output": tmp_path},
+        {"calibrate": labels},
+        {"int8": True},
+        {"int8": True, "calibrate": labels},
+        {"int8": True, "calibrate": labels, "images": tmp_path / "none"},
+        {"int8": True, "calibrate": labels, "images": images, "seed": -1},
+        {"int8": True, "calibrate": tmp_path / "none.csv", "images": images},
+    ]
+    for call in wrong:
+        with pytest.raises(UsageError):
+            export(weights, **{"output": output, **call})
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    table = pd.read_csv(labels)
+    table.head(1).to_csv(one, index=False)
+    table.assign(**{"class": "PNN"}).to_csv(other, index=False)
+    for path, words in ((one, "two images or more"), (other, r"classes the weights don't know \(PNN\)")):
+        with pytest.raises(CytoyoloError, match=words):
+            export(weights, output=output, int8=True, calibrate=path, images=images)
+    (tmp_path / "bad").mkdir()
+    for path in images.iterdir():
+        (tmp_path / "bad" / path.name).write_text("no picture")
+    with pytest.raises(CytoyoloError, match="mend the table"):
+        export(weights, output=output, int8=True, calibrate=labels, images=tmp_path / "bad")
+    with pytest.raises(CytoyoloError, match="no PyTorch checkpoint"):
+        export(labels, output=output)
+    assert not output.exists()
+    from cytoyolo.detector import export as exports
+
+    monkeypatch.setattr(exports, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"needs onnx, openvino; pip install 'cytoyolo\[openvino\]'"):
+        export(weights, output=tmp_path / "b", format="openvino")
+
+
+def test_bench_times_all_ways(weights, blobs, cytoyolo):
+    done = cytoyolo("bench", weights, "--images", blobs / "images", "--seconds", 0.2, "--device", "cpu", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = pd.DataFrame(json.loads(done.stdout))
+    assert set(rows["backend"]) == {"torch", "onnx", "openvino"}
+    assert rows["images_a_second"].is_monotonic_decreasing and (rows["images_a_second"] > 0).all()
+
+
+def test_wrong_benches(weights, blobs, tmp_path):
+    for wrong in ({"seconds": 0}, {"images": tmp_path / "none"}, {"backends": ["tensorrt"]}, {"threads": [0]}):
+        with pytest.raises(UsageError):
+            bench(weights, **{"images": blobs / "images", "device": "cpu", **wrong})
+    (tmp_path / "a.jpg").write_text("no picture")
+    with pytest.raises(CytoyoloError, match="give a folder of images that can be read"):
+        bench(weights, images=tmp_path, device="cpu", backends=["onnx"])

@@ -1,0 +1,84 @@
+"""`fuse`: stored detections become what `predict` makes of the same models; and wrong tables."""
+
+import pandas as pd
+import pytest
+
+from cytoyolo import fuse, predict
+from cytoyolo.errors import CytoyoloError, UsageError
+
+
+@pytest.fixture(scope="module")
+def stored(small_run, blobs, tmp_path_factory):
+    """Detections of one model at two sizes, with all probabilities, and the fusion that predict makes of both."""
+    folder = tmp_path_factory.mktemp("stored")
+    best = small_run / "weights" / "best.pt"
+    for name, side in (("a", 64), ("b", 96)):
+        predict(best, blobs / "images", output=folder / name, conf=1e-3, imgsz=side, probabilities=True, pictures=False)
+    return [folder / name / "detections.csv" for name in ("a", "b")]
+
+
+def test_one_table_stays_what_it_is(stored, tmp_path):
+    fuse([stored[0]], output=tmp_path / "f.csv", iou=1.0)
+    one, made = (
+        pd.read_csv(path).sort_values(["NAME", "x1", "y1", "confidence"]) for path in (stored[0], tmp_path / "f.csv")
+    )
+    assert len(one) == len(made) and list(one.columns) == list(made.columns)
+    assert (one[["x1", "y1", "x2", "y2"]].to_numpy() == made[["x1", "y1", "x2", "y2"]].to_numpy()).mean() > 0.99
+
+
+def test_two_tables_become_one_or_a_submission(stored, blobs, tmp_path, cytoyolo):
+    done = cytoyolo("fuse", *stored, "-o", tmp_path / "f.csv", "--model-weights", "2,1")
+    assert done.returncode == 0, done.stderr
+    made = pd.read_csv(tmp_path / "f.csv")
+    assert list(made.columns)[-2:] == ["p_dark", "p_pale"]
+    assert made["NAME"].nunique() == 24 and made["confidence"].between(0, 1).all()
+    result = fuse(stored, output=tmp_path / "s.csv", test=blobs / "test.csv", dataset=blobs / "spec.yaml")
+    assert result.rows == 6 and len(pd.read_csv(tmp_path / "s.csv")) == 6
+
+
+def test_tables_without_probabilities_count_for_their_own_class(stored, tmp_path):
+    for number, path in enumerate(stored):
+        table = pd.read_csv(path)
+        table.drop(columns=["p_dark", "p_pale"]).to_csv(tmp_path / f"{number}.csv", index=False)
+    made = fuse([tmp_path / "0.csv", stored[1]], output=tmp_path / "f.csv")
+    assert made.rows >= 24
+    made = fuse([tmp_path / "0.csv", tmp_path / "1.csv"], output=tmp_path / "g.csv")
+    assert made.rows >= 24
+
+
+def test_wrong_tables_are_one_sentence(stored, blobs, tmp_path):
+    table = pd.read_csv(stored[0])
+    cases = {
+        "an unknown column": (table.assign(note="x"), "needs the columns"),
+        "other classes": (
+            table.rename(columns={"p_pale": "p_other"}).assign(**{"class": "dark"}),
+            "have other classes",
+        ),
+        "a class without a column": (table.assign(**{"class": "PNN"}), "has no column of probabilities"),
+        "a confidence above 1": (table.assign(confidence=1.5), "not a number from 0 to 1"),
+        "an inverted box": (table.assign(x2=table["x1"] - 1), "is no box"),
+    }
+    for what, (wrong, words) in cases.items():
+        wrong.to_csv(tmp_path / "wrong.csv", index=False)
+        with pytest.raises(CytoyoloError, match=words) as error:
+            fuse([stored[1], tmp_path / "wrong.csv"], output=tmp_path / "f.csv")
+        assert "\n" not in str(error.value), what
+    plain = table.drop(columns=["p_dark", "p_pale"]).assign(**{"class": "PNN"})
+    plain.to_csv(tmp_path / "plain.csv", index=False)
+    with pytest.raises(CytoyoloError, match="has the class 'PNN'"):
+        fuse([stored[1], tmp_path / "plain.csv"], output=tmp_path / "f.csv")
+    assert not (tmp_path / "f.csv").exists()
+
+
+def test_wrong_calls(stored, blobs, tmp_path):
+    for wrong in (
+        {"tables": []},
+        {"tables": [tmp_path / "none.csv"]},
+        {"iou": 2.0},
+        {"model_weights": [1.0]},
+        {"fallback": "dark"},
+        {"test": blobs / "test.csv", "dataset": blobs / "spec.yaml", "fallback": "PNN"},
+    ):
+        with pytest.raises(UsageError):
+            fuse(**{"tables": stored, "output": tmp_path / "f.csv", **wrong})
+    assert not (tmp_path / "f.csv").exists()
