@@ -15,7 +15,9 @@ COMMANDS = typer.main.get_command(app).commands
 # What only one of the two has: the way to print, the bootstrap's size, and what are functions of their own:
 # `score --check`, `repair --undo` and `--apply`, the list of `audit --rules`.
 ONLY_COMMAND = {"as_json"}
-FUNCTIONS_OF_THEIR_OWN = {"check", "undo", "replay"}
+FUNCTIONS_OF_THEIR_OWN = {"check", "undo", "replay", "Detector"}
+# Of `predict` the command line takes any number of weights, and then the source, as one list.
+PATHS = {"predict": ["weights", "source"]}
 EXTRA = {
     "audit": {"list_rules": False, "labels": None},  # no table is needed for the list of rules
     "repair": {"undo": False, "apply": False, "log": None, "output": None},  # undo and apply can do without one
@@ -39,11 +41,14 @@ def of_function(name: str) -> dict[str, Any]:
 
 
 def of_command(name: str) -> dict[str, Any]:
-    return {
+    found = {
         one.name: REQUIRED if one.required else plain(one.default)
         for one in COMMANDS[name].params
         if one.name not in ONLY_COMMAND and one.name != "help"
     }
+    if name in PATHS:
+        found |= dict.fromkeys(PATHS[name], found.pop("paths"))
+    return found
 
 
 def test_every_function_is_a_command_or_a_part_of_one() -> None:
@@ -68,6 +73,7 @@ def test_score_has_those_of_score_and_check() -> None:
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_commands_arguments_are_its_functions_positional_parameters(name: str) -> None:
     arguments = [one.name for one in COMMANDS[name].params if one.param_type_name == "argument" and one.name != "log"]
+    arguments = PATHS[name] if arguments == ["paths"] else arguments
     parameters = inspect.signature(getattr(cytoyolo, name)).parameters.values()
     positional = [one.name for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
     assert positional[: len(arguments)] == arguments

@@ -31,7 +31,7 @@ def bench(
     from cytoyolo.commands.bench import bench as run
 
     made = run(
-        weights, images=images, backends=backend, threads=threads, batches=batch, imgsz=imgsz, device=device,
+        weights, images=images, backend=backend, threads=threads, batch=batch, imgsz=imgsz, device=device,
         seconds=seconds,
     )  # fmt: skip
     if as_json:

@@ -32,9 +32,9 @@ def bench(
     weights: str | Path,
     *,
     images: str | Path,
-    backends: Sequence[str] | None = None,
+    backend: Sequence[str] | None = None,
     threads: Sequence[int] | None = None,
-    batches: Sequence[int] | None = None,
+    batch: Sequence[int] | None = None,
     imgsz: int | None = None,
     device: str = "auto",
     seconds: float = DEFAULT_SECONDS,
@@ -50,14 +50,14 @@ def bench(
         raise UsageError(f"--seconds is {seconds:g}; give more than 0.")
     files = [folder / name for name in image_names(folder)]
     own = OPENVINO if path.is_dir() else ONNX if path.suffix.lower() == ".onnx" else None
-    chosen = [own] if own else list(backends or [one for one in BACKENDS if installed(one)])
+    chosen = [own] if own else list(backend or [one for one in BACKENDS if installed(one)])
     counts = sorted({1, cores()}) if threads is None else list(threads)
-    own_batch: list[int | None] = [None]
+    batches: list[int | None] = [None] if batch is None else list(batch)
     ways = [
-        Way(backend, count, batch)
-        for backend in chosen
+        Way(name, count, size)
+        for name in chosen
         for count in (counts if device in ("auto", "cpu") else [cores()])
-        for batch in (batches or own_batch)
+        for size in batches
     ]
     detectors = [
         Detector(path, backend=one.backend, threads=one.threads, batch=one.batch, imgsz=imgsz, device=device)

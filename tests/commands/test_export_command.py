@@ -94,9 +94,9 @@ def test_bench_times_all_ways(weights, blobs, cytoyolo):
 
 
 def test_wrong_benches(weights, blobs, tmp_path):
-    for wrong in ({"seconds": 0}, {"images": tmp_path / "none"}, {"backends": ["tensorrt"]}, {"threads": [0]}):
+    for wrong in ({"seconds": 0}, {"images": tmp_path / "none"}, {"backend": ["tensorrt"]}, {"threads": [0]}):
         with pytest.raises(UsageError):
             bench(weights, **{"images": blobs / "images", "device": "cpu", **wrong})
     (tmp_path / "a.jpg").write_text("no picture")
     with pytest.raises(CytoyoloError, match="give a folder of images that can be read"):
-        bench(weights, images=tmp_path, device="cpu", backends=["onnx"])
+        bench(weights, images=tmp_path, device="cpu", backend=["onnx"])
