@@ -17,6 +17,7 @@ from cytoyolo.tables import XYXY
 
 VARIANTS = ("iou", "keep")
 BOXES = ("loose", "all", "none")
+DEFAULT_BOXES = "all"  # as measured in docs/curation.md
 # A label that takes the prediction's box without being loose, where all are to.
 REPLACED = "box"
 

@@ -23,7 +23,7 @@ def curate(
     variant: Annotated[
         str, typer.Option(help="iou: labels where nothing is found become masks; keep: they stay.", metavar="iou|keep")
     ] = "iou",
-    boxes: Boxes = "loose",
+    boxes: Boxes = "all",
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images, to draw what was found.", metavar="DIR")
     ] = None,

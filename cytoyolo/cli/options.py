@@ -44,7 +44,7 @@ Jobs = Annotated[int, typer.Option(help="Folds at a time on a CPU; they share it
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
 ]
-Boxes = Annotated[str, typer.Option(help="Which boxes take the prediction's place.", metavar="loose|all|none")]
+Boxes = Annotated[str, typer.Option(help="Which boxes take the prediction's place.", metavar="all|loose|none")]
 
 
 def numbers(option: str, text: str | None) -> list[float] | None:

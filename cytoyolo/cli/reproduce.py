@@ -36,7 +36,7 @@ def reproduce(
     variant: Annotated[
         str, typer.Option(help="Which curated labels the final model is trained on.", metavar="iou|keep")
     ] = "iou",
-    boxes: Boxes = "loose",
+    boxes: Boxes = "all",
     recipe: Recipe = "third-place",
     model: Model = None,
     epochs: Epochs = None,

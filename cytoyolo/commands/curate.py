@@ -11,7 +11,7 @@ import pandas as pd
 
 from cytoyolo.annotations import curate as curating
 from cytoyolo.annotations.audit import load_policy
-from cytoyolo.annotations.corrections import check_choices, corrections, tables
+from cytoyolo.annotations.corrections import DEFAULT_BOXES, check_choices, corrections, tables
 from cytoyolo.annotations.curate import SPURIOUS, Curated, Labels
 from cytoyolo.annotations.images import ImageFacts, check_image_folder
 from cytoyolo.annotations.oof import Predictions, read_oof
@@ -73,7 +73,7 @@ def curate(
     oof: str | Path,
     output: str | Path,
     variant: str = "iou",
-    boxes: str = "loose",
+    boxes: str = DEFAULT_BOXES,
     images: str | Path | None = None,
     max_loss: float = MAX_LOSS,
     force: bool = False,

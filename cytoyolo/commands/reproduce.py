@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo import __version__, console
-from cytoyolo.annotations.corrections import VARIANTS, check_choices
+from cytoyolo.annotations.corrections import DEFAULT_BOXES, VARIANTS, check_choices
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import DEFAULT_FOLDS, OOF, crossval
@@ -58,7 +58,7 @@ def reproduce(
     groups: str | Path | None = None,
     folds: int = DEFAULT_FOLDS,
     variant: str = "iou",
-    boxes: str = "loose",
+    boxes: str = DEFAULT_BOXES,
     recipe: str | Path = DEFAULT_RECIPE,
     model: str | None = None,
     epochs: int | None = None,
