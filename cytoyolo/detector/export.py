@@ -3,6 +3,7 @@
 The output is the network's own, with the scores of all classes and without NMS; batch and side of the images are free.
 """
 
+import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -35,8 +36,9 @@ _INT8 = {ONNX: ("onnx", "onnxruntime"), OPENVINO: ("onnx", "openvino", "nncf")}
 # To be raised when a conversion changes, since conversions are kept.
 _VERSION = 1
 _OPSET = 18  # newer ones have operators that ONNX Runtime can't run on a GPU
-# In the names of the nodes that turn distributions into the sides of boxes.
-_BOX_NODES = "/dfl/"
+# Layers that keep their precision in int8: the first two, whose rounding all others build on, and the head, whose output
+# are boxes and scores. docs/prediction.md has what that brings.
+_EXACT_LAYERS = (0, 1)
 _INPUT, _OUTPUT = "images", "output0"
 
 
@@ -95,7 +97,7 @@ def write_openvino(path: Path, target: Path, overwrite: bool = False) -> Facts:
 def write_int8(source: Path, target: Path, calibration: Iterable[Pixels], overwrite: bool = False) -> Facts:
     """Write an fp32 export (an ONNX file or an OpenVINO folder) in int8, its ranges taken from pixels (1, 3, s, s).
 
-    Convolutions alone are quantized: boxes and scores, which the head works out of them, stay exact.
+    Convolutions alone are quantized, and not those of the first two layers and of the head.
     """
     if source.is_dir():
         return _int8_openvino(source, target, calibration, overwrite)
@@ -119,16 +121,23 @@ def _int8_onnx(source: Path, target: Path, calibration: Iterable[Pixels]) -> Fac
     with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder, atomic_file(target) as temporary:
         ready = Path(folder) / "ready.onnx"
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
-        boxes = [node.name for node in onnx.load(str(ready)).graph.node if _BOX_NODES in node.name]
+        names = [node.name for node in onnx.load(str(ready)).graph.node]
+        exact = [name for name in names if re.search(_exact(names), name)]
         quantize_static(
             str(ready), str(temporary), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
-            nodes_to_exclude=boxes,
+            nodes_to_exclude=exact,
         )  # fmt: skip
         model = onnx.load(str(temporary))
         _describe(model, facts)
         onnx.save(model, str(temporary))
     return facts
+
+
+def _exact(names: Iterable[str]) -> str:
+    """A pattern of the names of all nodes that keep their precision."""
+    head = max(int(number) for name in names for number in re.findall(r"/model\.(\d+)/", name))
+    return "/model\\.(" + "|".join(map(str, (*_EXACT_LAYERS, head))) + ")/"
 
 
 def _int8_openvino(source: Path, target: Path, calibration: Iterable[Pixels], overwrite: bool) -> Facts:
@@ -138,10 +147,10 @@ def _int8_openvino(source: Path, target: Path, calibration: Iterable[Pixels], ov
     facts = replace(parse_facts((source / FACTS_FILE).read_text(encoding="utf-8"), source), precision="int8")
     nncf.set_log_level(40)
     model = openvino.Core().read_model(source / XML_FILE)
-    data = list(calibration)
+    names, data = [one.get_friendly_name() for one in model.get_ops()], list(calibration)
     quantized = nncf.quantize(
         model, nncf.Dataset(data), preset=nncf.QuantizationPreset.MIXED, subset_size=len(data),
-        ignored_scope=nncf.IgnoredScope(patterns=[f".*{_BOX_NODES}.*"], validate=False),
+        ignored_scope=nncf.IgnoredScope(patterns=[f".*{_exact(names)}.*"], validate=False),
     )  # fmt: skip
     _save_openvino(quantized, facts, target, overwrite)
     return facts
