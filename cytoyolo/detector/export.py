@@ -36,8 +36,8 @@ _INT8 = {ONNX: ("onnx", "onnxruntime"), OPENVINO: ("onnx", "openvino", "nncf")}
 # To be raised when a conversion changes, since conversions are kept.
 _VERSION = 1
 _OPSET = 18  # newer ones have operators that ONNX Runtime can't run on a GPU
-# Layers that keep their precision in int8: the first two, whose rounding all others build on, and the head, whose output
-# are boxes and scores. docs/prediction.md has what that brings.
+# Besides the head, whose output are boxes and scores, the layers that keep their precision in int8: all others build on
+# them. docs/prediction.md has what that brings.
 _EXACT_LAYERS = (0, 1)
 _INPUT, _OUTPUT = "images", "output0"
 
