@@ -29,6 +29,12 @@ def test_every_command_runs_on_real_images(name, classes, shared, cytoyolo, tmp_
     rows = pd.read_csv(submission)
     pd.testing.assert_frame_equal(rows[["trustii_id", "NAME"]], test.reset_index(drop=True))
     assert rows["class"].nunique() <= classes
+    for backend in ("torch", "openvino"):
+        other = tmp_path / f"{backend}.csv"
+        program("predict", weights, tmp_path / "test.csv", *images, "-o", other, *dataset, "--backend", backend)
+        found = pd.read_csv(other)
+        assert (found["class"] == rows["class"]).all()
+        assert (found[["x1", "y1", "x2", "y2"]] - rows[["x1", "y1", "x2", "y2"]]).abs().max(axis=None) <= 1
 
     result = json.loads(program("score", submission, submission, *dataset, "--json"))
     # Not always 1: boxes of a model of one epoch repeat, with other classes, and rows without a box have GIoU 0.
