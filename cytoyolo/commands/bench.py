@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.commands.everyday import image_names
-from cytoyolo.detector.networks import BACKENDS, ONNX, OPENVINO, installed
+from cytoyolo.detector.networks import BACKENDS, ONNX, OPENVINO, TORCH, installed
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores
@@ -49,15 +49,13 @@ def bench(
     if seconds <= 0:
         raise UsageError(f"--seconds is {seconds:g}; give more than 0.")
     files = [folder / name for name in image_names(folder)]
+    on_cpu = device in ("auto", "cpu")
     own = OPENVINO if path.is_dir() else ONNX if path.suffix.lower() == ".onnx" else None
-    chosen = [own] if own else list(backend or [one for one in BACKENDS if installed(one)])
+    chosen = [own] if own else list(backend or [one for one in BACKENDS if installed(one) and (on_cpu or one == TORCH)])
     counts = sorted({1, cores()}) if threads is None else list(threads)
     batches: list[int | None] = [None] if batch is None else list(batch)
     ways = [
-        Way(name, count, size)
-        for name in chosen
-        for count in (counts if device in ("auto", "cpu") else [cores()])
-        for size in batches
+        Way(name, count, size) for name in chosen for count in (counts if on_cpu else [cores()]) for size in batches
     ]
     detectors = [
         Detector(path, backend=one.backend, threads=one.threads, batch=one.batch, imgsz=imgsz, device=device)

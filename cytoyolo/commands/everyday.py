@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from cytoyolo.annotations.decoding import EXTENSIONS
 from cytoyolo.annotations.images import decode
 from cytoyolo.classes import DataSpec
-from cytoyolo.commands.journal import Entry, partial_folder
+from cytoyolo.commands.journal import RESULT, Entry, partial_folder
 from cytoyolo.detector.detections import Detections
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import finish_folder
+from cytoyolo.files import atomic_file, finish_folder
 from cytoyolo.report.differential import draw_differential
 from cytoyolo.report.pictures import annotate
 from cytoyolo.submission.differential import differential
@@ -47,6 +47,9 @@ def image_names(source: Path) -> list[str]:
         raise UsageError(f"{source}: no such file or folder; give a test table (.csv), an image or a folder of images.")
     with os.scandir(source) as entries:
         names = sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in EXTENSIONS)
+    if unnamed := [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]:
+        shown = unnamed[0].encode("utf-8", "backslashreplace").decode()
+        raise CytoyoloError(f"{source}: the file name {shown} is not UTF-8; rename it.")
     if not names:
         raise CytoyoloError(f"{source} holds no images ({', '.join(sorted(EXTENSIONS))}); give a folder that does.")
     return names
@@ -67,9 +70,10 @@ class Everyday:
     ) -> None:
         self.output, self.source, self.spec, self.codes = output, source, spec, codes
         self.pictures, self.probabilities = pictures, probabilities
-        self.folder = partial_folder(output) / "result"
+        self.folder = partial_folder(output) / RESULT
         stems = Counter(Path(name).stem for name in names)
-        self._shared_stems = {stem for stem, count in stems.items() if count > 1}
+        # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
+        self._shared_stems = {stem for stem, count in stems.items() if count > 1} | (stems.keys() & set(names))
 
     def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
         """Write the annotated picture of an image that has no problem."""
@@ -79,11 +83,12 @@ class Everyday:
         place.parent.mkdir(parents=True, exist_ok=True)
         rows = detection_table([name], [(image.shape[1], image.shape[0])], [found], self.codes)
         encoded = cv2.imencode(place.suffix, annotate(image, rows, self.codes))[1]
-        place.write_bytes(encoded.tobytes())
+        with atomic_file(place) as temporary:
+            temporary.write_bytes(encoded.tobytes())
 
     def _picture(self, name: str, size: tuple[int, int]) -> Path:
         extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
-        stem = name if Path(name).stem in self._shared_stems else Path(name).stem  # a.png beside a.jpg
+        stem = name if Path(name).stem in self._shared_stems else Path(name).stem
         return self.folder / "annotated" / f"{stem}{extension}"
 
     def finish(self, entries: Iterator[Entry], failures: dict[str, str], overwrite: bool) -> Written:
@@ -107,6 +112,7 @@ class Everyday:
         title = f"{counts.total():,} cells in {images:,} images"
         draw_differential(table, self.folder / "differential.png", title)
         table.to_csv(self.folder / "differential.csv", index=False, lineterminator="\n")
+        (self.folder / "failures.csv").unlink(missing_ok=True)
         if failures:
             columns = [self.spec.columns["image"], "problem"]
             write_table(self.folder / "failures.csv", pd.DataFrame(failures.items(), columns=columns), overwrite=True)

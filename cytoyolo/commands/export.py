@@ -62,12 +62,18 @@ def export(
     that can't be used, or a loss that is too great.
     """
     weights, output = Path(weights), Path(output)
+    if not 0 <= abs(max_loss) <= 1:
+        raise UsageError(f"--max-loss is {max_loss}; give a share of the score, such as 0.01.")
     if format not in FORMATS:
         raise UsageError(f"--format is '{format}'; give one of {', '.join(FORMATS)}.")
-    _check_output(output, format, overwrite)
     exports.check_packages(format, int8)
+    _check_output(output, format, overwrite)
+    comparison = output.with_name(f"{output.name}.comparison.json")
+    if comparison.exists() and not overwrite:
+        raise UsageError(f"{comparison} exists; give another output or --overwrite.")
     if not int8:
-        for name, value in {"--calibrate": calibrate, "--images": images, "--imgsz": imgsz}.items():
+        only = {"--calibrate": calibrate, "--images": images, "--imgsz": imgsz, "--dataset": dataset}
+        for name, value in only.items():
             if value is not None:
                 raise UsageError(f"{name} goes with --int8; give both or neither.")
         if format == ONNX:
@@ -79,13 +85,12 @@ def export(
         raise UsageError("--int8 needs --calibrate, a label table, and --images, the folder of its images.")
     check_seed(seed)
     check_image_folder(Path(images))
-    comparison = output.with_name(f"{output.name}.comparison.json")
     with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
         whole, small = (Path(folder) / (f"{name}.onnx" if format == ONNX else name) for name in ("fp32", "int8"))
         facts = exports.write_onnx(weights, whole) if format == ONNX else exports.write_openvino(weights, whole)
-        side = imgsz or facts.imgsz
-        if side is None:
-            raise UsageError(f"{weights} does not say the side of its images; give --imgsz.")
+        side = facts.imgsz if imgsz is None else imgsz
+        if side is None or side < 1 or side % facts.stride:
+            raise UsageError(f"{weights} can't be calibrated at {side} px; give --imgsz, a multiple of {facts.stride}.")
         spec = facts.spec if dataset is None else load_spec(dataset)
         if spec is None:
             raise UsageError("these weights don't say what data set they are for; give --dataset.")
@@ -120,6 +125,8 @@ def _check_output(output: Path, format: str, overwrite: bool) -> None:
         raise UsageError(f"{output} is a folder; give the name of a file.")
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists; give another name or --overwrite.")
+    if output.exists() and not exports.is_own(output):
+        raise UsageError(f"{output} is no file that this command made; give another name.")
 
 
 def _truth(path: Path, spec: DataSpec, codes: Sequence[str]) -> pd.DataFrame:

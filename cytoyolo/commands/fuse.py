@@ -61,6 +61,8 @@ def fuse(
     paths, output, spec = [Path(one) for one in tables], Path(output), load_spec(dataset)
     if not paths:
         raise UsageError("there is no table to fuse; give those that predict --probabilities wrote.")
+    if any(path.resolve() == output.resolve() for path in paths):
+        raise UsageError(f"{output} is one of the tables to fuse; give another name.")
     if not 0 <= iou <= 1:
         raise UsageError(f"--iou is {iou}; give a number from 0 to 1.")
     weights = check_weights(model_weights, len(paths))
@@ -69,6 +71,10 @@ def fuse(
     elif fallback is not None:
         raise UsageError("--fallback goes with --test; give both or neither.")
     stored, codes = joined([read_detections(path, spec) for path in paths], paths)
+    if unknown := sorted(set(codes) - set(spec.codes)) if test is not None else []:
+        raise UsageError(
+            f"'{spec.name}' has not all classes of the tables ({listed(unknown)}); give theirs with --dataset."
+        )
     if test is None:
         check_writable(output, detection_columns(spec, codes, True), overwrite)
     names, made = _fused(stored, weights, iou)

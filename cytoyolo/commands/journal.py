@@ -7,6 +7,7 @@ line that was not written to its end is written again.
 import base64
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from cytoyolo.detector.detections import Detections, of_scores
 from cytoyolo.detector.predict import Found
 from cytoyolo.errors import CytoyoloError, UsageError
 
-JOURNAL = "journal.jsonl"
+JOURNAL, RESULT = "journal.jsonl", "result"
+# The first key of a journal, by which it is known, and the form of its lines.
+_KIND, _VERSION = "journal", 1
 SUFFIX = ".partial"
 
 
@@ -34,7 +37,9 @@ class Entry:
 
 
 def partial_folder(output: Path) -> Path:
-    """Where the unfinished work for this output lies."""
+    """Where the unfinished work for this output lies. Raises UsageError for an output that has no name of its own."""
+    if not output.name or output.name == "..":
+        raise UsageError(f"{output} is no name for an output; give the name of a file or a folder to make.")
     return output.with_name(f"{output.name}{SUFFIX}")
 
 
@@ -94,7 +99,7 @@ def open_journal(
     One of other `facts`, or whose images have changed since, is thrown away with `anew` and refused otherwise. Raises
     UsageError for it, and CytoyoloError while another process writes it.
     """
-    if folder.exists() and not (folder / JOURNAL).is_file():
+    if folder.exists() and not _is_own(folder):
         raise UsageError(f"{folder} is in the way of the unfinished work, and not of this tool; move it elsewhere.")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / JOURNAL).open("a+b") as file:
@@ -103,13 +108,35 @@ def open_journal(
         if problem and not anew:
             raise UsageError(f"{folder} holds unfinished work {problem}; give --overwrite to start anew.")
         if problem or not ends:
+            shutil.rmtree(folder / RESULT, ignore_errors=True)
             file.truncate(0)
-            file.write(json.dumps(dict(facts)).encode() + b"\n")
+            file.write(json.dumps({_KIND: _VERSION, **facts}).encode() + b"\n")
             file.flush()
             ends, bad = [file.tell()], {}
         journal = Journal(file, codes, names, ends, bad)
         journal.keep(journal.done)
         yield journal
+
+
+def remove(folder: Path) -> None:
+    """Remove unfinished work, the journal last."""
+    shutil.rmtree(folder / RESULT, ignore_errors=True)
+    (folder / JOURNAL).unlink(missing_ok=True)
+    with suppress(OSError):  # the user has put something there
+        folder.rmdir()
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a folder is one of unfinished work: nothing else in it, and a journal, if there is one, that is ours."""
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {JOURNAL, RESULT}:
+        return False
+    try:
+        with (folder / JOURNAL).open("rb") as file:
+            first = file.readline()
+    except OSError:
+        return True
+    content = _parsed(first)
+    return not first.endswith(b"\n") or (content is not None and _KIND in content)
 
 
 def _lock(file: IO[bytes], folder: Path) -> None:
@@ -131,6 +158,7 @@ def _read(
     first = _parsed(file.readline())
     if first is None:
         return [], {}, ""
+    facts = {_KIND: _VERSION, **facts}
     different = sorted(key for key in first.keys() | facts.keys() if first.get(key) != facts.get(key))
     if different:
         return [], {}, f"of another run (its {', '.join(different)} differ)"

@@ -1,7 +1,6 @@
 """`predict`: submission rows for a test table, or detections, pictures and the differential for everyday images."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from cytoyolo import __version__, console
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.commands.everyday import MAKER, Everyday, image_names
-from cytoyolo.commands.journal import Journal, open_journal, partial_folder
+from cytoyolo.commands.journal import Journal, open_journal, partial_folder, remove
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.predict import DEFAULT_IOU, Detector, Found, Model, detect_files
@@ -121,14 +120,21 @@ def predict(
         model = Ensemble(detectors, weights=model_weights, views=tta)
     spec = _describe(model, wanted, several[0])
     facts = {
-        "version": __version__, "weights": [one.sha256 for one in detectors], "model": [one.label for one in detectors],
-        "model weights": model_weights, "tta": tta, "conf": settings["conf"], "iou": iou, "batch": model.batch,
-        "imgsz": [one.imgsz for one in detectors], "probabilities": probabilities,
+        "version": __version__, "weights": [_sha256(Path(one)) for one in several],
+        "model": [one.label for one in detectors], "model weights": model_weights, "tta": tta,
+        "conf": settings["conf"], "iou": iou, "batch": model.batch, "imgsz": [one.imgsz for one in detectors],
+        "probabilities": probabilities,
     }  # fmt: skip
     call = _Call(model, output, overwrite, again, probabilities, facts)
     if is_table:
         return _predict_table(call, spec, source, Path(images or ""), fallback)
     return _predict_images(call, spec or _plain_spec(model.codes), source, names, pictures)
+
+
+def _sha256(weights: Path) -> list[str]:
+    """Of the file, or of a folder's files: two exports of one checkpoint may differ."""
+    files = sorted(path for path in weights.iterdir() if path.is_file()) if weights.is_dir() else [weights]
+    return [fingerprint(path) for path in files]
 
 
 def _check_call(source: Path, is_table: bool, table_only: dict[str, object]) -> None:
@@ -182,9 +188,19 @@ def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Pat
         if call.probabilities:
             write_table(listing, public_names(found, spec), call.overwrite)
         failures.unlink(missing_ok=True)  # that of the output just replaced
+        if not call.probabilities and _is_listing(listing, spec, codes):
+            listing.unlink()
         if bad := journal.failures:
             write_table(failures, pd.DataFrame(bad.items(), columns=[spec.columns["image"], "problem"]))
     return Predicted(output, len(good), len(rows), unfilled, bad)
+
+
+def _is_listing(path: Path, spec: DataSpec, codes: tuple[str, ...]) -> bool:
+    """Whether a table of detections stands there, of an output that is replaced."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline().rstrip("\n") == ",".join(detection_columns(spec, codes, True))
 
 
 def _predict_images(call: _Call, spec: DataSpec, source: Path, names: list[str], pictures: bool) -> Predicted:
@@ -223,9 +239,9 @@ def _searched(
             if journal.done:
                 console.note(f"{partial} keeps what is done; the same call goes on with it.")
             else:
-                shutil.rmtree(partial)
+                remove(partial)
             raise
-        shutil.rmtree(partial)
+        remove(partial)
 
 
 def _search(

@@ -20,7 +20,8 @@ MAX_FUSED = 30
 class Ensemble:
     """Detectors of the same classes whose findings, in the image and its `views`, are fused.
 
-    It can be used as a `Detector`; `weights` are the detectors', as many, all 1 by default.
+    It finds boxes as a `Detector` does, those of a fused confidence above theirs. `weights` are the detectors', as
+    many, all 1 by default.
     """
 
     def __init__(
@@ -49,16 +50,16 @@ class Ensemble:
         self.device, self.calls = first.device, min(one.calls for one in detectors)
         self.batch, self.imgsz = max(one.batch for one in detectors), first.imgsz
         self.max_detections = MAX_FUSED
+        self.conf = max(one.conf for one in detectors)
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Detections of images (h, w, 3) uint8 BGR."""
         found: list[list[Detections]] = [[] for _ in images]
-        weights = []
+        weights, most = [], max(MAX_FUSED, self.max_detections)
         for detector, weight in zip(self.detectors, self.weights, strict=True):
-            detector.max_detections = self.max_detections
             for view in ("", *self.views):
                 weights.append(weight)
-                seen = detector.detect([_turned(image, view) for image in images])
+                seen = detector.detect([_turned(image, view) for image in images], most)
                 for place, image, one in zip(found, images, seen, strict=True):
                     place.append(_back(one, image, view))
         return [self._fused(several, weights) for several in found]
@@ -70,7 +71,8 @@ class Ensemble:
             np.zeros(len(joined), np.int64), joined.xyxy.astype(np.float64), joined.probabilities.astype(np.float64),
             weight, sum(weights), self.iou_of_fusion,
         )  # fmt: skip
-        return of_scores(made.xyxy.astype(np.float32), made.probabilities.astype(np.float32), self.codes)
+        found = of_scores(made.xyxy.astype(np.float32), made.probabilities.astype(np.float32), self.codes)
+        return found.take(found.confidence > self.conf)
 
 
 def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:

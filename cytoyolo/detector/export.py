@@ -164,6 +164,15 @@ def stored_facts(path: Path) -> Facts:
     return parse_facts({one.key: one.value for one in model.metadata_props}[METADATA], path)
 
 
+def is_own(path: Path) -> bool:
+    """Whether a file is an ONNX network with this tool's facts."""
+    try:
+        stored_facts(path)
+    except Exception:  # whatever a parser says of a file of another kind
+        return False
+    return True
+
+
 def _describe(model: Any, facts: Facts) -> None:
     """Give an ONNX model this tool's facts, and those by which Ultralytics' own programs know a detector."""
     names = dict(enumerate(facts.codes))

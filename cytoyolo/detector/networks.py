@@ -6,6 +6,7 @@ waits for another, and what is found in an image does not depend on its neighbou
 
 import json
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -117,7 +118,7 @@ def open_network(
     if backend == "auto":
         backend = _fastest(device)
     if backend == TORCH:
-        return _open_torch(path, device, imgsz, threads)
+        return _open_torch(path, device, imgsz, count)
     _need(backend, making=True)
     from cytoyolo.detector.export import converted
 
@@ -153,7 +154,7 @@ def _side(path: Path, imgsz: int | None, facts: Facts) -> int:
     return side
 
 
-def _open_torch(path: Path, device: str, imgsz: int | None, threads: int | None) -> Network:
+def _open_torch(path: Path, device: str, imgsz: int | None, threads: int) -> Network:
     from cytoyolo.detector.engine import choose_device
     from cytoyolo.detector.weights import load_network
 
@@ -167,12 +168,11 @@ def _open_torch(path: Path, device: str, imgsz: int | None, threads: int | None)
         network.float(), device=select_device(chosen, verbose=False), fuse=True, end2end=False, verbose=False
     )
     model.eval()
-    if threads:
-        torch.set_num_threads(threads)
     alone = threading.Lock()  # the head keeps its anchors from call to call
 
     def run(pixels: Pixels) -> NDArray[np.float32]:
         with alone, torch.inference_mode():
+            torch.set_num_threads(threads)  # of the whole process, so another detector may have changed it
             found = model(torch.from_numpy(pixels).to(model.device))
             return np.asarray((found[0] if isinstance(found, list | tuple) else found).cpu().numpy())
 
@@ -225,17 +225,28 @@ def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int) -> 
         shapes = [[one.partial_shape.to_string() for one in ports] for ports in (model.inputs, model.outputs)]
         facts = _checked(path, text, *([_dimensions(shape) for shape in ports] for ports in shapes))
         side = _side(path, imgsz, facts)
-        model.reshape([-1, 3, side, side])
+        # One image a call, of a fixed size: with a free one, two calls were once seen to wait for each other for ever.
+        model.reshape([1, 3, side, side])
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
         compiled = openvino.Core().compile_model(model, "CPU", settings)
     except (RuntimeError, OSError, ValueError) as error:
         raise CytoyoloError(f"{path} is no OpenVINO network, or is truncated; export it again.") from error
-    own = threading.local()  # a request serves one call at a time
+    # A request serves one call at a time; all are made before the first call.
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(threads):
+        requests.put(compiled.create_infer_request())
 
     def run(pixels: Pixels) -> NDArray[np.float32]:
-        if not hasattr(own, "request"):
-            own.request = compiled.create_infer_request()
-        return np.array(own.request.infer(pixels)[0])
+        request = requests.get()
+        try:
+            found = []
+            for image in pixels:
+                request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(image[None]), shared_memory=True))
+                request.infer()
+                found.append(np.array(request.get_output_tensor().data))
+            return np.concatenate(found)
+        finally:
+            requests.put(request)
 
     return Network(run, facts, side, OPENVINO, "cpu", threads, 1)
 

@@ -117,14 +117,14 @@ class Detector:
             found += self.detect([_pixels(image, rgb) for image in chunk])
         return found if isinstance(images, list | tuple) else found[0]
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """Detections of images (h, w, 3) uint8 BGR, in one call of the network."""
+    def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
+        """Detections of images (h, w, 3) uint8 BGR, in one call of the network; `most` an image, not max_detections."""
         if not images:
             return []
         outputs = self._network.run(to_input(images, self.imgsz))
         found = []
         for image, output in zip(images, outputs, strict=True):
-            xyxy, scores = suppress(output, self.conf, self.iou, self.max_detections)
+            xyxy, scores = suppress(output, self.conf, self.iou, most or self.max_detections)
             found.append(of_scores(boxes_back(xyxy, image, self.imgsz), scores, self.codes))
         return found
 

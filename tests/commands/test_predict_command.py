@@ -1,5 +1,6 @@
 """`predict`: submission rows by the rule, everyday detections, and everything that can be wrong."""
 
+import os
 import shutil
 
 import cv2
@@ -312,3 +313,45 @@ def test_several_models_and_views_are_fused(weights, blobs, tmp_path, cytoyolo):
         )  # fmt: skip
         assert done.returncode == 2 and "Traceback" not in done.stderr
     assert cytoyolo("predict", weights, "-o", tmp_path / "t.csv").returncode == 2
+
+
+def test_views_give_the_same_rows_with_and_without_probabilities(weights, blobs, tmp_path):
+    for name, listed in (("a.csv", False), ("b.csv", True)):
+        predict(
+            weights, blobs / "test.csv", images=blobs / "images", output=tmp_path / name, tta=["hflip"],
+            probabilities=listed,
+        )  # fmt: skip
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_starting_anew_keeps_nothing_of_the_work_thrown_away(weights, images, tmp_path, killed_after):
+    killed_after(9)
+    with pytest.raises(_Killed):
+        predict(weights, images, output=tmp_path / "out")
+    killed_after(None)
+    predict(weights, images, output=tmp_path / "out", pictures=False, overwrite=True)
+    assert not (tmp_path / "out" / "annotated").exists()
+
+
+def test_an_empty_folder_of_unfinished_work_is_taken_and_notes_are_not(weights, images, tmp_path):
+    folder = tmp_path / "out.partial"
+    folder.mkdir()
+    predict(weights, images, output=tmp_path / "out", pictures=False)
+    folder.mkdir()
+    (folder / "journal.jsonl").write_text("my notes\n")
+    with pytest.raises(UsageError, match="not of this tool"):
+        predict(weights, images, output=tmp_path / "out", overwrite=True)
+    assert (folder / "journal.jsonl").read_text() == "my notes\n"
+
+
+def test_names_that_cannot_be(weights, images, tmp_path):
+    with pytest.raises(UsageError, match="no name for an output"):
+        predict(weights, images, output=".")
+    (images / "a.png.jpg").write_bytes((images / "blob00.jpg").read_bytes())
+    for name in ("a.png", "a.jpg"):
+        (images / name).write_bytes((images / "blob01.jpg").read_bytes())
+    made = predict(weights, images, output=tmp_path / "out")
+    assert len(list((tmp_path / "out" / "annotated").iterdir())) == made.images == 27
+    (images / "blob02.jpg").rename(images / os.fsdecode(b"caf\xe9.jpg"))
+    with pytest.raises(CytoyoloError, match=r"caf\\udce9\.jpg is not UTF-8"):
+        predict(weights, images, output=tmp_path / "other")
