@@ -109,7 +109,8 @@ def _plain(weights: Path, side: int, work: Path) -> float:
 def _ours(weights: Path, name: str, side: int, work: Path) -> float:
     code = (
         "import sys, time; from cytoyolo import predict; import pandas\n"
-        "if sys.argv[2] == 'torch': import cytoyolo.detector.weights, torch, ultralytics.nn.autobackend\n"
+        "from cytoyolo.detector.engine import engine\n"
+        "if sys.argv[2] == 'torch': engine(); import ultralytics.nn.autobackend\n"
         "start = time.perf_counter()\n"
         "predict(sys.argv[1], sys.argv[3], images=sys.argv[4], output=sys.argv[5], imgsz=int(sys.argv[6]), "
         "backend=sys.argv[2], device='cpu', dataset='wbc5', overwrite=True)\n"
