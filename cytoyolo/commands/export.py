@@ -69,8 +69,9 @@ def export(
     exports.check_packages(format, int8)
     _check_output(output, format, overwrite)
     comparison = output.with_name(f"{output.name}.comparison.json")
-    if comparison.exists() and not overwrite:
-        raise UsageError(f"{comparison} exists; give another output or --overwrite.")
+    if comparison.exists() and not (overwrite and _is_comparison(comparison)):
+        remedy = "is no comparison this command made; move it" if overwrite else "exists; give --overwrite"
+        raise UsageError(f"{comparison} {remedy}, or give another output.")
     if not int8:
         only = {"--calibrate": calibrate, "--images": images, "--imgsz": imgsz, "--dataset": dataset}
         for name, value in only.items():
@@ -80,6 +81,7 @@ def export(
             exports.write_onnx(weights, output)
         else:
             exports.write_openvino(weights, output, overwrite)
+        comparison.unlink(missing_ok=True)  # that of the int8 export just replaced
         return Exported(output)
     if calibrate is None or images is None:
         raise UsageError("--int8 needs --calibrate, a label table, and --images, the folder of its images.")
@@ -112,6 +114,14 @@ def export(
         _put(small, output, format, overwrite)
     write_text(comparison, json.dumps(measured, indent=2) + "\n")
     return Exported(output, measured)
+
+
+def _is_comparison(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"fp32", "int8", "weights_sha256"} <= content.keys()
 
 
 def _check_output(output: Path, format: str, overwrite: bool) -> None:

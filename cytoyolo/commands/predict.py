@@ -17,7 +17,7 @@ from cytoyolo.commands.everyday import MAKER, Everyday, image_names
 from cytoyolo.commands.journal import Journal, open_journal, partial_folder, remove
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.ensemble import Ensemble
-from cytoyolo.detector.predict import DEFAULT_IOU, Detector, Found, Model, detect_files
+from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, Detector, Found, Model, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import check_folder
 from cytoyolo.submission.check import row_faults
@@ -34,7 +34,7 @@ from cytoyolo.tables import (
 )
 
 SUBMISSION_CONF = 1e-5  # every test row wants a box, so nearly all are kept; the third place's setting
-EVERYDAY_CONF = 0.25
+EVERYDAY_CONF = DEFAULT_CONF
 # With a test table, boxes from this confidence on are listed with their probabilities, beside those that are its rows.
 LISTED_CONF = 0.01
 
@@ -188,7 +188,7 @@ def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Pat
         if call.probabilities:
             write_table(listing, public_names(found, spec), call.overwrite)
         failures.unlink(missing_ok=True)  # that of the output just replaced
-        if not call.probabilities and _is_listing(listing, spec, codes):
+        if call.overwrite and not call.probabilities and _is_listing(listing, spec, codes):
             listing.unlink()
         if bad := journal.failures:
             write_table(failures, pd.DataFrame(bad.items(), columns=[spec.columns["image"], "problem"]))

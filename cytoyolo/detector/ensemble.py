@@ -47,8 +47,8 @@ class Ensemble:
         self.weights = check_weights(weights, len(detectors))
         self.codes, self.spec = first.codes, first.spec
         self.label = " + ".join(dict.fromkeys(one.label for one in detectors))
-        self.device, self.calls = first.device, min(one.calls for one in detectors)
-        self.batch, self.imgsz = max(one.batch for one in detectors), first.imgsz
+        self.calls = min(one.calls for one in detectors)
+        self.batch = max(one.batch for one in detectors)
         self.max_detections = MAX_FUSED
         self.conf = max(one.conf for one in detectors)
 

@@ -94,13 +94,13 @@ def write_openvino(path: Path, target: Path, overwrite: bool = False) -> Facts:
     return facts
 
 
-def write_int8(source: Path, target: Path, calibration: Iterable[Pixels], overwrite: bool = False) -> Facts:
+def write_int8(source: Path, target: Path, calibration: Iterable[Pixels]) -> Facts:
     """Write an fp32 export (an ONNX file or an OpenVINO folder) in int8, its ranges taken from pixels (1, 3, s, s).
 
     Convolutions alone are quantized, and not those of the first two layers and of the head.
     """
     if source.is_dir():
-        return _int8_openvino(source, target, calibration, overwrite)
+        return _int8_openvino(source, target, calibration)
     return _int8_onnx(source, target, calibration)
 
 
@@ -140,7 +140,7 @@ def _exact(names: Iterable[str]) -> str:
     return "/model\\.(" + "|".join(map(str, (*_EXACT_LAYERS, head))) + ")/"
 
 
-def _int8_openvino(source: Path, target: Path, calibration: Iterable[Pixels], overwrite: bool) -> Facts:
+def _int8_openvino(source: Path, target: Path, calibration: Iterable[Pixels]) -> Facts:
     openvino = silent_openvino()
     import nncf
 
@@ -152,7 +152,7 @@ def _int8_openvino(source: Path, target: Path, calibration: Iterable[Pixels], ov
         model, nncf.Dataset(data), preset=nncf.QuantizationPreset.MIXED, subset_size=len(data),
         ignored_scope=nncf.IgnoredScope(patterns=[f".*{_exact(names)}.*"], validate=False),
     )  # fmt: skip
-    _save_openvino(quantized, facts, target, overwrite)
+    _save_openvino(quantized, facts, target, overwrite=False)
     return facts
 
 

@@ -46,7 +46,6 @@ class Model(Protocol):
     codes: tuple[str, ...]
     spec: DataSpec | None
     label: str
-    device: str
     calls: int
     batch: int
     max_detections: int
@@ -90,8 +89,8 @@ class Detector:
         self._network = open_network(Path(weights), backend, device, imgsz, threads)
         self.codes: tuple[str, ...] = self._network.facts.codes
         self.spec: DataSpec | None = self._network.facts.spec
-        self.sha256, self.label = self._network.facts.sha256, self._network.label
-        self.backend, self.precision = self._network.backend, self._network.facts.precision
+        self.label = self._network.label
+        self.precision = self._network.facts.precision
         self.device, self.calls = self._network.device, self._network.calls
         self.batch = batch or self._network.batch
         self.imgsz = self._network.side

@@ -100,3 +100,19 @@ def test_wrong_benches(weights, blobs, tmp_path):
     (tmp_path / "a.jpg").write_text("no picture")
     with pytest.raises(CytoyoloError, match="give a folder of images that can be read"):
         bench(weights, images=tmp_path, device="cpu", backend=["onnx"])
+
+
+def test_a_comparison_goes_with_its_export_and_a_users_file_stays(weights, tmp_path):
+    notes = tmp_path / "a.onnx.comparison.json"
+    notes.write_text("{}")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match=r"comparison\.json"):
+            export(weights, output=tmp_path / "a.onnx", overwrite=overwrite)
+    assert notes.read_text() == "{}" and not (tmp_path / "a.onnx").exists()
+    notes.write_text(json.dumps({"fp32": {}, "int8": {}, "weights_sha256": ""}))
+    export(weights, output=tmp_path / "a.onnx", overwrite=True)
+    assert not notes.exists()
+    (tmp_path / "b.onnx").write_text("not an export")
+    with pytest.raises(UsageError, match="no file that this command made"):
+        export(weights, output=tmp_path / "b.onnx", overwrite=True)
+    assert (tmp_path / "b.onnx").read_text() == "not an export"

@@ -355,3 +355,14 @@ def test_names_that_cannot_be(weights, images, tmp_path):
     (images / "blob02.jpg").rename(images / os.fsdecode(b"caf\xe9.jpg"))
     with pytest.raises(CytoyoloError, match=r"caf\\udce9\.jpg is not UTF-8"):
         predict(weights, images, output=tmp_path / "other")
+
+
+def test_a_listing_of_another_run_stays_without_leave(weights, blobs, tmp_path):
+    call = {"source": blobs / "test.csv", "images": blobs / "images", "output": tmp_path / "s.csv"}
+    predict(weights, **call, probabilities=True)
+    before = (tmp_path / "s.detections.csv").read_bytes()
+    (tmp_path / "s.csv").unlink()
+    predict(weights, **call)
+    assert (tmp_path / "s.detections.csv").read_bytes() == before
+    predict(weights, **call, overwrite=True)
+    assert not (tmp_path / "s.detections.csv").exists()

@@ -77,7 +77,7 @@ def test_a_checkpoint_runs_by_onnx_runtime_where_it_isinstalled(exports, monkeyp
         open_network(exports["onnx"])
 
 
-@pytest.mark.parametrize("wanted", [("yolov10n", 2), ("yolo26n", 2), ("yolo11n", 2)])
+@pytest.mark.parametrize("wanted", ["yolov10n", "yolo26n", "yolo11n"])
 def test_networks_of_two_heads_keep_their_probabilities(wanted, tmp_path, blobs):
     import torch
 
@@ -87,7 +87,7 @@ def test_networks_of_two_heads_keep_their_probabilities(wanted, tmp_path, blobs)
     from ultralytics.nn.tasks import DetectionModel
 
     torch.manual_seed(0)
-    network = DetectionModel(f"{wanted[0]}.yaml", nc=2, verbose=False)
+    network = DetectionModel(f"{wanted}.yaml", nc=2, verbose=False)
     network.names = {0: "dark", 1: "pale"}
     torch.save({"model": network, "train_args": {"imgsz": 64}}, tmp_path / "a.pt")
     images = pictures(blobs, 3)
