@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -16,18 +15,18 @@ from cytoyolo.annotations.decoding import EXTENSIONS
 from cytoyolo.annotations.images import decode
 from cytoyolo.classes import DataSpec
 from cytoyolo.commands.journal import RESULT, Entry, partial_folder
+from cytoyolo.commands.listing import detection_tables, listing
 from cytoyolo.detector.detections import Detections
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file, finish_folder
 from cytoyolo.report.differential import draw_differential
 from cytoyolo.report.pictures import annotate
 from cytoyolo.submission.differential import differential
-from cytoyolo.submission.rows import detection_columns, detection_table, public_names
+from cytoyolo.submission.rows import detection_table
 from cytoyolo.tables import write_table
 
 MAKER = "predict"
 MAX_JPEG_SIDE = 65_500
-_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True)
@@ -91,23 +90,16 @@ class Everyday:
         stem = name if Path(name).stem in self._shared_stems else Path(name).stem
         return self.folder / "annotated" / f"{stem}{extension}"
 
-    def finish(self, entries: Iterator[Entry], failures: dict[str, str], overwrite: bool) -> Written:
-        """Write the tables and the differential, and put the folder in its place."""
+    def write(self, entries: Iterator[Entry], failures: dict[str, str]) -> Written:
+        """Write the tables and the differential into the folder under way."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        columns = detection_columns(self.spec, self.codes, self.probabilities)
         counts, images = Counter[str](), 0
-        with (self.folder / "detections.csv").open("w", encoding="utf-8", newline="") as file:
-            pd.DataFrame(columns=columns).to_csv(file, index=False, lineterminator="\n")
-            good = (one for one in entries if not one.problem)
-            while some := list(islice(good, _AT_ONCE)):
+        with listing(self.folder / "detections.csv", self.spec, self.codes, self.probabilities) as add:
+            for some, rows in detection_tables(entries, self.codes, self.probabilities):
                 images += len(some)
                 self._draw_missing(some)
-                rows = detection_table(
-                    [one.name for one in some], [one.size for one in some], [one.detections for one in some],
-                    self.codes, self.probabilities,
-                )  # fmt: skip
                 counts.update(rows["class"])
-                public_names(rows, self.spec)[columns].to_csv(file, index=False, header=False, lineterminator="\n")
+                add(rows)
         table = differential(counts, self.spec)
         title = f"{counts.total():,} cells in {images:,} images"
         draw_differential(table, self.folder / "differential.png", title)
@@ -116,8 +108,11 @@ class Everyday:
         if failures:
             columns = [self.spec.columns["image"], "problem"]
             write_table(self.folder / "failures.csv", pd.DataFrame(failures.items(), columns=columns), overwrite=True)
-        finish_folder(self.folder, self.output, MAKER, overwrite)
         return Written(counts.total(), table)
+
+    def place(self) -> None:
+        """Put the folder in its place, instead of what this command may replace there."""
+        finish_folder(self.folder, self.output, MAKER, overwrite=True)
 
     def _draw_missing(self, entries: list[Entry]) -> None:
         """Of a process that was killed when the pictures had their place already."""

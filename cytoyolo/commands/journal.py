@@ -21,6 +21,8 @@ from cytoyolo.detector.predict import Found
 from cytoyolo.errors import CytoyoloError, UsageError
 
 JOURNAL, RESULT = "journal.jsonl", "result"
+# An empty file, there while the outputs take their places: a call that finds it may replace what stands there.
+_PLACING = "placing"
 # The first key of a journal, by which it is known, and the form of its lines.
 _KIND, _VERSION = "journal", 1
 SUFFIX = ".partial"
@@ -82,6 +84,10 @@ class Journal:
         self._file.flush()
         self._ends.append(self._file.tell())
 
+    def placing(self) -> None:
+        """Write down that the outputs take their places from now on."""
+        Path(self._file.name).with_name(_PLACING).touch()
+
     def entries(self) -> Iterator[Entry]:
         """All images, in order; memory does not grow with their number."""
         with Path(self._file.name).open("rb") as file:
@@ -109,6 +115,7 @@ def open_journal(
             raise UsageError(f"{folder} holds unfinished work {problem}; give --overwrite to start anew.")
         if problem or not ends:
             shutil.rmtree(folder / RESULT, ignore_errors=True)
+            (folder / _PLACING).unlink(missing_ok=True)
             file.truncate(0)
             file.write(json.dumps({_KIND: _VERSION, **facts}).encode() + b"\n")
             file.flush()
@@ -118,17 +125,23 @@ def open_journal(
         yield journal
 
 
+def was_placing(folder: Path) -> bool:
+    """Whether unfinished work ended while its outputs took their places."""
+    return (folder / _PLACING).is_file()
+
+
 def remove(folder: Path) -> None:
-    """Remove unfinished work, the journal last."""
+    """Remove unfinished work, the journal and the leave to replace what stands there last."""
     shutil.rmtree(folder / RESULT, ignore_errors=True)
     (folder / JOURNAL).unlink(missing_ok=True)
+    (folder / _PLACING).unlink(missing_ok=True)
     with suppress(OSError):  # the user has put something there
         folder.rmdir()
 
 
 def _is_own(folder: Path) -> bool:
     """Whether a folder is one of unfinished work: nothing else in it, and a journal, if there is one, that is ours."""
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {JOURNAL, RESULT}:
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {JOURNAL, RESULT, _PLACING}:
         return False
     try:
         with (folder / JOURNAL).open("rb") as file:

@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,19 @@ from cytoyolo import __version__, console
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.commands.everyday import MAKER, Everyday, image_names
-from cytoyolo.commands.journal import Journal, open_journal, partial_folder, remove
+from cytoyolo.commands.journal import Journal, open_journal, partial_folder, remove, was_placing
+from cytoyolo.commands.listing import detection_tables, listing
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, Detector, Found, Model, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import check_folder
 from cytoyolo.submission.check import row_faults
-from cytoyolo.submission.rows import detection_columns, detection_table, fill, public_names
+from cytoyolo.submission.rows import detection_columns, fill
 from cytoyolo.tables import (
     SUBMISSION_ROLES,
     TEST_ROLES,
+    XYXY,
     check_writable,
     fingerprint,
     read_table,
@@ -37,6 +39,8 @@ SUBMISSION_CONF = 1e-5  # every test row wants a box, so nearly all are kept; th
 EVERYDAY_CONF = DEFAULT_CONF
 # With a test table, boxes from this confidence on are listed with their probabilities, beside those that are its rows.
 LISTED_CONF = 0.01
+# The columns of detections that a submission's rows are made of.
+_ROW = ["image", *XYXY, "class"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ class Predicted:
 class _Call:
     """What of a call both ways of predicting need.
 
-    `anew` is the user's leave to replace what stands there; unfinished work has it from the call that began it, so
-    `overwrite` is true for that as well. `facts` are what the result depends on.
+    `anew` is the user's leave to replace what stands there; a call that was killed while its outputs took their places
+    leaves it to the next, so `overwrite` is true for that as well. `facts` are what the result depends on.
     """
 
     model: Model
@@ -108,7 +112,7 @@ def predict(
     standard = SUBMISSION_CONF if is_table else EVERYDAY_CONF
     settings: dict[str, Any] = {"conf": standard if conf is None else conf, "iou": iou, "imgsz": imgsz, "batch": batch}
     settings |= {"backend": backend, "device": device, "threads": threads}
-    again = overwrite or partial_folder(output).exists()
+    again = overwrite or was_placing(partial_folder(output))
     if is_table:
         check_image_folder(Path(images or ""))
     else:
@@ -161,11 +165,11 @@ def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Pat
     output, codes = call.output, call.model.codes
     fallback = _fallback(fallback, spec, codes)
     spec = spec or load_spec("cytologia")  # for the challenge's column names only
-    listing, failures = output.with_suffix(".detections.csv"), output.with_suffix(".failures.csv")
-    check_writable(output, spec.column_list(*SUBMISSION_ROLES), call.overwrite)
-    check_writable(failures, [spec.columns["image"], "problem"], call.overwrite)
+    details, failures = output.with_suffix(".detections.csv"), output.with_suffix(".failures.csv")
+    headers = {output: spec.column_list(*SUBMISSION_ROLES), failures: [spec.columns["image"], "problem"]}
     if call.probabilities:
-        check_writable(listing, detection_columns(spec, codes, True), call.overwrite)
+        headers[details] = detection_columns(spec, codes, True)
+    _check_tables(headers, call.overwrite)
     test = read_table(source, spec, TEST_ROLES)
     refuse(source, row_faults(test, spec), "mend or delete them")
     wanted = Counter(test["image"])
@@ -178,21 +182,27 @@ def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Pat
         return one.detections.take(kept)
 
     with _searched(call, source, images, list(wanted), rows_of) as journal:
-        good = [one for one in journal.entries() if not one.problem]
-        found = detection_table(
-            [one.name for one in good], [one.size for one in good], [one.detections for one in good], codes,
-            call.probabilities,
-        )  # fmt: skip
-        rows, unfilled = fill(test, found, fallback)
-        write_table(output, rows.rename(columns=spec.columns), call.overwrite)
-        if call.probabilities:
-            write_table(listing, public_names(found, spec), call.overwrite)
+        _check_tables(headers, call.overwrite)  # again: something may have come there meanwhile
+        journal.placing()
+        best = []
+        with listing(details, spec, codes, True) if call.probabilities else nullcontext() as add:
+            for _, found in detection_tables(journal.entries(), codes, call.probabilities):
+                best.append(found[found.groupby("image").cumcount() < found["image"].map(wanted)][_ROW])
+                if add:
+                    add(found)
+        rows, unfilled = fill(test, pd.concat(best), fallback)
+        write_table(output, rows.rename(columns=spec.columns), overwrite=True)
         failures.unlink(missing_ok=True)  # that of the output just replaced
-        if call.overwrite and not call.probabilities and _is_listing(listing, spec, codes):
-            listing.unlink()
+        if call.overwrite and not call.probabilities and _is_listing(details, spec, codes):
+            details.unlink()
         if bad := journal.failures:
-            write_table(failures, pd.DataFrame(bad.items(), columns=[spec.columns["image"], "problem"]))
-    return Predicted(output, len(good), len(rows), unfilled, bad)
+            write_table(failures, pd.DataFrame(bad.items(), columns=headers[failures]))
+    return Predicted(output, len(wanted) - len(bad), len(rows), unfilled, bad)
+
+
+def _check_tables(headers: Mapping[Path, list[str]], overwrite: bool) -> None:
+    for path, header in headers.items():
+        check_writable(path, header, overwrite)
 
 
 def _is_listing(path: Path, spec: DataSpec, codes: tuple[str, ...]) -> bool:
@@ -213,7 +223,10 @@ def _predict_images(call: _Call, spec: DataSpec, source: Path, names: list[str],
 
     call.facts["pictures"] = pictures
     with _searched(call, source, folder, names, drawn) as journal:
-        made = everyday.finish(journal.entries(), journal.failures, call.overwrite)
+        made = everyday.write(journal.entries(), journal.failures)
+        check_folder(call.output, MAKER, call.overwrite)  # again: something may have come there meanwhile
+        journal.placing()
+        everyday.place()
     return Predicted(call.output, len(names) - len(journal.failures), made.rows, 0, journal.failures, made.differential)
 
 

@@ -274,6 +274,48 @@ def test_unfinished_work_of_another_run_is_refused(weights, blobs, images, tmp_p
     assert (tmp_path / "other.partial" / "mine.txt").read_text() == "mine"
 
 
+def test_unfinished_work_gives_no_leave_to_replace_what_came_meanwhile(weights, blobs, images, tmp_path, killed_after):
+    other = predict(weights, images, output=tmp_path / "other", conf=0.5, pictures=False).output
+    killed_after(9)
+    with pytest.raises(_Killed):
+        predict(weights, images, output=tmp_path / "out")
+    killed_after(1)
+    with pytest.raises(_Killed):
+        predict(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
+    killed_after(None)
+    shutil.copytree(other, tmp_path / "out")
+    shutil.copy(blobs / "test.csv", tmp_path / "out.csv")
+    before = (tmp_path / "out" / "detections.csv").read_bytes()
+    with pytest.raises(UsageError, match="exists; give another folder or --overwrite"):
+        predict(weights, images, output=tmp_path / "out")
+    with pytest.raises(UsageError, match="exists; give another name or --overwrite"):
+        predict(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
+    assert (tmp_path / "out" / "detections.csv").read_bytes() == before
+    assert (tmp_path / "out.csv").read_bytes() == (blobs / "test.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out", "out.csv"])
+def test_a_run_killed_when_its_output_had_its_place_goes_on(weights, blobs, images, tmp_path, monkeypatch, name):
+    source = blobs / "test.csv" if name == "out.csv" else images
+    call = {"images": images, "probabilities": True} if name == "out.csv" else {}
+    whole = predict(weights, source, output=tmp_path / f"whole-{name}", **call).output
+
+    def kill(folder):
+        raise _Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cytoyolo.commands.predict.remove", kill)
+        with pytest.raises(_Killed):
+            predict(weights, source, output=tmp_path / name, **call)
+    made = predict(weights, source, output=tmp_path / name, **call).output
+    if name == "out.csv":
+        assert made.read_bytes() == whole.read_bytes()
+    else:
+        assert (made / "detections.csv").read_bytes() == (whole / "detections.csv").read_bytes()
+        assert len(list((made / "annotated").iterdir())) == 24
+    assert not (tmp_path / f"{name}.partial").exists()
+
+
 def test_two_runs_for_one_output_do_not_meet(weights, blobs, tmp_path):
     import fcntl
 
