@@ -47,17 +47,17 @@ def join_lines(lines: Sequence[str], ends: Sequence[str]) -> bytes:
     return "".join(part for pair in zip(lines, ends, strict=True) for part in pair).encode("utf-8")
 
 
-def read_records(path: str | Path, expected: Sequence[str]) -> Records:
+def read_records(path: str | Path, expected: Sequence[str], empty: bool = False) -> Records:
     """Read a CSV that must have exactly the columns `expected`, in any order.
 
     Raises UsageError when there is no such file and SchemaError when it is not comma-separated UTF-8 text with
-    these columns and at least one row.
+    these columns and, unless it may be `empty`, at least one row.
     """
     path = Path(path)
-    return parse_records(path, read_bytes(path), expected)
+    return parse_records(path, read_bytes(path), expected, empty)
 
 
-def parse_records(path: Path, data: bytes, expected: Sequence[str]) -> Records:
+def parse_records(path: Path, data: bytes, expected: Sequence[str], empty: bool = False) -> Records:
     """The records of a file whose bytes are `data`; `path` names it in errors. See `read_records`."""
     lines, ends = split_lines(_decode(path, data))
     try:
@@ -65,7 +65,7 @@ def parse_records(path: Path, data: bytes, expected: Sequence[str]) -> Records:
     except csv.Error as error:
         raise SchemaError(f"{path}, line 1: {error}; mend its quotes.") from error
     _check_header(path, columns, expected)
-    if len(lines) == 1:
+    if len(lines) == 1 and not empty:
         raise SchemaError(f"{path} has a header but no rows; give a table with at least one row.")
     values, broken = [], {}
     for row, line in enumerate(lines[1:]):

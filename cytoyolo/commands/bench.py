@@ -51,7 +51,8 @@ def bench(
     files = [folder / name for name in image_names(folder)]
     on_cpu = device in ("auto", "cpu")
     own = OPENVINO if path.is_dir() else ONNX if path.suffix.lower() == ".onnx" else None
-    chosen = [own] if own else list(backend or [one for one in BACKENDS if installed(one) and (on_cpu or one == TORCH)])
+    able = [own] if own else [one for one in BACKENDS if installed(one) and (on_cpu or one == TORCH)]
+    chosen = list(backend or able)
     counts = sorted({1, cores()}) if threads is None else list(threads)
     batches: list[int | None] = [None] if batch is None else list(batch)
     ways = [

@@ -3,8 +3,9 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cytoyolo.annotations.images import check_image_folder, decode
 from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.commands.predict import SUBMISSION_CONF
 from cytoyolo.detector import export as exports
-from cytoyolo.detector.networks import ONNX, OPENVINO
+from cytoyolo.detector.networks import ONNX, OPENVINO, Pixels
 from cytoyolo.detector.pixels import to_input
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
@@ -73,7 +74,8 @@ def export(
         remedy = "is no comparison this command made; move it" if overwrite else "exists; give --overwrite"
         raise UsageError(f"{comparison} {remedy}, or give another output.")
     if not int8:
-        only = {"--calibrate": calibrate, "--images": images, "--imgsz": imgsz, "--dataset": dataset}
+        only: dict[str, object] = {"--calibrate": calibrate, "--images": images, "--imgsz": imgsz, "--dataset": dataset}
+        only |= {"--seed": seed or None, "--max-loss": None if max_loss == DEFAULT_MAX_LOSS else max_loss}
         for name, value in only.items():
             if value is not None:
                 raise UsageError(f"{name} goes with --int8; give both or neither.")
@@ -98,7 +100,7 @@ def export(
             raise UsageError("these weights don't say what data set they are for; give --dataset.")
         truth = _truth(Path(calibrate), spec, facts.codes)
         learn, test = _parted(truth["image"].unique().tolist(), seed)
-        exports.write_int8(whole, small, _calibration([Path(images) / name for name in learn], side))
+        exports.write_int8(whole, small, [Path(images) / name for name in learn], partial(_input, side=side))
         truth = truth[truth["image"].isin(test)]
         measured = _compare(whole, small, truth, Path(images), spec, side)
         measured |= {
@@ -159,12 +161,11 @@ def _parted(names: list[str], seed: int) -> tuple[list[str], list[str]]:
     return shuffled[: min(half, CALIBRATION)], shuffled[half:][:COMPARISON]
 
 
-def _calibration(paths: Sequence[Path], side: int) -> Iterator[Any]:
-    for path in paths:
-        picture, problem = decode(path)
-        if problem:
-            raise CytoyoloError(f"{path} {problem}; mend the table with `cytoyolo repair`, or leave the image out.")
-        yield to_input([picture], side)
+def _input(path: Path, side: int) -> Pixels:
+    picture, problem = decode(path)
+    if problem:
+        raise CytoyoloError(f"{path} {problem}; mend the table with `cytoyolo repair`, or leave the image out.")
+    return to_input([picture], side)
 
 
 def _compare(whole: Path, small: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: int) -> dict[str, Any]:

@@ -71,6 +71,7 @@ def fuse(
     elif fallback is not None:
         raise UsageError("--fallback goes with --test; give both or neither.")
     stored, codes = joined([read_detections(path, spec) for path in paths], paths)
+    codes = codes or spec.codes  # without a detection, and without probabilities, no table names a class
     if unknown := sorted(set(codes) - set(spec.codes)) if test is not None else []:
         raise UsageError(
             f"'{spec.name}' has not all classes of the tables ({listed(unknown)}); give theirs with --dataset."
@@ -100,9 +101,9 @@ def _fused(stored: Sequence[Stored], weights: Sequence[float], iou: float) -> tu
     shares = np.concatenate([one.probabilities for one in stored])
     weight = np.repeat(np.array(weights, np.float64), [len(one.image) for one in stored])
     order = np.argsort(number, kind="stable")
-    starts = np.searchsorted(number[order], np.arange(0, len(names), _AT_ONCE))
+    starts = np.searchsorted(number[order], np.arange(0, max(len(names), 1), _AT_ONCE))
     parts = []
-    for start, rows in zip(range(0, len(names), _AT_ONCE), np.split(order, starts[1:]), strict=True):
+    for start, rows in zip(range(0, max(len(names), 1), _AT_ONCE), np.split(order, starts[1:]), strict=True):
         part = fuse_boxes(number[rows] - start, xyxy[rows], shares[rows], weight[rows], sum(weights), iou)
         parts.append(part._replace(image=part.image + start))
     return np.asarray(names, object), Fused(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
@@ -110,9 +111,9 @@ def _fused(stored: Sequence[Stored], weights: Sequence[float], iou: float) -> tu
 
 def _table(names: NDArray[np.object_], made: Fused, codes: tuple[str, ...]) -> pd.DataFrame:
     """Fused detections as `predict` writes its own; boxes that cover no whole pixel are left out."""
-    starts = np.flatnonzero(np.diff(made.image)) + 1
-    parts = zip(np.split(made.xyxy, starts), np.split(made.probabilities, starts), strict=True)
+    numbers, starts = np.unique(made.image, return_index=True)
+    parts = zip(np.split(made.xyxy, starts)[1:], np.split(made.probabilities, starts)[1:], strict=True)
     found = [of_scores(xyxy.astype(np.float32), shares.astype(np.float32), codes) for xyxy, shares in parts]
-    images = names[made.image[np.concatenate([[0], starts])]].tolist()
+    images = names[numbers].tolist()
     rows = detection_table(images, [(MAX_COORDINATE, MAX_COORDINATE)] * len(found), found, codes, True)
     return rows[(rows["x2"] > rows["x1"]) & (rows["y2"] > rows["y1"])]

@@ -106,7 +106,7 @@ def predict(
     """
     source, output = Path(source), Path(output)
     is_table = source.suffix.lower() == ".csv"
-    _check_call(source, is_table, {"--images": images, "--fallback": fallback})
+    _check_call(source, is_table, {"--images": images, "--fallback": fallback}, pictures)
     wanted = None if dataset is None else load_spec(dataset)
     several = [weights] if isinstance(weights, str | Path) else list(weights)
     standard = SUBMISSION_CONF if is_table else EVERYDAY_CONF
@@ -141,9 +141,11 @@ def _sha256(weights: Path) -> list[str]:
     return [fingerprint(path) for path in files]
 
 
-def _check_call(source: Path, is_table: bool, table_only: dict[str, object]) -> None:
+def _check_call(source: Path, is_table: bool, table_only: dict[str, object], pictures: bool) -> None:
     if is_table and table_only["--images"] is None:
         raise UsageError("a test table needs --images, the folder of its images.")
+    if is_table and not pictures:
+        raise UsageError("--no-pictures goes with an image or a folder; a test table has no pictures anyway.")
     for name, value in table_only.items():
         if value is not None and not is_table:
             raise UsageError(f"{name} goes with a test table (.csv), and {source} is none.")

@@ -5,8 +5,10 @@ The output is the network's own, with the scores of all classes and without NMS;
 
 import re
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,8 +26,8 @@ from cytoyolo.detector.networks import (
     silent_openvino,
 )
 from cytoyolo.detector.weights import load_network
-from cytoyolo.errors import UsageError
-from cytoyolo.files import atomic_file, new_folder
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import atomic_file, check_place, new_folder
 from cytoyolo.machine import state_folder
 from cytoyolo.tables import fingerprint
 
@@ -40,6 +42,7 @@ _OPSET = 18  # newer ones have operators that ONNX Runtime can't run on a GPU
 # them. docs/prediction.md has what that brings.
 _EXACT_LAYERS = (0, 1)
 _INPUT, _OUTPUT = "images", "output0"
+_EXPORTER = threading.Lock()  # torch has one at a time
 
 
 def check_packages(target: str, int8: bool) -> None:
@@ -49,12 +52,29 @@ def check_packages(target: str, int8: bool) -> None:
         raise UsageError(f"this export needs {', '.join(missing)}; pip install 'cytoyolo[{target}]'.")
 
 
-def converted(path: Path, target: str) -> Path:
-    """The checkpoint as an fp32 export, made once and kept among the tool's own files."""
-    stored = state_folder() / "exports" / f"{fingerprint(path)[:32]}-{_VERSION}{'.onnx' if target == ONNX else ''}"
-    if not stored.exists():
-        write_onnx(path, stored) if target == ONNX else write_openvino(path, stored)
-    return stored
+@contextmanager
+def converted(path: Path, target: str) -> Iterator[Path]:
+    """Yield the checkpoint as an fp32 export, made once and kept among the tool's own files.
+
+    Where these can't be written it is a temporary one.
+    """
+    write: Callable[[Path, Path], Facts] = write_onnx if target == ONNX else write_openvino
+    kept = state_folder() / "exports" / f"{fingerprint(path)[:32]}-{_VERSION}{'.onnx' if target == ONNX else ''}"
+    try:
+        check_place(kept)
+    except CytoyoloError:
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
+                write(path, Path(folder) / kept.name)
+                yield Path(folder) / kept.name
+            return
+    if not kept.exists():
+        try:
+            write(path, kept)
+        except (CytoyoloError, OSError):
+            if not kept.exists():  # else another process was faster
+                raise
+    yield kept
 
 
 def write_onnx(path: Path, target: Path) -> Facts:
@@ -71,7 +91,7 @@ def write_onnx(path: Path, target: Path) -> Facts:
     example = torch.zeros(2, 3, 4 * facts.stride, 4 * facts.stride)
     free = {_INPUT: {0: "batch", 2: "height", 3: "width"}, _OUTPUT: {0: "batch", 2: "anchors"}}
     with atomic_file(target) as temporary:
-        with warnings.catch_warnings(), torch.inference_mode():
+        with _EXPORTER, warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # of the exporter's age and of shapes it takes for constants
             torch.onnx.export(
                 network, example, str(temporary), input_names=[_INPUT], output_names=[_OUTPUT], dynamic_axes=free,
@@ -94,28 +114,27 @@ def write_openvino(path: Path, target: Path, overwrite: bool = False) -> Facts:
     return facts
 
 
-def write_int8(source: Path, target: Path, calibration: Iterable[Pixels]) -> Facts:
-    """Write an fp32 export (an ONNX file or an OpenVINO folder) in int8, its ranges taken from pixels (1, 3, s, s).
+def write_int8(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> Facts:
+    """Write an fp32 export (an ONNX file or an OpenVINO folder) in int8, its ranges taken from images.
 
-    Convolutions alone are quantized, and not those of the first two layers and of the head.
+    `read` gives the pixels (1, 3, s, s) of one, when it is its turn. Convolutions alone are quantized, and not those of
+    the first two layers and of the head.
     """
-    if source.is_dir():
-        return _int8_openvino(source, target, calibration)
-    return _int8_onnx(source, target, calibration)
+    return (_int8_openvino if source.is_dir() else _int8_onnx)(source, target, images, read)
 
 
-def _int8_onnx(source: Path, target: Path, calibration: Iterable[Pixels]) -> Facts:
+def _int8_onnx(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> Facts:
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.pixels: Iterator[Pixels] = iter(calibration)
+            self.images = iter(images)
 
         def get_next(self) -> dict[str, Pixels] | None:
-            found = next(self.pixels, None)
-            return None if found is None else {_INPUT: found}
+            image = next(self.images, None)
+            return None if image is None else {_INPUT: read(image)}
 
     facts = replace(stored_facts(source), precision="int8")
     with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder, atomic_file(target) as temporary:
@@ -134,22 +153,22 @@ def _int8_onnx(source: Path, target: Path, calibration: Iterable[Pixels]) -> Fac
     return facts
 
 
-def _exact(names: Iterable[str]) -> str:
+def _exact(names: Sequence[str]) -> str:
     """A pattern of the names of all nodes that keep their precision."""
     head = max(int(number) for name in names for number in re.findall(r"/model\.(\d+)/", name))
     return "/model\\.(" + "|".join(map(str, (*_EXACT_LAYERS, head))) + ")/"
 
 
-def _int8_openvino(source: Path, target: Path, calibration: Iterable[Pixels]) -> Facts:
+def _int8_openvino(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> Facts:
     openvino = silent_openvino()
     import nncf
 
     facts = replace(parse_facts((source / FACTS_FILE).read_text(encoding="utf-8"), source), precision="int8")
     nncf.set_log_level(40)
     model = openvino.Core().read_model(source / XML_FILE)
-    names, data = [one.get_friendly_name() for one in model.get_ops()], list(calibration)
+    names = [one.get_friendly_name() for one in model.get_ops()]
     quantized = nncf.quantize(
-        model, nncf.Dataset(data), preset=nncf.QuantizationPreset.MIXED, subset_size=len(data),
+        model, nncf.Dataset(images, read), preset=nncf.QuantizationPreset.MIXED, subset_size=len(images),
         ignored_scope=nncf.IgnoredScope(patterns=[f".*{_exact(names)}.*"], validate=False),
     )  # fmt: skip
     _save_openvino(quantized, facts, target, overwrite=False)

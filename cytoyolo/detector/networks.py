@@ -122,8 +122,8 @@ def open_network(
     _need(backend, making=True)
     from cytoyolo.detector.export import converted
 
-    stored = converted(path, backend)
-    return _open_onnx(stored, device, imgsz, count) if backend == ONNX else _open_openvino(stored, device, imgsz, count)
+    with converted(path, backend) as stored:
+        return (_open_onnx if backend == ONNX else _open_openvino)(stored, device, imgsz, count)
 
 
 def _fastest(device: str) -> str:
@@ -198,6 +198,10 @@ def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int) -> Netw
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # a dozen types of its own, all of them about the file
         raise CytoyoloError(f"{path} is no ONNX network, or is truncated; export it again.") from error
+    if chosen != "cpu" and "CUDAExecutionProvider" not in session.get_providers():  # it has one, and no GPU to go with
+        if device != "auto":
+            raise UsageError(f"--device is '{device}', and ONNX Runtime can't use a GPU here; give cpu or auto.")
+        chosen = "cpu"
     stored = session.get_modelmeta().custom_metadata_map.get(METADATA)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     facts = _checked(path, stored, [one.shape for one in inputs], [one.shape for one in outputs])

@@ -33,7 +33,7 @@ class Stored:
 
 
 def read_detections(path: Path, spec: DataSpec) -> Stored:
-    """Read a table of detections as `predict` writes it, with or without probabilities.
+    """Read a table of detections as `predict` writes it, with or without probabilities; it may have no rows.
 
     Raises UsageError when there is no such file and CytoyoloError when it is no such table, or a value can't be.
     """
@@ -42,7 +42,7 @@ def read_detections(path: Path, spec: DataSpec) -> Stored:
     shares = [name for name in header if name.startswith(PROBABILITY)]
     codes = tuple(name.removeprefix(PROBABILITY) for name in shares)
     columns = detection_columns(spec, codes, bool(codes))
-    records = read_records(path, columns)
+    records = read_records(path, columns, empty=True)
     refuse(path, records.broken, "give a table that predict wrote")
     table = pd.DataFrame(records.cells, columns=records.columns, dtype=str)[columns]
     table.columns = pd.Index(["image", *XYXY, "class", "confidence", "second", "margin", *shares])

@@ -54,6 +54,8 @@ def test_wrong_exports(weights, blobs, tmp_path, monkeypatch):
         {"output": tmp_path / "a.bin"},
         {"output": tmp_path},
         {"calibrate": labels},
+        {"seed": 1},
+        {"max_loss": 0.1},
         {"int8": True},
         {"int8": True, "calibrate": labels},
         {"int8": True, "calibrate": labels, "images": tmp_path / "none"},
@@ -97,6 +99,9 @@ def test_wrong_benches(weights, blobs, tmp_path):
     for wrong in ({"seconds": 0}, {"images": tmp_path / "none"}, {"backend": ["tensorrt"]}, {"threads": [0]}):
         with pytest.raises(UsageError):
             bench(weights, **{"images": blobs / "images", "device": "cpu", **wrong})
+    export(weights, output=tmp_path / "a.onnx")
+    with pytest.raises(UsageError, match="runs with --backend onnx only"):
+        bench(tmp_path / "a.onnx", images=blobs / "images", backend=["torch"], device="cpu")
     (tmp_path / "a.jpg").write_text("no picture")
     with pytest.raises(CytoyoloError, match="give a folder of images that can be read"):
         bench(weights, images=tmp_path, device="cpu", backend=["onnx"])

@@ -46,6 +46,22 @@ def test_tables_without_probabilities_count_for_their_own_class(stored, tmp_path
     assert made.rows >= 24
 
 
+def test_tables_without_rows_are_models_that_found_nothing(stored, blobs, tmp_path):
+    empty, plain = tmp_path / "empty.csv", tmp_path / "plain.csv"
+    pd.read_csv(stored[0]).head(0).to_csv(empty, index=False)
+    pd.read_csv(stored[0]).head(0).drop(columns=["p_dark", "p_pale"]).to_csv(plain, index=False)
+    made = fuse([stored[0], empty], output=tmp_path / "f.csv", iou=1.0)
+    alone, halved = pd.read_csv(stored[0]), pd.read_csv(tmp_path / "f.csv")
+    assert made.rows == len(alone)
+    assert sorted(halved["confidence"]) == pytest.approx(sorted(alone["confidence"] / 2), abs=2e-6)
+    spec = blobs / "spec.yaml"
+    for tables in ([empty], [empty, plain], [plain, plain]):
+        made = fuse(tables, output=tmp_path / "g.csv", dataset=spec, overwrite=True)
+        assert made.rows == made.images == 0 and len(pd.read_csv(tmp_path / "g.csv")) == 0
+        made = fuse(tables, output=tmp_path / "s.csv", test=blobs / "test.csv", dataset=spec, overwrite=True)
+        assert made.rows == made.fallback_rows == 6
+
+
 def test_wrong_tables_are_one_sentence(stored, blobs, tmp_path):
     table = pd.read_csv(stored[0])
     cases = {

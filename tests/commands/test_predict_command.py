@@ -153,6 +153,7 @@ def test_wrong_calls(weights, blobs, tmp_path):
         {"source": test, "images": images, "fallback": "PNN"},
         {"source": test, "images": images, "device": "99"},
         {"source": images, "images": images},
+        {"source": test, "images": images, "pictures": False},
         {"source": tmp_path / "none"},
     ]
     for call in wrong:

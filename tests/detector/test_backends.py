@@ -14,7 +14,7 @@ import pytest
 from cytoyolo.annotations.images import decode
 from cytoyolo.detector import networks
 from cytoyolo.detector.detections import concatenate
-from cytoyolo.detector.export import stored_facts, write_onnx, write_openvino
+from cytoyolo.detector.export import converted, stored_facts, write_onnx, write_openvino
 from cytoyolo.detector.networks import Facts, open_network, parse_facts
 from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -75,6 +75,37 @@ def test_a_checkpoint_runs_by_onnx_runtime_where_it_isinstalled(exports, monkeyp
     assert open_network(exports["torch"], device="cpu").backend == "torch"
     with pytest.raises(UsageError, match=r"not installed; pip install 'cytoyolo\[onnx\]'"):
         open_network(exports["onnx"])
+
+
+def test_a_gpu_that_onnx_runtime_cannot_use_is_no_gpu(exports, monkeypatch):
+    import onnxruntime
+
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        assert Detector(exports["onnx"]).label == "onnx fp32 on cpu"
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"), pytest.raises(UsageError, match="give cpu or auto"):
+        Detector(exports["onnx"], device="0")
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_checkpoint_is_converted_where_nothing_can_be_kept(exports, tmp_path, monkeypatch, target):
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path / "file" / "home"))
+    (tmp_path / "file").touch()
+    with converted(exports["torch"], target) as made:
+        assert open_network(made, device="cpu").backend == target
+    assert not made.exists()
+    assert open_network(exports["torch"], target, device="cpu").backend == target
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_two_first_conversions_at_once(exports, tmp_path, monkeypatch, target):
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: open_network(exports["torch"], target, device="cpu").backend, range(2)))
+    assert found == [target] * 2
+    assert len(list((tmp_path / "exports").iterdir())) == 1
 
 
 @pytest.mark.parametrize("wanted", ["yolov10n", "yolo26n", "yolo11n"])
