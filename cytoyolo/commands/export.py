@@ -90,32 +90,41 @@ def export(
     check_seed(seed)
     check_image_folder(Path(images))
     with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
-        whole, small = (Path(folder) / (f"{name}.onnx" if format == ONNX else name) for name in ("fp32", "int8"))
-        facts = exports.write_onnx(weights, whole) if format == ONNX else exports.write_openvino(weights, whole)
-        side = facts.imgsz if imgsz is None else imgsz
-        if side is None or side < 1 or side % facts.stride:
-            raise UsageError(f"{weights} can't be calibrated at {side} px; give --imgsz, a multiple of {facts.stride}.")
-        spec = facts.spec if dataset is None else load_spec(dataset)
-        if spec is None:
-            raise UsageError("these weights don't say what data set they are for; give --dataset.")
-        truth = _truth(Path(calibrate), spec, facts.codes)
-        learn, test = _parted(truth["image"].unique().tolist(), seed)
-        exports.write_int8(whole, small, [Path(images) / name for name in learn], partial(_input, side=side))
-        truth = truth[truth["image"].isin(test)]
-        measured = _compare(whole, small, truth, Path(images), spec, side)
-        measured |= {
-            "weights_sha256": facts.sha256, "table_sha256": fingerprint(calibrate), "seed": seed, "imgsz": side,
-            "calibration_images": len(learn), "comparison_images": len(test),
-        }  # fmt: skip
+        made, measured = _quantized(
+            weights, Path(folder), format, Path(calibrate), Path(images), dataset=dataset, imgsz=imgsz, seed=seed
+        )
         if (loss := measured["loss"]) > max_loss:
             raise CytoyoloError(
                 f"int8 loses {loss:.4f} of the score ({measured['fp32']['score']:.4f} to "
                 f"{measured['int8']['score']:.4f}), more than --max-loss {max_loss:g}; use fp32, or calibrate on more "
                 "images."
             )
-        _put(small, output, format, overwrite)
+        _put(made, output, format, overwrite)
     write_text(comparison, json.dumps(measured, indent=2) + "\n")
     return Exported(output, measured)
+
+
+def _quantized(
+    weights: Path, folder: Path, format: str, table: Path, images: Path, *, dataset: str | Path | None,
+    imgsz: int | None, seed: int,
+) -> tuple[Path, dict[str, Any]]:  # fmt: skip
+    """An int8 export in `folder`, and what it was measured to cost on images it was not calibrated on."""
+    whole, small = (folder / (f"{name}.onnx" if format == ONNX else name) for name in ("fp32", "int8"))
+    facts = exports.write_onnx(weights, whole) if format == ONNX else exports.write_openvino(weights, whole)
+    side = facts.imgsz if imgsz is None else imgsz
+    if side is None or side < 1 or side % facts.stride:
+        raise UsageError(f"{weights} can't be calibrated at {side} px; give --imgsz, a multiple of {facts.stride}.")
+    spec = facts.spec if dataset is None else load_spec(dataset)
+    if spec is None:
+        raise UsageError("these weights don't say what data set they are for; give --dataset.")
+    truth = _truth(table, spec, facts.codes)
+    learn, test = _parted(truth["image"].unique().tolist(), seed)
+    exports.write_int8(whole, small, [images / name for name in learn], partial(_input, side=side))
+    measured = _compare(whole, small, truth[truth["image"].isin(test)], images, spec, side)
+    return small, measured | {
+        "weights_sha256": facts.sha256, "table_sha256": fingerprint(table), "seed": seed, "imgsz": side,
+        "calibration_images": len(learn), "comparison_images": len(test),
+    }  # fmt: skip
 
 
 def _is_comparison(path: Path) -> bool:
