@@ -23,8 +23,10 @@ from _label_faults import inject
 from sklearn.metrics import average_precision_score
 
 from cytoyolo import convert, crossval, curate
+from cytoyolo.annotations.curate import Labels
+from cytoyolo.annotations.curate import curate as compare
 from cytoyolo.annotations.images import decode
-from cytoyolo.annotations.oof import read_oof
+from cytoyolo.annotations.oof import Predictions, read_oof
 from cytoyolo.boxes import iou
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.crossval import OOF
@@ -35,6 +37,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 DATA, START = SHARED / "data" / "wbc5", SHARED / "weights" / "yolo11n-pose.pt"
 HELD_OUT, PAIRED = 0.25, 0.3
 KINDS = ("faulty", "reference", "loose", "all")
+DRAWS = 30
 MEASURES = ["score", "giou", "macro_f1"]
 
 
@@ -89,7 +92,7 @@ def faulty(work: Path, clean: pd.DataFrame, share: float, seed: int) -> tuple[pd
 def figures(findings: pd.DataFrame, scores: pd.DataFrame, faults: pd.DataFrame, natural: pd.DataFrame) -> pd.DataFrame:
     """By finding: faults put in and found, findings, those that are `natural`, recall and precision without these.
 
-    A wrong class is measured by the average precision of the ranking of all labels.
+    A wrong class is measured by the average precision of the ranking of all labels (see `ranked`).
     """
     rows = []
     row = findings["line"].map(lambda line: -1 if line is None else int(line) - 2)
@@ -111,12 +114,36 @@ def figures(findings: pd.DataFrame, scores: pd.DataFrame, faults: pd.DataFrame, 
     made = pd.DataFrame(rows, columns=["finding", "put in", "found", "findings", "natural"])
     made["recall"] = made["found"] / made["put in"]
     made["precision"] = made["found"] / (made["findings"] - made["natural"])
-    swapped = set(faults.loc[faults["kind"] == "swapped", "row"])
-    if swapped:
-        likelihood = scores["confidence"] / (2 * scores["confidence"] - scores["margin"])
-        rank = average_precision_score((scores["line"] - 2).isin(swapped), likelihood.fillna(0))
-        made.loc[len(made)] = {"finding": "wrong-class (AP)", "put in": len(swapped), "precision": rank}
+    if len(faults):
+        order = scores.sort_values("line")
+        for name, rank in ranked(order["margin"].fillna(-1).to_numpy(), order["score"].to_numpy(), faults).items():
+            made.loc[len(made)] = {"finding": f"{name}, ranked (AP)", "precision": rank}
     return made
+
+
+def ranked(margin: np.ndarray, score: np.ndarray, faults: pd.DataFrame) -> dict[str, float]:
+    """The average precision of the rankings of labels (n,) of a faulty table: of swaps by margin, of all by score."""
+    swapped, any_fault = (
+        np.isin(np.arange(len(score)), some["row"]) for some in (faults[faults["kind"] == "swapped"], faults)
+    )
+    return {
+        "wrong class": float(average_precision_score(swapped, margin)),
+        "any fault": float(average_precision_score(any_fault, -score)),
+    }
+
+
+def redrawn(clean: pd.DataFrame, predictions: Predictions, share: float) -> pd.DataFrame:
+    """The rankings over DRAWS further draws of the faults, by the models of the table without faults: mean and standard
+    deviation. One draw has a few faults of a kind only."""
+    codes = load_spec("wbc5").codes
+    rows = []
+    for seed in range(DRAWS):
+        table, faults = inject(clean, dict(predictions.size), share, seed, codes)
+        xyxy, ids = table[XYXY].to_numpy(np.float64), pd.Index(codes).get_indexer(pd.Index(table["class"]))
+        given = Labels(np.arange(len(table)), table["NAME"].to_numpy(object), xyxy, ids.astype(np.int64))
+        made = compare(given, predictions)
+        rows.append(ranked(made.margin, made.score, faults))
+    return pd.DataFrame(rows).agg(["mean", "std"]).round(3)
 
 
 def near(findings: pd.DataFrame, name: str, box: np.ndarray) -> bool:
@@ -183,6 +210,8 @@ def main() -> None:
                 print(f"clean labels touched: {touched(curated.changes, table, faults):.1%}")
                 print(moved(pd.read_csv(curated.table), table, faults).to_string())
         predictions = read_oof(cv / OOF, load_spec("wbc5"), made.folds)
+        if not share:
+            print(f"ranked over {DRAWS} draws of 10 %:\n{redrawn(clean, predictions, 0.1).to_string()}")
         reference_rule(table, predictions).to_csv(work / "tables" / f"reference-{share:g}.csv", index=False)
     if options.train:
         clean.to_csv(work / "tables" / "faulty-0.csv", index=False)

@@ -133,9 +133,7 @@ def tables(
             **{name: wrong[name] for name in ("fold", "confidence", "iou")},
         }
     )
-    # p / (p + q) of the predicted and the labelled class: by it, faults rank better than by their difference.
-    suggestions.insert(4, "likelihood", wrong["confidence"] / (2 * wrong["confidence"] - wrong["margin"]))
-    suggestions = suggestions.sort_values("likelihood", ascending=False, kind="stable")
+    suggestions = suggestions.sort_values("margin", ascending=False, kind="stable")
     matched = made.match >= 0
     predicted = np.where(matched, pick(predictions.probabilities, made.match).argmax(axis=1), len(spec.codes))
     rules = found[found["row"] >= 0].groupby("row")["rule"].agg("; ".join)

@@ -207,9 +207,10 @@ def _scores(
     """How sure it is that each label (n,) is right, 0 to 1: the soft minimum of place and class.
 
     Place: 0.9 IoU + 0.1 exp(-0.1 d) with the matched prediction, d the distance of the centres in pixels (ObjectLab's
-    similarity), times how confident that prediction is, 1 from the threshold of its class on. Class: the labelled
-    class's share p / (p + q), q being the best of the others, 0.5 where the two are equal. Without a match: half of the
-    place's measure with any prediction, and 0.5.
+    similarity), times how confident that prediction is, 1 from the threshold of its class on. Class: 0.75 + (p - q) / 4
+    of the probabilities of the labelled class and of the best other one, so 0.5 to 1: a model names classes less surely
+    than it finds cells, and docs/curation.md has what that brings. Without a match: half of the place's measure with
+    any prediction, and 0.5.
     """
     near = 0.9 * pairs.iou + 0.1 * np.exp(-0.1 * pairs.distance)
     near *= np.minimum(predictions.confidence / np.maximum(confident[predicted], 1e-6), 1)[pairs.prediction]
@@ -224,7 +225,7 @@ def _scores(
     mine = share[own]
     others = share.copy()
     others[own] = 0
-    of_class[found] = mine / np.maximum(mine + others.max(axis=1, initial=0), 1e-9)
+    of_class[found] = 0.75 + (mine - others.max(axis=1, initial=0)) / 4
     return soft_minimum(np.stack([place, of_class], axis=1))
 
 

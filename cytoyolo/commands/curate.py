@@ -40,7 +40,6 @@ _SUGGESTION_COLUMNS = [
     "image",
     "class",
     "suggested",
-    "likelihood",
     "margin",
     "score",
     "fold",

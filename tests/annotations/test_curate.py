@@ -185,7 +185,7 @@ def test_each_fault_scores_lower_than_a_right_label(fault):
     }[fault]
     score = about([label], [found]).score
     assert score[:5].min() > 0.9 and score[5] < 0.65
-    assert (score[5] < 0.1) == (fault not in ("loose",))
+    assert (score[5] < 0.1) == (fault in ("displaced", "spurious"))
 
 
 def test_the_soft_minimum_is_a_mean_weighted_by_its_formula():

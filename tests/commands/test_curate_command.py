@@ -168,7 +168,7 @@ def test_findings_suggestions_and_scores_stand_beside_the_table(lab):
     ]
     (suggestion,) = table_of(lab / "made.suggestions.csv")
     assert (suggestion["line"], suggestion["class"], suggestion["suggested"]) == ("15", "pale", "dark")
-    assert float(suggestion["likelihood"]) == pytest.approx(0.92 / 0.95, abs=1e-4)
+    assert float(suggestion["margin"]) == pytest.approx(0.92 - 0.03, abs=1e-4)
     scores = table_of(lab / "made.scores.csv")
     assert [int(one["rank"]) for one in scores] == list(range(1, 15))
     values = [float(one["score"]) for one in scores]
@@ -187,15 +187,15 @@ def test_the_actions_of_findings_are_those_of_the_call(lab):
     }  # fmt: skip
 
 
-def test_suggestions_are_ranked_by_likelihood(lab):
+def test_suggestions_are_ranked_by_margin(lab):
     shares = {"good0.png": (0.1, 0.95), "good1.png": (0.93, 0.9), "class.png": (0.92, 0.3)}
     found = [(name, box, shares.get(name, share)) for name, box, share in FOUND]
     crossvalidated(lab / "CV", (lab / "t.csv").read_bytes(), oof_text(rows_of(found)))
     made_of(lab)
-    likely = {"good0.png": 0.95 / 1.05, "good1.png": 0.93 / 1.83, "class.png": 0.92 / 1.22}
+    likely = {"good0.png": 0.95 - 0.1, "good1.png": 0.93 - 0.9, "class.png": 0.92 - 0.3}
     suggestions = table_of(lab / "made.suggestions.csv")
     assert [one["NAME"] for one in suggestions] == sorted(likely, key=likely.get, reverse=True)
-    assert [float(one["likelihood"]) for one in suggestions] == pytest.approx(sorted(likely.values())[::-1], abs=1e-4)
+    assert [float(one["margin"]) for one in suggestions] == pytest.approx(sorted(likely.values())[::-1], abs=1e-4)
 
 
 def test_the_same_input_gives_the_same_bytes_and_overwrite_replaces_them(lab):
