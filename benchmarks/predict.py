@@ -1,6 +1,6 @@
 """Prediction: speed against the plain way, memory, kills, what int8 costs, what fusion brings.
 
-    python benchmarks/predict.py --work DIR [--parts train speed memory kills scores] [--pairs 5] [--imgsz 384]
+    python benchmarks/predict.py --work DIR [--parts speed rows memory kills scores] [--pairs 5] [--imgsz 384]
 
 Three networks are trained on three quarters of the train images of ../shared/data/wbc5 (copies never parted; all
 epochs, last weights): YOLO11n of 224 px with two seeds, and of 320 px. Their scores are on the labels of the rest. The
@@ -22,10 +22,11 @@ import pandas as pd
 
 from cytoyolo import convert, export, fuse, predict, score, train
 from cytoyolo.annotations.images import decode
-from cytoyolo.detector.networks import open_network
+from cytoyolo.detector.networks import BACKENDS, open_network
 from cytoyolo.detector.pixels import to_input
 from cytoyolo.files import atomic_file
 from cytoyolo.machine import cores
+from cytoyolo.tables import XYXY
 
 SHARED = Path(__file__).parents[2] / "shared"
 DATA, START = SHARED / "data" / "wbc5", SHARED / "weights" / "yolo11n-pose.pt"
@@ -130,6 +131,26 @@ def _bare(weights: Path, side: int) -> float:
         start = time.perf_counter()
         list(pool.map(network.run, pixels))
     return (time.perf_counter() - start) / len(pixels) * 1000
+
+
+def equal_rows(work: Path, weights: Path) -> None:
+    """How far the submissions of the runtimes are from that of torch, on the test rows of both data sets."""
+    for data in (DATA, SHARED / "data" / "pbc3"):
+        found = {}
+        for backend in BACKENDS:
+            output = work / f"rows-{data.name}-{backend}.csv"
+            predict(
+                weights, data / "test.csv", images=data / "images", output=output, backend=backend, device="cpu",
+                overwrite=True,
+            )  # fmt: skip
+            found[backend] = output
+        wanted = pd.read_csv(found["torch"])
+        for backend in BACKENDS[1:]:
+            rows = pd.read_csv(found[backend])
+            same, far = (rows["class"] == wanted["class"]).sum(), (rows[XYXY] - wanted[XYXY]).abs().max(axis=None)
+            alike = found[backend].read_bytes() == found["torch"].read_bytes()
+            print(f"{data.name}, {backend}: {same:,} of {len(rows):,} rows of the class that torch gives, corners at "
+                  f"most {far} px apart, {'the same' if alike else 'other'} bytes", flush=True)  # fmt: skip
 
 
 def memory(work: Path, weights: Path) -> None:
@@ -246,7 +267,7 @@ def _scored(work: Path) -> tuple[float, ...]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--parts", nargs="+", default=["speed", "memory", "kills", "scores"])
+    parser.add_argument("--parts", nargs="+", default=["speed", "rows", "memory", "kills", "scores"])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--imgsz", type=int, default=384)
     parser.add_argument("--seed", type=int, default=0)
@@ -256,6 +277,8 @@ def main() -> None:
     models = trained(work)
     if "speed" in options.parts:
         speed(work, models["a"], options.imgsz, options.pairs)
+    if "rows" in options.parts:
+        equal_rows(work, models["a"])
     if "memory" in options.parts:
         memory(work, models["a"])
     if "kills" in options.parts:
