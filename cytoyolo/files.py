@@ -4,6 +4,7 @@ An output folder carries `.cytoyolo.json`: which command made it, and the list o
 `--overwrite` replaces only what that command made and never a user's file.
 """
 
+import filecmp
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from cytoyolo.errors import CytoyoloError, UsageError
 MARKER = ".cytoyolo.json"
 # Of temporary names, which must not be longer than the names they stand for.
 _PREFIX, _SUFFIX = ".cytoyolo.", ".partial"
+# Of a folder in which one that is being replaced (_OLD) waits until the new one has its place.
+_SHELTER, _OLD = ".old", "old"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -43,6 +46,20 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what `atomic_file` left below a folder of the tool's own when it was killed."""
+    for path in folder.rglob(f"{_PREFIX}*{_SUFFIX}*"):
+        path.unlink()
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Whether two files, or all files of two folders but their markers, are the same byte for byte."""
+    if one.is_dir() and other.is_dir():
+        names = listing(one)
+        return names == listing(other) and all(filecmp.cmp(one / name, other / name, shallow=False) for name in names)
+    return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
 def _umask() -> int:
@@ -160,15 +177,31 @@ def finish_folder(made: Path, path: Path, maker: str, overwrite: bool, also: tup
 
 
 def _replace(target: Path, new: Path) -> None:
-    """Rename the folder `new` to `target`; a folder that stands there goes, but only once the new one has its place."""
+    """Rename the folder `new` to `target`; a folder that stands there goes, but only once the new one has its place.
+
+    After a kill it may be found in a shelter beside `new`: see `restore_replaced`.
+    """
     if not target.exists() or not any(target.iterdir()):
         new.rename(target)
         return
-    shelter = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=".old", dir=target.parent))
+    shelter = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SHELTER, dir=new.parent))
     try:
-        target.rename(shelter / "old")
+        target.rename(shelter / _OLD)
         new.rename(target)
     finally:
         if not target.exists():
-            (shelter / "old").rename(target)
+            (shelter / _OLD).rename(target)
         shutil.rmtree(shelter, ignore_errors=True)
+
+
+def is_shelter(path: Path) -> bool:
+    """Whether a folder is one in which a replaced folder waits."""
+    return path.name.startswith(_PREFIX) and path.name.endswith(_SHELTER)
+
+
+def restore_replaced(folder: Path, target: Path) -> None:
+    """After a kill, give the folder that was being replaced its place back if that is empty; remove its shelter."""
+    for shelter in filter(is_shelter, list(folder.iterdir())):
+        if not os.path.lexists(target) and (shelter / _OLD).is_dir():
+            (shelter / _OLD).rename(target)
+        shutil.rmtree(shelter)

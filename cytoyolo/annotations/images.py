@@ -17,7 +17,7 @@ from PIL import Image
 from cytoyolo.annotations import decoding, jpeg
 from cytoyolo.annotations.decoding import Picture, Unusable
 from cytoyolo.annotations.hashes import perceptual_hash
-from cytoyolo.annotations.reading import in_order, load
+from cytoyolo.annotations.reading import Loaded, in_order, load
 from cytoyolo.errors import CytoyoloError, UsageError
 
 # To be raised when the meaning of a fact changes: facts are kept from run to run.
@@ -81,7 +81,11 @@ def image_facts(path: Path, data: bytes, thorough: bool = False) -> ImageFacts:
 
 def decode(path: Path) -> tuple[Picture, str]:
     """The upright picture as (h, w, 3) uint8 BGR, 16-bit values by their high byte; or an empty one and its problem."""
-    loaded = load(path)
+    return decode_bytes(path, load(path))
+
+
+def decode_bytes(path: Path, loaded: Loaded) -> tuple[Picture, str]:
+    """The same of a file that was loaded."""
     if loaded.problem:
         return _NO_PICTURE, loaded.problem
     try:

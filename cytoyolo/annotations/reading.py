@@ -55,11 +55,12 @@ def _moment(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None, chunk: int = _CHUNK
-) -> Generator[Result]:
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None, chunk: int = _CHUNK,
+    ahead: int = _CHUNKS_AHEAD,
+) -> Generator[Result]:  # fmt: skip
     """work(item) for each item, in their order, on all cores or by so many workers, which take `chunk` items at once.
 
-    At most 16 chunks are taken ahead of what is used.
+    At most `ahead` chunks are taken ahead of what is used.
     """
     remaining, threads = iter(items), cv2.getNumThreads()
     cv2.setNumThreads(1)  # all cores are busy with items of their own
@@ -67,7 +68,7 @@ def in_order(
     pool = ThreadPoolExecutor(workers or cores())
     try:
         while True:
-            while len(waiting) < _CHUNKS_AHEAD and (some := list(islice(remaining, chunk))):
+            while len(waiting) < ahead and (some := list(islice(remaining, chunk))):
                 waiting.append(pool.submit(lambda some: [work(item) for item in some], some))
             if not waiting:
                 return

@@ -1,6 +1,7 @@
 """The folder of an everyday prediction: detections.csv, annotated pictures, the differential, failures.csv."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,15 +19,18 @@ from cytoyolo.commands.journal import RESULT, Entry, partial_folder
 from cytoyolo.commands.listing import detection_tables, listing
 from cytoyolo.detector.detections import Detections
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import atomic_file, finish_folder
+from cytoyolo.files import atomic_file, finish_folder, same_content
 from cytoyolo.report.differential import draw_differential
 from cytoyolo.report.pictures import annotate
 from cytoyolo.submission.differential import differential
 from cytoyolo.submission.rows import detection_table
-from cytoyolo.tables import write_table
+from cytoyolo.tables import sha256, write_table
 
 MAKER = "predict"
 MAX_JPEG_SIDE = 65_500
+MAX_NAME = 255  # bytes
+# What a table of one line a row can't hold: parts of a name that are not UTF-8, and ends of lines.
+_UNFIT = re.compile("[\ud800-\udfff\r\n]")
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,15 @@ def image_names(source: Path) -> list[str]:
     """The image's name, or those of all files of a folder with an image's extension, sorted; names only, and no pixel,
     of however many there are."""
     if source.is_file():
-        return [source.name]
-    if not source.is_dir():
+        names = [source.name]
+    elif source.is_dir():
+        with os.scandir(source) as entries:
+            names = sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in EXTENSIONS)
+    else:
         raise UsageError(f"{source}: no such file or folder; give a test table (.csv), an image or a folder of images.")
-    with os.scandir(source) as entries:
-        names = sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in EXTENSIONS)
-    if unnamed := [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]:
-        shown = unnamed[0].encode("utf-8", "backslashreplace").decode()
-        raise CytoyoloError(f"{source}: the file name {shown} is not UTF-8; rename it.")
+    if unnamed := [name for name in names if _UNFIT.search(name)]:
+        shown = unnamed[0].encode("unicode_escape").decode()
+        raise CytoyoloError(f"the file name {shown} is not UTF-8 text of one line; rename it.")
     if not names:
         raise CytoyoloError(f"{source} holds no images ({', '.join(sorted(EXTENSIONS))}); give a folder that does.")
     return names
@@ -76,6 +81,8 @@ class Everyday:
 
     def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
         """Write the annotated picture of an image that has no problem."""
+        if problem:  # one drawn before a kill, of a file that can't be read any more
+            self._picture(name, (0, 0)).unlink(missing_ok=True)
         if problem or not self.pictures:
             return
         place = self._picture(name, (image.shape[1], image.shape[0]))
@@ -88,6 +95,8 @@ class Everyday:
     def _picture(self, name: str, size: tuple[int, int]) -> Path:
         extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
         stem = name if Path(name).stem in self._shared_stems else Path(name).stem
+        if len(f"{stem}{extension}".encode()) > MAX_NAME:
+            stem = f"{stem[:40]}-{sha256(name.encode())[:16]}"
         return self.folder / "annotated" / f"{stem}{extension}"
 
     def write(self, entries: Iterator[Entry], failures: dict[str, str]) -> Written:
@@ -110,9 +119,10 @@ class Everyday:
             write_table(self.folder / "failures.csv", pd.DataFrame(failures.items(), columns=columns), overwrite=True)
         return Written(counts.total(), table)
 
-    def place(self) -> None:
-        """Put the folder in its place, instead of what this command may replace there."""
-        finish_folder(self.folder, self.output, MAKER, overwrite=True)
+    def place(self, overwrite: bool) -> None:
+        """Put the folder in its place, where an earlier call that was killed has not done so already."""
+        if not same_content(self.folder, self.output):
+            finish_folder(self.folder, self.output, MAKER, overwrite)
 
     def _draw_missing(self, entries: list[Entry]) -> None:
         """Of a process that was killed when the pictures had their place already."""

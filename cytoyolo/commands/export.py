@@ -172,9 +172,13 @@ def _parted(names: list[str], seed: int) -> tuple[list[str], list[str]]:
 
 def _input(path: Path, side: int) -> Pixels:
     picture, problem = decode(path)
+    _refuse_bad(path, problem)
+    return to_input([picture], side)
+
+
+def _refuse_bad(path: Path, problem: str) -> None:
     if problem:
         raise CytoyoloError(f"{path} {problem}; mend the table with `cytoyolo repair`, or leave the image out.")
-    return to_input([picture], side)
 
 
 def _compare(whole: Path, small: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: int) -> dict[str, Any]:
@@ -189,7 +193,9 @@ def _compare(whole: Path, small: Path, truth: pd.DataFrame, images: Path, spec: 
 def _score(path: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: int) -> Score:
     detector = Detector(path, conf=SUBMISSION_CONF, imgsz=side, device="cpu")
     names = truth["image"].unique().tolist()
-    found = [one for one in detect_files(detector, (images / name for name in names)) if not one.problem]
+    found = list(detect_files(detector, (images / name for name in names)))
+    for one in found:
+        _refuse_bad(one.path, one.problem)
     sizes = [(one.image.shape[1], one.image.shape[0]) for one in found]
     rows = detection_table([one.path.name for one in found], sizes, [one.detections for one in found], detector.codes)
     return evaluate(truth, fill(truth[["id", "image"]], rows, spec.fallback)[0], replicates=1)

@@ -19,12 +19,12 @@ import numpy as np
 from cytoyolo.detector.detections import Detections, of_scores
 from cytoyolo.detector.predict import Found
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
 
 JOURNAL, RESULT = "journal.jsonl", "result"
-# An empty file, there while the outputs take their places: a call that finds it may replace what stands there.
-_PLACING = "placing"
 # The first key of a journal, by which it is known, and the form of its lines.
 _KIND, _VERSION = "journal", 1
+_START = json.dumps({_KIND: _VERSION})[:-1].encode()
 SUFFIX = ".partial"
 
 
@@ -75,7 +75,7 @@ class Journal:
         values = np.concatenate([kept.xyxy, kept.probabilities], axis=1).astype("<f4")
         line = {
             "name": one.path.name,
-            "state": _state(one.path),
+            "state": list(one.state) if any(one.state) else _state(one.path),
             "size": [one.image.shape[1], one.image.shape[0]],
             "problem": one.problem,
             "found": base64.b64encode(values.tobytes()).decode("ascii"),
@@ -83,10 +83,6 @@ class Journal:
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()
         self._ends.append(self._file.tell())
-
-    def placing(self) -> None:
-        """Write down that the outputs take their places from now on."""
-        Path(self._file.name).with_name(_PLACING).touch()
 
     def entries(self) -> Iterator[Entry]:
         """All images, in order; memory does not grow with their number."""
@@ -110,46 +106,42 @@ def open_journal(
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / JOURNAL).open("a+b") as file:
         _lock(file, folder)
+        restore_replaced(folder, folder.with_name(folder.name.removesuffix(SUFFIX)))
         ends, bad, problem = _read(file, facts, images, names)
         if problem and not anew:
             raise UsageError(f"{folder} holds unfinished work {problem}; give --overwrite to start anew.")
         if problem or not ends:
             shutil.rmtree(folder / RESULT, ignore_errors=True)
-            (folder / _PLACING).unlink(missing_ok=True)
             file.truncate(0)
             file.write(json.dumps({_KIND: _VERSION, **facts}).encode() + b"\n")
             file.flush()
             ends, bad = [file.tell()], {}
+        remove_temporaries(folder / RESULT)
         journal = Journal(file, codes, names, ends, bad)
         journal.keep(journal.done)
         yield journal
 
 
-def was_placing(folder: Path) -> bool:
-    """Whether unfinished work ended while its outputs took their places."""
-    return (folder / _PLACING).is_file()
-
-
 def remove(folder: Path) -> None:
-    """Remove unfinished work, the journal and the leave to replace what stands there last."""
+    """Remove unfinished work, the journal last."""
     shutil.rmtree(folder / RESULT, ignore_errors=True)
     (folder / JOURNAL).unlink(missing_ok=True)
-    (folder / _PLACING).unlink(missing_ok=True)
     with suppress(OSError):  # the user has put something there
         folder.rmdir()
 
 
 def _is_own(folder: Path) -> bool:
     """Whether a folder is one of unfinished work: nothing else in it, and a journal, if there is one, that is ours."""
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {JOURNAL, RESULT, _PLACING}:
+    if not folder.is_dir():
+        return False
+    if {path.name for path in folder.iterdir() if not is_shelter(path)} - {JOURNAL, RESULT}:
         return False
     try:
         with (folder / JOURNAL).open("rb") as file:
             first = file.readline()
     except OSError:
         return True
-    content = _parsed(first)
-    return not first.endswith(b"\n") or (content is not None and _KIND in content)
+    return first.startswith(_START) or (not first.endswith(b"\n") and _START.startswith(first))
 
 
 def _lock(file: IO[bytes], folder: Path) -> None:

@@ -1,10 +1,13 @@
 """`predict`: submission rows for a test table, or detections, pictures and the differential for everyday images."""
 
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,13 @@ from cytoyolo import __version__, console
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.commands.everyday import MAKER, Everyday, image_names
-from cytoyolo.commands.journal import Journal, open_journal, partial_folder, remove, was_placing
+from cytoyolo.commands.journal import RESULT, Journal, open_journal, partial_folder, remove
 from cytoyolo.commands.listing import detection_tables, listing
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, Detector, Found, Model, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.files import check_folder
+from cytoyolo.files import check_folder, same_content
 from cytoyolo.submission.check import row_faults
 from cytoyolo.submission.rows import detection_columns, fill
 from cytoyolo.tables import (
@@ -59,14 +62,14 @@ class Predicted:
 class _Call:
     """What of a call both ways of predicting need.
 
-    `anew` is the user's leave to replace what stands there; a call that was killed while its outputs took their places
-    leaves it to the next, so `overwrite` is true for that as well. `facts` are what the result depends on.
+    `overwrite` is the user's leave to replace what stands there. `begun` says that there is unfinished work, which may
+    have put its outputs there already. `facts` are what the result depends on.
     """
 
     model: Model
     output: Path
-    anew: bool
     overwrite: bool
+    begun: bool
     probabilities: bool
     facts: dict[str, Any]
 
@@ -109,15 +112,17 @@ def predict(
     _check_call(source, is_table, {"--images": images, "--fallback": fallback}, pictures)
     wanted = None if dataset is None else load_spec(dataset)
     several = [weights] if isinstance(weights, str | Path) else list(weights)
+    if not several:
+        raise UsageError("there are no weights to predict with; give a checkpoint or an export, or several.")
     standard = SUBMISSION_CONF if is_table else EVERYDAY_CONF
     settings: dict[str, Any] = {"conf": standard if conf is None else conf, "iou": iou, "imgsz": imgsz, "batch": batch}
     settings |= {"backend": backend, "device": device, "threads": threads}
-    again = overwrite or was_placing(partial_folder(output))
+    begun = partial_folder(output).exists()
     if is_table:
         check_image_folder(Path(images or ""))
     else:
         names = image_names(source)
-        check_folder(output, MAKER, again, inputs=(source, *several))
+        check_folder(output, MAKER, overwrite or begun, inputs=(source, *several))
     detectors = [Detector(one, **settings) for one in several]
     model: Model = detectors[0]
     if len(detectors) > 1 or tta or model_weights is not None:
@@ -129,7 +134,7 @@ def predict(
         "conf": settings["conf"], "iou": iou, "batch": model.batch, "imgsz": [one.imgsz for one in detectors],
         "probabilities": probabilities,
     }  # fmt: skip
-    call = _Call(model, output, overwrite, again, probabilities, facts)
+    call = _Call(model, output, overwrite, begun, probabilities, facts)
     if is_table:
         return _predict_table(call, spec, source, Path(images or ""), fallback)
     return _predict_images(call, spec or _plain_spec(model.codes), source, names, pictures)
@@ -171,7 +176,9 @@ def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Pat
     headers = {output: spec.column_list(*SUBMISSION_ROLES), failures: [spec.columns["image"], "problem"]}
     if call.probabilities:
         headers[details] = detection_columns(spec, codes, True)
-    _check_tables(headers, call.overwrite)
+    elif os.path.lexists(details):
+        raise UsageError(f"{details} would stand beside an output it is not of; give --probabilities, or move it.")
+    _check_tables(headers, call.overwrite or call.begun)
     test = read_table(source, spec, TEST_ROLES)
     refuse(source, row_faults(test, spec), "mend or delete them")
     wanted = Counter(test["image"])
@@ -183,22 +190,21 @@ def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Pat
         kept[: wanted[one.path.name]] = True
         return one.detections.take(kept)
 
-    with _searched(call, source, images, list(wanted), rows_of) as journal:
-        _check_tables(headers, call.overwrite)  # again: something may have come there meanwhile
-        journal.placing()
+    strictly = partial(_check_tables, headers, call.overwrite)
+    with _searched(call, source, images, list(wanted), rows_of, strictly) as journal:
+        made = {path: partial_folder(output) / RESULT / path.name for path in headers}
+        shutil.rmtree(made[output].parent, ignore_errors=True)
         best = []
-        with listing(details, spec, codes, True) if call.probabilities else nullcontext() as add:
+        with listing(made[details], spec, codes, True) if call.probabilities else nullcontext() as add:
             for _, found in detection_tables(journal.entries(), codes, call.probabilities):
                 best.append(found[found.groupby("image").cumcount() < found["image"].map(wanted)][_ROW])
                 if add:
                     add(found)
         rows, unfilled = fill(test, pd.concat(best), fallback)
-        write_table(output, rows.rename(columns=spec.columns), overwrite=True)
-        failures.unlink(missing_ok=True)  # that of the output just replaced
-        if call.overwrite and not call.probabilities and _is_listing(details, spec, codes):
-            details.unlink()
+        write_table(made[output], rows.rename(columns=spec.columns))
         if bad := journal.failures:
-            write_table(failures, pd.DataFrame(bad.items(), columns=headers[failures]))
+            write_table(made[failures], pd.DataFrame(bad.items(), columns=headers[failures]))
+        _place_tables(made, headers, call.overwrite)
     return Predicted(output, len(wanted) - len(bad), len(rows), unfilled, bad)
 
 
@@ -207,12 +213,15 @@ def _check_tables(headers: Mapping[Path, list[str]], overwrite: bool) -> None:
         check_writable(path, header, overwrite)
 
 
-def _is_listing(path: Path, spec: DataSpec, codes: tuple[str, ...]) -> bool:
-    """Whether a table of detections stands there, of an output that is replaced."""
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().rstrip("\n") == ",".join(detection_columns(spec, codes, True))
+def _place_tables(made: Mapping[Path, Path], headers: Mapping[Path, list[str]], overwrite: bool) -> None:
+    """Give tables their places, except those that have them since a call that was killed."""
+    missing = {path: one for path, one in made.items() if not same_content(one, path)}
+    _check_tables({path: headers[path] for path in missing}, overwrite)  # again: something may have come meanwhile
+    for path, one in missing.items():
+        if one.exists():
+            one.replace(path)
+        else:
+            path.unlink(missing_ok=True)  # failures of the output just replaced
 
 
 def _predict_images(call: _Call, spec: DataSpec, source: Path, names: list[str], pictures: bool) -> Predicted:
@@ -224,26 +233,30 @@ def _predict_images(call: _Call, spec: DataSpec, source: Path, names: list[str],
         return one.detections
 
     call.facts["pictures"] = pictures
-    with _searched(call, source, folder, names, drawn) as journal:
+    strictly = partial(check_folder, call.output, MAKER, call.overwrite)
+    with _searched(call, source, folder, names, drawn, strictly) as journal:
         made = everyday.write(journal.entries(), journal.failures)
-        check_folder(call.output, MAKER, call.overwrite)  # again: something may have come there meanwhile
-        journal.placing()
-        everyday.place()
+        everyday.place(call.overwrite)
     return Predicted(call.output, len(names) - len(journal.failures), made.rows, 0, journal.failures, made.differential)
 
 
 @contextmanager
 def _searched(
-    call: _Call, source: Path, folder: Path, names: list[str], keep: Callable[[Found], Detections]
-) -> Iterator[Journal]:
-    """Search the images that no earlier call has searched; the journal of all is thrown away once it was used."""
-    partial, batch = partial_folder(call.output), call.model.batch
+    call: _Call, source: Path, folder: Path, names: list[str], keep: Callable[[Found], Detections],
+    check: Callable[[], None],
+) -> Iterator[Journal]:  # fmt: skip
+    """Search the images that no earlier call has searched; the journal of all is thrown away once it was used.
+
+    `check` refuses an output that exists; it is not asked where all is done, since that call may have put it there.
+    """
+    begun, batch = partial_folder(call.output), call.model.batch
     facts = json.loads(json.dumps({**call.facts, "images": sha256("\n".join(names).encode())}, default=list))
-    with open_journal(partial, facts, call.model.codes, folder, names, call.anew) as journal:
-        if journal.done < len(names):
-            # Batches begin where they did before, since a network's last digits may depend on the batch.
-            journal.keep(journal.done // batch * batch)
+    with open_journal(begun, facts, call.model.codes, folder, names, call.overwrite) as journal:
         try:
+            if journal.done < len(names):
+                check()
+                # Batches begin where they did before, since a network's last digits may depend on the batch.
+                journal.keep(journal.done // batch * batch)
             _search(call.model, journal, folder, names, keep)
             if len(failures := journal.failures) == len(names):
                 bad = listed([f"{name} {problem}" for name, problem in failures.items()], 3)
@@ -252,11 +265,11 @@ def _searched(
             yield journal
         except BaseException:
             if journal.done:
-                console.note(f"{partial} keeps what is done; the same call goes on with it.")
+                console.note(f"{begun} keeps what is done; the same call goes on with it.")
             else:
-                remove(partial)
+                remove(begun)
             raise
-        remove(partial)
+        remove(begun)
 
 
 def _search(

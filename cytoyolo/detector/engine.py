@@ -4,6 +4,7 @@ Import it through `engine()` only, so that the environment is set before Ultraly
 inherit it. The facts relied on are held by tests/detector/test_engine_contract.py.
 """
 
+import atexit
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import atomic_file
 from cytoyolo.machine import cores, state_folder
 
 _ENVIRONMENT = {
@@ -39,10 +41,9 @@ def engine() -> None:
     os.environ["YOLO_CONFIG_DIR"] = str(_config_folder())
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-    import matplotlib
     from ultralytics.data import dataset as datasets
     from ultralytics.data import utils as data_utils
-    from ultralytics.utils import SETTINGS, USER_CONFIG_DIR, downloads, torch_utils
+    from ultralytics.utils import SETTINGS, downloads, torch_utils
 
     # Tried first and refused later otherwise, such as for the weights of a check that each training on a GPU makes.
     downloads.safe_download = data_utils.safe_download = _refuse_download
@@ -54,9 +55,6 @@ def engine() -> None:
     quiet = {key: False for key, value in SETTINGS.items() if isinstance(value, bool)}
     if any(SETTINGS[key] for key in quiet):
         SETTINGS.update(quiet)
-    for name in _FONTS:
-        if not (USER_CONFIG_DIR / name).is_file():
-            shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", USER_CONFIG_DIR / name)
     torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
 
 
@@ -73,15 +71,27 @@ def _keep_nothing(prefix: str, path: Path, cache: dict[str, Any], version: str) 
 
 
 def _config_folder() -> Path:
-    """A folder for the engine's own settings; a temporary one where the user's cache cannot be written."""
-    folder = state_folder() / "engine"
+    """A folder for the engine's own settings and fonts; a temporary one where the user's cache cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
+        return _with_fonts(state_folder() / "engine")
     except OSError:
-        pass
-    return Path(tempfile.mkdtemp(prefix="cytoyolo-"))
+        temporary = Path(tempfile.mkdtemp(prefix="cytoyolo-"))
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        return _with_fonts(temporary)
+
+
+def _with_fonts(folder: Path) -> Path:
+    import matplotlib
+
+    own = folder / "Ultralytics"
+    own.mkdir(parents=True, exist_ok=True)
+    if not os.access(own, os.W_OK):
+        raise PermissionError(own)
+    for name in _FONTS:
+        if not (own / name).is_file():
+            with atomic_file(own / name) as copied:
+                shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", copied)
+    return folder
 
 
 def choose_device(device: str, several: bool = False) -> str:

@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, fuse
-from cytoyolo.detector.predict import Detector, Image
+from cytoyolo.detector.predict import MAX_DETECTIONS, Detector, Image
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 
 # Views of an image besides itself; a box found in one is turned back.
 HFLIP, VFLIP = "hflip", "vflip"
 VIEWS = (HFLIP, VFLIP)
-# Boxes of one model in one view that go into a fusion: the rest is noise, of some hundred.
-MAX_FUSED = 30
+# From this confidence on boxes go into a fusion, whatever confidence is asked of the fused ones; of fainter ones, most
+# of them noise, the best few of each model and view.
+FAINT, BEST_FAINT = 1e-3, 30
 
 
 class Ensemble:
@@ -49,19 +50,22 @@ class Ensemble:
         self.label = " + ".join(dict.fromkeys(one.label for one in detectors))
         self.calls = min(one.calls for one in detectors)
         self.batch = max(one.batch for one in detectors)
-        self.max_detections = MAX_FUSED
+        self.max_detections = MAX_DETECTIONS
         self.conf = max(one.conf for one in detectors)
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Detections of images (h, w, 3) uint8 BGR."""
         found: list[list[Detections]] = [[] for _ in images]
-        weights, most = [], max(MAX_FUSED, self.max_detections)
+        weights: list[float] = []
         for detector, weight in zip(self.detectors, self.weights, strict=True):
             for view in ("", *self.views):
                 weights.append(weight)
-                seen = detector.detect([_turned(image, view) for image in images], most)
+                seen = detector.detect(
+                    [_turned(image, view) for image in images], max(MAX_DETECTIONS, self.max_detections),
+                    min(self.conf, FAINT),
+                )  # fmt: skip
                 for place, image, one in zip(found, images, seen, strict=True):
-                    place.append(_back(one, image, view))
+                    place.append(_back(_worth_fusing(one), image, view))
         return [self._fused(several, weights) for several in found]
 
     def _fused(self, several: Sequence[Detections], weights: Sequence[float]) -> Detections:
@@ -75,6 +79,12 @@ class Ensemble:
         return found.take(found.confidence > self.conf)
 
 
+def _worth_fusing(found: Detections) -> Detections:
+    kept = found.confidence >= FAINT
+    kept[:BEST_FAINT] = True
+    return found.take(kept)
+
+
 def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
     """The weights of so many models; all alike where none are given."""
     if weights is None:
@@ -83,8 +93,8 @@ def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, .
         raise UsageError(
             f"--model-weights has {len(weights)} numbers, and there are {count} models; give one for each."
         )
-    if not all(0 < weight < float("inf") for weight in weights):
-        raise UsageError("--model-weights must be numbers above 0.")
+    if not all(weight > 0 for weight in weights) or not sum(weights) < float("inf"):
+        raise UsageError("--model-weights must be numbers above 0, and not of an infinite sum.")
     return tuple(map(float, weights))
 
 

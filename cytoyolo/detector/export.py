@@ -4,6 +4,7 @@ The output is the network's own, with the scores of all classes and without NMS;
 """
 
 import re
+import shutil
 import tempfile
 import threading
 import warnings
@@ -53,27 +54,25 @@ def check_packages(target: str, int8: bool) -> None:
 
 
 @contextmanager
-def converted(path: Path, target: str) -> Iterator[Path]:
-    """Yield the checkpoint as an fp32 export, made once and kept among the tool's own files.
+def converted(path: Path, target: str, anew: bool = False) -> Iterator[Path]:
+    """Yield the checkpoint as an fp32 export, made once (or `anew`) and kept among the tool's own files.
 
     Where these can't be written it is a temporary one.
     """
     write: Callable[[Path, Path], Facts] = write_onnx if target == ONNX else write_openvino
     kept = state_folder() / "exports" / f"{fingerprint(path)[:32]}-{_VERSION}{'.onnx' if target == ONNX else ''}"
-    try:
-        check_place(kept)
-    except CytoyoloError:
-        if not kept.exists():
-            with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
-                write(path, Path(folder) / kept.name)
-                yield Path(folder) / kept.name
-            return
-    if not kept.exists():
+    if anew or not kept.exists():
         try:
+            check_place(kept)
+            if anew:
+                shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)
             write(path, kept)
         except (CytoyoloError, OSError):
-            if not kept.exists():  # else another process was faster
-                raise
+            if anew or not kept.exists():  # else another process was faster
+                with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
+                    write(path, Path(folder) / kept.name)
+                    yield Path(folder) / kept.name
+                return
     yield kept
 
 
@@ -211,5 +210,10 @@ def _describe(model: Any, facts: Facts) -> None:
 def _save_openvino(model: Any, facts: Facts, target: Path, overwrite: bool) -> None:
     openvino = silent_openvino()
     with new_folder(target, MAKER, overwrite) as folder:
-        openvino.save_model(model, str(folder / XML_FILE), compress_to_fp16=False)
+        try:
+            openvino.save_model(model, str(folder / XML_FILE), compress_to_fp16=False)
+        except RuntimeError as error:
+            raise CytoyoloError(
+                f"{target} can't be written ({str(error).splitlines()[-1]}); check the disk."
+            ) from error
         (folder / FACTS_FILE).write_text(facts.to_json() + "\n", encoding="utf-8")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores
+from cytoyolo.tables import fingerprint
 
 TORCH, ONNX, OPENVINO = "torch", "onnx", "openvino"
 BACKENDS = (TORCH, ONNX, OPENVINO)
@@ -120,10 +121,25 @@ def open_network(
     if backend == TORCH:
         return _open_torch(path, device, imgsz, count)
     _need(backend, making=True)
+    return _open_converted(path, backend, device, imgsz, count)
+
+
+def _open_converted(path: Path, backend: str, device: str, imgsz: int | None, threads: int) -> Network:
+    """The network of a checkpoint's conversion, which is made anew where what was kept is damaged or another's."""
     from cytoyolo.detector.export import converted
 
+    opener = _open_onnx if backend == ONNX else _open_openvino
     with converted(path, backend) as stored:
-        return (_open_onnx if backend == ONNX else _open_openvino)(stored, device, imgsz, count)
+        try:
+            network = opener(stored, device, imgsz, threads)
+            if network.facts.sha256 == fingerprint(path):
+                return network
+        except UsageError:
+            raise
+        except CytoyoloError:
+            pass
+    with converted(path, backend, anew=True) as stored:
+        return opener(stored, device, imgsz, threads)
 
 
 def _fastest(device: str) -> str:

@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.images import decode
-from cytoyolo.annotations.reading import in_order
+from cytoyolo.annotations.images import decode, decode_bytes
+from cytoyolo.annotations.reading import in_order, load
 from cytoyolo.boxes import to_pixels
 from cytoyolo.classes import DataSpec
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
@@ -29,12 +29,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Found:
-    """What became of one image file: its pixels (h, w, 3) BGR and detections that cover a pixel, or its problem."""
+    """What became of one image file: its pixels (h, w, 3) BGR and detections that cover a pixel, or its problem; and
+    its size in bytes and time of modification when it was read, 0 where it could not be."""
 
     path: Path
     image: Image
     detections: Detections
-    problem: str = ""
+    problem: str
+    state: tuple[int, int]
 
 
 class Model(Protocol):
@@ -116,14 +118,15 @@ class Detector:
             found += self.detect([_pixels(image, rgb) for image in chunk])
         return found if isinstance(images, list | tuple) else found[0]
 
-    def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
-        """Detections of images (h, w, 3) uint8 BGR, in one call of the network; `most` an image, not max_detections."""
+    def detect(self, images: Sequence[Image], most: int | None = None, conf: float | None = None) -> list[Detections]:
+        """Detections of images (h, w, 3) uint8 BGR, in one call of the network; `most` an image, of confidence `conf`,
+        where these are not to be the detector's own."""
         if not images:
             return []
         outputs = self._network.run(to_input(images, self.imgsz))
         found = []
         for image, output in zip(images, outputs, strict=True):
-            xyxy, scores = suppress(output, self.conf, self.iou, most or self.max_detections)
+            xyxy, scores = suppress(output, self.conf if conf is None else conf, self.iou, most or self.max_detections)
             found.append(of_scores(boxes_back(xyxy, image, self.imgsz), scores, self.codes))
         return found
 
@@ -131,19 +134,24 @@ class Detector:
 def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[Found]:
     """What becomes of each file, in the order given. A bad file has a `problem`, and the others go on.
 
-    Files are read and searched on `detector.calls` threads, `detector.batch` at a time.
+    Files are read and searched on `detector.calls` threads, `detector.batch` at a time, and so many ahead of what is
+    used that no thread waits.
     """
     nothing = concatenate([], detector.codes)
 
     def work(chunk: list[Path]) -> list[Found]:
-        decoded = [decode(path) for path in chunk]
+        loaded = [load(path) for path in chunk]
+        decoded = [decode_bytes(path, one) for path, one in zip(chunk, loaded, strict=True)]
         found = iter(detector.detect([image for image, problem in decoded if not problem]))
         return [
-            Found(path, image, nothing if problem else _with_pixels(next(found), image), problem)
-            for path, (image, problem) in zip(chunk, decoded, strict=True)
+            Found(
+                path, image, nothing if problem else _with_pixels(next(found), image), problem, (one.size, one.mtime_ns)
+            )
+            for path, one, (image, problem) in zip(chunk, loaded, decoded, strict=True)
         ]
 
-    for found in in_order(work, chunks(paths, detector.batch), workers=detector.calls, chunk=1):
+    ahead = 2 * detector.calls
+    for found in in_order(work, chunks(paths, detector.batch), workers=detector.calls, chunk=1, ahead=ahead):
         yield from found
 
 

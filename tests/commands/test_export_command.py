@@ -1,11 +1,13 @@
 """`export` and `bench`: files that can be run, int8 with its proof, and wrong calls."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
 from cytoyolo import bench, export, predict
+from cytoyolo.commands.export import _parted
 from cytoyolo.errors import CytoyoloError, UsageError
 
 
@@ -77,6 +79,11 @@ def test_wrong_exports(weights, blobs, tmp_path, monkeypatch):
         (tmp_path / "bad" / path.name).write_text("no picture")
     with pytest.raises(CytoyoloError, match="mend the table"):
         export(weights, output=output, int8=True, calibrate=labels, images=tmp_path / "bad")
+    shutil.copytree(images, tmp_path / "half")
+    compared = _parted(sorted(path.name for path in images.iterdir()), 0)[1]
+    (tmp_path / "half" / compared[-1]).unlink()
+    with pytest.raises(CytoyoloError, match=rf"{compared[-1]} is missing; mend the table"):
+        export(weights, output=output, int8=True, calibrate=labels, images=tmp_path / "half", max_loss=1)
     with pytest.raises(CytoyoloError, match="no PyTorch checkpoint"):
         export(labels, output=output)
     assert not output.exists()

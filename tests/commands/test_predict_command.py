@@ -285,14 +285,14 @@ def test_unfinished_work_gives_no_leave_to_replace_what_came_meanwhile(weights, 
         predict(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
     killed_after(None)
     shutil.copytree(other, tmp_path / "out")
-    shutil.copy(blobs / "test.csv", tmp_path / "out.csv")
+    pd.DataFrame([[0, "mine.jpg", 1, 2, 3, 4, "dark"]], columns=COLUMNS).to_csv(tmp_path / "out.csv", index=False)
     before = (tmp_path / "out" / "detections.csv").read_bytes()
     with pytest.raises(UsageError, match="exists; give another folder or --overwrite"):
         predict(weights, images, output=tmp_path / "out")
     with pytest.raises(UsageError, match="exists; give another name or --overwrite"):
         predict(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
     assert (tmp_path / "out" / "detections.csv").read_bytes() == before
-    assert (tmp_path / "out.csv").read_bytes() == (blobs / "test.csv").read_bytes()
+    assert pd.read_csv(tmp_path / "out.csv")["NAME"].tolist() == ["mine.jpg"]
 
 
 @pytest.mark.parametrize("name", ["out", "out.csv"])
@@ -385,6 +385,9 @@ def test_an_empty_folder_of_unfinished_work_is_taken_and_notes_are_not(weights, 
     with pytest.raises(UsageError, match="not of this tool"):
         predict(weights, images, output=tmp_path / "out", overwrite=True)
     assert (folder / "journal.jsonl").read_text() == "my notes\n"
+    (folder / "journal.jsonl").write_text("my notes")
+    with pytest.raises(UsageError, match="not of this tool"):
+        predict(weights, images, output=tmp_path / "out", overwrite=True)
 
 
 def test_names_that_cannot_be(weights, images, tmp_path):
@@ -396,16 +399,67 @@ def test_names_that_cannot_be(weights, images, tmp_path):
     made = predict(weights, images, output=tmp_path / "out")
     assert len(list((tmp_path / "out" / "annotated").iterdir())) == made.images == 27
     (images / "blob02.jpg").rename(images / os.fsdecode(b"caf\xe9.jpg"))
-    with pytest.raises(CytoyoloError, match=r"caf\\udce9\.jpg is not UTF-8"):
+    for source in (images, images / os.fsdecode(b"caf\xe9.jpg")):
+        with pytest.raises(CytoyoloError, match=r"caf\\udce9\.jpg is not UTF-8"):
+            predict(weights, source, output=tmp_path / "other")
+    (images / os.fsdecode(b"caf\xe9.jpg")).rename(images / "two\nlines.jpg")
+    with pytest.raises(CytoyoloError, match=r"two\\nlines\.jpg is not UTF-8 text of one line"):
         predict(weights, images, output=tmp_path / "other")
+    with pytest.raises(UsageError, match="no weights"):
+        predict([], images, output=tmp_path / "other")
 
 
-def test_a_listing_of_another_run_stays_without_leave(weights, blobs, tmp_path):
+def test_names_too_long_for_a_picture_are_cut(weights, images, tmp_path):
+    for extension in ("jpg", "png"):
+        (images / f"{'n' * 251}.{extension}").write_bytes((images / "blob01.jpg").read_bytes())
+    made = predict(weights, images, output=tmp_path / "out")
+    assert len(list((tmp_path / "out" / "annotated").iterdir())) == made.images == 26
+
+
+def test_a_file_that_can_no_longer_be_read_has_no_picture(weights, images, tmp_path, killed_after, monkeypatch):
+    from cytoyolo.commands.journal import Journal
+
+    def kill(self, one, kept):
+        raise _Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "add", kill)
+        with pytest.raises(_Killed):
+            predict(weights, images, output=tmp_path / "out")
+    (tmp_path / "out.partial" / "result" / "annotated").mkdir(parents=True)
+    shutil.copy(images / "blob00.jpg", tmp_path / "out.partial" / "result" / "annotated" / "blob00.jpg")
+    (images / "blob00.jpg").write_text("no picture")
+    predict(weights, images, output=tmp_path / "out")
+    assert not (tmp_path / "out" / "annotated" / "blob00.jpg").exists()
+
+
+def test_an_image_that_changes_after_it_was_read_is_refused_later(weights, images, tmp_path, killed_after, monkeypatch):
+    from cytoyolo.commands import everyday
+
+    drawn = everyday.Everyday.draw
+
+    def draw(self, name, *arguments):
+        drawn(self, name, *arguments)
+        if name == "blob03.jpg":
+            (images / name).write_bytes((images / "blob04.jpg").read_bytes())
+        if name == "blob05.jpg":
+            raise _Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(everyday.Everyday, "draw", draw)
+        with pytest.raises(_Killed):
+            predict(weights, images, output=tmp_path / "out")
+    with pytest.raises(UsageError, match=r"blob03\.jpg, which has changed since"):
+        predict(weights, images, output=tmp_path / "out")
+
+
+def test_a_listing_of_another_run_is_in_the_way(weights, blobs, tmp_path):
     call = {"source": blobs / "test.csv", "images": blobs / "images", "output": tmp_path / "s.csv"}
     predict(weights, **call, probabilities=True)
     before = (tmp_path / "s.detections.csv").read_bytes()
-    (tmp_path / "s.csv").unlink()
-    predict(weights, **call)
+    with pytest.raises(UsageError, match="give --probabilities, or move it"):
+        predict(weights, **call, overwrite=True)
     assert (tmp_path / "s.detections.csv").read_bytes() == before
+    predict(weights, **call, overwrite=True, probabilities=True)
+    (tmp_path / "s.detections.csv").unlink()
     predict(weights, **call, overwrite=True)
-    assert not (tmp_path / "s.detections.csv").exists()

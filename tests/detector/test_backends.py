@@ -100,6 +100,23 @@ def test_a_checkpoint_is_converted_where_nothing_can_be_kept(exports, tmp_path, 
 
 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_damaged_conversion_or_anothers_is_made_anew(exports, tmp_path, monkeypatch, target):
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
+    with converted(exports["torch"], target) as kept:
+        pass
+    parts = [kept] if kept.is_file() else [kept / "model.xml", kept / "cytoyolo.json"]
+    whole = parts[0].read_bytes()
+    parts[0].write_bytes(whole[: len(whole) // 2])
+    assert open_network(exports["torch"], target, device="cpu").backend == target
+    assert parts[0].read_bytes()[-9:] == whole[-9:]  # OpenVINO numbers its operations anew
+    facts = parts[-1].read_bytes()
+    sha256 = open_network(exports["torch"], target, device="cpu").facts.sha256.encode()
+    parts[-1].write_bytes(facts.replace(sha256, b"0" * 64))
+    assert open_network(exports["torch"], target, device="cpu").facts.sha256.encode() == sha256
+    assert parts[-1].read_bytes() == facts
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_two_first_conversions_at_once(exports, tmp_path, monkeypatch, target):
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
     with ThreadPoolExecutor(2) as pool:

@@ -81,6 +81,39 @@ def test_one_model_fused_with_itself_stays_what_it_was(best, blobs):
         np.testing.assert_allclose(found.detections.probabilities, expected.detections.probabilities, atol=1e-5)
 
 
+class Known:
+    """Finds cells of known confidence, side by side, as a `Detector` would."""
+
+    codes, spec, label, calls, batch = ("a", "b"), None, "known", 1, 1
+
+    def __init__(self, shares, conf=0.25):
+        self.conf = conf
+        corner = np.arange(len(shares), dtype=np.float32)[:, None] * [10, 0]
+        self.xyxy = np.concatenate([corner, corner + 8], axis=1).astype(np.float32)
+        self.probabilities = np.stack([shares, np.zeros(len(shares))], axis=1).astype(np.float32)
+
+    def detect(self, images, most=None, conf=None):
+        found = of_scores(self.xyxy, self.probabilities, self.codes)
+        kept = found.take(found.confidence >= (self.conf if conf is None else conf))
+        return [kept.take(slice(most)) for _ in images]
+
+
+def test_all_cells_of_a_crowded_field_are_fused():
+    image = np.zeros((20, 2000, 3), np.uint8)
+    shares = np.linspace(0.9, 0.5, 200)
+    (found,) = Ensemble([Known(shares), Known(shares)]).detect([image])
+    np.testing.assert_allclose(found.confidence, shares, rtol=1e-5)
+
+
+@pytest.mark.parametrize("conf", [1e-3, 0.1, 0.25])
+def test_the_fused_confidence_does_not_depend_on_the_one_asked_for(conf):
+    image = np.zeros((20, 100, 3), np.uint8)
+    members = [Known([0.9, 0.30, 0.01], conf), Known([0.24, 0.24, 0.005], conf)]
+    (found,) = Ensemble(members).detect([image])
+    wanted = [one for one in (0.57, 0.27, 0.0075) if one > conf]
+    np.testing.assert_allclose(found.confidence, wanted, rtol=1e-5)
+
+
 @pytest.mark.parametrize("view", ["hflip", "vflip"])
 def test_a_box_of_a_view_is_turned_back(view):
     image = np.zeros((40, 70, 3), np.uint8)
@@ -106,6 +139,12 @@ def test_wrong_ensembles(best):
     other.codes = ("pale", "dark")
     with pytest.raises(CytoyoloError, match="different classes"):
         Ensemble([detector, other])
-    for wrong in ({"weights": [1.0, 2.0]}, {"weights": [0.0]}, {"weights": [float("nan")]}, {"views": ["rot90"]}):
+    for wrong in (
+        {"weights": [1.0, 2.0]},
+        {"weights": [0.0]},
+        {"weights": [float("nan")]},
+        {"weights": [float("inf")]},
+        {"views": ["rot90"]},
+    ):
         with pytest.raises(UsageError):
             Ensemble([detector], **wrong)
