@@ -17,6 +17,8 @@ from cytoyolo.tables import LABEL_ROLES, TEST_ROLES, read_table
 
 # Seconds of one core an image, as benchmarks/audit.py and convert.py measured them, and to store one as PNG.
 _AUDIT, _CONVERT, _PNG = 0.0011, 0.0009, 0.006
+# Seconds until a training begins and from its last epoch on, as trainings of 32 images took on two cores.
+_START = 9.0
 # A prediction is a step forward only, and a validation as well.
 _FORWARD = 1 / 3
 _SAMPLE = 8
@@ -45,16 +47,16 @@ def estimate(source: Path, steps: Collection[str], settings: Mapping[str, Any], 
     each = seconds_per_image(resolved, len(spec.codes), device) if training else 0.0
     images, folds, epochs = len(names), settings["folds"], resolved["epochs"]
     several = len(choose_device(device, several=True).split(","))
-    rounds = -(-folds // several) / folds
+    rounds = -(-folds // several)
     reading = (images + tests) * _AUDIT / cores()
     png = _png_bytes([source / "images" / name for name in names.iloc[:: max(images // _SAMPLE, 1)].head(_SAMPLE)])
     seconds = {
         "audit": reading,
         "repair": reading,
         "convert to folds": images * _CONVERT / cores(),
-        "cross-validate": folds * rounds * images * ((1 - 1 / folds) * epochs + _FORWARD) * each,
+        "cross-validate": rounds * (_START + images * ((1 - 1 / folds) * epochs + _FORWARD / folds) * each),
         "convert": images * (_CONVERT + _PNG) / cores(),
-        "train": images * 0.95 * epochs * each * (1 + _FORWARD * 0.05),
+        "train": _START + images * 0.95 * epochs * each * (1 + _FORWARD * 0.05),
         "predict": tests * each * _FORWARD,
     }
     megabytes = {

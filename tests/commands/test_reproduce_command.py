@@ -35,6 +35,7 @@ def run(data, tmp_path_factory):
     assert [one.step for one in plan] == STEPS
     assert {one.state for one in plan} == {"to do"}
     assert all(one.seconds > 0 for one in plan if one.step in ("cross-validate", "train", "predict"))
+    assert {one.step: one.seconds for one in plan}["train"] > 9  # a training takes that with hardly an image
     reproduce(data, output=folder, dataset=data / "spec.yaml", **OPTIONS)
     return folder
 
