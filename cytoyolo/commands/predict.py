@@ -1,11 +1,10 @@
 """`predict`: submission rows for a test table, or detections, pictures and the differential for everyday images."""
 
-import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,15 +12,16 @@ from typing import Any
 
 import pandas as pd
 
-from cytoyolo import __version__, console
+from cytoyolo import __version__
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.commands.everyday import MAKER, Everyday, image_names
-from cytoyolo.commands.journal import RESULT, Journal, open_journal, partial_folder, remove
+from cytoyolo.commands.journal import RESULT, partial_folder
 from cytoyolo.commands.listing import detection_tables, listing
+from cytoyolo.commands.search import Call, searched
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.ensemble import Ensemble
-from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, Detector, Found, Model, detect_files
+from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, Detector, Found, Model
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import check_folder, same_content
 from cytoyolo.submission.check import row_faults
@@ -34,7 +34,6 @@ from cytoyolo.tables import (
     fingerprint,
     read_table,
     refuse,
-    sha256,
     write_table,
 )
 
@@ -56,22 +55,6 @@ class Predicted:
     fallback_rows: int
     failures: dict[str, str]
     differential: pd.DataFrame | None = None
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What of a call both ways of predicting need.
-
-    `overwrite` is the user's leave to replace what stands there. `begun` says that there is unfinished work, which may
-    have put its outputs there already. `facts` are what the result depends on.
-    """
-
-    model: Model
-    output: Path
-    overwrite: bool
-    begun: bool
-    probabilities: bool
-    facts: dict[str, Any]
 
 
 def predict(
@@ -134,7 +117,7 @@ def predict(
         "conf": settings["conf"], "iou": iou, "batch": model.batch, "imgsz": [one.imgsz for one in detectors],
         "probabilities": probabilities,
     }  # fmt: skip
-    call = _Call(model, output, overwrite, begun, probabilities, facts)
+    call = Call(model, output, overwrite, begun, probabilities, facts)
     if is_table:
         return _predict_table(call, spec, source, Path(images or ""), fallback)
     return _predict_images(call, spec or _plain_spec(model.codes), source, names, pictures)
@@ -168,7 +151,7 @@ def _describe(model: Model, wanted: DataSpec | None, weights: str | Path) -> Dat
     return wanted
 
 
-def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Path, fallback: str | None) -> Predicted:
+def _predict_table(call: Call, spec: DataSpec | None, source: Path, images: Path, fallback: str | None) -> Predicted:
     output, codes = call.output, call.model.codes
     fallback = _fallback(fallback, spec, codes)
     spec = spec or load_spec("cytologia")  # for the challenge's column names only
@@ -191,7 +174,7 @@ def _predict_table(call: _Call, spec: DataSpec | None, source: Path, images: Pat
         return one.detections.take(kept)
 
     strictly = partial(_check_tables, headers, call.overwrite)
-    with _searched(call, source, images, list(wanted), rows_of, strictly) as journal:
+    with searched(call, source, images, list(wanted), rows_of, strictly) as journal:
         made = {path: partial_folder(output) / RESULT / path.name for path in headers}
         shutil.rmtree(made[output].parent, ignore_errors=True)
         best = []
@@ -224,7 +207,7 @@ def _place_tables(made: Mapping[Path, Path], headers: Mapping[Path, list[str]], 
             path.unlink(missing_ok=True)  # failures of the output just replaced
 
 
-def _predict_images(call: _Call, spec: DataSpec, source: Path, names: list[str], pictures: bool) -> Predicted:
+def _predict_images(call: Call, spec: DataSpec, source: Path, names: list[str], pictures: bool) -> Predicted:
     folder = source if source.is_dir() else source.parent
     everyday = Everyday(call.output, folder, names, spec, call.model.codes, pictures, call.probabilities)
 
@@ -234,56 +217,10 @@ def _predict_images(call: _Call, spec: DataSpec, source: Path, names: list[str],
 
     call.facts["pictures"] = pictures
     strictly = partial(check_folder, call.output, MAKER, call.overwrite)
-    with _searched(call, source, folder, names, drawn, strictly) as journal:
+    with searched(call, source, folder, names, drawn, strictly) as journal:
         made = everyday.write(journal.entries(), journal.failures)
         everyday.place(call.overwrite)
     return Predicted(call.output, len(names) - len(journal.failures), made.rows, 0, journal.failures, made.differential)
-
-
-@contextmanager
-def _searched(
-    call: _Call, source: Path, folder: Path, names: list[str], keep: Callable[[Found], Detections],
-    check: Callable[[], None],
-) -> Iterator[Journal]:  # fmt: skip
-    """Search the images that no earlier call has searched; the journal of all is thrown away once it was used.
-
-    `check` refuses an output that exists; it is not asked where all is done, since that call may have put it there.
-    """
-    begun, batch = partial_folder(call.output), call.model.batch
-    facts = json.loads(json.dumps({**call.facts, "images": sha256("\n".join(names).encode())}, default=list))
-    with open_journal(begun, facts, call.model.codes, folder, names, call.overwrite) as journal:
-        try:
-            if journal.done < len(names):
-                check()
-                # Batches begin where they did before, since a network's last digits may depend on the batch.
-                journal.keep(journal.done // batch * batch)
-            _search(call.model, journal, folder, names, keep)
-            if len(failures := journal.failures) == len(names):
-                bad = listed([f"{name} {problem}" for name, problem in failures.items()], 3)
-                journal.keep(0)
-                raise CytoyoloError(f"none of the {len(names):,} images of {source} can be used ({bad}).")
-            yield journal
-        except BaseException:
-            if journal.done:
-                console.note(f"{begun} keeps what is done; the same call goes on with it.")
-            else:
-                remove(begun)
-            raise
-        remove(begun)
-
-
-def _search(
-    model: Model, journal: Journal, folder: Path, names: list[str], keep: Callable[[Found], Detections]
-) -> None:
-    if journal.done:
-        console.note(f"Going on after {journal.done:,} of {len(names):,} images.")
-    console.note(f"Predicting with {model.label}.")
-    paths = (folder / name for name in names[journal.done :])
-    with console.progress(rate=True) as progress:
-        task = progress.add_task("Predict", total=len(names), completed=journal.done)
-        for one in detect_files(model, paths):
-            journal.add(one, keep(one))
-            progress.advance(task)
 
 
 def _fallback(wanted: str | None, spec: DataSpec | None, codes: tuple[str, ...]) -> str:

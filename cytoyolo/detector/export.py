@@ -15,17 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.detector.networks import (
-    FACTS_FILE,
-    METADATA,
-    ONNX,
-    OPENVINO,
-    XML_FILE,
-    Facts,
-    Pixels,
-    parse_facts,
-    silent_openvino,
-)
+from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
+from cytoyolo.detector.networks import ONNX, OPENVINO, XML_FILE, Pixels, silent_openvino
 from cytoyolo.detector.weights import load_network
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file, check_place, new_folder

@@ -4,13 +4,12 @@ On a CPU the two runtimes take one image a call and one thread a call, on as man
 waits for another, and what is found in an image does not depend on its neighbours or on the number of cores.
 """
 
-import json
 import os
 import queue
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,63 +17,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.classes import DataSpec, parse_spec
+from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores
 from cytoyolo.tables import fingerprint
 
 TORCH, ONNX, OPENVINO = "torch", "onnx", "openvino"
 BACKENDS = (TORCH, ONNX, OPENVINO)
-# The key of an exported network's metadata under which this tool keeps its facts; also the name of their file.
-METADATA, FACTS_FILE, XML_FILE = "cytoyolo", "cytoyolo.json", "model.xml"
+XML_FILE = "model.xml"
 # The packages a backend needs to run, and those to make its network of a checkpoint.
 _RUNS = {TORCH: ("torch",), ONNX: ("onnxruntime",), OPENVINO: ("openvino",)}
 _MAKES = {TORCH: (), ONNX: ("onnx",), OPENVINO: ("onnx",)}
 _BATCH_CPU, _BATCH_GPU = 8, 32
 
 Pixels = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a network: its classes by id; the data set it was trained for, None when trained elsewhere; the
-    side in pixels of the training's images, None where it had no single one; the multiple a side must be of; the
-    SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8."""
-
-    codes: tuple[str, ...]
-    spec: DataSpec | None
-    imgsz: int | None
-    stride: int
-    sha256: str
-    precision: str = "fp32"
-
-    def to_json(self) -> str:
-        """As it is stored with an export: names, numbers and hashes, no path."""
-        return json.dumps({**asdict(self), "spec": self.spec and self.spec.to_dict()}, ensure_ascii=False)
-
-
-def parse_facts(text: str, path: Path) -> Facts:
-    """The inverse of `Facts.to_json`. Raises CytoyoloError for anything else."""
-    try:
-        stored = json.loads(text)
-        spec = None if stored["spec"] is None else parse_spec(stored["spec"])
-        facts = Facts(
-            tuple(map(str, stored["codes"])),
-            spec,
-            None if stored["imgsz"] is None else int(stored["imgsz"]),
-            int(stored["stride"]),
-            str(stored["sha256"]),
-            str(stored["precision"]),
-        )
-        if (
-            not facts.codes
-            or (spec is not None and spec.codes != facts.codes)
-            or min(facts.imgsz or 1, facts.stride) < 1
-        ):
-            raise ValueError("they contradict each other")
-    except (ValueError, KeyError, TypeError) as error:
-        raise CytoyoloError(f"{path} has damaged facts about its classes ({error}); export it again.") from error
-    return facts
 
 
 @dataclass(frozen=True)

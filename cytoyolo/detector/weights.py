@@ -12,7 +12,7 @@ from urllib.request import urlopen
 from cytoyolo import console
 from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.detector.engine import STRIDE, engine
-from cytoyolo.detector.networks import Facts
+from cytoyolo.detector.facts import Facts
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.machine import state_folder

@@ -305,7 +305,7 @@ def test_a_run_killed_when_its_output_had_its_place_goes_on(weights, blobs, imag
         raise _Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("cytoyolo.commands.predict.remove", kill)
+        patched.setattr("cytoyolo.commands.search.remove", kill)
         with pytest.raises(_Killed):
             predict(weights, source, output=tmp_path / name, **call)
     made = predict(weights, source, output=tmp_path / name, **call).output

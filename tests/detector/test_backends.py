@@ -15,7 +15,8 @@ from cytoyolo.annotations.images import decode
 from cytoyolo.detector import networks
 from cytoyolo.detector.detections import concatenate
 from cytoyolo.detector.export import converted, stored_facts, write_onnx, write_openvino
-from cytoyolo.detector.networks import Facts, open_network, parse_facts
+from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
+from cytoyolo.detector.networks import open_network
 from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError
 
@@ -148,7 +149,7 @@ def test_networks_of_two_heads_keep_their_probabilities(wanted, tmp_path, blobs)
 def test_an_export_knows_its_classes_and_no_path(exports, small_run):
     facts = stored_facts(exports["onnx"])
     assert facts.codes == ("dark", "pale") and facts.imgsz == 64 and facts.precision == "fp32"
-    assert parse_facts((exports["openvino"] / networks.FACTS_FILE).read_text(), Path("x")) == facts
+    assert parse_facts((exports["openvino"] / FACTS_FILE).read_text(), Path("x")) == facts
     for path in (exports["onnx"], *exports["openvino"].iterdir()):
         data = path.read_bytes()
         assert not any(part.encode() in data for part in (str(Path.cwd()), str(small_run), os.sep + "tmp"))
@@ -203,7 +204,7 @@ def test_truncated_and_foreign_exports_are_refused(exports, tmp_path):
             Detector(tmp_path / "cut.onnx")
     folder = tmp_path / "cut_openvino"
     folder.mkdir()
-    for name in ("model.xml", "model.bin", networks.FACTS_FILE):
+    for name in ("model.xml", "model.bin", FACTS_FILE):
         whole = (exports["openvino"] / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2] if name == "model.bin" else whole)
     with pytest.raises(CytoyoloError, match="is no OpenVINO network, or is truncated"):
@@ -218,7 +219,7 @@ def test_truncated_and_foreign_exports_are_refused(exports, tmp_path):
     with pytest.raises(CytoyoloError, match="does not say what its classes are"):
         Detector(tmp_path / "relu.onnx")
     entry = model.metadata_props.add()
-    entry.key, entry.value = networks.METADATA, stored_facts(exports["onnx"]).to_json()
+    entry.key, entry.value = METADATA, stored_facts(exports["onnx"]).to_json()
     onnx.save(model, tmp_path / "relu.onnx")
     with pytest.raises(CytoyoloError, match="is not a detector of 2 classes"):
         Detector(tmp_path / "relu.onnx")

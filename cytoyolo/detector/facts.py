@@ -1,0 +1,53 @@
+"""What is known of a trained network besides its weights, in the form that its exports carry."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cytoyolo.classes import DataSpec, parse_spec
+from cytoyolo.errors import CytoyoloError
+
+# The key of an exported network's metadata under which the facts are kept; also the name of their file.
+METADATA, FACTS_FILE = "cytoyolo", "cytoyolo.json"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a network: its classes by id; the data set it was trained for, None when trained elsewhere; the
+    side in pixels of the training's images, None where it had no single one; the multiple a side must be of; the
+    SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8."""
+
+    codes: tuple[str, ...]
+    spec: DataSpec | None
+    imgsz: int | None
+    stride: int
+    sha256: str
+    precision: str = "fp32"
+
+    def to_json(self) -> str:
+        """As it is stored with an export: names, numbers and hashes, no path."""
+        return json.dumps({**asdict(self), "spec": self.spec and self.spec.to_dict()}, ensure_ascii=False)
+
+
+def parse_facts(text: str, path: Path) -> Facts:
+    """The inverse of `Facts.to_json`. Raises CytoyoloError for anything else."""
+    try:
+        stored = json.loads(text)
+        spec = None if stored["spec"] is None else parse_spec(stored["spec"])
+        facts = Facts(
+            tuple(map(str, stored["codes"])),
+            spec,
+            None if stored["imgsz"] is None else int(stored["imgsz"]),
+            int(stored["stride"]),
+            str(stored["sha256"]),
+            str(stored["precision"]),
+        )
+        if (
+            not facts.codes
+            or (spec is not None and spec.codes != facts.codes)
+            or min(facts.imgsz or 1, facts.stride) < 1
+        ):
+            raise ValueError("they contradict each other")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CytoyoloError(f"{path} has damaged facts about its classes ({error}); export it again.") from error
+    return facts
