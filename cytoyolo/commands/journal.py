@@ -24,7 +24,7 @@ from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
 JOURNAL, RESULT = "journal.jsonl", "result"
 # The first key of a journal, by which it is known, and the form of its lines.
 _KIND, _VERSION = "journal", 1
-_START = json.dumps({_KIND: _VERSION})[:-1].encode()
+_START = json.dumps({_KIND: 0})[:-2].encode()
 SUFFIX = ".partial"
 
 
