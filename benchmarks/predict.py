@@ -8,7 +8,6 @@ times are medians of runs by turns, from files to submission.csv, of the test im
 """
 
 import argparse
-import os
 import random
 import signal
 import statistics
@@ -19,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+from _standins import run
 
 from cytoyolo import convert, export, fuse, predict, score, train
 from cytoyolo.annotations.images import decode
@@ -168,12 +168,10 @@ def memory(work: Path, weights: Path) -> None:
             options = ["--no-pictures"] if source.is_dir() else ["--images", folder]
             output = work / f"memory-{count}{'' if source.is_dir() else '.csv'}"
             call = [PROGRAM, "predict", weights, source, "-o", output, "--imgsz", 96, "--overwrite", *options]
-            start = time.perf_counter()
-            process = subprocess.Popen(list(map(str, call)), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-            usage = os.wait4(process.pid, 0)[2]
-            peaks.append(usage.ru_maxrss / 1024)
-            print(f"{count:,} images, {'folder' if source.is_dir() else 'table'}: {peaks[-1]:.0f} MB at the peak, "
-                  f"{time.perf_counter() - start:.0f} s", flush=True)  # fmt: skip
+            seconds, peak = run(*call)
+            peaks.append(peak)
+            print(f"{count:,} images, {'folder' if source.is_dir() else 'table'}: {peak:.0f} MB at the peak, "
+                  f"{seconds:.0f} s", flush=True)  # fmt: skip
     print(f"ratio: folder {peaks[2] / peaks[0]:.3f}, table {peaks[3] / peaks[1]:.3f}")
 
 
