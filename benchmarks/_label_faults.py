@@ -1,6 +1,6 @@
 """Faults of labels that only a model can see, put into a clean table: each with the truth it hides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cytoyolo.boxes import iou
 from cytoyolo.tables import XYXY
 
-KINDS = ("shifted", "scaled", "displaced", "removed", "invented", "swapped")
+KINDS = ("removed", "displaced", "invented", "shifted", "scaled", "swapped")
 # IoU with the clean box of one that is shifted or scaled, and the most that a displaced or invented one has with any.
 LOOSE, AWAY = (0.3, 0.6), 0.05
 _TRIES = 2_000
@@ -18,9 +18,10 @@ Box = NDArray[np.float64]
 
 
 def inject(
-    table: pd.DataFrame, size: dict[str, tuple[int, int]], share: float, seed: int, codes: tuple[str, ...]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Put faults into a share of the labels, as many of each kind and at most one an image.
+    table: pd.DataFrame, size: dict[str, tuple[int, int]], share: float, seed: int, codes: tuple[str, ...],
+    kinds: Sequence[str] = KINDS,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """Put faults into a share of the labels, as many of each kind (a sixth of the share) and at most one an image.
 
     Returns the faulty table (the columns of `table`, NAME,x1,y1,x2,y2,class) and the faults: kind, image, the row in
     the faulty table (-1 for a removed label), class, box before (of the clean label; NaN for an invented one).
@@ -33,7 +34,7 @@ def inject(
         "shifted": _shifted, "scaled": _scaled, "displaced": _elsewhere, "invented": _elsewhere,
     }  # fmt: skip
     added = []
-    for kind in ("removed", "displaced", "invented", "shifted", "scaled", "swapped"):
+    for kind in kinds:
         several = table["NAME"].duplicated(keep=False)
         rows = random.permutation(table.index[several] if kind == "removed" else table.index)
         done = 0

@@ -1,7 +1,8 @@
 """What curation finds among labels with known faults, and what a training gains by it.
 
-    python benchmarks/curation.py --work DIR [--seed N] [--shares 0 0.03 0.1] [--epochs 25] [--imgsz 224]
+    python benchmarks/curation.py [--work DIR] [--seed N] [--shares 0 0.03 0.1] [--epochs 25] [--imgsz 224]
         [--train 0 1 2]
+    python benchmarks/curation.py --natural CV
 
 Of ../shared/data/wbc5, train table, a quarter of the images (copies never parted) is kept clean and out of trainings:
 the models are scored on it. Since hardly an image there has two labels, and a label can't be missing from an image
@@ -12,6 +13,7 @@ model that knows the look of its slide. All steps lie in DIR; trainings that are
 
 import argparse
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import cv2
 import numpy as np
 import pandas as pd
 from _curation_runs import reference_rule, run
-from _label_faults import inject
+from _label_faults import KINDS, inject
 from sklearn.metrics import average_precision_score
 
 from cytoyolo import convert, crossval, curate
@@ -36,7 +38,7 @@ from cytoyolo.workers import run_all
 SHARED = Path(__file__).parents[2] / "shared"
 DATA, START = SHARED / "data" / "wbc5", SHARED / "weights" / "yolo11n-pose.pt"
 HELD_OUT, PAIRED = 0.25, 0.3
-KINDS = ("faulty", "reference", "loose", "all")
+TABLES = ("faulty", "reference", "loose", "all")
 DRAWS = 30
 MEASURES = ["score", "giou", "macro_f1"]
 
@@ -132,13 +134,13 @@ def ranked(margin: np.ndarray, score: np.ndarray, faults: pd.DataFrame) -> dict[
     }
 
 
-def redrawn(clean: pd.DataFrame, predictions: Predictions, share: float) -> pd.DataFrame:
+def redrawn(clean: pd.DataFrame, predictions: Predictions, share: float, kinds: Sequence[str] = KINDS) -> pd.DataFrame:
     """The rankings over DRAWS further draws of the faults, by the models of the table without faults: mean and standard
     deviation. One draw has a few faults of a kind only."""
     codes = load_spec("wbc5").codes
     rows = []
     for seed in range(DRAWS):
-        table, faults = inject(clean, dict(predictions.size), share, seed, codes)
+        table, faults = inject(clean, dict(predictions.size), share, seed, codes, kinds)
         xyxy, ids = table[XYXY].to_numpy(np.float64), pd.Index(codes).get_indexer(pd.Index(table["class"]))
         given = Labels(np.arange(len(table)), table["NAME"].to_numpy(object), xyxy, ids.astype(np.int64))
         made = compare(given, predictions)
@@ -176,14 +178,19 @@ def moved(curated: pd.DataFrame, table: pd.DataFrame, faults: pd.DataFrame) -> p
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("curation"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.03, 0.1])
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--imgsz", type=int, default=224)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--train", type=int, nargs="+", metavar="SEED", help="train on each table with these seeds")
+    parser.add_argument("--natural", type=Path, metavar="CV", help="rank by a crossval of the whole train table alone")
     options = parser.parse_args()
+    if options.natural:  # hardly an image of it has two labels, so that none can be removed
+        predictions = read_oof(options.natural / OOF, load_spec("wbc5"), folds=5)
+        print(redrawn(pd.read_csv(DATA / "train.csv"), predictions, 0.1, KINDS[1:]).to_string())
+        return
     work = options.work.resolve()
     (work / "tables").mkdir(parents=True, exist_ok=True)
     clean = prepare(work, options.seed)
@@ -215,7 +222,7 @@ def main() -> None:
         reference_rule(table, predictions).to_csv(work / "tables" / f"reference-{share:g}.csv", index=False)
     if options.train:
         clean.to_csv(work / "tables" / "faulty-0.csv", index=False)
-        names = [f"{kind}-{share:g}" for share in options.shares for kind in KINDS]
+        names = [f"{kind}-{share:g}" for share in options.shares for kind in TABLES]
         jobs = {
             f"{name}/{seed}": partial(run, work, name, {**training, "seed": seed})
             for seed in options.train
