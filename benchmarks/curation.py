@@ -189,7 +189,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.natural:  # hardly an image of it has two labels, so that none can be removed
         predictions = read_oof(options.natural / OOF, load_spec("wbc5"), folds=5)
-        print(redrawn(pd.read_csv(DATA / "train.csv"), predictions, 0.1, KINDS[1:]).to_string())
+        table = pd.read_csv(DATA / "train.csv")
+        known = table[table["NAME"].isin(predictions.fold)].reset_index(drop=True)
+        print(redrawn(known, predictions, 0.1, KINDS[1:]).to_string())
         return
     work = options.work.resolve()
     (work / "tables").mkdir(parents=True, exist_ok=True)
