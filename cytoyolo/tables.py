@@ -94,7 +94,9 @@ def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
     with path.open("rb") as file:
         first = file.readline(10_000).decode("utf-8", "replace")
     if next(csv.reader([first]), []) != header:
-        raise UsageError(f"{path} is a table of another kind (its header differs), so it stays; give another name.")
+        raise UsageError(
+            f"{path} is not a table this command made with these columns (its header differs); give another name."
+        )
 
 
 def fingerprint(path: str | Path) -> str:
