@@ -2,8 +2,8 @@
 
     python tests/kills.py WEIGHTS SOURCE IMAGES FOLDER
 
-WEIGHTS are two, joined by a comma: those of the prediction that stands there first, and those of the one that is to
-replace it. Prints what the repeated call left wrong, a line each, and how often it killed.
+What is killed is a first prediction, and one that is to replace another of fewer boxes. Prints what the repeated call
+left wrong, a line each, and how often it killed.
 """
 
 import os
@@ -19,6 +19,7 @@ import onnxruntime  # noqa: F401
 import cytoyolo.commands.predict  # noqa: F401
 from cytoyolo import predict
 
+FEW, MANY = 0.9, 1e-3  # least confidences
 STEPS = ("replace", "rename", "unlink", "rmdir", "mkdir")
 
 
@@ -61,34 +62,35 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def main() -> None:
     weights, source, images, folder = sys.argv[1:]
-    first, second = weights.split(",")
     output = Path(folder) / ("out.csv" if source.endswith(".csv") else "out")
     options = {"images": images} if source.endswith(".csv") else {}
 
-    def call(model: str, overwrite: bool) -> Callable[[], object]:
+    def call(conf: float, overwrite: bool) -> Callable[[], object]:
         return lambda: predict(
-            model, source, output=output, conf=1e-3, probabilities=True, overwrite=overwrite, device="cpu", **options
+            weights, source, output=output, conf=conf, probabilities=True, overwrite=overwrite, device="cpu", **options
         )
 
     def begin(overwrite: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         Path(folder).mkdir()
         if overwrite:
-            forked(call(first, overwrite=False))
+            forked(call(FEW, overwrite=False))
 
     begin(overwrite=False)
-    forked(call(second, overwrite=False))
+    forked(call(MANY, overwrite=False))
     wanted, killed = content(Path(folder)), 0
     for overwrite in (False, True):
         begin(overwrite)
-        steps = forked(call(second, overwrite))
+        if content(Path(folder)) == wanted:
+            print("both predictions are the same, so that an output not replaced would not show")
+        steps = forked(call(MANY, overwrite))
         # At the last step all is done: an empty folder of unfinished work is left, and the output.
         for last in range(steps - 1):
             begin(overwrite)
-            if forked(call(second, overwrite), last) != -1:
+            if forked(call(MANY, overwrite), last) != -1:
                 print(f"not killed at step {last}")
             killed += 1
-            if forked(call(second, overwrite)) == -1:
+            if forked(call(MANY, overwrite)) == -1:
                 print(f"after step {last} of {steps}, the call is refused (overwrite {overwrite})")
             elif (made := content(Path(folder))) != wanted:
                 different = sorted(name for name in made | wanted if made.get(name) != wanted.get(name))
