@@ -100,11 +100,11 @@ def predict(
     standard = SUBMISSION_CONF if is_table else EVERYDAY_CONF
     settings: dict[str, Any] = {"conf": standard if conf is None else conf, "iou": iou, "imgsz": imgsz, "batch": batch}
     settings |= {"backend": backend, "device": device, "threads": threads}
-    begun = partial_folder(output).exists()
     if is_table:
         check_image_folder(Path(images or ""))
     else:
         names = image_names(source)
+        begun = partial_folder(output).exists()  # it may have put its output there already
         check_folder(output, MAKER, overwrite or begun, inputs=(source, *several))
     detectors = [Detector(one, **settings) for one in several]
     model: Model = detectors[0]
@@ -117,7 +117,7 @@ def predict(
         "conf": settings["conf"], "iou": iou, "batch": model.batch, "imgsz": [one.imgsz for one in detectors],
         "probabilities": probabilities,
     }  # fmt: skip
-    call = Call(model, output, overwrite, begun, probabilities, facts)
+    call = Call(model, output, overwrite, probabilities, facts)
     if is_table:
         return _predict_table(call, spec, source, Path(images or ""), fallback)
     return _predict_images(call, spec or _plain_spec(model.codes), source, names, pictures)
@@ -161,7 +161,7 @@ def _predict_table(call: Call, spec: DataSpec | None, source: Path, images: Path
         headers[details] = detection_columns(spec, codes, True)
     elif os.path.lexists(details):
         raise UsageError(f"{details} would stand beside an output it is not of; give --probabilities, or move it.")
-    _check_tables(headers, call.overwrite or call.begun)
+    _check_tables(headers, call.overwrite or partial_folder(output).exists())
     test = read_table(source, spec, TEST_ROLES)
     refuse(source, row_faults(test, spec), "mend or delete them")
     wanted = Counter(test["image"])

@@ -19,14 +19,12 @@ from cytoyolo.tables import sha256
 class Call:
     """What of a call both ways of predicting need.
 
-    `overwrite` is the user's leave to replace what stands there. `begun` says that there is unfinished work, which may
-    have put its outputs there already. `facts` are what the result depends on.
+    `overwrite` is the user's leave to replace what stands there. `facts` are what the result depends on.
     """
 
     model: Model
     output: Path
     overwrite: bool
-    begun: bool
     probabilities: bool
     facts: dict[str, Any]
 
