@@ -193,11 +193,12 @@ def _compare(whole: Path, small: Path, truth: pd.DataFrame, images: Path, spec: 
 def _score(path: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: int) -> Score:
     detector = Detector(path, conf=SUBMISSION_CONF, imgsz=side, device="cpu")
     names = truth["image"].unique().tolist()
-    found = list(detect_files(detector, (images / name for name in names)))
-    for one in found:
+    sizes, found = [], []
+    for one in detect_files(detector, (images / name for name in names)):
         _refuse_bad(one.path, one.problem)
-    sizes = [(one.image.shape[1], one.image.shape[0]) for one in found]
-    rows = detection_table([one.path.name for one in found], sizes, [one.detections for one in found], detector.codes)
+        sizes.append((one.image.shape[1], one.image.shape[0]))
+        found.append(one.detections)
+    rows = detection_table(names, sizes, found, detector.codes)
     return evaluate(truth, fill(truth[["id", "image"]], rows, spec.fallback)[0], replicates=1)
 
 
