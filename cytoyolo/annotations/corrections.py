@@ -120,7 +120,7 @@ def tables(
         }
     )
     codes = np.array([*spec.codes, ""], dtype=object)
-    score = pd.Series(made.score, index=given.row)
+    score, doubt = (pd.Series(values, index=given.row) for values in (made.score, made.doubt))
     wrong = found[found["rule"] == CLASS]
     suggestions = pd.DataFrame(
         {
@@ -129,11 +129,12 @@ def tables(
             "class": view.text["class"][wrong["row"].to_numpy(np.int64)],
             "suggested": codes[wrong["predicted"].to_numpy(np.int64)],
             "margin": wrong["margin"],
+            "doubt": doubt[wrong["row"]].to_numpy(),
             "score": score[wrong["row"]].to_numpy(),
             **{name: wrong[name] for name in ("fold", "confidence", "iou")},
         }
     )
-    suggestions = suggestions.sort_values("margin", ascending=False, kind="stable")
+    suggestions = suggestions.sort_values("doubt", ascending=False, kind="stable")
     matched = made.match >= 0
     predicted = np.where(matched, pick(predictions.probabilities, made.match).argmax(axis=1), len(spec.codes))
     rules = found[found["row"] >= 0].groupby("row")["rule"].agg("; ".join)
@@ -147,6 +148,7 @@ def tables(
             "confidence": np.where(matched, pick(predictions.confidence, made.match), np.nan),
             "iou": np.where(matched, made.iou, np.nan),
             "margin": np.where(matched, made.margin, np.nan),
+            "doubt": np.where(matched, made.doubt, np.nan),
             "findings": rules.reindex(given.row).fillna("").to_numpy(),
         }
     ).sort_values("score", kind="stable")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from cytoyolo import boxes
 from cytoyolo.annotations.matching import Floats, Ints, Pairs, assign, pair_up, pick
@@ -18,6 +19,8 @@ from cytoyolo.boxes import Boxes
 from cytoyolo.tables import XYXY
 
 LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overlooked", "spurious", "wrong-class"
+# Probabilities nearer to 0 or 1 tell nothing more: what a network gives a class it does not mean is chance.
+_LEAST = 1e-4
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ class Curated:
 
     findings: a table as `describe` makes it. score (n,): 1 for a label that is surely right. match (n,) is the
     prediction of each label, -1 without one, iou (n,) their overlap, margin (n,) p(predicted) - p(labelled), -1 without
-    a match. confident (classes,) is the confidence from which on a prediction of a class is confident.
+    a match. doubt (n,) ranks wrong classes: logit(p) - logit(q) / 2 of the best class other than the labelled one and
+    of the labelled one, -inf without a match. Logits, because near 0 and 1 a margin hardly tells apart; half of q's,
+    because a network that is sure of no class gives a small q as well (docs/curation.md has what both bring).
+    confident (classes,) is the confidence from which on a prediction of a class is confident.
     """
 
     findings: pd.DataFrame
@@ -65,6 +71,7 @@ class Curated:
     match: Ints
     iou: Floats
     margin: Floats
+    doubt: Floats
     confident: Floats
 
 
@@ -92,9 +99,10 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     has_near = np.zeros(len(labels.row), dtype=bool)
     has_near[pairs.label[close]] = True
     found = match >= 0
-    margin = np.full(len(match), -1.0)
-    own = predictions.probabilities[match[found], labels.class_id[found]]
-    margin[found] = predictions.probabilities[match[found]].max(axis=1) - own
+    labelled, other = _probabilities(match, labels, predictions)
+    margin = np.where(found, np.maximum(other - labelled, 0), -1)
+    p, q = (np.clip(one, _LEAST, 1 - _LEAST) for one in (other, labelled))
+    doubt = np.where(found, logit(p) - logit(q) / 2, -np.inf)
     rows = {
         LOOSE: np.flatnonzero(found & (iou < limit.loose) & pick(sure, match)),
         DISPLACED: np.flatnonzero(displaced >= 0),
@@ -105,9 +113,8 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     tables = [describe(rule, which, partner[which], labels, predictions) for rule, which in rows.items()]
     tables.append(describe(OVERLOOKED, np.full(len(overlooked), -1), overlooked, labels, predictions))
     findings = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-    return Curated(
-        findings, _scores(pairs, match, iou, labels, predictions, confident, predicted), match, iou, margin, confident
-    )
+    score = _scores(pairs, match, predictions, confident[predicted], labelled, other)
+    return Curated(findings, score, match, iou, margin, doubt, confident)
 
 
 def _matches(
@@ -195,37 +202,35 @@ def describe(rule: str, label: Ints, prediction: Ints, labels: Labels, predictio
     )
 
 
+def _probabilities(match: Ints, labels: Labels, predictions: Predictions) -> tuple[Floats, Floats]:
+    """What each label's match gives the labelled class and, at most, another (n,); NaN without a match."""
+    shares = np.full((len(match), predictions.probabilities.shape[1]), np.nan)
+    found = match >= 0
+    shares[found] = predictions.probabilities[match[found]]
+    own = np.arange(len(match)), labels.class_id
+    labelled = shares[own]
+    shares[own] = np.where(found, 0, np.nan)
+    return labelled, shares.max(axis=1)
+
+
 def _scores(
-    pairs: Pairs,
-    match: Ints,
-    iou: Floats,
-    labels: Labels,
-    predictions: Predictions,
-    confident: Floats,
-    predicted: Ints,
+    pairs: Pairs, match: Ints, predictions: Predictions, confident: Floats, labelled: Floats, other: Floats
 ) -> Floats:
     """How sure it is that each label (n,) is right, 0 to 1: the soft minimum of place and class.
 
     Place: 0.9 IoU + 0.1 exp(-0.1 d) with the matched prediction, d the distance of the centres in pixels (ObjectLab's
-    similarity), times how confident that prediction is, 1 from the threshold of its class on. Class: 0.75 + (p - q) / 4
-    of the probabilities of the labelled class and of the best other one, so 0.5 to 1: a model names classes less surely
-    than it finds cells, and docs/curation.md has what that brings. Without a match: half of the place's measure with
-    any prediction, and 0.5.
+    similarity), times how confident that prediction is, 1 from the threshold of its class on (`confident`, of each
+    prediction). Class: 0.75 + (q - p) / 4 of the probabilities of the labelled class and of the best other one, so 0.5
+    to 1: a model names classes less surely than it finds cells, and docs/curation.md has what that brings. Without a
+    match: half of the place's measure with any prediction, and 0.5.
     """
     near = 0.9 * pairs.iou + 0.1 * np.exp(-0.1 * pairs.distance)
-    near *= np.minimum(predictions.confidence / np.maximum(confident[predicted], 1e-6), 1)[pairs.prediction]
+    near *= np.minimum(predictions.confidence / np.maximum(confident, 1e-6), 1)[pairs.prediction]
     place = np.zeros(len(match))
     np.maximum.at(place, pairs.label, near / 2)
     chosen = match[pairs.label] == pairs.prediction
     place[pairs.label[chosen]] = near[chosen]
-    of_class = np.full(len(match), 0.5)
-    found = match >= 0
-    share = predictions.probabilities[match[found]]
-    own = np.arange(len(share)), labels.class_id[found]
-    mine = share[own]
-    others = share.copy()
-    others[own] = 0
-    of_class[found] = 0.75 + (mine - others.max(axis=1, initial=0)) / 4
+    of_class = np.where(match >= 0, 0.75 + (labelled - other) / 4, 0.5)
     return soft_minimum(np.stack([place, of_class], axis=1))
 
 

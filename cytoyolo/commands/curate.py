@@ -41,12 +41,25 @@ _SUGGESTION_COLUMNS = [
     "class",
     "suggested",
     "margin",
+    "doubt",
     "score",
     "fold",
     "confidence",
     "iou",
 ]
-_SCORE_COLUMNS = ["rank", "line", "image", "class", "score", "predicted", "confidence", "iou", "margin", "findings"]
+_SCORE_COLUMNS = [
+    "rank",
+    "line",
+    "image",
+    "class",
+    "score",
+    "predicted",
+    "confidence",
+    "iou",
+    "margin",
+    "doubt",
+    "findings",
+]
 
 
 @dataclass(frozen=True)
@@ -54,8 +67,8 @@ class CuratedTable:
     """What `curate` made: the table and what stands beside it, the findings, and how many rows were changed.
 
     findings: line (of the table, None for an overlooked cell), image, rule, value, action, detail, fold, confidence and
-    iou. suggestions: labels whose class is likely wrong, the likeliest first. scores: all labels, the most suspect
-    first.
+    iou. suggestions: labels whose class is likely wrong, the likeliest (by `doubt`) first. scores: all labels, the most
+    suspect first.
     """
 
     table: Path

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from cytoyolo.annotations.curate import (
     CLASS,
@@ -86,6 +87,7 @@ def test_where_all_agree_nothing_is_found():
     }
     assert made.match.tolist() == [0, 1, 2, 3, 4, 5] and made.iou.tolist() == [1] * 6
     assert made.margin.tolist() == [0] * 6
+    assert made.doubt == pytest.approx([logit(0.05) - logit(0.9) / 2] * 6)
 
 
 def test_a_box_far_from_tight_is_loose():
@@ -120,6 +122,27 @@ def test_a_cell_of_another_class_is_one_of_a_wrong_class():
     found = only(about([(CELL, PALE)], [(CELL, SURE)]))
     assert (found["row"], found["rule"], found["predicted"]) == (8, "wrong-class", DARK)
     assert found["margin"] == pytest.approx(0.85)
+
+
+def test_doubt_is_logit_of_the_other_class_less_half_of_the_labelled():
+    surest, sure, torn, unmatched = (0.0, 1.0), (0.03, 0.92), (0.5, 0.6), (0.01, 0.02)
+    seen = {"surest": surest, "sure": sure, "torn": torn, "unmatched": unmatched}
+    made = curate(
+        labels([*GOOD, *((name, CELL, DARK) for name in seen)]),
+        predictions(
+            [*AGREED, *((name, CELL, share) for name, share in seen.items())], [*(name for name, *_ in GOOD), *seen]
+        ),
+    )
+    expected = [logit(1 - 1e-4) - logit(1e-4) / 2, logit(0.92) - logit(0.03) / 2, logit(0.6) - logit(0.5) / 2, -np.inf]
+    assert made.doubt[-4:] == pytest.approx(expected)
+    # Of two margins that are the same, that of the class nearer to certain is the greater doubt.
+    even = curate(
+        labels([*GOOD, ("a", CELL, DARK), ("b", CELL, DARK)]),
+        predictions(
+            [*AGREED, ("a", CELL, (0.01, 0.71)), ("b", CELL, (0.28, 0.98))], [*(name for name, *_ in GOOD), "a", "b"]
+        ),
+    )
+    assert even.margin[-2:] == pytest.approx([0.7, 0.7]) and even.doubt[-1] > even.doubt[-2]
 
 
 def test_a_faint_prediction_moves_and_hides_nothing():

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from cytoyolo.annotations.oof import columns
 from cytoyolo.classes import MASK, load_spec
@@ -187,15 +188,16 @@ def test_the_actions_of_findings_are_those_of_the_call(lab):
     }  # fmt: skip
 
 
-def test_suggestions_are_ranked_by_margin(lab):
-    shares = {"good0.png": (0.1, 0.95), "good1.png": (0.93, 0.9), "class.png": (0.92, 0.3)}
+def test_suggestions_are_ranked_by_doubt(lab):
+    shares = {"good0.png": (0.01, 0.92), "good1.png": (0.93, 0.9), "class.png": (0.99, 0.2)}
     found = [(name, box, shares.get(name, share)) for name, box, share in FOUND]
     crossvalidated(lab / "CV", (lab / "t.csv").read_bytes(), oof_text(rows_of(found)))
     made_of(lab)
-    likely = {"good0.png": 0.95 - 0.1, "good1.png": 0.93 - 0.9, "class.png": 0.92 - 0.3}
     suggestions = table_of(lab / "made.suggestions.csv")
-    assert [one["NAME"] for one in suggestions] == sorted(likely, key=likely.get, reverse=True)
-    assert [float(one["margin"]) for one in suggestions] == pytest.approx(sorted(likely.values())[::-1], abs=1e-4)
+    assert [one["NAME"] for one in suggestions] == ["class.png", "good0.png", "good1.png"]
+    expected = [logit(0.99) - logit(0.2) / 2, logit(0.92) - logit(0.01) / 2, logit(0.93) - logit(0.9) / 2]
+    assert [float(one["doubt"]) for one in suggestions] == pytest.approx(expected, abs=1e-4)
+    assert float(suggestions[0]["margin"]) < float(suggestions[1]["margin"])
 
 
 def test_the_same_input_gives_the_same_bytes_and_overwrite_replaces_them(lab):
