@@ -21,13 +21,13 @@ def inject(
     table: pd.DataFrame, size: dict[str, tuple[int, int]], share: float, seed: int, codes: tuple[str, ...],
     kinds: Sequence[str] = KINDS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
-    """Put faults into a share of the labels, as many of each kind (a sixth of the share) and at most one an image.
+    """Put faults into a share of the labels, as many of each of the kinds and at most one an image.
 
     Returns the faulty table (the columns of `table`, NAME,x1,y1,x2,y2,class) and the faults: kind, image, the row in
     the faulty table (-1 for a removed label), class, box before (of the clean label; NaN for an invented one).
     """
     random = np.random.default_rng([seed, round(share * 1000)])
-    each = round(share * len(table) / len(KINDS))
+    each = round(share * len(table) / len(kinds))
     faulty, faults = table.copy(), []
     touched: set[str] = set()
     makers: dict[str, Callable[..., Box | None]] = {

@@ -2,6 +2,7 @@
 
     python benchmarks/curation.py [--work DIR] [--seed N] [--shares 0 0.03 0.1] [--epochs 25] [--imgsz 224]
         [--train 0 1 2]
+    python benchmarks/curation.py --swaps 0.1 [--work DIR] [--seed N] [--epochs 60] [--imgsz 320]
     python benchmarks/curation.py --natural CV
 
 Of ../shared/data/wbc5, train table, a quarter of the images (copies never parted) is kept clean and out of trainings:
@@ -9,6 +10,9 @@ the models are scored on it. Since hardly an image there has two labels, and a l
 without another, PAIRED of the others are put side by side in pairs. Then a share of the labels gets faults
 (_label_faults.py), on top of those they have by nature. The folds know no slides: a fault of a label is best seen by a
 model that knows the look of its slide. All steps lie in DIR; trainings that are done are not done again.
+
+--swaps puts class swaps alone into a share of all labels of the train table before the trainings; --natural puts faults
+into the labels that the models of a crossval of that table are compared with.
 """
 
 import argparse
@@ -16,12 +20,14 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 from _curation_runs import reference_rule, run
 from _label_faults import KINDS, inject
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from cytoyolo import convert, crossval, curate
@@ -118,18 +124,18 @@ def figures(findings: pd.DataFrame, scores: pd.DataFrame, faults: pd.DataFrame, 
     made["precision"] = made["found"] / (made["findings"] - made["natural"])
     if len(faults):
         order = scores.sort_values("line")
-        for name, rank in ranked(order["margin"].fillna(-1).to_numpy(), order["score"].to_numpy(), faults).items():
+        for name, rank in ranked(order["doubt"].to_numpy(), order["score"].to_numpy(), faults).items():
             made.loc[len(made)] = {"finding": f"{name}, ranked (AP)", "precision": rank}
     return made
 
 
-def ranked(margin: np.ndarray, score: np.ndarray, faults: pd.DataFrame) -> dict[str, float]:
-    """The average precision of the rankings of labels (n,) of a faulty table: of swaps by margin, of all by score."""
+def ranked(doubt: np.ndarray, score: np.ndarray, faults: pd.DataFrame) -> dict[str, float]:
+    """The average precision of the rankings of labels (n,) of a faulty table: of swaps by doubt, of all by score."""
     swapped, any_fault = (
         np.isin(np.arange(len(score)), some["row"]) for some in (faults[faults["kind"] == "swapped"], faults)
     )
     return {
-        "wrong class": float(average_precision_score(swapped, margin)),
+        "wrong class": float(average_precision_score(swapped, rankdata(np.nan_to_num(doubt, nan=-np.inf)))),
         "any fault": float(average_precision_score(any_fault, -score)),
     }
 
@@ -144,8 +150,25 @@ def redrawn(clean: pd.DataFrame, predictions: Predictions, share: float, kinds: 
         xyxy, ids = table[XYXY].to_numpy(np.float64), pd.Index(codes).get_indexer(pd.Index(table["class"]))
         given = Labels(np.arange(len(table)), table["NAME"].to_numpy(object), xyxy, ids.astype(np.int64))
         made = compare(given, predictions)
-        rows.append(ranked(made.margin, made.score, faults))
+        rows.append(ranked(made.doubt, made.score, faults))
     return pd.DataFrame(rows).agg(["mean", "std"]).round(3)
+
+
+def swaps(share: float, work: Path, jobs: int, training: dict[str, Any]) -> None:
+    """Print how the swaps rank by models that were trained on them."""
+    source, clean = work / "tables" / f"faulty-{share:g}.csv", pd.read_csv(DATA / "train.csv")
+    table, faults = inject(clean, {}, share, training["seed"], load_spec("wbc5").codes, ("swapped",))
+    table.to_csv(source, index=False)
+    cv = work / f"cv-{share:g}"
+    crossval(
+        source, images=DATA / "images", dataset="wbc5", jobs=jobs, device="cpu", output=cv, resume=cv.is_dir(),
+        **training,
+    )  # fmt: skip
+    made = curate(source, oof=cv, output=work / "tables" / f"swaps-{share:g}.csv", force=True, overwrite=True)
+    scores = made.scores.sort_values("line")
+    right = float((scores["predicted"].to_numpy() == clean["class"].to_numpy()).mean())
+    rank = ranked(scores["doubt"].to_numpy(), scores["score"].to_numpy(), faults)["wrong class"]
+    print(f"{len(faults)} of {len(clean)} classes swapped, {right:.1%} of the clean ones named right, AP {rank:.3f}")
 
 
 def near(findings: pd.DataFrame, name: str, box: np.ndarray) -> bool:
@@ -185,20 +208,27 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=224)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--train", type=int, nargs="+", metavar="SEED", help="train on each table with these seeds")
+    parser.add_argument("--swaps", type=float, nargs="+", metavar="SHARE", help="swap classes alone, in all labels")
     parser.add_argument("--natural", type=Path, metavar="CV", help="rank by a crossval of the whole train table alone")
     options = parser.parse_args()
     if options.natural:  # hardly an image of it has two labels, so that none can be removed
         predictions = read_oof(options.natural / OOF, load_spec("wbc5"), folds=5)
         table = pd.read_csv(DATA / "train.csv")
         known = table[table["NAME"].isin(predictions.fold)].reset_index(drop=True)
-        print(redrawn(known, predictions, 0.1, KINDS[1:]).to_string())
+        for kinds, share in ((KINDS[1:], 0.1), *((("swapped",), share) for share in (0.02, 0.03, 0.1))):
+            print(f"{', '.join(kinds)} in {share:.0%} of {len(known)} labels:")
+            print(redrawn(known, predictions, share, kinds).to_string())
         return
     work = options.work.resolve()
     (work / "tables").mkdir(parents=True, exist_ok=True)
-    clean = prepare(work, options.seed)
     training = {
         "recipe": "quick", "model": str(START), "epochs": options.epochs, "imgsz": options.imgsz, "seed": options.seed,
     }  # fmt: skip
+    for share in options.swaps or ():
+        swaps(share, work, options.jobs, training)
+    if options.swaps:
+        return
+    clean = prepare(work, options.seed)
     natural = pd.DataFrame(columns=["image", "rule", "value"])
     for share in sorted(options.shares):
         table, faults = faulty(work, clean, share, options.seed)
