@@ -253,4 +253,6 @@ def _checked(path: Path, stored: str | None, inputs: list[list[Any]], outputs: l
     boxes = len(outputs) == 1 and len(outputs[0]) == 3 and outputs[0][1] == 4 + len(facts.codes)
     if not image or not boxes:
         raise CytoyoloError(f"{path} is not a detector of {len(facts.codes)} classes; export it again.")
+    if any(isinstance(side, int) for side in inputs[0][2:]):  # `export` leaves them free
+        raise CytoyoloError(f"{path} takes images of a fixed size only; export it again.")
     return facts

@@ -223,6 +223,12 @@ def test_truncated_and_foreign_exports_are_refused(exports, tmp_path):
     onnx.save(model, tmp_path / "relu.onnx")
     with pytest.raises(CytoyoloError, match="is not a detector of 2 classes"):
         Detector(tmp_path / "relu.onnx")
+    model = onnx.load(str(exports["onnx"]))
+    for place in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[place].dim_value = 64
+    onnx.save(model, tmp_path / "fixed.onnx")
+    with pytest.raises(CytoyoloError, match=r"fixed\.onnx takes images of a fixed size only"):
+        Detector(tmp_path / "fixed.onnx")
 
 
 @pytest.mark.parametrize("wrong", [{"backend": "tensorrt"}, {"backend": "torch"}, {"threads": 0}, {"device": "7"}])
