@@ -1,7 +1,7 @@
 """What curation finds among labels with known faults, and what a training gains by it.
 
-    python benchmarks/curation.py [--work DIR] [--seed N] [--shares 0 0.03 0.1] [--epochs 25] [--imgsz 224]
-        [--train 0 1 2]
+    python benchmarks/curation.py [--work DIR] [--seed N] [--shares 0 0.03 0.1] [--kinds removed ...]
+        [--epochs 25] [--imgsz 224] [--train 0 1 2]
     python benchmarks/curation.py --swaps 0.1 [--work DIR] [--seed N] [--epochs 60] [--imgsz 320]
     python benchmarks/curation.py --natural CV
 
@@ -89,10 +89,12 @@ def prepare(work: Path, seed: int) -> pd.DataFrame:
     return clean
 
 
-def faulty(work: Path, clean: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def faulty(
+    work: Path, clean: pd.DataFrame, share: float, seed: int, kinds: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The table with faults, written to work/tables, and the faults."""
     size = {name: decode(work / "images" / name)[0].shape[1::-1] for name in clean["NAME"].unique()}
-    table, faults = inject(clean, size, share, seed, load_spec("wbc5").codes)
+    table, faults = inject(clean, size, share, seed, load_spec("wbc5").codes, kinds)
     table.to_csv(work / "tables" / f"faulty-{share:g}.csv", index=False)
     return table, faults
 
@@ -134,10 +136,11 @@ def ranked(doubt: np.ndarray, score: np.ndarray, faults: pd.DataFrame) -> dict[s
     swapped, any_fault = (
         np.isin(np.arange(len(score)), some["row"]) for some in (faults[faults["kind"] == "swapped"], faults)
     )
-    return {
-        "wrong class": float(average_precision_score(swapped, rankdata(np.nan_to_num(doubt, nan=-np.inf)))),
-        "any fault": float(average_precision_score(any_fault, -score)),
+    rankings = {
+        "wrong class": (swapped, rankdata(np.nan_to_num(doubt, nan=-np.inf))),
+        "any fault": (any_fault, -score),
     }
+    return {name: float(average_precision_score(*one)) for name, one in rankings.items() if one[0].any()}
 
 
 def redrawn(clean: pd.DataFrame, predictions: Predictions, share: float, kinds: Sequence[str] = KINDS) -> pd.DataFrame:
@@ -204,6 +207,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("curation"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.03, 0.1])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="the faults that the shares are of")
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--imgsz", type=int, default=224)
     parser.add_argument("--jobs", type=int, default=2)
@@ -231,7 +235,7 @@ def main() -> None:
     clean = prepare(work, options.seed)
     natural = pd.DataFrame(columns=["image", "rule", "value"])
     for share in sorted(options.shares):
-        table, faults = faulty(work, clean, share, options.seed)
+        table, faults = faulty(work, clean, share, options.seed, options.kinds)
         source, cv = work / "tables" / f"faulty-{share:g}.csv", work / f"cv-{share:g}"
         made = crossval(
             source, images=work / "images", dataset="wbc5", jobs=options.jobs, device="cpu", output=cv,
