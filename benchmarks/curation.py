@@ -3,7 +3,7 @@
     python benchmarks/curation.py [--work DIR] [--seed N] [--shares 0 0.03 0.1] [--kinds removed ...]
         [--epochs 25] [--imgsz 224] [--train 0 1 2]
     python benchmarks/curation.py --swaps 0.1 [--work DIR] [--seed N] [--epochs 60] [--imgsz 320]
-    python benchmarks/curation.py --natural CV
+    python benchmarks/curation.py --natural CV [CV ...]
 
 Of ../shared/data/wbc5, train table, a quarter of the images (copies never parted) is kept clean and out of trainings:
 the models are scored on it. Since hardly an image there has two labels, and a label can't be missing from an image
@@ -12,7 +12,7 @@ without another, PAIRED of the others are put side by side in pairs. Then a shar
 model that knows the look of its slide. All steps lie in DIR; trainings that are done are not done again.
 
 --swaps puts class swaps alone into a share of all labels of the train table before the trainings; --natural puts faults
-into the labels that the models of a crossval of that table are compared with.
+into the labels that the models of a crossval of that table, or of several, are compared with.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from cytoyolo import convert, crossval, curate
 from cytoyolo.annotations.curate import Labels
 from cytoyolo.annotations.curate import curate as compare
 from cytoyolo.annotations.images import decode
-from cytoyolo.annotations.oof import Predictions, read_oof
+from cytoyolo.annotations.oof import Predictions, pool_classes, read_oof
 from cytoyolo.boxes import iou
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.crossval import OOF
@@ -213,10 +213,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--train", type=int, nargs="+", metavar="SEED", help="train on each table with these seeds")
     parser.add_argument("--swaps", type=float, nargs="+", metavar="SHARE", help="swap classes alone, in all labels")
-    parser.add_argument("--natural", type=Path, metavar="CV", help="rank by a crossval of the whole train table alone")
+    parser.add_argument(
+        "--natural", type=Path, nargs="+", metavar="CV", help="rank by crossvals of the whole train table"
+    )
     options = parser.parse_args()
     if options.natural:  # hardly an image of it has two labels, so that none can be removed
-        predictions = read_oof(options.natural / OOF, load_spec("wbc5"), folds=5)
+        first, *others = (read_oof(cv / OOF, load_spec("wbc5"), folds=5) for cv in options.natural)
+        predictions = pool_classes(first, others)
         table = pd.read_csv(DATA / "train.csv")
         known = table[table["NAME"].isin(predictions.fold)].reset_index(drop=True)
         for kinds, share in ((KINDS[1:], 0.1), *((("swapped",), share) for share in (0.02, 0.03, 0.1))):

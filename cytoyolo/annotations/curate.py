@@ -10,17 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from cytoyolo import boxes
 from cytoyolo.annotations.matching import Floats, Ints, Pairs, assign, pair_up, pick
-from cytoyolo.annotations.oof import Predictions
+from cytoyolo.annotations.oof import Predictions, log_odds
 from cytoyolo.boxes import Boxes
 from cytoyolo.tables import XYXY
 
 LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overlooked", "spurious", "wrong-class"
-# Probabilities nearer to 0 or 1 tell nothing more: what a network gives a class it does not mean is chance.
-_LEAST = 1e-4
 
 
 @dataclass(frozen=True)
@@ -101,8 +98,7 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     found = match >= 0
     labelled, other = _probabilities(match, labels, predictions)
     margin = np.where(found, np.maximum(other - labelled, 0), -1)
-    p, q = (np.clip(one, _LEAST, 1 - _LEAST) for one in (other, labelled))
-    doubt = np.where(found, logit(p) - logit(q) / 2, -np.inf)
+    doubt = np.where(found, log_odds(other) - log_odds(labelled) / 2, -np.inf)
     rows = {
         LOOSE: np.flatnonzero(found & (iou < limit.loose) & pick(sure, match)),
         DISPLACED: np.flatnonzero(displaced >= 0),

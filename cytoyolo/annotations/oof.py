@@ -5,20 +5,27 @@ and p_CODE, the probability of each class (independent scores, 0 to 1). An image
 box, confidence and probabilities are empty.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
+from cytoyolo.annotations.matching import pair_up
 from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec
 from cytoyolo.detector.detections import PROBABILITY
 from cytoyolo.errors import CytoyoloError, listed, quoted
 from cytoyolo.records import read_records
 from cytoyolo.tables import MAX_COORDINATE, XYXY, refuse
+
+# Probabilities nearer to 0 or 1 tell nothing more: what a network gives a class it does not mean is chance.
+LEAST = 1e-4
+# Predictions of two cross-validations that overlap by this IoU are of one cell.
+_SAME = 0.5
 
 
 @dataclass(frozen=True)
@@ -120,3 +127,29 @@ def _fold_of_images(
             "crossval wrote it."
         )
     return dict(zip(pairs["image"], pairs["fold"].tolist(), strict=True))
+
+
+def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(p / (1 - p)) of probabilities, those nearer to 0 or 1 than LEAST taken as LEAST from it."""
+    return np.asarray(logit(np.clip(probability, LEAST, 1 - LEAST)))
+
+
+def pool_classes(first: Predictions, others: Sequence[Predictions]) -> Predictions:
+    """`first` with the class probabilities of several cross-validations of the same images: the mean of the log-odds.
+
+    Boxes and confidences stay its own. Of each other one counts the prediction that overlaps most, if by an IoU of 0.5;
+    one without it has no say about this prediction. That models trained anew err elsewhere, so that their mean errs
+    less, is measured in docs/curation.md.
+    """
+    number = pd.Index(first.fold)
+    sums, counts = log_odds(first.probabilities), np.ones(len(first.image))
+    for other in others:
+        image, images = (number.get_indexer(pd.Index(one.image)).astype(np.int64) for one in (first, other))
+        pairs = pair_up(image, first.xyxy, images, other.xyxy)
+        best = np.lexsort((-pairs.iou, pairs.label))
+        best = best[~pd.Series(pairs.label[best]).duplicated().to_numpy()]
+        best = best[pairs.iou[best] >= _SAME]
+        sums[pairs.label[best]] += log_odds(other.probabilities[pairs.prediction[best]])
+        counts[pairs.label[best]] += 1
+    pooled = expit(sums / counts[:, None])
+    return replace(first, probabilities=np.where(counts[:, None] > 1, pooled, first.probabilities))

@@ -18,7 +18,14 @@ def register(app: typer.Typer) -> None:
 
 def curate(
     labels: Annotated[Path, typer.Argument(help="The label table that crossval was given.", metavar="LABELS.csv")],
-    oof: Annotated[Path, typer.Option("--oof", help="The out-of-fold table that crossval made.", metavar="CV/oof.csv")],
+    oof: Annotated[
+        list[Path],
+        typer.Option(
+            "--oof",
+            help="The out-of-fold table that crossval made; several, of other seeds, name classes better.",
+            metavar="CV/oof.csv",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CURATED.csv")],
     variant: Annotated[
         str, typer.Option(help="iou: labels where nothing is found become masks; keep: they stay.", metavar="iou|keep")

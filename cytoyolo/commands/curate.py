@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -10,23 +10,18 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations import curate as curating
-from cytoyolo.annotations.audit import load_policy
 from cytoyolo.annotations.corrections import DEFAULT_BOXES, check_choices, corrections, tables
 from cytoyolo.annotations.curate import SPURIOUS, Curated, Labels
-from cytoyolo.annotations.images import ImageFacts, check_image_folder
-from cytoyolo.annotations.oof import Predictions, read_oof
+from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.annotations.repair import COLUMNS as LOG_COLUMNS
 from cytoyolo.annotations.repair import repair as carry_out
-from cytoyolo.annotations.view import View
-from cytoyolo.classes import DataSpec, parse_spec
-from cytoyolo.commands.crossval import MANIFEST, OOF, read_manifest
-from cytoyolo.commands.opening import open_labels, optional
-from cytoyolo.commands.usable import usable
+from cytoyolo.classes import DataSpec
+from cytoyolo.commands.opening import optional
+from cytoyolo.commands.predicted import open_predicted
 from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.files import atomic_file, read_bytes
-from cytoyolo.records import Records
+from cytoyolo.files import atomic_file
 from cytoyolo.report.before_after import draw_changes
-from cytoyolo.tables import check_writable, sha256
+from cytoyolo.tables import check_writable
 
 MAX_LOSS = 0.03
 # Suffixes of what is written beside the curated table.
@@ -82,7 +77,7 @@ class CuratedTable:
 def curate(
     labels: str | Path,
     *,
-    oof: str | Path,
+    oof: str | Path | Sequence[str | Path],
     output: str | Path,
     variant: str = "iou",
     boxes: str = DEFAULT_BOXES,
@@ -93,6 +88,8 @@ def curate(
 ) -> CuratedTable:
     """Correct a label table by the out-of-fold predictions that `crossval` made of it; each change is logged.
 
+    With the predictions of several cross-validations (of other seeds) the first one's are taken, with the classes by
+    all: the more there are, the better wrong classes are told (docs/curation.md).
     boxes: "loose" and displaced boxes take the prediction's place, "all" matched ones do, or "none". variant "iou"
     turns spurious labels into masks, "keep" leaves them. Cells that no label names get a mask. Classes stay as they
     are; likely wrong ones are listed. With images, changes are drawn as well. Raises UsageError for a wrong call, and
@@ -105,16 +102,17 @@ def curate(
         raise UsageError(f"--max-loss is {max_loss}; give a share from 0 to 1.")
     if images is not None:
         check_image_folder(images)
-    source = Path(oof) / OOF if Path(oof).is_dir() else Path(oof)
-    spec, records, view, predictions, weights = _opened(labels, source, output, overwrite)
+    opened = open_predicted(labels, oof)
+    spec, view, predictions = opened.spec, opened.view, opened.predictions
+    _check_outputs((labels, *opened.sources), output, opened.records.columns, spec, overwrite)
     rows = np.flatnonzero(view.labels)
     given = Labels(rows, view.text["image"][rows], view.xyxy[rows], view.class_id[rows])
     made = curating.curate(given, predictions)
     if not force:
         _refuse_losses(labels, made, given, spec, variant, max_loss)
     edits, evidence = corrections(made, given, predictions, view, spec, variant, boxes)
-    table, log = carry_out(records, edits, spec)
-    evidence["weights"] = [weights[fold] for fold in evidence["fold"]]
+    table, log = carry_out(opened.records, edits, spec)
+    evidence["weights"] = [opened.weights[fold] for fold in evidence["fold"]]
     first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])  # beside the log's own fingerprints
     log = pd.concat([log, pd.concat([first, _as_text(evidence)], ignore_index=True)], axis=1)
     findings, suggestions, scores = tables(made, given, view, spec, predictions, variant, boxes)
@@ -130,32 +128,6 @@ def curate(
     return CuratedTable(output, output.with_suffix(CHANGES), findings, suggestions, scores, log.iloc[1:])
 
 
-def _opened(
-    labels: Path, source: Path, output: Path, overwrite: bool
-) -> tuple[DataSpec, Records, View, Predictions, list[str]]:
-    """The data set, the table's lines and view, the predictions, and the fingerprints of the folds' weights.
-
-    Raises where one of them can't be used, where they don't belong together, or where the output can't be written.
-    """
-    manifest = read_manifest(source.with_name(MANIFEST))
-    if manifest["status"] != "finished":
-        raise CytoyoloError(f"{source.parent} is not finished; run crossval again with --resume.")
-    spec, data = parse_spec(manifest["dataset"]["spec"]), read_bytes(labels)
-    opened = open_labels(labels, data, spec)
-    _check_outputs((labels, source), output, opened.records.columns, spec, overwrite)
-    if sha256(data) != manifest["labels_sha256"]:
-        raise CytoyoloError(
-            f"{labels} is not the table that the folds of {source.parent} were made of (its fingerprint differs); give "
-            "that one, or run crossval on this one."
-        )
-    predictions = read_oof(source, spec, manifest["folds"])
-    _check_images(labels, source, opened.view, predictions)
-    if not len(predictions.image):
-        raise CytoyoloError(f"{source} holds no detection at all: its models have learned nothing; train them longer.")
-    view = usable(labels, _with_sizes(opened.view, predictions), load_policy(), repair=False).view
-    return spec, opened.records, view, predictions, manifest["weights_sha256"]
-
-
 def _csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode()
 
@@ -167,9 +139,7 @@ def _write_all(contents: Mapping[Path, bytes]) -> None:
             files.enter_context(atomic_file(path)).write_bytes(content)
 
 
-def _check_outputs(
-    inputs: tuple[Path, Path], output: Path, columns: list[str], spec: DataSpec, overwrite: bool
-) -> None:
+def _check_outputs(inputs: tuple[Path, ...], output: Path, columns: list[str], spec: DataSpec, overwrite: bool) -> None:
     """Refuse now what writing would refuse later, and any output that is an input."""
     if output.is_dir():
         raise UsageError(f"{output} is a folder; give the name of a CSV file.")
@@ -183,28 +153,6 @@ def _check_outputs(
     sheet = output.with_suffix(SHEET)
     if sheet.exists() and not overwrite:
         raise UsageError(f"{sheet} exists; give another name or --overwrite.")
-
-
-def _check_images(labels: Path, source: Path, view: View, predictions: Predictions) -> None:
-    """Raise CytoyoloError where the images of the two tables are not the same."""
-    if missing := [name for name in view.first_rows if name not in predictions.fold]:
-        raise CytoyoloError(
-            f"{source} has nothing of images of {labels} ({listed(missing)}); run crossval on this table."
-        )
-    if foreign := [name for name in predictions.fold if name not in view.first_rows]:
-        raise CytoyoloError(
-            f"{source} has images that {labels} has not ({listed(foreign)}); run crossval on this table."
-        )
-
-
-def _with_sizes(view: View, predictions: Predictions) -> View:
-    """The view with the images' sizes from the predictions, so that no image has to be read."""
-
-    def facts_of(names: Sequence[str]) -> dict[str, ImageFacts]:
-        return {name: ImageFacts(Path(name), "", *predictions.size[name]) for name in names}
-
-    # Of an image with masks only nothing is predicted, and nothing has to be known.
-    return replace(view, listing=frozenset(view.text["image"]), facts_of=facts_of)
 
 
 def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, variant: str, max_loss: float) -> None:

@@ -1,6 +1,7 @@
 """The out-of-fold table: what is written is read again, and each fault is one sentence that names its line."""
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytoyolo.annotations.oof import Predictions, columns, read_oof
+from cytoyolo.annotations.oof import LEAST, Predictions, columns, pool_classes, read_oof
 from cytoyolo.classes import load_spec, parse_spec
 from cytoyolo.errors import CytoyoloError, UsageError
 from tests.curation import SPEC, oof_text
@@ -134,3 +135,58 @@ def test_a_missing_table_is_a_wrong_call(tmp_path):
 def test_a_fold_that_there_is_not_is_refused(tmp_path):
     with pytest.raises(CytoyoloError, match="fold 7"):
         read(tmp_path, faulty(NAME="c.jpg", fold="7"))
+
+
+A_CELL, ELSEWHERE = (10.0, 10.0, 50.0, 50.0), (60.0, 10.0, 90.0, 40.0)
+
+
+def predicted(rows: Iterable[tuple[str, Sequence[float], Sequence[float]]]) -> Predictions:
+    """Predictions of the images a and b: name, box and the probability of each of two classes."""
+    name, box, share = zip(*rows, strict=True)
+    shares = np.array(share, dtype=np.float64)
+    return Predictions(
+        {"a": 0, "b": 1}, {"a": (99, 99), "b": (99, 99)}, np.array(name, dtype=object),
+        np.array(box, dtype=np.float64), shares.max(axis=1), shares,
+    )  # fmt: skip
+
+
+def test_pooled_classes_are_the_mean_of_the_log_odds_where_boxes_overlap():
+    first = predicted([("a", A_CELL, (0.8, 0.1)), ("a", ELSEWHERE, (0.6, 0.2)), ("b", A_CELL, (0.7, 0.3))])
+    second = predicted([
+        ("b", (11, 10, 51, 50), (0.1, 0.9)), ("a", (10, 10, 50, 70), (0.3, 0.3)), ("a", (10, 10, 50, 52), (0.2, 0.6)),
+    ])  # fmt: skip
+    pooled = pool_classes(first, [second])
+    expected = [
+        [np.sqrt(a * b) / (np.sqrt(a * b) + np.sqrt((1 - a) * (1 - b))) for a, b in zip(*pair, strict=True)]
+        for pair in (((0.8, 0.1), (0.2, 0.6)), ((0.7, 0.3), (0.1, 0.9)))
+    ]
+    assert pooled.probabilities[[0, 2]] == pytest.approx(np.array(expected))
+    assert pooled.probabilities[1].tolist() == [0.6, 0.2]  # nothing overlaps it, so its own count
+    for name in ("image", "xyxy", "confidence"):
+        assert (getattr(pooled, name) == getattr(first, name)).all()
+    assert (pooled.fold, pooled.size) == (first.fold, first.size)
+
+
+def test_a_box_that_overlaps_by_less_than_half_has_no_say():
+    first = predicted([("a", (0, 0, 40, 40), (0.8, 0.1))])
+    for right, says in ((80, True), (81, False)):  # IoU 40 / 80, 40 / 81
+        pooled = pool_classes(first, [predicted([("a", (0, 0, right, 40), (0.1, 0.9))])])
+        assert (pooled.probabilities[0, 0] < 0.7) == says
+
+
+def test_one_cross_validation_is_left_as_it_is():
+    first = predicted([("a", A_CELL, (1.0, 0.0)), ("b", A_CELL, (1e-6, 0.5))])
+    assert (pool_classes(first, []).probabilities == first.probabilities).all()
+    empty = Predictions(first.fold, first.size, first.image[:0], first.xyxy[:0], first.confidence[:0], np.zeros((0, 2)))
+    assert (pool_classes(first, [empty]).probabilities == first.probabilities).all()
+    assert len(pool_classes(empty, [first]).image) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(SHARE, SHARE), min_size=2, max_size=5))
+def test_pooling_does_not_depend_on_the_order_of_the_others(shares):
+    tables = [predicted([("a", A_CELL, share)]) for share in shares]
+    pooled = pool_classes(tables[0], tables[1:]).probabilities
+    assert pool_classes(tables[0], tables[:0:-1]).probabilities == pytest.approx(pooled)
+    kept = np.clip(np.array(shares), LEAST, 1 - LEAST)
+    assert (pooled[0] >= kept.min(axis=0) - 1e-9).all() and (pooled[0] <= kept.max(axis=0) + 1e-9).all()

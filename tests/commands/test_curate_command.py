@@ -214,6 +214,63 @@ def test_the_folder_of_a_crossvalidation_stands_for_its_table(lab):
     assert len(made.findings) == 5 and len(made.changes) == 5
 
 
+OTHER_MODELS = [f"{fold:064x}" for fold in (7, 8)]
+
+
+def second_crossvalidation(lab: Path, **changes: object) -> Path:
+    """Predictions in other places and of other models, which take the wrong class for right."""
+    found = [
+        (name, tuple(value + 1 for value in box), (0.05, 0.99) if name == "class.png" else share)
+        for name, box, share in FOUND
+    ]
+    changes = {"weights_sha256": OTHER_MODELS, **changes}
+    return crossvalidated(lab / "CV2", (lab / "t.csv").read_bytes(), oof_text(rows_of(found)), **changes)
+
+
+def test_of_several_crossvalidations_the_first_gives_boxes_and_all_name_classes(lab, cytoyolo: Program):
+    made_of(lab, boxes="loose")
+    alone = {name: (lab / name).read_bytes() for name in OUTPUTS}
+    second = second_crossvalidation(lab)
+    call = ["curate", lab / "t.csv", "-o", lab / "made.csv", "--boxes", "loose", "--force", "--overwrite"]
+    done = cytoyolo(*call, "--oof", lab / "CV", "--oof", second)
+    assert done.returncode == 0, done.stderr
+    for name in ("made.csv", "made.changes.csv"):
+        assert (lab / name).read_bytes() == alone[name]
+    assert table_of(lab / "made.suggestions.csv") == []  # 0.92 and 0.05 for dark, 0.03 and 0.99 for pale
+    scores = {one["line"]: one for one in table_of(lab / "made.scores.csv")}
+    assert (scores["15"]["predicted"], scores["15"]["margin"]) == ("pale", "0.0000")
+    dark, pale = logit(0.92) + logit(0.05), logit(0.03) + logit(0.99)
+    assert float(scores["15"]["doubt"]) == pytest.approx(dark / 2 - pale / 4, abs=1e-4)
+
+
+TWICE: dict[str, tuple[dict[str, object], type[CytoyoloError], str]] = {
+    "the same models": (
+        {"weights_sha256": [f"{fold:064x}" for fold in range(2)]}, UsageError,
+        "are of the same models; run crossval with another --seed",
+    ),
+    "another table": ({"labels_sha256": "0" * 64}, CytoyoloError, "is not the table that the folds of .*CV2 were made"),
+    "another data set": (
+        {"dataset": {"spec": load_spec("wbc5").to_dict()}}, CytoyoloError, "CV2 is of another data set than .*CV;"
+    ),
+    "not finished": ({"status": "running"}, CytoyoloError, "CV2 is not finished; run crossval again"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_second_crossvalidation_that_does_not_fit_is_one_sentence(name, lab):
+    changes, error, words = TWICE[name]
+    second = second_crossvalidation(lab, **changes)
+    before = state(lab)
+    with pytest.raises(error, match=words) as refused:
+        curate(lab / "t.csv", oof=[lab / "CV", second], output=lab / "made.csv", force=True)
+    assert str(refused.value).count("\n") == 0 and state(lab) == before
+
+
+def test_a_call_without_predictions_is_a_wrong_one(lab):
+    with pytest.raises(UsageError, match="--oof is missing"):
+        curate(lab / "t.csv", oof=[], output=lab / "made.csv")
+
+
 def test_where_nothing_is_found_the_table_stays_as_it_is(lab, cytoyolo: Program):
     data = (HEADER + "\r\n".join(label(name, CELL, code) for name, code in GOOD)).encode()
     (lab / "t.csv").write_bytes(data)
