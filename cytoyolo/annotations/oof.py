@@ -135,15 +135,15 @@ def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def pool_classes(first: Predictions, others: Sequence[Predictions]) -> Predictions:
-    """`first` with the class probabilities of several cross-validations of the same images: the mean of the log-odds.
+    """`first` with the class probabilities of several cross-validations: the mean of the log-odds.
 
     Boxes and confidences stay its own. Of each other one counts the prediction that overlaps most, if by an IoU of 0.5;
     one without it has no say about this prediction. That models trained anew err elsewhere, so that their mean errs
     less, is measured in docs/curation.md.
     """
-    number = pd.Index(first.fold)
     sums, counts = log_odds(first.probabilities), np.ones(len(first.image))
     for other in others:
+        number = pd.Index(first.fold).union(pd.Index(other.fold))
         image, images = (number.get_indexer(pd.Index(one.image)).astype(np.int64) for one in (first, other))
         pairs = pair_up(image, first.xyxy, images, other.xyxy)
         best = np.lexsort((-pairs.iou, pairs.label))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,14 @@ def test_one_cross_validation_is_left_as_it_is():
     empty = Predictions(first.fold, first.size, first.image[:0], first.xyxy[:0], first.confidence[:0], np.zeros((0, 2)))
     assert (pool_classes(first, [empty]).probabilities == first.probabilities).all()
     assert len(pool_classes(empty, [first]).image) == 0
+
+
+def test_images_that_only_one_of_them_knows_change_nothing():
+    first, other = predicted([("a", A_CELL, (0.8, 0.1))]), predicted([("a", A_CELL, (0.1, 0.9))])
+    renamed = replace(other, image=np.array(["c"], dtype=object), fold={"c": 0}, size={"c": (99, 99)})
+    assert (pool_classes(first, [renamed]).probabilities == first.probabilities).all()
+    expected = pool_classes(first, [other]).probabilities
+    assert (pool_classes(first, [renamed, other]).probabilities == expected).all()
 
 
 @settings(max_examples=60, deadline=None)
