@@ -174,6 +174,20 @@ def swaps(share: float, work: Path, jobs: int, training: dict[str, Any]) -> None
     print(f"{len(faults)} of {len(clean)} classes swapped, {right:.1%} of the clean ones named right, AP {rank:.3f}")
 
 
+def natural_rankings(folders: Sequence[Path]) -> None:
+    """Print how faults rank that are put into the labels after the trainings, by all of these cross-validations.
+
+    Hardly an image of the whole table has two labels, so none is removed.
+    """
+    first, *others = (read_oof(cv / OOF, load_spec("wbc5"), folds=5) for cv in folders)
+    predictions = pool_classes(first, others)
+    table = pd.read_csv(DATA / "train.csv")
+    known = table[table["NAME"].isin(predictions.fold)].reset_index(drop=True)
+    for kinds, share in ((KINDS[1:], 0.1), *((("swapped",), share) for share in (0.02, 0.03, 0.1))):
+        print(f"{', '.join(kinds)} in {share:.0%} of {len(known)} labels:")
+        print(redrawn(known, predictions, share, kinds).to_string())
+
+
 def near(findings: pd.DataFrame, name: str, box: np.ndarray) -> bool:
     """Whether there is a finding in this image with this box."""
     return bool((iou(boxes_of(findings[findings["image"] == name]), box) >= 0.5).any())
@@ -217,14 +231,8 @@ def main() -> None:
         "--natural", type=Path, nargs="+", metavar="CV", help="rank by crossvals of the whole train table"
     )
     options = parser.parse_args()
-    if options.natural:  # hardly an image of it has two labels, so that none can be removed
-        first, *others = (read_oof(cv / OOF, load_spec("wbc5"), folds=5) for cv in options.natural)
-        predictions = pool_classes(first, others)
-        table = pd.read_csv(DATA / "train.csv")
-        known = table[table["NAME"].isin(predictions.fold)].reset_index(drop=True)
-        for kinds, share in ((KINDS[1:], 0.1), *((("swapped",), share) for share in (0.02, 0.03, 0.1))):
-            print(f"{', '.join(kinds)} in {share:.0%} of {len(known)} labels:")
-            print(redrawn(known, predictions, share, kinds).to_string())
+    if options.natural:
+        natural_rankings(options.natural)
         return
     work = options.work.resolve()
     (work / "tables").mkdir(parents=True, exist_ok=True)
