@@ -269,16 +269,21 @@ def main() -> None:
         reference_rule(table, predictions).to_csv(work / "tables" / f"reference-{share:g}.csv", index=False)
     if options.train:
         clean.to_csv(work / "tables" / "faulty-0.csv", index=False)
-        names = [f"{kind}-{share:g}" for share in options.shares for kind in TABLES]
-        jobs = {
-            f"{name}/{seed}": partial(run, work, name, {**training, "seed": seed})
-            for seed in options.train
-            for name in dict.fromkeys(["faulty-0", *names])
-        }
-        run_all(jobs, ["cpu"] * options.jobs)
-        results = [{"labels": one.split("/")[0], **result(work, one)} for one in jobs]
-        print(pd.DataFrame(results).round(4).to_string(index=False))
-        print(pd.DataFrame(results).groupby("labels", sort=False)[MEASURES].mean().round(4).to_string())
+        train_all(work, options.shares, options.train, options.jobs, training)
+
+
+def train_all(work: Path, shares: Sequence[float], seeds: Sequence[int], jobs: int, training: dict[str, Any]) -> None:
+    """Train on each table with each seed, and print what the models reach on the labels kept clean."""
+    names = [f"{kind}-{share:g}" for share in shares for kind in TABLES]
+    runs = {
+        f"{name}/{seed}": partial(run, work, name, {**training, "seed": seed})
+        for seed in seeds
+        for name in dict.fromkeys(["faulty-0", *names])
+    }
+    run_all(runs, ["cpu"] * jobs)
+    results = [{"labels": one.split("/")[0], **result(work, one)} for one in runs]
+    print(pd.DataFrame(results).round(4).to_string(index=False))
+    print(pd.DataFrame(results).groupby("labels", sort=False)[MEASURES].mean().round(4).to_string())
 
 
 def result(work: Path, name: str) -> dict[str, object]:

@@ -138,16 +138,15 @@ def pool_classes(first: Predictions, others: Sequence[Predictions]) -> Predictio
     """`first` with the class probabilities of several cross-validations: the mean of the log-odds.
 
     Boxes and confidences stay its own. Of each other one counts the prediction that overlaps most, if by an IoU of 0.5;
-    one without it has no say about this prediction. That models trained anew err elsewhere, so that their mean errs
-    less, is measured in docs/curation.md.
+    one without it has no say about this prediction. That wrong labels rank better so is measured in docs/curation.md.
     """
     sums, counts = log_odds(first.probabilities), np.ones(len(first.image))
     for other in others:
         number = pd.Index(first.fold).union(pd.Index(other.fold))
         image, images = (number.get_indexer(pd.Index(one.image)).astype(np.int64) for one in (first, other))
         pairs = pair_up(image, first.xyxy, images, other.xyxy)
-        best = np.lexsort((-pairs.iou, pairs.label))
-        best = best[~pd.Series(pairs.label[best]).duplicated().to_numpy()]
+        order = np.lexsort((-pairs.iou, pairs.label))
+        best = order[np.unique(pairs.label[order], return_index=True)[1]]
         best = best[pairs.iou[best] >= _SAME]
         sums[pairs.label[best]] += log_odds(other.probabilities[pairs.prediction[best]])
         counts[pairs.label[best]] += 1

@@ -89,7 +89,8 @@ def curate(
     """Correct a label table by the out-of-fold predictions that `crossval` made of it; each change is logged.
 
     With the predictions of several cross-validations (of other seeds) the first one's are taken, with the classes by
-    all: the more there are, the better wrong classes are told (docs/curation.md).
+    all, which ranks wrong classes better than one does (docs/curation.md).
+
     boxes: "loose" and displaced boxes take the prediction's place, "all" matched ones do, or "none". variant "iou"
     turns spurious labels into masks, "keep" leaves them. Cells that no label names get a mask. Classes stay as they
     are; likely wrong ones are listed. With images, changes are drawn as well. Raises UsageError for a wrong call, and
