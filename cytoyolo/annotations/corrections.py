@@ -92,7 +92,7 @@ def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
             DISPLACED: f"nothing is found here, and a cell without a label elsewhere: {sure}",
             OVERLOOKED: f"a cell without a label: {sure}",
             SPURIOUS: "nothing is found here or near",
-            CLASS: f"labelled {spec.codes[int(one['labelled'])]}, looks like {sure} ({one['margin']:.2f} more)",
+            CLASS: f"labelled {spec.codes[int(one['labelled'])]}, looks like {code}, {one['margin']:.2f} more probable",
         }
         yield texts[str(one["rule"])]
 
