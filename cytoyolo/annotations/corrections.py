@@ -134,7 +134,6 @@ def tables(
             **{name: wrong[name] for name in ("fold", "confidence", "iou")},
         }
     )
-    suggestions = suggestions.sort_values("doubt", ascending=False, kind="stable")
     matched = made.match >= 0
     predicted = np.where(matched, pick(predictions.probabilities, made.match).argmax(axis=1), len(spec.codes))
     rules = found[found["row"] >= 0].groupby("row")["rule"].agg("; ".join)

@@ -55,12 +55,13 @@ class Labels:
 class Curated:
     """The outcome for n labels.
 
-    findings: a table as `describe` makes it. score (n,): 1 for a label that is surely right. match (n,) is the
-    prediction of each label, -1 without one, iou (n,) their overlap, margin (n,) p(predicted) - p(labelled), -1 without
-    a match. doubt (n,) ranks wrong classes: logit(p) - logit(q) / 2 of the best class other than the labelled one and
-    of the labelled one, -inf without a match. Logits, because near 0 and 1 a margin hardly tells apart; half of q's,
-    because a network that is sure of no class gives a small q as well (docs/curation.md has what both bring).
-    confident (classes,) is the confidence from which on a prediction of a class is confident.
+    findings: a table as `describe` makes it, rule by rule; wrong classes the likeliest first. score (n,): 1 for a label
+    that is surely right. match (n,) is the prediction of each label, -1 without one, iou (n,) their overlap, margin
+    (n,) p(predicted) - p(labelled), -1 without a match. doubt (n,) ranks wrong classes: logit(p) - logit(q) / 2 of the
+    best class other than the labelled one and of the labelled one, -inf without a match. Logits, because near 0 and 1 a
+    margin hardly tells apart; half of q's, because a network that is sure of no class gives a small q as well
+    (docs/curation.md has what both bring). confident (classes,) is the confidence from which on a prediction of a class
+    is confident.
     """
 
     findings: pd.DataFrame
@@ -105,6 +106,7 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
         SPURIOUS: np.flatnonzero(~found & (displaced < 0) & ~has_near),
         CLASS: np.flatnonzero(found & pick(sure, match) & (margin > 0)),
     }
+    rows[CLASS] = rows[CLASS][np.argsort(-doubt[rows[CLASS]], kind="stable")]  # a person may stop half-way
     partner = np.where(found, match, displaced)
     tables = [describe(rule, which, partner[which], labels, predictions) for rule, which in rows.items()]
     tables.append(describe(OVERLOOKED, np.full(len(overlooked), -1), overlooked, labels, predictions))

@@ -188,13 +188,15 @@ def test_the_actions_of_findings_are_those_of_the_call(lab):
     }  # fmt: skip
 
 
-def test_suggestions_are_ranked_by_doubt(lab):
+def test_suggestions_and_findings_are_ranked_by_doubt(lab):
     shares = {"good0.png": (0.01, 0.92), "good1.png": (0.93, 0.9), "class.png": (0.99, 0.2)}
     found = [(name, box, shares.get(name, share)) for name, box, share in FOUND]
     crossvalidated(lab / "CV", (lab / "t.csv").read_bytes(), oof_text(rows_of(found)))
     made_of(lab)
     suggestions = table_of(lab / "made.suggestions.csv")
     assert [one["NAME"] for one in suggestions] == ["class.png", "good0.png", "good1.png"]
+    findings = [one["NAME"] for one in table_of(lab / "made.findings.csv") if one["rule"] == "wrong-class"]
+    assert findings == ["class.png", "good0.png", "good1.png"]  # and so on the sheet
     expected = [logit(0.99) - logit(0.2) / 2, logit(0.92) - logit(0.01) / 2, logit(0.93) - logit(0.9) / 2]
     assert [float(one["doubt"]) for one in suggestions] == pytest.approx(expected, abs=1e-4)
     assert float(suggestions[0]["margin"]) < float(suggestions[1]["margin"])
