@@ -194,7 +194,7 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """crossval.json. Raises UsageError when there is none and CytoyoloError when it is damaged."""
+    """crossval.json, which must be there. Raises CytoyoloError when it is damaged."""
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if missing := {"status", "folds", "seed", "labels_sha256"} - manifest.keys():
@@ -203,9 +203,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if manifest["status"] == "finished" and len(manifest["weights_sha256"]) != manifest["folds"]:
             raise ValueError("fingerprints are missing")
         return manifest
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file; give the out-of-fold table where crossval wrote it.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CytoyoloError(f"{path} is damaged; run crossval again.") from error
 
 

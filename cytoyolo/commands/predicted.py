@@ -59,8 +59,12 @@ def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Pred
 
 
 def _finished(source: Path) -> dict[str, Any]:
-    """The manifest of a cross-validation. Raises CytoyoloError for one that is under way."""
-    manifest = read_manifest(source.with_name(MANIFEST))
+    """The manifest of a cross-validation. Raises UsageError where there is none, CytoyoloError for one under way."""
+    path = source.with_name(MANIFEST)
+    if not path.exists():
+        found = f"has no {MANIFEST} beside it" if source.exists() else "no such file or folder"
+        raise UsageError(f"{source}: {found}; give the folder that crossval made, or the {OOF} in it.")
+    manifest = read_manifest(path)
     if manifest["status"] != "finished":
         raise CytoyoloError(f"{source.parent} is not finished; run crossval again with --resume.")
     return manifest

@@ -393,7 +393,10 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[CytoyoloError], str]] = 
     ),
     "not finished": (lambda lab: manifest(lab, status="running"), CytoyoloError, "CV is not finished; run crossval"),
     "no crossval.json": (
-        lambda lab: (lab / "CV" / "crossval.json").unlink(), UsageError, "crossval.json: no such file"
+        lambda lab: (lab / "CV" / "crossval.json").unlink(), UsageError, "oof.csv: has no crossval.json beside it; give"
+    ),
+    "nothing there": (
+        lambda lab: (lab / "CV").rename(lab / "elsewhere"), UsageError, "oof.csv: no such file or folder; give"
     ),
     "crossval.json in halves": (
         lambda lab: (lab / "CV" / "crossval.json").write_text('{"status": '), CytoyoloError, "crossval.json is damaged"
