@@ -57,10 +57,8 @@ class Curated:
 
     findings: a table as `describe` makes it, rule by rule; wrong classes the likeliest first. score (n,): 1 for a label
     that is surely right. match (n,) is the prediction of each label, -1 without one, iou (n,) their overlap, margin
-    (n,) p(predicted) - p(labelled), -1 without a match. doubt (n,) ranks wrong classes: logit(p) - logit(q) / 2 of the
-    best class other than the labelled one and of the labelled one, -inf without a match. Logits, because near 0 and 1 a
-    margin hardly tells apart; half of q's, because a network that is sure of no class gives a small q as well
-    (docs/curation.md has what both bring). confident (classes,) is the confidence from which on a prediction of a class
+    (n,) p(predicted) - p(labelled), -1 without a match. doubt (n,) ranks wrong classes, as `doubts` has it, -inf
+    without a match. confident (classes,) is the confidence from which on a prediction of a class
     is confident.
     """
 
@@ -99,7 +97,7 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     found = match >= 0
     labelled, other = _probabilities(match, labels, predictions)
     margin = np.where(found, np.maximum(other - labelled, 0), -1)
-    doubt = np.where(found, log_odds(other) - log_odds(labelled) / 2, -np.inf)
+    doubt = np.where(found, doubts(labelled, other, pick(predictions.models, match)), -np.inf)
     rows = {
         LOOSE: np.flatnonzero(found & (iou < limit.loose) & pick(sure, match)),
         DISPLACED: np.flatnonzero(displaced >= 0),
@@ -209,6 +207,17 @@ def _probabilities(match: Ints, labels: Labels, predictions: Predictions) -> tup
     labelled = shares[own]
     shares[own] = np.where(found, 0, np.nan)
     return labelled, shares.max(axis=1)
+
+
+def doubts(labelled: Floats, other: Floats, models: Ints) -> Floats:
+    """How much speaks for another class, by the probabilities (n,) of the labelled and of the best other one.
+
+    logit(p) - logit(q) k / (k + 1), k the number of models whose mean the probabilities are. Logits, because near 0 and
+    1 a difference of probabilities hardly tells apart. Less of q's, because a network that is sure of no class gives a
+    small q as well, a mean of several less so: k / (k + 1) is the reliability of a mean of k where that of one is
+    a half (Spearman 1910, Brown 1910). docs/curation.md has what each brings.
+    """
+    return log_odds(other) - log_odds(labelled) * models / (models + 1)
 
 
 def _scores(

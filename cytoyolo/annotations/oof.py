@@ -33,7 +33,8 @@ class Predictions:
     """Out-of-fold predictions of i images, m in all.
 
     `fold` and `size` (width, height) are by name of the image; image (m,) is the name of each prediction's image, xyxy
-    (m, 4) pixels, confidence (m,) and probabilities (m, classes) 0 to 1.
+    (m, 4) pixels, confidence (m,) and probabilities (m, classes) 0 to 1. models (m,): how many cross-validations the
+    probabilities are the mean of.
     """
 
     fold: Mapping[str, int]
@@ -42,6 +43,7 @@ class Predictions:
     xyxy: Boxes
     confidence: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    models: NDArray[np.int64]
 
 
 def columns(spec: DataSpec) -> list[str]:
@@ -71,9 +73,8 @@ def read_oof(path: Path, spec: DataSpec, folds: int) -> Predictions:
     fold = _fold_of_images(path, table["image"], whole[:, 0].astype(np.int64), empty, folds)
     sizes = whole[:, 1:].astype(np.int64).tolist()
     size = {name: (width, height) for name, (width, height) in zip(table["image"], sizes, strict=True)}
-    return Predictions(
-        fold, size, table["image"].to_numpy(object)[~empty], boxed[~empty], share[~empty, 0], share[~empty, 1:]
-    )
+    image, boxed, share = table["image"].to_numpy(object)[~empty], boxed[~empty], share[~empty]
+    return Predictions(fold, size, image, boxed, share[:, 0], share[:, 1:], np.ones(len(image), dtype=np.int64))
 
 
 def _faults(
@@ -140,7 +141,7 @@ def pool_classes(first: Predictions, others: Sequence[Predictions]) -> Predictio
     Boxes and confidences stay its own. Of each other one counts the prediction that overlaps most, if by an IoU of 0.5;
     one without it has no say about this prediction. That wrong labels rank better so is measured in docs/curation.md.
     """
-    sums, counts = log_odds(first.probabilities), np.ones(len(first.image))
+    sums, counts = log_odds(first.probabilities), np.ones(len(first.image), dtype=np.int64)
     for other in others:
         number = pd.Index(first.fold).union(pd.Index(other.fold))
         image, images = (number.get_indexer(pd.Index(one.image)).astype(np.int64) for one in (first, other))
@@ -151,4 +152,4 @@ def pool_classes(first: Predictions, others: Sequence[Predictions]) -> Predictio
         sums[pairs.label[best]] += log_odds(other.probabilities[pairs.prediction[best]])
         counts[pairs.label[best]] += 1
     pooled = expit(sums / counts[:, None])
-    return replace(first, probabilities=np.where(counts[:, None] > 1, pooled, first.probabilities))
+    return replace(first, probabilities=np.where(counts[:, None] > 1, pooled, first.probabilities), models=counts)

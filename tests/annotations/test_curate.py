@@ -20,6 +20,7 @@ from cytoyolo.annotations.curate import (
     Thresholds,
     confident_from,
     curate,
+    doubts,
     soft_minimum,
 )
 from cytoyolo.annotations.oof import Predictions
@@ -50,6 +51,7 @@ def predictions(rows: Iterable[tuple[str, Box, Sequence[float]]], names: Iterabl
         np.array([box for _, box, _ in table], dtype=np.float64).reshape(-1, 4),
         shares.max(axis=1, initial=0),
         shares,
+        np.ones(len(table), dtype=np.int64),
     )
 
 
@@ -124,7 +126,7 @@ def test_a_cell_of_another_class_is_one_of_a_wrong_class():
     assert found["margin"] == pytest.approx(0.85)
 
 
-def test_doubt_is_logit_of_the_other_class_less_half_of_the_labelled():
+def test_doubt_is_logit_of_the_other_class_less_half_of_the_labelled_by_one_model():
     surest, sure, torn, unmatched = (0.0, 1.0), (0.03, 0.92), (0.5, 0.6), (0.01, 0.02)
     seen = {"surest": surest, "sure": sure, "torn": torn, "unmatched": unmatched}
     made = curate(
@@ -143,6 +145,13 @@ def test_doubt_is_logit_of_the_other_class_less_half_of_the_labelled():
         ),
     )
     assert even.margin[-2:] == pytest.approx([0.7, 0.7]) and even.doubt[-1] > even.doubt[-2]
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"), [(1, logit(0.8) - logit(0.3) / 2), (3, logit(0.8) - logit(0.3) * 0.75)]
+)
+def test_doubt_takes_more_of_the_labelled_class_where_more_models_say_it(models, expected):
+    assert doubts(np.array([0.3]), np.array([0.8]), np.array([models])) == pytest.approx([expected])
 
 
 def test_a_faint_prediction_moves_and_hides_nothing():

@@ -147,7 +147,7 @@ def predicted(rows: Iterable[tuple[str, Sequence[float], Sequence[float]]]) -> P
     shares = np.array(share, dtype=np.float64)
     return Predictions(
         {"a": 0, "b": 1}, {"a": (99, 99), "b": (99, 99)}, np.array(name, dtype=object),
-        np.array(box, dtype=np.float64), shares.max(axis=1), shares,
+        np.array(box, dtype=np.float64), shares.max(axis=1), shares, np.ones(len(shares), dtype=np.int64),
     )  # fmt: skip
 
 
@@ -163,6 +163,7 @@ def test_pooled_classes_are_the_mean_of_the_log_odds_where_boxes_overlap():
     ]
     assert pooled.probabilities[[0, 2]] == pytest.approx(np.array(expected))
     assert pooled.probabilities[1].tolist() == [0.6, 0.2]  # nothing overlaps it, so its own count
+    assert pooled.models.tolist() == [2, 1, 2]
     for name in ("image", "xyxy", "confidence"):
         assert (getattr(pooled, name) == getattr(first, name)).all()
     assert (pooled.fold, pooled.size) == (first.fold, first.size)
@@ -178,7 +179,10 @@ def test_a_box_that_overlaps_by_less_than_half_has_no_say():
 def test_one_cross_validation_is_left_as_it_is():
     first = predicted([("a", A_CELL, (1.0, 0.0)), ("b", A_CELL, (1e-6, 0.5))])
     assert (pool_classes(first, []).probabilities == first.probabilities).all()
-    empty = Predictions(first.fold, first.size, first.image[:0], first.xyxy[:0], first.confidence[:0], np.zeros((0, 2)))
+    empty = replace(
+        first, image=first.image[:0], xyxy=first.xyxy[:0], confidence=first.confidence[:0],
+        probabilities=first.probabilities[:0], models=first.models[:0],
+    )  # fmt: skip
     assert (pool_classes(first, [empty]).probabilities == first.probabilities).all()
     assert len(pool_classes(empty, [first]).image) == 0
 

@@ -242,7 +242,7 @@ def test_of_several_crossvalidations_the_first_gives_boxes_and_all_name_classes(
     scores = {one["line"]: one for one in table_of(lab / "made.scores.csv")}
     assert (scores["15"]["predicted"], scores["15"]["margin"]) == ("pale", "0.0000")
     dark, pale = logit(0.92) + logit(0.05), logit(0.03) + logit(0.99)
-    assert float(scores["15"]["doubt"]) == pytest.approx(dark / 2 - pale / 4, abs=1e-4)
+    assert float(scores["15"]["doubt"]) == pytest.approx(dark / 2 - pale / 2 * 2 / 3, abs=1e-4)
 
 
 TWICE: dict[str, tuple[dict[str, object], type[CytoyoloError], str]] = {
