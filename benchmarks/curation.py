@@ -37,7 +37,7 @@ from cytoyolo.annotations.images import decode
 from cytoyolo.annotations.oof import Predictions, pool_classes, read_oof
 from cytoyolo.boxes import iou
 from cytoyolo.classes import load_spec
-from cytoyolo.commands.crossval import OOF
+from cytoyolo.commands.folds import OOF
 from cytoyolo.tables import XYXY
 from cytoyolo.workers import run_all
 

@@ -1,6 +1,5 @@
 """`crossval`: a model for each fold, and what it finds in the images it has not seen."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,30 +12,38 @@ import yaml
 
 from cytoyolo import console
 from cytoyolo.annotations import oof
-from cytoyolo.classes import parse_spec
 from cytoyolo.commands.convert import convert
-from cytoyolo.commands.info import versions
+from cytoyolo.commands.folds import (
+    DATASET,
+    DEFAULT_FOLDS,
+    GROUPS,
+    MANIFEST,
+    OOF,
+    RECIPE,
+    SCORE,
+    check_inputs,
+    check_same,
+    new_manifest,
+    read_manifest,
+    write_manifest,
+)
 from cytoyolo.commands.outoffold import by_group, predict_table, submission_rows
-from cytoyolo.commands.repair import CHANGES, read_log
 from cytoyolo.commands.score import write_score
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
 from cytoyolo.dataset.labels import read_labels
 from cytoyolo.dataset.verify import read_listing
-from cytoyolo.dataset.yolo import IDENTITY, Dataset, load_dataset
+from cytoyolo.dataset.yolo import Dataset, load_dataset
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, merged_flags
 from cytoyolo.detector.weights import find_start
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import UsageError
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.submission.score import Score, evaluate
 from cytoyolo.tables import fingerprint, write_table
 from cytoyolo.workers import run_all
 
 MAKER = "crossval"
-MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
-DATASET, SCORE = "dataset", "score"
-DEFAULT_FOLDS = 5
 # The held-out fold chooses nothing: no epoch is validated on it, and none ends the training early.
 FIXED_EPOCHS = {"val": False, "patience": 0}
 
@@ -101,15 +108,15 @@ def crossval(
                     config=config, folds=count, seed=resolved["seed"],
                 )  # fmt: skip
             write_text(made / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
-            _write_manifest(made, _new_manifest(ready or load_dataset(made / DATASET), resolved))
+            write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved))
     elif not (folder / RECIPE).is_file():
         raise UsageError(f"{folder} holds no cross-validation to resume; leave out --resume.")
     data = ready or load_dataset(folder / DATASET)
     manifest = read_manifest(folder / MANIFEST)
     if resume:
-        _check_same(folder, manifest["dataset"], data, resolved)
+        check_same(folder, manifest["dataset"], data, resolved)
         if ready is None:
-            _check_inputs(folder, data, {"labels": source, "groups": groups, "config": config}, folds)
+            check_inputs(folder, data, {"labels": source, "groups": groups, "config": config}, folds)
     listing = read_listing(data)
     _note_rare(data)
     if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
@@ -145,66 +152,6 @@ def _slots(device: str, jobs: int) -> list[str]:
     if chosen != "cpu" and jobs > 1:
         raise UsageError(f"--jobs goes with the CPU, and the device is {chosen}; give several GPUs as --device 0,1.")
     return ["cpu"] * jobs if chosen == "cpu" else chosen.split(",")
-
-
-def _check_same(folder: Path, before: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
-    """Raise where a call to resume has other settings, or another data set, than the one it goes on with."""
-    recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
-    different = sorted(key for key in recipe.keys() | resolved.keys() if recipe.get(key) != resolved.get(key))
-    if different:
-        raise UsageError(
-            f"{folder} was started with other settings ({', '.join(different)}); resume with the same options."
-        )
-    for key in IDENTITY:
-        if before.get(key) != data.manifest[key]:
-            raise CytoyoloError(f"{folder} was started on another data set ({key} differs); resume with that one.")
-
-
-def _check_inputs(folder: Path, data: Dataset, files: Mapping[str, str | Path | None], folds: int | None) -> None:
-    """Raise where a call to resume has another label table, groups, config or number of folds."""
-    for key, path in files.items():
-        before = (data.manifest[key] or {}).get("sha256")
-        if before != (None if path is None else fingerprint(path)):
-            raise CytoyoloError(f"{folder} was started with another {key} file; resume with that, or start anew.")
-    if data.manifest["folds"] != (DEFAULT_FOLDS if folds is None else folds):
-        raise UsageError(f"{folder} was started with {data.manifest['folds']} folds; resume with the same options.")
-
-
-def _new_manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """How the folds come about, and which label table they are of; names and hashes only."""
-    return {
-        "status": "running",
-        "folds": data.manifest["folds"],
-        "seed": resolved["seed"],
-        "labels_sha256": _labels_fingerprint(data),
-        "dataset": data.manifest,
-        "versions": versions(),
-    }
-
-
-def _labels_fingerprint(data: Dataset) -> str:
-    """SHA-256 of the label table whose rows were trained on: as it was repaired, if it was."""
-    if data.manifest["repair"]:
-        return str(read_log(data.folder / CHANGES)["after"].iloc[0])
-    return str(data.manifest["labels"]["sha256"])
-
-
-def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """crossval.json, which must be there. Raises CytoyoloError when it is damaged."""
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if missing := {"status", "folds", "seed", "labels_sha256"} - manifest.keys():
-            raise ValueError(f"{missing} is missing")
-        parse_spec(manifest["dataset"]["spec"])
-        if manifest["status"] == "finished" and len(manifest["weights_sha256"]) != manifest["folds"]:
-            raise ValueError("fingerprints are missing")
-        return manifest
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CytoyoloError(f"{path} is damaged; run crossval again.") from error
 
 
 def _note_rare(data: Dataset) -> None:
@@ -268,5 +215,5 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     write_table(folder / GROUPS, groups, overwrite=True)
     weights = [fingerprint(folder / f"fold{fold}" / "weights" / "last.pt") for fold in range(folds)]
     finished = {**manifest, "status": "finished", "weights_sha256": weights, "score": score.to_dict()}
-    _write_manifest(folder, finished)
+    write_manifest(folder, finished)
     return Crossvalidated(folder, folder / OOF, folds, score, groups)

@@ -10,7 +10,7 @@ from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.annotations.oof import Predictions, pool_classes, read_oof
 from cytoyolo.annotations.view import View
 from cytoyolo.classes import DataSpec, parse_spec
-from cytoyolo.commands.crossval import MANIFEST, OOF, read_manifest
+from cytoyolo.commands.folds import MANIFEST, OOF, read_manifest
 from cytoyolo.commands.opening import open_labels
 from cytoyolo.commands.usable import usable
 from cytoyolo.errors import CytoyoloError, UsageError, listed

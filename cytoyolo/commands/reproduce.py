@@ -11,9 +11,10 @@ from cytoyolo import __version__, console
 from cytoyolo.annotations.corrections import DEFAULT_BOXES, VARIANTS, check_choices
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
-from cytoyolo.commands.crossval import DEFAULT_FOLDS, OOF, crossval
+from cytoyolo.commands.crossval import crossval
 from cytoyolo.commands.curate import curate
 from cytoyolo.commands.estimate import Estimate, estimate
+from cytoyolo.commands.folds import DEFAULT_FOLDS, OOF
 from cytoyolo.commands.predict import predict
 from cytoyolo.commands.repair import repair
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
