@@ -1,22 +1,19 @@
 """`convert`: a label table and its images become a YOLO folder."""
 
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cytoyolo import __version__, boxes, console
+from cytoyolo import __version__, boxes
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, load_policy
-from cytoyolo.annotations.images import ImageFacts, digest
-from cytoyolo.annotations.reading import in_order
+from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.annotations.repair import repair as carry_out
 from cytoyolo.annotations.view import Text, View
-from cytoyolo.boxes import Boxes
 from cytoyolo.classes import MASK, DataSpec, load_spec
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.opening import open_labels, optional
@@ -25,7 +22,7 @@ from cytoyolo.commands.usable import usable
 from cytoyolo.dataset import yolo
 from cytoyolo.dataset.masks import FILLS, masks_by_image
 from cytoyolo.dataset.split import class_sets, joined_groups, split
-from cytoyolo.dataset.staging import stage, stage_painted, staged_name
+from cytoyolo.dataset.writing import list_images, stage_images, write_labels, write_lists
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder, read_bytes
 from cytoyolo.tables import fingerprint, line, read_table, sha256, write_table
@@ -106,7 +103,7 @@ def convert(
     group = joined_groups(_own_groups(given, image, opened.view.text["image"][rows]).reindex(strata.index), copies)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
     facts, masks = {name: view.facts[name] for name in strata.index}, masks_by_image(view)
-    listing = _listing(facts, masks, part, group)
+    listing = list_images(facts, masks, part, group)
     settings = {
         "val": None if folds else shares[1], "folds": folds, "copy": copy, "repair": repair, "seed": seed,
         "mask_fill": mask_fill if masks else None, "masks": sum(len(masked) for masked, _ in masks.values()),
@@ -114,9 +111,9 @@ def convert(
     inputs = {"groups": groups, "test": test, "config": config}
     manifest = _manifest(spec, labels.name, data, inputs, facts, class_id, settings)
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
-        listing["image_blake2b"] = _stage_images(folder / "images", facts, copy, masks, mask_fill)
-        listing["labels_blake2b"] = _write_labels(folder / "labels", yolo.label_texts(image, class_id, xyxy, size))
-        _write_lists(folder, spec, listing["file"], part, folds)
+        listing["image_blake2b"] = stage_images(folder / "images", facts, copy, masks, mask_fill)
+        listing["labels_blake2b"] = write_labels(folder / "labels", yolo.label_texts(image, class_id, xyxy, size))
+        write_lists(folder, spec, listing["file"], part, folds)
         write_table(folder / yolo.LISTING, listing.rename(columns=dict(spec.columns)))
         if repair:
             write_table(folder / FINDINGS, audited.findings.rename(columns=dict(spec.columns)))
@@ -191,65 +188,6 @@ def _own_groups(given: dict[str, str], image: pd.Series, before: Text) -> pd.Ser
     """The user's group of each image, "" for none: by its name in the table as given (`before`, by row), or else by
     that which a repair gave it (`image`)."""
     return pd.Series({name: given.get(old) or given.get(name, "") for name, old in zip(image, before, strict=True)})
-
-
-def _listing(
-    facts: dict[str, ImageFacts], masks: Mapping[str, object], part: np.ndarray, group: pd.Series
-) -> pd.DataFrame:
-    """images.csv: one row an image, in the order of the table."""
-    return pd.DataFrame(
-        {
-            "image": list(facts),
-            "file": [staged_name(row, anew=bool(masks)) for row in facts.values()],
-            "width": [row.width for row in facts.values()],
-            "height": [row.height for row in facts.values()],
-            "part": part,
-            "group": group.to_numpy(),
-            "repairs": ["; ".join([*row.repairs, *["masked"] * (name in masks)]) for name, row in facts.items()],
-        }
-    )
-
-
-def _stage_images(
-    folder: Path, facts: dict[str, ImageFacts], copy: bool, masks: Mapping[str, tuple[Boxes, Boxes]], fill: str
-) -> list[str]:
-    """Stage all images, in the order of the table, and return the staged files' digests.
-
-    Without masks that is a matter of links; with any, all are encoded anew, on all cores.
-    """
-    folder.mkdir()
-
-    def painted(name: str) -> str:
-        found = facts[name]
-        return stage_painted(found, folder / staged_name(found, anew=True), masks.get(name), fill)
-
-    links = (stage(found, folder / staged_name(found), copy) for found in facts.values())
-    # Closed before the folder of a conversion that breaks off is removed, because its threads write there.
-    with closing(in_order(painted, facts) if masks else links) as staged, console.progress() as progress:
-        return list(progress.track(staged, len(facts), description="Stage images"))
-
-
-def _write_labels(folder: Path, texts: Iterable[tuple[str, str]]) -> list[str]:
-    """Write the label files, in the order of the table, and return their digests."""
-    folder.mkdir()
-    digests = []
-    for name, text in texts:
-        (folder / f"{PurePath(name).stem}.txt").write_bytes(text.encode())
-        digests.append(digest(text.encode()))
-    return digests
-
-
-def _write_lists(folder: Path, spec: DataSpec, file: pd.Series, part: np.ndarray, folds: int | None) -> None:
-    """List files and YAMLs; with folds, data.yaml is that of fold 0."""
-    for name, text in yolo.list_files(file, part, folds):
-        (folder / name).write_text(text, encoding="utf-8")
-    if folds is None:
-        (folder / "data.yaml").write_text(yolo.data_yaml(spec, *yolo.list_names(None)), encoding="utf-8")
-        return
-    for fold in range(folds):
-        text = yolo.data_yaml(spec, *yolo.list_names(fold))
-        (folder / f"fold{fold}.yaml").write_text(text, encoding="utf-8")
-    (folder / "data.yaml").write_bytes((folder / "fold0.yaml").read_bytes())
 
 
 def _manifest(

@@ -20,9 +20,9 @@ from PIL import Image, ImageEnhance, ImageOps
 from cytoyolo import convert, smear
 from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.classes import load_spec
-from cytoyolo.commands import convert as commands
 from cytoyolo.commands.convert import Converted
 from cytoyolo.commands.repair import repair, replay
+from cytoyolo.dataset import writing
 from cytoyolo.dataset.verify import verify
 from cytoyolo.dataset.yolo import IDENTITY, load_dataset
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -570,7 +570,7 @@ def test_a_failure_midway_leaves_what_was_there(
         target.write_bytes(b"half an image")
         raise error
 
-    monkeypatch.setattr("cytoyolo.commands.convert.stage", fail)
+    monkeypatch.setattr(writing, "stage", fail)
     with pytest.raises(type(error)):
         call(lab, overwrite=exists, seed=5)
     assert snapshot(lab) == before
@@ -933,7 +933,7 @@ def test_a_failure_amid_painting_leaves_what_was_there(
     error: BaseException, curated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = snapshot(curated)
-    real = commands.stage_painted
+    real = writing.stage_painted
 
     def fail(facts: ImageFacts, target: Path, *arguments: object) -> str:
         if facts.path.name == "c.jpg":
@@ -941,21 +941,21 @@ def test_a_failure_amid_painting_leaves_what_was_there(
             raise error
         return real(facts, target, *arguments)
 
-    monkeypatch.setattr(commands, "stage_painted", fail)
+    monkeypatch.setattr(writing, "stage_painted", fail)
     with pytest.raises(type(error)):
         call(curated)
     assert snapshot(curated) == before and sorted(path.name for path in curated.iterdir()) == ["images", "labels.csv"]
 
 
 def test_an_image_that_changes_before_it_is_painted_is_named(curated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = commands.stage_painted
+    real = writing.stage_painted
 
     def late(facts: ImageFacts, *arguments: object) -> str:
         if facts.path.name == "c.jpg":
             facts.path.write_bytes(PNG)
         return real(facts, *arguments)
 
-    monkeypatch.setattr(commands, "stage_painted", late)
+    monkeypatch.setattr(writing, "stage_painted", late)
     with pytest.raises(CytoyoloError, match=r"c\.jpg changed since it was read"):
         call(curated)
     assert not (curated / "out").exists()
@@ -1156,14 +1156,14 @@ def test_an_image_that_changes_before_it_is_copied_is_named(
     (lab / "images" / "open.jpg").write_bytes(JPEG[:-2])
     with (lab / "labels.csv").open("a") as file:
         file.write("open.jpg,4,5,30,36,PNN\n")
-    real = commands.stage
+    real = writing.stage
 
     def late(facts: ImageFacts, target: Path, copied: bool) -> str:
         if facts.path.name == name:
             facts.path.write_bytes(b"something else")
         return real(facts, target, copied)
 
-    monkeypatch.setattr(commands, "stage", late)
+    monkeypatch.setattr(writing, "stage", late)
     with pytest.raises(CytoyoloError, match=name):
         call(lab, repair=True, copy=copy)
     assert not (lab / "out").exists()
