@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from cytoyolo import boxes
 from cytoyolo.annotations.matching import Floats, Ints, Pairs, assign, pair_up, pick
-from cytoyolo.annotations.oof import Predictions, log_odds
+from cytoyolo.annotations.oof import Predictions
+from cytoyolo.annotations.scores import class_shares, doubts, scores
 from cytoyolo.boxes import Boxes
 from cytoyolo.tables import XYXY
 
@@ -24,11 +25,12 @@ LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overl
 class Thresholds:
     """What decides between findings; measured in docs/curation.md.
 
-    matched: least IoU of a label and its prediction. loose: a matched label below this IoU is a loose box. quantile: a
-    prediction is confident from this quantile on of the confidences of right predictions of its class, or of all where
-    the class has fewer than `rows` of them; that of a cell without a label from the quantile `lone` on. near: a label
-    is spurious when no prediction of this confidence or more has an IoU of `touching` with it. inside: a prediction of
-    which this share lies in a label is no cell of its own.
+    matched: least IoU of a label and its prediction; one that has this IoU with another label too needs `loose`.
+    loose: a matched label below this IoU is a loose box. quantile: a prediction is confident from this quantile on
+    of the confidences of right predictions of its class, or of all where the class has fewer than `rows` of them;
+    that of a cell without a label from the quantile `lone` on. near: a label is spurious when no prediction of this
+    confidence or more has an IoU of `touching` with it. inside: a prediction of which this share lies in a label is
+    no cell of its own.
     """
 
     matched: float = 0.2
@@ -95,7 +97,7 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     has_near = np.zeros(len(labels.row), dtype=bool)
     has_near[pairs.label[close]] = True
     found = match >= 0
-    labelled, other = _probabilities(match, labels, predictions)
+    labelled, other = class_shares(match, labels.class_id, predictions)
     margin = np.where(found, np.maximum(other - labelled, 0), -1)
     doubt = np.where(found, doubts(labelled, other, pick(predictions.models, match)), -np.inf)
     rows = {
@@ -109,7 +111,7 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     tables = [describe(rule, which, partner[which], labels, predictions) for rule, which in rows.items()]
     tables.append(describe(OVERLOOKED, np.full(len(overlooked), -1), overlooked, labels, predictions))
     findings = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-    score = _scores(pairs, match, predictions, confident[predicted], labelled, other)
+    score = scores(pairs, match, predictions, confident[predicted], labelled, other)
     return Curated(findings, score, match, iou, margin, doubt, confident)
 
 
@@ -117,7 +119,11 @@ def _matches(
     pairs: Pairs, labels: Labels, predictions: Predictions, label_image: Ints, limit: Thresholds
 ) -> tuple[Ints, Floats]:
     """The prediction of each label, -1 without one, and their IoU: class-agnostic, agreement decides between equals."""
-    usable = (pairs.iou >= limit.matched) & (predictions.confidence[pairs.prediction] >= limit.near)
+    candidate = pairs.iou >= limit.matched
+    labelled = np.bincount(pairs.prediction[candidate], minlength=len(predictions.image))
+    # A box over two labelled cells is the better box of neither.
+    alone = (pairs.iou >= limit.loose) | (labelled[pairs.prediction] < 2)
+    usable = candidate & alone & (predictions.confidence[pairs.prediction] >= limit.near)
     label, prediction = pairs.label[usable], pairs.prediction[usable]
     # Confidence, too, weighs little: a faint second box must not take a label from the box that is sure.
     agreement = predictions.probabilities[prediction, labels.class_id[label]]
@@ -159,7 +165,8 @@ def _displaced(
     """For each label without a match the believed prediction without one that it was meant for, -1 without any."""
     free = believed.copy()
     free[match[match >= 0]] = False
-    usable = (match[pairs.label] < 0) & free[pairs.prediction] & (pairs.inside < limit.inside)
+    usable = (match[pairs.label] < 0) & free[pairs.prediction]
+    usable &= (pairs.inside < limit.inside) & (pairs.iou < limit.matched)
     label, prediction = pairs.label[usable], pairs.prediction[usable]
     agreement = predictions.probabilities[prediction, labels.class_id[label]]
     weight = agreement + 1e-3 / (1 + pairs.distance[usable])
@@ -196,52 +203,3 @@ def describe(rule: str, label: Ints, prediction: Ints, labels: Labels, predictio
             "margin": np.where(both, margin, np.nan),
         }
     )
-
-
-def _probabilities(match: Ints, labels: Labels, predictions: Predictions) -> tuple[Floats, Floats]:
-    """What each label's match gives the labelled class and, at most, another (n,); NaN without a match."""
-    shares = np.full((len(match), predictions.probabilities.shape[1]), np.nan)
-    found = match >= 0
-    shares[found] = predictions.probabilities[match[found]]
-    own = np.arange(len(match)), labels.class_id
-    labelled = shares[own]
-    shares[own] = np.where(found, 0, np.nan)
-    return labelled, shares.max(axis=1)
-
-
-def doubts(labelled: Floats, other: Floats, models: Ints) -> Floats:
-    """How much speaks for another class, by the probabilities (n,) of the labelled and of the best other one.
-
-    logit(p) - logit(q) k / (k + 1), k the number of models whose mean the probabilities are. Logits, because near 0 and
-    1 a difference of probabilities hardly tells apart. Less of q's, because a network that is sure of no class gives a
-    small q as well, a mean of several less so: k / (k + 1) is the reliability of a mean of k where that of one is
-    a half (Spearman 1910, Brown 1910). docs/curation.md has what each brings.
-    """
-    return log_odds(other) - log_odds(labelled) * models / (models + 1)
-
-
-def _scores(
-    pairs: Pairs, match: Ints, predictions: Predictions, confident: Floats, labelled: Floats, other: Floats
-) -> Floats:
-    """How sure it is that each label (n,) is right, 0 to 1: the soft minimum of place and class.
-
-    Place: 0.9 IoU + 0.1 exp(-0.1 d) with the matched prediction, d the distance of the centres in pixels (ObjectLab's
-    similarity), times how confident that prediction is, 1 from the threshold of its class on (`confident`, of each
-    prediction). Class: 0.75 + (q - p) / 4 of the probabilities of the labelled class and of the best other one, so 0.5
-    to 1: a model names classes less surely than it finds cells, and docs/curation.md has what that brings. Without a
-    match: half of the place's measure with any prediction, and 0.5.
-    """
-    near = 0.9 * pairs.iou + 0.1 * np.exp(-0.1 * pairs.distance)
-    near *= np.minimum(predictions.confidence / np.maximum(confident, 1e-6), 1)[pairs.prediction]
-    place = np.zeros(len(match))
-    np.maximum.at(place, pairs.label, near / 2)
-    chosen = match[pairs.label] == pairs.prediction
-    place[pairs.label[chosen]] = near[chosen]
-    of_class = np.where(match >= 0, 0.75 + (labelled - other) / 4, 0.5)
-    return soft_minimum(np.stack([place, of_class], axis=1))
-
-
-def soft_minimum(values: Floats, temperature: float = 0.1) -> Floats:
-    """The mean of values (n, k) weighted by exp(-value / temperature), (n,): near the smallest, moved by the others."""
-    weight = np.exp(-(values - values.min(axis=1, keepdims=True)) / temperature)
-    return np.asarray((values * weight).sum(axis=1) / weight.sum(axis=1))

@@ -20,8 +20,6 @@ from cytoyolo.annotations.curate import (
     Thresholds,
     confident_from,
     curate,
-    doubts,
-    soft_minimum,
 )
 from cytoyolo.annotations.oof import Predictions
 
@@ -147,13 +145,6 @@ def test_doubt_is_logit_of_the_other_class_less_half_of_the_labelled_by_one_mode
     assert even.margin[-2:] == pytest.approx([0.7, 0.7]) and even.doubt[-1] > even.doubt[-2]
 
 
-@pytest.mark.parametrize(
-    ("models", "expected"), [(1, logit(0.8) - logit(0.3) / 2), (3, logit(0.8) - logit(0.3) * 0.75)]
-)
-def test_doubt_takes_more_of_the_labelled_class_where_more_models_say_it(models, expected):
-    assert doubts(np.array([0.3]), np.array([0.8]), np.array([models])) == pytest.approx([expected])
-
-
 def test_a_faint_prediction_moves_and_hides_nothing():
     made = about([((10, 10, 70, 62), PALE)], [(CELL, (0.3, 0.1)), (ELSEWHERE, (0.3, 0.1))])
     assert made.findings.empty
@@ -165,6 +156,17 @@ def test_a_faint_prediction_moves_and_hides_nothing():
 def test_a_second_box_on_a_labelled_cell_is_no_overlooked_one():
     assert about([(CELL, DARK)], [(CELL, SURE), ((22, 22, 58, 58), SURE)]).findings.empty
     assert about([((20, 20, 100, 100), DARK)], [((20, 20, 100, 100), SURE), ((30, 30, 50, 50), SURE)]).findings.empty
+
+
+def test_a_box_over_two_labelled_cells_is_the_better_box_of_neither():
+    left, right, both = (20, 20, 60, 60), (64, 20, 104, 60), (20, 20, 104, 60)  # IoU 0.48 with each
+    assert about([(left, DARK), (right, DARK)], [(both, SURE)]).findings.empty
+    made = about([(left, DARK), (right, DARK)], [(both, SURE), (right, SURE)])
+    assert made.findings.empty and made.match.tolist()[5:] == [-1, 6]
+    assert only(about([(left, DARK)], [(both, SURE)]))["rule"] == "loose-box"  # no other label: this one may be half
+    # It may overlap another one, where it is as good as the label's own.
+    near = about([(left, DARK), ((30, 20, 70, 60), DARK)], [(left, SURE)])
+    assert near.match.tolist()[5:] == [5, -1]
 
 
 def test_a_label_has_faults_of_its_box_and_its_class_at_once():
@@ -218,13 +220,6 @@ def test_each_fault_scores_lower_than_a_right_label(fault):
     score = about([label], [found]).score
     assert score[:5].min() > 0.9 and score[5] < 0.65
     assert (score[5] < 0.1) == (fault in ("displaced", "spurious"))
-
-
-def test_the_soft_minimum_is_a_mean_weighted_by_its_formula():
-    values = np.random.default_rng(0).random((20, 2))
-    weight = np.exp(-values / 0.1)
-    np.testing.assert_allclose(soft_minimum(values), (values * weight).sum(axis=1) / weight.sum(axis=1))
-    assert soft_minimum(np.array([[0.0, 1.0], [0.5, 0.5]])) == pytest.approx([0, 0.5], abs=1e-4)
 
 
 SIDE = st.integers(0, 100).map(float)
