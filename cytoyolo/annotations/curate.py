@@ -25,12 +25,13 @@ LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overl
 class Thresholds:
     """What decides between findings; measured in docs/curation.md.
 
-    matched: least IoU of a label and its prediction; one that has this IoU with another label too needs `loose`.
-    loose: a matched label below this IoU is a loose box. quantile: a prediction is confident from this quantile on
-    of the confidences of right predictions of its class, or of all where the class has fewer than `rows` of them;
-    that of a cell without a label from the quantile `lone` on. near: a label is spurious when no prediction of this
-    confidence or more has an IoU of `touching` with it. inside: a prediction of which this share lies in a label is
-    no cell of its own.
+    matched: least IoU of a label and its prediction. loose: a matched label below this IoU is a loose box.
+    quantile: a prediction is confident from this quantile on of the confidences of right predictions of its class,
+    or of all where the class has fewer than `rows` of them; that of a cell without a label from the quantile `lone`
+    on. near: a label is spurious when no prediction of this confidence or more has an IoU of `touching` with it.
+    inside: a prediction of which this share lies in a label is no cell of its own. covered: a prediction in which
+    this share of two labels or more lies, each `touching` it, is matched from `loose` on only and is no displaced
+    or overlooked cell.
     """
 
     matched: float = 0.2
@@ -41,6 +42,7 @@ class Thresholds:
     near: float = 0.1
     touching: float = 0.1
     inside: float = 0.5
+    covered: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,15 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     number = pd.Index(predictions.fold)
     label_image, image = number.get_indexer(pd.Index(labels.image)), number.get_indexer(pd.Index(predictions.image))
     pairs = pair_up(label_image.astype(np.int64), labels.xyxy, image.astype(np.int64), predictions.xyxy)
-    match, iou = _matches(pairs, labels, predictions, label_image, limit)
+    merging = _merging(pairs, len(image), limit)
+    match, iou = _matches(pairs, merging, labels, predictions, label_image, limit)
     predicted = predictions.probabilities.argmax(axis=1)
     confident, lone = (
         confident_from(match, iou, labels.class_id, predicted, predictions, limit, quantile)
         for quantile in (limit.quantile, limit.lone)
     )
     sure = predictions.confidence >= confident[predicted]
-    believed = predictions.confidence >= lone[predicted]
+    believed = (predictions.confidence >= lone[predicted]) & ~merging
     displaced = _displaced(pairs, match, believed, labels, predictions, label_image, limit)
     taken = np.zeros(len(predictions.image), dtype=bool)
     taken[match[match >= 0]] = taken[displaced[displaced >= 0]] = True
@@ -115,15 +118,23 @@ def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | No
     return Curated(findings, score, match, iou, margin, doubt, confident)
 
 
+def _merging(pairs: Pairs, count: int, limit: Thresholds) -> NDArray[np.bool_]:
+    """Which of `count` predictions lie over two labelled cells or more, and so are the better box of none."""
+    over = (pairs.covered >= limit.covered) & (pairs.iou >= limit.touching)  # the latter, lest a speck count as a cell
+    return np.asarray(np.bincount(pairs.prediction[over], minlength=count) > 1)
+
+
 def _matches(
-    pairs: Pairs, labels: Labels, predictions: Predictions, label_image: Ints, limit: Thresholds
+    pairs: Pairs,
+    merging: NDArray[np.bool_],
+    labels: Labels,
+    predictions: Predictions,
+    label_image: Ints,
+    limit: Thresholds,
 ) -> tuple[Ints, Floats]:
     """The prediction of each label, -1 without one, and their IoU: class-agnostic, agreement decides between equals."""
-    candidate = pairs.iou >= limit.matched
-    labelled = np.bincount(pairs.prediction[candidate], minlength=len(predictions.image))
-    # A box over two labelled cells is the better box of neither.
-    alone = (pairs.iou >= limit.loose) | (labelled[pairs.prediction] < 2)
-    usable = candidate & alone & (predictions.confidence[pairs.prediction] >= limit.near)
+    usable = (pairs.iou >= limit.matched) & (predictions.confidence[pairs.prediction] >= limit.near)
+    usable &= (pairs.iou >= limit.loose) | ~merging[pairs.prediction]
     label, prediction = pairs.label[usable], pairs.prediction[usable]
     # Confidence, too, weighs little: a faint second box must not take a label from the box that is sure.
     agreement = predictions.probabilities[prediction, labels.class_id[label]]
@@ -165,8 +176,7 @@ def _displaced(
     """For each label without a match the believed prediction without one that it was meant for, -1 without any."""
     free = believed.copy()
     free[match[match >= 0]] = False
-    usable = (match[pairs.label] < 0) & free[pairs.prediction]
-    usable &= (pairs.inside < limit.inside) & (pairs.iou < limit.matched)
+    usable = (match[pairs.label] < 0) & free[pairs.prediction] & (pairs.inside < limit.inside)
     label, prediction = pairs.label[usable], pairs.prediction[usable]
     agreement = predictions.probabilities[prediction, labels.class_id[label]]
     weight = agreement + 1e-3 / (1 + pairs.distance[usable])

@@ -18,12 +18,14 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Pairs:
     """All pairs (k,) of a label and a prediction of one image, by label and then by prediction: their IoU, the share of
-    the prediction's area that lies in the label (`inside`) and the distance of their centres in pixels."""
+    the prediction's area that lies in the label (`inside`), that of the label's in the prediction (`covered`) and the
+    distance of their centres in pixels."""
 
     label: Ints
     prediction: Ints
     iou: Floats
     inside: Floats
+    covered: Floats
     distance: Floats
 
 
@@ -39,9 +41,10 @@ def pair_up(label_image: Ints, labels: Boxes, prediction_image: Ints, prediction
     prediction = order[np.arange(len(label)) - first + np.repeat(start[label_image], each)]
     a, b = labels[label], predictions[prediction]
     corners = np.concatenate([np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])], axis=1)
-    inside = boxes.area(corners) / np.maximum(boxes.area(b), boxes.EPSILON)
+    shared = boxes.area(corners)
+    inside, covered = (shared / np.maximum(boxes.area(one), boxes.EPSILON) for one in (b, a))
     distance = np.hypot(*((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).T)
-    return Pairs(label, prediction, boxes.iou(a, b), inside, distance)
+    return Pairs(label, prediction, boxes.iou(a, b), inside, covered, distance)
 
 
 def assign(label: Ints, prediction: Ints, weight: Floats, group: Ints) -> tuple[Ints, Ints]:

@@ -67,7 +67,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """crossval.json, which must be there. Raises CytoyoloError when it is damaged."""
+    """crossval.json. Raises CytoyoloError when it is missing or damaged."""
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if missing := {"status", "folds", "seed", "labels_sha256"} - manifest.keys():
@@ -77,4 +77,4 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise ValueError("fingerprints are missing")
         return manifest
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CytoyoloError(f"{path} is damaged; run crossval again.") from error
+        raise CytoyoloError(f"{path} is missing or damaged; run crossval again.") from error

@@ -62,8 +62,9 @@ def _finished(source: Path) -> dict[str, Any]:
     """The manifest of a cross-validation. Raises UsageError where there is none, CytoyoloError for one under way."""
     path = source.with_name(MANIFEST)
     if not path.exists():
-        found = f"has no {MANIFEST} beside it" if source.exists() else "no such file or folder"
-        raise UsageError(f"{source}: {found}; give the folder that crossval made, or the {OOF} in it.")
+        named = source.parent if source.name == OOF and source.parent.is_dir() else source
+        found = f"no {MANIFEST} is there" if named.exists() else "no such file or folder"
+        raise UsageError(f"{named}: {found}; give the folder that crossval made, or the {OOF} in it.")
     manifest = read_manifest(path)
     if manifest["status"] != "finished":
         raise CytoyoloError(f"{source.parent} is not finished; run crossval again with --resume.")

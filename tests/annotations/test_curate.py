@@ -1,6 +1,7 @@
 """What predictions say of labels: each finding by itself, scores, and thresholds. Images of 200x160 px, two classes."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -164,9 +165,36 @@ def test_a_box_over_two_labelled_cells_is_the_better_box_of_neither():
     made = about([(left, DARK), (right, DARK)], [(both, SURE), (right, SURE)])
     assert made.findings.empty and made.match.tolist()[5:] == [-1, 6]
     assert only(about([(left, DARK)], [(both, SURE)]))["rule"] == "loose-box"  # no other label: this one may be half
-    # It may overlap another one, where it is as good as the label's own.
-    near = about([(left, DARK), ((30, 20, 70, 60), DARK)], [(left, SURE)])
-    assert near.match.tolist()[5:] == [5, -1]
+    # Nor is it a cell that one of them was meant for, or that nobody labelled, where they lie far apart.
+    corners, whole = [((10, 10, 50, 50), DARK), ((90, 80, 130, 120), DARK)], (10, 10, 130, 120)  # IoU 0.12 with each
+    assert about(corners, [(whole, SURE)]).findings.empty
+
+
+@pytest.mark.parametrize(
+    ("other", "rules"),
+    [
+        ((72, 20, 86, 60), set()),  # all of it in the prediction, IoU 0.21
+        ((72, 20, 100, 60), {"loose-box"}),  # half of it, IoU 0.18
+        ((72, 52, 80, 60), {"loose-box", "spurious"}),  # all of it, but a speck
+    ],
+)
+def test_a_loose_box_may_touch_another_label_but_not_hold_it(other, rules):
+    made = about([(CELL, DARK), (other, DARK)], [((20, 20, 86, 60), SURE)])  # IoU 0.61
+    assert set(made.findings["rule"]) == rules
+
+
+def test_a_label_that_a_box_over_two_cells_fits_keeps_its_match():
+    label, held = (20, 20, 80, 60), (84, 20, 96, 60)
+    for right, matched in ((112, True), (113, False)):  # IoU 0.652 and 0.645
+        made = about([(label, DARK), (held, DARK)], [((20, 20, right, 60), SURE)])
+        assert (made.match[5] >= 0) == matched
+
+
+def test_of_several_models_each_prediction_counts_those_that_name_it():
+    found = predictions([*AGREED, ("a", CELL, (0.3, 0.8)), ("b", CELL, (0.3, 0.8))], [*(n for n, *_ in GOOD), "a", "b"])
+    found = replace(found, models=np.array([1] * len(GOOD) + [1, 3]))
+    doubt = curate(labels([*GOOD, ("a", CELL, DARK), ("b", CELL, DARK)]), found).doubt[-2:]
+    assert doubt == pytest.approx([logit(0.8) - logit(0.3) / 2, logit(0.8) - logit(0.3) * 0.75])
 
 
 def test_a_label_has_faults_of_its_box_and_its_class_at_once():

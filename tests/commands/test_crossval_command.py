@@ -276,6 +276,12 @@ def test_a_folder_without_a_crossvalidation_cannot_be_gone_on_with(lab, tmp_path
         run(lab, tmp_path, resume=True)
 
 
+def test_a_crossvalidation_without_its_manifest_cannot_be_gone_on_with(copied, lab):
+    (copied / "crossval.json").unlink()
+    with pytest.raises(CytoyoloError, match=r"crossval\.json is missing or damaged; run crossval again"):
+        run(lab, copied, groups=lab / "groups.csv", resume=True)
+
+
 @pytest.mark.parametrize(
     ("source", "options", "words"),
     [

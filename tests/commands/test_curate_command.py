@@ -393,20 +393,20 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[CytoyoloError], str]] = 
     ),
     "not finished": (lambda lab: manifest(lab, status="running"), CytoyoloError, "CV is not finished; run crossval"),
     "no crossval.json": (
-        lambda lab: (lab / "CV" / "crossval.json").unlink(), UsageError, "oof.csv: has no crossval.json beside it; give"
+        lambda lab: (lab / "CV" / "crossval.json").unlink(), UsageError, "CV: no crossval.json is there; give"
     ),
     "nothing there": (
         lambda lab: (lab / "CV").rename(lab / "elsewhere"), UsageError, "oof.csv: no such file or folder; give"
     ),
     "crossval.json in halves": (
-        lambda lab: (lab / "CV" / "crossval.json").write_text('{"status": '), CytoyoloError, "crossval.json is damaged"
+        lambda lab: (lab / "CV" / "crossval.json").write_text('{"status": '), CytoyoloError, "is missing or damaged"
     ),
     "crossval.json of another kind": (
-        lambda lab: (lab / "CV" / "crossval.json").write_text("[]"), CytoyoloError, "crossval.json is damaged"
+        lambda lab: (lab / "CV" / "crossval.json").write_text("[]"), CytoyoloError, "is missing or damaged"
     ),
-    "crossval.json without classes": (lambda lab: manifest(lab, dataset={}), CytoyoloError, "crossval.json is damaged"),
+    "crossval.json without classes": (lambda lab: manifest(lab, dataset={}), CytoyoloError, "is missing or damaged"),
     "crossval.json without weights": (
-        lambda lab: manifest(lab, weights_sha256=None), CytoyoloError, "crossval.json is damaged"
+        lambda lab: manifest(lab, weights_sha256=None), CytoyoloError, "is missing or damaged"
     ),
     "no predictions": (lambda lab: (lab / "CV" / "oof.csv").unlink(), UsageError, "oof.csv: no such file"),
     "no labels": (lambda lab: (lab / "t.csv").unlink(), UsageError, "t.csv: no such file"),
