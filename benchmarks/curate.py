@@ -61,7 +61,7 @@ def make(folder: Path, images: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     table.to_csv(folder / "labels.csv", index=False)
     oof.to_csv(folder / "oof.csv", index=False)
     manifest = {
-        "status": "finished", "folds": FOLDS, "labels_sha256": fingerprint(folder / "labels.csv"),
+        "status": "finished", "folds": FOLDS, "seed": 0, "labels_sha256": fingerprint(folder / "labels.csv"),
         "weights_sha256": ["0" * 64] * FOLDS, "dataset": {"spec": spec.to_dict()},
     }  # fmt: skip
     (folder / "crossval.json").write_text(json.dumps(manifest))
