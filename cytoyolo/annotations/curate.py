@@ -62,8 +62,8 @@ class Curated:
     findings: a table as `describe` makes it, rule by rule; wrong classes the likeliest first. score (n,): 1 for a label
     that is surely right. match (n,) is the prediction of each label, -1 without one, iou (n,) their overlap, margin
     (n,) p(predicted) - p(labelled), -1 without a match. doubt (n,) ranks wrong classes, as `doubts` has it, -inf
-    without a match. confident (classes,) is the confidence from which on a prediction of a class
-    is confident.
+    without a match. confident (classes,) is the confidence from which on a prediction of a
+    class is confident.
     """
 
     findings: pd.DataFrame

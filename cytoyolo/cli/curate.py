@@ -22,7 +22,7 @@ def curate(
         list[Path],
         typer.Option(
             "--oof",
-            help="The out-of-fold table that crossval made; several, of other seeds, rank wrong classes better.",
+            help="The out-of-fold table that crossval made; several, of other seeds, mostly rank wrong classes better.",
             metavar="CV/oof.csv",
         ),
     ],

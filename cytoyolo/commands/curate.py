@@ -89,7 +89,7 @@ def curate(
     """Correct a label table by the out-of-fold predictions that `crossval` made of it; each change is logged.
 
     With the predictions of several cross-validations (of other seeds) the first one's are taken, with the classes by
-    all, which ranks wrong classes better than one does (docs/curation.md).
+    all, which mostly ranks wrong classes better than one does (docs/curation.md).
 
     boxes: "loose" and displaced boxes take the prediction's place, "all" matched ones do, or "none". variant "iou"
     turns spurious labels into masks, "keep" leaves them. Cells that no label names get a mask. Classes stay as they
