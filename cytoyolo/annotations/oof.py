@@ -139,7 +139,7 @@ def pool_classes(first: Predictions, others: Sequence[Predictions]) -> Predictio
     """`first` with the class probabilities of several cross-validations: the mean of the log-odds.
 
     Boxes and confidences stay its own. Of each other one counts the prediction that overlaps most, if by an IoU of 0.5;
-    one without it has no say about this prediction. Wrong classes mostly rank better so, as measured in docs/curation.md.
+    one without it has no say about this prediction. Wrong classes mostly rank better so (docs/curation.md).
     """
     sums, counts = log_odds(first.probabilities), np.ones(len(first.image), dtype=np.int64)
     for other in others:
