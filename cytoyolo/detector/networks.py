@@ -71,6 +71,10 @@ def open_network(
         own = OPENVINO if path.is_dir() else ONNX
         if backend not in ("auto", own):
             raise UsageError(f"{path} runs with --backend {own} only, and '{backend}' was asked for; give the .pt.")
+        if own == OPENVINO and not (path / XML_FILE).is_file():
+            raise UsageError(
+                f"{path} holds no {XML_FILE}; give a folder that `cytoyolo export --format openvino` made."
+            )
         return _open_openvino(path, device, imgsz, count) if own == OPENVINO else _open_onnx(path, device, imgsz, count)
     if backend == "auto":
         backend = _fastest(device)
@@ -87,7 +91,7 @@ def _open_converted(path: Path, backend: str, device: str, imgsz: int | None, th
     opener = _open_onnx if backend == ONNX else _open_openvino
     with converted(path, backend) as stored:
         try:
-            network = opener(stored, device, imgsz, threads)
+            network = opener(stored, device, imgsz, threads, path)
             if network.facts.sha256 == fingerprint(path):
                 return network
         except UsageError:
@@ -95,7 +99,12 @@ def _open_converted(path: Path, backend: str, device: str, imgsz: int | None, th
         except CytoyoloError:
             pass
     with converted(path, backend, anew=True) as stored:
-        return opener(stored, device, imgsz, threads)
+        try:
+            return opener(stored, device, imgsz, threads, path)
+        except UsageError:
+            raise
+        except CytoyoloError as error:  # its sentence names the converted file, which the user never gave
+            raise CytoyoloError(f"{path} can't be run by {backend} on this machine; give --backend {TORCH}.") from error
 
 
 def _fastest(device: str) -> str:
@@ -152,7 +161,8 @@ def _open_torch(path: Path, device: str, imgsz: int | None, threads: int) -> Net
     return Network(run, facts, side, TORCH, chosen, 2, _BATCH_CPU if chosen == "cpu" else _BATCH_GPU)
 
 
-def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int) -> Network:
+def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int, given: Path | None = None) -> Network:
+    """Open an ONNX file; `given` is the checkpoint that it was converted from, which the user knows."""
     _need(ONNX)
     import onnxruntime
 
@@ -183,24 +193,23 @@ def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int) -> Netw
         return np.asarray(session.run(wanted, {name: pixels})[0])
 
     on_cpu = chosen == "cpu"
-    side = _side(path, imgsz, facts)
+    side = _side(given or path, imgsz, facts)
     return Network(run, facts, side, ONNX, chosen, threads if on_cpu else 2, 1 if on_cpu else _BATCH_GPU)
 
 
-def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int) -> Network:
+def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int, given: Path | None = None) -> Network:
+    """Open an OpenVINO folder; `given` is the checkpoint that it was converted from, which the user knows."""
     _need(OPENVINO)
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device is '{device}', and the openvino backend runs on the CPU; give auto or cpu.")
     openvino = silent_openvino()
     xml, stored = path / XML_FILE, path / FACTS_FILE
-    if not xml.is_file():
-        raise UsageError(f"{path} holds no {XML_FILE}; give a folder that `cytoyolo export --format openvino` made.")
     try:
         model = openvino.Core().read_model(xml)
         text = stored.read_text(encoding="utf-8") if stored.is_file() else None
         shapes = [[one.partial_shape.to_string() for one in ports] for ports in (model.inputs, model.outputs)]
         facts = _checked(path, text, *([_dimensions(shape) for shape in ports] for ports in shapes))
-        side = _side(path, imgsz, facts)
+        side = _side(given or path, imgsz, facts)
         # One image a call, of a fixed size: with a free one, two calls were once seen to wait for each other for ever.
         model.reshape([1, 3, side, side])
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}

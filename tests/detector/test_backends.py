@@ -53,8 +53,10 @@ def test_a_side_other_than_the_trainings_works_too(exports, blobs, backend):
     images = pictures(blobs, 3)
     for wanted, found in zip(one.predict(images), other.predict(images), strict=True):
         np.testing.assert_allclose(wanted.xyxy, found.xyxy, atol=0.05)
-    with pytest.raises(UsageError, match="can't take images of 100 px; give --imgsz, a multiple of 32"):
-        Detector(exports[backend], imgsz=100, device="cpu")
+    for given in (exports[backend], exports["torch"]):  # a converted checkpoint is named as the user gave it
+        with pytest.raises(UsageError) as error:
+            Detector(given, imgsz=100, device="cpu", backend=backend)
+        assert str(error.value) == f"{given} can't take images of 100 px; give --imgsz, a multiple of 32."
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnx", "openvino"])
@@ -115,6 +117,28 @@ def test_a_damaged_conversion_or_anothers_is_made_anew(exports, tmp_path, monkey
     parts[-1].write_bytes(facts.replace(sha256, b"0" * 64))
     assert open_network(exports["torch"], target, device="cpu").facts.sha256.encode() == sha256
     assert parts[-1].read_bytes() == facts
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_conversion_that_stays_unusable_is_not_named(exports, tmp_path, monkeypatch, target):
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
+
+    def refuse(path, *arguments):
+        raise CytoyoloError(f"{path} is no network")
+
+    monkeypatch.setattr(networks, "_checked", refuse)
+    with pytest.raises(CytoyoloError) as error:
+        open_network(exports["torch"], target, device="cpu")
+    assert str(error.value) == f"{exports['torch']} can't be run by {target} on this machine; give --backend torch."
+
+
+def test_a_conversion_that_lost_its_network_is_made_anew(exports, tmp_path, monkeypatch):
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
+    with converted(exports["torch"], "openvino") as kept:
+        (kept / "model.xml").unlink()
+    assert open_network(exports["torch"], "openvino", device="cpu").backend == "openvino"
+    with pytest.raises(UsageError, match=r"holds no model\.xml; give a folder"):
+        open_network(tmp_path, device="cpu")
 
 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
