@@ -122,6 +122,45 @@ def interrupts_ignored() -> Iterator[None]:
 
 
 @contextmanager
+def interrupts_remembered() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises an interrupt of this block once more, in case somebody has swallowed it.
+
+    Foreign code may take the exception of Ctrl-C or SIGTERM for a fault of its own, and so does Python itself where it
+    comes while an object is deleted. The function is called at the end of the block, too.
+    """
+    swallowed: list[BaseException] = []
+
+    def again() -> None:
+        if swallowed:
+            raise swallowed[0]
+
+    if threading.current_thread() is not threading.main_thread():  # signals come to the main thread alone
+        yield again
+        return
+
+    def remembering(handler: Callable[[int, FrameType | None], object]) -> Callable[[int, FrameType | None], None]:
+        def handle(signum: int, frame: FrameType | None) -> None:
+            try:
+                handler(signum, frame)
+            except BaseException as interrupt:
+                swallowed.append(interrupt)
+                raise
+
+        return handle
+
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: handler for signum, handler in handlers.items() if callable(handler)}
+    for signum, handler in before.items():
+        signal.signal(signum, remembering(handler))
+    try:
+        yield again
+        again()
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextmanager
 def caller_hidden() -> Iterator[None]:
     """Processes started in this block do not run the caller's script again, which would start them once more."""
     caller = sys.modules["__main__"]

@@ -1,19 +1,23 @@
 """Work in processes of their own: slots and cores, and that nothing outlives a failure, a crash or the caller."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from cytoyolo import machine
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.machine import CORES, cores
-from cytoyolo.workers import run_all
+from cytoyolo.machine import CORES, cores, cpu_quota
+from cytoyolo.workers import interrupts_remembered, run_all
 from tests.jobs import SENTENCE, fail, record, wait
 
 ROOT = Path(__file__).parents[1]
@@ -134,4 +138,61 @@ def test_without_a_number_the_cores_are_those_the_process_may_use(monkeypatch):
     code = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
     code += "from cytoyolo.machine import cores; print(cores())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
-    assert cores() == len(os.sched_getaffinity(0))
+    assert cores() == max(math.ceil(min(len(os.sched_getaffinity(0)), cpu_quota())), 1)
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota"),
+    [
+        ("0::/", {}, math.inf),
+        ("0::/", {"cpu.max": "max 100000"}, math.inf),
+        ("0::/", {"cpu.max": "150000 100000"}, 1.5),
+        ("0::/pod/box", {"pod/box/cpu.max": "max 100000", "pod/cpu.max": "200000 100000"}, 2.0),
+        ("0::/pod/box", {"pod/box/cpu.max": "100000 100000", "pod/cpu.max": "200000 100000"}, 1.0),
+        ("0::/seen/by/the/host", {"cpu.max": "50000 100000"}, 0.5),
+        (
+            "4:memory:/a\n2:cpu,cpuacct:/a",
+            {"cpu/a/cpu.cfs_quota_us": "300000", "cpu/a/cpu.cfs_period_us": "100000"},
+            3.0,
+        ),
+        ("2:cpu,cpuacct:/", {"cpu,cpuacct/cpu.cfs_quota_us": "7", "cpu,cpuacct/cpu.cfs_period_us": "2"}, 3.5),
+        ("1:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+        ("1:cpu:/", {"cpu/cpu.cfs_quota_us": "100", "cpu/cpu.cfs_period_us": "0"}, math.inf),
+        ("3:cpuset:/", {"cpuset/cpu.cfs_quota_us": "1", "cpuset/cpu.cfs_period_us": "1"}, math.inf),
+    ],
+)
+def test_a_container_has_the_cores_that_its_control_group_allows(own, files, quota, tmp_path):
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text(own + "\n")
+    for name, text in files.items():
+        path = tmp_path / "sys" / "fs" / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    assert cpu_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(
+    ("quota", "found"), [(0.2, 1), (1.0, 1), (1.5, 2), (2.0, 2), (1e9, len(os.sched_getaffinity(0))), (math.inf, None)]
+)
+def test_a_part_of_a_core_counts_as_one(quota, found, monkeypatch):
+    monkeypatch.delenv(CORES, raising=False)
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
+    assert cores() == min(found or 1_000, len(os.sched_getaffinity(0)))
+
+
+def test_a_swallowed_interrupt_is_raised_again_and_the_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered() as raise_swallowed:
+        raise_swallowed()  # nothing happened yet
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise_swallowed()
+        pytest.fail("the interrupt is lost")
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered(), suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    ran = []
+    thread = threading.Thread(target=lambda: ran.append(interrupts_remembered().__enter__()()))
+    thread.start()
+    thread.join()
+    assert ran == [None]
