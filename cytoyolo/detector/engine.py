@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ _ENVIRONMENT = {
     "YOLO_VERBOSE": "0",
     "ULTRALYTICS_SAFE_LOAD": "1",  # a pickle may build models and run nothing else
 }
+# OpenMP's threads wait for each other by spinning. On an idle machine that costs nothing. On a busy one the thread that
+# waits keeps the core that the other one needs: benchmarks/crowded.py measures it. GNU's library reads the first two
+# settings, LLVM's and Intel's read the third; a user's own settings win.
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 # The side of an image must be a multiple of the network's coarsest grid; the engine would round it silently.
 STRIDE = 32
 _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when missing
@@ -36,14 +41,14 @@ def engine() -> None:
     """
     if "ultralytics" in sys.modules and not _ENVIRONMENT.items() <= os.environ.items():
         raise CytoyoloError("Ultralytics was imported before cytoyolo could make it safe; import it afterwards.")
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update({**_WAITING, **os.environ, **_ENVIRONMENT})
     os.environ.pop("ULTRALYTICS_API_KEY", None)
     os.environ["YOLO_CONFIG_DIR"] = str(_config_folder())
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
     from ultralytics.data import dataset as datasets
     from ultralytics.data import utils as data_utils
-    from ultralytics.utils import SETTINGS, downloads, torch_utils
+    from ultralytics.utils import SETTINGS, TryExcept, downloads, torch_utils
 
     # Tried first and refused later otherwise, such as for the weights of a check that each training on a GPU makes.
     downloads.safe_download = data_utils.safe_download = _refuse_download
@@ -51,6 +56,9 @@ def engine() -> None:
     # Parsed labels would be written beside the images and loaded again unseen: a pickle, which a stranger may have put
     # there, stale after some changes, and torn between trainings that share the folder.
     datasets.load_dataset_cache_file, datasets.save_dataset_cache_file = _no_cache, _keep_nothing
+
+    # It guards the drawing of labels and of confusion matrices, and takes Ctrl-C there for a fault of the drawing.
+    TryExcept.__exit__ = _only_errors_passed_over(TryExcept.__exit__)
 
     quiet = {key: False for key, value in SETTINGS.items() if isinstance(value, bool)}
     if any(SETTINGS[key] for key in quiet):
@@ -60,6 +68,15 @@ def engine() -> None:
 
 def _refuse_download(*arguments: object, **options: object) -> None:
     raise ConnectionError("the network is not used")
+
+
+def _only_errors_passed_over(leave: Callable[..., bool]) -> Callable[..., bool]:
+    """The way out of a guard (`__exit__`) that passes over errors, but not over interrupts."""
+
+    def left(guard: object, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        return (kind is None or issubclass(kind, Exception)) and leave(guard, kind, error, trace)
+
+    return left
 
 
 def _no_cache(path: Path) -> None:
@@ -99,6 +116,7 @@ def choose_device(device: str, several: bool = False) -> str:
 
     "auto" takes the first GPU, else Apple's, else the CPU. Raises UsageError for one this machine lacks.
     """
+    engine()  # before torch, which reads how its threads wait when it is imported
     import torch
 
     available = [str(index) for index in range(torch.cuda.device_count())]

@@ -40,6 +40,24 @@ def test_all_cores_compute():
     assert torch.get_num_threads() == cores()
 
 
+def test_waiting_threads_sleep_unless_the_user_says_otherwise():
+    code = "import os; from cytoyolo.detector.engine import engine; engine(); print(os.environ['GOMP_SPINCOUNT'])"
+    own = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
+    for given, seen in (({}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7")):
+        done = subprocess.run([sys.executable, "-c", code], env={**own, **given}, capture_output=True, text=True)
+        assert done.stdout.strip() == seen, done.stderr
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_the_engines_guards_pass_over_errors_but_not_over_interrupts(interrupt):
+    from ultralytics.utils import TryExcept
+
+    with TryExcept(verbose=False):
+        raise ValueError
+    with pytest.raises(interrupt), TryExcept(verbose=False):
+        raise interrupt
+
+
 def test_the_engine_downloads_nothing():
     """Such as the weights a training on a GPU wants for its check of mixed precision."""
     from ultralytics import YOLO
