@@ -131,6 +131,8 @@ def _resume(run: Path, data: Dataset, device: str) -> Trained:
             raise CytoyoloError(f"{data.folder} is not what {run} was trained on ({key} differs); give that data set.")
     device, fold = choose_device(device, several=True), manifest["fold"]
     checkpoint = training.checkpoint_to_resume(run)
+    manifest["resumed"] = [*manifest.get("resumed", []), 0 if checkpoint is None else training.epochs_done(checkpoint)]
+    _write_manifest(run, manifest)
     try:
         if checkpoint is None:
             console.note(f"{run} was interrupted before its first epoch ended: starting it from the beginning.")
@@ -143,7 +145,9 @@ def _resume(run: Path, data: Dataset, device: str) -> Trained:
             verify(data, fold)
             training.resume(run, data.data_yaml(fold), checkpoint, device)
         else:
-            training.restore(checkpoint)
+            console.note(f"All epochs of {run} are trained: finishing its validation and curves.")
+            verify(data, fold)
+            training.close(run, data.data_yaml(fold), checkpoint, device)
     except BaseException:
         _keeps_a_checkpoint(run)
         raise

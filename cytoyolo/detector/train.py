@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from cytoyolo.detector import progress
 from cytoyolo.detector.engine import engine
 from cytoyolo.detector.weights import Start, load_checkpoint
 from cytoyolo.errors import CytoyoloError
+from cytoyolo.workers import interrupts_remembered
 
 # The engine's own folder inside a run. It empties this folder when it launches several GPUs, so nothing else may
 # ever stand in it.
@@ -22,6 +24,11 @@ def checkpoint_to_resume(run: Path) -> Path | None:
     """The last whole checkpoint of an unfinished training, if it got that far."""
     path = run / FOLDER / "weights" / progress.LAST_COPY
     return path if path.is_file() else None
+
+
+def epochs_done(checkpoint: Path) -> int:
+    """How many epochs a checkpoint has behind it."""
+    return int(load_checkpoint(checkpoint)["epoch"]) + 1
 
 
 def is_complete(checkpoint: Path) -> bool:
@@ -68,17 +75,31 @@ def resume(run: Path, data: Path, checkpoint: Path, device: str) -> None:
     _run(run, overrides)
 
 
-def _run(run: Path, overrides: dict[str, Any]) -> None:
+def close(run: Path, data: Path, checkpoint: Path, device: str) -> None:
+    """Validate and draw the curves of a training whose epochs are all done, as the engine does at the end of one."""
+    restore(checkpoint)
+    overrides = {
+        "resume": str(checkpoint.resolve()),
+        "data": str(data.resolve()),
+        "device": device.split(",")[0],
+        "save_dir": str((run / FOLDER).resolve()),
+    }
+    _run(run, overrides, closing=True)
+
+
+def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
     engine()
     import torch
-    from ultralytics.models.yolo.detect import DetectionTrainer
 
     os.environ[progress.PARENT] = str(os.getpid())
-    with progress.shown(run / progress.FILE):
+    others = set(threading.enumerate())
+    with progress.shown(run / progress.FILE), interrupts_remembered() as raise_swallowed:
         try:
-            trainer = DetectionTrainer(overrides=overrides)
+            trainer = _closing_trainer(overrides) if closing else _trainer(overrides)
             for event, callback in progress.CALLBACKS.items():
                 trainer.add_callback(event, callback)
+            for event in ("on_train_batch_end", "on_fit_epoch_end"):
+                trainer.add_callback(event, lambda trainer: raise_swallowed())
             trainer.train()
         except torch.OutOfMemoryError as error:
             raise CytoyoloError("the GPU's memory is used up; try a smaller --batch or --imgsz.") from error
@@ -92,7 +113,35 @@ def _run(run: Path, overrides: dict[str, Any]) -> None:
                 f"Ultralytics can't train with this network and these settings ({what[0][:200]}); check the recipe, "
                 "--model and --set (CYTOYOLO_DEBUG=1 shows where it stopped)."
             ) from error
+        finally:  # the engine draws in threads, into a folder that may go next
+            for thread in set(threading.enumerate()) - others:
+                if not thread.daemon:
+                    thread.join()
     (run / progress.FILE).unlink()
+
+
+def _trainer(overrides: dict[str, Any]) -> Any:
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    return DetectionTrainer(overrides=overrides)
+
+
+def _closing_trainer(overrides: dict[str, Any]) -> Any:
+    """A trainer that trains no epoch: it does what the engine does when all are done."""
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    class Closing(DetectionTrainer):  # type: ignore[misc]
+        def resume_training(self, ckpt: Any) -> None:
+            """The engine's own refuses a checkpoint without further epochs."""
+
+        def _do_train(self) -> None:
+            self._setup_train()
+            self.epoch = self.epochs - 1
+            self.final_eval()
+            if self.args.plots:
+                self.plot_metrics()
+
+    return Closing(overrides=overrides)
 
 
 def metrics(run: Path) -> list[dict[str, float]]:

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from cytoyolo import convert, train
 from cytoyolo.commands import train as command
@@ -65,6 +68,8 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
     assert "Resuming" in resumed.stderr
     epochs = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]
     assert epochs == ["1.0", "2.0", "3.0", "4.0"]
+    (done,) = json.loads((run / "manifest.json").read_text())["resumed"]
+    assert 0 < done < 4
     finished = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
     assert finished.returncode == 0 and "finished" in finished.stderr
 
@@ -85,6 +90,52 @@ def test_a_run_killed_before_its_closing_validation_is_only_completed(blobs, sma
     best.write_bytes(best.read_bytes()[:5000])
     weights = train(blobs / "dataset", output=run, resume=True).weights
     assert weights.read_bytes() == (small_run / "weights" / "best.pt").read_bytes()
+
+
+def test_a_run_killed_in_its_closing_validation_gets_its_curves_all_the_same(blobs, small_run, tmp_path, monkeypatch):
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    monkeypatch.setattr(DetectionTrainer, "final_eval", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs / "dataset", output=run, **SETTINGS)
+    monkeypatch.undo()
+    assert (run / "progress.jsonl").exists()
+    weights = train(blobs / "dataset", output=run, resume=True).weights
+    assert weights.read_bytes() == (small_run / "weights" / "best.pt").read_bytes()
+    assert {path.name for path in run.iterdir()} == {path.name for path in small_run.iterdir()}
+    for curve in (small_run / "curves").iterdir():
+        assert (run / "curves" / curve.name).read_bytes() == curve.read_bytes(), curve.name
+    assert json.loads((run / "manifest.json").read_text())["resumed"] == [2]
+
+
+@pytest.mark.parametrize("drawing", ["labels", "confusion matrix"])
+def test_an_interrupt_is_obeyed_while_the_engine_draws(blobs, tmp_path, monkeypatch, drawing):
+    def interrupted(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+
+    where = (Axes, "hist2d") if drawing == "labels" else (Figure, "colorbar")
+    monkeypatch.setattr(*where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs / "dataset", output=tmp_path / "run", **{**SETTINGS, "epochs": 1})
+
+
+def test_an_interrupt_that_the_engine_swallows_ends_the_training_all_the_same(blobs, tmp_path, monkeypatch):
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    def swallowing(*arguments):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    epochs = []
+    monkeypatch.setattr(DetectionTrainer, "plot_training_labels", swallowing)
+    monkeypatch.setattr(DetectionTrainer, "validate", lambda trainer: epochs.append(trainer.epoch))
+    with pytest.raises(KeyboardInterrupt):
+        train(blobs / "dataset", output=tmp_path / "run", **SETTINGS)
+    assert not epochs and not (tmp_path / "run").exists()
 
 
 def test_an_interruption_before_the_first_epoch_leaves_nothing(blobs, tmp_path, monkeypatch):
