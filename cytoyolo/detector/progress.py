@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +24,8 @@ LAST_COPY, BEST_COPY = "resume.pt", "resume-best.pt"
 PARENT = "CYTOYOLO_PARENT"  # environment variable with the process id of the program
 _BATCH_INTERVAL_S = 0.5
 _last_batch = 0.0
+# How long a training is watched before it is said how long it will take.
+_WATCHED_S = 10.0
 
 
 def _write(trainer: Any, **event: Any) -> None:
@@ -49,7 +52,7 @@ def on_train_batch_end(trainer: Any) -> None:
     trainer.cytoyolo_batch = getattr(trainer, "cytoyolo_batch", 0) + 1
     if time.monotonic() - _last_batch > _BATCH_INTERVAL_S:
         _last_batch = time.monotonic()
-        _write(trainer, event="batch", batch=trainer.cytoyolo_batch)
+        _write(trainer, event="batch", batch=trainer.cytoyolo_batch, seconds=time.monotonic())
 
 
 def _stop_orphans() -> None:
@@ -142,6 +145,9 @@ class _Bar:
         self._progress, self._file, self._name = progress, file, f"{title}, " if titled else ""
         self._task = progress.add_task(title, total=None, state="")
         self._batches, self._epoch = 1, 0
+        self._steps = 0
+        self._first: tuple[int, float] | None = None
+        self._is_estimated = False
 
     def update(self) -> None:
         """Show what has been appended."""
@@ -149,9 +155,11 @@ class _Bar:
             done = 0
             if event["event"] == "start":
                 self._batches, self._epoch = event["batches"], event["epoch"]
-                self._progress.update(self._task, total=event["epochs"] * self._batches)
+                self._steps = event["epochs"] * self._batches
+                self._progress.update(self._task, total=self._steps)
             elif event["event"] == "batch":
                 done = event["batch"]
+                self._estimate(self._epoch * self._batches + done, event["seconds"])
             else:
                 self._epoch = event["epoch"]
                 mean = event["metrics"].get("metrics/mAP50(B)")
@@ -160,6 +168,17 @@ class _Bar:
                 if not console.stderr.is_terminal:  # a log file gets a line an epoch instead of a moving bar
                     console.note(self._name + state)
             self._progress.update(self._task, completed=self._epoch * self._batches + done)
+
+    def _estimate(self, step: int, seconds: float) -> None:
+        """Say once how long the training will take, from the time of its first batches."""
+        if self._first is None:  # the first batch is slower than the others
+            self._first = step, seconds
+        first, begun = self._first
+        if self._is_estimated or seconds - begun < _WATCHED_S:
+            return
+        self._is_estimated = True
+        left = timedelta(seconds=round((self._steps - step) * (seconds - begun) / (step - first)))
+        console.note(f"{self._name}about {left} to go, by the time of {step - first} of {self._steps:,} batches")
 
 
 def _complete_lines(file: TextIO) -> Iterator[dict[str, Any]]:

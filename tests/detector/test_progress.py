@@ -91,6 +91,31 @@ def test_several_trainings_are_followed_by_name_even_those_that_begin_later(tmp_
     assert seen[0].splitlines() == ["fold 0, epoch 1", "fold 1, epoch 1, mAP50 0.250", "fold 1, epoch 2"]
 
 
+def batch(number, seconds):
+    return json.dumps({"event": "batch", "batch": number, "seconds": seconds}) + "\n"
+
+
+def test_a_training_says_once_how_long_it_will_take_by_its_first_batches(tmp_path, capsys):
+    start = '{"event": "start", "epoch": 0, "epochs": 20, "batches": 30}\n'
+    with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
+        file.write(start + batch(1, 500.0) + batch(5, 509.0) + batch(6, 510.0) + batch(9, 530.0))
+    # 594 of 600 batches at 2 s each, however long the very first one took.
+    assert capsys.readouterr().err == "about 0:19:48 to go, by the time of 5 of 600 batches\n"
+
+
+def test_batches_of_a_later_epoch_count_the_epochs_before(tmp_path, capsys):
+    start = '{"event": "start", "epoch": 4, "epochs": 5, "batches": 10}\n'
+    with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
+        file.write(start + batch(1, 0.0) + batch(6, 10.0))
+    assert capsys.readouterr().err == "about 0:00:08 to go, by the time of 5 of 50 batches\n"
+
+
+def test_a_short_training_says_nothing_of_its_time(tmp_path, capsys):
+    with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
+        file.write(START + batch(1, 0.0) + batch(3, 9.0))
+    assert capsys.readouterr().err == ""
+
+
 def test_a_single_training_needs_no_name(tmp_path, capsys):
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
         file.write(START + epoch(1))
