@@ -1,7 +1,9 @@
 """Files and folders that appear whole or not at all.
 
 An output folder carries `.cytoyolo.json`: which command made it, and the list of what it put there, so that
-`--overwrite` replaces only what that command made and never a user's file.
+`--overwrite` replaces only what that command made and never a user's file. A folder that is filled step by step says
+beforehand what it will hold, so that this is true after a kill at any moment too. Temporary files and folders are known
+by their names.
 """
 
 import filecmp
@@ -46,6 +48,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is one that only a killed process leaves."""
+    return name.startswith(_PREFIX) and (_SUFFIX in name or name.endswith(_SHELTER))
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -95,7 +102,7 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
         raise UsageError(f"{path} is {kind}; give the name of a folder.")
     if path.samefile(Path.cwd()) or path.is_mount():
         raise UsageError(f"{path} is the working folder or a mounted disk, and can't be replaced; give one inside it.")
-    if not any(path.iterdir()):
+    if all(is_temporary(one.name) for one in path.iterdir()):
         return
     if not overwrite:
         raise UsageError(f"{path} exists; give another folder or --overwrite.")
@@ -110,13 +117,41 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
             raise UsageError(f"{one} lies in {path}, which --overwrite would delete; give another folder.")
 
 
-def clear_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str | Path | None] = ()) -> None:
-    """Make an empty output folder that is filled step by step; what `check_folder` allows to be replaced is removed."""
+def clear_folder(
+    path: Path, maker: str, overwrite: bool, inputs: Iterable[str | Path | None] = (), also: Iterable[str] = ()
+) -> None:
+    """Make an output folder that is filled step by step, empty but for its marker, which owns `also` (see `mark`).
+
+    What `check_folder` allows to be replaced is removed. After a kill at any moment it may be cleared again.
+    """
     check_folder(path, maker, overwrite, inputs)
     path = path.resolve()
-    if path.exists():
-        shutil.rmtree(path)
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
+    _remove_content(path)
+    mark(path, maker, also)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder of the tool's own; its marker, by which it is known, goes last. A link to it stays, and leads to
+    an empty folder."""
+    _remove_content(path)
+    (path / MARKER).unlink(missing_ok=True)
+    if not path.is_symlink():
+        path.rmdir()
+
+
+def _remove_content(folder: Path) -> None:
+    """Remove all but the marker: files first, among them those that say that the work is finished."""
+    found = [path for path in folder.iterdir() if path.name != MARKER]
+    for path in sorted(found, key=_is_real_folder):
+        if _is_real_folder(path):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _marker(folder: Path) -> dict[str, Any]:
@@ -137,16 +172,18 @@ def foreign_files(folder: Path) -> list[str]:
 
 
 def listing(folder: Path) -> list[str]:
-    """All files and links below the folder, as sorted relative paths, without the marker."""
+    """All files and links below the folder, as sorted relative paths, without the marker and temporary ones."""
     found = []
     for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_temporary(name)]
+        names = [name for name in names if not is_temporary(name)]
         links = [name for name in folders if Path(root, name).is_symlink()]
         relative = os.path.relpath(root, folder)
         found += [name if relative == "." else f"{relative}/{name}" for name in names + links]
     return sorted(name for name in found if name != MARKER)
 
 
-def mark(folder: Path, maker: str, also: tuple[str, ...] = ()) -> None:
+def mark(folder: Path, maker: str, also: Iterable[str] = ()) -> None:
     """Record all files now in the folder as made by the command `maker`.
 
     `also` names what later steps will add to it: files, or subfolders ("engine/") owned whole.
@@ -181,7 +218,7 @@ def _replace(target: Path, new: Path) -> None:
 
     After a kill it may be found in a shelter beside `new`: see `restore_replaced`.
     """
-    if not target.exists() or not any(target.iterdir()):
+    if not target.exists() or not any(target.iterdir()):  # temporary files of a killed process are something
         new.rename(target)
         return
     shelter = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SHELTER, dir=new.parent))

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -255,9 +255,78 @@ def test_a_folder_below_a_file_is_refused_before_the_work(tmp_path: Path) -> Non
 def test_a_cleared_folder_is_empty(tmp_path: Path) -> None:
     folder = made(tmp_path / "out", "a", "b/c")
     clear_folder(folder, MAKER, overwrite=True)
-    assert names(folder) == []
+    assert names(folder) == [MARKER]
     clear_folder(tmp_path / "new" / "deep", MAKER, overwrite=False)
-    assert names(tmp_path / "new" / "deep") == []
+    assert names(tmp_path / "new" / "deep") == [MARKER]
+
+
+def test_a_cleared_folder_owns_what_it_will_hold(tmp_path: Path) -> None:
+    clear_folder(tmp_path / "out", MAKER, overwrite=False, also=("a", "b/"))
+    folder = fill(tmp_path / "out", "a", "b/c")
+    assert foreign_files(folder) == []
+    assert foreign_files(fill(folder, "mine")) == ["mine"]
+
+
+TEMPORARY = (".cytoyolo.x.partial", ".cytoyolo.x.partial.csv", ".cytoyolo.x.partial/a/b", "sub/.cytoyolo.x.old/old/a")
+
+
+@pytest.mark.parametrize("name", TEMPORARY)
+def test_what_a_kill_leaves_is_nobodys_file(tmp_path: Path, name: str) -> None:
+    folder = fill(made(tmp_path / "out", "a"), name)
+    assert (foreign_files(folder), listing(folder)) == ([], ["a"])
+    clear_folder(folder, MAKER, overwrite=True)
+    assert names(folder) == [MARKER]
+
+
+@pytest.mark.parametrize("name", TEMPORARY[:-1])
+def test_a_folder_of_nothing_but_what_a_kill_leaves_may_be_filled(tmp_path: Path, name: str) -> None:
+    folder = fill(tmp_path / "out", name)
+    made(folder, "a")
+    assert names(folder) == [MARKER, "a"]
+    clear_folder(fill(tmp_path / "other", name), MAKER, overwrite=False)
+    assert names(tmp_path / "other") == [MARKER]
+
+
+@pytest.mark.parametrize("name", [".cytoyolo", "cytoyolo.x.partial", ".cytoyolo.txt", "a.cytoyolo.partial", "a.old"])
+def test_other_names_are_the_users(tmp_path: Path, name: str) -> None:
+    assert foreign_files(fill(made(tmp_path / "out", "a"), name)) == [name]
+
+
+def test_a_folder_whose_removal_was_cut_off_is_still_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each of its steps on the disk."""
+    for last in range(20):
+        folder = made(tmp_path / str(last), "a", "b", "c/d", "c/e/f", "g/h")
+        with monkeypatch.context() as patch:
+            killed = kill_at(patch, last, ("unlink", "rmdir", "mkdir", "replace", "rename"))
+            try:
+                clear_folder(folder, MAKER, overwrite=True)
+            except KeyboardInterrupt:
+                assert killed
+        clear_folder(folder, MAKER, overwrite=True)
+        assert names(folder) == [MARKER]
+        if not killed:
+            return
+    raise AssertionError("it takes more steps than were tried")
+
+
+def kill_at(patch: pytest.MonkeyPatch, last: int, steps: tuple[str, ...]) -> list[str]:
+    """Interrupt step number `last`, and all after it; the list that is returned then says which."""
+    done: list[str] = []
+    killed: list[str] = []
+
+    def counted(name: str, original: Callable[..., object]) -> Callable[..., object]:
+        def step(*arguments: object, **options: object) -> object:
+            if len(done) >= last:
+                killed.append(name)
+                raise KeyboardInterrupt
+            done.append(name)
+            return original(*arguments, **options)
+
+        return step
+
+    for name in steps:
+        patch.setattr(os, name, counted(name, getattr(os, name)))
+    return killed
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -274,7 +343,7 @@ def test_clearing_does_not_follow_links(tmp_path: Path) -> None:
         (folder / "all").symlink_to(images)
         (folder / "one.jpg").symlink_to(images / "a.jpg")
     clear_folder(tmp_path / "out", MAKER, overwrite=True)
-    assert (names(tmp_path / "out"), names(images)) == ([], ["a.jpg"])
+    assert (names(tmp_path / "out"), names(images)) == ([MARKER], ["a.jpg"])
 
 
 def test_an_output_folder_may_be_a_link(tmp_path: Path) -> None:

@@ -12,14 +12,15 @@ from cytoyolo import console
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
+from cytoyolo.commands.journal import partial_folder
 from cytoyolo.commands.predict import predict
 from cytoyolo.commands.repair import CHANGES, read_log
 from cytoyolo.commands.score import score
-from cytoyolo.commands.smear import smear
+from cytoyolo.commands.smear import check_numbers, smear
 from cytoyolo.commands.train import train
 from cytoyolo.dataset.faults import MAX_RATE, kinds
 from cytoyolo.dataset.faults.outcome import outcome, read_faults
-from cytoyolo.errors import check_seed
+from cytoyolo.detector.engine import choose_device
 from cytoyolo.files import clear_folder, mark, write_text
 from cytoyolo.submission.score import Score
 from cytoyolo.tables import TEST_ROLES, read_table
@@ -54,33 +55,37 @@ def demo(
 ) -> Demonstrated:
     """Paint smears with faults, audit, repair and convert them, train by the recipe "demo", predict and score.
 
-    All is in one folder; the training starts from scratch.
+    All is in one folder; the training starts from scratch. A demo that was interrupted is made anew.
 
-    Raises UsageError when the output exists.
+    Raises UsageError when the output exists, unless it holds an interrupted demo.
     """
     folder, seconds = Path(output), dict[str, float]()
     smears, found, dataset, run = folder / "smears", folder / "audit", folder / "dataset", folder / "run"
-    submission, tables, detections = folder / "submission.csv", folder / "score", folder / "detections"
-    new_images, weights = folder / "test_images", run / "weights" / "best.pt"
-    check_seed(seed)
-    clear_folder(folder, MAKER, overwrite)
-    # Owned from the start, so that an interrupted demo can be overwritten.
-    mark(
+    rules, submission, tables = folder / "rules.yaml", folder / "submission.csv", folder / "score"
+    detections, new_images, weights = folder / "detections", folder / "test_images", run / "weights" / "best.pt"
+    few = FAULT_RATE * images * (1 - TEST_SHARE) < len(kinds(test=True)) + 1
+    rate = MAX_RATE if few else FAULT_RATE
+    check_numbers(images, TEST_SHARE, seed, rate)
+    choose_device(device)
+    parts = (smears, found, dataset, run, tables, detections, new_images)
+    unfinished = not tables.exists()  # the last part; what holds no result is made anew without being asked
+    clear_folder(
         folder,
         MAKER,
-        also=tuple(f"{part.name}/" for part in (smears, found, dataset, run, tables, detections, new_images)),
+        overwrite or unfinished,
+        also=(
+            *(path.name for path in (rules, submission, submission.with_suffix(".failures.csv"))),
+            *(f"{path.name}/" for path in (*parts, *map(partial_folder, (submission, detections)))),
+        ),
     )
     labels, pictures, test = smears / "train.csv", smears / "images", smears / "test.csv"
     with _step(seconds, "Paint smears of 23 kinds of cell, and put faults in"):
-        few = FAULT_RATE * images * (1 - TEST_SHARE) < len(kinds(test=True)) + 1
-        smear(output=smears, images=images, test=TEST_SHARE, seed=seed, faults=MAX_RATE if few else FAULT_RATE)
+        smear(output=smears, images=images, test=TEST_SHARE, seed=seed, faults=rate)
     with _step(seconds, "Audit the table and its images"):
         audited = audit(labels, images=pictures, test=test, output=found)
     with _step(seconds, "Repair the table and convert it to a YOLO folder"):
-        write_text(folder / "rules.yaml", RULES)
-        convert(
-            labels, images=pictures, test=test, output=dataset, repair=True, config=folder / "rules.yaml", seed=seed
-        )
+        write_text(rules, RULES)
+        convert(labels, images=pictures, test=test, output=dataset, repair=True, config=rules, seed=seed)
     with _step(seconds, "Train from scratch"):
         train(dataset, output=run, recipe=RECIPE, seed=seed, device=device)
     with _step(seconds, "Predict the test rows"):

@@ -52,12 +52,7 @@ def smear(
     train_clean.csv is as it was painted, faults.csv lists the faults, and stops/ holds tables for which an audit must
     stop. Raises UsageError for numbers that leave the training or the test empty, or no image for a kind of fault.
     """
-    check_seed(seed)
-    held_out = round(images * test) if 0 < test < 1 else 0
-    if not 0 < held_out < images:
-        raise UsageError(f"{images} images with a test share of {test} leave nothing to train on or nothing to test.")
-    if faults is not None:
-        check_rate(faults, images - held_out, kinds(test=True))
+    held_out = check_numbers(images, test, seed, faults)
     folder = Path(output)
     check_folder(folder, MAKER, overwrite)
     spec = load_spec("cytologia")
@@ -79,6 +74,17 @@ def smear(
             listed = len(inject(labels, painted, made, spec=spec, rate=faults, seed=seed, test=made / "test.csv"))
             shutil.rmtree(painted)
     return Smeared(folder, images - held_out, held_out, len(train) + len(truth), listed)
+
+
+def check_numbers(images: int, test: float, seed: int, faults: float | None) -> int:
+    """How many images are held out for the test. Raises UsageError for numbers that `smear` can't do with."""
+    check_seed(seed)
+    held_out = round(images * test) if 0 < test < 1 else 0
+    if not 0 < held_out < images:
+        raise UsageError(f"{images} images with a test share of {test} leave nothing to train on or nothing to test.")
+    if faults is not None:
+        check_rate(faults, images - held_out, kinds(test=True))
+    return held_out
 
 
 def _write(path: Path, table: pd.DataFrame, roles: tuple[str, ...], spec: DataSpec) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,15 +22,18 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, merged_flags, resolve_optimizer
 from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import check_folder, clear_folder, foreign_files, mark, write_text
+from cytoyolo.files import check_folder, clear_folder, foreign_files, remove_folder, write_text
 from cytoyolo.tables import fingerprint
 
 MAKER = "train"
 MANIFEST = "manifest.json"
 RECIPE = "recipe.yaml"
 DEFAULT_RECIPE = "third-place"
-# What comes into a run folder after it was made; anything else there is the user's.
-_COMING = (f"{training.FOLDER}/", progress.FILE, "weights/best.pt", "weights/last.pt", "metrics.csv", "curves/")
+# What a run folder will hold; anything else there is the user's.
+_COMING = (
+    *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE),
+    *("weights/best.pt", "weights/last.pt", "metrics.csv", "curves/"),
+)
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,15 @@ def train(
     start = find_start(str(resolved["model"]), asked=model is not None)
     verify(data, fold)
     manifest = _new_manifest(data, resolved, Path(recipe).name, start, device, fold)
-    clear_folder(run, MAKER, overwrite, inputs)
+    clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
     try:
         write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
         _write_manifest(run, manifest)
-        mark(run, MAKER, also=_COMING)
         training.fit(run, data.data_yaml(fold), start, resolved, device)
     except BaseException:
         if not _keeps_a_checkpoint(run) and not foreign_files(run):
-            shutil.rmtree(run, ignore_errors=True)
+            with suppress(OSError):  # what went wrong before is what matters
+                remove_folder(run)
         raise
     return _finish(run, data, manifest)
 

@@ -204,7 +204,7 @@ def test_a_failed_resume_deletes_nothing(blobs, tmp_path, monkeypatch):
     def killed(*arguments):
         raise SystemExit
 
-    monkeypatch.setattr(command.shutil, "rmtree", lambda *arguments, **options: None)  # as if killed by force
+    monkeypatch.setattr(command, "remove_folder", lambda *arguments: None)  # as if killed by force
     monkeypatch.setattr(command.training, "fit", killed)
     with pytest.raises(SystemExit):
         train(blobs / "dataset", output=run, **SETTINGS)
