@@ -1,0 +1,60 @@
+"""The files of an image folder and of its sub-folders, without what operating systems and this tool put there."""
+
+import os
+from pathlib import Path
+
+from cytoyolo.files import MARKER
+
+# What Windows, macOS and network storage put beside images; names that start with a dot are hidden anyway.
+_OF_SYSTEMS = frozenset(
+    ("thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@eadir", "$recycle.bin", "system volume information",
+     "lost+found", "#recycle", "#snapshot", "@recycle")
+)  # fmt: skip
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is none of the user's images: hidden (._a.jpg, .git), or a system's own."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def folder_files(folder: Path) -> list[str]:
+    """All files below an image folder, sorted: paths relative to it, with "/" between their parts.
+
+    Links are followed, each folder once. Not looked into are hidden folders, those of operating systems, and outputs of
+    this tool (such as an audit), known by their marker. Bytes that are no UTF-8, which no table can name, stand as \\x
+    and their number. Hidden files are in the list (see `is_hidden`), since a table may name one.
+    """
+    files, seen = list[str](), set[tuple[int, int]]()
+    waiting, links = [(os.fspath(folder), "")], list[tuple[str, str]]()
+    # Links wait until all folders that lie here are listed, so that each is listed where it lies.
+    while waiting or links:
+        path, prefix = waiting.pop() if waiting else links.pop(0)
+        if (identity := _identity(path)) in seen:
+            continue
+        seen.add(identity)
+        entries = _entries(path, prefix)
+        if prefix and any(entry.name == MARKER for entry in entries):
+            continue
+        for entry in entries:
+            name = prefix + os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+            if not entry.is_dir():
+                files.append(name)
+            elif not is_hidden(entry.name):
+                (links if entry.is_symlink() else waiting).append((entry.path, f"{name}/"))
+    return sorted(files)
+
+
+def _entries(folder: str, prefix: str) -> list[os.DirEntry[str]]:
+    """What a folder holds, in order of name; nothing where a sub-folder can't be read, such as a disk's own."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except PermissionError:
+        if prefix:
+            return []
+        raise
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = Path(folder).stat()
+    return status.st_dev, status.st_ino
