@@ -123,10 +123,12 @@ def must_be_mended(repairs: Iterable[str]) -> bool:
 def _look(path: Path, data: bytes) -> _Source:
     """Look into a file without decoding it. Raises Unusable, or whatever a library does for damaged data."""
     kind, extensions = decoding.sniff(data)
+    found = jpeg.walk(data) if kind == "JPEG" else None
+    if found and (excess := jpeg.excess(found, data)):
+        raise Unusable(excess)
     header = decoding.read_header(kind, data)
     repairs, plain = [], False
-    if kind == "JPEG":
-        found = jpeg.walk(data)
+    if found:
         repairs = _jpeg_repairs(found, data)
         plain = decoding.is_plain_jpeg(found, data)
     if header.turned:

@@ -14,6 +14,12 @@ _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _START_OF_SCAN = 0xDA
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _END_OF_IMAGE = 0xD9
+_APP1, _EXIF = 0xE1, b"Exif\0\0"
+# What holds a decoder up. A scan of a few bytes makes it go through all blocks of the picture: encoders write up to
+# some 20 scans, no file may have more than MAX_SCANS, and one of more than FEW_SCANS at most MAX_WORK pixels times
+# scans. Readers join EXIF blocks, in a time that grows with the square of their number.
+FEW_SCANS, MAX_SCANS, MAX_WORK = 20, 100, 10**9
+MAX_SEGMENTS, MAX_EXIF_BLOCKS = 10_000, 100
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,25 @@ def walk(data: bytes) -> Walk:
         segments.append((code, position))
         position += int.from_bytes(data[position : position + 2], "big")
         in_scan = code == _START_OF_SCAN
+
+
+def excess(found: Walk, data: bytes) -> str:
+    """In a few words why this JPEG would hold a decoder up for long, "" if it would not."""
+    scans = sum(code == _START_OF_SCAN for code, _ in found.segments)
+    exif = sum(code == _APP1 and data[at + 2 : at + 2 + len(_EXIF)] == _EXIF for code, at in found.segments)
+    limits = {"scans": (scans, MAX_SCANS), "EXIF blocks": (exif, MAX_EXIF_BLOCKS)}
+    for name, (count, most) in {**limits, "segments": (len(found.segments), MAX_SEGMENTS)}.items():
+        if count > most:
+            return f"has {count:,} {name}, more than {most:,}"
+    pixels = max((_pixels(data, at) for code, at in found.segments if code in _START_OF_FRAME), default=0)
+    if scans > FEW_SCANS and scans * pixels > MAX_WORK:
+        return f"has {scans} scans of {pixels:,} pixels, more than {max(MAX_WORK // pixels, FEW_SCANS)} of this size"
+    return ""
+
+
+def _pixels(data: bytes, at: int) -> int:
+    """Height times width of a frame, whose segment's length field is at `at`."""
+    return int.from_bytes(data[at + 3 : at + 5], "big") * int.from_bytes(data[at + 5 : at + 7], "big")
 
 
 def mend(data: bytes) -> bytes:

@@ -2,9 +2,10 @@
 
 import os
 import stat
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -15,6 +16,8 @@ from cytoyolo.machine import cores
 
 # Handing over a task costs about as much as reading an image's header, so items go in chunks.
 _CHUNK, _CHUNKS_AHEAD = 32, 16
+# Seconds that a work which is given up has to finish the items it is at. A decoder can't be stopped.
+_GRACE = 5.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,19 +63,29 @@ def in_order(
 ) -> Generator[Result]:  # fmt: skip
     """work(item) for each item, in their order, on all cores or by so many workers, which take `chunk` items at once.
 
-    At most `ahead` chunks are taken ahead of what is used.
+    At most `ahead` chunks are taken ahead of what is used. After an interrupt, or when the rest is not wanted, work
+    under way is waited for a few seconds, and then left to itself.
     """
     remaining, threads = iter(items), cv2.getNumThreads()
     cv2.setNumThreads(1)  # all cores are busy with items of their own
     waiting: deque[Future[list[Result]]] = deque()
+    given_up = threading.Event()
+
+    def of_chunk(some: list[Item]) -> list[Result]:
+        return [work(item) for item in some if not given_up.is_set()]
+
     pool = ThreadPoolExecutor(workers or cores())
     try:
         while True:
             while len(waiting) < ahead and (some := list(islice(remaining, chunk))):
-                waiting.append(pool.submit(lambda some: [work(item) for item in some], some))
+                waiting.append(pool.submit(of_chunk, some))
             if not waiting:
                 return
-            yield from waiting.popleft().result()
+            results = waiting[0].result()
+            waiting.popleft()
+            yield from results
     finally:
-        pool.shutdown(cancel_futures=True)
+        given_up.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(waiting, _GRACE)
         cv2.setNumThreads(threads)
