@@ -40,6 +40,13 @@ def predict(
     backend: Annotated[str, typer.Option(help="What runs a .pt.", metavar="auto|torch|onnx|openvino")] = "auto",
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(help="Cores to use.", show_default="all")] = None,
+    max_det: Annotated[
+        int | None,
+        typer.Option(
+            help="Most boxes kept of an image, the most confident ones.",
+            show_default="300, and a test table's rows",
+        ),
+    ] = None,
     model_weights: Annotated[
         str | None, typer.Option(help="How much each model counts in a fusion.", metavar="2,1,1", show_default="alike")
     ] = None,
@@ -58,7 +65,11 @@ def predict(
         str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
     ] = None,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="List all class probabilities of every detection.")
+        bool,
+        typer.Option(
+            "--probabilities",
+            help="List all class probabilities of every detection (with a table: from confidence 0.01 on).",
+        ),
     ] = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures (folder or image).")] = True,
     overwrite: Overwrite = False,
@@ -74,9 +85,9 @@ def predict(
         raise UsageError("predict needs weights and then what to search: a test table, an image or a folder.")
     made = run(
         paths[:-1], paths[-1], output=output, images=images, conf=conf, iou=iou, imgsz=imgsz, batch=batch,
-        backend=backend, device=device, threads=threads, model_weights=numbers("--model-weights", model_weights),
-        tta=[] if tta is None else tta.split(","), dataset=dataset, fallback=fallback, probabilities=probabilities,
-        pictures=pictures, overwrite=overwrite,
+        backend=backend, device=device, threads=threads, max_det=max_det,
+        model_weights=numbers("--model-weights", model_weights), tta=[] if tta is None else tta.split(","),
+        dataset=dataset, fallback=fallback, probabilities=probabilities, pictures=pictures, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.differential is not None:

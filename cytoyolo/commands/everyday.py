@@ -1,4 +1,4 @@
-"""The folder of an everyday prediction: detections.csv, annotated pictures, the differential, failures.csv."""
+"""The folder of an everyday prediction: detections, annotated pictures, the differential, failures and warnings."""
 
 import os
 import re
@@ -17,6 +17,7 @@ from cytoyolo.annotations.images import decode
 from cytoyolo.classes import DataSpec
 from cytoyolo.commands.journal import RESULT, Entry, partial_folder
 from cytoyolo.commands.listing import detection_tables, listing
+from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file, finish_folder, same_content
@@ -71,8 +72,9 @@ class Everyday:
         codes: tuple[str, ...],
         pictures: bool,
         probabilities: bool,
+        warnings: Warnings,
     ) -> None:
-        self.output, self.source, self.spec, self.codes = output, source, spec, codes
+        self.output, self.source, self.spec, self.codes, self.warnings = output, source, spec, codes, warnings
         self.pictures, self.probabilities = pictures, probabilities
         self.folder = partial_folder(output) / RESULT
         stems = Counter(Path(name).stem for name in names)
@@ -106,6 +108,7 @@ class Everyday:
         with listing(self.folder / "detections.csv", self.spec, self.codes, self.probabilities) as add:
             for some, rows in detection_tables(entries, self.codes, self.probabilities):
                 images += len(some)
+                self.warnings.look(some)
                 self._draw_missing(some)
                 counts.update(rows["class"])
                 add(rows)
@@ -113,11 +116,16 @@ class Everyday:
         title = f"{counts.total():,} cells in {images:,} images"
         draw_differential(table, self.folder / "differential.png", title)
         table.to_csv(self.folder / "differential.csv", index=False, lineterminator="\n")
-        (self.folder / "failures.csv").unlink(missing_ok=True)
-        if failures:
-            columns = [self.spec.columns["image"], "problem"]
-            write_table(self.folder / "failures.csv", pd.DataFrame(failures.items(), columns=columns), overwrite=True)
+        name = self.spec.columns["image"]
+        self._list("failures.csv", pd.DataFrame(failures.items(), columns=[name, "problem"]))
+        self._list("warnings.csv", self.warnings.table(name))
         return Written(counts.total(), table)
+
+    def _list(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table that is there only if it has rows."""
+        (self.folder / name).unlink(missing_ok=True)
+        if len(table):
+            write_table(self.folder / name, table)
 
     def place(self, overwrite: bool) -> None:
         """Put the folder in its place, where an earlier call that was killed has not done so already."""

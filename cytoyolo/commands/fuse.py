@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cytoyolo import console
 from cytoyolo.classes import load_spec
+from cytoyolo.commands.predict_warnings import crowded
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble import check_weights
 from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, Fused
 from cytoyolo.detector.fusion import fuse as fuse_boxes
+from cytoyolo.detector.predict import MAX_DETECTIONS
 from cytoyolo.errors import UsageError, listed
 from cytoyolo.submission.check import row_faults
 from cytoyolo.submission.rows import detection_columns, detection_table, fill, public_names
@@ -33,12 +36,16 @@ _AT_ONCE = 512
 
 @dataclass(frozen=True)
 class FusedTables:
-    """What `fuse` made: the output, images with detections, rows, rows left to the fallback."""
+    """What `fuse` made: the output, images with detections, rows, rows left to the fallback.
+
+    `incomplete` names the images of which a table may lack boxes, because they reached the limit of boxes an image.
+    """
 
     output: Path
     images: int
     rows: int
     fallback_rows: int
+    incomplete: list[str]
 
 
 def fuse(
@@ -71,6 +78,7 @@ def fuse(
     elif fallback is not None:
         raise UsageError("--fallback goes with --test; give both or neither.")
     stored, codes = joined([read_detections(path, spec) for path in paths], paths)
+    incomplete = _incomplete(stored, paths)
     codes = codes or spec.codes  # without a detection, and without probabilities, no table names a class
     if unknown := sorted(set(codes) - set(spec.codes)) if test is not None else []:
         raise UsageError(
@@ -83,7 +91,7 @@ def fuse(
     images = int(found["image"].nunique())
     if test is None:
         write_table(output, public_names(found, spec), overwrite)
-        return FusedTables(output, images, len(found), 0)
+        return FusedTables(output, images, len(found), 0, incomplete)
     chosen = spec.fallback if fallback is None else fallback
     if chosen not in spec.codes:
         raise UsageError(f"--fallback is '{chosen}'; give one of {listed(list(spec.codes), 30)}.")
@@ -91,7 +99,21 @@ def fuse(
     refuse(test, row_faults(wanted, spec), "mend or delete them")
     rows, unfilled = fill(wanted, found, chosen)
     write_table(output, rows.rename(columns=spec.columns), overwrite)
-    return FusedTables(output, images, len(rows), unfilled)
+    return FusedTables(output, images, len(rows), unfilled, incomplete)
+
+
+def _incomplete(stored: Sequence[Stored], paths: Sequence[Path]) -> list[str]:
+    """Images of which a table may lack boxes, by the warnings beside it or by as many boxes as predict keeps."""
+    names: set[str] = set()
+    for one, path in zip(stored, paths, strict=True):
+        images, counts = np.unique(one.image.astype(str), return_counts=True)
+        names |= crowded(path) | set(images[counts == MAX_DETECTIONS].tolist())
+    if names:
+        console.note(
+            f"Images that reached the limit of boxes an image when they were predicted: {len(names):,} "
+            f"({listed(sorted(names), 3)}). Their faintest boxes are missing. Predict with a higher --max-det."
+        )
+    return sorted(names)
 
 
 def _fused(stored: Sequence[Stored], weights: Sequence[float], iou: float) -> tuple[NDArray[np.object_], Fused]:

@@ -73,13 +73,15 @@ class Journal:
         if one.problem:
             self._bad[self.done] = one.problem
         values = np.concatenate([kept.xyxy, kept.probabilities], axis=1).astype("<f4")
-        line = {
+        line: dict[str, Any] = {
             "name": one.path.name,
             "state": list(one.state) if any(one.state) else _state(one.path),
             "size": [one.image.shape[1], one.image.shape[0]],
             "problem": one.problem,
             "found": base64.b64encode(values.tobytes()).decode("ascii"),
         }
+        if kept.cut_confidence:
+            line["cut"] = kept.cut_confidence
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()
         self._ends.append(self._file.tell())
@@ -196,7 +198,8 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 def _entry(line: Mapping[str, Any], codes: tuple[str, ...]) -> Entry:
     values = np.frombuffer(base64.b64decode(line["found"]), "<f4").reshape(-1, 4 + len(codes)).astype(np.float32)
-    return Entry(line["name"], tuple(line["size"]), of_scores(values[:, :4], values[:, 4:], codes), line["problem"])
+    found = of_scores(values[:, :4], values[:, 4:], codes, float(line.get("cut", 0)))
+    return Entry(line["name"], tuple(line["size"]), found, line["problem"])
 
 
 def _state(path: Path) -> list[int]:

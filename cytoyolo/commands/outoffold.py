@@ -28,6 +28,8 @@ def predict_table(
 ) -> pd.DataFrame:
     """The rows of the out-of-fold table for images (rows of images.csv); `labels` counts the labels of each by name."""
     detector = Detector(weights, conf=SUBMISSION_CONF, backend=TORCH, device=device)
+    # Twice as many as there are labels, so that the limit hides no confident one in a crowded image.
+    detector.keep_at_least(2 * int(labels.max()) if len(labels) else 0)
     names = listing[data.spec.columns["image"]].tolist()
     found = detect_files(detector, (data.folder / "images" / file for file in listing["file"]))
     rows = []

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -18,10 +19,11 @@ from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.commands.everyday import MAKER, Everyday, image_names
 from cytoyolo.commands.journal import RESULT, partial_folder
 from cytoyolo.commands.listing import detection_tables, listing
+from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.commands.search import Call, searched
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.ensemble import Ensemble
-from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, Detector, Found, Model
+from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, MAX_DETECTIONS, Detector, Found, Model
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import check_folder, same_content
 from cytoyolo.submission.check import row_faults
@@ -47,13 +49,17 @@ _ROW = ["image", *XYXY, "class"]
 
 @dataclass(frozen=True)
 class Predicted:
-    """What `predict` made: the output, images read, boxes or rows written, rows left to the fallback, bad images."""
+    """What `predict` made: the output, images read, boxes or rows written, rows left to the fallback.
+
+    `failures` says by image why it can't be used; `warnings` says by image what its boxes may lack.
+    """
 
     output: Path
     images: int
     rows: int
     fallback_rows: int
     failures: dict[str, str]
+    warnings: dict[str, str]
     differential: pd.DataFrame | None = None
 
 
@@ -70,6 +76,7 @@ def predict(
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    max_det: int | None = None,
     model_weights: Sequence[float] | None = None,
     tta: Sequence[str] = (),
     dataset: str | Path | None = None,
@@ -85,8 +92,11 @@ def predict(
     a row without a box). With an image or a folder: a folder with detections.csv, annotated pictures and the leukocyte
     differential (confidence from 0.25). `probabilities` adds those of all classes to each detection; with a test table
     they are in a second one, OUTPUT.detections.csv. Several weights, or views of each image (`tta`: hflip, vflip), are
-    joined by weighted boxes fusion. Bad images are listed in the result and beside the output; the others go on. What
-    is found is kept beside the output until it is done, so that the same call goes on after an interruption.
+    joined by weighted boxes fusion. `max_det` is the most boxes kept of an image: 300, and with a test table at least
+    as many as the image has rows. Bad images are listed in the result and in failures.csv; the others go on. Images
+    with more boxes than are kept, and fields far larger than the network's input, are listed in warnings.csv. With a
+    test table these two are OUTPUT.failures.csv and OUTPUT.warnings.csv. What is found is kept beside the output until
+    it is done, so that the same call goes on after an interruption.
     dataset says whose classes the weights must have; by default the description that came with them is taken.
     Raises UsageError for a wrong call and CytoyoloError for weights or tables that can't be used.
     """
@@ -100,6 +110,7 @@ def predict(
     standard = SUBMISSION_CONF if is_table else EVERYDAY_CONF
     settings: dict[str, Any] = {"conf": standard if conf is None else conf, "iou": iou, "imgsz": imgsz, "batch": batch}
     settings |= {"backend": backend, "device": device, "threads": threads}
+    settings["max_detections"] = MAX_DETECTIONS if max_det is None else max_det
     if is_table:
         check_image_folder(Path(images or ""))
     else:
@@ -109,18 +120,20 @@ def predict(
     detectors = [Detector(one, **settings) for one in several]
     model: Model = detectors[0]
     if len(detectors) > 1 or tta or model_weights is not None:
-        model = Ensemble(detectors, weights=model_weights, views=tta)
+        most = sys.maxsize if max_det is None else max_det
+        model = Ensemble(detectors, weights=model_weights, views=tta, max_detections=most)
     spec = _describe(model, wanted, several[0])
     facts = {
         "version": __version__, "weights": [_sha256(Path(one)) for one in several],
         "model": [one.label for one in detectors], "model weights": model_weights, "tta": tta,
         "conf": settings["conf"], "iou": iou, "batch": model.batch, "imgsz": [one.imgsz for one in detectors],
-        "probabilities": probabilities,
+        "probabilities": probabilities, **({} if max_det is None else {"max det": max_det}),
     }  # fmt: skip
     call = Call(model, output, overwrite, probabilities, facts)
     if is_table:
-        return _predict_table(call, spec, source, Path(images or ""), fallback)
-    return _predict_images(call, spec or _plain_spec(model.codes), source, names, pictures)
+        return _predict_table(call, spec, source, Path(images or ""), fallback, settings["max_detections"])
+    warnings = Warnings.of(model, settings["max_detections"], listed_from=settings["conf"])
+    return _predict_images(call, spec or _plain_spec(model.codes), source, names, pictures, warnings)
 
 
 def _sha256(weights: Path) -> list[str]:
@@ -151,12 +164,16 @@ def _describe(model: Model, wanted: DataSpec | None, weights: str | Path) -> Dat
     return wanted
 
 
-def _predict_table(call: Call, spec: DataSpec | None, source: Path, images: Path, fallback: str | None) -> Predicted:
+def _predict_table(
+    call: Call, spec: DataSpec | None, source: Path, images: Path, fallback: str | None, limit: int
+) -> Predicted:
     output, codes = call.output, call.model.codes
     fallback = _fallback(fallback, spec, codes)
     spec = spec or load_spec("cytologia")  # for the challenge's column names only
     details, failures = output.with_suffix(".detections.csv"), output.with_suffix(".failures.csv")
+    warned = output.with_suffix(".warnings.csv")
     headers = {output: spec.column_list(*SUBMISSION_ROLES), failures: [spec.columns["image"], "problem"]}
+    headers[warned] = Warnings.columns(spec.columns["image"])
     if call.probabilities:
         headers[details] = detection_columns(spec, codes, True)
     elif os.path.lexists(details):
@@ -165,7 +182,11 @@ def _predict_table(call: Call, spec: DataSpec | None, source: Path, images: Path
     test = read_table(source, spec, TEST_ROLES)
     refuse(source, row_faults(test, spec), "mend or delete them")
     wanted = Counter(test["image"])
-    call.model.max_detections = max(call.model.max_detections if call.probabilities else 1, *wanted.values())
+    if not call.probabilities:
+        call.model.max_detections = 1  # the rows need no more, and they are found sooner
+    call.model.keep_at_least(max(wanted.values()))
+    # Of rows without a table of detections none is missing: an image gets as many boxes as it has rows.
+    warnings = Warnings.of(call.model, max(limit, *wanted.values()), LISTED_CONF if call.probabilities else 1)
     call.facts["source"] = fingerprint(source)
 
     def rows_of(one: Found) -> Detections:
@@ -179,7 +200,8 @@ def _predict_table(call: Call, spec: DataSpec | None, source: Path, images: Path
         shutil.rmtree(made[output].parent, ignore_errors=True)
         best = []
         with listing(made[details], spec, codes, True) if call.probabilities else nullcontext() as add:
-            for _, found in detection_tables(journal.entries(), codes, call.probabilities):
+            for some, found in detection_tables(journal.entries(), codes, call.probabilities):
+                warnings.look(some)
                 best.append(found[found.groupby("image").cumcount() < found["image"].map(wanted)][_ROW])
                 if add:
                     add(found)
@@ -187,8 +209,11 @@ def _predict_table(call: Call, spec: DataSpec | None, source: Path, images: Path
         write_table(made[output], rows.rename(columns=spec.columns))
         if bad := journal.failures:
             write_table(made[failures], pd.DataFrame(bad.items(), columns=headers[failures]))
+        if warnings.of_image:
+            write_table(made[warned], warnings.table(spec.columns["image"]))
         _place_tables(made, headers, call.overwrite)
-    return Predicted(output, len(wanted) - len(bad), len(rows), unfilled, bad)
+    warnings.say()
+    return Predicted(output, len(wanted) - len(bad), len(rows), unfilled, bad, warnings.of_image)
 
 
 def _check_tables(headers: Mapping[Path, list[str]], overwrite: bool) -> None:
@@ -207,9 +232,11 @@ def _place_tables(made: Mapping[Path, Path], headers: Mapping[Path, list[str]], 
             path.unlink(missing_ok=True)  # failures of the output just replaced
 
 
-def _predict_images(call: Call, spec: DataSpec, source: Path, names: list[str], pictures: bool) -> Predicted:
+def _predict_images(
+    call: Call, spec: DataSpec, source: Path, names: list[str], pictures: bool, warnings: Warnings
+) -> Predicted:
     folder = source if source.is_dir() else source.parent
-    everyday = Everyday(call.output, folder, names, spec, call.model.codes, pictures, call.probabilities)
+    everyday = Everyday(call.output, folder, names, spec, call.model.codes, pictures, call.probabilities, warnings)
 
     def drawn(one: Found) -> Detections:
         everyday.draw(one.path.name, one.image, one.detections, one.problem)
@@ -220,7 +247,9 @@ def _predict_images(call: Call, spec: DataSpec, source: Path, names: list[str], 
     with searched(call, source, folder, names, drawn, strictly) as journal:
         made = everyday.write(journal.entries(), journal.failures)
         everyday.place(call.overwrite)
-    return Predicted(call.output, len(names) - len(journal.failures), made.rows, 0, journal.failures, made.differential)
+    warnings.say()
+    images, bad = len(names) - len(journal.failures), journal.failures
+    return Predicted(call.output, images, made.rows, 0, bad, warnings.of_image, made.differential)
 
 
 def _fallback(wanted: str | None, spec: DataSpec | None, codes: tuple[str, ...]) -> str:

@@ -21,6 +21,7 @@ class Detections:
 
     xyxy (n, 4) pixels inside the image, confidence (n,) 0 to 1, class_id (n,), probabilities (n, classes): the
     network's independent score for each class, 0 to 1, whose maximum is the confidence. `codes` are the classes by id.
+    `cut_confidence` is 0 unless the limit of boxes an image was reached: boxes fainter than it may then be missing.
     """
 
     xyxy: NDArray[np.float32]
@@ -28,6 +29,7 @@ class Detections:
     class_id: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     codes: tuple[str, ...]
+    cut_confidence: float = 0.0
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -35,7 +37,7 @@ class Detections:
     def take(self, rows: slice | NDArray[np.bool_]) -> "Detections":
         """Some of them."""
         some = (self.xyxy[rows], self.confidence[rows], self.class_id[rows], self.probabilities[rows])
-        return Detections(*some, self.codes)
+        return Detections(*some, self.codes, self.cut_confidence)
 
     def to_pandas(self) -> pd.DataFrame:
         """A row a box: x1, y1, x2, y2 in pixels, class (its code), confidence, and p_CODE for each class."""
@@ -65,9 +67,12 @@ class Detections:
         )
 
 
-def of_scores(xyxy: NDArray[np.float32], probabilities: NDArray[np.float32], codes: tuple[str, ...]) -> Detections:
+def of_scores(
+    xyxy: NDArray[np.float32], probabilities: NDArray[np.float32], codes: tuple[str, ...], cut_confidence: float = 0.0
+) -> Detections:
     """Detections of boxes (n, 4) with class probabilities (n, classes): each is of its most probable class."""
-    return Detections(xyxy, probabilities.max(axis=1, initial=0), probabilities.argmax(axis=1), probabilities, codes)
+    confidence, class_id = probabilities.max(axis=1, initial=0), probabilities.argmax(axis=1)
+    return Detections(xyxy, confidence, class_id, probabilities, codes, cut_confidence)
 
 
 def concatenate(found: Sequence[Detections], codes: tuple[str, ...]) -> Detections:

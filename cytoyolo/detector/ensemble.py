@@ -1,5 +1,6 @@
 """Several detectors, and several views of an image, used as one."""
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,8 @@ class Ensemble:
     """Detectors of the same classes whose findings, in the image and its `views`, are fused.
 
     It finds boxes as a `Detector` does, those of a fused confidence above theirs. `weights` are the detectors', as
-    many, all 1 by default.
+    many, all 1 by default. `max_detections` is the most fused boxes kept of one image; a detector keeps its own limit,
+    or MAX_DETECTIONS where that is lower, so that a low limit does not change what is fused.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Ensemble:
         weights: Sequence[float] | None = None,
         views: Sequence[str] = (),
         iou: float = DEFAULT_FUSION_IOU,
+        max_detections: int = sys.maxsize,
     ) -> None:
         """Raises UsageError for an unknown view or wrong weights, CytoyoloError for detectors of other classes."""
         first = detectors[0]
@@ -50,7 +53,9 @@ class Ensemble:
         self.label = " + ".join(dict.fromkeys(one.label for one in detectors))
         self.calls = min(one.calls for one in detectors)
         self.batch = max(one.batch for one in detectors)
-        self.max_detections = MAX_DETECTIONS
+        self.imgsz = min(one.imgsz for one in detectors)
+        self.stride = max(one.stride for one in detectors)
+        self.max_detections = max_detections
         self.conf = max(one.conf for one in detectors)
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
@@ -61,12 +66,18 @@ class Ensemble:
             for view in ("", *self.views):
                 weights.append(weight)
                 seen = detector.detect(
-                    [_turned(image, view) for image in images], max(MAX_DETECTIONS, self.max_detections),
+                    [_turned(image, view) for image in images], max(MAX_DETECTIONS, detector.max_detections),
                     min(self.conf, FAINT),
                 )  # fmt: skip
                 for place, image, one in zip(found, images, seen, strict=True):
                     place.append(_back(_worth_fusing(one), image, view))
         return [self._fused(several, weights) for several in found]
+
+    def keep_at_least(self, count: int) -> None:
+        """Raise the limits of boxes an image to `count`, where they are lower."""
+        self.max_detections = max(self.max_detections, count)
+        for one in self.detectors:
+            one.keep_at_least(count)
 
     def _fused(self, several: Sequence[Detections], weights: Sequence[float]) -> Detections:
         joined = concatenate(several, self.codes)
@@ -75,8 +86,13 @@ class Ensemble:
             np.zeros(len(joined), np.int64), joined.xyxy.astype(np.float64), joined.probabilities.astype(np.float64),
             weight, sum(weights), self.iou_of_fusion,
         )  # fmt: skip
-        found = of_scores(made.xyxy.astype(np.float32), made.probabilities.astype(np.float32), self.codes)
-        return found.take(found.confidence > self.conf)
+        cut = max(one.cut_confidence for one in several)
+        xyxy, shares = made.xyxy.astype(np.float32), made.probabilities.astype(np.float32)
+        found = of_scores(xyxy, shares, self.codes)
+        count = int((found.confidence > self.conf).sum())
+        if count > self.max_detections:
+            count, cut = self.max_detections, max(cut, float(found.confidence[self.max_detections - 1]))
+        return of_scores(xyxy[:count], shares[:count], self.codes, cut)
 
 
 def _worth_fusing(found: Detections) -> Detections:
@@ -112,4 +128,4 @@ def _back(found: Detections, image: Image, view: str) -> Detections:
     xyxy = found.xyxy.copy()
     low, high, side = (0, 2, width) if view == HFLIP else (1, 3, height)
     xyxy[:, low], xyxy[:, high] = side - found.xyxy[:, high], side - found.xyxy[:, low]
-    return of_scores(xyxy, found.probabilities, found.codes)
+    return of_scores(xyxy, found.probabilities, found.codes, found.cut_confidence)

@@ -1,5 +1,6 @@
 """Detections of images by a trained YOLO, with the probabilities of all classes."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,8 @@ from cytoyolo.errors import CytoyoloError, UsageError
 DEFAULT_IOU = 0.4  # cells hardly ever overlap: the third place's class-agnostic NMS
 DEFAULT_CONF = 0.25
 MAX_DETECTIONS = 300
+# A field so many times as large as the network's input is taken for one of a larger area than the training's images.
+LARGE_FIELD = 2.5
 
 Image = NDArray[np.uint8]
 Item = TypeVar("Item")
@@ -42,7 +45,8 @@ class Found:
 class Model(Protocol):
     """What finds boxes in images: a `Detector`, or several as an `Ensemble`.
 
-    `label` names it to people; it likes `batch` images at once and `calls` calls at a time.
+    `label` names it to people; it likes `batch` images at once and `calls` calls at a time. `imgsz` is the side in
+    pixels that images are scaled to, a multiple of `stride`, and `max_detections` the most boxes kept of one image.
     """
 
     codes: tuple[str, ...]
@@ -50,9 +54,14 @@ class Model(Protocol):
     label: str
     calls: int
     batch: int
+    imgsz: int
+    stride: int
     max_detections: int
 
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
+
+    def keep_at_least(self, count: int) -> None:
+        """Raise the limit of boxes an image to `count`, where it is lower."""
 
 
 class Detector:
@@ -73,16 +82,19 @@ class Detector:
         device: str = "auto",
         batch: int | None = None,
         threads: int | None = None,
+        max_detections: int = MAX_DETECTIONS,
     ) -> None:
         """Load weights: a checkpoint (.pt), or an ONNX file or OpenVINO folder made by `cytoyolo export`.
 
         conf is the least confidence of a box and iou the overlap from which on of two boxes the weaker goes, 0 to 1.
         imgsz is that of the training unless given. backend is auto, torch, onnx or openvino; batch is the images of
         one call of the network (1 on a CPU with a runtime, 8 with torch, 32 on a GPU) and threads the cores used (all).
+        max_detections is the most boxes kept of one image, the most confident ones.
         Raises UsageError for a missing file, package or device, or a wrong number, and CytoyoloError for a file that is
         no YOLO detector.
         """
-        for name, value in {"--imgsz": imgsz, "--batch": batch, "--threads": threads}.items():
+        counts = {"--imgsz": imgsz, "--batch": batch, "--threads": threads, "--max-det": max_detections}
+        for name, value in counts.items():
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; give 1 or more.")
         for name, share in {"--conf": conf, "--iou": iou}.items():
@@ -95,9 +107,9 @@ class Detector:
         self.precision = self._network.facts.precision
         self.device, self.calls = self._network.device, self._network.calls
         self.batch = batch or self._network.batch
-        self.imgsz = self._network.side
+        self.imgsz, self.stride = self._network.side, self._network.facts.stride
         self.conf, self.iou = conf, iou
-        self.max_detections = MAX_DETECTIONS
+        self.max_detections = max_detections
 
     @overload
     def predict(self, images: Path | str | Image, *, rgb: bool = False) -> Detections: ...
@@ -110,13 +122,35 @@ class Detector:
         """The detections of one image, or of each of several, in pixels of the image.
 
         An image is a path or an array (h, w, 3) uint8, BGR or, with `rgb`, RGB. Raises CytoyoloError for a file that
-        can't be used and UsageError for an array of another form.
+        can't be used and UsageError for an array of another form. Warns (UserWarning) of a field far larger than the
+        network's input and of an image with more boxes than are kept.
         """
         several = list(images) if isinstance(images, list | tuple) else [images]
         found: list[Detections] = []
         for chunk in chunks(several, self.batch):
-            found += self.detect([_pixels(image, rgb) for image in chunk])
+            pictures = [_pixels(image, rgb) for image in chunk]
+            found += self.detect(pictures)
+            self._warn(pictures, found[-len(pictures) :])
         return found if isinstance(images, list | tuple) else found[0]
+
+    def _warn(self, images: Sequence[Image], found: Sequence[Detections]) -> None:
+        """Warn the caller of `predict`."""
+        if large := max((times for image in images if (times := shrinkage(image.shape[1::-1], self.imgsz))), default=0):
+            warnings.warn(
+                f"an image is {large:.1f} times as large as the network's input of {self.imgsz} px: its cells are "
+                "shrunk and may be missed; give a larger imgsz, or cut the image into smaller ones.",
+                stacklevel=3,
+            )
+        if any(one.cut_confidence for one in found):
+            warnings.warn(
+                f"an image has more boxes than max_detections={self.max_detections}: the faintest are left out; give a "
+                "higher max_detections.",
+                stacklevel=3,
+            )
+
+    def keep_at_least(self, count: int) -> None:
+        """Raise the limit of boxes an image to `count`, where it is lower."""
+        self.max_detections = max(self.max_detections, count)
 
     def detect(self, images: Sequence[Image], most: int | None = None, conf: float | None = None) -> list[Detections]:
         """Detections of images (h, w, 3) uint8 BGR, in one call of the network; `most` an image, of confidence `conf`,
@@ -126,8 +160,10 @@ class Detector:
         outputs = self._network.run(to_input(images, self.imgsz))
         found = []
         for image, output in zip(images, outputs, strict=True):
-            xyxy, scores = suppress(output, self.conf if conf is None else conf, self.iou, most or self.max_detections)
-            found.append(of_scores(boxes_back(xyxy, image, self.imgsz), scores, self.codes))
+            xyxy, scores, cut = suppress(
+                output, self.conf if conf is None else conf, self.iou, most or self.max_detections
+            )
+            found.append(of_scores(boxes_back(xyxy, image, self.imgsz), scores, self.codes, cut))
         return found
 
 
@@ -153,6 +189,13 @@ def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[Found]:
     ahead = 2 * detector.calls
     for found in in_order(work, chunks(paths, detector.batch), workers=detector.calls, chunk=1, ahead=ahead):
         yield from found
+
+
+def shrinkage(size: tuple[int, ...], imgsz: int) -> float:
+    """How many times larger an image of `size` (width, height) is than the network's input, if that is LARGE_FIELD or
+    more; else 0."""
+    times = max(size) / imgsz
+    return times if times > LARGE_FIELD else 0.0
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

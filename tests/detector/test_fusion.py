@@ -1,5 +1,7 @@
 """Weighted boxes fusion against a plain loop, by hand, and in an ensemble."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,10 +86,10 @@ def test_one_model_fused_with_itself_stays_what_it_was(best, blobs):
 class Known:
     """Finds cells of known confidence, side by side, as a `Detector` would."""
 
-    codes, spec, label, calls, batch = ("a", "b"), None, "known", 1, 1
+    codes, spec, label, calls, batch, imgsz, stride = ("a", "b"), None, "known", 1, 1, 64, 32
 
-    def __init__(self, shares, conf=0.25):
-        self.conf = conf
+    def __init__(self, shares, conf=0.25, max_detections=300):
+        self.conf, self.max_detections = conf, max_detections
         corner = np.arange(len(shares), dtype=np.float32)[:, None] * [10, 0]
         self.xyxy = np.concatenate([corner, corner + 8], axis=1).astype(np.float32)
         self.probabilities = np.stack([shares, np.zeros(len(shares))], axis=1).astype(np.float32)
@@ -95,7 +97,11 @@ class Known:
     def detect(self, images, most=None, conf=None):
         found = of_scores(self.xyxy, self.probabilities, self.codes)
         kept = found.take(found.confidence >= (self.conf if conf is None else conf))
-        return [kept.take(slice(most)) for _ in images]
+        cut = float(kept.confidence[most - 1]) if most and len(kept) > most else 0.0
+        return [replace(kept.take(slice(most)), cut_confidence=cut) for _ in images]
+
+    def keep_at_least(self, count):
+        self.max_detections = max(self.max_detections, count)
 
 
 def test_all_cells_of_a_crowded_field_are_fused():
@@ -103,6 +109,24 @@ def test_all_cells_of_a_crowded_field_are_fused():
     shares = np.linspace(0.9, 0.5, 200)
     (found,) = Ensemble([Known(shares), Known(shares)]).detect([image])
     np.testing.assert_allclose(found.confidence, shares, rtol=1e-5)
+
+
+def test_limits_of_boxes_are_of_the_members_and_of_the_fused_ones():
+    image = np.zeros((20, 5000, 3), np.uint8)
+    shares = np.linspace(0.9, 0.6, 400)
+    members = [Known(shares), Known(shares[:10])]
+    (found,) = Ensemble(members).detect([image])
+    assert len(found) == 300 and found.cut_confidence == pytest.approx(shares[299])
+    (found,) = Ensemble(members, max_detections=50).detect([image])
+    assert len(found) == 50 and found.cut_confidence == pytest.approx(shares[299])
+    (found,) = Ensemble(members[1:], max_detections=4).detect([image])
+    assert len(found) == 4 and found.cut_confidence == pytest.approx(shares[3])
+    (found,) = Ensemble(members[1:]).detect([image])
+    assert len(found) == 10 and found.cut_confidence == 0
+    ensemble = Ensemble(members, max_detections=50)
+    ensemble.keep_at_least(400)
+    (found,) = ensemble.detect([image])
+    assert len(found) == 400 and found.cut_confidence == 0
 
 
 @pytest.mark.parametrize("conf", [1e-3, 0.1, 0.25])

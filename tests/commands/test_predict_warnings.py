@@ -1,0 +1,119 @@
+"""What `predict` and `fuse` warn of: limits of boxes that were reached, and fields larger than the network's input."""
+
+import cv2
+import pandas as pd
+import pytest
+
+from cytoyolo import Detector, fuse, predict
+from cytoyolo.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def weights(small_run):
+    return small_run / "weights" / "best.pt"
+
+
+@pytest.fixture(scope="module")
+def field(blobs, tmp_path_factory):
+    """A folder of one image that is 400 px wide, for a network of 64 px."""
+    folder = tmp_path_factory.mktemp("field")
+    cv2.imwrite(str(folder / "field.png"), cv2.resize(cv2.imread(str(blobs / "images" / "blob00.jpg")), (400, 300)))
+    return folder
+
+
+def test_a_limit_of_boxes_that_is_reached_is_said_and_listed(weights, blobs, tmp_path, cytoyolo):
+    call = ("predict", weights, blobs / "images", "--conf", "1e-4", "--no-pictures")
+    done = cytoyolo(*call, "-o", tmp_path / "two", "--max-det", 2)
+    assert done.returncode == 0 and "Images with more boxes than the limit of 2: " in done.stderr
+    assert "Give a higher --max-det." in done.stderr
+    rows, warned = (pd.read_csv(tmp_path / "two" / name) for name in ("detections.csv", "warnings.csv"))
+    counts = rows.groupby("NAME").size()
+    assert counts.max() == 2 and set(warned["NAME"]) <= set(counts[counts == 2].index)
+    assert set(warned["warning"]) == {"has more boxes than the limit of 2 (--max-det)"}
+    done = cytoyolo(*call, "-o", tmp_path / "all", "--max-det", 5000)
+    assert done.returncode == 0 and "--max-det" not in done.stderr
+    assert not (tmp_path / "all" / "warnings.csv").exists()
+    every = pd.read_csv(tmp_path / "all" / "detections.csv")
+    assert set(warned["NAME"]) == set(every["NAME"].value_counts()[lambda found: found > 2].index)
+    pd.testing.assert_frame_equal(every.groupby("NAME").head(2).reset_index(drop=True), rows)
+    assert cytoyolo(*call, "-o", tmp_path / "none", "--max-det", 0).returncode == 2
+
+
+def test_the_limit_of_a_table_is_that_of_its_list(weights, blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("cytoyolo.commands.predict.LISTED_CONF", 1e-4)  # the small network is sure of nothing
+    call = {"source": blobs / "test.csv", "images": blobs / "images", "iou": 0.99}
+    predict(weights, **call, output=tmp_path / "plain.csv")
+    made = predict(weights, **call, output=tmp_path / "s.csv", probabilities=True, max_det=1)
+    whole = predict(weights, **call, output=tmp_path / "w.csv", probabilities=True)
+    assert not whole.warnings and not (tmp_path / "w.warnings.csv").exists()
+    listed = pd.read_csv(tmp_path / "s.detections.csv")
+    # blob03.jpg has three rows, so that the limit is 3.
+    assert listed["NAME"].value_counts().max() == 3
+    more = pd.read_csv(tmp_path / "w.detections.csv")["NAME"].value_counts()
+    assert set(made.warnings) == set(more[more > 3].index) != set()
+    assert set(pd.read_csv(tmp_path / "s.warnings.csv")["NAME"]) == set(made.warnings)
+    assert "more boxes than the limit of 3" in capsys.readouterr().err
+    made = predict(weights, **call, output=tmp_path / "again.csv", max_det=1)
+    assert not made.warnings  # rows without a list: each image has as many boxes as it has rows
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
+    predict(weights, **call, output=tmp_path / "s.csv", probabilities=True, overwrite=True)
+    assert not (tmp_path / "s.warnings.csv").exists()
+
+
+def test_fuse_tells_of_tables_that_may_lack_boxes(weights, blobs, tmp_path, capsys):
+    for name, limit in (("a", 2), ("b", None)):
+        predict(
+            weights, blobs / "images", output=tmp_path / name, conf=1e-4, max_det=limit, probabilities=True,
+            pictures=False,
+        )  # fmt: skip
+    capsys.readouterr()
+    tables = [tmp_path / name / "detections.csv" for name in ("a", "b")]
+    warned = set(pd.read_csv(tmp_path / "a" / "warnings.csv")["NAME"])
+    assert fuse(tables, output=tmp_path / "f.csv").incomplete == sorted(warned) != []
+    assert f"when they were predicted: {len(warned)} (" in capsys.readouterr().err
+    assert fuse(tables[1:], output=tmp_path / "g.csv").incomplete == []
+    assert not capsys.readouterr().err
+    pd.concat([pd.read_csv(tables[1]).head(1)] * 300).to_csv(tmp_path / "h.csv", index=False)
+    assert len(fuse([tmp_path / "h.csv"], output=tmp_path / "i.csv").incomplete) == 1
+
+
+def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, tmp_path, cytoyolo):
+    done = cytoyolo("predict", weights, field, "-o", tmp_path / "out", "--no-pictures")
+    assert done.returncode == 0
+    assert "input of 64 px: 1 (the largest, field.png, is 400x300 px, 6.2 times)" in done.stderr
+    assert "give --imgsz 416, or cut them into smaller images." in done.stderr
+    warned = pd.read_csv(tmp_path / "out" / "warnings.csv")
+    assert warned.to_numpy().tolist() == [["field.png", "is 400x300 px, 6.2 times the network's input of 64 px"]]
+    done = cytoyolo("predict", weights, field, "-o", tmp_path / "wide", "--no-pictures", "--imgsz", 416)
+    assert done.returncode == 0 and "larger" not in done.stderr
+    assert not (tmp_path / "wide" / "warnings.csv").exists()
+    pd.DataFrame({"trustii_id": [1], "NAME": ["field.png"]}).to_csv(tmp_path / "test.csv", index=False)
+    made = predict([weights, weights], tmp_path / "test.csv", images=field, output=tmp_path / "s.csv")
+    assert list(made.warnings) == ["field.png"]
+
+
+def test_a_field_too_large_for_any_network_is_to_be_cut(capsys):
+    from cytoyolo.commands.journal import Entry
+    from cytoyolo.commands.predict_warnings import Warnings
+    from cytoyolo.detector.detections import concatenate
+
+    warnings = Warnings(384, 32, 300, 0.25)
+    nothing = concatenate([], ("a",))
+    for size, expected in (((960, 720), 0), ((961, 10), 1), ((40_000, 30_000), 2)):
+        warnings.look([Entry(f"{size[0]}.png", size, nothing, "")])
+        assert len(warnings.of_image) == expected
+    warnings.say()
+    said = capsys.readouterr().err
+    assert "trained on smaller images, cut them into smaller images." in said and "--imgsz" not in said
+
+
+def test_a_detector_warns_its_caller(weights, blobs, field):
+    detector = Detector(weights, conf=1e-4, device="cpu", max_detections=1)
+    with pytest.warns(UserWarning, match=r"more boxes than max_detections=1") as caught:
+        (found,) = detector.predict([str(blobs / "images" / "blob00.jpg")])
+    assert len(found) == 1 and found.cut_confidence > 1e-4 and caught[0].filename == __file__
+    detector.conf = 0.9
+    with pytest.warns(UserWarning, match=r"6\.2 times as large as the network's input of 64 px"):
+        detector.predict(field / "field.png")
+    with pytest.raises(UsageError, match="--max-det is 0"):
+        Detector(weights, max_detections=0)
