@@ -3,13 +3,14 @@
 The facts stand in one YAML a data set (the folder `datasets/`); nothing else in the package knows a class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.shipped import load_yaml, names
+from cytoyolo.text import unsafe_character
 
 PACKAGE = "cytoyolo.datasets"
 
@@ -81,7 +82,8 @@ def parse_spec(data: Any) -> DataSpec:
     for entry in entries:
         _check_keys(entry, ("code", "name", "leukocyte"), "an entry of 'classes'")
         if not isinstance(entry.get("leukocyte", True), bool):
-            raise ValueError(f"'leukocyte' of class {entry.get('code')} must be true or false, without quotes")
+            code = quoted(str(entry.get("code")))
+            raise ValueError(f"'leukocyte' of class {code} must be true or false, without quotes")
     codes = tuple(entry.get("code") for entry in entries)
     if not all(isinstance(code, str) and code.strip() == code != "" for code in codes):
         raise ValueError("each of 'classes' needs a 'code' that is text without spaces around it (quote words like NO)")
@@ -97,15 +99,27 @@ def parse_spec(data: Any) -> DataSpec:
         raise ValueError("'columns' gives the same column twice")
     fallback = str(data.get("fallback", codes[0]))
     if fallback not in codes:
-        raise ValueError(f"'fallback' is '{fallback}', which is not one of the classes")
+        raise ValueError(f"'fallback' is {quoted(fallback)}, which is not one of the classes")
+    name = str(data.get("name", "unnamed"))
+    titles = tuple(str(entry.get("name", code)) for entry, code in zip(entries, codes, strict=True))
+    texts = {"'name'": [name], "'columns'": columns.values(), "a 'code'": codes, "the 'name' of a class": titles}
+    for what, values in texts.items():
+        check_characters(what, values)
     return DataSpec(
-        name=str(data.get("name", "unnamed")),
+        name=name,
         codes=tuple(map(str, codes)),
-        names=tuple(str(entry.get("name", code)) for entry, code in zip(entries, codes, strict=True)),
+        names=titles,
         leukocyte=tuple(entry.get("leukocyte", True) for entry in entries),
         fallback=fallback,
         columns={role: columns[role] for role in ROLES},
     )
+
+
+def check_characters(what: str, values: Iterable[str]) -> None:
+    """Raise ValueError, which calls it `what`, where a value has a character that tables or terminals can't carry."""
+    for value in values:
+        if character := unsafe_character(value):
+            raise ValueError(f"{what} is {quoted(value)}; the character {character} in it has no place in a table")
 
 
 def _check_keys(data: Any, known: tuple[str, ...], what: str) -> None:
@@ -113,4 +127,4 @@ def _check_keys(data: Any, known: tuple[str, ...], what: str) -> None:
         raise ValueError(f"{what} must be a mapping")
     for key in data:
         if key not in known:
-            raise ValueError(f"{what} has the unknown key '{key}' (known: {', '.join(known)})")
+            raise ValueError(f"{what} has the unknown key {quoted(str(key))} (known: {', '.join(known)})")

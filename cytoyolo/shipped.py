@@ -1,12 +1,21 @@
 """YAMLs that come with the package, by name, or the user's own, by path: data sets and recipes."""
 
+import codecs
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, quoted
+
+# Characters of a YAML. Those of this tool have some thousands; a parser takes seconds for as many as these.
+_LONGEST = 1_000_000
+# Lists within lists; each takes some of the interpreter's stack.
+_DEEPEST = 50
+# YAML 1.1 takes 010 for 8 and 1:30 for 90; YAML 1.2 and people do not.
+_AMBIGUOUS = re.compile(r"[-+]?(0[0-9_]+|[0-9].*:.*)")
 
 
 def names(package: str) -> list[str]:
@@ -38,13 +47,100 @@ def load_yaml(name: str | Path, package: str, kind: str) -> Any:
 def parse_yaml(name: str | Path, data: bytes) -> Any:
     """The content of a YAML whose bytes are `data`. Raises CytoyoloError, which calls it `name`, when it is none."""
     try:
-        return yaml.safe_load(data.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CytoyoloError(f"{name} is not valid YAML ({yaml_fault(error)}); correct it.") from error
+        return parse_text(_decoded(data))
+    except ValueError as error:
+        raise CytoyoloError(f"{name} is not valid YAML ({error}); correct it.") from error
 
 
-def yaml_fault(error: Exception) -> str:
-    """What is wrong with a YAML, and where, in a few words."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return "nested too deep" if isinstance(error, RecursionError) else "not plain UTF-8 text"
+def parse_text(text: str) -> Any:
+    """The content of a YAML. Raises ValueError that says what is wrong with it, and in which line, in a few words."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"longer than {_LONGEST:,} characters")
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        context = f"{error.context} " if str(error.problem).startswith("but ") else ""
+        raise ValueError(f"{where}{context}{error.problem}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ValueError(f"line {line}: the character {_code_point(error)}, which is not text") from error
+
+
+def _decoded(data: bytes) -> str:
+    """The text of a file in UTF-8, or as some editors save it, in UTF-16 with a byte-order mark."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise ValueError("not whole UTF-16 text; save it as UTF-8") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line}: not plain UTF-8 text; save it as UTF-8") from error
+
+
+def _code_point(error: yaml.reader.ReaderError) -> str:
+    character = error.character
+    return f"U+{character if isinstance(character, int) else ord(character):04X}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without what means something else than it seems to, or far more than is written."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _fault(event, f"the alias *{event.anchor} stands for another value; write that out")
+        if self._depth == _DEEPEST:
+            raise _fault(event, "nested too deep")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
+            if (key.tag, str(key.value)) in seen:
+                raise _fault(key, f"the key {_shown(key)} comes a second time")
+            seen.add((key.tag, str(key.value)))
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception as error:  # whatever the constructor of a type raises over a text that is none of it
+            raise _fault(node, f"{_shown(node)} is no {_kind(node)}; put it in quotes if it is text") from error
+        if isinstance(value, int | float) and not isinstance(value, bool) and isinstance(node, yaml.ScalarNode):
+            _check_number(node, value)
+        return value
+
+
+def _check_number(node: yaml.ScalarNode, value: float) -> None:
+    """Raise for a number that one reader of YAML takes for another than the next, or that nothing here can be."""
+    if _AMBIGUOUS.fullmatch(node.value):
+        raise _fault(node, f"{_shown(node)} would be read as {value}; write {value}, or put it in quotes if it is text")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise _fault(node, f"{_shown(node)} is too large")
+
+
+def _fault(node: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+    mark: Any = node.start_mark
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+def _shown(node: yaml.Node) -> str:
+    return quoted(node.value, 30) if isinstance(node.value, str) else "this"
+
+
+def _kind(node: yaml.Node) -> str:
+    """What a value was taken for, by the last part of its tag."""
+    kind = str(node.tag).rpartition(":")[2]
+    return {"timestamp": "date", "int": "whole number", "float": "number"}.get(kind, kind)

@@ -233,3 +233,40 @@ def test_weights_trained_elsewhere_find_their_data_set_by_its_codes(name: str) -
 @pytest.mark.parametrize("codes", [(), ("RBC", "WBC", "Platelets"), ("RBC", "WBC"), tuple(CYTOLOGIA[:-1])])
 def test_other_codes_or_another_order_match_nothing(codes: tuple[str, ...]) -> None:
     assert matching_spec(codes) is None
+
+
+UNFIT = [
+    "a\nb",
+    "a\rb",
+    "a\tb",
+    "a\0b",
+    "a\x1b[31mb",
+    "a\x85b",
+    "a\u2028b",
+    "a\u2029b",
+    "a\u202eb",
+    "a\u2066b",
+    "\ufeffa",
+]
+UNFIT += ["a\x7fb", "a\ud800", "a\u200bb", "a\uffff"]
+
+
+@pytest.mark.parametrize("text", UNFIT, ids=ascii)
+def test_what_a_table_or_a_terminal_can_t_carry_is_refused_at_once(text: str) -> None:
+    for wrong, what in [
+        (description(classes=["a", text]), "a 'code' is"),
+        (description(classes=["a", {"code": "b", "name": text}]), "the 'name' of a class is"),
+        (description(name=text), "'name' is"),
+        (description(columns=columns(id=text)), "'columns' is"),
+    ]:
+        with pytest.raises(ValueError, match=f"^{what} ") as caught:
+            parse_spec(wrong)
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["a/b", 'a "b"', "a,b", "=1+1", "it's", "a b", "é", "細胞", "תא", "خلية", "#a", "a\\b", "%s"]
+)
+def test_what_tables_can_quote_is_a_name(text: str) -> None:
+    spec = parse_spec(description(name=text, classes=["a", {"code": text, "name": text}], columns=columns(id=text)))
+    assert (spec.name, spec.codes[1], spec.names[1], spec.columns["id"]) == (text, text, text, text)

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cytoyolo.detector.engine import STRIDE, engine
-from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.shipped import load_yaml, yaml_fault
+from cytoyolo.errors import CytoyoloError, UsageError, quoted
+from cytoyolo.shipped import load_yaml, parse_text
 
 PACKAGE = "cytoyolo.recipes"
 # Settings the tool decides itself; a recipe that gives one would be overruled silently, so it is refused.
@@ -65,7 +63,7 @@ def load_recipe(recipe: str | Path, flags: Mapping[str, Any]) -> dict[str, Any]:
         raise CytoyoloError(f"{recipe} says nothing of {', '.join(missing)}; compare it with a shipped recipe.")
     merged = {**settings, **{key: value for key, value in flags.items() if value is not None}}
     for key, value in merged.items():
-        _check(key, value, "the call" if flags.get(key) is not None else str(recipe))
+        _check(str(key), value, "the call" if flags.get(key) is not None else str(recipe))
     return merged
 
 
@@ -81,18 +79,27 @@ def _check(key: str, value: Any, where: str) -> None:
         close = [name for name in DEFAULT_CFG_DICT if name.startswith(key[:3])]
         hint = f" (near: {', '.join(close[:5])})" if close else ""
         raise UsageError(f"{where} gives '{key}', which is no training setting of Ultralytics{hint}; correct it.")
-    if key in ("epochs", "imgsz", "batch") and not (isinstance(value, int) and value > 0):
-        raise UsageError(f"{where} gives {key}={value}; give a whole number above 0.")
-    if key == "seed" and not (isinstance(value, int) and 0 <= value < 2**32):
-        raise UsageError(f"{where} gives seed={value}; give a whole number from 0 to {2**32 - 1}.")
+    shown = _shown(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if key in ("epochs", "imgsz", "batch") and not (whole and value > 0):
+        raise UsageError(f"{where} gives {key}={shown}; give a whole number above 0.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where} gives {key}={shown}; give a finite number.")
+    if key == "seed" and not (whole and 0 <= value < 2**32):
+        raise UsageError(f"{where} gives seed={shown}; give a whole number from 0 to {2**32 - 1}.")
     if key == "optimizer" and value not in _OPTIMIZERS:
-        raise UsageError(f"{where} gives optimizer={value}; give one of {', '.join(_OPTIMIZERS)}.")
+        raise UsageError(f"{where} gives optimizer={shown}; give one of {', '.join(_OPTIMIZERS)}.")
     if key == "imgsz" and value % STRIDE:
         raise UsageError(f"{where} gives imgsz={value}; give a multiple of {STRIDE}.")
     try:
         check_cfg({key: value})
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{where} gives {key}={value}: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{where} gives {key}={shown}: {str(error).splitlines()[0]}") from error
+
+
+def _shown(value: object, limit: int = 80) -> str:
+    text = str(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def resolve_optimizer(settings: Mapping[str, Any], images: int, classes: int) -> dict[str, Any]:
@@ -115,11 +122,9 @@ def parse_assignments(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, _, text = (part.strip() for part in pair.partition("="))
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(
-                f"--set is '{pair}', which is not valid YAML ({yaml_fault(error)}); correct it."
-            ) from error
+            value = parse_text(text)
+        except ValueError as error:
+            raise UsageError(f"--set is {quoted(pair)}, which is not valid YAML ({error}); correct it.") from error
         if not key or value is None:
             raise UsageError(f"--set is '{pair}'; give KEY=VALUE, such as mixup=0.1.")
         settings[key] = value
