@@ -7,6 +7,7 @@ by their names.
 """
 
 import filecmp
+import hashlib
 import json
 import os
 import shutil
@@ -16,11 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cytoyolo import locks
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.locks import check_free, locked
 
 MARKER = ".cytoyolo.json"
 # Of temporary names, which must not be longer than the names they stand for.
-_PREFIX, _SUFFIX = ".cytoyolo.", ".partial"
+_PREFIX, _SUFFIX = locks.PREFIX, ".partial"
 # Of a folder in which one that is being replaced (_OLD) waits until the new one has its place.
 _SHELTER, _OLD = ".old", "old"
 
@@ -52,7 +55,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 def is_temporary(name: str) -> bool:
     """Whether a file or folder of this name is one that only a killed process leaves."""
-    return name.startswith(_PREFIX) and (_SUFFIX in name or name.endswith(_SHELTER))
+    return name.startswith(_PREFIX) and (_SUFFIX in name or name.endswith((_SHELTER, locks.SUFFIX)))
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -93,8 +96,10 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
     """Refuse an output folder that can't be made, or that exists and may not be replaced.
 
     It may with `overwrite`, if the command `maker` made it and all that is in it, and none of the `inputs` lies there.
+    Raises CytoyoloError while another process fills it.
     """
     check_place(path)
+    check_free(path)
     if not os.path.lexists(path):
         return
     if not path.is_dir():
@@ -106,7 +111,7 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
         return
     if not overwrite:
         raise UsageError(f"{path} exists; give another folder or --overwrite.")
-    other = _marker(path).get("maker")
+    other = maker_of(path)
     if other not in (None, maker):
         raise UsageError(f"{path} was made by `cytoyolo {other}`, not by `cytoyolo {maker}`; give another folder.")
     foreign = foreign_files(path)
@@ -163,6 +168,12 @@ def _marker(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def maker_of(folder: Path) -> str | None:
+    """The command that made a folder, None where that is not known."""
+    maker = _marker(folder).get("maker")
+    return maker if isinstance(maker, str) else None
+
+
 def foreign_files(folder: Path) -> list[str]:
     """Files below the folder that its marker does not list; all of them when it has no marker."""
     listed = _marker(folder).get("made")
@@ -192,25 +203,48 @@ def mark(folder: Path, maker: str, also: Iterable[str] = ()) -> None:
 
 
 @contextmanager
-def new_folder(path: Path, maker: str, overwrite: bool = False, also: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; at the end mark it and rename it to `path`, on any error delete it."""
-    check_folder(path, maker, overwrite)
+def new_folder(path: Path, maker: str, overwrite: bool = False, also: Iterable[str] = ()) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; at the end mark it and rename it to `path`, on any error delete it.
+
+    What such a block left that was killed is removed first.
+    """
     target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=target.parent))
-    try:
-        yield temporary
-        finish_folder(temporary, target, maker, overwrite, also)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with locked(path):
+        restore_replaced(target.parent, target)
+        _remove_unfinished(target)
+        check_folder(path, maker, overwrite)
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=_SUFFIX, dir=target.parent))
+        try:
+            yield temporary
+            finish_folder(temporary, target, maker, overwrite, also)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def finish_folder(made: Path, path: Path, maker: str, overwrite: bool, also: tuple[str, ...] = ()) -> None:
+def _prefix(target: Path) -> str:
+    """How the names of temporary folders begin that stand for `target`."""
+    return f"{_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}."
+
+
+def _remove_unfinished(target: Path) -> None:
+    """Remove the temporary folders that killed processes left for `target`."""
+    for path in target.parent.glob(f"{_prefix(target)}*{_SUFFIX}"):
+        if _is_own_folder(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_own_folder(path: Path) -> bool:
+    """Whether this is a folder, no link, of the user who runs this: others may put theirs into a shared place."""
+    return _is_real_folder(path) and (not hasattr(os, "geteuid") or path.stat().st_uid == os.geteuid())
+
+
+def finish_folder(made: Path, path: Path, maker: str, overwrite: bool, also: Iterable[str] = ()) -> None:
     """Mark a folder that is whole, and rename it to `path`, in place of what `check_folder` allows to be replaced."""
     made.chmod(0o777 & ~_umask())
     mark(made, maker, also)
-    check_folder(path, maker, overwrite)  # again: something may have come there meanwhile
-    _replace(path.resolve(), made)
+    with locked(path):
+        check_folder(path, maker, overwrite)  # again: something may have come there meanwhile
+        _replace(path.resolve(), made)
 
 
 def _replace(target: Path, new: Path) -> None:
@@ -221,7 +255,7 @@ def _replace(target: Path, new: Path) -> None:
     if not target.exists() or not any(target.iterdir()):  # temporary files of a killed process are something
         new.rename(target)
         return
-    shelter = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SHELTER, dir=new.parent))
+    shelter = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=_SHELTER, dir=new.parent))
     try:
         target.rename(shelter / _OLD)
         new.rename(target)
@@ -238,7 +272,7 @@ def is_shelter(path: Path) -> bool:
 
 def restore_replaced(folder: Path, target: Path) -> None:
     """After a kill, give the folder that was being replaced its place back if that is empty; remove its shelter."""
-    for shelter in filter(is_shelter, list(folder.iterdir())):
+    for shelter in filter(_is_own_folder, list(folder.glob(f"{_prefix(target)}*{_SHELTER}"))):
         if not os.path.lexists(target) and (shelter / _OLD).is_dir():
             (shelter / _OLD).rename(target)
         shutil.rmtree(shelter)

@@ -24,10 +24,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="the recipe's")] = None,
     fold: Annotated[int | None, typer.Option(help="Hold this fold out (data set converted with --folds).")] = None,
     settings: Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, with its own settings.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train one YOLO of all classes. A run that was killed goes on with --resume."""
+    """Train one YOLO of all classes. A run that was interrupted goes on with the same call, or with --resume."""
     from cytoyolo.commands.train import train as run
     from cytoyolo.detector.recipes import parse_assignments
 

@@ -1,6 +1,6 @@
 """`train`: one YOLO of all classes, in a run folder that says how it came about and can be resumed."""
 
-import json
+import shlex
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +14,17 @@ import yaml
 
 from cytoyolo import console
 from cytoyolo.commands.info import versions
+from cytoyolo.commands.train_folder import (
+    MAKER,
+    MANIFEST,
+    RECIPE,
+    check_same,
+    is_empty,
+    read_manifest,
+    read_recipe,
+    training_on,
+    write_manifest,
+)
 from cytoyolo.dataset.verify import verify
 from cytoyolo.dataset.yolo import IDENTITY, Dataset, load_dataset
 from cytoyolo.detector import progress
@@ -23,11 +34,9 @@ from cytoyolo.detector.recipes import load_recipe, merged_flags, resolve_optimiz
 from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import check_folder, clear_folder, foreign_files, remove_folder, write_text
+from cytoyolo.locks import check_free, locked
 from cytoyolo.tables import fingerprint
 
-MAKER = "train"
-MANIFEST = "manifest.json"
-RECIPE = "recipe.yaml"
 DEFAULT_RECIPE = "third-place"
 # What a run folder will hold; anything else there is the user's.
 _COMING = (
@@ -64,9 +73,9 @@ def train(
     """Train on a folder made by `convert`, into a run folder (weights, metrics, curves, recipe, manifest).
 
     recipe is a shipped name or a YAML; the other arguments, and `settings` for any further training setting of
-    Ultralytics, win over it. fold trains on one fold of a data set converted with folds. resume goes on with a run
-    that was interrupted and needs no other setting. Raises UsageError for a wrong call and CytoyoloError when the
-    training cannot be carried out.
+    Ultralytics, win over it. fold trains on one fold of a data set converted with folds. The same call goes on with a
+    run that was interrupted; resume does so without its settings. Raises UsageError for a wrong call and CytoyoloError
+    when the training cannot be carried out.
     """
     run, data = Path(output), load_dataset(dataset)
     flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed}
@@ -74,30 +83,47 @@ def train(
     if resume:
         others = {"fold": fold, "overwrite": overwrite or None, "recipe": None if recipe == DEFAULT_RECIPE else recipe}
         own: dict[str, Any] = {**flags, **others}
-        given = [name for name, value in own.items() if value is not None]
-        if given:
-            raise UsageError(f"--resume goes on with the run's own settings; leave out {', '.join(given)}.")
+        _refuse_settings(run, dataset, [name for name, value in own.items() if value is not None])
         return _resume(run, data, device)
     inputs = (dataset, model, recipe)
-    check_folder(run, MAKER, overwrite, inputs)
+    begun = not overwrite and (run / MANIFEST).is_file()
+    overwrite = overwrite or is_empty(run)
+    if begun:
+        check_free(run)
+    else:
+        check_folder(run, MAKER, overwrite, inputs)
     device = choose_device(device, several=True)
     fold = _fold(data, fold)
     resolved = load_recipe(recipe, flags)
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
     start = find_start(str(resolved["model"]), asked=model is not None)
-    verify(data, fold)
     manifest = _new_manifest(data, resolved, Path(recipe).name, start, device, fold)
-    clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
-    try:
-        write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
-        _write_manifest(run, manifest)
-        training.fit(run, data.data_yaml(fold), start, resolved, device)
-    except BaseException:
-        if not _keeps_a_checkpoint(run) and not foreign_files(run):
-            with suppress(OSError):  # what went wrong before is what matters
-                remove_folder(run)
-        raise
-    return _finish(run, data, manifest)
+    if begun:
+        check_same(run, dataset, manifest, resolved)
+        console.note(f"{run} holds this training, which was interrupted.")
+        return _resume(run, data, device)
+    verify(data, fold)
+    with locked(run):
+        clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
+        try:
+            write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
+            write_manifest(run, manifest)
+            training.fit(run, data.data_yaml(fold), start, resolved, device)
+        except BaseException:
+            if not _keeps_a_checkpoint(run, dataset) and not foreign_files(run):
+                with suppress(OSError):  # what went wrong before is what matters
+                    remove_folder(run)
+            raise
+        return _finish(run, data, manifest)
+
+
+def _refuse_settings(run: Path, dataset: str | Path, given: list[str]) -> None:
+    """Raise UsageError for settings that are given beside --resume."""
+    if not given:
+        return
+    finished = (run / MANIFEST).is_file() and read_manifest(run)["status"] == "finished"
+    more = f"; {training_on(run, dataset)}" if finished else ""
+    raise UsageError(f"--resume goes on with the run's own settings; leave out {', '.join(given)}{more}.")
 
 
 def _new_manifest(
@@ -126,9 +152,16 @@ def _fold(data: Dataset, fold: int | None) -> int | None:
 
 
 def _resume(run: Path, data: Dataset, device: str) -> Trained:
-    manifest = _read_manifest(run)
+    """Go on with an interrupted run."""
+    read_manifest(run)  # before a lock is put beside a folder that is none of a run
+    with locked(run):
+        return _go_on(run, data, device)
+
+
+def _go_on(run: Path, data: Dataset, device: str) -> Trained:
+    manifest = read_manifest(run)
     if manifest["status"] == "finished":
-        console.note(f"{run} is finished; there is nothing to resume.")
+        console.note(f"{run} is finished; there is nothing to resume; {training_on(run, data.folder)}.")
         return Trained(run, run / "weights" / "best.pt", manifest["metrics"])
     for key in IDENTITY:
         if manifest["dataset"].get(key) != data.manifest[key]:
@@ -136,11 +169,11 @@ def _resume(run: Path, data: Dataset, device: str) -> Trained:
     device, fold = choose_device(device, several=True), manifest["fold"]
     checkpoint = training.checkpoint_to_resume(run)
     manifest["resumed"] = [*manifest.get("resumed", []), 0 if checkpoint is None else training.epochs_done(checkpoint)]
-    _write_manifest(run, manifest)
+    write_manifest(run, manifest)
     try:
         if checkpoint is None:
             console.note(f"{run} was interrupted before its first epoch ended: starting it from the beginning.")
-            resolved = yaml.safe_load((run / RECIPE).read_text(encoding="utf-8"))
+            resolved = read_recipe(run)
             start = find_start(str(resolved["model"]), asked=False)
             verify(data, fold)
             training.fit(run, data.data_yaml(fold), start, resolved, device)
@@ -153,16 +186,17 @@ def _resume(run: Path, data: Dataset, device: str) -> Trained:
             verify(data, fold)
             training.close(run, data.data_yaml(fold), checkpoint, device)
     except BaseException:
-        _keeps_a_checkpoint(run)
+        _keeps_a_checkpoint(run, data.folder)
         raise
     return _finish(run, data, manifest)
 
 
-def _keeps_a_checkpoint(run: Path) -> bool:
+def _keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
     """On the way out of a broken training: whether it can be resumed, and say so if it can."""
     if training.checkpoint_to_resume(run) is None:
         return False
-    console.note(f"{run} keeps its last whole epoch; go on with `cytoyolo train DATASET -o {run} --resume`.")
+    call = shlex.join(["cytoyolo", "train", str(dataset), "-o", str(run), "--resume"])
+    console.note(f"{run} keeps its last whole epoch; go on with `{call}`.")
     return True
 
 
@@ -175,14 +209,14 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
     for name in ("best.pt", "last.pt"):
         (run / "weights").mkdir(exist_ok=True)
         settings = seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
-    asked = yaml.safe_load((run / RECIPE).read_text(encoding="utf-8"))["batch"]
+    asked = read_recipe(run)["batch"]
     if settings["batch"] != asked:  # where the GPU's memory is too small for the first epoch, the engine halves it
         console.note(f"The batch was {settings['batch']}, not {asked}, because the GPU's memory was used up.")
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
     (run / "curves").mkdir(exist_ok=True)
     for picture in sorted(engine_folder.glob("*.png")) + sorted(engine_folder.glob("*.jpg")):
         shutil.copyfile(picture, run / "curves" / picture.name)
-    _write_manifest(
+    write_manifest(
         run, {**manifest, "status": "finished", "finished": _now(), "batch": settings["batch"], "metrics": best}
     )
     shutil.rmtree(engine_folder)
@@ -206,21 +240,3 @@ def _named(path: str | None) -> str | None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write_manifest(run: Path, manifest: dict[str, Any]) -> None:
-    write_text(run / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-
-
-def _read_manifest(run: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
-        if not {"status", "fold", "dataset"} <= manifest.keys() or ("metrics" in manifest) == (
-            manifest["status"] == "running"
-        ):
-            raise ValueError("keys are missing")
-        return manifest
-    except FileNotFoundError as error:
-        raise UsageError(f"{run} holds no run to resume; give the folder of an interrupted training.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CytoyoloError(f"{run / MANIFEST} is damaged; start the training anew in another folder.") from error

@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from cytoyolo import convert, train
 from cytoyolo.commands import train as command
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import clear_folder
+from cytoyolo.tables import fingerprint
 from tests.blobs import SETTINGS
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
@@ -58,20 +60,79 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
     while not (run / "engine" / "weights" / "resume.pt").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
+    if stop == signal.SIGKILL:
+        process.send_signal(signal.SIGSTOP)  # so that it is surely at work still
+        for option in ("--resume", "--overwrite"):
+            refused = cytoyolo("train", blobs / "dataset", "-o", run, option)
+            assert (refused.returncode, refused.stderr) == (
+                1, f"cytoyolo: another process is at work in {run}; wait for it, or end it.\n",
+            )  # fmt: skip
     process.send_signal(stop)
     _, stderr = process.communicate()
     assert "Traceback" not in stderr
     if stop == signal.SIGINT:
-        assert process.returncode == 130 and "--resume" in stderr
-    resumed = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "Resuming" in resumed.stderr
+        assert process.returncode == 130
+        assert f"go on with `cytoyolo train {blobs / 'dataset'} -o {run} --resume`" in stderr
+        resumed = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
+        assert resumed.returncode == 0, resumed.stderr
+        assert "Resuming" in resumed.stderr
+    else:
+        other = _start(blobs / "dataset", run, epochs=5)
+        _, stderr = other.communicate()
+        assert other.returncode == 2, stderr
+        assert f"{run} holds an interrupted training that differs in epochs (4, now 5); go on with it by" in stderr
+        assert f"`cytoyolo train {blobs / 'dataset'} -o {run} --resume`" in stderr and "--overwrite" in stderr
+        same = _start(blobs / "dataset", run, epochs=4)
+        _, stderr = same.communicate()
+        assert same.returncode == 0 and "Resuming" in stderr, stderr
     epochs = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]
     assert epochs == ["1.0", "2.0", "3.0", "4.0"]
-    (done,) = json.loads((run / "manifest.json").read_text())["resumed"]
-    assert 0 < done < 4
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "a lock is left"
     finished = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
     assert finished.returncode == 0 and "finished" in finished.stderr
+
+
+def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, small_run, tmp_path):
+    before = {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()}
+    last = small_run / "weights" / "last.pt"
+    with pytest.raises(UsageError, match=r"holds this training, and it is finished .* --overwrite; for more epochs"):
+        train(blobs / "dataset", output=small_run, **SETTINGS)
+    with pytest.raises(UsageError) as refused:
+        train(blobs / "dataset", output=small_run, **{**SETTINGS, "epochs": 3})
+    assert "finished training that differs in epochs (2, now 3); give another folder, or --overwrite" in str(
+        refused.value
+    )
+    assert f"`cytoyolo train {blobs / 'dataset'} -o NEW --model {last} --epochs 1`" in str(refused.value)
+    with pytest.raises(UsageError, match=r"leave out epochs; for more epochs, train on from its weights: .*last\.pt"):
+        train(blobs / "dataset", output=small_run, resume=True, epochs=3)
+    assert {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()} == before
+    more = train(blobs / "dataset", output=tmp_path / "more", **{**SETTINGS, "epochs": 1, "model": str(last)})
+    assert json.loads((more.folder / "manifest.json").read_text())["start"]["sha256"] == fingerprint(last)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"seed": 3}, r"seed \(0, now 3\)"),
+        ({"model": "yolo11s.yaml"}, "what it starts from"),
+        ({"imgsz": 32, "batch": 4}, r"batch \(8, now 4\), imgsz \(64, now 32\)"),
+        ({"settings": {"mosaic": 0.5}}, r"mosaic \(.*, now 0.5\)"),
+    ],
+    ids=str,
+)
+def test_what_differs_from_a_run_is_named(blobs, small_run, changed, words):
+    with pytest.raises(UsageError, match=f"a finished training that differs in {words}; give another folder"):
+        train(blobs / "dataset", output=small_run, **{**SETTINGS, **changed})
+
+
+@pytest.mark.parametrize("left", [(), ("recipe.yaml",), ("recipe.yaml", ".cytoyolo.x.partial"), ("progress.jsonl",)])
+def test_a_run_killed_before_it_held_anything_is_begun_anew(blobs, tmp_path, monkeypatch, left):
+    clear_folder(tmp_path / "run", "train", overwrite=False, also=left)
+    for name in left:
+        (tmp_path / "run" / name).write_text("half")
+    monkeypatch.setattr(command.training, "fit", lambda *arguments: exit(7))
+    with pytest.raises(SystemExit, match="7"):
+        train(blobs / "dataset", output=tmp_path / "run", **SETTINGS)
 
 
 def test_a_run_killed_before_its_closing_validation_is_only_completed(blobs, small_run, tmp_path, monkeypatch):
@@ -174,8 +235,9 @@ def test_a_folder_without_a_run_cannot_be_resumed(blobs, tmp_path):
 def test_a_run_is_replaced_only_on_request_and_never_with_a_users_file(blobs, small_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(small_run, run)
-    with pytest.raises(UsageError, match="--overwrite"):
-        train(blobs / "dataset", output=run, **SETTINGS)
+    for settings in (SETTINGS, {**SETTINGS, "epochs": 1}):
+        with pytest.raises(UsageError, match="--overwrite"):
+            train(blobs / "dataset", output=run, **settings)
     (run / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"notes\.txt"):
         train(blobs / "dataset", output=run, overwrite=True, **SETTINGS)

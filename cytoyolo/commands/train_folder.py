@@ -1,0 +1,97 @@
+"""The folder of a training: its manifest and settings, and whether a call may go on with it."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cytoyolo.dataset.yolo import IDENTITY
+from cytoyolo.detector import train as training
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import maker_of, write_text
+
+MAKER = "train"
+MANIFEST = "manifest.json"
+RECIPE = "recipe.yaml"
+
+
+def is_empty(run: Path) -> bool:
+    """Whether a run was killed before it held anything worth keeping."""
+    return maker_of(run) == MAKER and not any((run / name).exists() for name in (MANIFEST, training.FOLDER, "weights"))
+
+
+def training_on(run: Path, dataset: str | Path, epochs: object = "N") -> str:
+    """How a finished run is trained on: a training of its own, from its last weights."""
+    weights = run / "weights" / "last.pt"
+    call = ["cytoyolo", "train", str(dataset), "-o", "NEW", "--model", str(weights), "--epochs", str(epochs)]
+    return f"for more epochs, train on from its weights: `{shlex.join(call)}`"
+
+
+def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
+    """Raise UsageError where a run that is there is finished, or not that of this call (its manifest and settings)."""
+    before, recipe = read_manifest(run), read_recipe(run)
+    finished = before["status"] == "finished"
+    other = different_settings(recipe, resolved)
+    other += ["the fold"] * (before["fold"] != manifest["fold"])
+    other += ["what it starts from"] * (_start(before) != _start(manifest))
+    other += ["the data set"] * any(before["dataset"].get(key) != manifest["dataset"][key] for key in IDENTITY)
+    if not other and not finished:
+        return
+    if not other:
+        raise UsageError(
+            f"{run} holds this training, and it is finished (see {run / 'weights'}); to train anew, give another "
+            f"folder or --overwrite; {training_on(run, dataset)}."
+        )
+    differs, replace = f"that differs in {', '.join(other)}", "give another folder, or --overwrite to throw it away"
+    if not finished:
+        own = "DATASET" if "the data set" in other else str(dataset)
+        call = shlex.join(["cytoyolo", "train", own, "-o", str(run), "--resume"])
+        raise UsageError(f"{run} holds an interrupted training {differs}; go on with it by `{call}`, {replace}.")
+    more = resolved["epochs"] - recipe.get("epochs", 0)
+    advice = f"{replace}; {training_on(run, dataset, more)}" if more > 0 else replace
+    raise UsageError(f"{run} holds a finished training {differs}; {advice}.")
+
+
+def _start(manifest: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """What a training starts from: weights are known by their content, whatever their name, a network by its name."""
+    name, content = manifest["start"]["name"], manifest["start"]["sha256"]
+    return (None if content and name.endswith(".pt") else name), content
+
+
+def different_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two trainings, such as "epochs (3, now 5)"; paths of weights may."""
+    keys = sorted((before.keys() | now.keys()) - {"model"})
+    return [f"{key} ({before.get(key)}, now {now.get(key)})" for key in keys if before.get(key) != now.get(key)]
+
+
+def read_recipe(run: Path) -> dict[str, Any]:
+    """The settings a run was begun with."""
+    try:
+        return dict(yaml.safe_load((run / RECIPE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise CytoyoloError(
+            f"{run / RECIPE} is missing or damaged; start the training anew in another folder, or with --overwrite."
+        ) from error
+
+
+def write_manifest(run: Path, manifest: dict[str, Any]) -> None:
+    write_text(run / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+        if not {"status", "fold"} <= manifest.keys() or ("metrics" in manifest) == (manifest["status"] == "running"):
+            raise ValueError("keys are missing")
+        if not {"name", "sha256"} <= manifest["start"].keys() or not isinstance(manifest["dataset"], dict):
+            raise ValueError("keys are missing")
+        return manifest
+    except FileNotFoundError as error:
+        raise UsageError(f"{run} holds no run to resume; give the folder of an interrupted training.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CytoyoloError(
+            f"{run / MANIFEST} is damaged; start the training anew in another folder, or with --overwrite."
+        ) from error
