@@ -7,12 +7,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cytoyolo.text import one_line
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def note(message: str) -> None:
-    """Tell the user something that is neither a result nor an error."""
-    stderr.print(message, markup=False)
+    """Tell the user something that is neither a result nor an error, in one line."""
+    stderr.print(one_line(message), markup=False)
+
+
+class _Words(TextColumn):
+    """Text that may hold names of the user's: neither their control characters nor their brackets say how it looks."""
+
+    def render(self, task: Task) -> Text:
+        return Text(one_line(self.text_format.format(task=task)), style=self.style)
 
 
 class _Rate(ProgressColumn):
@@ -25,12 +34,12 @@ class _Rate(ProgressColumn):
 def progress(*columns: str, rate: bool = False) -> Progress:
     """A progress display on stderr; `columns` are extra text columns, such as "{task.fields[loss]}"."""
     return Progress(
-        TextColumn("{task.description}"),
+        _Words("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         *([_Rate()] if rate else []),
         TimeRemainingColumn(),
-        *(TextColumn(column) for column in columns),
+        *(_Words(column) for column in columns),
         console=stderr,
         disable=not stderr.is_terminal,  # a file or a pipe gets the messages alone
     )

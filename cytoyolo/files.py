@@ -79,8 +79,9 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text whole or not at all; what of a file's name is not UTF-8 is an escape in it, as JSON knows them."""
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def check_place(path: Path) -> None:

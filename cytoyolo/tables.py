@@ -72,14 +72,15 @@ def refuse(path: str | Path, faults: dict[int, str], remedy: str) -> None:
 
 
 def write_table(path: str | Path, table: pd.DataFrame, overwrite: bool = False) -> None:
-    """Write a CSV (UTF-8, comma, LF) under a temporary name and rename it.
+    """Write a CSV (UTF-8, comma, LF) under a temporary name and rename it. What of a file's name is not UTF-8 is an
+    escape in it.
 
     An existing file is replaced only with `overwrite`, and only if it is a table with the same header.
     """
     path = Path(path)
     check_writable(path, list(map(str, table.columns)), overwrite)
     with atomic_file(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        table.to_csv(temporary, index=False, lineterminator="\n", errors="backslashreplace")
 
 
 def check_writable(path: Path, header: list[str], overwrite: bool) -> None:

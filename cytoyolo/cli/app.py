@@ -31,14 +31,17 @@ from cytoyolo.cli import (
     smear,
     train,
 )
+from cytoyolo.cli.output import guard_streams
 from cytoyolo.errors import CytoyoloError
+from cytoyolo.text import one_line
 
 app = typer.Typer(
     name="cytoyolo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # color: to a file or a pipe, typer would else drop what looks like a colour from a name.
+    context_settings={"help_option_names": ["-h", "--help"], "color": True},
 )
 _COMMANDS = (
     *(audit, repair, convert, train, crossval, curate, predict, fuse, score),
@@ -76,6 +79,7 @@ def _terminate(signum: int, frame: object) -> None:
 def main() -> None:
     """Run the program and exit with its code. With CYTOYOLO_DEBUG=1 an error keeps its traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    guard_streams()
     code = _run()
     if code in INTERRUPTED:
         typer.echo("cytoyolo: interrupted.", err=True)
@@ -99,7 +103,7 @@ def _run() -> int:
             raise
         sentence, code = explain(error)
         if sentence:  # a call without any argument has shown the help instead
-            typer.echo(f"cytoyolo: {sentence}", err=True)
+            typer.echo(f"cytoyolo: {one_line(sentence)}", err=True, color=True)
         return code
 
 

@@ -10,6 +10,7 @@ import typer
 from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
 from cytoyolo.cli.output import print_table
 from cytoyolo.errors import UsageError
+from cytoyolo.text import one_line
 
 if TYPE_CHECKING:
     from cytoyolo.commands.audit import Audit
@@ -77,7 +78,7 @@ def _show(labels: Path, made: "Audit", output: Path | None) -> None:
     for one in grave.head(SHOWN).to_dict("records"):
         where = f", line {one['line']}" if one["line"] else ""
         words = " ".join(one[part] for part in ("image", "value", "detail") if one[part])
-        typer.echo(f"{labels}{where}: {one['rule']}: {words}")
+        typer.echo(one_line(f"{labels}{where}: {one['rule']}: {words}"))
     if len(grave) > SHOWN:
         typer.echo(f"and {len(grave) - SHOWN:,} more errors (-o DIR writes all findings, --json prints them)")
     for reason, number in Counter(made.not_run.values()).items():

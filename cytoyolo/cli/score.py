@@ -9,6 +9,7 @@ import typer
 from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, Seed
 from cytoyolo.cli.output import print_table
 from cytoyolo.errors import UsageError
+from cytoyolo.text import one_line
 
 if TYPE_CHECKING:
     from cytoyolo.submission.check import Finding
@@ -74,7 +75,7 @@ def _print_json(data: object) -> None:
 
 def _print_findings(submission: Path, found: "list[Finding]") -> None:
     for one in found[:SHOWN_FINDINGS]:
-        typer.echo(f"{submission}, {one}" if one.line else f"{submission}: {one}")
+        typer.echo(one_line(f"{submission}, {one}" if one.line else f"{submission}: {one}"))
     hidden = len(found) - SHOWN_FINDINGS
     if hidden > 0:
         typer.echo(f"and {hidden:,} more findings (--json lists all)")

@@ -18,7 +18,7 @@ from cytoyolo.annotations.view import View
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.opening import open_labels, optional
 from cytoyolo.dataset.yolo import images_fingerprint
-from cytoyolo.files import check_folder, new_folder, read_bytes
+from cytoyolo.files import check_folder, new_folder, read_bytes, write_text
 from cytoyolo.records import SchemaError
 from cytoyolo.report.sheet import draw_sheet
 from cytoyolo.tables import fingerprint, sha256, write_table
@@ -93,7 +93,7 @@ def audit(
         with new_folder(Path(output), MAKER, overwrite) as folder:
             columns = {"image": spec.columns["image"]}
             write_table(folder / FINDINGS, findings.rename(columns=columns))
-            (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
+            write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False))
             sheet = draw_sheet(findings, view) if view is not None and images is not None else None
             if sheet is not None:
                 (folder / SHEET).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())

@@ -24,7 +24,7 @@ from cytoyolo.dataset.masks import FILLS, masks_by_image
 from cytoyolo.dataset.split import class_sets, joined_groups, split
 from cytoyolo.dataset.writing import list_images, stage_images, write_labels, write_lists
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
-from cytoyolo.files import check_folder, new_folder, read_bytes
+from cytoyolo.files import check_folder, new_folder, read_bytes, write_text
 from cytoyolo.tables import fingerprint, line, read_table, sha256, write_table
 
 MAKER = "convert"
@@ -118,7 +118,7 @@ def convert(
         if repair:
             write_table(folder / FINDINGS, audited.findings.rename(columns=dict(spec.columns)))
             write_table(folder / CHANGES, carry_out(opened.records, audited.edits, spec)[1])
-        (folder / yolo.MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
+        write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
     return _counted(output, audited, repair, facts, copies, masks)
 
 

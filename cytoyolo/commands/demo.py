@@ -119,7 +119,8 @@ def demo(
 @contextmanager
 def _step(seconds: dict[str, float], title: str) -> Iterator[None]:
     """Announce a step and record how long it took."""
-    console.note(f"\n{len(seconds) + 1}. {title}")
+    console.note("")
+    console.note(f"{len(seconds) + 1}. {title}")
     started = time.perf_counter()
     yield
     seconds[title] = time.perf_counter() - started
