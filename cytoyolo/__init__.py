@@ -7,6 +7,7 @@ the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `tra
 They are imported on first use, because some of them need torch and others must not.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,10 @@ __all__ = [
     "train",
     "undo",
 ]
+
+# ONNX Runtime keeps a device's id and a queue of events in the user's home, and looks up the host it reports to, unless
+# this is set before its first import; worker processes inherit it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # The module of each function; of most it has the same name.
 _MODULES = {name: f"commands.{name}" for name in __all__} | {

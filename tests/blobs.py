@@ -54,8 +54,9 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(blobs: Path) -> Path:
-    """The run folder of a model trained on the blobs for two epochs."""
+    """The run folder of a model trained on the blobs for two epochs; the engine's look-ups would change its name."""
     from cytoyolo import train
 
-    train(blobs / "dataset", output=blobs / "run", **SETTINGS)
-    return blobs / "run"
+    run = blobs / "o'brien's run? 100%20"
+    train(blobs / "dataset", output=run, **SETTINGS)
+    return run

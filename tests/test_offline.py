@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.traces import python, traced
+
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
 
 # Loaded by every Python process below, workers included: any use of the network is recorded and fails.
@@ -78,3 +80,39 @@ def test_asking_for_official_weights_offline_is_one_sentence(tmp_path, offline, 
     done = offline("train", data, "-o", tmp_path / "run", "--recipe", "quick")
     assert done.returncode == 2 and "--model yolo11n.pt" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+# All that runs a library of its own: each backend, each export, int8 of both kinds, and a training.
+EVERYTHING = """
+import sys
+from pathlib import Path
+import cytoyolo
+folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+some = dict(images=folder / "images", dataset=folder / "spec.yaml")
+tiny = dict(recipe="quick", model="yolo11n.yaml", epochs=1, imgsz=64, batch=8, device="cpu")
+weights = cytoyolo.train(folder / "dataset", output=out / "run", **tiny, settings={"plots": False}).weights
+for backend in ("onnx", "openvino", "torch"):
+    cytoyolo.predict(weights, folder / "images", output=out / backend, backend=backend, conf=1e-3, pictures=False)
+int8 = dict(int8=True, calibrate=folder / "labels.csv", max_loss=1, **some)
+for name, format in {"fp32.onnx": "onnx", "fp32": "openvino"}.items():
+    cytoyolo.export(weights, output=out / name, format=format)
+    cytoyolo.export(weights, output=out / name.replace("fp32", "int8"), format=format, **int8)
+"""
+
+
+def test_no_library_calls_a_host_or_writes_into_the_home(blobs, tmp_path):
+    """By a trace of system calls, since libraries of C++ open sockets that Python does not see."""
+    done, sent, files = traced(tmp_path, python(EVERYTHING, blobs, tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert sent == []
+    # Matplotlib lists the fonts of the machine, for the curves of a training.
+    assert [name for name in files if not name.startswith(".cache/matplotlib/")] == []
+
+
+def test_the_trace_sees_a_host_and_a_file(tmp_path):
+    code = (
+        "import pathlib, socket; one = socket.socket(type=socket.SOCK_DGRAM); one.connect_ex(('192.0.2.1', 9)); "
+        "(pathlib.Path.home() / 'id').touch()"
+    )
+    _, sent, files = traced(tmp_path, python(code))
+    assert len(sent) == 1 and "192.0.2.1" in sent[0] and files == ["id"]

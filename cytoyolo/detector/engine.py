@@ -5,16 +5,19 @@ inherit it. The facts relied on are held by tests/detector/test_engine_contract.
 """
 
 import atexit
+import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.machine import cores, state_folder
 
@@ -30,6 +33,8 @@ _ENVIRONMENT = {
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 # The side of an image must be a multiple of the network's coarsest grid; the engine would round it silently.
 STRIDE = 32
+# Of a file among the engine's own, such as yolo11n.yaml: no path, no pattern.
+_BARE_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when missing
 
 
@@ -37,21 +42,35 @@ _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when mi
 def engine() -> None:
     """Import Ultralytics with everything that talks to the network switched off, and all cores on.
 
-    Raises CytoyoloError when the program imported Ultralytics itself before, so that it is too late.
+    A program may have imported Ultralytics before: what it read of the environment then is set anew, in memory alone,
+    so that its own settings file stays as it is.
     """
-    if "ultralytics" in sys.modules and not _ENVIRONMENT.items() <= os.environ.items():
-        raise CytoyoloError("Ultralytics was imported before cytoyolo could make it safe; import it afterwards.")
     os.environ.update({**_WAITING, **os.environ, **_ENVIRONMENT})
     os.environ.pop("ULTRALYTICS_API_KEY", None)
-    os.environ["YOLO_CONFIG_DIR"] = str(_config_folder())
+    folder = _config_folder()
+    os.environ["YOLO_CONFIG_DIR"] = str(folder)
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
     from ultralytics.data import dataset as datasets
-    from ultralytics.data import utils as data_utils
-    from ultralytics.utils import SETTINGS, TryExcept, downloads, torch_utils
+    from ultralytics.utils import LOGGER, SETTINGS, TryExcept, callbacks, checks, downloads, events, torch_utils
+
+    known = {"ONLINE": False, "AUTOINSTALL": False, "SAFE_LOAD": True, "VERBOSE": False}
+    for name, value in {**known, "USER_CONFIG_DIR": folder / "Ultralytics"}.items():
+        _set_everywhere(name, value)
+    events.events.enabled = False
+    LOGGER.setLevel(logging.ERROR)
 
     # Tried first and refused later otherwise, such as for the weights of a check that each training on a GPU makes.
-    downloads.safe_download = data_utils.safe_download = _refuse_download
+    _replace(downloads.safe_download, _refuse_download)
+    _replace(callbacks.add_integration_callbacks, _add_nothing)
+
+    # The engine's look-up of a file by name changes the name first: apostrophes and spaces go, yolov5n.pt becomes
+    # yolov5nu.pt, what stands behind a question mark is cut off. What it then finds is another file than the user's,
+    # and what it doesn't find it asks the network for.
+    search = checks.check_file
+    _replace(downloads.attempt_download_asset, _as_given)
+    _replace(checks.check_suffix, _add_nothing)
+    _replace(checks.check_file, partial(_found, search))
 
     # Parsed labels would be written beside the images and loaded again unseen: a pickle, which a stranger may have put
     # there, stale after some changes, and torn between trainings that share the folder.
@@ -60,10 +79,27 @@ def engine() -> None:
     # It guards the drawing of labels and of confusion matrices, and takes Ctrl-C there for a fault of the drawing.
     TryExcept.__exit__ = _only_errors_passed_over(TryExcept.__exit__)
 
-    quiet = {key: False for key, value in SETTINGS.items() if isinstance(value, bool)}
-    if any(SETTINGS[key] for key in quiet):
-        SETTINGS.update(quiet)
+    dict.update(SETTINGS, {key: False for key, value in SETTINGS.items() if isinstance(value, bool)})
     torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
+
+
+def _loaded() -> list[ModuleType]:
+    """The engine's modules that are imported."""
+    return [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "ultralytics" and module]
+
+
+def _set_everywhere(name: str, value: object) -> None:
+    """Set a constant of the engine in each module that has it."""
+    for module in _loaded():
+        if name in vars(module):
+            setattr(module, name, value)
+
+
+def _replace(theirs: Callable[..., Any], ours: Callable[..., Any]) -> None:
+    """Put our function in the place of the engine's, in each module that has it."""
+    for module in _loaded():
+        for name in [name for name, value in vars(module).items() if value is theirs]:
+            setattr(module, name, ours)
 
 
 def _refuse_download(*arguments: object, **options: object) -> None:
@@ -77,6 +113,28 @@ def _only_errors_passed_over(leave: Callable[..., bool]) -> Callable[..., bool]:
         return (kind is None or issubclass(kind, Exception)) and leave(guard, kind, error, trace)
 
     return left
+
+
+def _add_nothing(*arguments: object, **options: object) -> None:
+    """Neither integrations nor a check of a suffix."""
+
+
+def _as_given(file: str | Path, *arguments: object, **options: object) -> str:
+    """A weights file by the name given, which must be there."""
+    if not Path(file).exists():
+        _refuse_download()
+    return str(file)
+
+
+def _found(search: Callable[..., Any], file: str | Path, suffix: object = "", *rest: Any, **options: Any) -> Any:
+    """A file by the name given; the engine searches its own files, and no others, for a bare name."""
+    if Path(file).exists():
+        return str(file)
+    if _BARE_NAME.fullmatch(str(file)):
+        return search(file, suffix, False, hard=options.get("hard", True))
+    if options.get("hard", True):
+        raise FileNotFoundError(f"'{file}' does not exist")
+    return []
 
 
 def _no_cache(path: Path) -> None:

@@ -51,3 +51,17 @@ def parse_facts(text: str, path: Path) -> Facts:
     except (ValueError, KeyError, TypeError) as error:
         raise CytoyoloError(f"{path} has damaged facts about its classes ({error}); export it again.") from error
     return facts
+
+
+def parse_names(names: object, count: int) -> tuple[str, ...] | None:
+    """The classes by id of a network's `names`: a list, or a mapping by number or by number as text.
+
+    None where there isn't a different name for each of `count` classes.
+    """
+    if isinstance(names, list | tuple):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict):
+        return None
+    by_id = {int(key) if isinstance(key, str) and key.isdecimal() else key: name for key, name in names.items()}
+    codes = tuple(name for name in map(by_id.get, range(count)) if isinstance(name, str))
+    return codes if len(set(codes)) == len(by_id) == count else None

@@ -88,14 +88,16 @@ def close(run: Path, data: Path, checkpoint: Path, device: str) -> None:
 
 
 def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
-    engine()
+    engine()  # before torch, which reads how its threads wait when it is imported
     import torch
+
+    from cytoyolo.detector.trainer import ClosingTrainer, Trainer
 
     os.environ[progress.PARENT] = str(os.getpid())
     others = set(threading.enumerate())
     with progress.shown(run / progress.FILE), interrupts_remembered() as raise_swallowed:
         try:
-            trainer = _closing_trainer(overrides) if closing else _trainer(overrides)
+            trainer = (ClosingTrainer if closing else Trainer)(overrides=overrides)
             for event, callback in progress.CALLBACKS.items():
                 trainer.add_callback(event, callback)
             for event in ("on_train_batch_end", "on_fit_epoch_end"):
@@ -118,30 +120,6 @@ def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
                 if not thread.daemon:
                     thread.join()
     (run / progress.FILE).unlink()
-
-
-def _trainer(overrides: dict[str, Any]) -> Any:
-    from ultralytics.models.yolo.detect import DetectionTrainer
-
-    return DetectionTrainer(overrides=overrides)
-
-
-def _closing_trainer(overrides: dict[str, Any]) -> Any:
-    """A trainer that trains no epoch: it does what the engine does when all are done."""
-    from ultralytics.models.yolo.detect import DetectionTrainer
-
-    class Closing(DetectionTrainer):  # type: ignore[misc]
-        def resume_training(self, ckpt: Any) -> None:
-            """The engine's own refuses a checkpoint without further epochs."""
-
-        def _do_train(self) -> None:
-            self._setup_train()
-            self.epoch = self.epochs - 1
-            self.final_eval()
-            if self.args.plots:
-                self.plot_metrics()
-
-    return Closing(overrides=overrides)
 
 
 def metrics(run: Path) -> list[dict[str, float]]:

@@ -2,7 +2,7 @@
 
 import shutil
 import warnings
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -12,7 +12,8 @@ from urllib.request import urlopen
 from cytoyolo import console
 from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.detector.engine import STRIDE, engine
-from cytoyolo.detector.facts import Facts
+from cytoyolo.detector.facts import Facts, parse_names
+from cytoyolo.detector.foreign import name_loaded, name_unreadable
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.machine import state_folder
@@ -48,21 +49,31 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle's version, about files that are refused anyway
-            # Absolute: by a bare official name the engine would replace a damaged file by a download.
-            checkpoint, _ = torch_safe_load(str(path.resolve()), safe_only=True)
+            # Absolute: by a bare official name the engine would try to replace a damaged file by a download.
+            checkpoint, _ = torch_safe_load(str(path.absolute()), safe_only=True)
+    except AttributeError as error:  # of something that is neither a dict nor a network
+        raise CytoyoloError(f"{path} holds no YOLO network; give weights such as a run's best.pt.") from error
     except Exception as error:  # any of a dozen types, depending on what is wrong with the file
-        if zipfile.is_zipfile(path) or path.read_bytes()[:1] == b"\x80":
-            reason = "holds code or objects that are no YOLO network, and was not loaded"
-        else:
-            reason = "is no PyTorch checkpoint, or is truncated"
-        raise CytoyoloError(
-            f"{path} {reason}; give weights from a source you trust, such as a run's best.pt."
-        ) from error
-    network = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
-    if not hasattr(network, "names") or not hasattr(network, "yaml"):
-        raise CytoyoloError(f"{path} holds no YOLO network; give weights such as a run's best.pt.")
+        what, remedy = name_unreadable(path)
+        raise CytoyoloError(f"{path} {what}; {remedy}.") from error
+    both = (checkpoint.get("ema"), checkpoint.get("model"))
+    network = next((one for one in both if hasattr(one, "names") and hasattr(one, "yaml")), None)
+    if network is None:
+        what, remedy = name_loaded(checkpoint)
+        raise CytoyoloError(f"{path} {what}; {remedy}.")
     settings = checkpoint.get("train_args")
     return {**checkpoint, "model": network, "train_args": settings if isinstance(settings, dict) else {}}
+
+
+def _check_finite(network: Any, path: Path) -> None:
+    """Raise CytoyoloError for a network with weights that are no numbers, as a training that diverged leaves them."""
+    tensors = network.state_dict()
+    wrong = [name for name, one in tensors.items() if one.is_floating_point() and not one.isfinite().all()]
+    if wrong:
+        raise CytoyoloError(
+            f"{path} has weights that are no finite numbers, in {len(wrong)} of {len(tensors)} tensors, such as "
+            f"{wrong[0]}: the training diverged, or the file is damaged; give other weights."
+        )
 
 
 def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
@@ -74,11 +85,10 @@ def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
     head = network.model[-1]
     if not isinstance(head, Detect) or isinstance(head, RTDETRDecoder) or network.yaml.get("channels", 3) != 3:
         raise CytoyoloError(f"{path} is not a YOLO detector of colour images; give such a detector's weights.")
-    names = [network.names.get(index) for index in range(head.nc)] if isinstance(network.names, dict) else []
-    codes = {name for name in names if isinstance(name, str)}
-    if len(codes) != head.nc or len(network.names) != head.nc:
+    codes = parse_names(network.names, head.nc)
+    if codes is None:
         raise CytoyoloError(f"{path} has no different name for each of its {head.nc} classes; mend its names.")
-    return tuple(map(str, names))
+    return codes
 
 
 def load_network(path: Path) -> tuple[Any, Facts]:
@@ -86,6 +96,7 @@ def load_network(path: Path) -> tuple[Any, Facts]:
     checkpoint = load_checkpoint(path)
     network = checkpoint["model"]
     codes, spec = detector_codes(network, path), stored_spec(checkpoint)
+    _check_finite(network, path)
     if spec is not None and spec.codes != codes:
         raise CytoyoloError(f"{path} carries the description of other classes than its network has; train anew.")
     side = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
@@ -111,18 +122,20 @@ def find_start(model: str, asked: bool) -> Start:
     An official .pt that is not on this disk is downloaded only if the user `asked` for it by name. Weights of
     another task (pose, segmentation) give their backbone and neck to a detector of the same size.
     """
-    if model.endswith((".yaml", ".yml")):
+    if model.lower().endswith((".yaml", ".yml")):
         return Start(_network_yaml(model))
-    if not model.endswith(".pt"):
+    if not model.lower().endswith(".pt"):
         raise UsageError(f"--model is '{model}'; give a .pt file, or a network such as yolo11n.yaml.")
     path = _find_file(model, asked)
     network = load_checkpoint(path)["model"]
+    _refuse_torchvision(network.yaml, model)
+    _check_finite(network, path)
     if getattr(network, "task", "detect") == "detect":
-        return Start(str(path.resolve()))
+        return Start(str(path.absolute()))
     name = Path(str(network.yaml.get("yaml_file", ""))).name
     for suffix in _TASK_SUFFIXES:
         name = name.replace(suffix, "")
-    return Start(_network_yaml(name), str(path.resolve()))
+    return Start(_network_yaml(name), str(path.absolute()))
 
 
 def _network_yaml(name: str) -> str:
@@ -131,13 +144,24 @@ def _network_yaml(name: str) -> str:
     from ultralytics.nn.tasks import yaml_model_load
 
     try:
-        if not {"backbone", "head"} <= yaml_model_load(name).keys():
+        network = yaml_model_load(name)
+        if not {"backbone", "head"} <= network.keys():
             raise ValueError("neither backbone nor head")
     except Exception as error:  # a missing file, wrong YAML or a mapping without the keys of a network
         raise UsageError(
             f"{name} is neither a YAML of a network nor one Ultralytics knows, such as yolo11n.yaml."
         ) from error
-    return str(Path(name).resolve()) if Path(name).is_file() else name
+    _refuse_torchvision(network, name)
+    return str(Path(name).absolute()) if Path(name).is_file() else name
+
+
+def _refuse_torchvision(network: Mapping[str, Any], name: str) -> None:
+    """Refuse a network of which building it downloads a part."""
+    if any("TorchVision" in str(layer) for part in ("backbone", "head") for layer in network.get(part) or ()):
+        raise CytoyoloError(
+            f"{name} is built on a network of torchvision, which would be downloaded; give a network without one, "
+            "such as yolo11n.yaml."
+        )
 
 
 def _find_file(model: str, asked: bool) -> Path:

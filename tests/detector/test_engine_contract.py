@@ -70,17 +70,95 @@ def test_the_engine_downloads_nothing():
         YOLO("/nonexistent/yolo26n.pt")
 
 
-def test_an_engine_that_was_imported_before_is_refused():
-    code = "import ultralytics; from cytoyolo.detector.engine import engine; engine()"
+def test_an_engine_that_was_imported_before_is_made_silent_too(tmp_path):
+    """And the settings file that it read before stays as it is."""
+    code = """
+import json, os, sys
+from pathlib import Path
+os.environ["YOLO_CONFIG_DIR"] = sys.argv[1]
+import ultralytics
+from ultralytics.utils import SETTINGS_FILE
+from ultralytics.engine import trainer, validator
+before = SETTINGS_FILE.read_bytes()
+from cytoyolo.detector.engine import engine
+engine()
+from ultralytics.nn import tasks
+from ultralytics.utils import LOGGER, SETTINGS, callbacks, checks, downloads, events
+from ultralytics.data import utils
+assert not (checks.ONLINE or checks.AUTOINSTALL or events.ONLINE or events.events.enabled) and tasks.SAFE_LOAD
+assert not any(value is True for value in SETTINGS.values()) and SETTINGS_FILE.read_bytes() == before
+assert json.loads(before)["sync"] is True
+assert trainer.check_file is tasks.check_file is utils.check_file is checks.check_file
+assert Path(checks.check_font("Arial.Unicode.ttf")).is_file()
+one = type("Trainer", (), {"callbacks": {}})()
+callbacks.add_integration_callbacks(one)
+assert not one.callbacks and utils.safe_download is downloads.safe_download and not LOGGER.isEnabledFor(30)
+"""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("YOLO_", "ULTRALYTICS_"))}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, str(tmp_path)],
         env={**environment, "YOLO_OFFLINE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1 and "CytoyoloError: Ultralytics was imported before" in done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+NAMES = [
+    "a'b.pt", "'quoted'.pt", '"double".pt', " spaces .pt", "sharp#1.pt", "what?.pt", "100%20.pt", "{braces}.pt",
+    "st*r.pt", "[1].pt", "éß中.pt", "line\nbreak.pt", "~.pt", "$HOME.pt", "-dash.pt", "CAPITAL.PT", "yolov5n.pt",
+    "yolov3-spp.pt", "yolo11n.pt", "https:/x.pt", "ul:/x/y.pt", "no suffix", "a.pt.onnx.pt", ".pt",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_is_taken_as_it_is(name, tmp_path, monkeypatch):
+    """By each look-up of the engine; a file that its own look-up would find instead stands beside it."""
+    from ultralytics.data.utils import check_file as of_data
+    from ultralytics.engine.trainer import check_file
+    from ultralytics.nn.tasks import torch_safe_load
+    from ultralytics.utils.downloads import attempt_download_asset
+
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    import torch
+
+    for other in (name.replace("'", ""), name.strip(), name.replace("yolov5n", "yolov5nu"), name.partition("?")[0]):
+        Path(other or "x").write_bytes(b"not this one")
+    with Path(name).open("wb") as file:
+        torch.save({"name": name}, file)
+    for path in (name, str(tmp_path / name), tmp_path / name):
+        assert attempt_download_asset(path) == check_file(path) == of_data(path) == str(path)
+        assert torch_safe_load(path, safe_only=True) == ({"name": name}, str(path))
+
+
+@pytest.mark.parametrize("name", ["https://example.com/a.pt", "ul://a/b/c", "gs://a/b.pt", "/missing/yolo1?.yaml"])
+def test_what_is_no_file_is_not_looked_for(name):
+    from ultralytics.utils import checks
+
+    with pytest.raises(FileNotFoundError):
+        checks.check_file(name)
+    assert checks.check_file(name, hard=False) == []
+    assert Path(checks.check_file("yolo11.yaml")).is_file()
+
+
+def test_processes_of_several_gpus_are_silent_too(blobs, tmp_path):
+    """As the engine starts them, from a file of its own, without a word of this tool's."""
+    from ultralytics.utils.dist import generate_ddp_file
+
+    from cytoyolo.detector.trainer import Trainer
+
+    overrides = {"model": "yolo11n.yaml", "data": str(blobs / "dataset" / "data.yaml"), "device": "cpu"}
+    file = Path(generate_ddp_file(Trainer(overrides={**overrides, "project": str(tmp_path), "name": "x"})))
+    text = file.read_text().replace("trainer.train()", "")
+    code = text + "    from ultralytics.utils import downloads; print(downloads.attempt_download_asset.__module__)"
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    finally:
+        file.unlink()
+        file.with_suffix(".pt").unlink()
+    assert done.stdout == "cytoyolo.detector.engine\n", done.stderr
 
 
 def labels_of(folder):

@@ -55,7 +55,7 @@ def _start(dataset: Path, run: Path, epochs: int) -> subprocess.Popen:
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
-    run = tmp_path / "run"
+    run = tmp_path / "o'brien?" / "run"
     process = _start(blobs / "dataset", run, epochs=4)
     while not (run / "engine" / "weights" / "resume.pt").exists():
         assert process.poll() is None, process.stderr.read()

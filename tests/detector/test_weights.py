@@ -143,11 +143,31 @@ def test_a_network_by_name_and_by_file(tmp_path):
         find_start(str(bad), asked=True)
 
 
+def test_a_network_of_torchvision_is_refused_before_it_is_built(network, tmp_path):
+    import torch
+
+    layers = "[[-1, 1, TorchVision, [512, resnet18, DEFAULT, True, 2]], [-1, 1, Classify, [nc]]]"
+    (tmp_path / "vision.yaml").write_text(f"nc: 2\nbackbone: {layers}\nhead: []\n")
+    network.yaml["backbone"][0][2] = "TorchVision"
+    torch.save({"model": network}, tmp_path / "vision.pt")
+    for name in ("vision.yaml", "vision.pt"):
+        with pytest.raises(CytoyoloError, match=f"{name} is built on a network of torchvision"):
+            find_start(str(tmp_path / name), asked=True)
+
+
+def test_a_link_to_weights_keeps_its_name(network, tmp_path):
+    import torch
+
+    torch.save({"model": network}, tmp_path / "blob")
+    (tmp_path / "best.pt").symlink_to("blob")
+    assert find_start(str(tmp_path / "best.pt"), asked=True).model == str(tmp_path / "best.pt")
+
+
 def test_pose_weights_start_a_detector(shared):
     weights = shared.parent / "weights" / "yolo11n-pose.pt"
     start = find_start(str(weights), asked=True)
     assert start.model == "yolo11n.yaml"
-    assert start.pretrained == str(weights.resolve())
+    assert start.pretrained == str(weights.absolute())
 
 
 @pytest.mark.parametrize(
@@ -166,6 +186,24 @@ def test_a_detector_has_a_name_for_each_class(network, names, tmp_path):
     network.names = names
     with pytest.raises(CytoyoloError, match="no different name for each of its 5 classes"):
         detector_codes(network, tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("form", [list, tuple, lambda names: {str(key): name for key, name in enumerate(names)}])
+def test_names_may_be_a_list_or_numbered_by_text(network, form, tmp_path):
+    network.names = form(load_spec("wbc5").codes)
+    assert detector_codes(network, tmp_path / "x.pt") == load_spec("wbc5").codes
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(network, value, tmp_path):
+    import torch
+
+    with torch.no_grad():
+        next(iter(network.model[-1].parameters())).view(-1)[3] = value
+    torch.save({"model": network, "train_args": {"imgsz": 64}}, tmp_path / "a.pt")
+    for use in (lambda path: Detector(path, device="cpu"), lambda path: find_start(str(path), asked=True)):
+        with pytest.raises(CytoyoloError, match=r"a\.pt has weights that are no finite numbers, in 1 of"):
+            use(tmp_path / "a.pt")
 
 
 def test_networks_that_are_no_detector_of_colour_images_are_refused(network, tmp_path):

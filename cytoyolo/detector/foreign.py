@@ -1,0 +1,239 @@
+"""What a file is that is no checkpoint of a YOLO detector, and what to do about it. Nothing in the file is run."""
+
+import io
+import pickletools
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+_GIVE = "give weights from a source you trust, such as a run's best.pt"
+_TRAIN = "train anew with cytoyolo or the package ultralytics, and give that best.pt"
+_AGAIN = "download or copy it again"
+# Files by their first bytes (from byte `place` on): what they are, and what to do.
+_HEADS: tuple[tuple[int, bytes, str, str], ...] = (
+    (0, b"version https://git-lfs", "is a pointer of Git LFS, not the weights", "fetch them with `git lfs pull`"),
+    (0, b"\x89HDF", "is an HDF5 file, such as Keras weights", _TRAIN),
+    (4, b"TFL3", "is a TensorFlow Lite network", "give the .pt that it was made from"),
+    (0, b"GGUF", "is a GGUF file", _GIVE),
+    (0, b"\x1f\x8b", "is packed with gzip", "unpack it first"),
+    (0, b"BZh", "is packed with bzip2", "unpack it first"),
+    (0, b"\xfd7zXZ", "is packed with xz", "unpack it first"),
+    (0, b"7z\xbc\xaf", "is a 7z archive", "unpack it first"),
+    (0, b"Rar!", "is a RAR archive", "unpack it first"),
+    (0, b"\x93NUMPY", "is a NumPy array", _GIVE),
+    (0, b"\xff\xd8\xff", "is a picture", "give the weights first, then the images"),
+    (0, b"\x89PNG", "is a picture", "give the weights first, then the images"),
+    (0, b"%PDF", "is a PDF", _GIVE),
+)  # fmt: skip
+# Programs by the packages that their checkpoints name.
+_PROGRAMS = {
+    "yolox": "YOLOX", "yolov6": "the YOLOv6 repository", "super_gradients": "YOLO-NAS", "mmyolo": "MMYOLO",
+    "mmdet": "MMDetection", "mmengine": "MMDetection", "mmcv": "MMDetection", "detectron2": "Detectron2",
+    "torchvision": "torchvision", "rfdetr": "RF-DETR", "transformers": "Transformers", "lightning": "Lightning",
+    "pytorch_lightning": "Lightning", "timm": "timm", "effdet": "EfficientDet", "ppdet": "PaddleDetection",
+    "paddle": "PaddlePaddle", "fastai": "fastai", "keras": "Keras",
+}  # fmt: skip
+_OWN = ("ultralytics", "torch", "collections", "numpy", "pathlib", "__builtin__", "builtins")
+_BUILTIN = ("builtins.", "__builtin__.")
+_HARMLESS = tuple(f"{start}{name}" for start in _BUILTIN for name in ("getattr", "set", "slice", "bytearray", "object"))
+_REPOSITORY = ("models.yolo", "models.common", "models.experimental", "utils.", "models.")
+_TEXT_HEAD = 4096
+
+
+def name_bytes(path: Path) -> tuple[str, str] | None:
+    """What a file is by its first bytes, and what to do; None for a PyTorch or ONNX file, or an unknown one."""
+    with path.open("rb") as file:
+        head = file.read(_TEXT_HEAD)
+    if not head:
+        return "is empty", _AGAIN
+    for place, start, what, remedy in _HEADS:
+        if head.startswith(start, place):
+            return what, remedy
+    if _is_safetensors(head, path.stat().st_size):
+        return "is a safetensors file, which holds numbers without their network", _GIVE
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return (
+            "is a web page saved under this name, not the file itself",
+            "download it by the page's own download button",
+        )
+    if text.startswith(b"<?xml"):
+        return (
+            "is XML, such as a part of an OpenVINO network",
+            "give the folder that `cytoyolo export --format openvino` made",
+        )
+    if _is_text(head):
+        return "is a text file", _GIVE
+    if tarfile.is_tarfile(path):
+        return "is a tar archive", "unpack it first"
+    return None
+
+
+def _is_safetensors(head: bytes, size: int) -> bool:
+    length = int.from_bytes(head[:8], "little")
+    return head[8:9] == b"{" and 2 <= length <= size - 8
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        head[:-4].decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not any(byte < 32 and byte not in b"\t\n\r\f" for byte in head) and len(head) > 4
+
+
+def name_unreadable(path: Path) -> tuple[str, str]:
+    """What a file is that couldn't be loaded as a checkpoint, and what to do."""
+    if found := name_bytes(path):
+        return found
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head[:1] == b"\x08" and any(one in head for one in (b"pytorch", b"onnx", b"ultralytics", b"tf2onnx")):
+        return "is an ONNX network under another name", "name it FILE.onnx"
+    if not zipfile.is_zipfile(path) and head[:1] != b"\x80":
+        return "is no PyTorch checkpoint, or is truncated", _GIVE
+    try:
+        named, version, kind = _contents(path)
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError):
+        return "is truncated or damaged", _AGAIN
+    return kind or _by_globals(named, version) or (
+        "holds code or objects that are no YOLO network, or is truncated, and was not loaded", _GIVE
+    )  # fmt: skip
+
+
+def _contents(path: Path) -> tuple[list[str], str, tuple[str, str] | None]:
+    """The globals (module.name) that a checkpoint's pickle names, its version, and what it is if it is none."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            return *_scanned(file), None
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
+            return (
+                [],
+                "",
+                ("is a TorchScript network, which doesn't name its classes", "give the .pt that it was made from"),
+            )
+        pickles = [name for name in names if name.endswith("data.pkl")]
+        if not pickles:
+            what = (
+                "is a NumPy archive" if names and all(name.endswith(".npy") for name in names) else "is a zip archive"
+            )
+            return [], "", (what, _GIVE if "NumPy" in what else "unpack it first")
+        return *_scanned(io.BytesIO(archive.read(pickles[0]))), None
+
+
+def _scanned(file: BinaryIO) -> tuple[list[str], str]:
+    """The globals (module.name) of pickles that stand one behind the other, and the text behind "version"."""
+    found: dict[str, None] = {}
+    version, before, texts = "", "", [""]
+    try:
+        while True:
+            for operation, value, _ in pickletools.genops(file):
+                if operation.name == "GLOBAL":
+                    found[str(value).replace(" ", ".", 1)] = None
+                elif operation.name == "STACK_GLOBAL":
+                    found[".".join(texts[-2:])] = None
+                elif isinstance(value, str) and "UNICODE" in operation.name:
+                    version = value if before == "version" and not version else version
+                    before = value
+                    texts = [texts[-1], value]
+    except (ValueError, EOFError):  # the end of the pickles, where numbers follow
+        pass
+    return list(found), version
+
+
+def _by_globals(named: list[str], version: str) -> tuple[str, str] | None:
+    foreign = [name for name in named if name.partition(".")[0] not in _OWN]
+    if any(name.startswith(_REPOSITORY) for name in foreign):
+        return _repository(named), f"the package ultralytics can't read it: {_TRAIN}"
+    for name in foreign:
+        if program := _PROGRAMS.get(name.partition(".")[0]):
+            return f"is a checkpoint of {program} ({name}), not of Ultralytics YOLO", _TRAIN
+    missing = [name for name in named if name.startswith("ultralytics.") and not _exists(name)]
+    if missing and not foreign:
+        import ultralytics
+
+        made = f"by Ultralytics {version}" if version else "by another release of Ultralytics"
+        return (
+            f"was made {made} and needs {missing[0]}, which the installed {ultralytics.__version__} doesn't have",
+            "train with the installed release, or export it with the one that made it (`yolo export format=onnx`)",
+        )
+    if objects := foreign or [name for name in named if name.startswith(_BUILTIN) and name not in _HARMLESS]:
+        return f"holds code or objects that are no YOLO network ({', '.join(objects[:3])}), and was not loaded", _GIVE
+    return None
+
+
+def _repository(named: list[str]) -> str:
+    blocks = {name.rpartition(".")[2] for name in named}
+    if blocks & {"RepNCSPELAN4", "ADown", "DDetect", "DualDDetect"}:
+        name = "YOLOv9"
+    elif blocks & {"SPPCSPC", "IDetect", "RepConv", "IKeypoint"} or "models.yolo.IDetect" in named:
+        name = "YOLOv7"
+    else:
+        name = "YOLOv5 (or YOLOv7)" if not blocks & {"C3", "SPPF", "Focus", "BottleneckCSP"} else "YOLOv5"
+    return f"is a checkpoint of the {name} repository, whose classes are stored under models.yolo"
+
+
+def _exists(name: str) -> bool:
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(import_module(module), attribute)
+    except ImportError:
+        return False
+
+
+def name_loaded(content: Any) -> tuple[str, str]:
+    """What a checkpoint is that was loaded and holds no YOLO network, and what to do."""
+    import torch
+
+    if isinstance(content, torch.nn.Module):
+        return "holds a network without its checkpoint", "save it by YOLO's model.save('best.pt'), and give that file"
+    if not isinstance(content, Mapping):
+        return f"holds no network but a {type(content).__name__}", _GIVE
+    for inner in ("ema", "model", "state_dict", "model_state_dict", "net"):
+        part = content.get(inner)
+        if isinstance(part, torch.nn.Module):
+            return "holds a network without the names of its classes", "save it by YOLO's model.save('best.pt')"
+        if isinstance(part, Mapping) and _has_tensors(part):
+            return _state(part, content), _TRAIN
+    if _has_tensors(content):
+        return _state(content, content), _TRAIN
+    if "optimizer" in content or "param_groups" in content:
+        return "holds an optimizer without a network", _GIVE
+    return "holds no YOLO network", _GIVE
+
+
+def _has_tensors(part: Mapping[Any, Any]) -> bool:
+    import torch
+
+    return any(isinstance(value, torch.Tensor) for value in part.values())
+
+
+def _state(weights: Mapping[Any, Any], content: Mapping[Any, Any]) -> str:
+    """Of a state_dict: the program that made it, where its names tell, and that it holds no network."""
+    names, around = " ".join(map(str, weights)), set(map(str, content))
+    told = {
+        "MMDetection": "bbox_head." in names or ("meta" in around and "state_dict" in around),
+        "Lightning": any("lightning" in one for one in around),
+        "Detectron2": "__author__" in around or "backbone.bottom_up" in names or "proposal_generator" in names,
+        "YOLOX": "backbone.backbone.stem" in names or "head.stems." in names,
+        "torchvision": "roi_heads." in names or "backbone.body." in names,
+        "RT-DETR or DETR": "class_embed" in names or "transformer.encoder" in names,
+    }
+    program = next((name for name, sign in told.items() if sign), None)
+    of = f" of {program}" if program else ""
+    return f"holds numbers{of} alone (a state_dict) and no YOLO network"
+
+
+def name_onnx(path: Path) -> tuple[str, str]:
+    """What a file is that ONNX Runtime couldn't load, and what to do."""
+    found = name_bytes(path)
+    if found:
+        return found
+    if zipfile.is_zipfile(path):
+        return "is a PyTorch checkpoint or an archive under another name", "name a checkpoint FILE.pt"
+    return "is no ONNX network, or is truncated", "export it again"
