@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from cytoyolo.annotations.coordinate_forms import Evidence, judge
 from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.classes import MASK, DataSpec
 from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
@@ -100,6 +101,12 @@ class View:
         known = {name: (found.width, found.height) for name, found in self.facts.items() if not found.problem}
         sizes = [known.get(name, (np.inf, np.inf)) for name in self.text["image"]]
         return np.array(sizes, dtype=np.float64).reshape(-1, 2)
+
+    @cached_property
+    def form(self) -> Evidence | None:
+        """In which form the labels' boxes are given, None where there is too little to judge by."""
+        rows = self.where(np.isfinite(self.xyxy).all(axis=1))
+        return judge(self.xyxy[rows], self.size[rows], self.image[rows])
 
     def box(self, row: int) -> str:
         """A row's box as it stands."""

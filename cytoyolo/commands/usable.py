@@ -10,6 +10,7 @@ from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, Edit
 from cytoyolo.annotations.rules import Rule
+from cytoyolo.annotations.rules.forms import FORMS
 from cytoyolo.annotations.rules.registry import STOP
 from cytoyolo.annotations.view import View
 from cytoyolo.commands.repair import refuse_stops
@@ -17,9 +18,9 @@ from cytoyolo.tables import refuse
 
 # What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
 _REFUSED = (
-    ("broken-row", "blank", "path", "number", "normalised", "xywh", "class-variant", "unknown-class", "stem-collision",
+    ("broken-row", "blank", "path", "number", "class-variant", "unknown-class", "stem-collision",
      "inverted", "zero-side"),
-    ("missing-image", "unreadable", "boxes-unturned", "transposed-table", "mask", "outside", "zero-side"),
+    ("missing-image", "unreadable", "boxes-unturned", *FORMS, "transposed-table", "mask", "outside", "zero-side"),
 )  # fmt: skip
 
 

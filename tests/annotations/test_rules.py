@@ -158,6 +158,59 @@ def test_many_inverted_boxes_are_taken_for_widths_and_heights(inverted: int, sto
     assert bool(found("inverted", view_of(rows))) != stops
 
 
+def _centred(form: str, n: int = 60) -> tuple[str, dict[str, ImageFacts]]:
+    """Rows of single centred cells in a form, and their images; a few x,y,w,h have x2 < x1."""
+    rng, rows = np.random.default_rng(0), []
+    for index in range(n):
+        width, height = rng.integers(140, 190, 2).tolist()
+        x, y = rng.integers(70, 140, 2).tolist()
+        x = width + 5 if index % 20 == 0 else x
+        values = {
+            "xyxy": (x, y, x + width, y + height),
+            "xywh": (x, y, width, height),
+            "centre": (x + width / 2, y + height / 2, width, height),
+            "interleaved": (x, x + width, y, y + height),
+            "per-cent": tuple(round(min(value, 360) / 3.6, 3) for value in (x, y, x + width, y + height)),
+            "resized": (2 * x, 2 * y, 2 * (x + width), 2 * (y + height)),
+        }[form]
+        rows.append(f"{index}.jpg,{','.join(map(str, values))},PNN\n")
+    return "".join(rows), images(*(f"{index}.jpg" for index in range(n)), width=360, height=360)
+
+
+@pytest.mark.parametrize("rule", ["xywh", "centre", "interleaved", "per-cent", "resized"])
+def test_boxes_of_another_form_stop_the_table_and_none_is_swapped(rule: str) -> None:
+    rows, known = _centred(rule)
+    audited = auditing.run(view_of(rows, known), load_policy())
+    assert audited.stopping["rule"].tolist() == [rule] and not audited.edits
+    assert "60 lie in their images" in audited.stopping["detail"].iloc[0].replace("59", "60")
+
+
+def test_corners_are_left_alone_whatever_is_known_of_the_images() -> None:
+    rows, known = _centred("xyxy")
+    for view in (view_of(rows, known), view_of(rows), view_of("".join(rows.splitlines(keepends=True)[:7]), known)):
+        assert not auditing.run(view, load_policy()).stopping.size
+
+
+@pytest.mark.parametrize(("form", "rule"), [("xywh", "xywh"), ("centre", "centre"), ("interleaved", "interleaved")])
+def test_the_form_is_told_without_images_where_corners_are_inverted(form: str, rule: str) -> None:
+    stopping = auditing.run(view_of(_centred(form)[0]), load_policy()).stopping
+    assert stopping["rule"].isin(["xywh", "centre"] if form != "interleaved" else [rule]).all() and len(stopping) == 1
+
+
+def test_numbers_up_to_100_may_be_per_cent() -> None:
+    assert found("unsure-form", view_of(_centred("per-cent")[0])) == [(None, "")]
+
+
+def test_a_part_of_another_form_is_named() -> None:
+    right, known = _centred("xyxy", 120)
+    other = _centred("xywh", 120)[0].replace("PNN", "EO")
+    rows = "".join((right.splitlines(keepends=True)[:60]) + other.splitlines(keepends=True)[60:])
+    audited = auditing.run(view_of(rows, known), load_policy())
+    assert audited.stopping["rule"].tolist() == ["mixed-forms"] and not audited.edits
+    assert "class EO: the boxes look like x,y,width,height" in audited.stopping["detail"].iloc[0]
+    assert audited.stopping["value"].iloc[0] == "60 of 120 rows"
+
+
 def test_names_against_the_folder() -> None:
     rows = "A.JPG,1,2,30,40,PNN\nb.png,1,2,30,40,PNN\nc.jpg,1,2,30,40,PNN\nd.jpg,1,2,30,40,PNN\ne.jpg,1,2,30,40,EO\n"
     known = images("a.jpg", "b.jpg", "d.jpg", "E.jpg", "e.JPG", "extra.jpg", "notes.txt", "shown.jpg")

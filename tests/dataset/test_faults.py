@@ -23,10 +23,11 @@ from cytoyolo.dataset.faults import inject, kinds
 from cytoyolo.dataset.smear import render_scene
 from cytoyolo.errors import UsageError
 
-FACTS_OF_A_SET = {"many-boxes", "rare-class", "imbalance"}
+FACTS_OF_A_SET = {"many-boxes", "rare-class", "imbalance", "unsure-form", "mixed-forms"}
 # Masks are no labels, so that no fault can be put into one.
 MASKS = {"mask"}
-STOPS = {"schema", "path", "normalised", "xywh", "stem-collision", "transposed-table"}
+FORMS = {"per-cent", "centre", "interleaved", "resized"}
+STOPS = {"schema", "path", "normalised", "xywh", "stem-collision", "transposed-table"} | FORMS
 HEADER = "NAME,x1,y1,x2,y2,class"
 TURNS = {
     "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
@@ -566,7 +567,17 @@ def test_the_tables_that_stop(case: Case) -> None:
     assert all(data["path"].splitlines()[int(line) - 1] for line in listed[listed["rule"] == "path"]["line"])
 
 
-@pytest.mark.parametrize("name", ["normalised", "xywh", "transposed-table", "stem-collision"])
+def as_corners(name: str, row: "np.ndarray[tuple[int], np.dtype[np.float64]]", size: tuple[int, int]) -> list[float]:
+    first, second, third, fourth = map(float, row)
+    return {
+        "per-cent": [value * side / 100 for value, side in zip(map(float, row), size * 2, strict=True)],
+        "centre": [first - third / 2, second - fourth / 2, first + third / 2, second + fourth / 2],
+        "interleaved": [first, third, second, fourth],
+        "resized": [first / 2, second / 2, third / 2, fourth / 2],
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["normalised", "xywh", *sorted(FORMS), "transposed-table", "stem-collision"])
 def test_the_tables_of_sound_rows_that_stop(case: Case, name: str) -> None:
     folder = case.output / "stops"
     rows = pd.read_csv(folder / f"{name}.csv")
@@ -578,6 +589,11 @@ def test_the_tables_of_sound_rows_that_stop(case: Case, name: str) -> None:
         assert ((values[:, 2:] < values[:, :2]).any(axis=1)).sum() >= 10
         boxes = np.concatenate([values[:, :2], values[:, :2] + values[:, 2:]], axis=1)
         assert all(inside(tuple(box), size) for box, size in zip(boxes, sizes, strict=True))
+    elif name in FORMS:
+        sound = pd.DataFrame([line.split(",") for line in case.clean[1:]], columns=HEADER.split(",")).set_index("NAME")
+        boxes = [sound.loc[[image], ["x1", "y1", "x2", "y2"]].to_numpy(float) for image in rows["NAME"]]
+        assert all(np.isclose(as_corners(name, row, size), known, atol=0.01).all(axis=1).any()
+                   for row, size, known in zip(values, sizes, boxes, strict=True))  # fmt: skip
     elif name == "transposed-table":
         boxes = [tuple(box) for box in values]
         assert all(inside(swapped(box), size) for box, size in zip(boxes, sizes, strict=True))

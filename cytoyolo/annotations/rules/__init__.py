@@ -1,9 +1,22 @@
 """The rules of the audit, in the order in which they are asked."""
 
-from cytoyolo.annotations.rules import copies, counts, files, frames, geometry, masks, names, overlaps, rows
+from cytoyolo.annotations.rules import copies, counts, files, forms, frames, geometry, masks, names, overlaps, rows
 from cytoyolo.annotations.rules.registry import REGISTERED, Rule
 
-__all__ = ["RULES", "Rule", "copies", "counts", "files", "frames", "geometry", "masks", "names", "overlaps", "rows"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "copies",
+    "counts",
+    "files",
+    "forms",
+    "frames",
+    "geometry",
+    "masks",
+    "names",
+    "overlaps",
+    "rows",
+]
 
 # Each rule sees the table as the actions of those before it leave it: corners are put in order before a box is clipped,
 # and clipped before it is compared with others. So what one audit finds is all there is to repair.
@@ -13,8 +26,6 @@ _ORDER = (
     "blank",
     "path",
     "number",
-    "normalised",
-    "xywh",
     "class-variant",
     "unknown-class",
     "name-variant",
@@ -35,6 +46,14 @@ _ORDER = (
     "odd-blur",
     "odd-entropy",
     "boxes-unturned",
+    "mixed-forms",
+    "normalised",
+    "per-cent",
+    "xywh",
+    "centre",
+    "interleaved",
+    "resized",
+    "unsure-form",
     "transposed-table",
     "transposed",
     "mask",

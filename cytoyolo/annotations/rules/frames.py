@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo import boxes
+from cytoyolo.annotations.coordinate_forms import PIXELS
 from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, Found, by_row, rule
 from cytoyolo.annotations.view import Rows, View, pixels
 from cytoyolo.tables import XYXY
@@ -78,11 +79,16 @@ def _swapped(view: View) -> tuple[Rows, Rows, int]:
 
 @rule("transposed-table", ERROR, STOP, about="table", needs="images", images=3)
 def transposed_table(view: View, images: float) -> Iterator[Found]:
-    """Of the images that can tell, most (and at least so many) have boxes that fit only with axes swapped."""
+    """Of the images that can tell, most (and at least so many) have boxes that fit only with axes swapped; or all boxes
+    together are far likelier so."""
     _, transposed, straight = _swapped(view)
+    detail = "the axes are swapped; exchange x1 with y1 and x2 with y2"
+    form = view.form
     if len(transposed) >= images and len(transposed) > straight:
-        detail = "the axes are swapped; exchange x1 with y1 and x2 with y2"
         value = f"{len(transposed):,} of {len(transposed) + straight:,} images that can tell"
+        yield Found(np.array([-1]), [value], [detail], images=[""])
+    elif form is not None and form.strong and form.form == PIXELS._replace(layout="yxyx"):
+        value = f"{round(form.fitting * form.rows):,} of {form.rows:,} boxes lie in their images so"
         yield Found(np.array([-1]), [value], [detail], images=[""])
 
 

@@ -59,27 +59,6 @@ def number(view: View) -> Iterator[Found]:
     )
 
 
-@rule("normalised", ERROR, STOP, about="table", share=0.5)
-def normalised(view: View, share: float) -> Iterator[Found]:
-    """More than a share of the rows have all coordinates between 0 and 1: they are fractions of the image's size."""
-    rows = view.where(np.isfinite(view.xyxy).all(axis=1))
-    values = view.xyxy[rows]
-    small = ((values >= 0) & (values <= 1)).all(axis=1) & (values > 0).any(axis=1)
-    if len(rows) and small.mean() > share:
-        detail = "the coordinates are normalised; multiply x by the width of the image and y by its height"
-        yield Found(np.array([-1]), [f"{small.sum():,} of {len(rows):,} rows"], [detail], images=[""])
-
-
-@rule("xywh", ERROR, STOP, about="table", share=0.1, rows=10)
-def xywh(view: View, share: float, rows: float) -> Iterator[Found]:
-    """More than a share of the rows, and at least so many, have x2 < x1 or y2 < y1: x2 and y2 are width and height."""
-    usable = view.where(np.isfinite(view.xyxy).all(axis=1))
-    inverted = (view.xyxy[usable, 2:] < view.xyxy[usable, :2]).any(axis=1)
-    if inverted.sum() >= rows and inverted.mean() > share:
-        detail = "the boxes look like x,y,width,height; make x2 = x1 + width and y2 = y1 + height"
-        yield Found(np.array([-1]), [f"{inverted.sum():,} of {len(usable):,} rows"], [detail], images=[""])
-
-
 def _meant(view: View) -> dict[str, str]:
     """The code each unknown class stands for, where stripping it and ignoring case leaves one of the list or a mask."""
     folded = Counter(code.casefold() for code in view.spec.codes)

@@ -34,6 +34,15 @@ def write_stops(folder: Path, hosts: Sequence[Host], spec: DataSpec, rng: np.ran
     size = {host.name: host.size for host in hosts}
     fractions = [_normalised(values, size[values[0]]) for values in rows]
     listed.append(_put(folder, "normalised", _text(header, fractions), "coordinates are shares of the image's size"))
+    others = {
+        "per-cent": ("coordinates are per cent of the image's size", _per_cent),
+        "centre": ("the centre, width and height", _centre),
+        "interleaved": ("x1,x2,y1,y2", _interleaved),
+        "resized": ("boxes of a copy twice as large", _resized),
+    }
+    for rule, (detail, changed) in others.items():
+        table = [changed(values, size[values[0]]) for values in rows]
+        listed.append(_put(folder, rule, _text(header, table), detail))
     wide: list[Values] = []
     turned: list[Values] = []
     for host in hosts[:_WIDE]:
@@ -107,3 +116,22 @@ def _normalised(values: Values, size: tuple[int, int]) -> Values:
 def _xywh(values: Values) -> Values:
     x1, y1, x2, y2 = (int(value) for value in values[1:5])
     return (values[0], *map(number, (x1, y1, x2 - x1, y2 - y1)), values[5])
+
+
+def _per_cent(values: Values, size: tuple[int, int]) -> Values:
+    shares = [f"{100 * int(value) / size[at % 2]:.3f}" for at, value in enumerate(values[1:5])]
+    return (values[0], *shares, values[5])
+
+
+def _centre(values: Values, size: tuple[int, int]) -> Values:
+    x1, y1, x2, y2 = (int(value) for value in values[1:5])
+    return (values[0], *map(number, ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)), values[5])
+
+
+def _interleaved(values: Values, size: tuple[int, int]) -> Values:
+    name, x1, y1, x2, y2, code = values
+    return (name, x1, x2, y1, y2, code)
+
+
+def _resized(values: Values, size: tuple[int, int]) -> Values:
+    return (values[0], *(str(2 * int(value)) for value in values[1:5]), values[5])

@@ -1,0 +1,221 @@
+"""Rules of the form that the table's boxes are given in: corners in pixels, or something else taken for them."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo.annotations.coordinate_forms import PIXELS, Evidence, Form, judge, judge_layout
+from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, WARNING, Found, rule
+from cytoyolo.annotations.view import Rows, View
+from cytoyolo.errors import listed
+
+# The rules of tables whose boxes are surely of another form.
+FORMS = ("normalised", "per-cent", "xywh", "centre", "interleaved", "resized", "mixed-forms")
+_LAYOUTS = {
+    "xyxy": "x1,y1,x2,y2",
+    "xywh": "x,y,width,height",
+    "cxcywh": "centre x,centre y,width,height",
+    "xxyy": "x1,x2,y1,y2",
+    "yxyx": "y1,x1,y2,x2",
+}
+_TO_CORNERS = {
+    "xyxy": "",
+    "xywh": "make x2 = x1 + width and y2 = y1 + height",
+    "cxcywh": "make x1 = centre x - width / 2, x2 = centre x + width / 2, y1 = centre y - height / 2 and "
+    "y2 = centre y + height / 2",
+    "xxyy": "exchange the second number with the third",
+    "yxyx": "exchange x1 with y1 and x2 with y2",
+}
+# A part of a table that is judged by itself has at least so many rows; and lines are parted into so many blocks.
+_PART, _BLOCKS = 20, 8
+# Without images, numbers up to this may be per cent where most are no whole ones.
+_PER_CENT = 100.5
+
+
+def _name(form: Form) -> str:
+    """The form in words, such as "x,y,width,height in per cent of the image"."""
+    unit = {"pixels": "pixels", "normalised": "fractions of the image (0 to 1)", "per cent": "per cent of the image"}
+    return f"{_LAYOUTS[form.layout]} in {unit.get(form.unit, _copy(form))}"
+
+
+def _copy(form: Form) -> str:
+    if form.relative:
+        return f"pixels of a copy of {form.by:g}x{form.by:g} px"
+    return f"pixels of a copy {1 / form.by:.3g} times as large"
+
+
+def _remedy(form: Form) -> str:
+    """How the form becomes corners in pixels."""
+    steps = []
+    if form.unit == "normalised":
+        steps.append("multiply x by the width of the image and y by its height")
+    elif form.relative:
+        steps.append(f"divide by {form.by:g}, then multiply x by the width of the image and y by its height")
+    elif form.by != 1:
+        steps.append(f"multiply all by {form.by:.4g}")
+    return ", then ".join(step for step in (*steps, _TO_CORNERS[form.layout]) if step)
+
+
+def _said(form: Form, seen: str = "", rival: Form | None = None) -> str:
+    if rival is None:
+        doubt = ""
+    elif rival.unit == form.unit and {rival.layout, form.layout} == {"xyxy", "yxyx"}:
+        doubt = "; these boxes don't tell whether x or y comes first"
+    else:
+        doubt = f"; {_name(rival)} can't be ruled out, so look at some boxes after that"
+    return f"the boxes look like {_name(form)}{seen}; {_remedy(form)}{doubt}"
+
+
+def _table(value: str, detail: str) -> Found:
+    return Found(np.array([-1]), [value], [detail], images=[""])
+
+
+def _evident(found: Evidence) -> Found:
+    """The finding that a table is of another form, with the figures that tell."""
+    read, taken = _shape(found.aspect), _shape(found.aspect_as_corners)
+    if found.sizes:
+        inside, before = (round(share * found.rows) for share in (found.fitting, found.fitting_as_corners))
+        seen = f": so read, {inside:,} lie in their images and {read}"
+        seen += f"; read as corners in pixels, {before:,} do and {taken}"
+    else:
+        seen = f": so read, {read}; read as corners in pixels, {taken}"
+    if found.inverted:
+        seen += f", and {found.inverted:,} have x2 < x1 or y2 < y1"
+    return _table(f"{found.rows:,} rows", _said(found.form, seen, found.rival))
+
+
+def _shape(aspect: tuple[float, float]) -> str:
+    low, high = aspect
+    return "none has an area" if math.isnan(low) else f"half are {low:.2f} to {high:.2f} times as wide as high"
+
+
+def _strong(view: View, unit: str, *layouts: str) -> Iterator[Found]:
+    """The finding of the table's form, where it is surely of this unit and one of these layouts (any, if none)."""
+    found = view.form
+    wanted = found is not None and found.form.unit == unit and (not layouts or found.form.layout in layouts)
+    if found is not None and wanted and found.strong:
+        yield _evident(found)
+
+
+@rule("normalised", ERROR, STOP, about="table", share=0.5)
+def normalised(view: View, share: float) -> Iterator[Found]:
+    """The boxes are fractions of the image's size: more than a share of the rows have all coordinates between 0 and
+    1, or they fit their images only so."""
+    rows = view.where(np.isfinite(view.xyxy).all(axis=1))
+    values = view.xyxy[rows]
+    small = ((values >= 0) & (values <= 1)).all(axis=1) & (values > 0).any(axis=1)
+    if not len(rows) or small.mean() <= share:
+        yield from _strong(view, "normalised")
+    else:
+        found = view.form
+        known = found is not None and found.sizes and found.form.unit == "normalised"
+        if found is not None and known:
+            form, rival = found.form, found.rival
+        else:
+            form, rival = Form(judge_layout(values[small], 1.0), relative=True, by=1.0), None
+        yield _table(f"{small.sum():,} of {len(rows):,} rows", _said(form, rival=rival))
+
+
+@rule("per-cent", ERROR, STOP, about="table", needs="images")
+def per_cent(view: View) -> Iterator[Found]:
+    """The boxes are per cent of the image's size (0 to 100): as pixels, all would lie in the upper left of it."""
+    yield from _strong(view, "per cent")
+
+
+@rule("xywh", ERROR, STOP, about="table", share=0.1, rows=10)
+def xywh(view: View, share: float, rows: float) -> Iterator[Found]:
+    """x2 and y2 are width and height: so all boxes lie in their images and are about as wide as high, as corners they
+    do not. Without images: or more than a share of the rows, and at least so many, have x2 < x1 or y2 < y1."""
+    found = view.form
+    if found is None:
+        return
+    if found.strong or found.sizes:
+        yield from _strong(view, "pixels", "xywh")
+    elif found.inverted >= rows and found.inverted > share * found.rows:
+        detail = _said(PIXELS._replace(layout="xywh"), rival=PIXELS._replace(layout="cxcywh"))
+        yield _table(f"{found.inverted:,} of {found.rows:,} rows have x2 < x1 or y2 < y1", detail)
+
+
+@rule("centre", ERROR, STOP, about="table")
+def centre(view: View) -> Iterator[Found]:
+    """The numbers are the box's centre, width and height, in pixels."""
+    yield from _strong(view, "pixels", "cxcywh")
+
+
+@rule("interleaved", ERROR, STOP, about="table")
+def interleaved(view: View) -> Iterator[Found]:
+    """The numbers are x1,x2,y1,y2: the second and third are exchanged."""
+    yield from _strong(view, "pixels", "xxyy")
+
+
+@rule("resized", ERROR, STOP, about="table", needs="images")
+def resized(view: View) -> Iterator[Found]:
+    """The boxes are of a resized copy of the images: all lie in the upper left of them, or reach beyond alike."""
+    yield from _strong(view, "resized")
+
+
+@rule("mixed-forms", ERROR, STOP, about="table", needs="images")
+def mixed_forms(view: View) -> Iterator[Found]:
+    """A part of the table is of another form than the rest: a class, a run of lines, the images of one size or with
+    names of one beginning or extension, or the boxes whose corners are in the wrong order."""
+    whole = view.form
+    if whole is None or (whole.strong and not whole.form.cost):
+        return
+    rows = view.where(np.isfinite(view.xyxy).all(axis=1) & np.isfinite(view.size).all(axis=1))
+    best: dict[str, Evidence] = {}
+    for parts in _partitions(view, rows):
+        judged = {name: judge(view.xyxy[part], view.size[part], view.image[part]) for name, part in parts.items()}
+        found = {name: evidence for name, evidence in judged.items() if evidence is not None}
+        odd = {name: evidence for name, evidence in found.items() if evidence.strong}
+        # The table as a whole may look like a copy of another size only because a part is of another form.
+        one_form = whole.strong and all(evidence.form != PIXELS for evidence in found.values())
+        if not one_form and _gain(odd) > _gain(best):
+            best = odd
+    if best:
+        count = sum(evidence.rows for evidence in best.values())
+        details = [f"{name}: {_evident(evidence).details[0]}" for name, evidence in best.items()]
+        value = f"{count:,} of {len(rows):,} rows"
+        yield _table(value, f"a part of the table is of another form than the rest ({listed(details, 2)})")
+
+
+def _gain(parts: Mapping[str, Evidence]) -> float:
+    """How much likelier parts of a table are in forms of their own."""
+    return sum(evidence.gain for evidence in parts.values())
+
+
+def _partitions(view: View, rows: Rows) -> Iterator[dict[str, Rows]]:
+    """The rows in parts, in each way that may tell how a table came about; parts with too few rows are left out."""
+    names = [str(name) for name in view.text["image"][rows]]
+    blocks = [block for block in np.array_split(rows, _BLOCKS) if len(block)]
+    inverted = (view.xyxy[rows][:, 2:] < view.xyxy[rows][:, :2]).any(axis=1)
+    for kind, keys in {
+        "class {}": list(view.text["class"][rows]),
+        "lines {}": [f"{block[0] + 2:,} to {block[-1] + 2:,}" for block in blocks for _ in block],
+        "images of {} px": [f"{width:.0f}x{height:.0f}" for width, height in view.size[rows]],
+        "images named {}*": [re.split(r"[^A-Za-z]", name)[0] for name in names],
+        "images named *{}": [PurePosixPath(name).suffix for name in names],
+        "boxes with {}": np.where(inverted, "x2 < x1 or y2 < y1", "corners in order").tolist(),
+    }.items():
+        parts = pd.Series(rows).groupby(pd.Series(keys, dtype=object), sort=False).groups
+        yield {kind.format(key): rows[at] for key, at in parts.items() if _PART <= len(at) < len(rows)}
+
+
+@rule("unsure-form", WARNING, REVIEW, about="table")
+def unsure_form(view: View) -> Iterator[Found]:
+    """The boxes are likelier in another form than as corners in pixels, but too few or not clear enough to be sure."""
+    found = view.form
+    if found is None:
+        return
+    if found.weak and not found.strong:
+        yield _evident(found)
+    elif not found.sizes and not found.strong:
+        rows = view.where(np.isfinite(view.xyxy).all(axis=1))
+        values = view.xyxy[rows]
+        broken = (values != np.rint(values)).mean()
+        if 1 < values.max() <= _PER_CENT and values.min() >= 0 and broken > 0.5:
+            form = Form(judge_layout(values, 100.0), relative=True, by=100.0)
+            yield _table(f"all numbers are at most {values.max():g}", f"{_said(form)}; --images would tell")
