@@ -17,12 +17,13 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
-def folder_files(folder: Path) -> list[str]:
+def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
     """All files below an image folder, sorted: paths relative to it, with "/" between their parts.
 
     Links are followed, each folder once. Not looked into are hidden folders, those of operating systems, and outputs of
     this tool (such as an audit), known by their marker. Bytes that are no UTF-8, which no table can name, stand as \\x
-    and their number. Hidden files are in the list (see `is_hidden`), since a table may name one.
+    and their number. Hidden files are in the list (see `is_hidden`), since a table may name one. Sub-folders that can't
+    be read are added to `unread`.
     """
     files, seen = list[str](), set[tuple[int, int]]()
     waiting, links = [(os.fspath(folder), "")], list[tuple[str, str]]()
@@ -33,6 +34,10 @@ def folder_files(folder: Path) -> list[str]:
             continue
         seen.add(identity)
         entries = _entries(path, prefix)
+        if entries is None:
+            if unread is not None:
+                unread.append(prefix.rstrip("/"))
+            continue
         if prefix and any(entry.name == MARKER for entry in entries):
             continue
         for entry in entries:
@@ -44,14 +49,14 @@ def folder_files(folder: Path) -> list[str]:
     return sorted(files)
 
 
-def _entries(folder: str, prefix: str) -> list[os.DirEntry[str]]:
-    """What a folder holds, in order of name; nothing where a sub-folder can't be read, such as a disk's own."""
+def _entries(folder: str, prefix: str) -> list[os.DirEntry[str]] | None:
+    """What a folder holds, in order of name; None where a sub-folder can't be read, such as a disk's own."""
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
     except PermissionError:
         if prefix:
-            return []
+            return None
         raise
 
 

@@ -7,7 +7,6 @@ import typer
 
 from cytoyolo.cli.options import Device, Overwrite, numbers
 from cytoyolo.cli.output import print_table
-from cytoyolo.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -19,8 +18,8 @@ def predict(
         list[Path],
         typer.Argument(
             help="Trained weights (.pt, .onnx or an OpenVINO folder), several to fuse them; then a test table (id, "
-            "NAME), an image, or a folder.",
-            metavar="WEIGHTS... TEST.csv|IMAGE|FOLDER",
+            "NAME), or images and folders.",
+            metavar="WEIGHTS... TEST.csv|IMAGE...|FOLDER...",
         ),
     ],
     output: Annotated[
@@ -72,6 +71,7 @@ def predict(
         ),
     ] = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures (folder or image).")] = True,
+    flat: Annotated[bool, typer.Option("--flat", help="Leave the sub-folders of a folder out.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Predict the rows of a test table, or detections, pictures and the differential of any images.
@@ -80,14 +80,15 @@ def predict(
     listed, and all others are in the output.
     """
     from cytoyolo.commands.predict import predict as run
+    from cytoyolo.commands.predict_sources import divide
 
-    if len(paths) < 2:
-        raise UsageError("predict needs weights and then what to search: a test table, an image or a folder.")
+    weights, source = divide(paths)
     made = run(
-        paths[:-1], paths[-1], output=output, images=images, conf=conf, iou=iou, imgsz=imgsz, batch=batch,
+        weights, source, output=output, images=images, conf=conf, iou=iou, imgsz=imgsz, batch=batch,
         backend=backend, device=device, threads=threads, max_det=max_det,
         model_weights=numbers("--model-weights", model_weights), tta=[] if tta is None else tta.split(","),
-        dataset=dataset, fallback=fallback, probabilities=probabilities, pictures=pictures, overwrite=overwrite,
+        dataset=dataset, fallback=fallback, probabilities=probabilities, pictures=pictures, flat=flat,
+        overwrite=overwrite,
     )  # fmt: skip
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.differential is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.commands.everyday import image_names
+from cytoyolo.commands.predict_sources import find_images
 from cytoyolo.detector.networks import BACKENDS, ONNX, OPENVINO, TORCH, installed
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -48,7 +48,8 @@ def bench(
     path, folder = Path(weights), Path(images)
     if seconds <= 0:
         raise UsageError(f"--seconds is {seconds:g}; give more than 0.")
-    files = [folder / name for name in image_names(folder)]
+    found = find_images([folder])
+    files = [found.folder / name for name in found.names]
     on_cpu = device in ("auto", "cpu")
     own = OPENVINO if path.is_dir() else ONNX if path.suffix.lower() == ".onnx" else None
     able = [own] if own else [one for one in BACKENDS if installed(one) and (on_cpu or one == TORCH)]

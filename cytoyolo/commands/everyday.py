@@ -1,25 +1,21 @@
 """The folder of an everyday prediction: detections, annotated pictures, the differential, failures and warnings."""
 
-import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.decoding import EXTENSIONS
 from cytoyolo.annotations.images import decode
 from cytoyolo.classes import DataSpec
 from cytoyolo.commands.journal import RESULT, Entry, partial_folder
 from cytoyolo.commands.listing import detection_tables, listing
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
-from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file, finish_folder, same_content
 from cytoyolo.report.differential import draw_differential
 from cytoyolo.report.pictures import annotate
@@ -30,8 +26,6 @@ from cytoyolo.tables import sha256, write_table
 MAKER = "predict"
 MAX_JPEG_SIDE = 65_500
 MAX_NAME = 255  # bytes
-# What a table of one line a row can't hold: parts of a name that are not UTF-8, and ends of lines.
-_UNFIT = re.compile("[\ud800-\udfff\r\n]")
 
 
 @dataclass(frozen=True)
@@ -42,22 +36,10 @@ class Written:
     differential: pd.DataFrame
 
 
-def image_names(source: Path) -> list[str]:
-    """The image's name, or those of all files of a folder with an image's extension, sorted; names only, and no pixel,
-    of however many there are."""
-    if source.is_file():
-        names = [source.name]
-    elif source.is_dir():
-        with os.scandir(source) as entries:
-            names = sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in EXTENSIONS)
-    else:
-        raise UsageError(f"{source}: no such file or folder; give a test table (.csv), an image or a folder of images.")
-    if unnamed := [name for name in names if _UNFIT.search(name)]:
-        shown = unnamed[0].encode("unicode_escape").decode()
-        raise CytoyoloError(f"the file name {shown} is not UTF-8 text of one line; rename it.")
-    if not names:
-        raise CytoyoloError(f"{source} holds no images ({', '.join(sorted(EXTENSIONS))}); give a folder that does.")
-    return names
+def _stem(name: str) -> str:
+    """The name of an image without its extension, with its folder."""
+    path = PurePosixPath(name)
+    return str(path.with_name(path.stem))
 
 
 class Everyday:
@@ -77,9 +59,10 @@ class Everyday:
         self.output, self.source, self.spec, self.codes, self.warnings = output, source, spec, codes, warnings
         self.pictures, self.probabilities = pictures, probabilities
         self.folder = partial_folder(output) / RESULT
-        stems = Counter(Path(name).stem for name in names)
+        stems = Counter(_stem(name) for name in names)
         # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
         self._shared_stems = {stem for stem, count in stems.items() if count > 1} | (stems.keys() & set(names))
+        self._folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
 
     def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
         """Write the annotated picture of an image that has no problem."""
@@ -96,10 +79,11 @@ class Everyday:
 
     def _picture(self, name: str, size: tuple[int, int]) -> Path:
         extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
-        stem = name if Path(name).stem in self._shared_stems else Path(name).stem
-        if len(f"{stem}{extension}".encode()) > MAX_NAME:
-            stem = f"{stem[:40]}-{sha256(name.encode())[:16]}"
-        return self.folder / "annotated" / f"{stem}{extension}"
+        stem = name if _stem(name) in self._shared_stems else _stem(name)
+        place = PurePosixPath(f"{stem}{extension}")
+        if len(place.name.encode()) > MAX_NAME or str(place) in self._folders:
+            place = place.with_name(f"{PurePosixPath(stem).name[:40]}-{sha256(name.encode())[:16]}{extension}")
+        return self.folder / "annotated" / place
 
     def write(self, entries: Iterator[Entry], failures: dict[str, str]) -> Written:
         """Write the tables and the differential into the folder under way."""

@@ -74,7 +74,7 @@ class Journal:
             self._bad[self.done] = one.problem
         values = np.concatenate([kept.xyxy, kept.probabilities], axis=1).astype("<f4")
         line: dict[str, Any] = {
-            "name": one.path.name,
+            "name": self._names[self.done],
             "state": list(one.state) if any(one.state) else _state(one.path),
             "size": [one.image.shape[1], one.image.shape[0]],
             "problem": one.problem,

@@ -16,9 +16,10 @@ import pandas as pd
 from cytoyolo import __version__
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
-from cytoyolo.commands.everyday import MAKER, Everyday, image_names
+from cytoyolo.commands.everyday import MAKER, Everyday
 from cytoyolo.commands.journal import RESULT, partial_folder
 from cytoyolo.commands.listing import detection_tables, listing
+from cytoyolo.commands.predict_sources import Images, find_images, find_table
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.commands.search import Call, searched
 from cytoyolo.detector.detections import Detections
@@ -65,7 +66,7 @@ class Predicted:
 
 def predict(
     weights: str | Path | Sequence[str | Path],
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     *,
     output: str | Path,
     images: str | Path | None = None,
@@ -83,14 +84,16 @@ def predict(
     fallback: str | None = None,
     probabilities: bool = False,
     pictures: bool = True,
+    flat: bool = False,
     overwrite: bool = False,
 ) -> Predicted:
     """Predict with trained weights: a checkpoint, an ONNX file or an OpenVINO folder, or several of them, fused.
 
     With a test table (.csv) as source and its image folder: one submission row a test row, in its order, as METHOD of
     the third place has it (confidence from 1e-5, class-agnostic NMS at IoU 0.4, best boxes first, `fallback` class for
-    a row without a box). With an image or a folder: a folder with detections.csv, annotated pictures and the leukocyte
-    differential (confidence from 0.25). `probabilities` adds those of all classes to each detection; with a test table
+    a row without a box). With images or folders: a folder with detections.csv, annotated pictures and the leukocyte
+    differential (confidence from 0.25); sub-folders are searched too, unless `flat`, and an image is named by its path
+    in the folder that holds all. `probabilities` adds those of all classes to each detection; with a test table
     they are in a second one, OUTPUT.detections.csv. Several weights, or views of each image (`tta`: hflip, vflip), are
     joined by weighted boxes fusion. `max_det` is the most boxes kept of an image: 300, and with a test table at least
     as many as the image has rows. Bad images are listed in the result and in failures.csv; the others go on. Images
@@ -100,23 +103,25 @@ def predict(
     dataset says whose classes the weights must have; by default the description that came with them is taken.
     Raises UsageError for a wrong call and CytoyoloError for weights or tables that can't be used.
     """
-    source, output = Path(source), Path(output)
-    is_table = source.suffix.lower() == ".csv"
-    _check_call(source, is_table, {"--images": images, "--fallback": fallback}, pictures)
+    sources = [Path(one) for one in ([source] if isinstance(source, str | Path) else source)]
+    if not sources:
+        raise UsageError("there is nothing to search; give a test table (.csv), images or folders of images.")
+    table, output = find_table(sources), Path(output)
+    _check_call(sources[0], table is not None, {"--images": images, "--fallback": fallback}, pictures, flat)
     wanted = None if dataset is None else load_spec(dataset)
     several = [weights] if isinstance(weights, str | Path) else list(weights)
     if not several:
         raise UsageError("there are no weights to predict with; give a checkpoint or an export, or several.")
-    standard = SUBMISSION_CONF if is_table else EVERYDAY_CONF
+    standard = EVERYDAY_CONF if table is None else SUBMISSION_CONF
     settings: dict[str, Any] = {"conf": standard if conf is None else conf, "iou": iou, "imgsz": imgsz, "batch": batch}
     settings |= {"backend": backend, "device": device, "threads": threads}
     settings["max_detections"] = MAX_DETECTIONS if max_det is None else max_det
-    if is_table:
+    if table is not None:
         check_image_folder(Path(images or ""))
     else:
-        names = image_names(source)
+        found = find_images(sources, flat)
         begun = partial_folder(output).exists()  # it may have put its output there already
-        check_folder(output, MAKER, overwrite or begun, inputs=(source, *several))
+        check_folder(output, MAKER, overwrite or begun, inputs=(*sources, *several))
     detectors = [Detector(one, **settings) for one in several]
     model: Model = detectors[0]
     if len(detectors) > 1 or tta or model_weights is not None:
@@ -130,10 +135,10 @@ def predict(
         "probabilities": probabilities, **({} if max_det is None else {"max det": max_det}),
     }  # fmt: skip
     call = Call(model, output, overwrite, probabilities, facts)
-    if is_table:
-        return _predict_table(call, spec, source, Path(images or ""), fallback, settings["max_detections"])
+    if table is not None:
+        return _predict_table(call, spec, table, Path(images or ""), fallback, settings["max_detections"])
     warnings = Warnings.of(model, settings["max_detections"], listed_from=settings["conf"])
-    return _predict_images(call, spec or _plain_spec(model.codes), source, names, pictures, warnings)
+    return _predict_images(call, spec or _plain_spec(model.codes), found, pictures, warnings)
 
 
 def _sha256(weights: Path) -> list[str]:
@@ -142,11 +147,13 @@ def _sha256(weights: Path) -> list[str]:
     return [fingerprint(path) for path in files]
 
 
-def _check_call(source: Path, is_table: bool, table_only: dict[str, object], pictures: bool) -> None:
+def _check_call(source: Path, is_table: bool, table_only: dict[str, object], pictures: bool, flat: bool) -> None:
     if is_table and table_only["--images"] is None:
         raise UsageError("a test table needs --images, the folder of its images.")
     if is_table and not pictures:
         raise UsageError("--no-pictures goes with an image or a folder; a test table has no pictures anyway.")
+    if is_table and flat:
+        raise UsageError("--flat goes with a folder; a test table names its images itself.")
     for name, value in table_only.items():
         if value is not None and not is_table:
             raise UsageError(f"{name} goes with a test table (.csv), and {source} is none.")
@@ -189,13 +196,13 @@ def _predict_table(
     warnings = Warnings.of(call.model, max(limit, *wanted.values()), LISTED_CONF if call.probabilities else 1)
     call.facts["source"] = fingerprint(source)
 
-    def rows_of(one: Found) -> Detections:
+    def rows_of(name: str, one: Found) -> Detections:
         kept = (one.detections.confidence >= LISTED_CONF) & call.probabilities
-        kept[: wanted[one.path.name]] = True
+        kept[: wanted[name]] = True
         return one.detections.take(kept)
 
     strictly = partial(_check_tables, headers, call.overwrite)
-    with searched(call, source, images, list(wanted), rows_of, strictly) as journal:
+    with searched(call, str(source), images, list(wanted), rows_of, strictly) as journal:
         made = {path: partial_folder(output) / RESULT / path.name for path in headers}
         shutil.rmtree(made[output].parent, ignore_errors=True)
         best = []
@@ -232,23 +239,22 @@ def _place_tables(made: Mapping[Path, Path], headers: Mapping[Path, list[str]], 
             path.unlink(missing_ok=True)  # failures of the output just replaced
 
 
-def _predict_images(
-    call: Call, spec: DataSpec, source: Path, names: list[str], pictures: bool, warnings: Warnings
-) -> Predicted:
-    folder = source if source.is_dir() else source.parent
+def _predict_images(call: Call, spec: DataSpec, found: Images, pictures: bool, warnings: Warnings) -> Predicted:
+    folder, names = found.folder, found.names
+    found.say()
     everyday = Everyday(call.output, folder, names, spec, call.model.codes, pictures, call.probabilities, warnings)
 
-    def drawn(one: Found) -> Detections:
-        everyday.draw(one.path.name, one.image, one.detections, one.problem)
+    def drawn(name: str, one: Found) -> Detections:
+        everyday.draw(name, one.image, one.detections, one.problem)
         return one.detections
 
     call.facts["pictures"] = pictures
     strictly = partial(check_folder, call.output, MAKER, call.overwrite)
-    with searched(call, source, folder, names, drawn, strictly) as journal:
-        made = everyday.write(journal.entries(), journal.failures)
+    with searched(call, found.shown, folder, names, drawn, strictly) as journal:
+        images, bad = len(names) - len(journal.failures), dict(sorted((journal.failures | found.problems).items()))
+        made = everyday.write(journal.entries(), bad)
         everyday.place(call.overwrite)
     warnings.say()
-    images, bad = len(names) - len(journal.failures), journal.failures
     return Predicted(call.output, images, made.rows, 0, bad, warnings.of_image, made.differential)
 
 

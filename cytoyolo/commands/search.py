@@ -31,12 +31,14 @@ class Call:
 
 @contextmanager
 def searched(
-    call: Call, source: Path, folder: Path, names: list[str], keep: Callable[[Found], Detections],
+    call: Call, source: str, folder: Path, names: list[str], keep: Callable[[str, Found], Detections],
     check: Callable[[], None],
 ) -> Iterator[Journal]:  # fmt: skip
     """Search the images that no earlier call has searched; the journal of all is thrown away once it was used.
 
-    `check` refuses an output that exists; it is not asked where all is done, since that call may have put it there.
+    `names` are relative to `folder`, and `source` is what holds them to people. `keep` tells what of an image's
+    detections is kept. `check` refuses an output that exists; it is not asked where all is done, since that call may
+    have put it there.
     """
     begun, batch = partial_folder(call.output), call.model.batch
     facts = json.loads(json.dumps({**call.facts, "images": sha256("\n".join(names).encode())}, default=list))
@@ -62,7 +64,7 @@ def searched(
 
 
 def _search(
-    model: Model, journal: Journal, folder: Path, names: list[str], keep: Callable[[Found], Detections]
+    model: Model, journal: Journal, folder: Path, names: list[str], keep: Callable[[str, Found], Detections]
 ) -> None:
     if journal.done:
         console.note(f"Going on after {journal.done:,} of {len(names):,} images.")
@@ -70,6 +72,6 @@ def _search(
     paths = (folder / name for name in names[journal.done :])
     with console.progress(rate=True) as progress:
         task = progress.add_task("Predict", total=len(names), completed=journal.done)
-        for one in detect_files(model, paths):
-            journal.add(one, keep(one))
+        for name, one in zip(names[journal.done :], detect_files(model, paths), strict=True):
+            journal.add(one, keep(name, one))
             progress.advance(task)

@@ -1,0 +1,241 @@
+"""What a prediction is to search: images, folders of images or a test table, told from weights by what they are."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cytoyolo import console
+from cytoyolo.annotations.decoding import EXTENSIONS
+from cytoyolo.annotations.image_folder import folder_files, is_hidden
+from cytoyolo.annotations.image_kinds import is_image, unread_kind
+from cytoyolo.commands.journal import JOURNAL, SUFFIX
+from cytoyolo.detector.networks import XML_FILE
+from cytoyolo.errors import CytoyoloError, UsageError, listed
+
+# Trained networks by their extension, those that can't be used among them: what opens them says so.
+_WEIGHTS = frozenset(
+    (".pt", ".pth", ".onnx", ".torchscript", ".engine", ".tflite", ".safetensors", ".ckpt", ".mlpackage")
+)
+_TABLE = ".csv"
+_WANTED = "first the weights, then a test table, images or folders: cytoyolo predict best.pt images/ -o results"
+# What a table of one line a row can't hold: parts of a name that are not UTF-8, and ends of lines.
+_UNFIT = re.compile("[\ud800-\udfff\r\n]")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Images:
+    """Image files to search: `names` are relative to `folder`, sorted, with "/" between their parts.
+
+    `problems` are images of a kind that is not read and folders that can't be, with the reason; `others` counts files
+    that are no images by their extension. `shown` is how all this is named to people.
+    """
+
+    folder: Path
+    names: list[str]
+    problems: dict[str, str]
+    others: Counter[str]
+    shown: str
+
+    def say(self) -> None:
+        """Tell what is passed over."""
+        if self.others:
+            console.note(f"Files passed over, since they are no images: {self.others_in_words()}.")
+
+    def others_in_words(self) -> str:
+        """How many other files there are, and of which kinds."""
+        kinds = sorted(self.others.items(), key=lambda one: (-one[1], one[0]))
+        return f"{self.others.total():,} ({listed([f'{kind} {count:,}' for kind, count in kinds], _SHOWN)})"
+
+
+def divide(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The weights among the paths of a call, and what is to be searched. Raises UsageError where either is missing.
+
+    What a path is decides, not its place: a shell gives a list of images for `slides/*.jpg`.
+    """
+    if not paths:
+        raise UsageError(f"there is nothing to predict; give {_WANTED}.")
+    is_one = [_is_weights(path) for path in paths]
+    if not any(is_one) and not _is_source(paths[0]):
+        is_one[0] = True  # what opens it says what is wrong with it
+    weights = [path for path, found in zip(paths, is_one, strict=True) if found]
+    sources = [path for path, found in zip(paths, is_one, strict=True) if not found]
+    if not weights:
+        raise _no_weights(sources)
+    if not sources:
+        raise UsageError(f"there is nothing to search with {listed([str(one) for one in weights], 2)}; give {_WANTED}.")
+    if list(paths[: len(weights)]) != weights:
+        late = next(path for path in reversed(paths) if path in weights)
+        raise UsageError(f"{late} is a file of weights and comes after {sources[0]}; give {_WANTED}.")
+    return weights, sources
+
+
+def _no_weights(sources: Sequence[Path]) -> UsageError:
+    for path in sources:
+        if (path / "weights" / "best.pt").is_file():
+            return UsageError(f"{path} is the folder of a training; give its weights, {path / 'weights' / 'best.pt'}.")
+    return UsageError(f"no weights are given, and {sources[0]} is no file of weights; give {_WANTED}.")
+
+
+def find_table(sources: Sequence[Path]) -> Path | None:
+    """The test table that is to be filled, None where images are to be searched. Raises UsageError for both at once."""
+    tables = [path for path in sources if path.suffix.lower() == _TABLE and not path.is_dir()]
+    if tables and len(sources) > 1:
+        other = next((path for path in sources if path != tables[0]), tables[0])
+        raise UsageError(
+            f"{tables[0]} is a table and stands beside {other}; give one test table with --images, or only images and "
+            "folders (of a folder, tables are passed over)."
+        )
+    return tables[0] if tables else None
+
+
+def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
+    """The images among files and folders; of folders those of their sub-folders too, unless `flat`.
+
+    Raises UsageError for a path that is not there and CytoyoloError where there is no image at all, or a name that no
+    table can hold.
+    """
+    for path in sources:
+        _check(path)
+    folder = _common(sources)
+    found = _Found(folder)
+    for path in sources:
+        if path.is_dir():
+            _look_into(path, flat, found)
+        elif len(sources) == 1 and not unread_kind(path):
+            found.names.add(found.relative(path))  # whatever it is called: its bytes decide
+        else:
+            found.judge(path, found.relative(path))
+    names = sorted(found.names)
+    shown = str(sources[0]) if len(sources) == 1 else f"the {len(sources):,} paths given"
+    if unfit := next((name for name in names if _UNFIT.search(name) or _is_replaced(folder, name)), None):
+        raise CytoyoloError(f"the file name {_printable(unfit)} is not UTF-8 text of one line; rename it.")
+    images = Images(folder, names, dict(sorted(found.problems.items())), found.others, shown)
+    if not names:
+        _refuse_nothing(images)
+    return images
+
+
+def _check(path: Path) -> None:
+    if os.path.lexists(path):
+        return
+    if re.search(r"[*?\[]", str(path)):
+        raise UsageError(f"no file matches {path}; check the pattern, or give the folder itself.")
+    raise UsageError(f"{path}: no such file or folder; give a test table (.csv), an image or a folder of images.")
+
+
+def _refuse_nothing(images: Images) -> None:
+    if images.problems:
+        bad = listed([f"{name} {problem}" for name, problem in images.problems.items()], 3)
+        raise CytoyoloError(f"none of the {len(images.problems):,} images of {images.shown} can be used ({bad}).")
+    others = f", but other files: {images.others_in_words()}" if images.others else ""
+    raise CytoyoloError(
+        f"{images.shown} holds no images ({', '.join(sorted(EXTENSIONS))}){others}; give a folder that does."
+    )
+
+
+@dataclass
+class _Found:
+    """What was found so far; names are relative to `folder`."""
+
+    folder: Path
+    names: set[str] = field(default_factory=set)
+    problems: dict[str, str] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def relative(self, path: Path) -> str:
+        return Path(os.path.relpath(path, self.folder)).as_posix()
+
+    def judge(self, path: Path, name: str) -> None:
+        """Tell whether a file is an image, one of a kind that is not read, or none; `name` is its path in `folder`."""
+        if is_hidden(path.name):
+            return
+        if is_image(path):
+            self.names.add(name)
+        elif problem := unread_kind(path):
+            self.problems[name] = problem
+        else:
+            self.others[path.suffix.lower() or "without extension"] += 1
+
+
+def _look_into(folder: Path, flat: bool, found: _Found) -> None:
+    if flat:
+        with os.scandir(folder) as entries:
+            folders = {entry.name: entry.is_dir() for entry in entries}
+        below = sum(is_one and not is_hidden(name) for name, is_one in folders.items())
+        if below:
+            console.note(f"Sub-folders of {folder} left out, as --flat asks: {below:,}.")
+        files = sorted(name for name, is_one in folders.items() if not is_one)
+    else:
+        unread: list[str] = []
+        files = folder_files(folder, unread)
+        for name in unread:
+            found.problems[found.relative(folder / name)] = "is a folder that can't be read; check its permissions"
+    prefix = found.relative(folder)
+    prefix = "" if prefix == "." else f"{prefix}/"
+    unfinished: dict[str, bool] = {}
+    for name in files:
+        if SUFFIX not in name or not _is_unfinished(folder, name, unfinished):
+            found.judge(folder / name, prefix + name)
+
+
+def _is_unfinished(folder: Path, name: str, known: dict[str, bool]) -> bool:
+    """Whether a file lies in what an interrupted prediction keeps."""
+    parents = name.split("/")[:-1]
+    for depth, part in enumerate(parents, 1):
+        if part.endswith(SUFFIX):
+            place = "/".join(parents[:depth])
+            if place not in known:
+                known[place] = (folder / place / JOURNAL).is_file()
+            if known[place]:
+                return True
+    return False
+
+
+def _common(sources: Sequence[Path]) -> Path:
+    """The folder that names are relative to: the folder given, or the one in which all that is given lies."""
+    if len(sources) == 1:
+        return sources[0] if sources[0].is_dir() else sources[0].parent
+    folders = [path if path.is_dir() else path.parent for path in sources]
+    if len(set(folders)) == 1:
+        return folders[0]
+    try:
+        return Path(os.path.commonpath([os.path.normpath(one.absolute()) for one in folders]))
+    except ValueError as error:
+        raise UsageError("the images lie on different disks; predict those of each disk by themselves.") from error
+
+
+def _is_replaced(folder: Path, name: str) -> bool:
+    """Whether a listing shows a name in which bytes that are no UTF-8 were replaced."""
+    return "\\x" in name and not os.path.lexists(folder / name)
+
+
+def _printable(name: str) -> str:
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return text.replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _is_weights(path: Path) -> bool:
+    if path.is_dir():
+        if (path / XML_FILE).is_file() or path.suffix.lower() in _WEIGHTS:
+            return True
+        return any(one.with_suffix(".bin").is_file() for one in path.glob("*.xml"))
+    return path.suffix.lower() in _WEIGHTS or _is_checkpoint(path)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a file of another name is a PyTorch checkpoint by its first bytes."""
+    if _is_source(path) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(200)
+    return head[:4] == b"PK\x03\x04" and b"data.pkl" in head
+
+
+def _is_source(path: Path) -> bool:
+    """Whether a path is something to search, by its name or as a folder."""
+    is_one = path.is_dir() or path.suffix.lower() == _TABLE or bool(re.search(r"[*?\[]", str(path)))
+    return is_one or is_image(path) or bool(unread_kind(path))
