@@ -20,6 +20,7 @@ from typing import Any
 from cytoyolo import locks
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.locks import check_free, locked
+from cytoyolo.ownership import is_mine, unlinked
 
 MARKER = ".cytoyolo.json"
 # Of temporary names, which must not be longer than the names they stand for.
@@ -161,9 +162,10 @@ def _is_real_folder(path: Path) -> bool:
 
 
 def _marker(folder: Path) -> dict[str, Any]:
-    """What the marker says; nothing where there is none, or a damaged one."""
+    """What the marker says; nothing where there is none, a damaged one, or something else than a file."""
     try:
-        content = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        with open(folder / MARKER, encoding="utf-8", opener=unlinked) as file:
+            content = json.load(file)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -236,7 +238,7 @@ def _remove_unfinished(target: Path) -> None:
 
 def _is_own_folder(path: Path) -> bool:
     """Whether this is a folder, no link, of the user who runs this: others may put theirs into a shared place."""
-    return _is_real_folder(path) and (not hasattr(os, "geteuid") or path.stat().st_uid == os.geteuid())
+    return _is_real_folder(path) and is_mine(path)
 
 
 def finish_folder(made: Path, path: Path, maker: str, overwrite: bool, also: Iterable[str] = ()) -> None:

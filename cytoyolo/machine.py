@@ -1,11 +1,16 @@
 """Facts of the machine the program runs on."""
 
+import atexit
 import math
 import os
+import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 
+from cytoyolo.console import note
 from cytoyolo.errors import UsageError
+from cytoyolo.ownership import is_trusted
 
 # Environment variable with the number of cores to use.
 CORES = "CYTOYOLO_CORES"
@@ -65,6 +70,22 @@ def _read(path: Path) -> str:
 
 
 def state_folder() -> Path:
-    """Where the tool keeps downloaded weights and the engine's settings: CYTOYOLO_HOME or the user's cache folder."""
+    """Where the tool keeps downloaded weights and the engine's settings: CYTOYOLO_HOME or the user's cache folder.
+
+    Where others can write into that, a temporary one of this process: networks and facts are believed that lie there.
+    """
     cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("CYTOYOLO_HOME") or Path(cache_home) / "cytoyolo")
+    place = Path(os.environ.get("CYTOYOLO_HOME") or Path(cache_home) / "cytoyolo")
+    try:
+        parts = [place, *(part for part in place.iterdir() if part.is_dir())]
+    except OSError:  # not there yet, or not to be read, and then not to be used
+        return place
+    return place if all(map(is_trusted, parts)) else _stand_in(place)
+
+
+@cache
+def _stand_in(place: Path) -> Path:
+    note(f"Others can write into {place} (see CYTOYOLO_HOME), so nothing is read or kept there.")
+    folder = Path(tempfile.mkdtemp(prefix="cytoyolo."))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

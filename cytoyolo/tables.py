@@ -90,6 +90,8 @@ def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
         raise UsageError(f"{path} is a folder; give the name of a CSV file.")
     if not path.exists():
         return
+    if not path.is_file():
+        raise UsageError(f"{path} is no file but a pipe or a device; give the name of a CSV file.")
     if not overwrite:
         raise UsageError(f"{path} exists; give another name or --overwrite.")
     with path.open("rb") as file:

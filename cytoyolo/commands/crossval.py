@@ -39,6 +39,7 @@ from cytoyolo.detector.recipes import load_recipe, merged_flags
 from cytoyolo.detector.weights import find_start
 from cytoyolo.errors import UsageError
 from cytoyolo.files import check_folder, new_folder, write_text
+from cytoyolo.ownership import check_parts
 from cytoyolo.submission.score import Score, evaluate
 from cytoyolo.tables import fingerprint, write_table
 from cytoyolo.workers import run_all
@@ -111,6 +112,8 @@ def crossval(
             write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved))
     elif not (folder / RECIPE).is_file():
         raise UsageError(f"{folder} holds no cross-validation to resume; leave out --resume.")
+    else:
+        check_parts(folder)
     data = ready or load_dataset(folder / DATASET)
     manifest = read_manifest(folder / MANIFEST)
     if resume:

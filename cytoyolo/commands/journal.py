@@ -20,11 +20,13 @@ from cytoyolo.detector.detections import Detections, of_scores
 from cytoyolo.detector.predict import Found
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
+from cytoyolo.ownership import check_own, unlinked
 
 JOURNAL, RESULT = "journal.jsonl", "result"
 # The first key of a journal, by which it is known, and the form of its lines.
 _KIND, _VERSION = "journal", 1
 _START = json.dumps({_KIND: 0})[:-2].encode()
+_LONGEST_START = 10_000_000
 SUFFIX = ".partial"
 
 
@@ -103,11 +105,13 @@ def open_journal(
     One of other `facts`, or whose images have changed since, is thrown away with `anew` and refused otherwise. Raises
     UsageError for it, and CytoyoloError while another process writes it.
     """
-    if folder.exists() and not _is_own(folder):
+    if os.path.lexists(folder) and not _is_own(folder):
         raise UsageError(f"{folder} is in the way of the unfinished work, and not of this tool; move it elsewhere.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / JOURNAL).open("a+b") as file:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)  # nobody else may put a link into it
+    with open(folder / JOURNAL, "a+b", opener=unlinked) as file:
         _lock(file, folder)
+        check_own(folder, "the unfinished work")  # again: something may have come there meanwhile
         restore_replaced(folder, folder.with_name(folder.name.removesuffix(SUFFIX)))
         ends, bad, problem = _read(file, facts, images, names)
         if problem and not anew:
@@ -133,14 +137,18 @@ def remove(folder: Path) -> None:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether a folder is one of unfinished work: nothing else in it, and a journal, if there is one, that is ours."""
-    if not folder.is_dir():
+    """Whether a folder is one of unfinished work: nothing else in it, and a journal, if there is one, that is ours.
+
+    Raises UsageError where a part of it is a link, or another user's.
+    """
+    if not folder.is_dir() and not folder.is_symlink():
         return False
+    check_own(folder, "the unfinished work")
     if {path.name for path in folder.iterdir() if not is_shelter(path)} - {JOURNAL, RESULT}:
         return False
     try:
-        with (folder / JOURNAL).open("rb") as file:
-            first = file.readline()
+        with open(folder / JOURNAL, "rb", opener=unlinked) as file:
+            first = file.readline(_LONGEST_START)
     except OSError:
         return True
     return first.startswith(_START) or (not first.endswith(b"\n") and _START.startswith(first))

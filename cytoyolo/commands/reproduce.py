@@ -20,6 +20,7 @@ from cytoyolo.commands.repair import repair
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import check_place, write_text
+from cytoyolo.ownership import check_parts
 from cytoyolo.tables import fingerprint, sha256
 
 STATE = "reproduce.json"
@@ -101,6 +102,7 @@ def reproduce(
         ]
     check_place(folder / STATE)
     folder.mkdir(parents=True, exist_ok=True)
+    check_parts(folder)
     return [_carry_out(folder, step, pictures, at, len(steps)) for at, step in enumerate(steps, start=1)]
 
 

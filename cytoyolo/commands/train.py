@@ -35,6 +35,7 @@ from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import check_folder, clear_folder, foreign_files, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
+from cytoyolo.ownership import check_parts
 from cytoyolo.tables import fingerprint
 
 DEFAULT_RECIPE = "third-place"
@@ -153,6 +154,7 @@ def _fold(data: Dataset, fold: int | None) -> int | None:
 
 def _resume(run: Path, data: Dataset, device: str) -> Trained:
     """Go on with an interrupted run."""
+    check_parts(run)
     read_manifest(run)  # before a lock is put beside a folder that is none of a run
     with locked(run):
         return _go_on(run, data, device)
