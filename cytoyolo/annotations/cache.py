@@ -1,7 +1,8 @@
 """Thorough facts of image files, kept from run to run in an SQLite file.
 
 An entry holds for a name as long as the file's size and time of modification stay, or else its bytes. The cache is
-never needed: whatever goes wrong with it, the images are read.
+never needed: whatever goes wrong with it, the images are read. Each row has a checksum, and one that is damaged is as
+good as none.
 """
 
 import json
@@ -31,10 +32,19 @@ from cytoyolo.machine import state_folder
 
 # Of an SQLite file's header (sqlite.org/fileformat.html): its first bytes, and where its application id lies.
 _MAGIC, _ID_PLACE = b"SQLite format 3\0", slice(68, 72)
+# Versions of its form for writing and reading; of one above the newest, a file could only be read.
+_FORMS, _NEWEST_FORM = slice(18, 20), 2
 _APPLICATION_ID = int.from_bytes(b"CYFT", "big")
 # Facts that are kept, by the names of their columns.
 _FACTS = tuple(field.name for field in fields(ImageFacts) if field.name not in ("path", "problem"))
 _COLUMNS = ("size", "mtime_ns", "read_ns", *_FACTS)
+# The checksum of a row.
+_CHECK = "checksum"
+# Primary result codes of SQLite (sqlite.org/rescode.html) that say nothing of the file's content.
+_NOT_DAMAGE = frozenset(
+    getattr(sqlite3, f"SQLITE_{name}")
+    for name in ("BUSY", "LOCKED", "READONLY", "IOERR", "CANTOPEN", "FULL", "PERM", "AUTH", "NOMEM", "PROTOCOL")
+)
 # Seconds to wait for another run that writes; a run holds the file for milliseconds.
 _PATIENCE = 5.0
 _BATCH = 256
@@ -60,8 +70,8 @@ def read_cached(folder: Path, names: Iterable[str], cache: Path | None = None) -
     """Thorough facts of the files of a folder, in the order asked; those known already are not read again.
 
     `cache` is the file that keeps them; without it, it is one in the program's own folder. Memory doesn't grow with the
-    number of files, and a run that is killed keeps all but the last of what it read. Raises UsageError where `cache` is
-    something else than such a file, or a damaged one.
+    number of files, and a run that is killed keeps all but the last of what it read. A damaged cache is begun anew.
+    Raises UsageError where `cache` is something else than such a file.
     """
     with closing(FactsCache(folder, cache)) as known:
         fresh: list[Entry] = []
@@ -122,22 +132,27 @@ class FactsCache:
         self._folder = folder
         self._identity = _identity(folder)
         self._place = default_place(folder) if place is None else place
+        self._told = False
         self._connection = _open(self._place, self._identity, replaceable=place is None)
 
     def get(self, names: Sequence[str]) -> list[Entry | None]:
         """What is known of each of these files."""
-        query = f"SELECT {', '.join(_COLUMNS)} FROM facts WHERE name = ?"
+        query = f"SELECT {', '.join((*_COLUMNS, _CHECK))} FROM facts WHERE name = ?"
         rows = self._transaction(
             "BEGIN", lambda file: [file.execute(query, (_key(name),)).fetchone() for name in names]
         )
         if rows is None:
             return [None] * len(names)
-        return [row and _entry(self._folder, name, row) for name, row in zip(names, rows, strict=True)]
+        found = [row and _entry(self._folder, name, row) for name, row in zip(names, rows, strict=True)]
+        if not self._told and any(row and entry is None for row, entry in zip(rows, found, strict=True)):
+            note(f"The cache {self._place} has damaged rows; their images are read anew.")
+            self._told = True
+        return found
 
     def put(self, entries: Iterable[Entry]) -> None:
         """Keep these, in place of what was known of their files."""
         rows = [_row(entry) for entry in entries]
-        insert = f"INSERT OR REPLACE INTO facts VALUES ({', '.join('?' * (1 + len(_COLUMNS)))})"
+        insert = f"INSERT OR REPLACE INTO facts VALUES ({', '.join('?' * (2 + len(_COLUMNS)))})"
         if rows:
             self._transaction("BEGIN IMMEDIATE", lambda file: file.executemany(insert, rows))
 
@@ -158,23 +173,41 @@ class FactsCache:
                 return work(file)
         except sqlite3.Error as error:
             self.close()
-            _note_unusable(self._place, error)
+            if _is_damage(error):
+                note(f"The cache {self._place} is damaged ({error}); the next run begins it anew.")
+                self._place.unlink(missing_ok=True)
+            else:
+                _note_unusable(self._place, error)
             return None
+
+
+class _DamagedError(sqlite3.DatabaseError):
+    """What this module itself finds wrong with a file."""
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error is about the content of a file."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, _DamagedError) or (code is not None and code & 0xFF not in _NOT_DAMAGE)
 
 
 def _open(place: Path, identity: str, replaceable: bool) -> sqlite3.Connection | None:
     """A connection to a sound cache of this identity, begun anew where it is of another; None where that fails."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        start = _start(place)
+        ours = not start or _is_ours(start)
+        if not ours and not replaceable:
+            raise UsageError(f"{place} is no sound cache of image facts (file is something else); give another file.")
         try:
-            if not _is_ours(place):
-                raise sqlite3.DatabaseError("file is something else")
+            if not ours:
+                raise _DamagedError("file is something else")
+            if any(version > _NEWEST_FORM for version in start[_FORMS]):
+                raise _DamagedError("its header says nonsense")
             return _prepared(place, identity)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            if not replaceable:
-                raise UsageError(f"{place} is no sound cache of image facts ({error}); give another file.") from error
+        except sqlite3.Error as error:
+            if ours and not _is_damage(error):
+                raise
             note(f"The cache {place} is damaged ({error}); it is begun anew.")
             place.unlink()
             return _prepared(place, identity)
@@ -188,25 +221,35 @@ def _note_unusable(place: Path, error: OSError | sqlite3.Error) -> None:
     note(f"The cache {place} can't be used ({reason}); images are read without it.")
 
 
-def _is_ours(place: Path) -> bool:
-    """Whether a file is a cache, or none yet."""
+def _start(place: Path) -> bytes:
+    """The header of a file, empty where there is none yet."""
     try:
         with place.open("rb") as file:
-            start = file.read(100)
+            return file.read(100)
     except FileNotFoundError:
-        return True
-    return not start or (start.startswith(_MAGIC) and int.from_bytes(start[_ID_PLACE], "big") == _APPLICATION_ID)
+        return b""
+
+
+def _is_ours(start: bytes) -> bool:
+    """Whether the header of a file is that of a cache."""
+    return start.startswith(_MAGIC) and int.from_bytes(start[_ID_PLACE], "big") == _APPLICATION_ID
+
+
+def _lenient(text: bytes) -> str:
+    """Text as it stands: damaged text fails at the row's checksum, not when it is read."""
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _prepared(place: Path, identity: str) -> sqlite3.Connection:
     # A write-ahead log would need no waiting, but does not work on network disks, where many home folders are.
     connection = sqlite3.connect(place, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    connection.text_factory = _lenient
     try:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if fault != "ok":
-                raise sqlite3.DatabaseError(fault)
+                raise _DamagedError(fault)
             connection.execute("CREATE TABLE IF NOT EXISTS header (identity TEXT)")
             found = connection.execute("SELECT identity FROM header").fetchone()
             if found != (identity,):
@@ -215,7 +258,8 @@ def _prepared(place: Path, identity: str) -> sqlite3.Connection:
                 connection.execute("DELETE FROM header")
                 connection.execute("INSERT INTO header VALUES (?)", (identity,))
                 connection.execute("DROP TABLE IF EXISTS facts")
-                connection.execute(f"CREATE TABLE facts (name BLOB PRIMARY KEY, {', '.join(_COLUMNS)}) WITHOUT ROWID")
+                columns = ", ".join(("name BLOB PRIMARY KEY", *_COLUMNS, _CHECK))
+                connection.execute(f"CREATE TABLE facts ({columns}) WITHOUT ROWID")
                 connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     except sqlite3.Error:
         connection.close()
@@ -226,7 +270,7 @@ def _prepared(place: Path, identity: str) -> sqlite3.Connection:
 def _identity(folder: Path) -> str:
     """What must be the same for kept facts to hold: the folder, what they mean, and the libraries that found them."""
     libraries = [library.__version__ for library in (np, cv2, PIL, simplejpeg)]
-    return json.dumps([os.fspath(folder.resolve()), FACTS_VERSION, _COLUMNS, libraries])
+    return json.dumps([os.fspath(folder.resolve()), FACTS_VERSION, _COLUMNS, _CHECK, libraries])
 
 
 def _key(name: str) -> bytes:
@@ -236,14 +280,24 @@ def _key(name: str) -> bytes:
 def _row(entry: Entry) -> tuple[object, ...]:
     facts = {name: getattr(entry.facts, name) for name in _FACTS}
     facts["repairs"] = json.dumps(entry.facts.repairs)
-    return _key(entry.name), entry.size, entry.mtime_ns, entry.read_ns, *facts.values()
+    # SQLite keeps NaN as NULL, and -0.0 as 0.0.
+    kept = [None if value != value else value + 0.0 if isinstance(value, float) else value for value in facts.values()]
+    row = (_key(entry.name), entry.size, entry.mtime_ns, entry.read_ns, *kept)
+    return *row, _checksum(row)
 
 
-def _entry(folder: Path, name: str, row: Sequence[Any]) -> Entry:
-    size, mtime_ns, read_ns, *values = row
-    # SQLite keeps NaN as NULL.
+def _checksum(row: Sequence[object]) -> bytes:
+    return blake2b(repr(tuple(row)).encode(), digest_size=8).digest()
+
+
+def _entry(folder: Path, name: str, row: Sequence[Any]) -> Entry | None:
+    """The entry that a row holds, None where it is damaged."""
+    *values, check = row
+    if _checksum((_key(name), *values)) != check:
+        return None
+    size, mtime_ns, read_ns, *kept = values
     facts: dict[str, Any] = {
-        column: math.nan if value is None else value for column, value in zip(_FACTS, values, strict=True)
+        column: math.nan if value is None else value for column, value in zip(_FACTS, kept, strict=True)
     }
     facts["repairs"] = tuple(json.loads(facts["repairs"]))
     return Entry(name, ImageFacts(path=folder / name, **facts), size, mtime_ns, read_ns)
