@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo import console
-from cytoyolo.classes import load_spec
+from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.commands.predict_warnings import crowded
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble import check_weights
@@ -20,6 +20,7 @@ from cytoyolo.errors import UsageError, listed
 from cytoyolo.submission.check import row_faults
 from cytoyolo.submission.rows import detection_columns, detection_table, fill, public_names
 from cytoyolo.submission.stored import Stored, joined, read_detections
+from cytoyolo.submission.table_kinds import DETECTIONS, SUBMISSION, kind_named
 from cytoyolo.tables import (
     MAX_COORDINATE,
     SUBMISSION_ROLES,
@@ -77,7 +78,7 @@ def fuse(
         check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
     elif fallback is not None:
         raise UsageError("--fallback goes with --test; give both or neither.")
-    stored, codes = joined([read_detections(path, spec) for path in paths], paths)
+    stored, codes = joined([_read(path, spec) for path in paths], paths)
     incomplete = _incomplete(stored, paths)
     codes = codes or spec.codes  # without a detection, and without probabilities, no table names a class
     if unknown := sorted(set(codes) - set(spec.codes)) if test is not None else []:
@@ -100,6 +101,15 @@ def fuse(
     rows, unfilled = fill(wanted, found, chosen)
     write_table(output, rows.rename(columns=spec.columns), overwrite)
     return FusedTables(output, images, len(rows), unfilled, incomplete)
+
+
+def _read(path: Path, spec: DataSpec) -> Stored:
+    beside = path.with_suffix(".detections.csv")
+    there = "which stands beside it" if beside.is_file() else "which predict --probabilities writes beside it"
+    general = "give those that predict --probabilities writes: OUTPUT.detections.csv, or detections.csv in a folder"
+    remedies = {SUBMISSION: f"it has no confidences to fuse, so give {beside}, {there}", "": general}
+    with kind_named(path, spec, DETECTIONS, remedies):
+        return read_detections(path, spec)
 
 
 def _incomplete(stored: Sequence[Stored], paths: Sequence[Path]) -> list[str]:

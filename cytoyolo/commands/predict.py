@@ -29,6 +29,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import check_folder, same_content
 from cytoyolo.submission.check import row_faults
 from cytoyolo.submission.rows import detection_columns, fill
+from cytoyolo.submission.table_kinds import TEST, kind_named
 from cytoyolo.tables import (
     SUBMISSION_ROLES,
     TEST_ROLES,
@@ -186,7 +187,9 @@ def _predict_table(
     elif os.path.lexists(details):
         raise UsageError(f"{details} would stand beside an output it is not of; give --probabilities, or move it.")
     _check_tables(headers, call.overwrite or partial_folder(output).exists())
-    test = read_table(source, spec, TEST_ROLES)
+    remedy = f"to predict the images it names, give their folder {images}"
+    with kind_named(source, spec, TEST, {"": remedy}):
+        test = read_table(source, spec, TEST_ROLES)
     refuse(source, row_faults(test, spec), "mend or delete them")
     wanted = Counter(test["image"])
     if not call.probabilities:

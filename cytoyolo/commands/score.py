@@ -12,9 +12,11 @@ from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
 from cytoyolo.submission.check import Finding, findings, row_faults, unusable
 from cytoyolo.submission.score import Score, evaluate
+from cytoyolo.submission.table_kinds import SUBMISSION, TEST, kind_named
 from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse
 
 MAKER = "score"
+_TRUTH = "a truth"
 
 
 def score(
@@ -39,7 +41,7 @@ def score(
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(truth, submission))
     spec = load_spec(dataset)
-    tables = [_read_boxes(Path(path), spec) for path in (truth, submission)]
+    tables = [_read_boxes(Path(path), spec, what) for path, what in ((truth, _TRUTH), (submission, SUBMISSION))]
     result = evaluate(*tables, seed=seed, replicates=replicates)
     if output is not None:
         write_score(result, Path(output), spec, overwrite)
@@ -57,18 +59,30 @@ def check(
     """
     test, submission = Path(test), Path(submission)
     spec = load_spec(dataset)
-    wanted = read_table(test, spec, TEST_ROLES)
+    with kind_named(test, spec, TEST, _remedies(spec)):
+        wanted = read_table(test, spec, TEST_ROLES)
     refuse(test, row_faults(wanted, spec), "mend the test table, or take it anew from its source")
-    answer = read_table(submission, spec, SUBMISSION_ROLES)
+    with kind_named(submission, spec, SUBMISSION, _remedies(spec)):
+        answer = read_table(submission, spec, SUBMISSION_ROLES)
     if images is None:
         return findings(wanted, answer, spec)
     sizes, problems = _image_sizes(Path(images), wanted["image"])
     return findings(wanted, answer, spec, sizes) + problems
 
 
-def _read_boxes(path: Path, spec: DataSpec) -> pd.DataFrame:
+def _remedies(spec: DataSpec) -> dict[str, str]:
+    """What to do with a table of another kind than a score takes."""
+    rows, test = (",".join(spec.column_list(*roles)) for roles in (SUBMISSION_ROLES, TEST_ROLES))
+    return {
+        "": f"a score needs the columns {rows} in truth and submission; predict makes the submission of a test table "
+        f"({test}), and the truth has the same {spec.columns['id']}"
+    }
+
+
+def _read_boxes(path: Path, spec: DataSpec, what: str) -> pd.DataFrame:
     """A table with numeric boxes. Raises CytoyoloError that names the rows that can't be scored."""
-    table = read_table(path, spec, SUBMISSION_ROLES)
+    with kind_named(path, spec, SUBMISSION, _remedies(spec), what):
+        table = read_table(path, spec, SUBMISSION_ROLES)
     xyxy, faults = unusable(table, spec)
     refuse(path, faults, "mend them")
     table[XYXY] = xyxy

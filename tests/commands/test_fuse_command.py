@@ -86,6 +86,25 @@ def test_wrong_tables_are_one_sentence(stored, blobs, tmp_path):
     assert not (tmp_path / "f.csv").exists()
 
 
+def test_tables_of_other_kinds_are_named(stored, blobs, small_run, tmp_path):
+    submission = tmp_path / "s.csv"
+    predict(small_run / "weights" / "best.pt", blobs / "test.csv", images=blobs / "images", output=submission)
+    (tmp_path / "failures.csv").write_text("NAME,problem\na.jpg,is empty\n")
+    general = "give those that predict --probabilities writes: OUTPUT.detections.csv, or detections.csv in a folder"
+    cases = (
+        (submission, r"s\.csv is a submission, .* give .*s\.detections\.csv, which predict --probabilities writes"),
+        (blobs / "labels.csv", f"labels.csv is a label table, not a table of detections; {general}"),
+        (blobs / "test.csv", f"is a test table, not a table of detections; {general}"),
+        (tmp_path / "failures.csv", f"is a table of failures, not a table of detections; {general}"),
+    )
+    for path, words in cases:
+        with pytest.raises(CytoyoloError, match=words):
+            fuse([stored[0], path], output=tmp_path / "f.csv")
+    (tmp_path / "s.detections.csv").touch()
+    with pytest.raises(CytoyoloError, match=r"give .*s\.detections\.csv, which stands beside it"):
+        fuse([submission], output=tmp_path / "f.csv")
+
+
 def test_wrong_calls(stored, blobs, tmp_path):
     for wrong in (
         {"tables": []},

@@ -125,6 +125,7 @@ def test_weights_trained_elsewhere_need_a_fallback(blobs, tmp_path, monkeypatch)
         ("", "empty"),
         ("trustii_id,NAME\n", "no rows"),
         ("id,NAME\n1,blob00.jpg\n", "columns"),
+        ("NAME,x1,y1,x2,y2,class\nblob00.jpg,1,2,9,9,dark\n", "is a label table, not a test table; to predict the"),
         ("trustii_id,NAME\n1,../blob00.jpg\n", "path in it"),
         ("trustii_id,NAME\n1,/etc/passwd\n", "path in it"),
         ("trustii_id,NAME\n1,\n", "image name is ''"),

@@ -112,6 +112,26 @@ def test_bad_tables_are_one_sentence(folder: Path, text: bytes, message: str) ->
         assert message in str(caught.value) and "bad.csv" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_tables_of_other_kinds_are_named(folder: Path) -> None:
+    (folder / "labels.csv").write_text("NAME,x1,y1,x2,y2,class\na.jpg,0,0,10,10,PNN\n")
+    (folder / "found.csv").write_text(
+        "NAME,x1,y1,x2,y2,class,confidence,second_class,margin\na.jpg,0,0,10,10,PNN,0.9,LY,0.8\n"
+    )
+    needed = "a score needs the columns trustii_id,NAME,x1,y1,x2,y2,class in truth and submission; predict makes"
+    for truth, submission, words in (
+        ("labels.csv", "found.csv", f"labels.csv is a label table, not a truth; {needed}"),
+        ("truth.csv", "found.csv", f"found.csv is a table of detections, not a submission; {needed}"),
+        ("truth.csv", "test.csv", "test.csv is a test table, not a submission"),
+    ):
+        with pytest.raises(CytoyoloError, match=words):
+            cytoyolo.score(folder / truth, folder / submission)
+    with pytest.raises(CytoyoloError, match=r"labels\.csv is a label table, not a test table"):
+        cytoyolo.check(folder / "labels.csv", folder / "sub.csv")
+    (folder / "empty.csv").write_text(HEADER)
+    with pytest.raises(CytoyoloError, match="a header but no rows"):
+        cytoyolo.score(folder / "empty.csv", folder / "sub.csv")
+
+
 def test_windows_line_ends_and_other_column_orders_score_the_same(folder: Path) -> None:
     plain = cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict()
     rows = [line.split(",") for line in SUBMISSION.splitlines()]
