@@ -68,8 +68,8 @@ def load_spec(dataset: str | Path) -> DataSpec:
 
 
 def matching_spec(codes: tuple[str, ...]) -> DataSpec | None:
-    """The shipped data set that has exactly these classes in this order, for weights trained elsewhere."""
-    return next((spec for spec in map(load_spec, names(PACKAGE)) if spec.codes == codes), None)
+    """The shipped data set that has exactly these classes, in any order, for weights trained elsewhere."""
+    return next((spec for spec in map(load_spec, names(PACKAGE)) if sorted(spec.codes) == sorted(codes)), None)
 
 
 def parse_spec(data: Any) -> DataSpec:

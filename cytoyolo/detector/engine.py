@@ -33,6 +33,8 @@ _ENVIRONMENT = {
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 # The side of an image must be a multiple of the network's coarsest grid; the engine would round it silently.
 STRIDE = 32
+# The process in which this module was imported.
+_PROCESS = os.getpid()
 # Of a file among the engine's own, such as yolo11n.yaml: no path, no pattern.
 _BARE_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when missing
@@ -81,6 +83,21 @@ def engine() -> None:
 
     dict.update(SETTINGS, {key: False for key, value in SETTINGS.items() if isinstance(value, bool)})
     torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
+
+
+def torch_threads(wanted: int) -> int:
+    """How many threads torch may use: in a process that was forked from the one that imported this module, one.
+
+    The others don't come along with a fork, and torch would wait for them for ever.
+    """
+    if os.getpid() == _PROCESS:
+        return wanted
+    import torch
+    from ultralytics.utils import torch_utils
+
+    torch.set_num_threads(1)
+    torch_utils.NUM_THREADS = 1
+    return 1
 
 
 def _loaded() -> list[ModuleType]:

@@ -20,7 +20,7 @@ FAINT, BEST_FAINT = 1e-3, 30
 
 
 class Ensemble:
-    """Detectors of the same classes whose findings, in the image and its `views`, are fused.
+    """Detectors of the same classes, in any order, whose findings in the image and its `views` are fused.
 
     It finds boxes as a `Detector` does, those of a fused confidence above theirs. `weights` are the detectors', as
     many, all 1 by default. `max_detections` is the most fused boxes kept of one image; a detector keeps its own limit,
@@ -39,7 +39,7 @@ class Ensemble:
         """Raises UsageError for an unknown view or wrong weights, CytoyoloError for detectors of other classes."""
         first = detectors[0]
         for one in detectors[1:]:
-            if one.codes != first.codes:
+            if sorted(one.codes) != sorted(first.codes):
                 raise CytoyoloError(
                     f"the models to fuse know different classes ({listed(list(first.codes), 6)}; "
                     f"{listed(list(one.codes), 6)}); fuse models of the same data set."
@@ -70,7 +70,7 @@ class Ensemble:
                     min(self.conf, FAINT),
                 )  # fmt: skip
                 for place, image, one in zip(found, images, seen, strict=True):
-                    place.append(_back(_worth_fusing(one), image, view))
+                    place.append(_ordered(_back(_worth_fusing(one), image, view), self.codes))
         return [self._fused(several, weights) for several in found]
 
     def keep_at_least(self, count: int) -> None:
@@ -118,6 +118,14 @@ def _turned(image: Image, view: str) -> NDArray[np.uint8]:
     if view == HFLIP:
         return np.ascontiguousarray(image[:, ::-1])
     return np.ascontiguousarray(image[::-1]) if view == VFLIP else image
+
+
+def _ordered(found: Detections, codes: tuple[str, ...]) -> Detections:
+    """Detections by a network that knows the classes `codes` in another order."""
+    if found.codes == codes:
+        return found
+    shares = found.probabilities[:, [found.codes.index(code) for code in codes]]
+    return of_scores(found.xyxy, shares, codes, found.cut_confidence)
 
 
 def _back(found: Detections, image: Image, view: str) -> Detections:

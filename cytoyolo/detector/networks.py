@@ -9,7 +9,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
+from cytoyolo.detector.foreign import name_onnx
+from cytoyolo.detector.ultralytics_onnx import Form, read_ultralytics
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores
 from cytoyolo.tables import fingerprint
@@ -56,17 +58,38 @@ class Network:
 def open_network(
     path: Path, backend: str = "auto", device: str = "auto", imgsz: int | None = None, threads: int | None = None
 ) -> Network:
-    """Load a checkpoint (.pt), an ONNX file or an OpenVINO folder that `cytoyolo export` made.
+    """Load a checkpoint (.pt), an ONNX file of `cytoyolo export` or Ultralytics, or an OpenVINO folder of the former.
 
     backend "auto" is ONNX Runtime for a checkpoint on a CPU where that is installed (the checkpoint is converted once,
     in a second or two, and kept beside the downloaded weights), and torch on anything else. Raises UsageError for a
     missing file, package or device, and CytoyoloError for a file that is no detector of this kind.
     """
+    return _watched(path, _opened(path, backend, device, imgsz, threads or cores()))
+
+
+def _watched(path: Path, network: Network) -> Network:
+    """The network, which refuses to go on where its output can't be used."""
+    channels = 4 + len(network.facts.codes)
+
+    def run(pixels: Pixels) -> NDArray[np.float32]:
+        found = network.run(pixels)
+        if found.ndim != 3 or found.shape[1] != channels:
+            raise CytoyoloError(f"{path} is not a detector of {channels - 4} classes; export it again.")
+        if not np.isfinite(found).all():
+            raise CytoyoloError(
+                f"{path} gives boxes or scores that are no finite numbers: its training diverged, or its arithmetic is "
+                "not precise enough; give other weights."
+            )
+        return found
+
+    return replace(network, run=run)
+
+
+def _opened(path: Path, backend: str, device: str, imgsz: int | None, count: int) -> Network:
     if backend not in ("auto", *BACKENDS):
         raise UsageError(f"--backend is '{backend}'; give auto, {', '.join(BACKENDS)}.")
     if not path.exists():
         raise UsageError(f"{path}: no such weights; check the path.")
-    count = threads or cores()
     if path.is_dir() or path.suffix.lower() == ".onnx":
         own = OPENVINO if path.is_dir() else ONNX
         if backend not in ("auto", own):
@@ -136,10 +159,11 @@ def _side(path: Path, imgsz: int | None, facts: Facts) -> int:
 
 
 def _open_torch(path: Path, device: str, imgsz: int | None, threads: int) -> Network:
-    from cytoyolo.detector.engine import choose_device
+    from cytoyolo.detector.engine import choose_device, torch_threads
     from cytoyolo.detector.weights import load_network
 
     network, facts = load_network(path)
+    threads = torch_threads(threads)
     side, chosen = _side(path, imgsz, facts), choose_device(device)
     import torch
     from ultralytics.nn.autobackend import AutoBackend
@@ -179,21 +203,30 @@ def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int, given: 
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # a dozen types of its own, all of them about the file
-        raise CytoyoloError(f"{path} is no ONNX network, or is truncated; export it again.") from error
+        what, remedy = name_onnx(path)
+        raise CytoyoloError(f"{path} {what}; {remedy}.") from error
     if chosen != "cpu" and "CUDAExecutionProvider" not in session.get_providers():  # it has one, and no GPU to go with
         if device != "auto":
             raise UsageError(f"--device is '{device}', and ONNX Runtime can't use a GPU here; give cpu or auto.")
         chosen = "cpu"
-    stored = session.get_modelmeta().custom_metadata_map.get(METADATA)
+    metadata = session.get_modelmeta().custom_metadata_map
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    facts = _checked(path, stored, [one.shape for one in inputs], [one.shape for one in outputs])
+    shapes = [one.shape for one in inputs], [one.shape for one in outputs]
+    if METADATA in metadata or "names" not in metadata:
+        facts, form = _checked(path, metadata.get(METADATA), *shapes), Form()
+    else:
+        facts, form = read_ultralytics(path, metadata, *shapes, inputs[0].type)
     name, wanted = inputs[0].name, [outputs[0].name]
 
     def run(pixels: Pixels) -> NDArray[np.float32]:
-        return np.asarray(session.run(wanted, {name: pixels})[0])
+        parts = form.parts(pixels)
+        found = [np.asarray(session.run(wanted, {name: part})[0], np.float32) for part in parts]
+        return (found[0] if len(found) == 1 else np.concatenate(found))[: len(pixels)]
 
     on_cpu = chosen == "cpu"
     side = _side(given or path, imgsz, facts)
+    if form.side not in (None, side):
+        raise UsageError(f"{path} takes images of {form.side} px only; leave out --imgsz, or export it anew.")
     return Network(run, facts, side, ONNX, chosen, threads if on_cpu else 2, 1 if on_cpu else _BATCH_GPU)
 
 
@@ -202,6 +235,7 @@ def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int, giv
     _need(OPENVINO)
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device is '{device}', and the openvino backend runs on the CPU; give auto or cpu.")
+    _check_openvino()
     openvino = silent_openvino()
     xml, stored = path / XML_FILE, path / FACTS_FILE
     try:
@@ -234,6 +268,21 @@ def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int, giv
             requests.put(request)
 
     return Network(run, facts, side, OPENVINO, "cpu", threads, 1)
+
+
+# The process in which OpenVINO started its threads.
+_openvino_process: int | None = None
+
+
+def _check_openvino() -> None:
+    """Refuse OpenVINO after a fork: its threads don't come along, and without them it ends the process or hangs."""
+    global _openvino_process
+    _openvino_process = _openvino_process or os.getpid()
+    if _openvino_process != os.getpid():
+        raise UsageError(
+            "OpenVINO was used before this process was forked, and can't be used after a fork; start processes by the "
+            f'method "spawn", open the first Detector after the fork, or give --backend {ONNX}.'
+        )
 
 
 def silent_openvino() -> Any:

@@ -1,11 +1,13 @@
 """Detections of images by a trained YOLO, with the probabilities of all classes."""
 
+import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from cytoyolo.annotations.reading import in_order, load
 from cytoyolo.boxes import to_pixels
 from cytoyolo.classes import DataSpec
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
-from cytoyolo.detector.networks import open_network
+from cytoyolo.detector.networks import Network, open_network
 from cytoyolo.detector.pixels import boxes_back, to_input
 from cytoyolo.detector.suppression import suppress
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -64,8 +66,24 @@ class Model(Protocol):
         """Raise the limit of boxes an image to `count`, where it is lower."""
 
 
+# Held while a child process opens a network anew; a child gets one of its own, since the parent may hold it.
+_opening = threading.Lock()
+
+
+def _new_lock() -> None:
+    global _opening
+    _opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
+
+
 class Detector:
     """A trained detector, ready for images; several threads may share one.
+
+    It may be pickled, as the path of its weights and its settings. In a process that is forked from the one that opened
+    it, it opens its weights again.
 
     `codes` are its classes by id and `spec` is the data set it was trained for, None when it was trained elsewhere;
     `max_detections` is the most boxes kept of one image.
@@ -100,6 +118,9 @@ class Detector:
         for name, share in {"--conf": conf, "--iou": iou}.items():
             if not 0 <= share <= 1:
                 raise UsageError(f"{name} is {share}; give a number from 0 to 1.")
+        self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz}
+        self._given |= {"batch": batch, "threads": threads}
+        self._weights, self._process = Path(weights).absolute(), os.getpid()
         self._network = open_network(Path(weights), backend, device, imgsz, threads)
         self.codes: tuple[str, ...] = self._network.facts.codes
         self.spec: DataSpec | None = self._network.facts.spec
@@ -110,6 +131,35 @@ class Detector:
         self.imgsz, self.stride = self._network.side, self._network.facts.stride
         self.conf, self.iou = conf, iou
         self.max_detections = max_detections
+
+    def __getstate__(self) -> dict[str, Any]:
+        settings = {**self._given, "conf": self.conf, "iou": self.iou, "max_detections": self.max_detections}
+        return {"weights": self._weights, "sha256": self._network.facts.sha256, "settings": settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["weights"], **state["settings"])  # type: ignore[misc]
+        self._check_same(self._network, state["sha256"])
+
+    def _check_same(self, network: Network, sha256: str) -> None:
+        if network.facts.sha256 != sha256:
+            raise CytoyoloError(f"{self._weights} has changed since it was opened; open it again.")
+
+    def _own_network(self) -> Network:
+        """The network, opened again where this process was forked from the one that opened it."""
+        if self._process == os.getpid():
+            return self._network
+        with _opening:
+            if self._process != os.getpid():
+                old = self._network
+                if old.device != "cpu":
+                    raise CytoyoloError(
+                        f"a Detector on GPU {old.device} was opened before this process was forked, and a GPU can't be "
+                        'used after a fork; open it in each process, or start processes by the method "spawn".'
+                    )
+                network = open_network(self._weights, old.backend, old.device, old.side, self._given["threads"])
+                self._check_same(network, old.facts.sha256)
+                self._network, self._process = network, os.getpid()
+        return self._network
 
     @overload
     def predict(self, images: Path | str | Image, *, rgb: bool = False) -> Detections: ...
@@ -157,7 +207,7 @@ class Detector:
         where these are not to be the detector's own."""
         if not images:
             return []
-        outputs = self._network.run(to_input(images, self.imgsz))
+        outputs = self._own_network().run(to_input(images, self.imgsz))
         found = []
         for image, output in zip(images, outputs, strict=True):
             xyxy, scores, cut = suppress(

@@ -11,12 +11,12 @@ from urllib.request import urlopen
 
 from cytoyolo import console
 from cytoyolo.classes import DataSpec, parse_spec
-from cytoyolo.detector.engine import STRIDE, engine
+from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.facts import Facts, parse_names
 from cytoyolo.detector.foreign import name_loaded, name_unreadable
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
-from cytoyolo.machine import state_folder
+from cytoyolo.machine import cores, state_folder
 from cytoyolo.tables import fingerprint
 
 # The key of a checkpoint under which this tool keeps its own facts.
@@ -42,6 +42,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     would run code.
     """
     engine()
+    torch_threads(cores())
     from ultralytics.nn.tasks import torch_safe_load
 
     if not path.is_file():

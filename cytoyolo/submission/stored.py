@@ -77,7 +77,7 @@ def joined(tables: list[Stored], paths: list[Path]) -> tuple[list[Stored], tuple
     """Tables with the same classes in the same order. Raises CytoyoloError where tables with probabilities differ."""
     full = [(one, path) for one, path in zip(tables, paths, strict=True) if one.complete]
     for one, path in full[1:]:
-        if one.codes != full[0][0].codes:
+        if sorted(one.codes) != sorted(full[0][0].codes):
             raise CytoyoloError(f"{path} and {full[0][1]} have other classes; fuse models of the same data set.")
     codes = full[0][0].codes if full else tuple(sorted({code for one in tables for code in one.codes}))
     for one, path in zip(tables, paths, strict=True):

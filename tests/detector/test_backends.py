@@ -1,11 +1,16 @@
 """torch, ONNX Runtime and OpenVINO: the same boxes from each, and exports that keep no trace of their machine."""
 
+import copy
 import json
+import multiprocessing
 import os
+import pickle
+import shutil
 import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,7 @@ import pytest
 from cytoyolo.annotations.images import decode
 from cytoyolo.detector import networks
 from cytoyolo.detector.detections import concatenate
+from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.export import converted, stored_facts, write_onnx, write_openvino
 from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
 from cytoyolo.detector.networks import open_network
@@ -68,6 +74,80 @@ def test_threads_share_a_detector(exports, blobs, backend):
         together = list(pool.map(detector.predict, images))
     for wanted, found in zip(alone, together, strict=True):
         assert (wanted.xyxy == found.xyxy).all() and (wanted.probabilities == found.probabilities).all()
+
+
+def found_in_a_process(work, detector, images, method):
+    """What `work` says of each image, in two processes started by `method`."""
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        return pool.map_async(partial(work, detector), images).get(timeout=120)
+
+
+def boxes_found(detector, image):
+    try:
+        return (detector or shared_detector).predict(image).xyxy
+    except CytoyoloError as error:
+        return str(error)
+
+
+shared_detector = None  # what a forked child finds in the memory of its parent
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx", "openvino"])
+def test_a_detector_goes_through_a_fork_or_says_why_not(exports, blobs, backend, monkeypatch):
+    images = pictures(blobs, 3)
+    detector = Detector(exports["torch"], conf=1e-3, backend=backend, device="cpu", threads=2)
+    wanted = [detector.predict(image).xyxy for image in images]
+    with ThreadPoolExecutor(2) as pool:  # threads that the children don't have
+        list(pool.map(detector.predict, images))
+    for one in (detector, Ensemble([detector], views=["hflip"])):
+        monkeypatch.setattr(sys.modules[__name__], "shared_detector", one)
+        found = found_in_a_process(boxes_found if one is detector else count_found, None, images, "fork")
+        if backend == "openvino":
+            assert all("OpenVINO was used before this process was forked" in one for one in found)
+        elif one is detector:
+            for box, again in zip(wanted, found, strict=True):
+                np.testing.assert_allclose(box, again, atol=1e-3)
+        else:
+            assert found == [len(one.detect([image])[0]) for image in images]
+
+
+def count_found(detector, image):
+    try:
+        return len((detector or shared_detector).detect([image])[0])
+    except CytoyoloError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx", "openvino"])
+def test_a_detector_is_pickled_as_its_path_and_settings(exports, blobs, backend, tmp_path, monkeypatch):
+    weights = tmp_path / "best.pt"
+    shutil.copyfile(exports["torch"], weights)
+    monkeypatch.chdir(tmp_path)
+    detector = Detector("best.pt", conf=1e-3, iou=0.3, backend=backend, device="cpu", batch=3)
+    detector.max_detections = 7
+    stored = pickle.dumps(detector)
+    assert len(stored) < 1000
+    monkeypatch.chdir(tmp_path.parent)
+    image = pictures(blobs, 1)[0]
+    for again in (pickle.loads(stored), copy.deepcopy(detector)):
+        assert (again.conf, again.iou, again.batch, again.max_detections) == (1e-3, 0.3, 3, 7)
+        assert again.label == detector.label
+        assert (again.predict(image).xyxy == detector.predict(image).xyxy).all()
+    ensemble = Ensemble([detector, detector], weights=[1, 2], views=["hflip"])
+    assert len(pickle.loads(pickle.dumps(ensemble)).detect([image])[0]) == len(ensemble.detect([image])[0])
+    shutil.copyfile(tmp_path / "best.pt", tmp_path / "other.pt")
+    with (tmp_path / "best.pt").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(CytoyoloError, match=r"best\.pt has changed since it was opened; open it again"):
+        pickle.loads(stored)
+
+
+def test_a_spawned_process_takes_a_detector(exports, blobs):
+    images = pictures(blobs, 2)
+    detector = Detector(exports["onnx"], conf=1e-3)
+    found = found_in_a_process(boxes_found, detector, images, "spawn")
+    for image, boxes in zip(images, found, strict=True):
+        assert (detector.predict(image).xyxy == boxes).all()
 
 
 def test_a_checkpoint_runs_by_onnx_runtime_where_it_isinstalled(exports, monkeypatch):
@@ -224,7 +304,9 @@ def test_truncated_and_foreign_exports_are_refused(exports, tmp_path):
     data = exports["onnx"].read_bytes()
     for size in (0, 100, len(data) // 2, len(data) - 1000):
         (tmp_path / "cut.onnx").write_bytes(data[:size])
-        with pytest.raises(CytoyoloError, match=r"cut\.onnx (is no ONNX network, or is truncated|does not say)"):
+        with pytest.raises(
+            CytoyoloError, match=r"cut\.onnx (is empty|is no ONNX network, or is truncated|does not say)"
+        ):
             Detector(tmp_path / "cut.onnx")
     folder = tmp_path / "cut_openvino"
     folder.mkdir()
@@ -253,6 +335,92 @@ def test_truncated_and_foreign_exports_are_refused(exports, tmp_path):
     onnx.save(model, tmp_path / "fixed.onnx")
     with pytest.raises(CytoyoloError, match=r"fixed\.onnx takes images of a fixed size only"):
         Detector(tmp_path / "fixed.onnx")
+
+
+def relabelled(exports, tmp_path, dimensions=(), batch=None, dtype=None, **metadata):
+    """An ONNX file with the metadata that Ultralytics' own export writes, of this size and kind of numbers."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(str(exports["onnx"]))
+    del model.metadata_props[:]
+    said = {"task": "detect", "names": {0: "dark", 1: "pale"}, "stride": 32, "imgsz": [64, 64], "end2end": False}
+    for key, value in {**said, **metadata}.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, str(value)
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    for place, size in {0: batch, **dict(zip((2, 3), dimensions, strict=False))}.items():
+        if size:
+            shape[place].dim_value = size
+    if dtype == "half":
+        one = onnx.TensorProto.FLOAT16
+        model.graph.input[0].type.tensor_type.elem_type = one
+        model.graph.input[0].name = "halves"
+        model.graph.node.insert(0, onnx.helper.make_node("Cast", ["halves"], ["images"], to=onnx.TensorProto.FLOAT))
+    if dtype == "nan":
+        weights = next(one for one in model.graph.initializer if len(one.dims) == 4)
+        values = numpy_helper.to_array(weights).copy()
+        values[0] = np.nan
+        weights.CopyFrom(numpy_helper.from_array(values, weights.name))
+    path = tmp_path / "u.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"dimensions": (64, 64)}, {"dimensions": (64, 64), "batch": 1}, {"batch": 4}, {"dtype": "half"}]
+)
+def test_an_onnx_of_ultralytics_itself_runs(exports, blobs, tmp_path, form):
+    images = pictures(blobs, 6)
+    one, other = (
+        Detector(exports["onnx"], conf=1e-3),
+        Detector(relabelled(exports, tmp_path, **form), conf=1e-3, batch=3),
+    )
+    assert other.codes == one.codes and other.imgsz == 64 and other.spec is None
+    assert other.precision == ("fp16" if form.get("dtype") else "fp32")
+    for wanted, found in zip(one.predict(images), other.predict(images), strict=True):
+        assert len(wanted) == len(found) > 0
+        np.testing.assert_allclose(wanted.xyxy, found.xyxy, atol=0.1)
+        np.testing.assert_allclose(wanted.probabilities, found.probabilities, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("form", "problem"),
+    [
+        ({"task": "segment"}, "is a network for 'segment', not a detector"),
+        ({"names": "__import__('os').abort()"}, "no different name for each of its classes"),
+        ({"names": "[" * 9999}, "no different name for each of its classes"),
+        ({"names": {0: "a", 1: "a"}}, "no different name for each of its classes"),
+        ({"names": {0: "a"}}, "is not a detector of 1 classes"),
+        ({"end2end": True}, "chooses boxes and classes inside the network"),
+        ({"dimensions": (64, 96)}, "takes images of 96x64 px, which is no square"),
+        ({"dtype": "nan"}, "gives boxes or scores that are no finite numbers"),
+    ],
+)
+def test_an_onnx_that_cannot_be_used_is_told_why(exports, blobs, tmp_path, form, problem):
+    with pytest.raises(CytoyoloError, match=problem):
+        Detector(relabelled(exports, tmp_path, **form)).predict(pictures(blobs, 1))
+
+
+def test_a_fixed_size_is_the_only_one(exports, tmp_path):
+    with pytest.raises(UsageError, match="takes images of 64 px only"):
+        Detector(relabelled(exports, tmp_path, dimensions=(64, 64)), imgsz=96)
+
+
+def test_an_export_with_nms_inside_is_told_why(tmp_path):
+    import onnx
+    from onnx import TensorProto, helper
+
+    pixel = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 64, 64])
+    chosen = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 300, 6])
+    made = helper.make_tensor("v", TensorProto.FLOAT, [1, 300, 6], np.zeros(1800))
+    graph = helper.make_graph([helper.make_node("Constant", [], ["y"], value=made)], "g", [pixel], [chosen])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "names", "{0: 'dark', 1: 'pale'}"
+    onnx.save(model, tmp_path / "nms.onnx")
+    with pytest.raises(CytoyoloError, match="chooses boxes and classes inside the network"):
+        Detector(tmp_path / "nms.onnx")
 
 
 @pytest.mark.parametrize("wrong", [{"backend": "tensorrt"}, {"backend": "torch"}, {"threads": 0}, {"device": "7"}])

@@ -157,10 +157,31 @@ def test_a_mirrored_image_gives_mirrored_boxes(best, blobs):
     np.testing.assert_allclose(np.sort(one[0].xyxy, axis=0), np.sort(mirrored, axis=0), atol=1e-2)
 
 
+def test_classes_in_another_order_are_fused_by_name(best, blobs, tmp_path):
+    import torch
+
+    from cytoyolo.detector.weights import load_checkpoint
+
+    content = load_checkpoint(best)
+    network = content["model"]
+    with torch.no_grad():
+        for layer in (branch[-1] for branch in network.model[-1].cv3):
+            layer.weight.copy_(layer.weight.flip(0))
+            layer.bias.copy_(layer.bias.flip(0))
+    network.names = ["pale", "dark"]
+    torch.save({"model": network, "train_args": {"imgsz": 64}}, tmp_path / "order.pt")
+    same, other = (Detector(path, conf=1e-3, device="cpu") for path in (best, tmp_path / "order.pt"))
+    assert other.codes == ("pale", "dark")
+    image = next(detect_files(same, sorted((blobs / "images").iterdir())[:1])).image
+    wanted, found = Ensemble([same, same]).detect([image])[0], Ensemble([same, other]).detect([image])[0]
+    assert len(wanted) == len(found) > 0 and found.codes == ("dark", "pale")
+    np.testing.assert_allclose(wanted.probabilities, found.probabilities, atol=1e-5)
+
+
 def test_wrong_ensembles(best):
     detector = Detector(best, device="cpu")
     other = Detector(best, device="cpu")
-    other.codes = ("pale", "dark")
+    other.codes = ("pale", "other")
     with pytest.raises(CytoyoloError, match="different classes"):
         Ensemble([detector, other])
     for wrong in (
