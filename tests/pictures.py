@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -83,6 +84,12 @@ def deep(channels: int) -> NDArray[np.uint16]:
 
 def opencv(extension: str, pixels: NDArray[np.generic]) -> bytes:
     return cv2.imencode(extension, pixels)[1].tobytes()
+
+
+def tiff(pixels: NDArray[np.generic], **options: object) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, **options)
+    return buffer.getvalue()
 
 
 JPEG = save(photo(), "JPEG", quality=90)

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import partial
 from hashlib import blake2b
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,8 +25,10 @@ import numpy as np
 import PIL
 import simplejpeg
 
+from cytoyolo.annotations.decoding import max_pixels
 from cytoyolo.annotations.images import FACTS_VERSION, ImageFacts, digest, image_facts
 from cytoyolo.annotations.reading import in_order, load
+from cytoyolo.annotations.samples import UNKNOWN, White
 from cytoyolo.console import note
 from cytoyolo.errors import UsageError
 from cytoyolo.machine import state_folder
@@ -36,7 +39,7 @@ _MAGIC, _ID_PLACE = b"SQLite format 3\0", slice(68, 72)
 _FORMS, _NEWEST_FORM = slice(18, 20), 2
 _APPLICATION_ID = int.from_bytes(b"CYFT", "big")
 # Facts that are kept, by the names of their columns.
-_FACTS = tuple(field.name for field in fields(ImageFacts) if field.name not in ("path", "problem"))
+_FACTS = tuple(field.name for field in fields(ImageFacts) if field.name not in ("path", "problem", "unsupported"))
 _COLUMNS = ("size", "mtime_ns", "read_ns", *_FACTS)
 # The checksum of a row.
 _CHECK = "checksum"
@@ -66,17 +69,20 @@ class Entry:
     read_ns: int
 
 
-def read_cached(folder: Path, names: Iterable[str], cache: Path | None = None) -> Iterator[ImageFacts]:
+def read_cached(
+    folder: Path, names: Iterable[str], cache: Path | None = None, white: White = UNKNOWN
+) -> Iterator[ImageFacts]:
     """Thorough facts of the files of a folder, in the order asked; those known already are not read again.
 
     `cache` is the file that keeps them; without it, it is one in the program's own folder. Memory doesn't grow with the
-    number of files, and a run that is killed keeps all but the last of what it read. A damaged cache is begun anew.
-    Raises UsageError where `cache` is something else than such a file.
+    number of files, and a run that is killed keeps all but the last of what it read. Facts of an image of more than 8
+    bits hold for the range `white`, or for any where that isn't known. A damaged cache is begun anew. Raises UsageError
+    where `cache` is something else than such a file.
     """
     with closing(FactsCache(folder, cache)) as known:
         fresh: list[Entry] = []
         try:
-            for facts, entry in in_order(partial(_facts, folder), _with_entries(known, names)):
+            for facts, entry in in_order(partial(_facts, folder, white), _with_entries(known, names)):
                 if entry is not None:
                     fresh.append(entry)
                 if len(fresh) == _BATCH:
@@ -100,21 +106,28 @@ def _with_entries(known: "FactsCache", names: Iterable[str]) -> Iterator[tuple[s
         yield from zip(batch, known.get(batch), strict=True)
 
 
-def _facts(folder: Path, asked: tuple[str, Entry | None]) -> tuple[ImageFacts, Entry | None]:
+def _facts(folder: Path, white: White, asked: tuple[str, Entry | None]) -> tuple[ImageFacts, Entry | None]:
     """The facts of a file, and the entry to be kept where that is a new one."""
     name, known = asked
     path = folder / name
+    if known and not (_is_in_range(known.facts, white) and known.facts.width * known.facts.height <= max_pixels()):
+        known = None
     if known and known.mtime_ns < known.read_ns - _CLOCK_NS and _state(path) == (known.size, known.mtime_ns):
         return known.facts, None
     now = time.time_ns()
     loaded = load(path)
     if loaded.problem:
-        return ImageFacts(path, problem=loaded.problem), None
+        return ImageFacts(path, problem=loaded.problem, unsupported=True), None
     if known and known.facts.digest == digest(loaded.data):
         facts = known.facts
     else:
-        facts = image_facts(path, loaded.data, thorough=True)
+        facts = image_facts(path, loaded.data, thorough=True, white=white)
     return facts, None if facts.problem else Entry(name, facts, loaded.size, loaded.mtime_ns, now)
+
+
+def _is_in_range(facts: ImageFacts, white: White) -> bool:
+    level = white.level(facts.samples)
+    return not level or facts.white == level
 
 
 def _state(path: Path) -> tuple[int, int] | None:
@@ -270,6 +283,7 @@ def _prepared(place: Path, identity: str) -> sqlite3.Connection:
 def _identity(folder: Path) -> str:
     """What must be the same for kept facts to hold: the folder, what they mean, and the libraries that found them."""
     libraries = [library.__version__ for library in (np, cv2, PIL, simplejpeg)]
+    libraries += [version(library) for library in ("tifffile", "imagecodecs")]  # imported only where they are needed
     return json.dumps([os.fspath(folder.resolve()), FACTS_VERSION, _COLUMNS, _CHECK, libraries])
 
 

@@ -1,15 +1,16 @@
 """Bytes of an image file become pictures: what kind of file they are, how it must be read, and its upright pixels.
 
-OpenCV is the reference, because a training reads with it. Plain JPEGs go to simplejpeg, which has the same decoder
-(libjpeg-turbo, the same pixels), works without the interpreter's lock, and tells what that decoder complains of, where
-OpenCV prints it.
+OpenCV is the reference, because a training reads with it. JPEGs go to simplejpeg and PNGs to imagecodecs, which have
+the same decoders (libjpeg-turbo and libpng, the same pixels), work without the interpreter's lock, and tell what these
+complain of, where OpenCV prints it. TIFFs, which OpenCV garbles in several forms, go to tifffile.
 """
 
 import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,7 +18,12 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from cytoyolo.annotations import jpeg
+from cytoyolo.annotations import jpeg, samples, tiff
+from cytoyolo.annotations.samples import UNKNOWN, White
+from cytoyolo.annotations.strangers import what_is
+from cytoyolo.annotations.tiff import Raster
+from cytoyolo.annotations.unusable import Unsupported, Unusable
+from cytoyolo.errors import UsageError
 
 # Formats by their first bytes, with the file extension each is expected to have.
 FORMATS = {
@@ -26,12 +32,15 @@ FORMATS = {
     b"BM": ("BMP", (".bmp",)),
     b"II*\0": ("TIFF", (".tif", ".tiff")),
     b"MM\0*": ("TIFF", (".tif", ".tiff")),
+    b"II+\0": ("TIFF", (".tif", ".tiff")),  # BigTIFF
+    b"MM\0+": ("TIFF", (".tif", ".tiff")),
     b"RIFF": ("WEBP", (".webp",)),
 }
 EXTENSIONS = frozenset(extension for _, extensions in FORMATS.values() for extension in extensions)
 
 # Pillow's own threshold for a decompression bomb; nothing from a microscope camera at one cell an image comes near.
 MAX_PIXELS = 89_478_485
+PIXELS_SETTING = "CYTOYOLO_MAX_PIXELS"
 # Ultralytics drops images with a side under 10 pixels.
 MIN_SIDE = 10
 _ORIENTATION_TAG = 274
@@ -39,6 +48,8 @@ _ORIENTATION_TAG = 274
 # sequential and progressive, all of them Huffman-coded.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PLAIN_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
+# The checksum of the chunk that ends a PNG.
+_PNG_END = b"\xaeB`\x82"
 # What libjpeg calls a warning (its jerror.h, JWRN_*) and decodes over; any other message ends its work.
 _WARNINGS = (
     "Corrupt JPEG data",
@@ -56,8 +67,20 @@ Picture = NDArray[np.uint8]
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-class Unusable(Exception):
-    """Why an image can't be used, in a few words."""
+def max_pixels() -> int:
+    """The most pixels of an image. Raises UsageError where the environment gives no number."""
+    told = os.environ.get(PIXELS_SETTING, "").strip().replace("_", "").replace(",", "")
+    if not told:
+        return MAX_PIXELS
+    if not told.isdecimal() or int(told) < 1:
+        raise UsageError(f"{PIXELS_SETTING} is '{told}'; give a whole number of pixels, such as 400000000.")
+    return int(told)
+
+
+def _too_large(what: str) -> Unsupported:
+    return Unsupported(
+        f"{what} {max_pixels():,} pixels; set {PIXELS_SETTING} to a larger number, if the memory is enough"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +88,7 @@ class Header:
     """What Pillow tells of an image file without decoding it; width and height are not yet turned upright.
 
     orientation is that of the EXIF block, which is what OpenCV applies; `turned` also counts one that only XMP names,
-    by which other readers go.
+    by which other readers go. `taken` says what of several pages, channels or frames is the picture, "" for all.
     """
 
     kind: str
@@ -74,6 +97,23 @@ class Header:
     mode: str
     orientation: int
     turned: bool
+    taken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture (h, w, 3) BGR and how it came about.
+
+    `warning` is what a JPEG's decoder complains of (see complaints.py for the others). `samples` is the kind of samples
+    whose file doesn't say which value is white (see samples.py), "" for all others, and `peak` the largest of them.
+    `white` is the value that is shown as 255, 0 for samples of 8 bits.
+    """
+
+    picture: Picture
+    warning: str = ""
+    samples: str = ""
+    peak: float = 0.0
+    white: float = 0.0
 
 
 def sniff(data: bytes) -> tuple[str, tuple[str, ...]]:
@@ -81,8 +121,10 @@ def sniff(data: bytes) -> tuple[str, tuple[str, ...]]:
     if not data:
         raise Unusable("is empty")
     for magic, found in FORMATS.items():
-        if data.startswith(magic):
+        if data.startswith(magic) and (magic != b"RIFF" or data[8:12] in (b"WEBP", b"")):
             return found
+    if stranger := what_is(data):
+        raise Unsupported("is {}; {}".format(*stranger))
     raise Unusable("is not a JPEG, PNG, BMP, TIFF or WEBP image")
 
 
@@ -92,7 +134,9 @@ def damage_refused(kind: str) -> Iterator[None]:
     try:
         yield
     except Image.DecompressionBombError as error:
-        raise Unusable(f"has more than {MAX_PIXELS:,} pixels") from error
+        raise _too_large("has more than") from error
+    except MemoryError as error:
+        raise Unsupported("needs more memory than there is; use a machine that has more") from error
     except (OSError, SyntaxError, ValueError, EOFError, ImportError, cv2.error) as error:
         # ImportError: once Ultralytics is loaded, it wraps Image.open to look for a HEIF plugin.
         raise Unusable(f"is a damaged {kind} file") from error
@@ -100,36 +144,58 @@ def damage_refused(kind: str) -> Iterator[None]:
 
 def read_header(kind: str, data: bytes) -> Header:
     """The header of an image of this kind. Raises Unusable where its size is out of bounds."""
+    header = _tiff_header(data) if kind == "TIFF" else _pillow_header(kind, data)
+    if header.width * header.height > max_pixels():
+        raise _too_large(f"is {header.width}x{header.height} px, more than")
+    if min(header.width, header.height) < MIN_SIDE:
+        raise Unusable(f"is {header.width}x{header.height} px, smaller than {MIN_SIDE} px")
+    return header
+
+
+def _tiff_header(data: bytes) -> Header:
+    found = tiff.read_header(data)
+    return Header("TIFF", found.width, found.height, found.mode, found.orientation, found.orientation > 1, found.taken)
+
+
+def _pillow_header(kind: str, data: bytes) -> Header:
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels() > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels()  # for the whole process, because Pillow has no other way
     with Image.open(io.BytesIO(data), formats=[kind]) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise Unusable(f"is {width}x{height} px, more than {MAX_PIXELS:,} pixels")
-        if min(width, height) < MIN_SIDE:
-            raise Unusable(f"is {width}x{height} px, smaller than {MIN_SIDE} px")
         orientation, turned = _orientation(image)
-        return Header(kind, width, height, image.mode, orientation, turned)
+        frames = getattr(image, "n_frames", 1) if kind in ("PNG", "WEBP") else 1
+        taken = f"frame 1 of {frames}" if frames > 1 else ""
+        return Header(kind, *image.size, image.mode, orientation, turned, taken)
 
 
 def _orientation(image: Image.Image) -> tuple[int, bool]:
     """The orientation in the EXIF block, 1 to 8, and whether a reader may turn the picture by that or by XMP."""
     if image.getexif().get(_ORIENTATION_TAG) not in range(2, 9):
         return 1, False
-    exif = image.getexif()
-    if image.format != "TIFF":
-        exif = Image.Exif()
-        exif.load(image.info.get("exif", b""))
+    exif = Image.Exif()
+    exif.load(image.info.get("exif", b""))
     found = exif.get(_ORIENTATION_TAG)
     return next((orientation for orientation in range(2, 9) if orientation == found), 1), True
 
 
 def is_plain_jpeg(found: jpeg.Walk, data: bytes) -> bool:
     """Whether a JPEG is of the usual kind: Huffman-coded, 8 bits, gray or of three colours."""
+    return _components(found, data) in (1, 3)
+
+
+def is_cmyk_jpeg(found: jpeg.Walk, data: bytes) -> bool:
+    """Whether a JPEG is one for a printer: as a plain one, but of four colours."""
+    return _components(found, data) == 4
+
+
+def _components(found: jpeg.Walk, data: bytes) -> int:
+    """How many components a JPEG has that is Huffman-coded and of 8 bits; 0 for any other."""
     frames = [(code, position) for code, position in found.segments if code in _FRAMES]
     if len(frames) != 1:
-        return False
+        return 0
     code, position = frames[0]
     # Of a frame's segment: length (2 bytes), precision, height (2), width (2), number of components.
-    return code in _PLAIN_FRAMES and data[position + 2 : position + 8 : 5] in (b"\x08\x01", b"\x08\x03")
+    precision, count = data[position + 2 : position + 3], data[position + 7 : position + 8]
+    return count[0] if code in _PLAIN_FRAMES and precision == b"\x08" and count else 0
 
 
 def decode_plain(data: bytes) -> Picture:
@@ -171,9 +237,92 @@ def _has_all_data(data: bytes) -> bool:
     return True
 
 
-def decode(kind: str, data: bytes) -> Picture:
-    """An image of any kind as (h, w, 3) BGR, upright, 16-bit values by their high byte."""
-    return _decode_tiff(data) if kind == "TIFF" else _decode_with_opencv(data)
+def decode(header: Header, data: bytes, white: White = UNKNOWN) -> Decoded:
+    """An image of any kind, upright. `white` is the range of its set; the image's own is taken where that isn't known,
+    or where more than a few of its samples lie beyond.
+
+    Raises Unusable.
+    """
+    if header.kind not in ("TIFF", "PNG"):
+        return Decoded(_decode_with_opencv(data))
+    found = _shown(tiff.read_raster(data) if header.kind == "TIFF" else _png(data), white)
+    return replace(found, picture=_turned(found.picture, header.orientation))
+
+
+def decode_jpeg(header: Header, data: bytes, cmyk: bool) -> Decoded:
+    """A plain JPEG, or one of CMYK, upright."""
+    picture, warning = _decode_plain(data, "CMYK" if cmyk else "BGR")
+    if picture is None:
+        return Decoded(_decode_with_opencv(data), warning)
+    return Decoded(_turned(_bgr_of_cmyk(picture) if cmyk else picture, header.orientation), warning)
+
+
+def _bgr_of_cmyk(inks: Picture) -> Picture:
+    """Inks (h, w, 4), 255 being none, as OpenCV mixes them."""
+    black = inks[..., 3:].astype(np.int32)
+    return np.asarray((black - ((255 - inks[..., 2::-1].astype(np.int32)) * black >> 8)), np.uint8)
+
+
+def _png(data: bytes) -> Raster:
+    from imagecodecs import PngError, png_decode
+
+    if not _has_png_end(data):  # which libpng would not miss, and OpenCV does
+        raise Unusable("is a truncated PNG file")
+    try:
+        found = np.asarray(png_decode(data))
+    except PngError as error:
+        raise Unusable("is a damaged PNG file") from error
+    if found.ndim == 3:  # without alpha
+        found = found[..., 0] if found.shape[2] < 3 else found[..., :3]
+    return Raster(found, 0 if found.dtype == np.uint16 else 8)
+
+
+def _has_png_end(data: bytes) -> bool:
+    """Whether the chunks of a PNG go on to the one that ends it."""
+    position = 8
+    while position + 12 <= len(data):
+        if data[position + 4 : position + 8] == b"IEND":
+            return data[position + 8 : position + 12] == _PNG_END
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    return False
+
+
+def _shown(raster: Raster, white: White) -> Decoded:
+    """The samples as a picture, not turned upright."""
+    found = raster.samples
+    if fault := samples.fault_of(found):
+        raise Unsupported(fault)
+    kind = "" if raster.bits else samples.kind_of(found)
+    peak = float(found.max()) if kind else 0.0
+    level = white.level(kind) if kind else float((1 << (raster.bits or 8)) - 1)
+    if not level or (kind and peak > level and samples.lies_beyond(found, level)):
+        level = samples.smallest_white(kind, peak)
+    shown = samples.to_bytes(found, level)
+    if raster.inverted:
+        shown = 255 - shown
+    if raster.colours is not None:
+        shown = _joined(shown.reshape(*shown.shape[:2], -1), raster.colours)
+    picture = cv2.cvtColor(np.ascontiguousarray(shown), cv2.COLOR_GRAY2BGR if shown.ndim == 2 else cv2.COLOR_RGB2BGR)
+    return Decoded(np.asarray(picture, np.uint8), "", kind, peak, level if kind or level > 255 else 0.0)
+
+
+def _joined(channels: Picture, colours: NDArray[np.uint8]) -> Picture:
+    """Channels (h, w, n) in the colours of their tables (n, 256, 3), one light above the other: (h, w, 3) RGB."""
+    light = np.zeros((*channels.shape[:2], 3), np.uint16)
+    for at, table in enumerate(colours):
+        light += table[channels[..., at]]
+    return np.minimum(light, 255).astype(np.uint8)
+
+
+def _turned(picture: Picture, orientation: int) -> Picture:
+    """A picture as stored, turned as its EXIF orientation asks (tag 274, 1 to 8)."""
+    if orientation in (5, 6, 7, 8):
+        picture = picture.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        picture = picture[::-1]
+    if orientation in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)
 
 
 def _decode_with_opencv(data: bytes) -> Picture:
@@ -181,17 +330,6 @@ def _decode_with_opencv(data: bytes) -> Picture:
     if picture is None:
         raise Unusable("can't be decoded")
     return np.asarray(picture, np.uint8)
-
-
-def _decode_tiff(data: bytes) -> Picture:
-    """Of TIFF, OpenCV scales 16-bit values and multiplies by alpha, so Pillow decodes it; it also turns it upright."""
-    with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-        image.load()
-        if image.mode.startswith("I;16"):
-            return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-        if image.mode in ("I", "F"):
-            raise Unusable("has 32-bit pixels")
-        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
 
 
 def to_gray(picture: Picture) -> Picture:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cytoyolo.annotations.decoding import to_gray
 from cytoyolo.annotations.hashes import HASH_BYTES, MIRRORED, TRANSPOSED, UPSIDE_DOWN, Pairs, as_words, near_pairs
-from cytoyolo.annotations.images import ImageFacts, decode, pixel_digest
+from cytoyolo.annotations.images import ImageFacts, decode_as, pixel_digest
 from cytoyolo.annotations.reading import in_order
 from cytoyolo.console import progress
 from cytoyolo.machine import cores
@@ -154,7 +154,8 @@ def _pixels(facts: Sequence[ImageFacts], alone: Sequence[int], pairs: Pairs) -> 
     for first, second in zip(pairs.first[close].tolist(), pairs.second[close].tolist(), strict=True):
         if size[first] == size[second]:
             suspects |= {first, second}
-    return zip(sorted(suspects), in_order(pixel_digest, [facts[at].path for at in sorted(suspects)]), strict=True)
+    found = [facts[at] for at in sorted(suspects)]
+    return zip(sorted(suspects), in_order(lambda one: pixel_digest(one.path, one.range), found), strict=True)
 
 
 def _near(facts: Sequence[ImageFacts], pairs: Pairs, correlation: float, groups: _Groups) -> Iterator[Link]:
@@ -192,7 +193,7 @@ def _near(facts: Sequence[ImageFacts], pairs: Pairs, correlation: float, groups:
 
 def small_gray(facts: ImageFacts) -> Gray | None:
     """The upright gray picture squeezed to 96x96 px, in which pictures are compared; None where it can't be read."""
-    picture, problem = decode(facts.path)
+    picture, problem = decode_as(facts)
     if problem:
         return None
     return np.asarray(cv2.resize(to_gray(picture), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)

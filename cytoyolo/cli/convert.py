@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo.cli.options import ConfigOption, DatasetOption, GroupsOption, ImagesOption, Overwrite, Seed, TestOption
+from cytoyolo.errors import listed
 
 
 def register(app: typer.Typer) -> None:
@@ -56,5 +57,12 @@ def convert(
         typer.echo(f"Boxes that reached outside their image and were clipped: {made.clipped:,}.", err=True)
     if made.rounded:
         typer.echo(f"Boxes with fractional pixels, which were rounded: {made.rounded:,}.", err=True)
+    if made.deep:
+        ranges = ", ".join(f"0 to {level:.10g} ({kind})" for kind, level in made.white.to_dict().items())
+        shown = f"shown in the range {ranges}, which dataset.json keeps" if ranges else "shown as their files say"
+        typer.echo(f"Images of more than 8 bits, {shown}: {made.deep:,}.", err=True)
+    if made.complaints:
+        named = listed(list(made.complaints), 3)
+        typer.echo(f"Images that their decoder complains of (look at them): {named}.", err=True)
     if made.repaired:
         typer.echo(f"Images mended in the staged copy (see images.csv there): {made.repaired:,}.", err=True)

@@ -13,6 +13,7 @@ from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, load_policy
 from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.annotations.repair import repair as carry_out
+from cytoyolo.annotations.samples import UNKNOWN, White, white_of
 from cytoyolo.annotations.view import Text, View
 from cytoyolo.classes import MASK, DataSpec, load_spec
 from cytoyolo.commands.audit import FINDINGS
@@ -37,7 +38,8 @@ class Converted:
 
     changes are the rows that a repair changed or dropped, leaked the images kept out because the test shows them,
     copies the images that show the same as another and stay on its side of the split, masked the images with masks
-    painted over, left_out those kept out because all of their rows are masks.
+    painted over, left_out those kept out because all of their rows are masks. deep are the images of more than 8 bits,
+    shown in the range `white` unless their file states one, and complaints those that their decoder complains of.
     """
 
     folder: Path
@@ -51,6 +53,9 @@ class Converted:
     copies: int = 0
     masked: int = 0
     left_out: int = 0
+    deep: int = 0
+    white: White = UNKNOWN
+    complaints: tuple[str, ...] = ()
 
 
 def convert(
@@ -145,6 +150,9 @@ def _counted(
         copies=len(copies) - copies.nunique(),
         masked=len(masks),
         left_out=len(set(names[audited.view.masks]) - masks.keys()),
+        deep=sum(found.white > 0 for found in facts.values()),
+        white=white_of(facts.values()),
+        complaints=tuple(f"{name}: {found.warning}" for name, found in facts.items() if found.warning),
     )
 
 
@@ -210,6 +218,7 @@ def _manifest(
         },
         "images": len(facts),
         "images_sha256": yolo.images_fingerprint((name, found.digest) for name, found in facts.items()),
+        **({"white": white} if (white := white_of(facts.values()).to_dict()) else {}),
         "boxes": dict(zip(spec.codes, np.bincount(class_id, minlength=len(spec.codes)).tolist(), strict=True)),
         "spec": spec.to_dict(),
     }

@@ -120,7 +120,7 @@ def curate(
     named = {FINDINGS: findings, SUGGESTIONS: suggestions, SCORES: scores}
     texts = {CHANGES: log} | {suffix: _as_text(one).rename(columns=dict(spec.columns)) for suffix, one in named.items()}
     contents = {output.with_suffix(suffix): _csv(one) for suffix, one in texts.items()} | {output: table}
-    sheet = None if images is None else draw_changes(findings, made.findings, view, images)
+    sheet = None if images is None else draw_changes(findings, made.findings, view, images, opened.white)
     if sheet is not None:
         contents[output.with_suffix(SHEET)] = cv2.imencode(".png", sheet)[1].tobytes()
     _write_all(contents)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.images import decode
+from cytoyolo.annotations.samples import White
 from cytoyolo.classes import DataSpec
 from cytoyolo.commands.journal import RESULT, Entry, partial_folder
 from cytoyolo.commands.listing import detection_tables, listing
@@ -54,10 +55,11 @@ class Everyday:
         codes: tuple[str, ...],
         pictures: bool,
         probabilities: bool,
+        white: White,
         warnings: Warnings,
     ) -> None:
         self.output, self.source, self.spec, self.codes, self.warnings = output, source, spec, codes, warnings
-        self.pictures, self.probabilities = pictures, probabilities
+        self.pictures, self.probabilities, self.white = pictures, probabilities, white
         self.folder = partial_folder(output) / RESULT
         stems = Counter(_stem(name) for name in names)
         # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
@@ -120,4 +122,4 @@ class Everyday:
         """Of a process that was killed when the pictures had their place already."""
         for one in entries if self.pictures else []:
             if not self._picture(one.name, one.size).is_file():
-                self.draw(one.name, decode(self.source / one.name)[0], one.detections, "")
+                self.draw(one.name, decode(self.source / one.name, self.white)[0], one.detections, "")

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.images import check_image_folder, decode
+from cytoyolo.annotations.samples import White
 from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.commands.predict import SUBMISSION_CONF
 from cytoyolo.detector import export as exports
@@ -119,7 +120,7 @@ def _quantized(
         raise UsageError("these weights don't say what data set they are for; give --dataset.")
     truth = _truth(table, spec, facts.codes)
     learn, test = _parted(truth["image"].unique().tolist(), seed)
-    exports.write_int8(whole, small, [images / name for name in learn], partial(_input, side=side))
+    exports.write_int8(whole, small, [images / name for name in learn], partial(_input, side=side, white=facts.white))
     measured = _compare(whole, small, truth[truth["image"].isin(test)], images, spec, side)
     return small, measured | {
         "weights_sha256": facts.sha256, "table_sha256": fingerprint(table), "seed": seed, "imgsz": side,
@@ -170,8 +171,8 @@ def _parted(names: list[str], seed: int) -> tuple[list[str], list[str]]:
     return shuffled[: min(half, CALIBRATION)], shuffled[half:][:COMPARISON]
 
 
-def _input(path: Path, side: int) -> Pixels:
-    picture, problem = decode(path)
+def _input(path: Path, side: int, white: White) -> Pixels:
+    picture, problem = decode(path, white)
     _refuse_bad(path, problem)
     return to_input([picture], side)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from cytoyolo.annotations.samples import parse_white
 from cytoyolo.classes import parse_spec
 from cytoyolo.commands.info import versions
 from cytoyolo.commands.repair import CHANGES, read_log
@@ -73,6 +74,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if missing := {"status", "folds", "seed", "labels_sha256"} - manifest.keys():
             raise ValueError(f"{missing} is missing")
         parse_spec(manifest["dataset"]["spec"])
+        parse_white(manifest["dataset"].get("white"))
         if manifest["status"] == "finished" and len(manifest["weights_sha256"]) != manifest["folds"]:
             raise ValueError("fingerprints are missing")
         return manifest

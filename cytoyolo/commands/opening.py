@@ -1,7 +1,7 @@
 """Open a label table with its images for the rules of the audit."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from cytoyolo import console
 from cytoyolo.annotations.cache import read_cached
 from cytoyolo.annotations.images import ImageFacts, check_image_folder, read_many
+from cytoyolo.annotations.samples import UNKNOWN, White, white_of
 from cytoyolo.annotations.view import FactsOf, View
 from cytoyolo.classes import DataSpec
 from cytoyolo.errors import CytoyoloError
@@ -50,7 +51,7 @@ def open_labels(
         broken=records.broken,
         alive=np.ones(len(table), dtype=bool),
         listing=None if images is None else _names(images),
-        facts_of=None if images is None else _reader(images, thorough),
+        facts_of=None if images is None else _reader(images, thorough, frozenset(tested or ())),
         test=tested,
     )
     return Opened(records, view)
@@ -73,18 +74,28 @@ def optional(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _reader(folder: Path, thorough: bool) -> FactsOf:
-    """Reads the facts of images by name under a progress bar, each once."""
+def _reader(folder: Path, thorough: bool, tested: Collection[str]) -> FactsOf:
+    """Reads the facts of images by name under a progress bar, all in one range.
+
+    Images of more than 8 bits are read in their own range first, which tells that of the set; those that are shown
+    otherwise in it are read once more. Images of the test table have no say, since a prediction won't ask them.
+    """
 
     known: dict[str, ImageFacts] = {}
 
-    def read(names: Sequence[str]) -> Mapping[str, ImageFacts]:
-        new = [name for name in names if name not in known]
-        if new:
-            facts = read_cached(folder, new) if thorough else read_many(folder / name for name in new)
+    def read_anew(names: Sequence[str], white: White) -> None:
+        if names:
+            paths = (folder / name for name in names)
+            facts = read_cached(folder, names, white=white) if thorough else read_many(paths, white=white)
             with console.progress() as progress:
-                tracked = progress.track(facts, len(new), description="Read images")
-                known.update(zip(new, tracked, strict=True))
+                tracked = progress.track(facts, len(names), description="Read images")
+                known.update(zip(names, tracked, strict=True))
+
+    def read(names: Sequence[str]) -> Mapping[str, ImageFacts]:
+        read_anew([name for name in names if name not in known], UNKNOWN)
+        deep = [name for name in names if known[name].samples]
+        white = white_of(known[name] for name in [one for one in deep if one not in tested] or deep)
+        read_anew([name for name in deep if known[name].white != white.level(known[name].samples)], white)
         return {name: known[name] for name in names}
 
     return read

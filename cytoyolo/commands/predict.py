@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from cytoyolo import __version__
+from cytoyolo.annotations.decoding import max_pixels
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.commands.everyday import MAKER, Everyday
@@ -133,7 +134,8 @@ def predict(
         "version": __version__, "weights": [_sha256(Path(one)) for one in several],
         "model": [one.label for one in detectors], "model weights": model_weights, "tta": tta,
         "conf": settings["conf"], "iou": iou, "batch": model.batch, "imgsz": [one.imgsz for one in detectors],
-        "probabilities": probabilities, **({} if max_det is None else {"max det": max_det}),
+        "probabilities": probabilities, "most pixels": max_pixels(),
+        **({} if max_det is None else {"max det": max_det}),
     }  # fmt: skip
     call = Call(model, output, overwrite, probabilities, facts)
     if table is not None:
@@ -243,9 +245,10 @@ def _place_tables(made: Mapping[Path, Path], headers: Mapping[Path, list[str]], 
 
 
 def _predict_images(call: Call, spec: DataSpec, found: Images, pictures: bool, warnings: Warnings) -> Predicted:
-    folder, names = found.folder, found.names
+    folder, names, model = found.folder, found.names, call.model
     found.say()
-    everyday = Everyday(call.output, folder, names, spec, call.model.codes, pictures, call.probabilities, warnings)
+    shown = pictures, call.probabilities
+    everyday = Everyday(call.output, folder, names, spec, model.codes, *shown, model.white, warnings)
 
     def drawn(name: str, one: Found) -> Detections:
         everyday.draw(name, one.image, one.detections, one.problem)

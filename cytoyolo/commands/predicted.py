@@ -8,6 +8,7 @@ from typing import Any
 from cytoyolo.annotations.audit import load_policy
 from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.annotations.oof import Predictions, pool_classes, read_oof
+from cytoyolo.annotations.samples import White, parse_white
 from cytoyolo.annotations.view import View
 from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.commands.folds import MANIFEST, OOF, read_manifest
@@ -22,7 +23,8 @@ from cytoyolo.tables import sha256
 @dataclass(frozen=True)
 class Predicted:
     """A label table with its data set, its lines and what the rules see of them; the out-of-fold tables (`sources`);
-    their predictions, pooled; and the SHA-256 of the weights of each fold of the first."""
+    their predictions, pooled; the SHA-256 of the weights of each fold of the first; and the range of its images of more
+    than 8 bits."""
 
     spec: DataSpec
     records: Records
@@ -30,6 +32,7 @@ class Predicted:
     sources: tuple[Path, ...]
     predictions: Predictions
     weights: list[str]
+    white: White
 
 
 def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Predicted:
@@ -55,7 +58,9 @@ def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Pred
             )
     predictions = pool_classes(tables[0], tables[1:])
     view = usable(labels, _with_sizes(opened.view, predictions), load_policy(), repair=False).view
-    return Predicted(spec, opened.records, view, sources, predictions, manifests[0]["weights_sha256"])
+    first = manifests[0]
+    white = parse_white(first["dataset"].get("white"))
+    return Predicted(spec, opened.records, view, sources, predictions, first["weights_sha256"], white)
 
 
 def _finished(source: Path) -> dict[str, Any]:

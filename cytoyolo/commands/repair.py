@@ -12,7 +12,7 @@ from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations import repair as repairing
 from cytoyolo.annotations.audit import Audited, load_policy
 from cytoyolo.annotations.rules import RULES
-from cytoyolo.annotations.rules.registry import STOP
+from cytoyolo.annotations.rules.registry import REVIEW, STOP
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.opening import open_labels, optional
 from cytoyolo.errors import CytoyoloError, UsageError, listed
@@ -119,9 +119,12 @@ def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None
     if len(stops):
         whats = [auditing.sentence(one) for one in stops.head(SHOWN + 1).to_dict("records")]
         number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
-        # A repair helps unless it would stop for the same reason.
-        mendable &= all(RULES[rule].action != STOP for rule in stops["rule"].unique())
+        rules = set(stops["rule"])
+        # A repair helps unless it would stop for the same reason, or leave it to a person.
+        mendable &= all(RULES[rule].action not in (STOP, REVIEW) for rule in rules)
         remedy = "mend or delete them, or let --repair do it" if mendable else "mend or delete them"
+        if rules == {"unsupported"}:
+            remedy = "do as said, or leave these images out: --repair with a --config of `unsupported: {action: drop}`"
         raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}); {remedy}.")
 
 

@@ -11,6 +11,7 @@ from cytoyolo import console
 from cytoyolo.commands.journal import Journal, open_journal, partial_folder, remove
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.predict import Found, Model, detect_files
+from cytoyolo.detector.remarks import Remarks
 from cytoyolo.errors import CytoyoloError, listed
 from cytoyolo.tables import sha256
 
@@ -70,8 +71,11 @@ def _search(
         console.note(f"Going on after {journal.done:,} of {len(names):,} images.")
     console.note(f"Predicting with {model.label}.")
     paths = (folder / name for name in names[journal.done :])
+    remarks = Remarks(model.white)
     with console.progress(rate=True) as progress:
         task = progress.add_task("Predict", total=len(names), completed=journal.done)
         for name, one in zip(names[journal.done :], detect_files(model, paths), strict=True):
             journal.add(one, keep(name, one))
+            remarks.add(name, one.shown)
             progress.advance(task)
+    remarks.tell(console.note)

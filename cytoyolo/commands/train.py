@@ -208,6 +208,8 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
     rows = training.metrics(run)
     best = training.best_epoch(rows)
     facts = {"dataset": data.manifest["images_sha256"], "labels": data.manifest["labels"]["sha256"]}
+    if white := data.manifest.get("white"):
+        facts["white"] = white
     for name in ("best.pt", "last.pt"):
         (run / "weights").mkdir(exist_ok=True)
         settings = seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)

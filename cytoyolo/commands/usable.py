@@ -20,7 +20,8 @@ from cytoyolo.tables import refuse
 _REFUSED = (
     ("broken-row", "blank", "path", "number", "class-variant", "unknown-class", "stem-collision",
      "inverted", "zero-side"),
-    ("missing-image", "unreadable", "boxes-unturned", *FORMS, "transposed-table", "mask", "outside", "zero-side"),
+    ("missing-image", "unreadable", "unsupported", "boxes-unturned", *FORMS, "transposed-table", "mask", "outside",
+     "zero-side"),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import cv2
 
 from cytoyolo.annotations import jpeg
 from cytoyolo.annotations.decoding import FORMATS, Picture
-from cytoyolo.annotations.images import ImageFacts, decode, digest, must_be_decoded, must_be_mended
+from cytoyolo.annotations.images import ImageFacts, decode_as, digest, must_be_decoded, must_be_mended
 from cytoyolo.boxes import Boxes
 from cytoyolo.dataset.masks import paint
 from cytoyolo.errors import CytoyoloError
@@ -63,7 +63,7 @@ def _unchanged(facts: ImageFacts) -> bytes:
 
 
 def _decoded(facts: ImageFacts) -> Picture:
-    picture, problem = decode(facts.path)
+    picture, problem = decode_as(facts)
     if problem:
         raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")
     return picture

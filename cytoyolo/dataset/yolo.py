@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from cytoyolo.annotations.samples import parse_white
 from cytoyolo.boxes import to_yolo
 from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -52,6 +53,7 @@ def load_dataset(folder: str | Path) -> Dataset:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         spec = parse_spec(manifest["spec"])
+        parse_white(manifest.get("white"))
         if missing := set(IDENTITY) - manifest.keys():
             raise ValueError(f"{missing} is missing")
     except (ValueError, KeyError, TypeError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cytoyolo.annotations.samples import UNKNOWN, White
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, fuse
 from cytoyolo.detector.predict import MAX_DETECTIONS, Detector, Image
@@ -50,6 +51,7 @@ class Ensemble:
         self.detectors, self.views, self.iou_of_fusion = tuple(detectors), tuple(dict.fromkeys(views)), iou
         self.weights = check_weights(weights, len(detectors))
         self.codes, self.spec = first.codes, first.spec
+        self.white = _one_range(detectors)
         self.label = " + ".join(dict.fromkeys(one.label for one in detectors))
         self.calls = min(one.calls for one in detectors)
         self.batch = max(one.batch for one in detectors)
@@ -93,6 +95,18 @@ class Ensemble:
         if count > self.max_detections:
             count, cut = self.max_detections, max(cut, float(found.confidence[self.max_detections - 1]))
         return of_scores(xyxy[:count], shares[:count], self.codes, cut)
+
+
+def _one_range(detectors: Sequence[Detector]) -> White:
+    """The range in which images of more than 8 bits are shown to all detectors, as far as some know it."""
+    known = [one.white for one in detectors if one.white != UNKNOWN]
+    if len(set(known)) > 1:
+        ranges = listed([", ".join(f"0 to {level:.10g}" for level in one.to_dict().values()) for one in known])
+        raise CytoyoloError(
+            f"the models to fuse were trained with images of different ranges ({ranges}); predict with each of them, "
+            "and fuse their tables with `cytoyolo fuse`."
+        )
+    return known[0] if known else UNKNOWN
 
 
 def _worth_fusing(found: Detections) -> Detections:

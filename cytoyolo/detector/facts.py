@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cytoyolo.annotations.samples import UNKNOWN, White, parse_white
 from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.errors import CytoyoloError
 
@@ -15,7 +16,8 @@ METADATA, FACTS_FILE = "cytoyolo", "cytoyolo.json"
 class Facts:
     """What is known of a network: its classes by id; the data set it was trained for, None when trained elsewhere; the
     side in pixels of the training's images, None where it had no single one; the multiple a side must be of; the
-    SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8."""
+    SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8; and the range in which images of more than
+    8 bits were shown to it (see annotations/samples.py)."""
 
     codes: tuple[str, ...]
     spec: DataSpec | None
@@ -23,10 +25,15 @@ class Facts:
     stride: int
     sha256: str
     precision: str = "fp32"
+    white: White = UNKNOWN
 
     def to_json(self) -> str:
         """As it is stored with an export: names, numbers and hashes, no path."""
-        return json.dumps({**asdict(self), "spec": self.spec and self.spec.to_dict()}, ensure_ascii=False)
+        stored = {**asdict(self), "spec": self.spec and self.spec.to_dict()}
+        del stored["white"]
+        if white := self.white.to_dict():
+            stored["white"] = white
+        return json.dumps(stored, ensure_ascii=False)
 
 
 def parse_facts(text: str, path: Path) -> Facts:
@@ -41,6 +48,7 @@ def parse_facts(text: str, path: Path) -> Facts:
             int(stored["stride"]),
             str(stored["sha256"]),
             str(stored["precision"]),
+            parse_white(stored.get("white")),
         )
         if (
             not facts.codes

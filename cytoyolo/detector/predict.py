@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
@@ -12,13 +13,15 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.images import decode, decode_bytes
+from cytoyolo.annotations.images import Shown, decode_bytes
 from cytoyolo.annotations.reading import in_order, load
+from cytoyolo.annotations.samples import White
 from cytoyolo.boxes import to_pixels
 from cytoyolo.classes import DataSpec
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.networks import Network, open_network
 from cytoyolo.detector.pixels import boxes_back, to_input
+from cytoyolo.detector.remarks import Remarks
 from cytoyolo.detector.suppression import suppress
 from cytoyolo.errors import CytoyoloError, UsageError
 
@@ -35,13 +38,15 @@ Item = TypeVar("Item")
 @dataclass(frozen=True)
 class Found:
     """What became of one image file: its pixels (h, w, 3) BGR and detections that cover a pixel, or its problem; and
-    its size in bytes and time of modification when it was read, 0 where it could not be."""
+    its size in bytes and time of modification when it was read, 0 where it could not be. `shown` says how the pixels
+    came about."""
 
     path: Path
     image: Image
     detections: Detections
     problem: str
     state: tuple[int, int]
+    shown: Shown
 
 
 class Model(Protocol):
@@ -49,6 +54,7 @@ class Model(Protocol):
 
     `label` names it to people; it likes `batch` images at once and `calls` calls at a time. `imgsz` is the side in
     pixels that images are scaled to, a multiple of `stride`, and `max_detections` the most boxes kept of one image.
+    `white` is the range in which images of more than 8 bits are shown to it.
     """
 
     codes: tuple[str, ...]
@@ -59,6 +65,7 @@ class Model(Protocol):
     imgsz: int
     stride: int
     max_detections: int
+    white: White
 
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
 
@@ -131,6 +138,8 @@ class Detector:
         self.imgsz, self.stride = self._network.side, self._network.facts.stride
         self.conf, self.iou = conf, iou
         self.max_detections = max_detections
+        self.white = self._network.facts.white
+        self._remarks = Remarks(self.white)
 
     def __getstate__(self) -> dict[str, Any]:
         settings = {**self._given, "conf": self.conf, "iou": self.iou, "max_detections": self.max_detections}
@@ -171,17 +180,28 @@ class Detector:
     ) -> Detections | list[Detections]:
         """The detections of one image, or of each of several, in pixels of the image.
 
-        An image is a path or an array (h, w, 3) uint8, BGR or, with `rgb`, RGB. Raises CytoyoloError for a file that
-        can't be used and UsageError for an array of another form. Warns (UserWarning) of a field far larger than the
-        network's input and of an image with more boxes than are kept.
+        An image is a path or an array (h, w, 3) uint8, BGR or, with `rgb`, RGB. A file of more than 8 bits is shown in
+        the range that the weights were trained with. Raises CytoyoloError for a file that can't be used and UsageError
+        for an array of another form. Warns (UserWarning) of a field far larger than the network's input, of an image
+        with more boxes than are kept, and of files whose picture may not be what is expected, each once.
         """
         several = list(images) if isinstance(images, list | tuple) else [images]
         found: list[Detections] = []
         for chunk in chunks(several, self.batch):
-            pictures = [_pixels(image, rgb) for image in chunk]
+            pictures = [self._pixels(image, rgb) for image in chunk]
             found += self.detect(pictures)
             self._warn(pictures, found[-len(pictures) :])
+        self._remarks.tell(partial(warnings.warn, stacklevel=3))
         return found if isinstance(images, list | tuple) else found[0]
+
+    def _pixels(self, image: object, rgb: bool) -> Image:
+        if not isinstance(image, str | Path):
+            return _checked(image, rgb)
+        shown = decode_bytes(Path(image), load(Path(image)), self.white)
+        if shown.problem:
+            raise CytoyoloError(f"{image} {shown.problem}; leave it out.")
+        self._remarks.add(str(image), shown)
+        return shown.picture
 
     def _warn(self, images: Sequence[Image], found: Sequence[Detections]) -> None:
         """Warn the caller of `predict`."""
@@ -227,14 +247,15 @@ def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[Found]:
 
     def work(chunk: list[Path]) -> list[Found]:
         loaded = [load(path) for path in chunk]
-        decoded = [decode_bytes(path, one) for path, one in zip(chunk, loaded, strict=True)]
-        found = iter(detector.detect([image for image, problem in decoded if not problem]))
+        decoded = [decode_bytes(path, one, detector.white) for path, one in zip(chunk, loaded, strict=True)]
+        found = iter(detector.detect([one.picture for one in decoded if not one.problem]))
         return [
             Found(
-                path, image, nothing if problem else _with_pixels(next(found), image), problem, (one.size, one.mtime_ns)
+                path, shown.picture, nothing if shown.problem else _with_pixels(next(found), shown.picture),
+                shown.problem, (one.size, one.mtime_ns), shown,
             )
-            for path, one, (image, problem) in zip(chunk, loaded, decoded, strict=True)
-        ]
+            for path, one, shown in zip(chunk, loaded, decoded, strict=True)
+        ]  # fmt: skip
 
     ahead = 2 * detector.calls
     for found in in_order(work, chunks(paths, detector.batch), workers=detector.calls, chunk=1, ahead=ahead):
@@ -255,12 +276,7 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _pixels(image: object, rgb: bool) -> Image:
-    if isinstance(image, str | Path):
-        picture, problem = decode(Path(image))
-        if problem:
-            raise CytoyoloError(f"{image} {problem}; leave it out.")
-        return picture
+def _checked(image: object, rgb: bool) -> Image:
     if not isinstance(image, np.ndarray):
         raise UsageError(f"an image is a {type(image).__name__}; give a path or an array uint8 (height, width, 3).")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from cytoyolo import console
+from cytoyolo.annotations.samples import White, parse_white
 from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.facts import Facts, parse_names
@@ -103,7 +104,16 @@ def load_network(path: Path) -> tuple[Any, Facts]:
     side = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
     stride = max(STRIDE, int(network.stride.max()))
     single = side if isinstance(side, int) and side > 0 else None
-    return network, Facts(codes, spec, single, stride, fingerprint(path))
+    return network, Facts(codes, spec, single, stride, fingerprint(path), white=_stored_white(checkpoint, path))
+
+
+def _stored_white(checkpoint: dict[str, Any], path: Path) -> White:
+    """The range in which images of more than 8 bits were shown in the training, as far as it is known."""
+    metadata = checkpoint.get(METADATA)
+    try:
+        return parse_white(metadata.get("white") if isinstance(metadata, dict) else None)
+    except ValueError as error:
+        raise CytoyoloError(f"{path} has a damaged description of its images ({error}); train anew.") from error
 
 
 def stored_spec(checkpoint: dict[str, Any]) -> DataSpec | None:

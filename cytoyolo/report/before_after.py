@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.images import decode
+from cytoyolo.annotations.samples import White
 from cytoyolo.annotations.view import View
 from cytoyolo.dataset.masks import FILLS, paint
 from cytoyolo.report.tiles import GRAY, GREEN, RED, Picture, arrange, draw_box, fit, write_lines
@@ -19,9 +20,10 @@ PANEL, CAPTION, COLUMNS, TILES = 180, 62, 4, 24
 _GAP, _LINE = 4, 62
 
 
-def draw_changes(findings: pd.DataFrame, boxes: pd.DataFrame, view: View, images: Path) -> Picture | None:
+def draw_changes(findings: pd.DataFrame, boxes: pd.DataFrame, view: View, images: Path, white: White) -> Picture | None:
     """A BGR picture of up to TILES findings, spread over the rules; None when there are none.
 
+    Images of more than 8 bits are shown in the range `white`.
     findings: line, image, rule, action and detail, by the same rows as `boxes` (x1 to y2: the predictions). `view` is
     the table before. Each tile has the image twice: the labels as they were, the finding's own in red; and as they are,
     what is new in green and masks in black.
@@ -32,17 +34,17 @@ def draw_changes(findings: pd.DataFrame, boxes: pd.DataFrame, view: View, images
     ranked = findings.assign(turn=findings.groupby("rule").cumcount(), order=findings["rule"].map(rules.index))
     chosen = ranked.sort_values(["turn", "order"], kind="stable").head(TILES).sort_values(["order", "turn"]).index
     tiles = [
-        _tile(number, findings.loc[at].to_dict(), boxes.loc[at, XYXY].to_numpy(np.float64), view, images)
+        _tile(number, findings.loc[at].to_dict(), boxes.loc[at, XYXY].to_numpy(np.float64), view, images, white)
         for number, at in enumerate(chosen, start=1)
     ]
     return arrange(tiles, COLUMNS)
 
 
 def _tile(
-    number: int, finding: Mapping[Hashable, Any], predicted: NDArray[np.float64], view: View, images: Path
+    number: int, finding: Mapping[Hashable, Any], predicted: NDArray[np.float64], view: View, images: Path, white: White
 ) -> Picture:
     tile = np.full((PANEL + CAPTION, 2 * PANEL + 3 * _GAP, 3), 255, np.uint8)
-    image = decode(images / str(finding["image"]))[0]
+    image = decode(images / str(finding["image"]), white)[0]
     row = int(finding["line"]) - 2 if finding["line"] else -1
     for place, after in enumerate((False, True)):
         panel = _panel(image, str(finding["image"]), row, finding if after else None, predicted, view)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo.annotations.images import decode
+from cytoyolo.annotations.images import decode_as
 from cytoyolo.annotations.rules import RULES
 from cytoyolo.annotations.view import View
 from cytoyolo.report.tiles import GRAY, RED, Picture, arrange, draw_box, fit, write_lines
@@ -31,6 +31,7 @@ _UNSEEN = {
     "case-collision",
     "unlabelled-image",
     "unreadable",
+    "unsupported",
     "no-end-marker",
     "extraneous-bytes",
     "wrong-extension",
@@ -82,7 +83,7 @@ def _tile(number: int, finding: Mapping[Hashable, Any], view: View) -> Picture:
 
 def _picture(name: str, flagged: int, view: View, width: int) -> Picture:
     """The image at the width of its tile with its boxes, that of row `flagged` in red."""
-    image = decode(view.facts[name].path)[0] if name in view.facts else np.zeros((0, 0, 3), np.uint8)
+    image = decode_as(view.facts[name])[0] if name in view.facts else np.zeros((0, 0, 3), np.uint8)
     shown, scale = fit(image, width - 4, TILE - 6)
     rows = np.flatnonzero(view.text["image"] == name) if image.size else np.zeros(0, np.int64)
     for row in sorted(rows.tolist(), key=lambda one: one == flagged):

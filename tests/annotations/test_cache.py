@@ -15,6 +15,7 @@ import pytest
 from cytoyolo.annotations import cache
 from cytoyolo.annotations.cache import Entry, FactsCache, default_place, read_cached
 from cytoyolo.annotations.images import ImageFacts, read_facts
+from cytoyolo.annotations.samples import White
 from cytoyolo.errors import UsageError
 from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, photo, save
 
@@ -57,9 +58,9 @@ class Reader:
         self.loaded.append(path.name)
         return self._load(path)
 
-    def image_facts(self, path: Path, data: bytes, thorough: bool) -> ImageFacts:
+    def image_facts(self, path: Path, data: bytes, thorough: bool, white: White) -> ImageFacts:
         self.decoded.append(path.name)
-        return self._image_facts(path, data, thorough)
+        return self._image_facts(path, data, thorough, white)
 
 
 @pytest.fixture
@@ -459,13 +460,17 @@ def test_every_fact_is_kept(folder: Path, place: Path) -> None:
         "brightness": 0.1,
         "entropy": 2.5,
         "blur": 1e9,
+        "taken": "page 1 of 2",
+        "samples": "integer",
+        "peak": 3000.0,
+        "white": 4095.0,
     }
     whole = ImageFacts(folder / "a", "JPEG", 1, 2, "d", ("r", "s"), **named)
     blank = ImageFacts(folder / "a")
     assert all(
         getattr(whole, name) != getattr(blank, name)
         for name in whole.__dataclass_fields__
-        if name not in ("path", "problem")
+        if name not in ("path", "problem", "unsupported")
     )
     known = FactsCache(folder, place)
     known.put([Entry("a", whole, 1, 2, 3)])

@@ -1,5 +1,6 @@
 """What the JPEG decoder complains of, and what can't be decoded; OpenCV, which a training reads with, is the oracle."""
 
+import io
 import random
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import simplejpeg
+from PIL import Image
 
 from cytoyolo.annotations import decoding, jpeg
 from cytoyolo.annotations.decoding import Picture
@@ -23,6 +25,7 @@ from tests.pictures import (
     Sample,
     ident,
     photo,
+    rotated,
     save,
     segment,
 )
@@ -187,7 +190,6 @@ NOT_PLAIN = {
     "progressive arithmetic": patched(JPEG, 1, 0xCA),
     "12 bits": patched(JPEG, 4, 12),
     "two components": patched(JPEG, 9, 2),
-    "CMYK": save(photo().convert("CMYK"), "JPEG"),
     "no frame": JPEG[:2] + JPEG[SOS:],
     "two frames": JPEG[:SOS] + JPEG[JPEG.index(b"\xff\xc0") :],
     "cut in its frame": JPEG[: JPEG.index(b"\xff\xc0") + 6],
@@ -210,6 +212,31 @@ def test_other_jpegs_are_left_to_opencv(data: bytes, monkeypatch: pytest.MonkeyP
         assert_refused(path)
     else:
         assert_decoded(path, picture)
+
+
+@pytest.mark.parametrize("options", [{}, {"quality": 50}, {"progressive": True}, {"exif": rotated("JPEG", 6)}])
+def test_inks_are_mixed_as_opencv_does_and_damage_is_told(options: dict[str, object], tmp_path: Path) -> None:
+    if "exif" in options:
+        options = {"exif": Image.open(io.BytesIO(options["exif"])).getexif()}
+    data = save(photo(90, 70).convert("CMYK"), "JPEG", **options)
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data)
+    assert_decoded(path, opencv_picture(data))
+    assert read_facts(path).warning == "" and read_facts(put(tmp_path, spoilt(data))).warning != ""
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_turned_jpeg_is_that_of_opencv_and_its_damage_is_told(orientation: int, tmp_path: Path) -> None:
+    data = rotated("JPEG", orientation)
+    path = put(tmp_path, data)
+    assert_decoded(path, opencv_picture(data))
+    assert read_facts(put(tmp_path, spoilt(data))).warning != ""
+
+
+def put(folder: Path, data: bytes) -> Path:
+    path = folder / "put.jpg"
+    path.write_bytes(data)
+    return path
 
 
 @every_kind

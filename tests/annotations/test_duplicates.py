@@ -14,6 +14,7 @@ from cytoyolo.annotations import duplicates
 from cytoyolo.annotations.decoding import decode_gray, to_gray
 from cytoyolo.annotations.duplicates import COLUMNS, MIN_CORRELATION, detail_correlation, find_duplicates
 from cytoyolo.annotations.images import ImageFacts, pixel_digest, read_facts
+from cytoyolo.annotations.samples import White
 from tests.pictures import photo, save
 
 # Pillow's own turns; its rotations are counter-clockwise.
@@ -60,9 +61,9 @@ def fingerprinted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files whose pixels are fingerprinted."""
     names: list[str] = []
 
-    def counted(path: Path) -> str:
+    def counted(path: Path, white: White) -> str:
         names.append(path.name)
-        return pixel_digest(path)
+        return pixel_digest(path, white)
 
     monkeypatch.setattr(duplicates, "pixel_digest", counted)
     return names

@@ -423,8 +423,8 @@ def test_a_bad_row_is_refused_by_its_line(row: str, words: str, lab: Path, cytoy
         (PNG[: len(PNG) // 2], "line 4: unreadable: c.jpg, is a damaged PNG file"),
         (b"no picture", "line 4: unreadable: c.jpg, is not a JPEG, PNG, BMP, TIFF or WEBP image"),
         (save(photo(1, 1), "PNG"), "line 4: unreadable: c.jpg, is 1x1 px, smaller than 10 px"),
-        (empty_png(20_000, 20_000), "line 4: unreadable: c.jpg, has more than 89,478,485 pixels"),
-        (resized_jpeg(JPEG, 9_500, 9_500), "line 4: unreadable: c.jpg, is 9500x9500 px, more than"),
+        (empty_png(20_000, 20_000), "line 4: unsupported: c.jpg, has more than 89,478,485 pixels"),
+        (resized_jpeg(JPEG, 9_500, 9_500), "line 4: unsupported: c.jpg, is 9500x9500 px, more than"),
     ],
     ids=["missing", "empty", "truncated", "damaged", "text", "1x1", "bomb", "small bomb"],
 )
@@ -438,7 +438,7 @@ def test_a_bad_image_is_named_with_its_line(data: bytes | None, words: str, lab:
 def test_a_folder_in_place_of_an_image_is_named(lab: Path, cytoyolo: Program) -> None:
     (lab / "images" / "c.jpg").unlink()
     (lab / "images" / "c.jpg").mkdir()
-    assert_refused(cytoyolo, lab, 1, "line 4: unreadable: c.jpg, can't be read (Is a directory)")
+    assert_refused(cytoyolo, lab, 1, "line 4: unsupported: c.jpg, can't be read (Is a directory)")
 
 
 @pytest.mark.parametrize(

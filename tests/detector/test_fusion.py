@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytoyolo.annotations.samples import UNKNOWN
 from cytoyolo.boxes import iou
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble import Ensemble, _back, _turned
@@ -87,6 +88,7 @@ class Known:
     """Finds cells of known confidence, side by side, as a `Detector` would."""
 
     codes, spec, label, calls, batch, imgsz, stride = ("a", "b"), None, "known", 1, 1, 64, 32
+    white = UNKNOWN
 
     def __init__(self, shares, conf=0.25, max_detections=300):
         self.conf, self.max_detections = conf, max_detections

@@ -1,6 +1,18 @@
 """The rules of the audit, in the order in which they are asked."""
 
-from cytoyolo.annotations.rules import copies, counts, files, forms, frames, geometry, masks, names, overlaps, rows
+from cytoyolo.annotations.rules import (
+    copies,
+    counts,
+    depth,
+    files,
+    forms,
+    frames,
+    geometry,
+    masks,
+    names,
+    overlaps,
+    rows,
+)
 from cytoyolo.annotations.rules.registry import REGISTERED, Rule
 
 __all__ = [
@@ -8,6 +20,7 @@ __all__ = [
     "Rule",
     "copies",
     "counts",
+    "depth",
     "files",
     "forms",
     "frames",
@@ -34,11 +47,15 @@ _ORDER = (
     "case-collision",
     "unlabelled-image",
     "unreadable",
+    "unsupported",
     "no-end-marker",
     "extraneous-bytes",
     "decoder-warning",
     "exif-orientation",
     "colour-mode",
+    "bit-range",
+    "dark-range",
+    "several-pictures",
     "tiff",
     "wrong-extension",
     "odd-size-image",

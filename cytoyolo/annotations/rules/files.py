@@ -13,23 +13,36 @@ from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.view import View
 
 
-def _labelled(view: View) -> dict[str, ImageFacts]:
+def labelled(view: View) -> dict[str, ImageFacts]:
     """Facts of the images with rows that can be read."""
     return {name: view.facts[name] for name in view.first_rows if name in view.facts and not view.facts[name].problem}
 
 
 def _repaired(view: View, wanted: Callable[[str], bool]) -> dict[str, str]:
     """Names of images, each with those of its repairs that are wanted."""
-    found = {name: [repair for repair in facts.repairs if wanted(repair)] for name, facts in _labelled(view).items()}
+    found = {name: [repair for repair in facts.repairs if wanted(repair)] for name, facts in labelled(view).items()}
     return {name: "; ".join(repairs) for name, repairs in found.items() if repairs}
+
+
+def _problems(view: View, unsupported: bool) -> Iterator[Found]:
+    """Findings about images in the folder that can't be used: damaged ones, or sound ones that aren't read here."""
+    listing = view.listing or frozenset()  # what is not there is another rule's
+    facts = {name: view.facts[name] for name in view.first_rows if name in listing}
+    bad = {name: one.problem for name, one in facts.items() if one.problem and one.unsupported == unsupported}
+    yield from by_image(view, {name: (name, problem) for name, problem in bad.items()})
 
 
 @rule("unreadable", ERROR, DROP, about="image", needs="images")
 def unreadable(view: View) -> Iterator[Found]:
-    """The file is empty, truncated, damaged, no image, or too small or too large to be one of a smear."""
-    listing = view.listing or frozenset()  # what is not there is another rule's
-    problems = {name: view.facts[name].problem for name in view.first_rows if name in listing}
-    yield from by_image(view, {name: (name, problem) for name, problem in problems.items() if problem})
+    """The file is empty, truncated, damaged, no image, or too small to be one of a smear."""
+    yield from _problems(view, unsupported=False)
+
+
+@rule("unsupported", ERROR, REVIEW, about="image", needs="images")
+def unsupported(view: View) -> Iterator[Found]:
+    """The file is sound for all that is known, but can't be used as it is: it is of another kind, has a form that isn't
+    read here or too many pixels, or the machine doesn't give it out. Its labels stay."""
+    yield from _problems(view, unsupported=True)
 
 
 @rule("no-end-marker", ERROR, "append", about="image", needs="images")
@@ -49,7 +62,7 @@ def extraneous_bytes(view: View) -> Iterator[Found]:
 @rule("decoder-warning", WARNING, REVIEW, about="image", needs="images")
 def decoder_warning(view: View) -> Iterator[Found]:
     """The decoder itself complains: the compressed data are damaged, though a picture comes out."""
-    found = {name: facts.warning for name, facts in _labelled(view).items() if facts.warning}
+    found = {name: facts.warning for name, facts in labelled(view).items() if facts.warning}
     yield from by_image(view, {name: (warning, "look at the picture") for name, warning in found.items()})
 
 
@@ -59,7 +72,7 @@ def exif_orientation(view: View) -> Iterator[Found]:
 
     Boxes are taken to lie in the upright picture, unless they fit only the other (see boxes-unturned).
     """
-    facts = _labelled(view)
+    facts = labelled(view)
     found = {name: f"orientation {facts[name].orientation}" for name in _repaired(view, lambda one: one == ROTATED)}
     yield from by_image(view, {name: (value, "stored upright in the staged copy") for name, value in found.items()})
 
@@ -96,7 +109,7 @@ class _Measure:
 def _odd(
     view: View, measure: _Measure, z: float, eligible: Callable[[ImageFacts], bool] = lambda one: True
 ) -> Iterator[Found]:
-    facts: Mapping[str, ImageFacts] = _labelled(view)
+    facts: Mapping[str, ImageFacts] = labelled(view)
     names = list(facts)
     score: NDArray[np.float64] = robust_z(np.array([measure.number(facts[name]) for name in names]))
     far = {names[index]: score[index] for index in np.flatnonzero(np.abs(score) > z) if eligible(facts[names[index]])}
@@ -110,7 +123,7 @@ def _odd(
 def odd_size_image(view: View, z: float, share: float) -> Iterator[Found]:
     """The image's area has a robust z over a threshold among all images (of its logarithm), and at most a share of the
     images have its size: a set may come from cameras of several."""
-    sizes = Counter((one.width, one.height) for one in _labelled(view).values())
+    sizes = Counter((one.width, one.height) for one in labelled(view).values())
     frequent = {size for size, count in sizes.items() if count > max(share * sizes.total(), 1)}
     measure = _Measure(lambda one: f"{one.width}x{one.height} px", lambda one: float(np.log(one.width * one.height)))
     yield from _odd(view, measure, z, lambda one: (one.width, one.height) not in frequent)

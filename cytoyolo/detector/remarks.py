@@ -1,0 +1,54 @@
+"""What is to be said of images that were read for a prediction: each remark once a run, with how many it is about."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cytoyolo.annotations.images import Shown
+from cytoyolo.annotations.samples import White, is_dark
+
+_OWN, _BEYOND, _DARK, _TAKEN, _WARNED = "own", "beyond", "dark", "taken", "warned"
+
+
+@dataclass
+class Remarks:
+    """Collects what the images read in a run give cause to say; `white` is the range that the weights know."""
+
+    white: White
+    _about: dict[str, list[str]] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
+
+    def add(self, name: str, shown: Shown) -> None:
+        """Take note of an image that was read."""
+        if shown.samples:
+            level, here = self.white.level(shown.samples), f"{name}: 0 to {shown.white:.10g}"
+            if not level:
+                self._note(_OWN, here)
+            elif shown.white != level:
+                self._note(_BEYOND, here)
+            elif is_dark(shown.peak, shown.white, float(shown.picture.mean())):
+                self._note(_DARK, f"{name}: values to {shown.peak:.10g}")
+        if shown.taken:
+            self._note(_TAKEN, f"{name}: {shown.taken}")
+        if shown.warning:
+            self._note(_WARNED, f"{name}: {shown.warning}")
+
+    def _note(self, kind: str, what: str) -> None:
+        self._about.setdefault(kind, []).append(what)
+
+    def tell(self, say: Callable[[str], object]) -> None:
+        """Say what was not said before."""
+        known = ", ".join(f"0 to {level:.10g}" for level in self.white.to_dict().values())
+        sentences = {
+            _OWN: "have more than 8 bits, and the weights don't say which range of values they were trained with; "
+            "each was shown in the smallest range that holds its own values",
+            _BEYOND: f"lie beyond the range that the weights were trained with ({known}), so each was shown in its "
+            "own; check that they are of the same camera",
+            _DARK: f"are dark in the range that the weights were trained with ({known}); check that they are of the "
+            "same camera",
+            _TAKEN: "hold more than one picture, of which only a part was searched",
+            _WARNED: "were read although their decoder complains; look at them",
+        }
+        for kind, about in self._about.items():
+            if kind not in self._said:
+                self._said.add(kind)
+                say(f"{len(about):,} image{'s' if len(about) > 1 else ''} {sentences[kind]} (such as {about[0]}).")
