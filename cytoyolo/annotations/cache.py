@@ -48,6 +48,8 @@ _NOT_DAMAGE = frozenset(
     getattr(sqlite3, f"SQLITE_{name}")
     for name in ("BUSY", "LOCKED", "READONLY", "IOERR", "CANTOPEN", "FULL", "PERM", "AUTH", "NOMEM", "PROTOCOL")
 )
+# What SQLite raises; where its own message quotes damaged text, that the message is none.
+_FAILURES = (sqlite3.Error, UnicodeDecodeError)
 # Seconds to wait for another run that writes; a run holds the file for milliseconds.
 _PATIENCE = 5.0
 _BATCH = 256
@@ -184,7 +186,7 @@ class FactsCache:
                 if file.execute("SELECT identity FROM header").fetchone() != (self._identity,):
                     raise sqlite3.DatabaseError("another run has begun it anew")
                 return work(file)
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             self.close()
             if _is_damage(error):
                 note(f"The cache {self._place} is damaged ({error}); the next run begins it anew.")
@@ -198,10 +200,12 @@ class _DamagedError(sqlite3.DatabaseError):
     """What this module itself finds wrong with a file."""
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
     """Whether an error is about the content of a file."""
     code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, _DamagedError) or (code is not None and code & 0xFF not in _NOT_DAMAGE)
+    return isinstance(error, _DamagedError | UnicodeDecodeError) or (
+        code is not None and code & 0xFF not in _NOT_DAMAGE
+    )
 
 
 def _open(place: Path, identity: str, replaceable: bool) -> sqlite3.Connection | None:
@@ -218,18 +222,18 @@ def _open(place: Path, identity: str, replaceable: bool) -> sqlite3.Connection |
             if any(version > _NEWEST_FORM for version in start[_FORMS]):
                 raise _DamagedError("its header says nonsense")
             return _prepared(place, identity)
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             if ours and not _is_damage(error):
                 raise
             note(f"The cache {place} is damaged ({error}); it is begun anew.")
             place.unlink()
             return _prepared(place, identity)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *_FAILURES) as error:
         _note_unusable(place, error)
         return None
 
 
-def _note_unusable(place: Path, error: OSError | sqlite3.Error) -> None:
+def _note_unusable(place: Path, error: Exception) -> None:
     reason = error.strerror if isinstance(error, OSError) else error
     note(f"The cache {place} can't be used ({reason}); images are read without it.")
 
@@ -274,7 +278,7 @@ def _prepared(place: Path, identity: str) -> sqlite3.Connection:
                 columns = ", ".join(("name BLOB PRIMARY KEY", *_COLUMNS, _CHECK))
                 connection.execute(f"CREATE TABLE facts ({columns}) WITHOUT ROWID")
                 connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    except sqlite3.Error:
+    except _FAILURES:
         connection.close()
         raise
     return connection

@@ -317,6 +317,13 @@ def test_a_changed_byte_costs_what_it_is_in(folder: Path, place: Path, notes: li
         assert facts(folder, place, names) == expected and notes == [], at
 
 
+def test_a_damaged_name_of_a_column_is_damage(folder: Path, place: Path, notes: list[str]) -> None:
+    expected = facts(folder, place)
+    place.write_bytes(place.read_bytes().replace(b"entropy", b"entr\xafpy").replace(b"TABLE facts", b"TAB\xe6E facts"))
+    assert facts(folder, place) == expected and "is damaged" in notes[0]
+    assert facts(folder, place) == expected and len(notes) == 1
+
+
 def test_a_row_that_is_not_what_was_written_is_worked_out_anew(
     folder: Path, place: Path, reader: Reader, notes: list[str]
 ) -> None:
