@@ -19,6 +19,8 @@ _TYPES: dict[str, tuple[str, type[np.floating[Any]]]] = {
 }
 # Columns of a box of which the network has chosen the class itself: x1, y1, x2, y2, confidence, class.
 _CHOSEN = 6
+# What the settings of its export, of newer and older releases, say of the arithmetic inside.
+_SETTINGS = (("quantize", 16, "fp16"), ("quantize", 8, "int8"), ("half", True, "fp16"), ("int8", True, "int8"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ def read_ultralytics(
     if isinstance(height, int) != isinstance(width, int) or (side and width != side):
         raise CytoyoloError(f"{path} takes images of {width}x{height} px, which is no square; export it for a square.")
     batch = inputs[0][0] if isinstance(inputs[0][0], int) else None
+    arguments = _value(metadata.get("args", ""))
+    if isinstance(arguments, dict):
+        precision = next((name for key, value, name in _SETTINGS if arguments.get(key) == value), precision)
     return replace(facts, imgsz=side or facts.imgsz, precision=precision), Form(side, batch, dtype)
 
 
