@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.detector.facts import Facts, parse_names
+from cytoyolo.detector.facts import Facts, check_names, parse_names
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.tables import fingerprint
 
@@ -85,6 +85,7 @@ def _facts(path: Path, metadata: Mapping[str, str]) -> Facts:
     codes = parse_names(names, len(names)) if isinstance(names, dict | list) else None
     if not codes:
         raise CytoyoloError(f"{path} has no different name for each of its classes; mend its names.")
+    check_names(codes, path)
     sides = set(size) if isinstance(size, list | tuple) and all(isinstance(one, int) for one in size) else {size}
     side = sides.pop() if len(sides) == 1 else None
     return Facts(
