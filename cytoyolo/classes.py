@@ -16,6 +16,8 @@ PACKAGE = "cytoyolo.datasets"
 
 # The names the package itself uses for the columns of a table; a YAML may map them to others.
 ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
+# What the columns are called where a YAML does not say it: as in the CytologIA challenge.
+COLUMNS = dict(zip(ROLES, ("trustii_id", "NAME", "x1", "y1", "x2", "y2", "class"), strict=True))
 # What stands in a label table in place of a class where a row is no label: its box is to be painted over.
 MASK = "msk"
 
@@ -25,8 +27,8 @@ class DataSpec:
     """A data set's description.
 
     `codes[i]` is the class of id i, `names[i]` its English name, `leukocyte[i]` whether it counts in the
-    leukocyte differential; `columns` maps each of ROLES to its column name; `fallback` is the class of a
-    submission row without a box.
+    leukocyte differential; `columns` maps each of ROLES to its column name (by default COLUMNS); `fallback` is the
+    class of a submission row without a box.
     """
 
     name: str
@@ -40,9 +42,13 @@ class DataSpec:
     def ids(self) -> dict[str, int]:
         return {code: index for index, code in enumerate(self.codes)}
 
+    def column_map(self, *roles: str) -> dict[str, str]:
+        """Column names by role; a role that is none of ROLES ("group") is its own name."""
+        return {role: self.columns.get(role, role) for role in roles}
+
     def column_list(self, *roles: str) -> list[str]:
-        """Column names for roles; a role that is none of ROLES ("group") is its own name."""
-        return [self.columns.get(role, role) for role in roles]
+        """The values of `column_map`."""
+        return list(self.column_map(*roles).values())
 
     def to_dict(self) -> dict[str, Any]:
         """The description in the form of the YAML, for a manifest or a checkpoint; `parse_spec` is the inverse."""
@@ -75,7 +81,7 @@ def matching_spec(codes: tuple[str, ...]) -> DataSpec | None:
 def parse_spec(data: Any) -> DataSpec:
     """Turn the content of a data set YAML into a DataSpec. Raises ValueError that names the wrong key."""
     _check_keys(data, ("name", "title", "licence", "source", "columns", "fallback", "classes"), "the top level")
-    classes, columns = data.get("classes"), data.get("columns")
+    classes, columns = data.get("classes"), data.get("columns", {})
     if not isinstance(classes, list) or not classes:
         raise ValueError("'classes' must be a list with at least one class")
     entries = [entry if isinstance(entry, dict) else {"code": entry} for entry in classes]
@@ -91,8 +97,9 @@ def parse_spec(data: Any) -> DataSpec:
         raise ValueError(f"the 'code' {MASK} is reserved for masks, in whatever case; give that class another one")
     if len(set(codes)) != len(codes):
         raise ValueError("'classes' has the same 'code' twice")
-    if not isinstance(columns, dict) or set(columns) != set(ROLES):
-        raise ValueError(f"'columns' must give a column for each of {', '.join(ROLES)}")
+    if not isinstance(columns, dict) or not set(columns) <= set(ROLES):
+        raise ValueError(f"'columns' must map some of {', '.join(ROLES)} to the names of their columns")
+    columns = {role: columns.get(role, name) for role, name in COLUMNS.items()}
     if not all(isinstance(column, str) and column for column in columns.values()):
         raise ValueError("each of 'columns' must be text (quote numbers)")
     if len(set(columns.values())) != len(ROLES):
@@ -111,7 +118,7 @@ def parse_spec(data: Any) -> DataSpec:
         names=titles,
         leukocyte=tuple(entry.get("leukocyte", True) for entry in entries),
         fallback=fallback,
-        columns={role: columns[role] for role in ROLES},
+        columns=columns,
     )
 
 

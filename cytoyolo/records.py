@@ -1,132 +1,223 @@
-"""A CSV as it stands: its lines, their ends and their values, so that it can be written back byte for byte.
+"""A CSV as it stands: its rows, their ends and their values, so that it can be written back byte for byte.
 
-Row i is line i + 2 of the file, the header being line 1: a row never goes on in the next line.
+Row i is line i + 2 of the file as a spreadsheet counts, the header being line 1.
 """
 
 import csv
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cytoyolo.columns import Columns, find_columns
+from cytoyolo.dialect import Dialect, SchemaError, Sheet, read_sheet
 from cytoyolo.errors import CytoyoloError, quoted
+from cytoyolo.filekinds import file_fault, folder_fault
 from cytoyolo.files import read_bytes
 
-# A row may be as long as it likes; what is wrong with it is judged by what it says.
-csv.field_size_limit(2**31 - 1)
-_LINE_END = re.compile("(\r\n|\n|\r)")
-
-
-class SchemaError(CytoyoloError):
-    """The file is no table of the columns asked for, so that none of its rows can be trusted."""
+# Lines in which a header that is not in the first one is looked for.
+_LOOKED_AT = 20
+# "12,5" is a number with a decimal comma, "1,234" may be one, or have a comma between thousands.
+_DECIMAL = re.compile(r"\s*[+-]?(\d+,\d+|,\d+|\d+,)\s*")
+_PERHAPS_THOUSANDS = {mark: re.compile(rf"\s*[+-]?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}\s*") for mark in ",."}
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 
 
 @dataclass(frozen=True)
 class Records:
-    """A CSV file: `header` and `texts` are lines without their ends (`header_end`, `ends`).
+    """A CSV file: its rows as they stand (`sheet`), where its columns are (`columns`), and what stands in them.
 
-    `cells` holds the values of each row in the order of `columns`; of a row that can't be split into that many it
-    holds empty strings, and `broken` says by row what is wrong with it.
+    `cells` holds the values of each row, with a decimal point where the file has a comma; `broken` says by row what is
+    wrong with one that can't be split into the columns, which holds empty strings. `blank` are the rows in which
+    nothing stands, which are passed over. `notes` say in a few words what of the form is unusual.
     """
 
-    header: str
-    header_end: str
-    columns: list[str]
-    texts: list[str]
-    ends: list[str]
+    sheet: Sheet
+    columns: Columns
     cells: list[list[str]]
     broken: dict[int, str]
+    blank: frozenset[int]
+    notes: tuple[str, ...]
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.sheet.dialect
+
+    @property
+    def header(self) -> list[str]:
+        """The names of the file's columns, further ones included."""
+        return self.dialect.split(self.sheet.rows[0])
+
+    @property
+    def texts(self) -> list[str]:
+        """The rows as they stand, without the header and without their line ends."""
+        return self.sheet.rows[1:]
+
+    @property
+    def ends(self) -> list[str]:
+        """How each row ends."""
+        return self.sheet.ends[1:]
+
+    def column(self, role: str) -> list[str]:
+        """The values (n,) of a column."""
+        place = self.columns.place[role]
+        return [row[place] for row in self.cells]
+
+    def row_text(self, values: Sequence[str], numeric: Collection[str]) -> str:
+        """A row of these values as it would stand in the file; those of the roles `numeric` are numbers."""
+        if self.dialect.decimal != ".":
+            places = {self.columns.place[role] for role in numeric}
+            values = [value.replace(".", ",") if place in places else value for place, value in enumerate(values)]
+        return self.dialect.join(values)
 
     def to_bytes(self) -> bytes:
         """The file, byte for byte."""
-        return join_lines([self.header, *self.texts], [self.header_end, *self.ends])
+        return self.sheet.to_bytes()
 
 
-def join_lines(lines: Sequence[str], ends: Sequence[str]) -> bytes:
-    """A file of these lines, header and all; the inverse of `split_lines`."""
-    return "".join(part for pair in zip(lines, ends, strict=True) for part in pair).encode("utf-8")
+def read_records(
+    path: str | Path, expected: Mapping[str, str], numeric: Collection[str] = (), empty: bool = False
+) -> Records:
+    """Read a CSV that must have the columns `expected` (names by role); those of the roles `numeric` hold numbers.
 
-
-def read_records(path: str | Path, expected: Sequence[str], empty: bool = False) -> Records:
-    """Read a CSV that must have exactly the columns `expected`, in any order.
-
-    Raises UsageError when there is no such file and SchemaError when it is not comma-separated UTF-8 text with
-    these columns and, unless it may be `empty`, at least one row.
+    Raises UsageError when there is no such file and SchemaError when it is no table with these columns and, unless it
+    may be `empty`, at least one row.
     """
     path = Path(path)
-    return parse_records(path, read_bytes(path), expected, empty)
+    return parse_records(path, read_table_bytes(path), expected, numeric, empty)
 
 
-def parse_records(path: Path, data: bytes, expected: Sequence[str], empty: bool = False) -> Records:
+def read_table_bytes(path: Path) -> bytes:
+    """The bytes of a table. Raises UsageError when there is no such file; of a folder it says what is in it."""
+    if path.is_dir():
+        raise folder_fault(path)
+    return read_bytes(path)
+
+
+def parse_records(
+    path: Path, data: bytes, expected: Mapping[str, str], numeric: Collection[str] = (), empty: bool = False
+) -> Records:
     """The records of a file whose bytes are `data`; `path` names it in errors. See `read_records`."""
-    lines, ends = split_lines(_decode(path, data))
+    sheet, names = read_header(path, data, ",".join(expected.values()))
+    later = [line.split(sheet.dialect.delimiter) for line in sheet.rows[1:_LOOKED_AT]]
+    columns = find_columns(str(path), names, expected, later)
+    width, shift = _overlong(sheet, len(names))
+    if shift:
+        columns = replace(columns, place={role: place + 1 for role, place in columns.place.items()})
+    if width > len(names):
+        columns = replace(columns, unused=[*columns.unused, ""])
+    cells, broken, blank = _cells(sheet, width, max(columns.place.values()) + 1)
+    if len(blank) == len(cells) and not empty:
+        raise SchemaError(f"{path} has a header but no rows; give a table with at least one row.")
+    _refuse_shifted(path, cells, broken, blank)
+    decimal = _decimal(path, sheet, cells, [columns.place[role] for role in numeric])
+    sheet = replace(sheet, dialect=replace(sheet.dialect, decimal=decimal))
+    inside = [row for row in blank if row < len(cells) - len(blank)]
+    notes = [*sheet.dialect.notes, *columns.notes]
+    if inside:
+        notes.append(
+            f"{len(inside):,} empty lines are passed over" if len(inside) > 1 else "an empty line is passed over"
+        )
+    return Records(sheet, columns, cells, broken, blank, tuple(notes))
+
+
+def read_header(path: Path, data: bytes, wanted: str) -> tuple[Sheet, list[str]]:
+    """The rows of a file and the names of its columns. Raises SchemaError, which says what else the file is."""
+    if fault := file_fault(path, data, wanted):
+        raise SchemaError(fault)
     try:
-        columns = split_line(lines[0])
+        sheet = read_sheet(data)
+        return sheet, sheet.dialect.split(sheet.rows[0])
+    except ValueError as error:
+        raise SchemaError(f"{path}{error}") from error
     except csv.Error as error:
         raise SchemaError(f"{path}, line 1: {error}; mend its quotes.") from error
-    _check_header(path, columns, expected)
-    if len(lines) == 1 and not empty:
-        raise SchemaError(f"{path} has a header but no rows; give a table with at least one row.")
-    values, broken = [], {}
-    for row, line in enumerate(lines[1:]):
-        fault, found = "", []
+
+
+def _overlong(sheet: Sheet, width: int) -> tuple[int, bool]:
+    """How many values the rows have, and whether the first of them is a column that the header leaves out.
+
+    R leaves out the name of the column of row numbers; other programs end each row with a delimiter.
+    """
+    rows = [row for row in sheet.rows[1:] if row.strip()]
+    try:
+        if not rows or len(sheet.dialect.split(rows[0])) != width + 1:
+            return width, False
+        values = [sheet.dialect.split(row) for row in rows]
+    except csv.Error:
+        return width, False
+    if any(len(value) != width + 1 for value in values):
+        return width, False
+    if len(rows) > 1 and not any(value[-1].strip() for value in values):
+        return width + 1, False
+    numbered = [value[0].strip() for value in values] == [str(number) for number in range(1, len(rows) + 1)]
+    return (width + 1, True) if numbered else (width, False)
+
+
+def _cells(sheet: Sheet, width: int, least: int) -> tuple[list[list[str]], dict[int, str], frozenset[int]]:
+    """The values of each row, what is wrong with broken ones, and the empty ones.
+
+    A row has `width` values; those behind the first `least` of them may be missing.
+    """
+    split, cells, broken, blank = sheet.dialect.split, list[list[str]](), dict[int, str](), set[int]()
+    for row, line in enumerate(sheet.rows[1:]):
         try:
-            found = split_line(line)
+            values = split(line)
         except csv.Error as error:
             unclosed = "unexpected end of data" in str(error)
-            fault = "a quote that does not close in its line" if unclosed else f"not a CSV row ({error})"
-        if not fault and len(found) != len(columns):
-            fault = f"{'fewer' if len(found) < len(columns) else 'more'} than {len(columns)} columns"
-        if fault:
-            broken[row] = fault
-        values.append([""] * len(columns) if fault else found)
-    return Records(lines[0], ends[0], columns, lines[1:], ends[1:], values, broken)
+            broken[row] = "a quote that does not close in its line" if unclosed else f"not a CSV row ({error})"
+            cells.append([""] * width)
+            continue
+        if not values[0].strip() and not any(map(str.strip, values)):
+            blank.add(row)
+            values = [""] * width
+        elif least <= len(values) < width:
+            values += [""] * (width - len(values))
+        elif len(values) != width:
+            broken[row] = f"{'fewer' if len(values) < width else 'more'} than {width} columns"
+            values = [""] * width
+        cells.append(values)
+    return cells, broken, frozenset(blank)
 
 
-def split_lines(text: str) -> tuple[list[str], list[str]]:
-    """The lines of a text and how each ends; only the last one's end may be empty."""
-    pieces = _LINE_END.split(text)
-    if not pieces[-1]:  # what follows the end of the last line
-        pieces.pop()
-    lines, ends = pieces[::2], pieces[1::2]
-    return lines, ends + [""] * (len(lines) - len(ends))
+def _refuse_shifted(path: Path, cells: list[list[str]], broken: Mapping[int, str], blank: frozenset[int]) -> None:
+    """Raise SchemaError where each row has more values than there are columns, and so none is where it belongs."""
+    if len(broken) == len(cells) - len(blank) > 1 and all(fault.startswith("more") for fault in broken.values()):
+        raise SchemaError(
+            f"{path} has more values in each row than columns in its first line; if its numbers have decimal commas, "
+            "save it with semicolons between the columns or with decimal points, else mend the first line."
+        )
 
 
-def split_line(line: str) -> list[str]:
-    """The values of one line. Raises csv.Error when its quotes don't match."""
-    return next(csv.reader([line], strict=True)) if '"' in line else line.split(",")
+def _decimal(path: Path, sheet: Sheet, cells: list[list[str]], places: Sequence[int]) -> str:
+    """The mark before decimals in these columns; values with a comma are rewritten with a point.
+
+    Raises SchemaError where a mark may stand before decimals as well as between thousands.
+    """
+    plain = sheet.dialect.delimiter == ","
+    if plain and not any('"' in row for row in sheet.rows[1:]):
+        return "."
+    values = [row[place] for row in cells for place in places]
+    commas = [value for value in values if "," in value and _DECIMAL.fullmatch(value)]
+    certain = [value for value in commas if not _PERHAPS_THOUSANDS[","].fullmatch(value)]
+    whole = any(_WHOLE.fullmatch(value) for value in values)
+    if commas and not certain and whole:
+        raise _ambiguous(path, commas[0], "comma")
+    points = [value for value in values if "." in value]
+    perhaps = [value for value in points if _PERHAPS_THOUSANDS["."].fullmatch(value)]
+    if perhaps and (commas or (not plain and whole and len(perhaps) == len(points))):
+        raise _ambiguous(path, perhaps[0], "point")
+    if not commas:
+        return "."
+    for row in cells:
+        for place in places:
+            if "," in row[place] and _DECIMAL.fullmatch(row[place]):
+                row[place] = row[place].replace(",", ".")
+    return ","
 
 
-def join_line(values: Sequence[str]) -> str:
-    """The line that holds these values, quoted where they need it."""
-    plain = ",".join(values)
-    if '"' not in plain and plain.count(",") == len(values) - 1:
-        return plain
-    return ",".join('"' + value.replace('"', '""') + '"' if '"' in value or "," in value else value for value in values)
-
-
-def _decode(path: Path, data: bytes) -> str:
-    if not data.strip():
-        raise SchemaError(f"{path} is empty; give a CSV with a header and rows.")
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise SchemaError(f"{path} starts with a byte-order mark; save it as UTF-8 without one.")
-    if b"\0" in data:
-        number = data[: data.index(b"\0")].count(b"\n") + 1
-        raise SchemaError(f"{path} holds a NUL byte in line {number}, so it is not a CSV; save it as UTF-8 text.")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        number = data[: error.start].count(b"\n") + 1
-        raise SchemaError(f"{path}, line {number}, is not UTF-8; save the table as UTF-8.") from error
-
-
-def _check_header(path: Path, header: list[str], expected: Sequence[str]) -> None:
-    if sorted(header) == sorted(expected):
-        return
-    for name, mark in (("semicolons", ";"), ("tabs", "\t")):
-        if len(header) == 1 and sorted(header[0].split(mark)) == sorted(expected):
-            raise SchemaError(f"{path} has {name} between its columns; save it with commas.")
-    raise SchemaError(
-        f"{path} needs the columns {','.join(expected)}, and its first line is {quoted(','.join(header), 200)}; "
-        "rename, add or delete columns, or describe them with --dataset."
+def _ambiguous(path: Path, value: str, mark: str) -> CytoyoloError:
+    return SchemaError(
+        f"{path} has numbers such as {quoted(value)}, whose {mark} may stand before decimals or between thousands; "
+        "save it without marks between thousands and with decimal points."
     )

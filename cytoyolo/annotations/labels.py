@@ -1,14 +1,22 @@
 """Image names and classes of a row: what makes one unusable."""
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import PurePosixPath
 
-from cytoyolo.classes import DataSpec
+from cytoyolo.classes import MASK, DataSpec
 from cytoyolo.errors import quoted
 
 # Unicode categories of control characters and of separators of lines and paragraphs.
 _CONTROL = ("Cc", "Zl", "Zp")
+_ID = re.compile(r"\d{1,6}(\.0*)?")
+# How like a known name an unknown class must be (0 to 1) to be taken for a slip of it; how many letters it must have,
+# since short codes (PMN, PNN) mean different cells, and how many are compared.
+_ALIKE, _SHORTEST, _LONGEST = 0.75, 5, 80
 
 
 def name_fault(name: str) -> str | None:
@@ -37,6 +45,58 @@ def stem_collisions(names: Iterable[str]) -> dict[str, str]:
 
 def class_fault(value: str, spec: DataSpec) -> str:
     """Say that a class is unknown, and which one was probably meant."""
-    near = [code for code in spec.codes if code.casefold() == value.strip().casefold()]
-    hint = f", perhaps {near[0]}" if len(near) == 1 else ""
-    return f"class {quoted(value)} is not one of the {len(spec.codes)} classes of '{spec.name}'{hint}"
+    return f"class {quoted(value)} is {unknown_class(value, spec)}"
+
+
+def unknown_class(value: str, spec: DataSpec) -> str:
+    """What a class is that is none of a data set, and which one was probably meant."""
+    near = near_classes(value, spec)
+    return f"not one of the {len(spec.codes)} classes of '{spec.name}'" + (
+        f", perhaps {' or '.join(near)}" if near else ""
+    )
+
+
+def near_classes(value: str, spec: DataSpec) -> list[str]:
+    """The codes that an unknown class may stand for: by its code, its name, its id or one of nearly these letters."""
+    meanings, key = _meanings(spec.codes, spec.names), _key(value)
+    if key not in meanings and _ID.fullmatch(key):
+        number = int(float(key))
+        return [spec.codes[number]] if number < len(spec.codes) else []
+    near = [key] if key in meanings else [name for name in meanings if len(name) >= _SHORTEST and name in key]
+    if not near and len(key) >= _SHORTEST:
+        near = get_close_matches(key[:_LONGEST], meanings, n=1, cutoff=_ALIKE)
+    return sorted(meanings[max(near, key=len)]) if near else []
+
+
+def meant_classes(values: Collection[str], spec: DataSpec) -> dict[str, str]:
+    """The code (or MASK) that a class which is none surely stands for, by what stands in the table.
+
+    `values` are all classes of a table. One may be a code or an English name in another case or with other spaces, or
+    an id: if all but masks are ids, and 0, from which ids are counted, is one of them.
+    """
+    unknown = [value for value in values if value not in (*spec.codes, MASK)]
+    meanings = _meanings(spec.codes, spec.names)
+    meant = {value: {MASK} & {_key(value)} | meanings.get(_key(value), set()) for value in unknown}
+    made = {value: next(iter(codes)) for value, codes in meant.items() if len(codes) == 1}
+    labels = [value.strip() for value in values if value.strip().casefold() not in ("", MASK)]
+    if labels and all(_ID.fullmatch(one) for one in labels) and not any(_ID.fullmatch(code) for code in spec.codes):
+        ids = {value: int(float(value)) for value in unknown if _ID.fullmatch(value.strip())}
+        if 0 in ids.values() and max(ids.values()) < len(spec.codes):
+            made |= {value: spec.codes[number] for value, number in ids.items()}
+    return made
+
+
+@lru_cache(maxsize=8)
+def _meanings(codes: tuple[str, ...], names: tuple[str, ...]) -> dict[str, set[str]]:
+    """The codes that a code or a name, as `_key` has it, may stand for."""
+    meanings = defaultdict[str, set[str]](set)
+    for code, name in zip(codes, names, strict=True):
+        meanings[_key(code)].add(code)
+        meanings[_key(name)].add(code)
+    return dict(meanings)
+
+
+def _key(text: str) -> str:
+    """A code or a name without case, accents, and the kind of blanks in it."""
+    letters = (one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    return " ".join(re.split(r"[\s_-]+", "".join(letters).casefold())).strip()

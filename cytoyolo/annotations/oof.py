@@ -20,7 +20,7 @@ from cytoyolo.classes import DataSpec
 from cytoyolo.detector.detections import PROBABILITY
 from cytoyolo.errors import CytoyoloError, listed, quoted
 from cytoyolo.records import read_records
-from cytoyolo.tables import MAX_COORDINATE, XYXY, refuse
+from cytoyolo.tables import MAX_COORDINATE, XYXY, refuse, role_table
 
 # Probabilities nearer to 0 or 1 tell nothing more: what a network gives a class it does not mean is chance.
 LEAST = 1e-4
@@ -60,16 +60,18 @@ def read_oof(path: Path, spec: DataSpec, folds: int) -> Predictions:
     Raises UsageError when there is no such file, and CytoyoloError when it is of other classes, when an image is in two
     folds, a fold is missing, or a value can't be: each named with its line.
     """
-    wanted = columns(spec)
-    records = read_records(path, wanted)
+    shares = [f"{PROBABILITY}{code}" for code in spec.codes]
+    expected = spec.column_map("image", "fold", "width", "height", *XYXY, "confidence", *shares)
+    records = read_records(path, expected, [role for role in expected if role != "image"])
+    if others := [name for name in records.columns.unused if name.startswith(PROBABILITY)]:
+        raise CytoyoloError(f"{path} is of other classes ({listed(others)}); give the table as crossval wrote it.")
     refuse(path, records.broken, "give the table as crossval wrote it")
-    table = pd.DataFrame(records.cells, columns=records.columns, dtype=str)[wanted]
-    table.columns = pd.Index(["image", *wanted[1:4], *XYXY, *wanted[8:]])
+    table = role_table(records, list(expected))
     empty = table["confidence"].eq("").to_numpy()
     values = table.drop(columns="image").apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     whole, boxed, share = values[:, :3], values[:, 3:7], values[:, 7:]
     faults = _faults(table, empty, whole, boxed, share)
-    refuse(path, faults, "give the table as crossval wrote it")
+    refuse(path, faults, "give the table as crossval wrote it", table)
     fold = _fold_of_images(path, table["image"], whole[:, 0].astype(np.int64), empty, folds)
     sizes = whole[:, 1:].astype(np.int64).tolist()
     size = {name: (width, height) for name, (width, height) in zip(table["image"], sizes, strict=True)}

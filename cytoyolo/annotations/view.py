@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cytoyolo.annotations.coordinate_forms import Evidence, judge
 from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.classes import MASK, DataSpec
+from cytoyolo.records import Records
 from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
 
 Text = NDArray[np.object_]
@@ -26,7 +27,8 @@ class View:
     `text` holds the rows' strings by role (n,), `broken` what is wrong with rows that are none, `alive` (n,) which
     rows earlier rules left in the table: labels, and masks, which only rules that ask for them see. `listing` names the
     files of the image folder (None without one), `facts_of` gives the facts of images by name, `test` the image names
-    of the test table (None without one), and `find_copies` is `duplicates.find_duplicates`.
+    of the test table (None without one), `find_copies` is `duplicates.find_duplicates`, and `notes` say in a few words
+    what is unusual about the form of the file.
     """
 
     spec: DataSpec
@@ -37,6 +39,15 @@ class View:
     facts_of: FactsOf | None = None
     test: tuple[str, ...] | None = None
     find_copies: FindCopies | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, records: Records, spec: DataSpec) -> "View":
+        """The view of a table without anything known of its images; rows in which nothing stands are taken out."""
+        alive = np.ones(len(records.cells), dtype=bool)
+        alive[sorted(records.blank)] = False
+        text = {role: np.array(records.column(role), dtype=object) for role in LABEL_ROLES}
+        return cls(spec, text, records.broken, alive, notes=records.notes)
 
     @cached_property
     def xyxy(self) -> NDArray[np.float64]:

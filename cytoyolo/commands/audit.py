@@ -18,8 +18,9 @@ from cytoyolo.annotations.view import View
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.opening import open_labels, optional
 from cytoyolo.dataset.yolo import images_fingerprint
-from cytoyolo.files import check_folder, new_folder, read_bytes, write_text
-from cytoyolo.records import SchemaError
+from cytoyolo.dialect import SchemaError
+from cytoyolo.files import check_folder, new_folder, write_text
+from cytoyolo.records import read_table_bytes
 from cytoyolo.report.sheet import draw_sheet
 from cytoyolo.tables import fingerprint, sha256, write_table
 
@@ -67,7 +68,7 @@ def audit(
     policy, spec = load_policy(config), load_spec(dataset)
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(labels, images, test, config))
-    data = read_bytes(labels)
+    data = read_table_bytes(labels)
     try:
         view = open_labels(labels, data, spec, images=images, test=test).view
         audited = auditing.run(view, policy)

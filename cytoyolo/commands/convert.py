@@ -25,8 +25,9 @@ from cytoyolo.dataset.masks import FILLS, masks_by_image
 from cytoyolo.dataset.split import class_sets, joined_groups, split
 from cytoyolo.dataset.writing import list_images, stage_images, write_labels, write_lists
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
-from cytoyolo.files import check_folder, new_folder, read_bytes, write_text
-from cytoyolo.tables import fingerprint, line, read_table, sha256, write_table
+from cytoyolo.files import check_folder, new_folder, write_text
+from cytoyolo.records import read_table_bytes
+from cytoyolo.tables import fingerprint, line, note_form, read_table, sha256, write_table
 
 MAKER = "convert"
 DEFAULT_VAL = 0.05
@@ -93,8 +94,9 @@ def convert(
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
     check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config))
-    data = read_bytes(labels)
+    data = read_table_bytes(labels)
     opened = open_labels(labels, data, spec, images=images.resolve(), test=optional(test), thorough=repair)
+    note_form(labels, opened.records)
     given = _read_groups(groups, spec, opened.view.text["image"])
     audited = usable(labels, opened.view, policy, repair)
     view = audited.view
@@ -122,7 +124,7 @@ def convert(
         write_table(folder / yolo.LISTING, listing.rename(columns=dict(spec.columns)))
         if repair:
             write_table(folder / FINDINGS, audited.findings.rename(columns=dict(spec.columns)))
-            write_table(folder / CHANGES, carry_out(opened.records, audited.edits, spec)[1])
+            write_table(folder / CHANGES, carry_out(opened.records, audited.edits)[1])
         write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
     return _counted(output, audited, repair, facts, copies, masks)
 

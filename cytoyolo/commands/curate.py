@@ -105,14 +105,14 @@ def curate(
         check_image_folder(images)
     opened = open_predicted(labels, oof)
     spec, view, predictions = opened.spec, opened.view, opened.predictions
-    _check_outputs((labels, *opened.sources), output, opened.records.columns, spec, overwrite)
+    _check_outputs((labels, *opened.sources), output, opened.records.header, spec, overwrite)
     rows = np.flatnonzero(view.labels)
     given = Labels(rows, view.text["image"][rows], view.xyxy[rows], view.class_id[rows])
     made = curating.curate(given, predictions)
     if not force:
         _refuse_losses(labels, made, given, spec, variant, max_loss)
     edits, evidence = corrections(made, given, predictions, view, spec, variant, boxes)
-    table, log = carry_out(opened.records, edits, spec)
+    table, log = carry_out(opened.records, edits)
     evidence["weights"] = [opened.weights[fold] for fold in evidence["fold"]]
     first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])  # beside the log's own fingerprints
     log = pd.concat([log, pd.concat([first, _as_text(evidence)], ignore_index=True)], axis=1)

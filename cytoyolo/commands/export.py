@@ -155,7 +155,7 @@ def _truth(path: Path, spec: DataSpec, codes: Sequence[str]) -> pd.DataFrame:
     """The label table with numeric boxes, as the truth of a score."""
     table = read_table(path, spec, LABEL_ROLES).assign(id=lambda rows: [str(row) for row in range(len(rows))])
     xyxy, faults = unusable(table, spec)
-    refuse(path, faults, "mend them")
+    refuse(path, faults, "mend them", table)
     if unknown := sorted(set(table["class"]) - set(codes)):
         raise CytoyoloError(f"{path} has classes the weights don't know ({listed(unknown)}); give their own table.")
     table[XYXY] = xyxy

@@ -2,10 +2,8 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from cytoyolo import console
 from cytoyolo.annotations.cache import read_cached
@@ -13,9 +11,10 @@ from cytoyolo.annotations.images import ImageFacts, check_image_folder, read_man
 from cytoyolo.annotations.samples import UNKNOWN, White, white_of
 from cytoyolo.annotations.view import FactsOf, View
 from cytoyolo.classes import DataSpec
+from cytoyolo.dialect import SchemaError
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.records import Records, SchemaError, parse_records
-from cytoyolo.tables import LABEL_ROLES, TEST_ROLES, read_table, role_table
+from cytoyolo.records import Records, parse_records
+from cytoyolo.tables import LABEL_ROLES, TEST_ROLES, XYXY, read_table
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,9 @@ def open_labels(
     if images is not None:
         check_image_folder(images)
     tested = None if test is None else _test_names(test, spec)
-    records = parse_records(labels, data, spec.column_list(*LABEL_ROLES))
-    table = role_table(records, spec, LABEL_ROLES)
-    view = View(
-        spec=spec,
-        text={role: table[role].to_numpy(object) for role in LABEL_ROLES},
-        broken=records.broken,
-        alive=np.ones(len(table), dtype=bool),
+    records = parse_records(labels, data, spec.column_map(*LABEL_ROLES), XYXY)
+    view = replace(
+        View.of(records, spec),
         listing=None if images is None else _names(images),
         facts_of=None if images is None else _reader(images, thorough, frozenset(tested or ())),
         test=tested,

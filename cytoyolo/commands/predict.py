@@ -192,7 +192,7 @@ def _predict_table(
     remedy = f"to predict the images it names, give their folder {images}"
     with kind_named(source, spec, TEST, {"": remedy}):
         test = read_table(source, spec, TEST_ROLES)
-    refuse(source, row_faults(test, spec), "mend or delete them")
+    refuse(source, row_faults(test, spec), "mend or delete them", test)
     wanted = Counter(test["image"])
     if not call.probabilities:
         call.model.max_detections = 1  # the rows need no more, and they are found sooner

@@ -15,9 +15,8 @@ from cytoyolo.commands.folds import MANIFEST, OOF, read_manifest
 from cytoyolo.commands.opening import open_labels
 from cytoyolo.commands.usable import usable
 from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.files import read_bytes
-from cytoyolo.records import Records
-from cytoyolo.tables import sha256
+from cytoyolo.records import Records, read_table_bytes
+from cytoyolo.tables import note_form, sha256
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,9 @@ def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Pred
     manifests = [_finished(source) for source in sources]
     if not manifests:
         raise UsageError("--oof is missing; give the out-of-fold table that crossval made.")
-    spec, data = parse_spec(manifests[0]["dataset"]["spec"]), read_bytes(labels)
+    spec, data = parse_spec(manifests[0]["dataset"]["spec"]), read_table_bytes(labels)
     opened = open_labels(labels, data, spec)
+    note_form(labels, opened.records)
     _check_same_table(labels, sha256(data), sources, manifests)
     tables = []
     for source, manifest in zip(sources, manifests, strict=True):

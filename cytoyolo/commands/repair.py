@@ -15,10 +15,11 @@ from cytoyolo.annotations.rules import RULES
 from cytoyolo.annotations.rules.registry import REVIEW, STOP
 from cytoyolo.classes import load_spec
 from cytoyolo.commands.opening import open_labels, optional
+from cytoyolo.dialect import read_sheet
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import atomic_file, read_bytes
-from cytoyolo.records import split_line, split_lines
-from cytoyolo.tables import check_writable
+from cytoyolo.records import read_header, read_table_bytes
+from cytoyolo.tables import check_writable, note_form
 
 CHANGES = "changes.csv"
 # Findings that a refusal names.
@@ -62,13 +63,14 @@ def repair(
     _check_output(output, (labels, log, test, config))
     _check_output(log, (labels, test, config))
     check_writable(log, repairing.COLUMNS, overwrite)
-    opened = open_labels(labels, read_bytes(labels), spec, images=optional(images), test=optional(test))
-    check_writable(output, opened.records.columns, overwrite)
+    opened = open_labels(labels, read_table_bytes(labels), spec, images=optional(images), test=optional(test))
+    note_form(labels, opened.records)
+    check_writable(output, opened.records.header, overwrite)
     audited = auditing.run(opened.view, policy)
     refuse_stops(labels, audited)
     if not audited.view.alive.any():
         raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
-    table, made = repairing.repair(opened.records, audited.edits, spec)
+    table, made = repairing.repair(opened.records, audited.edits)
     # Neither is in its place before both are written.
     with atomic_file(output) as new_table, atomic_file(log) as new_log:
         new_table.write_bytes(table)
@@ -104,10 +106,10 @@ def _by_log(
     output: str | Path | None,
     overwrite: bool,
 ) -> bytes:
-    made = work(read_bytes(labels), read_log(changes))
+    made = work(read_table_bytes(labels), read_log(changes))
     if output is not None:
         _check_output(Path(output), (labels, changes))
-        check_writable(Path(output), split_line(split_lines(made.decode())[0][0]), overwrite)
+        check_writable(Path(output), read_header(labels, made, "")[1], overwrite)
         with atomic_file(Path(output)) as temporary:
             temporary.write_bytes(made)
     return made
@@ -131,12 +133,14 @@ def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None
 def read_log(path: Path) -> pd.DataFrame:
     """A change log. Raises CytoyoloError when the file is none; further columns are not looked at."""
     try:
-        rows = list(csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline=""), strict=True))
+        sheet = read_sheet(read_bytes(path))
+        text = io.StringIO(sheet.text, newline="")
+        rows = list(csv.reader(text, strict=True, delimiter=sheet.dialect.delimiter))
         if len(set(rows[0])) != len(rows[0]) or {len(row) for row in rows} != {len(rows[0])}:
             raise ValueError("a column is there twice, or not in every row")
         table = pd.DataFrame(rows[1:], columns=rows[0], dtype=str)[repairing.COLUMNS]
         return table.assign(line=table["line"].astype(int))
-    except (UnicodeDecodeError, csv.Error, ValueError, KeyError, IndexError, OverflowError) as error:
+    except (csv.Error, ValueError, KeyError, IndexError, OverflowError) as error:
         raise CytoyoloError(f"{path} is not a change log of `cytoyolo repair`; give the log it wrote.") from error
 
 

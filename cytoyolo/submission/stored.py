@@ -1,6 +1,5 @@
 """Detections that were stored as a table, read again."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec
 from cytoyolo.detector.detections import PROBABILITY
 from cytoyolo.errors import CytoyoloError, quoted
-from cytoyolo.files import read_bytes
-from cytoyolo.records import read_records
+from cytoyolo.records import parse_records, read_header, read_table_bytes
 from cytoyolo.submission.rows import detection_columns
-from cytoyolo.tables import XYXY, refuse
+from cytoyolo.tables import XYXY, note_form, refuse, role_table
 
 
 @dataclass(frozen=True)
@@ -37,18 +35,19 @@ def read_detections(path: Path, spec: DataSpec) -> Stored:
 
     Raises UsageError when there is no such file and CytoyoloError when it is no such table, or a value can't be.
     """
-    first = read_bytes(path).split(b"\n", 1)[0].decode("utf-8", "replace")
-    header = next(csv.reader([first.strip("\r")]), [])
+    data = read_table_bytes(path)
+    header = read_header(path, data, ",".join(detection_columns(spec, (), False)))[1]
     shares = [name for name in header if name.startswith(PROBABILITY)]
     codes = tuple(name.removeprefix(PROBABILITY) for name in shares)
-    columns = detection_columns(spec, codes, bool(codes))
-    records = read_records(path, columns, empty=True)
+    roles = ("image", *XYXY, "class", "confidence", "second", "margin", *shares)
+    expected = dict(zip(roles, detection_columns(spec, codes, bool(codes)), strict=True))
+    records = parse_records(path, data, expected, [*XYXY, "confidence", "margin", *shares], empty=True)
     refuse(path, records.broken, "give a table that predict wrote")
-    table = pd.DataFrame(records.cells, columns=records.columns, dtype=str)[columns]
-    table.columns = pd.Index(["image", *XYXY, "class", "confidence", "second", "margin", *shares])
+    note_form(path, records)
+    table = role_table(records, roles)
     values = table[[*XYXY, "confidence", *shares]].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     xyxy, share = values[:, :4], values[:, 4:]
-    refuse(path, _faults(table, xyxy, share, codes), "give a table that predict wrote")
+    refuse(path, _faults(table, xyxy, share, codes), "give a table that predict wrote", table)
     if codes:
         return Stored(table["image"].to_numpy(object), xyxy, share[:, 1:], codes, True)
     codes = tuple(sorted(table["class"].unique()))

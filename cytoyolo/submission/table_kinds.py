@@ -1,27 +1,22 @@
 """What kind of table of this tool a CSV is, told by its header, to say what was given in place of another."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from cytoyolo.classes import DataSpec
+from cytoyolo.dialect import SchemaError
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.records import SchemaError
-from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY
+from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, header_names
 
 SUBMISSION, DETECTIONS, LABELS = "a submission", "a table of detections", "a label table"
 OUT_OF_FOLD, TEST = "a table of out-of-fold predictions", "a test table"
-_HEAD = 100_000
 _BOX = ("image", *XYXY, "class")
 
 
 def table_kind(path: Path, spec: DataSpec) -> str:
     """What a table is by the names of its columns, "" for one of no known kind."""
-    with path.open("rb") as file:
-        first = file.readline(_HEAD).decode("utf-8-sig", "replace").strip()
-    delimiter = max(",;\t", key=first.count)
-    header = {name.strip().casefold() for name in next(csv.reader([first], delimiter=delimiter), [])}
+    header = {name.strip().casefold() for name in header_names(path)}
     named = {role: name.casefold() for role, name in spec.columns.items()}
 
     def has(*roles: str) -> bool:

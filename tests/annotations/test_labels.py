@@ -8,9 +8,9 @@ from cytoyolo.classes import load_spec, parse_spec
 SPEC = load_spec("cytologia")
 
 
-def test_no_hint_where_two_classes_are_near() -> None:
+def test_two_classes_that_are_near_are_both_named() -> None:
     spec = parse_spec({"name": "mine", "columns": dict(SPEC.columns), "classes": ["Ab", "aB"]})
-    assert class_fault("ab", spec) == "class 'ab' is not one of the 2 classes of 'mine'"
+    assert class_fault("ab", spec) == "class 'ab' is not one of the 2 classes of 'mine', perhaps Ab or aB"
 
 
 def test_a_very_long_class_is_cut() -> None:

@@ -20,7 +20,7 @@ from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.view import View
 from cytoyolo.classes import load_spec
 from cytoyolo.records import parse_records
-from cytoyolo.tables import LABEL_ROLES, role_table
+from cytoyolo.tables import LABEL_ROLES, XYXY
 
 SPEC = load_spec("cytologia")
 HEADER = "NAME,x1,y1,x2,y2,class\n"
@@ -37,13 +37,9 @@ def _images_differ(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def view_of(rows: str, images: dict[str, ImageFacts] | None = None, test: tuple[str, ...] | None = None) -> View:
-    records = parse_records(Path("t.csv"), (HEADER + rows).encode(), SPEC.column_list(*LABEL_ROLES))
-    table = role_table(records, SPEC, LABEL_ROLES)
-    return View(
-        spec=SPEC,
-        text={role: table[role].to_numpy(object) for role in LABEL_ROLES},
-        broken=records.broken,
-        alive=np.ones(len(table), dtype=bool),
+    records = parse_records(Path("t.csv"), (HEADER + rows).encode(), SPEC.column_map(*LABEL_ROLES), XYXY)
+    return replace(
+        View.of(records, SPEC),
         listing=None if images is None else frozenset(images),
         facts_of=None if images is None else lambda names: {name: images[name] for name in names},
         test=test,

@@ -300,14 +300,14 @@ def test_a_percentile_over_100_is_one_sentence(faulty: Path, tmp_path: Path) -> 
     [
         (b"", "is empty"),
         (HEADER.encode(), "has a header but no rows"),
-        (b"\xef\xbb\xbf" + HEADER.encode() + b"a.jpg,1,2,30,40,PNN\n", "starts with a byte-order mark"),
-        (HEADER.replace(",", ";").encode() + b"a.jpg;1;2;30;40;PNN\n", "has semicolons between its columns"),
+        (b'{"images": [], "annotations": [], "categories": []}', "is a file of COCO annotations (JSON), not a table"),
+        (b"<annotation><filename>a.jpg</filename></annotation>", "is an annotation in Pascal VOC's XML"),
         (HEADER.encode() + b"a\0.jpg,1,2,30,40,PNN\n", "holds a NUL byte in line 2"),
-        (HEADER.encode() + b"\xe9.jpg,1,2,30,40,PNN\n", "line 2, is not UTF-8"),
+        (HEADER.encode() + b"\x82.jpg,1,2,30,40,PNN\n", "line 2, is not UTF-8"),
         (b"NAME,x1,y1,x2,y2\na.jpg,1,2,30,40\n", "needs the columns NAME,x1,y1,x2,y2,class"),
-        (PNG, "is not a CSV"),
+        (PNG, "is a PNG image, not a table; give a CSV with the columns NAME,x1,y1,x2,y2,class"),
     ],
-    ids=["empty", "header only", "BOM", "semicolons", "NUL", "latin-1", "column missing", "picture"],
+    ids=["empty", "header only", "COCO", "VOC", "NUL", "DOS", "column missing", "picture"],
 )
 def test_a_file_that_is_no_table_is_a_finding(data: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(data)
@@ -332,12 +332,25 @@ def test_the_findings_of_a_file_that_is_no_table_hold_no_path(tmp_path: Path) ->
     assert str(tmp_path) not in (tmp_path / "out" / "findings.csv").read_text()
 
 
+def test_the_form_of_a_table_is_said_by_findings(tmp_path: Path) -> None:
+    rows = ["a.jpg;20,5;25;90;100;PNN;x", "", "b.jpg;-2;25;90;100;EO;", ";;;;;;"]
+    (tmp_path / "t.csv").write_bytes("\n".join([HEADER.replace(",", ";").strip() + ";note", *rows]).encode("utf-8-sig"))
+    findings = audit(tmp_path / "t.csv").findings
+    said = findings[findings["rule"] == "table-form"]
+    assert said["detail"].tolist() == [
+        *["semicolons stand between the columns", "decimals have a comma", "columns are not used (note)"],
+        "an empty line is passed over",
+    ]
+    assert set(said["severity"]) == {"info"}
+    others = findings[~findings["rule"].isin(["table-form", "rare-class"])]
+    assert list(zip(others["line"], others["rule"], strict=True)) == [(4, "overhang"), (2, "fractional")]
+
+
 @pytest.mark.parametrize(
     ("row", "rule"),
     [
         ("a.jpg,1,2,30", "broken-row"),
         ('"a.jpg,1,2,30,40,PNN', "broken-row"),
-        ("", "broken-row"),
         (",1,2,30,40,PNN", "blank"),
         ("../d.jpg,1,2,30,40,PNN", "path"),
         ("a.jpg,nan,2,30,40,PNN", "number"),

@@ -130,7 +130,6 @@ def test_weights_trained_elsewhere_need_a_fallback(blobs, tmp_path, monkeypatch)
         ("trustii_id,NAME\n1,/etc/passwd\n", "path in it"),
         ("trustii_id,NAME\n1,\n", "image name is ''"),
         ("trustii_id,NAME\n1,blob00.jpg\n1,blob01.jpg\n", "is there twice"),
-        ("trustii_id;NAME\n1;blob00.jpg\n", "semicolons"),
         ("trustii_id,NAME\n1,elsewhere.jpg\n", "none of the 1 images"),
     ],
 )

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 import signal
 import subprocess
@@ -259,7 +258,6 @@ def test_a_log_saved_by_a_spreadsheet_still_works(lab: Path) -> None:
 
 
 EDITS: dict[str, Callable[[str], str]] = {
-    "byte-order mark": lambda text: "\ufeff" + text,
     "semicolons": lambda text: text.replace(",", ";"),
     "without header": lambda text: text.partition("\n")[2],
     "without fingerprints": lambda text: "\n".join(text.split("\n")[:1] + text.split("\n")[2:]),
@@ -285,6 +283,13 @@ def test_a_log_edited_by_hand_is_refused_in_one_sentence(name: str, lab: Path) -
         undo(lab / "clean.csv", lab / "edited.csv", output=lab / "back.csv")
     assert refused.value.exit_code == 1 and "\n" not in str(refused.value)
     assert not (lab / "back.csv").exists()
+
+
+def test_a_log_that_a_spreadsheet_saved_again_is_read(lab: Path) -> None:
+    repair(lab / "t.csv", output=lab / "clean.csv")
+    log = pd.read_csv(lab / "changes.csv", dtype=str, keep_default_na=False)
+    log.to_csv(lab / "changes.csv", index=False, sep=";", encoding="utf-8-sig", lineterminator="\r\n")
+    assert undo(lab / "clean.csv", lab / "changes.csv") == (lab / "t.csv").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["line too large", "a column twice", "of an empty table", "of a table not UTF-8"])
@@ -353,20 +358,21 @@ def test_a_transposed_table_is_refused_with_the_way_out(pictured: Path, cytoyolo
 
 
 def test_a_file_that_is_no_table_is_refused(lab: Path, cytoyolo: Program) -> None:
-    (lab / "t.csv").write_bytes((HEADER + ROWS).replace(",", ";").encode())
+    (lab / "t.csv").write_bytes(b'{"images": [], "annotations": [], "categories": []}')
     before = state(lab)
-    assert_refused(cytoyolo("repair", lab / "t.csv", "-o", lab / "clean.csv"), 1, "has semicolons between its columns")
+    refused = cytoyolo("repair", lab / "t.csv", "-o", lab / "clean.csv")
+    assert_refused(refused, 1, "is a file of COCO annotations (JSON), not a table; cytoyolo reads labels from a CSV")
     assert state(lab) == before
 
 
-def test_the_way_out_of_a_byte_order_mark_works(lab: Path) -> None:
-    (lab / "t.csv").write_bytes(b"\xef\xbb\xbf" + (HEADER + ROWS).encode())
-    with pytest.raises(CytoyoloError) as refused:
-        repair(lab / "t.csv", output=lab / "clean.csv")
-    command = re.search(r"\((sed .*)\)", str(refused.value))
-    if command:
-        subprocess.run(f"{command[1]} t.csv", shell=True, cwd=lab, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=True)
-        assert (lab / "t.csv").read_text() == HEADER + ROWS
+def test_a_table_of_a_spreadsheet_keeps_its_form(lab: Path) -> None:
+    text = (HEADER + ROWS).replace(",", ";").replace("\n", "\r\n")
+    (lab / "t.csv").write_bytes(text.encode("utf-16"))
+    repair(lab / "t.csv", output=lab / "clean.csv")
+    clean = (lab / "clean.csv").read_bytes().decode("utf-16")
+    assert clean.startswith(HEADER.strip().replace(",", ";") + "\r\n") and "," not in clean
+    assert undo(lab / "clean.csv", lab / "changes.csv") == text.encode("utf-16")
+    repair(lab / "t.csv", output=lab / "clean.csv", overwrite=True)
 
 
 def test_a_table_of_which_nothing_is_left_is_refused(lab: Path) -> None:

@@ -35,6 +35,7 @@ __all__ = [
 # and clipped before it is compared with others. So what one audit finds is all there is to repair.
 _ORDER = (
     "schema",
+    "table-form",
     "broken-row",
     "blank",
     "path",

@@ -1,24 +1,32 @@
 """Rules of the rows and their values: what the table says, without its images."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from cytoyolo.annotations.labels import name_fault
+from cytoyolo.annotations import labels
+from cytoyolo.annotations.labels import meant_classes, name_fault
 from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, STOP, Found, by_row, rule
 from cytoyolo.annotations.view import View
-from cytoyolo.classes import MASK
 from cytoyolo.errors import quoted
 from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
 
 
 @rule("schema", ERROR, STOP, about="file")
 def schema(view: View) -> Iterator[Found]:
-    """The file is no comma-separated UTF-8 text with exactly the columns of the data set, a byte-order mark, a NUL or
-    another separator included: no row of it can be trusted."""
+    """The file is no table with the columns of the data set, so no row of it can be trusted: it is another kind of
+    file, has no header, lacks a column or has it twice, is in an unknown encoding, or has numbers whose marks may stand
+    before decimals or between thousands."""
     yield from ()  # a file with this fault gives no view; who reads it reports the fault under this name
+
+
+@rule("table-form", INFO, KEEP, about="table")
+def table_form(view: View) -> Iterator[Found]:
+    """The file is a table in a form of its own, and was read so: marks between columns other than commas, decimal
+    commas, another encoding, columns with other names or further ones."""
+    for words in view.notes:
+        yield Found(np.array([-1]), [""], [words], images=[""])
 
 
 @rule("broken-row", ERROR, DROP)
@@ -60,16 +68,14 @@ def number(view: View) -> Iterator[Found]:
 
 
 def _meant(view: View) -> dict[str, str]:
-    """The code each unknown class stands for, where stripping it and ignoring case leaves one of the list or a mask."""
-    folded = Counter(code.casefold() for code in view.spec.codes)
-    codes = {code.casefold(): code for code in (*view.spec.codes, MASK) if folded[code.casefold()] <= 1}
-    unknown = set(view.text["class"][view.where(view.class_id < 0)])
-    return {value: codes[value.strip().casefold()] for value in unknown if value.strip().casefold() in codes}
+    """The code that each unknown class of the table surely stands for."""
+    return meant_classes(set(view.text["class"][view.alive]), view.spec)
 
 
 @rule("class-variant", ERROR, "recode")
 def class_variant(view: View) -> Iterator[Found]:
-    """A class that is one of the list, or that of masks, but for spaces around it or for case."""
+    """A class that is surely one of the list, or that of masks: its code or English name in another case or with other
+    spaces, or its id, where all rows have ids and 0 is among them."""
     meant = _meant(view)
     rows = view.where(view.holds("class", meant))
     if len(rows):
@@ -80,11 +86,11 @@ def class_variant(view: View) -> Iterator[Found]:
 
 @rule("unknown-class", ERROR, DROP)
 def unknown_class(view: View) -> Iterator[Found]:
-    """A class that is not of the list, whatever its case."""
-    meant = _meant(view)
-    rows = view.where((view.class_id < 0) & ~view.holds("class", meant))
-    detail = f"not one of the {len(view.spec.codes)} classes of '{view.spec.name}'"
-    yield from by_row(view, rows, detail, [quoted(view.text["class"][row]) for row in rows])
+    """A class that is not of the list, in whatever case, nor one of its English names."""
+    rows = view.where((view.class_id < 0) & ~view.holds("class", _meant(view)))
+    values = [view.text["class"][row] for row in rows]
+    details = {value: labels.unknown_class(value, view.spec) for value in set(values)}
+    yield from by_row(view, rows, [details[value] for value in values], [quoted(value) for value in values])
 
 
 @rule("repeated-row", "warning", DROP)

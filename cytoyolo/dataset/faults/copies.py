@@ -11,7 +11,7 @@ from cytoyolo.dataset.faults import pictures
 from cytoyolo.dataset.faults.hosts import Host, Made, Setting, Written, with_box
 from cytoyolo.dataset.faults.overlaps import other_class
 from cytoyolo.dataset.faults.registry import fault
-from cytoyolo.records import join_line
+from cytoyolo.dialect import PLAIN
 
 _MAX_CROP = 5
 _COMMENT = b"\xff\xfe"
@@ -36,7 +36,7 @@ def _copied(
         copy = lines[0]
         if code and place == 0:
             values = host.values[0] if xyxy is None else with_box(host.values[0], xyxy[0])
-            copy = Written(join_line((name, *values[1:5], code)), name, True)
+            copy = Written(PLAIN.join((name, *values[1:5], code)), name, True)
         rows[row].append(copy)
     return Made(f"{detail} of {host.name}", rows, {name: data})
 
@@ -104,7 +104,7 @@ def leak(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -
     elif variant == "re-encoded":
         files[name] = pictures.encode(pictures.decode(test.read_bytes()), quality=70)
     code = host.values[0][5]
-    text = join_line((name, *_middle_box(test, setting.typical[code]), code))
+    text = PLAIN.join((name, *_middle_box(test, setting.typical[code]), code))
     rows = host.lines()
     rows[host.rows[-1]].append(Written(text, name, True))
     return Made(f"{variant}: {test.name}", rows, files)

@@ -10,7 +10,7 @@ from cytoyolo.dataset.faults import pictures
 from cytoyolo.dataset.faults.hosts import MAX_IOU, Host, Made, Setting, with_box
 from cytoyolo.dataset.faults.registry import fault
 from cytoyolo.dataset.faults.rows import spoilt
-from cytoyolo.records import join_line
+from cytoyolo.dialect import PLAIN
 
 # The column of a box's coordinate on each side; columns 0 and 2 are of x, 1 and 3 of y.
 SIDES = {"left": 0, "top": 1, "right": 2, "bottom": 3}
@@ -28,7 +28,7 @@ def clear(host: Host, box: Box, *but: int) -> bool:
 
 
 def _replaced(host: Host, place: int, box: Box, detail: str, truth: str = "") -> Made:
-    return spoilt(host, place, join_line(with_box(host.values[place], box)), detail, truth)
+    return spoilt(host, place, PLAIN.join(with_box(host.values[place], box)), detail, truth)
 
 
 @fault("outside", *SIDES)
@@ -80,7 +80,7 @@ def _hanging(host: Host, side: str, rng: np.random.Generator, low: float, high: 
     inside = boxes.clip(cut.box[None], np.array([host.size], dtype=np.float64))[0]
     if min(inside[2:] - inside[:2]) < 8:
         return None  # that would be another fault
-    truth = join_line(with_box(host.values[cut.place], inside)) if repaired else ""
+    truth = PLAIN.join(with_box(host.values[cut.place], inside)) if repaired else ""
     share = boxes.area(inside) / boxes.area(cut.box)
     made = _replaced(host, cut.place, cut.box, f"over the {side}, keeps {share:.0%}", truth)
     return Made(made.detail, made.rows, cut.files)

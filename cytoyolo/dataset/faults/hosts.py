@@ -14,7 +14,7 @@ from PIL import Image
 from cytoyolo import boxes
 from cytoyolo.annotations import jpeg
 from cytoyolo.classes import DataSpec
-from cytoyolo.records import join_line
+from cytoyolo.dialect import PLAIN
 
 # What an image and its rows must keep to, so that a fault in them is their only one: sides of boxes in pixels, IoU of
 # any two, share of the image that one covers, sides of the image in pixels.
@@ -106,7 +106,7 @@ class Host:
             changed = changed if name is None else (name, *changed[1:])
             shown = listed == "all" or (listed == "first" and place == 0)
             truth = truths[place] if truths is not None and shown else ""
-            made[row] = [Written(join_line(changed), changed[0], shown, truth)]
+            made[row] = [Written(PLAIN.join(changed), changed[0], shown, truth)]
         return made
 
     def texts(self, xyxy: NDArray[np.float64] | None = None) -> list[str]:

@@ -15,8 +15,8 @@ from cytoyolo.classes import DataSpec
 from cytoyolo.dataset.faults.hosts import Host, Made, Setting, Spread, is_sound_jpeg, spread
 from cytoyolo.dataset.faults.registry import Kind, kinds
 from cytoyolo.dataset.faults.stops import ROWS, Listed, write_stops
+from cytoyolo.dialect import PLAIN
 from cytoyolo.errors import UsageError, check_seed
-from cytoyolo.records import join_line
 from cytoyolo.tables import LABEL_ROLES, TEST_ROLES, read_table, write_table
 
 MAX_RATE = 0.5
@@ -202,7 +202,7 @@ def _lines(table: pd.DataFrame, made: Sequence[tuple[Kind, Made]]) -> tuple[list
     listed: list[Listed] = []
     for row, values in enumerate(table[list(LABEL_ROLES)].to_numpy().tolist()):
         if row not in by_row:
-            texts.append(join_line(values))
+            texts.append(PLAIN.join(values))
             continue
         kind, fault, lines = by_row[row]
         for line in lines:

@@ -8,7 +8,7 @@ import pandas as pd
 from cytoyolo.annotations.rules import RULES, Rule
 from cytoyolo.annotations.rules.registry import DROP
 from cytoyolo.dataset.faults.inject import TRAIN
-from cytoyolo.records import split_line
+from cytoyolo.dialect import PLAIN
 
 # Actions that change the table, so that the row must become its truth; others leave the row to a person or a split.
 _CHANGES = {DROP, "recode", "rename", "turn", "swap", "clip", "merge"}
@@ -50,4 +50,4 @@ def keys(table: pd.DataFrame, rule: Rule) -> list[object]:
 
 def _is_among(steps: list[str], truth: str) -> bool:
     """Whether one of the steps of a row made it its truth; that of a row to drop is empty."""
-    return truth in steps or (truth != "" and split_line(truth) in [split_line(step) for step in steps if step])
+    return truth in steps or (truth != "" and PLAIN.split(truth) in [PLAIN.split(step) for step in steps if step])

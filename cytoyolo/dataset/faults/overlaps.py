@@ -8,7 +8,7 @@ from cytoyolo.dataset.faults.edges import clear
 from cytoyolo.dataset.faults.hosts import Host, Made, Setting, with_box
 from cytoyolo.dataset.faults.registry import fault
 from cytoyolo.dataset.faults.rows import added
-from cytoyolo.records import join_line
+from cytoyolo.dialect import PLAIN
 
 _TRIES = 40
 
@@ -41,7 +41,7 @@ def repeated_row(host: Host, variant: str, rng: np.random.Generator, setting: Se
     place = int(rng.integers(len(host.rows)))
     name, *box, code = host.values[place]
     values = (name, *(box if variant == "same text" else [f"{int(value)}.0" for value in box]), code)
-    return added(host, place, join_line(values), variant)
+    return added(host, place, PLAIN.join(values), variant)
 
 
 @fault("near-same")
@@ -51,7 +51,7 @@ def near_same(host: Host, variant: str, rng: np.random.Generator, setting: Setti
     beside = _beside(host, place, 0.82, 0.96, rng)
     if beside is None:
         return None
-    return added(host, place, join_line(with_box(host.values[place], beside[0])), f"IoU {beside[1]:.2f}")
+    return added(host, place, PLAIN.join(with_box(host.values[place], beside[0])), f"IoU {beside[1]:.2f}")
 
 
 @fault("two-classes", "same box", "box 1 px off")
@@ -62,7 +62,7 @@ def two_classes(host: Host, variant: str, rng: np.random.Generator, setting: Set
     score = float(boxes.iou(box, host.xyxy[place]))
     if code is None or score < 0.955:
         return None
-    return added(host, place, join_line((*with_box(host.values[place], box)[:5], code)), f"{code}, IoU {score:.2f}")
+    return added(host, place, PLAIN.join((*with_box(host.values[place], box)[:5], code)), f"{code}, IoU {score:.2f}")
 
 
 @fault("overlap", "same class", "other class")
@@ -74,4 +74,4 @@ def overlap(host: Host, variant: str, rng: np.random.Generator, setting: Setting
     if beside is None or code is None:
         return None
     values = (*with_box(host.values[place], beside[0])[:5], code)
-    return added(host, place, join_line(values), f"{variant}, IoU {beside[1]:.2f}")
+    return added(host, place, PLAIN.join(values), f"{variant}, IoU {beside[1]:.2f}")

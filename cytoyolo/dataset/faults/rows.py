@@ -6,7 +6,7 @@ import numpy as np
 
 from cytoyolo.dataset.faults.hosts import Host, Made, Setting, Values, Written, number, with_box
 from cytoyolo.dataset.faults.registry import Injector, fault
-from cytoyolo.records import join_line
+from cytoyolo.dialect import PLAIN
 from cytoyolo.tables import LABEL_ROLES
 
 # A row's values and the variant -> the values that take their place, or None.
@@ -37,7 +37,7 @@ def row_fault(rule: str, *variants: str, repaired: bool = False) -> Callable[[Sp
             values = spoil(sound, variant, rng, setting)
             if values is None:
                 return None
-            return spoilt(host, place, join_line(values), variant or rule, join_line(sound) if repaired else "")
+            return spoilt(host, place, PLAIN.join(values), variant or rule, PLAIN.join(sound) if repaired else "")
 
         injector: Injector = make
         fault(rule, *variants)(injector)
@@ -50,7 +50,7 @@ def row_fault(rule: str, *variants: str, repaired: bool = False) -> Callable[[Sp
 def broken_row(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
     """A further line that is no row; in place of one, it would also leave an image without a row."""
     place = int(rng.integers(len(host.rows)))
-    text = join_line(host.values[place])
+    text = PLAIN.join(host.values[place])
     broken = {
         "too few columns": text.rpartition(",")[0],
         "too many columns": f"{text},{host.values[place][5]}",
@@ -65,7 +65,7 @@ def blank(host: Host, variant: str, rng: np.random.Generator, setting: Setting) 
     place, column = int(rng.integers(len(host.rows))), LABEL_ROLES.index(variant)
     values = list(host.values[place])
     values[column] = ("", " ")[int(rng.integers(2))]
-    text, detail = join_line(values), f"no {setting.spec.columns[variant]}"
+    text, detail = PLAIN.join(values), f"no {setting.spec.columns[variant]}"
     return added(host, place, text, detail, values[0]) if column == 0 else spoilt(host, place, text, detail)
 
 

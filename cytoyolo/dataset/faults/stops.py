@@ -9,7 +9,7 @@ from cytoyolo.classes import DataSpec
 from cytoyolo.dataset.faults import pictures
 from cytoyolo.dataset.faults.frames import padded, swapped
 from cytoyolo.dataset.faults.hosts import Host, Values, number, with_box
-from cytoyolo.records import join_line
+from cytoyolo.dialect import PLAIN
 from cytoyolo.tables import LABEL_ROLES
 
 ROWS = 30
@@ -59,7 +59,7 @@ def write_stops(folder: Path, hosts: Sequence[Host], spec: DataSpec, rng: np.ran
 
 
 def _text(header: str, rows: Sequence[Values]) -> str:
-    return "".join(f"{line}\n" for line in [header, *map(join_line, rows)])
+    return "".join(f"{line}\n" for line in [header, *map(PLAIN.join, rows)])
 
 
 def _put(folder: Path, rule: str, text: str, detail: str) -> Listed:
@@ -69,13 +69,13 @@ def _put(folder: Path, rule: str, text: str, detail: str) -> Listed:
 
 def _schemas(folder: Path, header: str, text: str, rows: Sequence[Values]) -> list[Listed]:
     """Files that are no table: each with what is wrong in its first line, or in all."""
-    first = join_line(rows[0])
+    first = PLAIN.join(rows[0])
     variants = {
-        "bom": (b"\xef\xbb\xbf" + text.encode(), "a byte-order mark"),
-        "semicolon": (text.replace(",", ";").encode(), "semicolons between columns"),
-        "tab": (text.replace(",", "\t").encode(), "tabs between columns"),
-        "latin1": (text.replace(first, f"é{first}", 1).encode("latin-1", "replace"), "Latin-1 text"),
-        "utf16": (text.encode("utf-16"), "UTF-16 text"),
+        "xml": (f"<annotation><filename>{rows[0][0]}</filename></annotation>\n".encode(), "an annotation in XML"),
+        "json": (b'{"images": [], "annotations": [], "categories": []}\n', "annotations in JSON"),
+        "twice": (text.replace(header, f"{header},{header}", 1).encode(), "each column twice"),
+        "dos": (text.replace(first, f"é{first}", 1).encode("cp437", "replace"), "text in an encoding of DOS"),
+        "utf16": (text.encode("utf-16-le"), "UTF-16 text without a byte-order mark"),
         "nul": (text.replace(first, f"{first}\0", 1).encode(), "a NUL byte"),
         "columns": (text.replace(header, header.rpartition(",")[0] + ",label", 1).encode(), "a column of another name"),
         "headerless": (text.partition("\n")[2].encode(), "no header"),
