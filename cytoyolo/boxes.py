@@ -20,11 +20,19 @@ def area(xyxy: Boxes) -> NDArray[np.float64]:
     return np.clip(xyxy[..., 2] - xyxy[..., 0], 0, None) * np.clip(xyxy[..., 3] - xyxy[..., 1], 0, None)
 
 
+def _raw_area(xyxy: Boxes) -> NDArray[np.float64]:
+    """The product of both sides of boxes (..., 4), negative where one of them is inverted."""
+    return np.asarray((xyxy[..., 2] - xyxy[..., 0]) * (xyxy[..., 3] - xyxy[..., 1]))
+
+
 def _overlap(a: Boxes, b: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Intersection and union of boxes paired by position, (..., 4) each."""
+    """Intersection and union of boxes paired by position, (..., 4) each.
+
+    An inverted box overlaps nothing, and its area counts as the product of its sides.
+    """
     corners = np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
     intersection = area(corners)
-    return intersection, area(a) + area(b) - intersection
+    return intersection, _raw_area(a) + _raw_area(b) - intersection
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
@@ -37,10 +45,13 @@ def giou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     """Generalised IoU, -1 to 1, of boxes (..., 4) paired by position (broadcasting).
 
     GIoU = IoU - (C - U) / C with C the area of the smallest enclosing box and U the union
-    (Rezatofighi et al., CVPR 2019); both denominators have the challenge's floor of 1e-7.
+    (Rezatofighi et al., CVPR 2019); both denominators have the challenge's floor of 1e-7. Of an inverted box (x2 < x1
+    or y2 < y1) the formula is taken as it stands, with negative sides; the result may then lie beyond -1 and 1.
     """
     intersection, union = _overlap(a, b)
-    enclosing = area(np.concatenate([np.minimum(a[..., :2], b[..., :2]), np.maximum(a[..., 2:], b[..., 2:])], axis=-1))
+    enclosing = _raw_area(
+        np.concatenate([np.minimum(a[..., :2], b[..., :2]), np.maximum(a[..., 2:], b[..., 2:])], axis=-1)
+    )
     return intersection / np.maximum(union, EPSILON) - (enclosing - union) / np.maximum(enclosing, EPSILON)
 
 

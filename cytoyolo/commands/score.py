@@ -6,14 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo import console
+from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec, load_spec
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
 from cytoyolo.files import check_folder, new_folder
+from cytoyolo.records import read_records
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
-from cytoyolo.submission.check import Finding, findings, row_faults, unusable
+from cytoyolo.submission.check import Finding, findings, form_findings, row_faults, unscorable, unusable
 from cytoyolo.submission.score import Score, evaluate
 from cytoyolo.submission.table_kinds import SUBMISSION, TEST, kind_named
-from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse
+from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse, role_table
 
 MAKER = "score"
 _TRUTH = "a truth"
@@ -33,7 +35,9 @@ def score(
 
     The 95 % interval comes from `replicates` bootstrap samples of images, seeded. With output, a folder is made with
     confusion.png, confusion.csv, classes.csv, matches.csv and score.json. `dataset` gives the names of the columns;
-    any class labels are scored. Raises UsageError for a wrong call and CytoyoloError for tables that can't be used.
+    any class labels are scored. Faulty rows (an inverted box, an id twice) are scored as the challenge scores them, and
+    a note counts what `check` would say of them. Raises UsageError for a wrong call and CytoyoloError for tables that
+    can't be scored.
     """
     check_seed(seed)
     if replicates < 1:
@@ -41,8 +45,13 @@ def score(
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(truth, submission))
     spec = load_spec(dataset)
-    tables = [_read_boxes(Path(path), spec, what) for path, what in ((truth, _TRUTH), (submission, SUBMISSION))]
+    right, answer = _read(Path(truth), spec, _TRUTH), _read(Path(submission), spec, SUBMISSION)
+    tables = (
+        _with_boxes(Path(truth), right, unusable(right, spec)),
+        _with_boxes(Path(submission), answer, unscorable(answer, spec)),
+    )
     result = evaluate(*tables, seed=seed, replicates=replicates)
+    _warn(submission, findings(right, answer, spec))
     if output is not None:
         write_score(result, Path(output), spec, overwrite)
     return result
@@ -61,13 +70,13 @@ def check(
     spec = load_spec(dataset)
     with kind_named(test, spec, TEST, _remedies(spec)):
         wanted = read_table(test, spec, TEST_ROLES)
-    refuse(test, row_faults(wanted, spec), "mend the test table, or take it anew from its source")
+    refuse(test, row_faults(wanted, spec), "mend the test table, or take it anew from its source", wanted)
     with kind_named(submission, spec, SUBMISSION, _remedies(spec)):
-        answer = read_table(submission, spec, SUBMISSION_ROLES)
-    if images is None:
-        return findings(wanted, answer, spec)
-    sizes, problems = _image_sizes(Path(images), wanted["image"])
-    return findings(wanted, answer, spec, sizes) + problems
+        records = read_records(submission, spec.column_map(*SUBMISSION_ROLES), XYXY)
+    refuse(submission, records.broken, "correct or delete them")
+    sizes, problems = ({}, []) if images is None else _image_sizes(Path(images), wanted["image"])
+    found = findings(wanted, role_table(records, SUBMISSION_ROLES), spec, sizes)
+    return [*form_findings(records), *found, *problems]
 
 
 def _remedies(spec: DataSpec) -> dict[str, str]:
@@ -79,14 +88,27 @@ def _remedies(spec: DataSpec) -> dict[str, str]:
     }
 
 
-def _read_boxes(path: Path, spec: DataSpec, what: str) -> pd.DataFrame:
-    """A table with numeric boxes. Raises CytoyoloError that names the rows that can't be scored."""
+def _read(path: Path, spec: DataSpec, what: str) -> pd.DataFrame:
+    """A table in the columns of a submission; `what` it is given as, in words."""
     with kind_named(path, spec, SUBMISSION, _remedies(spec), what):
-        table = read_table(path, spec, SUBMISSION_ROLES)
-    xyxy, faults = unusable(table, spec)
-    refuse(path, faults, "mend them")
-    table[XYXY] = xyxy
-    return table
+        return read_table(path, spec, SUBMISSION_ROLES)
+
+
+def _with_boxes(path: Path, table: pd.DataFrame, judged: tuple[Boxes, dict[int, str]]) -> pd.DataFrame:
+    """A table with numeric boxes. Raises CytoyoloError that names the rows that can't be scored."""
+    xyxy, faults = judged
+    refuse(path, faults, "mend them", table)
+    made = table.reset_index(drop=True)
+    made[XYXY] = xyxy
+    return made
+
+
+def _warn(submission: str | Path, found: list[Finding]) -> None:
+    """Say how many faults a submission has that was scored as it stands."""
+    if found:
+        faults = "1 fault" if len(found) == 1 else f"{len(found):,} faults"
+        named = listed([str(one) for one in found])
+        console.note(f"{submission} has {faults} that score --check names ({named}); it was scored as it is.")
 
 
 def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None:

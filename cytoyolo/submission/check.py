@@ -11,8 +11,12 @@ from cytoyolo.annotations.labels import class_fault, name_fault
 from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec
 from cytoyolo.errors import quoted
+from cytoyolo.records import Records
 from cytoyolo.submission.score import comparable_ids
 from cytoyolo.tables import XYXY, line, numbers
+
+# Areas of such coordinates are numbers still.
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,16 @@ class Finding:
         return self.message if self.row is None else f"{line(self.row)}: {self.message}"
 
 
+def unscorable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, str]]:
+    """The boxes (n, 4) of a submission, and for each row that the score can't take what is wrong: see `score`."""
+    xyxy, faults = numbers(table, XYXY, limit=_LARGEST)
+    for row in _rows(table["class"].str.strip() == ""):
+        faults.setdefault(row, f"{spec.columns['class']} is empty")
+    return xyxy, faults
+
+
 def unusable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, str]]:
-    """The boxes (n, 4) of a submission table of strings, and for each row that can't be scored what is wrong."""
+    """The boxes (n, 4) of a table of strings, and for each row that is no truth and no sound answer what is wrong."""
     xyxy, faults = numbers(table, XYXY)
     for row in _rows((xyxy[:, 2:] < xyxy[:, :2]).any(axis=1)):
         faults.setdefault(row, f"box {_box_text(table, row)} is inverted")
@@ -64,8 +76,10 @@ def findings(
 
     test has the columns id (each once) and image; the submission also x1, y1, x2, y2 and class; all are strings. sizes
     gives width and height in pixels by image name; an image without an entry is not judged. A box 0,0,0,0 (no cell
-    found) is legal anywhere.
+    found) is legal anywhere. Rows of the findings are those of the submission's index.
     """
+    rows = submission.index.tolist()
+    test, submission = test.reset_index(drop=True), submission.reset_index(drop=True)
     xyxy, faults = unusable(submission, spec)
     found = [
         *(Finding(row, message) for row, message in faults.items()),
@@ -76,7 +90,15 @@ def findings(
         *_outside(submission, xyxy, sizes or {}),
         *_repeated_boxes(submission, xyxy),
     ]
-    return sorted(found, key=lambda finding: (finding.row is None, finding.row or 0))
+    placed = [one if one.row is None else Finding(rows[one.row], one.message) for one in found]
+    return sorted(placed, key=lambda finding: (finding.row is None, finding.row or 0))
+
+
+def form_findings(records: Records) -> list[Finding]:
+    """What of a submission's form the challenge may not read: it takes plain CSV with its own names of columns."""
+    bom = ["the file begins with a byte-order mark"] if records.dialect.bom else []
+    preamble = ["a line sep= stands before the header"] if records.sheet.preamble else []
+    return [Finding(None, f"{words}; save it as a plain CSV (UTF-8)") for words in (*bom, *preamble, *records.notes)]
 
 
 def _rows(mask: ArrayLike) -> list[int]:

@@ -2,8 +2,12 @@
 
 For every image of the truth, the submission rows of that image whose id is one of the truth's for it take part, each id
 once (the first row). The match of a truth row is the row with the highest GIoU, the first on a tie; one row may match
-several truth rows. In an image without such rows each truth row gets GIoU -1 and the class `None`. The definition
-counts a missing GIoU as 0; here boxes are finite numbers, so none is missing.
+several truth rows. In an image without such rows each truth row gets GIoU -1 and the class `None`.
+
+Boxes of the submission may be inverted, empty, or outside the image: they are scored by the same formula, as the
+challenge's code is taken to do, since nothing in its definition treats them apart (see `boxes.giou`). The definition
+counts a missing GIoU as 0. Which row is the match where one of several has no GIoU it does not say, so a box that is
+not four finite numbers is no input here, and neither is a row without a class, which no F1 can be worked out of.
 """
 
 from dataclasses import dataclass
@@ -74,8 +78,9 @@ class Score:
 def evaluate(truth: pd.DataFrame, submission: pd.DataFrame, *, seed: int = 0, replicates: int = 1000) -> Score:
     """Score a submission as the challenge does.
 
-    Both tables have the columns id, image, x1, y1, x2, y2 (finite numbers, x1 <= x2 and y1 <= y2) and class (text);
-    the truth has at least one row. The interval comes from `replicates` bootstrap samples of images, seeded.
+    Both tables have the columns id, image, x1, y1, x2, y2 (finite numbers; of the truth x1 <= x2 and y1 <= y2) and
+    class (text); the truth has at least one row. The interval comes from `replicates` bootstrap samples of images,
+    seeded.
     """
     image, names = pd.factorize(truth["image"])
     kept, kept_image = _usable_rows(truth, submission, image, pd.Index(names))

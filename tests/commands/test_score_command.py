@@ -85,21 +85,16 @@ def test_too_many_labels_for_a_picture_are_refused_by_name(folder: Path) -> None
     [
         (b"", "is empty"),
         (HEADER.encode(), "no rows"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "NUL byte"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "is a PNG image, not a table"),
         (SUBMISSION.replace("class", "label").encode(), "needs the columns"),
         (SUBMISSION.replace("trustii_id,", "").encode(), "needs the columns"),
-        (SUBMISSION.replace("class\n", "class,more\n").encode(), "needs the columns"),
-        (b"\xef\xbb\xbf" + SUBMISSION.encode(), "byte-order mark"),
-        (SUBMISSION.replace(",", ";").encode(), "semicolons"),
-        (SUBMISSION.replace("LY", "LYé").encode("latin-1"), "not UTF-8"),
+        (SUBMISSION.replace("LY", "LYé").encode("cp437"), "not UTF-8"),
         (SUBMISSION.replace(",36,", ",,").encode(), "line 3: y2 is ''"),
         (SUBMISSION.replace(",36,", ",nan,").encode(), "line 3: y2 is 'nan'"),
         (SUBMISSION.replace(",36,", ",-inf,").encode(), "line 3: y2 is '-inf'"),
         (SUBMISSION.replace(",36,", ",tall,").encode(), "line 3: y2 is 'tall'"),
         (SUBMISSION.replace(",36,", ",1e308,").encode(), "line 3: y2 is '1e308'"),
-        (SUBMISSION.replace(",36,", ",6,").encode(), "line 3: box 20,20,40,6 is inverted"),
-        (SUBMISSION.replace("2,a.jpg", ",a.jpg").encode(), "line 3: trustii_id is empty"),
-        (SUBMISSION.replace("b.jpg", "").encode(), "line 4: NAME is empty"),
+        (SUBMISSION.replace("LY", "").encode(), "line 3: class is empty"),
         (SUBMISSION.replace(",LY", "").encode(), "line 3"),
         (SUBMISSION.replace(",LY", ",LY,LY").encode(), "line 3: more than 7 columns"),
     ],
@@ -130,6 +125,89 @@ def test_tables_of_other_kinds_are_named(folder: Path) -> None:
     (folder / "empty.csv").write_text(HEADER)
     with pytest.raises(CytoyoloError, match="a header but no rows"):
         cytoyolo.score(folder / "empty.csv", folder / "sub.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ("2,a.jpg,20,20,40,6,LY", "box 20,20,40,6 is inverted"),
+        (",a.jpg,20,20,40,36,LY", "trustii_id is empty"),
+        ("2,,20,20,40,36,LY", "NAME is empty"),
+    ],
+)
+def test_a_truth_that_is_none_is_refused(row: str, fault: str, folder: Path) -> None:
+    (folder / "bad.csv").write_text(SUBMISSION.replace("2,a.jpg,20,20,40,36,LY", row))
+    with pytest.raises(CytoyoloError, match=f"line 3: {fault}"):
+        cytoyolo.score(folder / "bad.csv", folder / "sub.csv")
+
+
+def giou_of(a: list[float], b: list[float]) -> float:
+    """As the definition has it, without a word on which corner is which."""
+    inner = max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner
+    outer = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
+    return inner / max(union, 1e-7) - (outer - union) / max(outer, 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("box", "fault"),
+    [
+        ([60, 5, 5, 60], "box 60,5,5,60 is inverted"),
+        ([60, 60, 5, 5], "box 60,60,5,5 is inverted"),
+        ([5, 5, 5, 60], "box 5,5,5,60 has no area"),
+        ([-5, 5, 60, 60], "box -5,5,60,60 has a negative coordinate"),
+        ([5, 5, 3000000, 60], "x2 is '3000000', not a pixel coordinate"),
+        ([0, 0, 0, 0], ""),
+    ],
+)
+def test_a_faulty_box_is_scored_as_the_challenge_scores_it(
+    box: list[int], fault: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = SUBMISSION.replace("3,b.jpg,5,5,60,60", f"3,b.jpg,{','.join(map(str, box))}")
+    (folder / "sub.csv").write_text(rows)
+    result = cytoyolo.score(folder / "truth.csv", folder / "sub.csv")
+    assert result.matches["GIoU"].tolist()[2] == pytest.approx(giou_of([5, 5, 60, 60], [float(side) for side in box]))
+    assert result.giou == pytest.approx(((result.matches["GIoU"] + 1) / 2).mean())
+    said = capfd.readouterr().err
+    assert ("has 1 fault that score --check names" in said and f"line 4: {fault}" in said) if fault else said == ""
+
+
+def test_rows_that_take_no_part_do_no_harm(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    plain = cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict()
+    (folder / "sub.csv").write_text(f"{SUBMISSION},a.jpg,0,0,1,1,EO\n9,,0,0,1,1,EO\n1,a.jpg,7,7,3,3,EO\n")
+    assert cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict() == plain
+    said = capfd.readouterr().err
+    assert "has 5 faults that score --check names (line 5: trustii_id is empty; line 6: NAME is empty" in said
+
+
+FORMS = {
+    "semicolons stand between the columns": SUBMISSION.replace(",", ";").encode(),
+    "the file begins with a byte-order mark": SUBMISSION.encode("utf-8-sig"),
+    "columns are not used (more)": "\n".join(
+        f"{line},{'more' if number == 0 else 1}" for number, line in enumerate(SUBMISSION.splitlines())
+    ).encode(),
+    "columns are named in another way ('CLASS' is class)": SUBMISSION.replace("class", "CLASS").encode(),
+    "the text is UTF-16": SUBMISSION.encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("words", FORMS)
+def test_a_form_of_its_own_is_scored_and_is_a_finding_of_check(words: str, folder: Path) -> None:
+    plain = cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict()
+    for name in ("sub.csv", "test.csv"):
+        (folder / name).write_bytes(FORMS[words] if name == "sub.csv" else TEST.replace(",", ";").encode("utf-16"))
+    assert cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict() == plain
+    found = [str(one) for one in cytoyolo.check(folder / "test.csv", folder / "sub.csv")]
+    assert f"{words}; save it as a plain CSV (UTF-8)" in found
+
+
+def test_the_package_runs_as_the_program_does(folder: Path) -> None:
+    for call in (["score", "truth.csv", "sub.csv"], ["score", "none.csv", "sub.csv"]):
+        program, module = (
+            subprocess.run([*start, *call], cwd=folder, capture_output=True, text=True, check=False)
+            for start in ([str(PROGRAM)], [sys.executable, "-m", "cytoyolo"])
+        )
+        assert (program.returncode, program.stdout, program.stderr) == (module.returncode, module.stdout, module.stderr)
 
 
 def test_windows_line_ends_and_other_column_orders_score_the_same(folder: Path) -> None:
