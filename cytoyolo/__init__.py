@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from cytoyolo.commands.train import train
     from cytoyolo.detector.predict import Detector
 
+# OpenCV, with which a training reads, has a limit of its own, which it takes from here when it is imported.
+if "CYTOYOLO_MAX_PIXELS" in os.environ:
+    os.environ.setdefault("CV_IO_MAX_IMAGE_PIXELS", str(2**40))
+
 __version__ = "0.1.0"
 __all__ = [
     "Detector",

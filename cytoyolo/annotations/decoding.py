@@ -48,6 +48,7 @@ _ORIENTATION_TAG = 274
 # sequential and progressive, all of them Huffman-coded.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PLAIN_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
+_PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")
 # The checksum of the chunk that ends a PNG.
 _PNG_END = b"\xaeB`\x82"
 # What libjpeg calls a warning (its jerror.h, JWRN_*) and decodes over; any other message ends its work.
@@ -160,7 +161,13 @@ def _tiff_header(data: bytes) -> Header:
 def _pillow_header(kind: str, data: bytes) -> Header:
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels() > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels()  # for the whole process, because Pillow has no other way
-    with Image.open(io.BytesIO(data), formats=[kind]) as image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=[kind])
+    except (OSError, SyntaxError, ValueError):
+        if kind != "PNG":
+            raise
+        image = Image.open(io.BytesIO(_needed_chunks(data)), formats=[kind])
+    with image:
         orientation, turned = _orientation(image)
         frames = getattr(image, "n_frames", 1) if kind in ("PNG", "WEBP") else 1
         taken = f"frame 1 of {frames}" if frames > 1 else ""
@@ -277,14 +284,23 @@ def _png(data: bytes) -> Raster:
     return Raster(found, 0 if found.dtype == np.uint16 else 8)
 
 
-def _has_png_end(data: bytes) -> bool:
-    """Whether the chunks of a PNG go on to the one that ends it."""
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG: the kind of each, and all of its bytes."""
     position = 8
     while position + 12 <= len(data):
-        if data[position + 4 : position + 8] == b"IEND":
-            return data[position + 8 : position + 12] == _PNG_END
-        position += 12 + int.from_bytes(data[position : position + 4], "big")
-    return False
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        yield data[position + 4 : position + 8], data[position:end]
+        position = end
+
+
+def _has_png_end(data: bytes) -> bool:
+    """Whether the chunks of a PNG go on to the one that ends it."""
+    return next((chunk[8:] == _PNG_END for kind, chunk in _chunks(data) if kind == b"IEND"), False)
+
+
+def _needed_chunks(data: bytes) -> bytes:
+    """A PNG with the chunks of its picture only. Pillow refuses a file whose comments are damaged; libpng does not."""
+    return data[:8] + b"".join(chunk for kind, chunk in _chunks(data) if kind in _PICTURE_CHUNKS)
 
 
 def _shown(raster: Raster, white: White) -> Decoded:

@@ -25,6 +25,7 @@ from cytoyolo.report.sheet import draw_sheet
 from cytoyolo.tables import fingerprint, sha256, write_table
 
 MAKER = "audit"
+_LIBRARIES = ("numpy", "pandas", "opencv-python", "pillow", "simplejpeg", "tifffile", "imagecodecs")
 FINDINGS, SUMMARY, SHEET = "findings.csv", "summary.json", "findings.png"
 
 
@@ -81,7 +82,7 @@ def audit(
     counts = auditing.counts(findings)
     summary = {
         "cytoyolo": __version__,
-        "versions": {name: version(name) for name in ("numpy", "pandas", "opencv-python", "pillow", "simplejpeg")},
+        "versions": {name: version(name) for name in _LIBRARIES},
         "labels": {"name": labels.name, "sha256": sha256(data), "rows": 0 if view is None else len(view.alive)},
         "images": None if view is None or images is None else _images(view),
         "test": None if test is None else {"name": test.name, "sha256": fingerprint(test)},

@@ -38,17 +38,17 @@ class Remarks:
     def tell(self, say: Callable[[str], object]) -> None:
         """Say what was not said before."""
         known = ", ".join(f"0 to {level:.10g}" for level in self.white.to_dict().values())
+        trained = f"the range that the weights were trained with ({known})"
         sentences = {
-            _OWN: "have more than 8 bits, and the weights don't say which range of values they were trained with; "
-            "each was shown in the smallest range that holds its own values",
-            _BEYOND: f"lie beyond the range that the weights were trained with ({known}), so each was shown in its "
-            "own; check that they are of the same camera",
-            _DARK: f"are dark in the range that the weights were trained with ({known}); check that they are of the "
-            "same camera",
-            _TAKEN: "hold more than one picture, of which only a part was searched",
-            _WARNED: "were read although their decoder complains; look at them",
+            _OWN: "Images of more than 8 bits, each shown in the smallest range that holds its own values because the "
+            "weights don't say which range they were trained with: {}.",
+            _BEYOND: f"Images beyond {trained}, so that each was shown in its own: {{}}. Check that they are of "
+            "the same camera.",
+            _DARK: f"Images that are dark in {trained}: {{}}. Check that they are of the same camera.",
+            _TAKEN: "Files of several pictures, of which a part was searched: {}.",
+            _WARNED: "Images that their decoder complains of: {}. Look at them.",
         }
         for kind, about in self._about.items():
             if kind not in self._said:
                 self._said.add(kind)
-                say(f"{len(about):,} image{'s' if len(about) > 1 else ''} {sentences[kind]} (such as {about[0]}).")
+                say(sentences[kind].format(f"{len(about):,} (such as {about[0]})"))
