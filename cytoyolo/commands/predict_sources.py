@@ -81,15 +81,22 @@ def _no_weights(sources: Sequence[Path]) -> UsageError:
 
 
 def find_table(sources: Sequence[Path]) -> Path | None:
-    """The test table that is to be filled, None where images are to be searched. Raises UsageError for both at once."""
+    """The test table that is to be filled, None where images are to be searched.
+
+    A table among images of its own folder is what a shell gives for `slides/*`, and is passed over as in a folder.
+    Raises UsageError for any other table that is not alone.
+    """
     tables = [path for path in sources if path.suffix.lower() == _TABLE and not path.is_dir()]
-    if tables and len(sources) > 1:
-        other = next((path for path in sources if path != tables[0]), tables[0])
+    if len(sources) == 1:
+        return tables[0] if tables else None
+    beside = {path.parent for path in sources if not path.is_dir() and is_image(path)}
+    if alone := next((path for path in tables if path.parent not in beside), None):
+        other = next((path for path in sources if path != alone), alone)
         raise UsageError(
-            f"{tables[0]} is a table and stands beside {other}; give one test table with --images, or only images and "
+            f"{alone} is a table and stands beside {other}; give one test table with --images, or only images and "
             "folders (of a folder, tables are passed over)."
         )
-    return tables[0] if tables else None
+    return None
 
 
 def find_images(sources: Sequence[Path], flat: bool = False) -> Images:

@@ -1,11 +1,12 @@
 """What is known of a trained network besides its weights, in the form that its exports carry."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cytoyolo.annotations.samples import UNKNOWN, White, parse_white
-from cytoyolo.classes import DataSpec, parse_spec
+from cytoyolo.classes import DataSpec, check_characters, parse_spec
 from cytoyolo.errors import CytoyoloError
 
 # The key of an exported network's metadata under which the facts are kept; also the name of their file.
@@ -56,9 +57,18 @@ def parse_facts(text: str, path: Path) -> Facts:
             or min(facts.imgsz or 1, facts.stride) < 1
         ):
             raise ValueError("they contradict each other")
+        check_characters("the name of a class", facts.codes)
     except (ValueError, KeyError, TypeError) as error:
         raise CytoyoloError(f"{path} has damaged facts about its classes ({error}); export it again.") from error
     return facts
+
+
+def check_names(codes: Iterable[str], path: Path) -> None:
+    """Raise CytoyoloError where weights call a class what tables and terminals can't carry."""
+    try:
+        check_characters("the name of a class", codes)
+    except ValueError as error:
+        raise CytoyoloError(f"{path}: {error}; rename the class in the weights' names and save them anew.") from error
 
 
 def parse_names(names: object, count: int) -> tuple[str, ...] | None:

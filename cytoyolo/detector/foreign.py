@@ -92,7 +92,7 @@ def name_unreadable(path: Path) -> tuple[str, str]:
     with path.open("rb") as file:
         head = file.read(64)
     if head[:1] == b"\x08" and any(one in head for one in (b"pytorch", b"onnx", b"ultralytics", b"tf2onnx")):
-        return "is an ONNX network under another name", "name it FILE.onnx"
+        return "is an ONNX network", "to predict with it name it FILE.onnx, else give the .pt that it was made from"
     if not zipfile.is_zipfile(path) and head[:1] != b"\x80":
         return "is no PyTorch checkpoint, or is truncated", _GIVE
     try:
@@ -148,6 +148,8 @@ def _scanned(file: BinaryIO) -> tuple[list[str], str]:
 
 def _by_globals(named: list[str], version: str) -> tuple[str, str] | None:
     foreign = [name for name in named if name.partition(".")[0] not in _OWN]
+    if any(name.endswith(".TorchVision") for name in named):
+        return "is built on a network of torchvision, which is not loaded", _TRAIN
     if any(name.startswith(_REPOSITORY) for name in foreign):
         return _repository(named), f"the package ultralytics can't read it: {_TRAIN}"
     for name in foreign:

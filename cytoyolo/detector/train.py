@@ -89,13 +89,16 @@ def close(run: Path, data: Path, checkpoint: Path, device: str) -> None:
 
 def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
     engine()  # before torch, which reads how its threads wait when it is imported
+    import matplotlib
     import torch
 
     from cytoyolo.detector.trainer import ClosingTrainer, Trainer
 
     os.environ[progress.PARENT] = str(os.getpid())
     others = set(threading.enumerate())
-    with progress.shown(run / progress.FILE), interrupts_remembered() as raise_swallowed:
+    # A class may be called "$x^$", which the plots would take for a formula.
+    plain = matplotlib.rc_context({"text.parse_math": False})
+    with plain, progress.shown(run / progress.FILE), interrupts_remembered() as raise_swallowed:
         try:
             trainer = (ClosingTrainer if closing else Trainer)(overrides=overrides)
             for event, callback in progress.CALLBACKS.items():

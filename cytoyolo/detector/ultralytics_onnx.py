@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.detector.facts import Facts, parse_names
+from cytoyolo.detector.facts import Facts, check_names, parse_names
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.tables import fingerprint
 
@@ -19,6 +19,8 @@ _TYPES: dict[str, tuple[str, type[np.floating[Any]]]] = {
 }
 # Columns of a box of which the network has chosen the class itself: x1, y1, x2, y2, confidence, class.
 _CHOSEN = 6
+# What the settings of its export, of newer and older releases, say of the arithmetic inside.
+_SETTINGS = (("quantize", 16, "fp16"), ("quantize", 8, "int8"), ("half", True, "fp16"), ("int8", True, "int8"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ def read_ultralytics(
     if isinstance(height, int) != isinstance(width, int) or (side and width != side):
         raise CytoyoloError(f"{path} takes images of {width}x{height} px, which is no square; export it for a square.")
     batch = inputs[0][0] if isinstance(inputs[0][0], int) else None
+    arguments = _value(metadata.get("args", ""))
+    if isinstance(arguments, dict):
+        precision = next((name for key, value, name in _SETTINGS if arguments.get(key) == value), precision)
     return replace(facts, imgsz=side or facts.imgsz, precision=precision), Form(side, batch, dtype)
 
 
@@ -80,6 +85,7 @@ def _facts(path: Path, metadata: Mapping[str, str]) -> Facts:
     codes = parse_names(names, len(names)) if isinstance(names, dict | list) else None
     if not codes:
         raise CytoyoloError(f"{path} has no different name for each of its classes; mend its names.")
+    check_names(codes, path)
     sides = set(size) if isinstance(size, list | tuple) and all(isinstance(one, int) for one in size) else {size}
     side = sides.pop() if len(sides) == 1 else None
     return Facts(

@@ -13,7 +13,7 @@ from cytoyolo import console
 from cytoyolo.annotations.samples import White, parse_white
 from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
-from cytoyolo.detector.facts import Facts, parse_names
+from cytoyolo.detector.facts import Facts, check_names, parse_names
 from cytoyolo.detector.foreign import name_loaded, name_unreadable
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
@@ -90,6 +90,7 @@ def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
     codes = parse_names(network.names, head.nc)
     if codes is None:
         raise CytoyoloError(f"{path} has no different name for each of its {head.nc} classes; mend its names.")
+    check_names(codes, path)
     return codes
 
 

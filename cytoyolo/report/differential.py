@@ -14,7 +14,10 @@ def draw_differential(table: pd.DataFrame, path: Path, title: str) -> None:
     axes = figure.add_subplot()
     labels = [f"{name} ({code})" for code, name in zip(shown["class"], shown["name"], strict=True)]
     leukocyte = shown["leukocyte_share"].notna()
-    bars = axes.barh(labels, shown["share"] * 100, color=["#5b3a8c" if is_one else "#b9b3c4" for is_one in leukocyte])
+    colours = ["#5b3a8c" if is_one else "#b9b3c4" for is_one in leukocyte]
+    bars = axes.barh(range(len(labels)), shown["share"] * 100, color=colours)
+    if labels:
+        axes.set_yticks(range(len(labels)), labels, parse_math=False)
     texts = [f"{count:,}  ({share:.1%})" for count, share in zip(shown["count"], shown["share"], strict=True)]
     axes.bar_label(bars, texts, padding=4, fontsize=9)
     axes.set_xlim(0, max(float(shown["share"].max() or 0) * 140, 1) if len(shown) else 1)

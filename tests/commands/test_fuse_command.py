@@ -46,6 +46,16 @@ def test_tables_without_probabilities_count_for_their_own_class(stored, tmp_path
     assert made.rows >= 24
 
 
+def test_tables_whose_classes_are_in_another_order_are_fused_by_name(stored, tmp_path):
+    table = pd.read_csv(stored[1], dtype=str)
+    other = [*table.columns[:-2], "p_pale", "p_dark"]
+    table[other].to_csv(tmp_path / "order.csv", index=False)
+    wanted, made = tmp_path / "wanted.csv", tmp_path / "made.csv"
+    fuse(stored, output=wanted)
+    fuse([stored[0], tmp_path / "order.csv"], output=made)
+    assert made.read_bytes() == wanted.read_bytes()
+
+
 def test_tables_without_rows_are_models_that_found_nothing(stored, blobs, tmp_path):
     empty, plain = tmp_path / "empty.csv", tmp_path / "plain.csv"
     pd.read_csv(stored[0]).head(0).to_csv(empty, index=False)

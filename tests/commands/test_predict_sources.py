@@ -149,8 +149,10 @@ def test_weights_are_told_from_images_by_what_they_are(tree, tmp_path, weights):
         with pytest.raises(UsageError, match=words):
             divide(wrong)
     assert find_table([tree / "labels.csv"]) == tree / "labels.csv" and find_table([tree]) is None
-    with pytest.raises(UsageError, match=r"labels\.csv is a table and stands beside .*a\.jpg"):
-        find_table([tree / "a.jpg", tree / "labels.csv"])
+    assert find_table(sorted(tree.glob("*"))) is None  # as a shell gives slides/*
+    for others in ([tree / "slideC" / "e"], [tree / "slideC"], [tree / "labels.csv"]):
+        with pytest.raises(UsageError, match=r"labels\.csv is a table and stands beside .*; give one"):
+            find_table([tree / "labels.csv", *others])
 
 
 def test_sub_folders_from_end_to_end(weights, blobs, tmp_path, cytoyolo):

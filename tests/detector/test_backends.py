@@ -368,7 +368,15 @@ def relabelled(exports, tmp_path, dimensions=(), batch=None, dtype=None, **metad
 
 
 @pytest.mark.parametrize(
-    "form", [{}, {"dimensions": (64, 64)}, {"dimensions": (64, 64), "batch": 1}, {"batch": 4}, {"dtype": "half"}]
+    "form",
+    [
+        {},
+        {"dimensions": (64, 64)},
+        {"dimensions": (64, 64), "batch": 1},
+        {"batch": 4},
+        {"dtype": "half"},
+        {"args": {"quantize": 16}},
+    ],
 )
 def test_an_onnx_of_ultralytics_itself_runs(exports, blobs, tmp_path, form):
     images = pictures(blobs, 6)
@@ -377,7 +385,7 @@ def test_an_onnx_of_ultralytics_itself_runs(exports, blobs, tmp_path, form):
         Detector(relabelled(exports, tmp_path, **form), conf=1e-3, batch=3),
     )
     assert other.codes == one.codes and other.imgsz == 64 and other.spec is None
-    assert other.precision == ("fp16" if form.get("dtype") else "fp32")
+    assert other.precision == ("fp16" if {"dtype", "args"} & form.keys() else "fp32")
     for wanted, found in zip(one.predict(images), other.predict(images), strict=True):
         assert len(wanted) == len(found) > 0
         np.testing.assert_allclose(wanted.xyxy, found.xyxy, atol=0.1)

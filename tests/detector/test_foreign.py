@@ -41,7 +41,10 @@ HEADER = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         (gzip.compress(b"x" * 100), "gzip"),
         (b"\x89HDF\r\n\x1a\n" + bytes(64), "Keras"),
         (b"\x1c\0\0\0TFL3" + bytes(64), "TensorFlow Lite"),
-        (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0" + bytes(99), "ONNX network under another name"),
+        (
+            b"\x08\x08\x12\x07pytorch\x1a\x052.1.0" + bytes(99),
+            "is an ONNX network; to predict with it name it FILE.onnx",
+        ),
         (b"\xff\xd8\xff\xe0" + bytes(99), "picture"),
         (bytes(range(129, 256)), "no PyTorch checkpoint, or is truncated"),
     ],
@@ -106,6 +109,17 @@ def test_a_checkpoint_of_another_release_of_ultralytics_is_named(tmp_path, monke
     monkeypatch.undo()
     text = told(tmp_path / "newer.pt")
     assert "made by Ultralytics 9.1.0" in text and f"installed {ultralytics.__version__}" in text and "C9z" in text
+
+
+def test_a_network_built_on_one_of_torchvision_is_named(tmp_path):
+    import torch
+
+    engine()
+    from ultralytics.nn.modules.block import TorchVision
+
+    part = TorchVision("mobilenet_v3_small", weights=None)
+    torch.save({"model": torch.nn.Sequential(part)}, tmp_path / "a.pt")
+    assert "is built on a network of torchvision" in told(tmp_path / "a.pt")
 
 
 def test_numbers_without_a_network_are_named(tmp_path):
