@@ -69,7 +69,9 @@ class Warnings:
         if self._large:
             name, size = max(self._large.items(), key=lambda one: max(one[1]))
             side = -(-max(size) // self.stride) * self.stride
-            remedy = f"give --imgsz {side}, or cut them" if side <= _LARGEST_SIDE else "cut them"
+            remedy = "cut them"
+            if side <= _LARGEST_SIDE:
+                remedy = f"give --imgsz {side} (with --threads 1 if memory is short), or cut them"
             console.note(
                 f"Images far larger than the network's input of {self.imgsz} px: {len(self._large):,} (the largest, "
                 f"{name}, is {size[0]}x{size[1]} px, {max(size) / self.imgsz:.1f} times). Their cells are shrunk as "

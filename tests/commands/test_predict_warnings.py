@@ -81,7 +81,7 @@ def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, t
     done = cytoyolo("predict", weights, field, "-o", tmp_path / "out", "--no-pictures")
     assert done.returncode == 0
     assert "input of 64 px: 1 (the largest, field.png, is 400x300 px, 6.2 times)" in done.stderr
-    assert "give --imgsz 416, or cut them into smaller images." in done.stderr
+    assert "give --imgsz 416 (with --threads 1 if memory is short), or cut them into smaller images." in done.stderr
     warned = pd.read_csv(tmp_path / "out" / "warnings.csv")
     assert warned.to_numpy().tolist() == [["field.png", "is 400x300 px, 6.2 times the network's input of 64 px"]]
     done = cytoyolo("predict", weights, field, "-o", tmp_path / "wide", "--no-pictures", "--imgsz", 416)
