@@ -3,13 +3,14 @@
 The output is the network's own, with the scores of all classes and without NMS; batch and side of the images are free.
 """
 
+import io
 import re
 import shutil
 import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -157,10 +158,11 @@ def _int8_openvino(source: Path, target: Path, images: Sequence[Path], read: Cal
     nncf.set_log_level(40)
     model = openvino.Core().read_model(source / XML_FILE)
     names = [one.get_friendly_name() for one in model.get_ops()]
-    quantized = nncf.quantize(
-        model, nncf.Dataset(images, read), preset=nncf.QuantizationPreset.MIXED, subset_size=len(images),
-        ignored_scope=nncf.IgnoredScope(patterns=[f".*{_exact(names)}.*"], validate=False),
-    )  # fmt: skip
+    with redirect_stdout(io.StringIO()):  # its bars of progress, among what a program reads
+        quantized = nncf.quantize(
+            model, nncf.Dataset(images, read), preset=nncf.QuantizationPreset.MIXED, subset_size=len(images),
+            ignored_scope=nncf.IgnoredScope(patterns=[f".*{_exact(names)}.*"], validate=False),
+        )  # fmt: skip
     _save_openvino(quantized, facts, target, overwrite=False)
     return facts
 
