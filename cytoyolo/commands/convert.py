@@ -14,20 +14,22 @@ from cytoyolo.annotations.audit import Audited, load_policy
 from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.annotations.repair import repair as carry_out
 from cytoyolo.annotations.samples import UNKNOWN, White, white_of
-from cytoyolo.annotations.view import Text, View
+from cytoyolo.annotations.view import View
 from cytoyolo.classes import MASK, DataSpec, load_spec
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.opening import open_labels, optional
 from cytoyolo.commands.repair import CHANGES
 from cytoyolo.commands.usable import usable
+from cytoyolo.console import note
 from cytoyolo.dataset import yolo
+from cytoyolo.dataset.groups import grouping, read_groups
 from cytoyolo.dataset.masks import FILLS, masks_by_image
-from cytoyolo.dataset.split import class_sets, joined_groups, split
+from cytoyolo.dataset.split import Parts, class_sets, joined_groups, split
 from cytoyolo.dataset.writing import list_images, stage_images, write_labels, write_lists
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.records import read_table_bytes
-from cytoyolo.tables import fingerprint, line, note_form, read_table, sha256, write_table
+from cytoyolo.tables import fingerprint, note_form, sha256, write_table
 
 MAKER = "convert"
 DEFAULT_VAL = 0.05
@@ -97,7 +99,7 @@ def convert(
     data = read_table_bytes(labels)
     opened = open_labels(labels, data, spec, images=images.resolve(), test=optional(test), thorough=repair)
     note_form(labels, opened.records)
-    given = _read_groups(groups, spec, opened.view.text["image"])
+    given = read_groups(groups, spec, opened.view.text["image"], opened.view.listing or ())
     audited = usable(labels, opened.view, policy, repair)
     view = audited.view
     _refuse_empty(labels, view)
@@ -107,7 +109,8 @@ def convert(
 
     strata = class_sets(image, class_id)
     copies = auditing.same_group(view, policy)
-    group = joined_groups(_own_groups(given, image, opened.view.text["image"][rows]).reindex(strata.index), copies)
+    own = grouping(given, image, opened.view.text["image"][rows])
+    group = joined_groups(own.group.reindex(strata.index), copies)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
     facts, masks = {name: view.facts[name] for name in strata.index}, masks_by_image(view)
     listing = list_images(facts, masks, part, group)
@@ -115,8 +118,17 @@ def convert(
         "val": None if folds else shares[1], "folds": folds, "copy": copy, "repair": repair, "seed": seed,
         "mask_fill": mask_fill if masks else None, "masks": sum(len(masked) for masked, _ in masks.values()),
     }  # fmt: skip
+    parts = Parts.of(part, group.to_numpy(object))
+    far = parts.far_from(shares)
+    notes = list(own.notes(groups)) if groups is not None else []
+    for sentence in [*notes, parts.note(None if folds else shares[1])] if groups is not None or far else []:
+        note(sentence)
     inputs = {"groups": groups, "test": test, "config": config}
     manifest = _manifest(spec, labels.name, data, inputs, facts, class_id, settings)
+    if groups is not None:
+        manifest["grouping"] = own.record()
+    if groups is not None or far:
+        manifest["parts"] = parts.record()
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
         listing["image_blake2b"] = stage_images(folder / "images", facts, copy, masks, mask_fill)
         listing["labels_blake2b"] = write_labels(folder / "labels", yolo.label_texts(image, class_id, xyxy, size))
@@ -177,27 +189,6 @@ def _shares(val: float | None, folds: int | None) -> list[float]:
     if not 0 < val < 1:
         raise UsageError(f"--val is {val}; give a share between 0 and 1, such as {DEFAULT_VAL}.")
     return [1 - val, val]
-
-
-def _read_groups(path: str | Path | None, spec: DataSpec, names: Text) -> dict[str, str]:
-    """The group of each image by name. Raises CytoyoloError when it has none of the label table's `names`."""
-    if path is None:
-        return {}
-    table = read_table(path, spec, ("image", "group")).drop_duplicates()
-    repeated = table["image"].duplicated()
-    if repeated.any():
-        row = int(table.index[repeated][0])
-        raise CytoyoloError(f"{path}, {line(row)}: {table['image'][row]} is in two groups; keep one of its rows.")
-    group = dict(zip(table["image"], table["group"], strict=True))
-    if group.keys().isdisjoint(names):
-        raise CytoyoloError(f"{path} names none of the images of the label table; give the groups of these images.")
-    return group
-
-
-def _own_groups(given: dict[str, str], image: pd.Series, before: Text) -> pd.Series:
-    """The user's group of each image, "" for none: by its name in the table as given (`before`, by row), or else by
-    that which a repair gave it (`image`)."""
-    return pd.Series({name: given.get(old) or given.get(name, "") for name, old in zip(image, before, strict=True)})
 
 
 def _manifest(

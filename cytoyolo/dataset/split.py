@@ -1,5 +1,8 @@
 """Seeded splits: stratified by class set, groups (slide, patient, centre) never parted."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -43,6 +46,46 @@ def joined_groups(given: pd.Series, copies: pd.Series) -> pd.Series:
     return pd.Series([labels.get(value, "") for value in number], index=given.index)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """How large the parts of a split came out: images and whole groups in each, of groups that have a name."""
+
+    images: Sequence[int]
+    groups: Sequence[int]
+
+    @classmethod
+    def of(cls, part: NDArray[np.int64], groups: NDArray[np.object_]) -> "Parts":
+        """Those of n images by their part (n,) and group (n,), "" for none."""
+        named = pd.Series(part).groupby(groups).first().drop("", errors="ignore").to_numpy(np.int64)
+        count = int(part.max()) + 1
+        return cls(np.bincount(part).tolist(), np.bincount(named, minlength=count).tolist())
+
+    def far_from(self, shares: Sequence[float]) -> bool:
+        """Whether a part is larger or smaller than its share by more than an image, or by what rounding explains."""
+        wanted = [share * sum(self.images) for share in shares]
+        pairs = zip(self.images, wanted, strict=True)
+        return any(abs(images - exact) > 1 or (images and exact < 0.5) for images, exact in pairs)
+
+    def record(self) -> dict[str, object]:
+        """For the manifest of the data set."""
+        return {"images": list(self.images), "groups": list(self.groups)}
+
+    def note(self, val: float | None) -> str:
+        """What a user must know of a split by groups into training and validation (`val`, the share asked) or folds."""
+        total, groups = sum(self.images), sum(self.groups)
+        if val is None:
+            least, most = min(self.images), max(self.images)
+            said = f"The {len(self.images)} folds hold {least:,} to {most:,} images each"
+            return f"{said}; none of {groups:,} groups is parted."
+        share = self.images[1] / total
+        said = f"Held out for validation: {self.images[1]:,} of {total:,} images ({share:.1%}; {val:.1%} was asked for)"
+        if groups:
+            said += f", {self.groups[1]:,} of {groups:,} groups"
+        if groups and not self.groups[1]:
+            return f"{said}: only images without a group. A larger --val holds out whole groups."
+        return f"{said}."
+
+
 def split(
     strata: NDArray[np.object_], groups: NDArray[np.object_], shares: list[float], seed: int
 ) -> NDArray[np.int64]:
@@ -51,7 +94,8 @@ def split(
     strata (n,) is each image's class set, groups (n,) its group or "" when it stands alone; shares add up to 1.
     Groups are placed whole, largest first, where the class sets then fit the shares best; images that stand
     alone fill what is missing, stratum by stratum, so that without groups every stratum, and the whole, is
-    within one image of its share. Raises CytoyoloError when a part stays empty.
+    within one image of its share. No part stays empty: with few or uneven groups one of them is held out, whatever its
+    size. Raises CytoyoloError when there are fewer groups and single images than parts.
     """
     rng = np.random.default_rng(seed)
     _, stratum = np.unique(strata.astype(str), return_inverse=True)
@@ -84,12 +128,46 @@ def split(
             count[best] += 1
             owed[best] -= 1
         part[alone] = np.repeat(np.arange(len(share)), count)
-    if empty := len(share) - len(np.unique(part)):
-        what = f"{len(part):,} images" + (f" in {_units(groups):,} groups" if (groups != "").any() else "")
-        raise CytoyoloError(
-            f"{what} leave {empty} of {len(share)} parts empty; use fewer folds, a larger --val or more images."
-        )
+    _fill_empty(part, groups, share)
     return part
+
+
+def _fill_empty(part: NDArray[np.int64], groups: NDArray[np.object_], share: NDArray[np.float64]) -> None:
+    """Move whole groups (or single images) into the parts that are empty, as they suit the shares best.
+
+    Groups are too few or too large for the shares then; each part gets one that leaves another in the part it comes
+    from. Raises CytoyoloError where there are fewer groups than parts.
+    """
+    unit = _units(groups)
+    size = np.bincount(unit)
+    home = np.zeros(len(size), dtype=np.int64)
+    home[unit] = part
+    if len(size) < len(share):
+        raise CytoyoloError(_too_few(groups, len(size), len(share)))
+    wanted = share * len(part)
+    for empty in np.flatnonzero(np.bincount(home, minlength=len(share)) == 0):
+        sizes = np.bincount(home, weights=size, minlength=len(share))
+        movable = np.flatnonzero(np.bincount(home, minlength=len(share))[home] > 1)
+        moved = size[movable]
+        # Growth of the squared distance to what is wanted, of the part that loses the group and of the one it gets.
+        growth = (moved - wanted[empty]) ** 2 + (sizes - wanted)[home[movable]] * -2 * moved + moved**2
+        home[movable[int(growth.argmin())]] = empty
+    part[:] = home[unit]
+
+
+def _too_few(groups: NDArray[np.object_], units: int, parts: int) -> str:
+    """Why images can't be put into so many parts, and what to do."""
+    count = len(groups)
+    if units == 1 and count > 1:
+        name = str(groups[0])
+        return (
+            f"all {count:,} images are in one group ({name}), which is never parted, so that none can be held out; "
+            "give images of other groups too, or none for images that don't belong together."
+        )
+    what = f"{count:,} images" + (f" in {units:,} groups" if (groups != "").any() else "")
+    if parts > 2:
+        return f"{what} can't make {parts} folds; use {units} folds or fewer, or more images."
+    return f"{what} leave {parts - units} of {parts} parts empty; use more images."
 
 
 def _groups_by_size(groups: NDArray[np.object_], rng: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -100,6 +178,8 @@ def _groups_by_size(groups: NDArray[np.object_], rng: np.random.Generator) -> li
     return sorted((named[index] for index in order), key=len, reverse=True)
 
 
-def _units(groups: NDArray[np.object_]) -> int:
-    named = groups[groups != ""]
-    return len(np.unique(named.astype(str))) + len(groups) - len(named)
+def _units(groups: NDArray[np.object_]) -> NDArray[np.int64]:
+    """A number (n,) for what must stay together: each image's group, or the image that stands alone."""
+    numbers = pd.factorize(groups)[0]
+    alone = groups == ""
+    return np.unique(np.where(alone, len(groups) + np.arange(len(groups)), numbers), return_inverse=True)[1]

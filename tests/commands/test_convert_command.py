@@ -308,6 +308,50 @@ def test_groups_are_never_parted_and_strangers_to_the_table_do_not_matter(lab: P
         assert table.set_index("NAME")["group"]["l.jpg"] == ""
 
 
+def test_groups_are_matched_as_people_write_them(lab: Path, cytoyolo: Program) -> None:
+    names = [
+        "A.JPG",
+        " b.jpg ",
+        "images/c.jpg",
+        "C:\\scans\\d.jpg",
+        "e",
+        "f.png",
+        "g.jpg",
+        "h.jpg",
+        "k.jpg",
+        "gone.jpg",
+    ]
+    groups = ["P7", "p7 ", "P 7", "7", "7.0", "07", "Ärztin", "A\u0308rztin", "", "P7"]
+    (lab / "groups.csv").write_text(
+        "NAME,group\n" + "".join(f"{name},{group}\n" for name, group in zip(names, groups, strict=True))
+    )
+    done = cytoyolo("convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--groups",
+                    lab / "groups.csv", "--val", 0.25)  # fmt: skip
+    assert done.returncode == 0
+    table = pd.read_csv(lab / "out" / "images.csv", keep_default_na=False).set_index("NAME")
+    assert {letter: table["group"][f"{letter}.jpg"] for letter in "abcdefghijkl"} == {
+        **dict.fromkeys("abc", "P7"),
+        **dict.fromkeys("def", "7"),
+        **dict.fromkeys("gh", "Ärztin"),
+        **dict.fromkeys("ijkl", ""),
+    }
+    assert table[table["group"] != ""].groupby("group")["part"].nunique().max() == 1
+    assert "groups.csv: 1 of 10 names match no labelled image ('gone.jpg')." in done.stderr
+    assert "4 of 12 images have no group and stand alone" in done.stderr
+    assert "taken for one ('P7' = 'p7 ' = 'P 7'; '7' = '7.0' = '07'; " in done.stderr
+    assert "Held out for validation: " in done.stderr
+    manifest = json.loads((lab / "out" / "dataset.json").read_text())
+    grouping = manifest["grouping"]
+    assert (grouping["names"], grouping["names_of_no_image"], grouping["images_without_group"]) == (10, 1, 4)
+    assert grouping["joined"][1] == ["7", "7.0", "07"] and sum(manifest["parts"]["images"]) == 12
+
+
+def test_a_small_share_holds_out_one_image_and_says_so(lab: Path, cytoyolo: Program) -> None:
+    done = cytoyolo("convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--val", 0.01)
+    assert done.returncode == 0
+    assert "Held out for validation: 1 of 12 images (8.3%; 1.0% was asked for)." in done.stderr
+
+
 def test_links_lead_to_the_originals_and_copies_stand_alone(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(lab)
     for name, copy in (("links", False), ("copies", True)):
@@ -452,10 +496,9 @@ def test_a_folder_in_place_of_an_image_is_named(lab: Path, cytoyolo: Program) ->
         (["--val", "-0.1"], 2, "--val is -0.1"),
         (["--val", "nan"], 2, "--val is nan"),
         (["--val", "much"], 2, "--val"),
-        (["--val", "0.01"], 1, "leave 1 of 2 parts empty; use fewer folds, a larger --val or more images."),
         (["--folds", "1"], 2, "--folds is 1; give 2 or more."),
         (["--folds", "-3"], 2, "--folds is -3"),
-        (["--folds", "13"], 1, "leave 1 of 13 parts empty"),
+        (["--folds", "13"], 1, "12 images can't make 13 folds; use 12 folds or fewer, or more images."),
         (["--folds", "3", "--val", "0.2"], 2, "--val and --folds exclude each other"),
         (["--dataset", "nothing"], 2, "'nothing' is not a data set of this package"),
         (["--dataset", "pbc3"], 1, "not one of the 3 classes of 'pbc3'"),
@@ -465,7 +508,7 @@ def test_a_folder_in_place_of_an_image_is_named(lab: Path, cytoyolo: Program) ->
         (["--groups", "two.csv"], 1, "line 3: a.jpg is in two groups; keep one of its rows."),
         (["--groups", "strangers.csv"], 1, "names none of the images of the label table"),
         (["--groups", "bare.csv"], 1, "has a header but no rows"),
-        (["--groups", "one.csv"], 1, "leave 1 of 2 parts empty"),
+        (["--groups", "one.csv"], 1, "all 12 images are in one group (s1), which is never parted"),
         (["-o", "labels.csv"], 2, "is a file; give the name of a folder."),
         (["-o", "images"], 2, "exists; give another folder or --overwrite."),
         (["--seed", "1.5"], 2, "--seed"),

@@ -1,5 +1,6 @@
 """Splits: exact counts, the same for the same seed, groups never parted, every class set in its share."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytoyolo.classes import load_spec
-from cytoyolo.dataset.split import class_sets, joined_groups, split
+from cytoyolo.dataset.split import Parts, class_sets, joined_groups, split
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.tables import LABEL_ROLES, read_table
 
@@ -199,17 +200,61 @@ def test_groups_of_one_class_each_are_spread(folds: int) -> None:
 @pytest.mark.parametrize(
     ("number", "groups", "shares", "message"),
     [
-        (1, None, [0.5, 0.5], "1 images leave 1 of 2 parts empty"),
-        (3, None, [0.2] * 5, "3 images leave 2 of 5 parts empty"),
-        (5, None, [0.95, 0.05], "5 images leave 1 of 2 parts empty"),
-        (1200, ["g"] * 1200, [0.5, 0.5], "1,200 images in 1 groups leave 1 of 2 parts empty"),
-        (5, ["g", "g", "h", "h", "h"], [1 / 3] * 3, "5 images in 2 groups leave 1 of 3 parts empty"),
-        (3, ["g", "g", ""], [1 / 3] * 3, "3 images in 2 groups leave 1 of 3 parts empty"),
+        (1, None, [0.5, 0.5], "1 images leave 1 of 2 parts empty; use more images."),
+        (3, None, [0.2] * 5, "3 images can't make 5 folds; use 3 folds or fewer, or more images."),
+        (1200, ["g"] * 1200, [0.95, 0.05], "all 1,200 images are in one group (g), which is never parted"),
+        (1200, ["g"] * 1200, [1 / 3] * 3, "so that none can be held out; give images of other groups too"),
+        (5, ["g", "g", "h", "h", "h"], [1 / 3] * 3, "5 images in 2 groups can't make 3 folds; use 2 folds or fewer"),
+        (3, ["g", "g", ""], [1 / 3] * 3, "3 images in 2 groups can't make 3 folds; use 2 folds or fewer"),
     ],
 )
-def test_an_empty_part_is_refused(number: int, groups: list[str] | None, shares: list[float], message: str) -> None:
-    with pytest.raises(CytoyoloError, match=f"{message}; use fewer folds, a larger --val or more images"):
+def test_too_few_groups_are_refused(number: int, groups: list[str] | None, shares: list[float], message: str) -> None:
+    with pytest.raises(CytoyoloError, match=re.escape(message)):
         parts(["A"] * number, shares, groups)
+
+
+# Few or uneven groups: whole ones are held out, as near to the share as they can
+
+
+@pytest.mark.parametrize(
+    ("sizes", "val", "expected"),
+    [
+        ([12] * 10, 0.05, 12),
+        ([30] * 4, 0.1, 30),
+        ([60, 60], 0.05, 60),
+        ([2, 118], 0.05, 2),
+        ([118, 2], 0.5, 2),
+        ([100, 9, 7, 4], 0.05, 7),
+        ([1] * 5, 0.05, 1),
+        ([12] * 10, 0.95, 108),
+    ],
+)
+def test_at_least_one_whole_group_is_held_out(sizes: list[int], val: float, expected: int) -> None:
+    groups = [f"P{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    part = parts(["A", "B"] * (len(groups) // 2) + ["A"] * (len(groups) % 2), [1 - val, val], groups)
+    assert int(part.sum()) == expected
+    assert all(len(set(part[objects(groups) == name].tolist())) == 1 for name in groups)
+
+
+@settings(deadline=None)
+@given(grouped, st.one_of(two_parts, folds), st.integers(0, 99))
+def test_whatever_has_enough_groups_can_be_split(rows: list[tuple[str, str]], shares: list[float], seed: int) -> None:
+    strata, groups = [row[0] for row in rows], [row[1] for row in rows]
+    units = len({name for name in groups if name}) + groups.count("")
+    if units >= len(shares):
+        assert set(parts(strata, shares, groups, seed).tolist()) == set(range(len(shares)))
+
+
+def test_the_real_share_is_said() -> None:
+    groups = objects([f"P{number // 30}" for number in range(120)])
+    made = Parts.of(split(objects(["A"] * 120), groups, [0.9, 0.1], 0), groups)
+    assert made.record() == {"images": [90, 30], "groups": [3, 1]} and made.far_from([0.9, 0.1])
+    assert made.note(0.1) == "Held out for validation: 30 of 120 images (25.0%; 10.0% was asked for), 1 of 4 groups."
+    assert Parts.of(np.array([0, 1, 2, 2]), objects(["", "a", "b", "b"])).note(None) == (
+        "The 3 folds hold 1 to 2 images each; none of 2 groups is parted."
+    )
+    alone = Parts.of(np.array([0] * 19 + [1]), objects(["a"] * 10 + [""] * 10))
+    assert not alone.far_from([0.95, 0.05]) and "only images without a group" in alone.note(0.05)
 
 
 # The real thing
