@@ -48,6 +48,8 @@ _ORIENTATION_TAG = 274
 # sequential and progressive, all of them Huffman-coded.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PLAIN_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
+_ODD_FRAMES = {"lossless": (0xC3, 0xC7, 0xCB, 0xCF), "hierarchical": (0xC5, 0xC6, 0xCD, 0xCE)}
+_JPEG_LS = 0xF7
 _PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")
 # The checksum of the chunk that ends a PNG.
 _PNG_END = b"\xaeB`\x82"
@@ -140,6 +142,9 @@ def damage_refused(kind: str) -> Iterator[None]:
         raise Unsupported("needs more memory than there is; use a machine that has more") from error
     except (OSError, SyntaxError, ValueError, EOFError, ImportError, cv2.error) as error:
         # ImportError: once Ultralytics is loaded, it wraps Image.open to look for a HEIF plugin.
+        if str(error).startswith("Unsupported"):
+            reason = str(error)[0].lower() + str(error)[1:]
+            raise Unsupported(f"is a {kind} file of a form that is not read here ({reason}); save it as PNG") from error
         raise Unusable(f"is a damaged {kind} file") from error
 
 
@@ -158,9 +163,14 @@ def _tiff_header(data: bytes) -> Header:
     return Header("TIFF", found.width, found.height, found.mode, found.orientation, found.orientation > 1, found.taken)
 
 
-def _pillow_header(kind: str, data: bytes) -> Header:
+def raise_pillow_limit() -> None:
+    """Let Pillow read images of as many pixels as this tool: in the whole process, because it has no other way."""
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels() > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = max_pixels()  # for the whole process, because Pillow has no other way
+        Image.MAX_IMAGE_PIXELS = max_pixels()
+
+
+def _pillow_header(kind: str, data: bytes) -> Header:
+    raise_pillow_limit()
     try:
         image = Image.open(io.BytesIO(data), formats=[kind])
     except (OSError, SyntaxError, ValueError):
@@ -182,6 +192,19 @@ def _orientation(image: Image.Image) -> tuple[int, bool]:
     exif.load(image.info.get("exif", b""))
     found = exif.get(_ORIENTATION_TAG)
     return next((orientation for orientation in range(2, 9) if orientation == found), 1), True
+
+
+def refuse_odd_jpeg(found: jpeg.Walk, data: bytes) -> None:
+    """Raise Unsupported for a sound JPEG of a kind that the decoders don't read."""
+    for code, position in found.segments:
+        if code == _JPEG_LS:
+            raise Unsupported("is a JPEG-LS image; save it as PNG")
+        if code in _FRAMES:
+            for odd, codes in _ODD_FRAMES.items():
+                if code in codes:
+                    raise Unsupported(f"is a {odd} JPEG; save it as PNG")
+            if data[position + 2 : position + 3] in (b"\x0c", b"\x10"):
+                raise Unsupported(f"is a JPEG of {data[position + 2]} bits; save it as PNG")
 
 
 def is_plain_jpeg(found: jpeg.Walk, data: bytes) -> bool:

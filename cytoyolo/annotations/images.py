@@ -179,6 +179,8 @@ def _look(path: Path, data: bytes) -> _Source:
     found = jpeg.walk(data) if kind == "JPEG" else None
     if found and (excess := jpeg.excess(found, data)):
         raise Unusable(excess)
+    if found:
+        decoding.refuse_odd_jpeg(found, data)
     header = decoding.read_header(kind, data)
     repairs, plain, cmyk = [], False, False
     if found:

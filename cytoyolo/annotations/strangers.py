@@ -21,6 +21,8 @@ _MARKS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"8BPS", "a Photoshop file", _PNG),
     (0, b"gimp xcf", "a GIMP file", _PNG),
     (0, b"\0\0\1\0", "an icon file", _PNG),
+    (0, b"qoif", "a QOI image", _PNG),
+    (0, b"icns", "an icon file", _PNG),
     (0, b"v/1\1", "an OpenEXR image", _PNG),
     (0, b"#?RADIANCE", "a Radiance HDR image", _PNG),
     (0, b"SIMPLE  =", "a FITS image", _PNG),

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cytoyolo.annotations.decoding import raise_pillow_limit
 from cytoyolo.errors import UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.machine import cores, state_folder
@@ -81,6 +82,7 @@ def engine() -> None:
     # It guards the drawing of labels and of confusion matrices, and takes Ctrl-C there for a fault of the drawing.
     TryExcept.__exit__ = _only_errors_passed_over(TryExcept.__exit__)
 
+    raise_pillow_limit()  # with Pillow the engine looks at each image first
     dict.update(SETTINGS, {key: False for key, value in SETTINGS.items() if isinstance(value, bool)})
     torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
 

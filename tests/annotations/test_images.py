@@ -286,6 +286,8 @@ def test_the_digest_is_that_of_the_content_alone(tmp_path: Path) -> None:
     assert len(read_facts(first).digest) == 32
 
 
+# A BMP that holds a compressed picture, which nothing reads.
+PNG_IN_BMP = opencv(".bmp", np.asarray(photo()))[:30] + b"\x05" + opencv(".bmp", np.asarray(photo()))[31:]
 RAISE = "set CYTOYOLO_MAX_PIXELS to a larger number, if the memory is enough"
 
 
@@ -395,6 +397,45 @@ def test_a_jpeg_cut_anywhere_in_its_scan_is_called_truncated(tmp_path: Path) -> 
     path = tmp_path / "x.jpg"
     for cut in range(SOS + 20, len(JPEG) - 30):
         assert image_facts(path, JPEG[:cut]).problem == "is a truncated JPEG file"
+
+
+STRANGERS = {
+    "GIF": save(photo(), "GIF"),
+    "JPEG 2000": save(photo(), "JPEG2000"),
+    "AVIF": save(photo(), "AVIF"),
+    "HEIC": b"\0\0\0\x18ftypheic" + bytes(40),
+    "MP4": b"\0\0\0\x18ftypmp42" + bytes(40),
+    "DICOM": bytes(128) + b"DICM" + bytes(40),
+    "PDF": save(photo(), "PDF"),
+    "PNM": save(photo(), "PPM"),
+    "SVG": b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'></svg>",
+    "CZI": b"ZISRAWFILE" + bytes(90),
+    "Photoshop": b"8BPS\0\1" + bytes(90),
+    "AVI": b"RIFF\0\0\0\0AVI LIST",
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
+    "JPEG of 12 bits": JPEG[: SOF + 4] + b"\x0c" + JPEG[SOF + 5 :],
+    "lossless JPEG": JPEG.replace(b"\xff\xc0", b"\xff\xc3", 1),
+    "BMP file": PNG_IN_BMP,
+}
+
+
+@pytest.mark.parametrize(("name", "data"), STRANGERS.items(), ids=STRANGERS)
+def test_a_sound_file_of_another_kind_is_named_as_what_it_is(name: str, data: bytes, tmp_path: Path) -> None:
+    path = put(tmp_path, "x.jpg", data)
+    assert name in refused(path) and "; " in refused(path) and read_facts(path).unsupported
+
+
+def test_the_limit_of_pixels_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, large = put(tmp_path, "a.png", PNG), put(tmp_path, "b.png", empty_png(20_000, 20_000))
+    monkeypatch.setenv("CYTOYOLO_MAX_PIXELS", str(WIDTH * HEIGHT - 1))
+    assert refused(path).startswith(f"is {WIDTH}x{HEIGHT} px, more than 1,919 pixels; set CYTOYOLO_MAX_PIXELS")
+    assert read_facts(path).unsupported
+    monkeypatch.setenv("CYTOYOLO_MAX_PIXELS", "400_000_000")
+    assert read_facts(path).problem == "" and refused(large) == "is a damaged PNG file"
+    for wrong in ("many", "0", "1e9"):
+        monkeypatch.setenv("CYTOYOLO_MAX_PIXELS", wrong)
+        with pytest.raises(UsageError, match="CYTOYOLO_MAX_PIXELS is"):
+            read_facts(path)
 
 
 UNREADABLE = {
