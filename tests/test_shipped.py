@@ -110,3 +110,12 @@ def test_a_value_of_a_recipe_that_no_training_can_take(line: str, words: str, tm
     with pytest.raises(UsageError, match=words) as caught:
         load_recipe(tmp_path / "mine.yaml", {})
     assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+def test_a_network_of_the_user_s_is_read_in_the_same_way(tmp_path) -> None:
+    from cytoyolo.detector.weights import find_start
+
+    path = tmp_path / "mine.yaml"
+    path.write_text(LAUGHS)
+    with pytest.raises(CytoyoloError, match=r"mine\.yaml is not valid YAML \(line 2: the alias \*a0"):
+        find_start(str(path), asked=True)

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cytoyolo.annotations.samples import parse_white
 from cytoyolo.classes import parse_spec
 from cytoyolo.commands.info import versions
 from cytoyolo.commands.repair import CHANGES, read_log
 from cytoyolo.dataset.yolo import IDENTITY, Dataset
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import write_text
+from cytoyolo.files import read_bytes, write_text
+from cytoyolo.shipped import parse_yaml
 from cytoyolo.tables import fingerprint
 
 MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
@@ -23,7 +22,7 @@ DEFAULT_FOLDS = 5
 
 def check_same(folder: Path, before: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
     """Raise where a call to resume has other settings, or another data set, than the one it goes on with."""
-    recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
+    recipe = parse_yaml(folder / RECIPE, read_bytes(folder / RECIPE))
     different = sorted(key for key in recipe.keys() | resolved.keys() if recipe.get(key) != resolved.get(key))
     if different:
         raise UsageError(

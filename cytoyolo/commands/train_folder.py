@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cytoyolo.dataset.yolo import IDENTITY
 from cytoyolo.detector import train as training
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import maker_of, write_text
+from cytoyolo.files import maker_of, read_bytes, write_text
+from cytoyolo.shipped import parse_yaml
 
 MAKER = "train"
 MANIFEST = "manifest.json"
@@ -70,8 +69,8 @@ def different_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
 def read_recipe(run: Path) -> dict[str, Any]:
     """The settings a run was begun with."""
     try:
-        return dict(yaml.safe_load((run / RECIPE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        return dict(parse_yaml(run / RECIPE, read_bytes(run / RECIPE)))
+    except (OSError, ValueError, TypeError, CytoyoloError) as error:
         raise CytoyoloError(
             f"{run / RECIPE} is missing or damaged; start the training anew in another folder, or with --overwrite."
         ) from error

@@ -16,8 +16,9 @@ from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.facts import Facts, check_names, parse_names
 from cytoyolo.detector.foreign import name_loaded, name_unreadable
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import atomic_file
+from cytoyolo.files import atomic_file, read_bytes
 from cytoyolo.machine import cores, state_folder
+from cytoyolo.shipped import parse_yaml
 from cytoyolo.tables import fingerprint
 
 # The key of a checkpoint under which this tool keeps its own facts.
@@ -155,6 +156,8 @@ def _network_yaml(name: str) -> str:
     engine()
     from ultralytics.nn.tasks import yaml_model_load
 
+    if Path(name).is_file():  # the engine's own parser follows aliases, however many
+        parse_yaml(name, read_bytes(Path(name)))
     try:
         network = yaml_model_load(name)
         if not {"backbone", "head"} <= network.keys():
