@@ -169,3 +169,21 @@ def caller_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = caller
+
+
+class ForkLock:
+    """A lock between the threads of a process, which a forked child finds free, whoever holds it in the parent."""
+
+    def __init__(self) -> None:
+        self._renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()

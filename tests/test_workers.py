@@ -17,7 +17,7 @@ import pytest
 from cytoyolo import machine
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import CORES, cores, cpu_quota
-from cytoyolo.workers import interrupts_remembered, run_all
+from cytoyolo.workers import ForkLock, interrupts_remembered, run_all
 from tests.jobs import SENTENCE, fail, record, wait
 
 ROOT = Path(__file__).parents[1]
@@ -196,3 +196,14 @@ def test_a_swallowed_interrupt_is_raised_again_and_the_handlers_are_put_back():
     thread.start()
     thread.join()
     assert ran == [None]
+
+
+def test_a_forked_child_finds_a_lock_free():
+    lock = ForkLock()
+    with lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(20)  # rather than to wait for ever
+            with lock:
+                os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -7,7 +7,6 @@ import io
 import re
 import shutil
 import tempfile
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -23,6 +22,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file, check_place, new_folder
 from cytoyolo.machine import state_folder
 from cytoyolo.tables import fingerprint
+from cytoyolo.workers import ForkLock
 
 MAKER = "export"
 # What each target needs to be made; as in pyproject's extras.
@@ -35,7 +35,7 @@ _OPSET = 18  # newer ones have operators that ONNX Runtime can't run on a GPU
 # them. docs/prediction.md has what that brings.
 _EXACT_LAYERS = (0, 1)
 _INPUT, _OUTPUT = "images", "output0"
-_EXPORTER = threading.Lock()  # torch has one at a time
+_EXPORTER = ForkLock()  # torch has one at a time
 
 
 def check_packages(target: str, int8: bool) -> None:

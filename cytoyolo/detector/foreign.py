@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 _GIVE = "give weights from a source you trust, such as a run's best.pt"
 _TRAIN = "train anew with cytoyolo or the package ultralytics, and give that best.pt"
 _AGAIN = "download or copy it again"
+_SAVE = "open it where it was made, save it there by YOLO's model.save('best.pt'), and give that file"
 # Files by their first bytes (from byte `place` on): what they are, and what to do.
 _HEADS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"version https://git-lfs", "is a pointer of Git LFS, not the weights", "fetch them with `git lfs pull`"),
@@ -37,6 +38,8 @@ _PROGRAMS = {
     "paddle": "PaddlePaddle", "fastai": "fastai", "keras": "Keras",
 }  # fmt: skip
 _OWN = ("ultralytics", "torch", "collections", "numpy", "pathlib", "__builtin__", "builtins")
+# Of Ultralytics, but no part of a network.
+_PROGRAM_OBJECTS = ("ultralytics.models.", "ultralytics.engine.", "ultralytics.data.")
 _BUILTIN = ("builtins.", "__builtin__.")
 _HARMLESS = tuple(f"{start}{name}" for start in _BUILTIN for name in ("getattr", "set", "slice", "bytearray", "object"))
 _REPOSITORY = ("models.yolo", "models.common", "models.experimental", "utils.", "models.")
@@ -99,6 +102,8 @@ def name_unreadable(path: Path) -> tuple[str, str]:
         named, version, kind = _contents(path)
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError):
         return "is truncated or damaged", _AGAIN
+    if not kind and not zipfile.is_zipfile(path) and any(name.startswith("ultralytics.nn.tasks.") for name in named):
+        kind = "is a checkpoint in PyTorch's old file format", _SAVE
     return kind or _by_globals(named, version) or (
         "holds code or objects that are no YOLO network, or is truncated, and was not loaded", _GIVE
     )  # fmt: skip
@@ -164,6 +169,8 @@ def _by_globals(named: list[str], version: str) -> tuple[str, str] | None:
             f"was made {made} and needs {missing[0]}, which the installed {ultralytics.__version__} doesn't have",
             "train with the installed release, or export it with the one that made it (`yolo export format=onnx`)",
         )
+    if whole := [name for name in named if name.startswith(_PROGRAM_OBJECTS)]:
+        return f"holds more than a network ({whole[0]}), and was not loaded", _SAVE
     if objects := foreign or [name for name in named if name.startswith(_BUILTIN) and name not in _HARMLESS]:
         return f"holds code or objects that are no YOLO network ({', '.join(objects[:3])}), and was not loaded", _GIVE
     return None
@@ -193,13 +200,13 @@ def name_loaded(content: Any) -> tuple[str, str]:
     import torch
 
     if isinstance(content, torch.nn.Module):
-        return "holds a network without its checkpoint", "save it by YOLO's model.save('best.pt'), and give that file"
+        return "holds a network without its checkpoint", _SAVE
     if not isinstance(content, Mapping):
         return f"holds no network but a {type(content).__name__}", _GIVE
     for inner in ("ema", "model", "state_dict", "model_state_dict", "net"):
         part = content.get(inner)
         if isinstance(part, torch.nn.Module):
-            return "holds a network without the names of its classes", "save it by YOLO's model.save('best.pt')"
+            return "holds a network without its checkpoint or without the names of its classes", _SAVE
         if isinstance(part, Mapping) and _has_tensors(part):
             return _state(part, content), _TRAIN
     if _has_tensors(content):

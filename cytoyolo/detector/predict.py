@@ -1,7 +1,6 @@
 """Detections of images by a trained YOLO, with the probabilities of all classes."""
 
 import os
-import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from cytoyolo.detector.pixels import boxes_back, to_input
 from cytoyolo.detector.remarks import Remarks
 from cytoyolo.detector.suppression import suppress
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.workers import ForkLock
 
 DEFAULT_IOU = 0.4  # cells hardly ever overlap: the third place's class-agnostic NMS
 DEFAULT_CONF = 0.25
@@ -73,17 +73,7 @@ class Model(Protocol):
         """Raise the limit of boxes an image to `count`, where it is lower."""
 
 
-# Held while a child process opens a network anew; a child gets one of its own, since the parent may hold it.
-_opening = threading.Lock()
-
-
-def _new_lock() -> None:
-    global _opening
-    _opening = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+_opening = ForkLock()  # held while a child process opens a network anew
 
 
 class Detector:

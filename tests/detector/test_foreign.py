@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cytoyolo.detector.engine import engine
+from cytoyolo.detector.foreign import name_unreadable
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError
 
@@ -109,6 +110,22 @@ def test_a_checkpoint_of_another_release_of_ultralytics_is_named(tmp_path, monke
     monkeypatch.undo()
     text = told(tmp_path / "newer.pt")
     assert "made by Ultralytics 9.1.0" in text and f"installed {ultralytics.__version__}" in text and "C9z" in text
+
+
+def test_a_network_saved_in_another_way_is_named(tmp_path):
+    import torch
+
+    engine()
+    from ultralytics import YOLO
+
+    model = YOLO("yolo11n.yaml")
+    path = tmp_path / "a.pt"
+    torch.save(model, path)
+    assert "holds more than a network (ultralytics.models.yolo.model.YOLO)" in told(path)
+    torch.save({"model": model.model}, path, _use_new_zipfile_serialization=False)
+    assert "PyTorch's old file format" in name_unreadable(path)[0]  # where no earlier file has made its classes known
+    torch.save(model.model, path)
+    assert "holds a network without its checkpoint" in told(path)
 
 
 def test_a_network_built_on_one_of_torchvision_is_named(tmp_path):
