@@ -88,6 +88,8 @@ def _missing(
     for number, values in enumerate(later, start=2):
         if {_plain(name) for name in expected.values()} <= {_plain(value) for value in values}:
             return f"{needs}; its columns are named in line {number}, so delete the lines above it."
+    if len(header) == 1 and {_plain(name) for name in expected.values()} <= {_plain(one) for one in header[0].split()}:
+        return f"{needs}, with blanks between its columns; save it with commas."
     if len(header) == 1 and re.search(r"[,;\t]", header[0]):
         return f"{needs}, which is in quotes as a whole; save the table again with one value in a cell."
     if not place and sum(bool(_NUMBER.fullmatch(value)) for value in header) >= min(4, len(expected) - 1):

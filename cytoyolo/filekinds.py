@@ -45,7 +45,7 @@ _YOLO_LINE = re.compile(rb"\s*\d{1,5}(?:[ \t]+-?(?:0?\.\d+|[01](?:\.\d+)?|\d\.\d
 _SHEET_REMEDY = "save its sheet as a CSV ({wanted}) and give that"
 _UNPACK_REMEDY = "unpack it and give the CSV in it ({wanted})"
 _OTHER_REMEDY = "give a CSV with the columns {wanted}"
-_LABELS_REMEDY = "cytoyolo reads labels from a CSV, so write them to one: a row a box with the columns {wanted}"
+_LABELS_REMEDY = "cytoyolo reads labels from a CSV, so write them to one with the columns {wanted}"
 
 
 def file_fault(path: Path, data: bytes, wanted: str) -> str:

@@ -183,6 +183,7 @@ def test_only_numbers_lose_their_commas() -> None:
         (f"{ROW}\n{ROW}\n", "which is a row already; put the names of its columns above it"),
         (f"Table 1\n{HEADER}\n{ROW}\n", "its columns are named in line 2, so delete the lines above it"),
         (f"# made by hand\n\n{HEADER}\n{ROW}\n", "its columns are named in line 3"),
+        (HEADER.replace(",", "  ") + "\na.jpg 1 2 3 4 PNN\n", "with blanks between its columns; save it with commas"),
         (f'"{HEADER}"\n"{ROW}"\n', "which is in quotes as a whole"),
         (
             "filename,width,height,class,xmin,ymin,xmax,ymax\n",

@@ -22,7 +22,7 @@ from cytoyolo.dialect import SchemaError
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.records import read_table_bytes
 from cytoyolo.report.sheet import draw_sheet
-from cytoyolo.tables import fingerprint, sha256, write_table
+from cytoyolo.tables import fingerprint, note_form, sha256, write_table
 
 MAKER = "audit"
 _LIBRARIES = ("numpy", "pandas", "opencv-python", "pillow", "simplejpeg", "tifffile", "imagecodecs")
@@ -71,19 +71,21 @@ def audit(
         check_folder(Path(output), MAKER, overwrite, inputs=(labels, images, test, config))
     data = read_table_bytes(labels)
     try:
-        view = open_labels(labels, data, spec, images=images, test=test).view
+        opened = open_labels(labels, data, spec, images=images, test=test)
+        note_form(labels, opened.records)
+        view, rows = opened.view, len(opened.records.cells) - len(opened.records.blank)
         audited = auditing.run(view, policy)
         findings, not_run = audited.findings, audited.not_run
         # For pictures: boxes as they were, under the names that a repair gives to images.
         view = replace(view, text={**view.text, "image": audited.view.text["image"]})
     except SchemaError as error:
         sentence = str(error).replace(str(labels), labels.name, 1)  # findings hold no path of this machine
-        view, (findings, not_run) = None, auditing.schema_finding(sentence, policy)
+        view, rows, (findings, not_run) = None, 0, auditing.schema_finding(sentence, policy)
     counts = auditing.counts(findings)
     summary = {
         "cytoyolo": __version__,
         "versions": {name: version(name) for name in _LIBRARIES},
-        "labels": {"name": labels.name, "sha256": sha256(data), "rows": 0 if view is None else len(view.alive)},
+        "labels": {"name": labels.name, "sha256": sha256(data), "rows": rows},
         "images": None if view is None or images is None else _images(view),
         "test": None if test is None else {"name": test.name, "sha256": fingerprint(test)},
         "severities": {name: int((findings["severity"] == name).sum()) for name in SEVERITIES},

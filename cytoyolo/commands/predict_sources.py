@@ -19,7 +19,8 @@ from cytoyolo.errors import CytoyoloError, UsageError, listed
 _WEIGHTS = frozenset(
     (".pt", ".pth", ".onnx", ".torchscript", ".engine", ".tflite", ".safetensors", ".ckpt", ".mlpackage")
 )
-_TABLE = ".csv"
+# A spreadsheet saves tables with tabs as .txt or .tsv.
+_TABLES = (".csv", ".tsv", ".txt")
 _WANTED = "first the weights, then a test table, images or folders: cytoyolo predict best.pt images/ -o results"
 # What a table of one line a row can't hold: parts of a name that are not UTF-8, and ends of lines.
 _UNFIT = re.compile("[\ud800-\udfff\r\n]")
@@ -86,7 +87,7 @@ def find_table(sources: Sequence[Path]) -> Path | None:
     A table among images of its own folder is what a shell gives for `slides/*`, and is passed over as in a folder.
     Raises UsageError for any other table that is not alone.
     """
-    tables = [path for path in sources if path.suffix.lower() == _TABLE and not path.is_dir()]
+    tables = [path for path in sources if path.suffix.lower() in _TABLES and not path.is_dir()]
     if len(sources) == 1:
         return tables[0] if tables else None
     beside = {path.parent for path in sources if not path.is_dir() and is_image(path)}
@@ -244,5 +245,5 @@ def _is_checkpoint(path: Path) -> bool:
 
 def _is_source(path: Path) -> bool:
     """Whether a path is something to search, by its name or as a folder."""
-    is_one = path.is_dir() or path.suffix.lower() == _TABLE or bool(re.search(r"[*?\[]", str(path)))
+    is_one = path.is_dir() or path.suffix.lower() in _TABLES or bool(re.search(r"[*?\[]", str(path)))
     return is_one or is_image(path) or bool(unread_kind(path))

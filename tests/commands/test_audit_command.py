@@ -335,7 +335,9 @@ def test_the_findings_of_a_file_that_is_no_table_hold_no_path(tmp_path: Path) ->
 def test_the_form_of_a_table_is_said_by_findings(tmp_path: Path) -> None:
     rows = ["a.jpg;20,5;25;90;100;PNN;x", "", "b.jpg;-2;25;90;100;EO;", ";;;;;;"]
     (tmp_path / "t.csv").write_bytes("\n".join([HEADER.replace(",", ";").strip() + ";note", *rows]).encode("utf-8-sig"))
-    findings = audit(tmp_path / "t.csv").findings
+    made = audit(tmp_path / "t.csv")
+    findings = made.findings
+    assert made.summary["labels"]["rows"] == 2
     said = findings[findings["rule"] == "table-form"]
     assert said["detail"].tolist() == [
         *["semicolons stand between the columns", "decimals have a comma", "columns are not used (note)"],
