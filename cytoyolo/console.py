@@ -3,6 +3,9 @@
 Results go to stdout and are printed by the command line alone.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -22,6 +25,24 @@ class _Words(TextColumn):
 
     def render(self, task: Task) -> Text:
         return Text(one_line(self.text_format.format(task=task)), style=self.style)
+
+
+_ways_on: list[str] = []
+
+
+def way_on(message: str) -> None:
+    """Tell how interrupted work goes on. Where it is a part of other work, only that knows: see `with_way_on`."""
+    note(_ways_on[0] if _ways_on else message)
+
+
+@contextmanager
+def with_way_on(message: str) -> Iterator[None]:
+    """Whatever is interrupted in this block goes on as `message` says."""
+    _ways_on.append(message)
+    try:
+        yield
+    finally:
+        _ways_on.pop()
 
 
 class _Rate(ProgressColumn):

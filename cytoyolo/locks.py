@@ -29,8 +29,10 @@ def lock_file(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, shown: Path | None = None) -> Iterator[None]:
     """Have an output to oneself until the block ends; a thread may do so several times over.
+
+    `shown` is how it is named to people, where that is not by its path.
 
     Raises CytoyoloError while another process, or another thread, has it. On a file system without locks a note says
     so, and nothing is locked.
@@ -43,11 +45,11 @@ def locked(path: Path) -> Iterator[None]:
     try:
         lock.acquire(poll_interval=0.05)
     except Timeout as error:
-        raise CytoyoloError(f"another process is at work in {path}; wait for it, or end it.") from error
+        raise CytoyoloError(f"another process is at work in {shown or path}; wait for it, or end it.") from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        console.note(f"The file system of {path} has no locks; let no second process work there.")
+        console.note(f"The file system of {shown or path} has no locks; let no second process work there.")
         file.unlink(missing_ok=True)
     try:
         yield
@@ -59,8 +61,8 @@ def locked(path: Path) -> Iterator[None]:
             lock.release()
 
 
-def check_free(path: Path) -> None:
+def check_free(path: Path, shown: Path | None = None) -> None:
     """Raise CytoyoloError while another process is at work at an output."""
     if lock_file(path).exists():
-        with locked(path):
+        with locked(path, shown):
             pass

@@ -122,7 +122,8 @@ def _fold_of_images(
         )
     if missing := sorted(set(range(folds)) - set(pairs["fold"])):
         raise CytoyoloError(
-            f"{path} has nothing of fold {', '.join(map(str, missing))} of {folds}; finish crossval first (--resume)."
+            f"{path} has nothing of fold {', '.join(map(str, missing))} of {folds}; finish crossval first (the same "
+            "call goes on with it)."
         )
     if extra := sorted(set(pairs["fold"]) - set(range(folds))):
         raise CytoyoloError(

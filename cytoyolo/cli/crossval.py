@@ -59,7 +59,7 @@ def crossval(
     jobs: Jobs = 1,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="the recipe's")] = None,
     settings: Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted call, with its options.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with one that is there, and begin none.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:

@@ -15,6 +15,7 @@ from cytoyolo.annotations import oof
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.folds import (
     DATASET,
+    DEFAULT_DATASET,
     DEFAULT_FOLDS,
     GROUPS,
     MANIFEST,
@@ -25,9 +26,11 @@ from cytoyolo.commands.folds import (
     check_same,
     new_manifest,
     read_manifest,
+    refuse_finished,
     write_manifest,
 )
 from cytoyolo.commands.outoffold import by_group, predict_table, submission_rows
+from cytoyolo.commands.repair import remedy
 from cytoyolo.commands.score import write_score
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
 from cytoyolo.dataset.labels import read_labels
@@ -38,7 +41,8 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, merged_flags
 from cytoyolo.detector.weights import find_start
 from cytoyolo.errors import UsageError
-from cytoyolo.files import check_folder, new_folder, write_text
+from cytoyolo.files import check_folder, maker_of, new_folder, write_text
+from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
 from cytoyolo.submission.score import Score, evaluate
 from cytoyolo.tables import fingerprint, write_table
@@ -89,42 +93,49 @@ def crossval(
 
     source is a label table with its image folder, split into `folds` (5), or a folder that `convert --folds` made. All
     epochs are trained and the last one's weights taken, so that a fold has no say in its own model. `device` may be
-    several GPUs ("0,1,2"), a fold on each; on a CPU, `jobs` folds at a time share its cores. resume goes on with an
-    interrupted call and needs the same arguments. Raises UsageError for a wrong call, CytoyoloError where a fold can't
-    be trained.
+    several GPUs ("0,1,2"), a fold on each; on a CPU, `jobs` folds at a time share its cores. The same call goes on with
+    one that was interrupted, and so it does with resume, which needs one that is there. Raises UsageError for a wrong
+    call, CytoyoloError where a fold can't be trained.
     """
     source, folder = Path(source), Path(output)
     ready = _given(source, {"--images": images, "--folds": folds, "--groups": groups, "--config": config}, dataset)
-    slots = _slots(device, jobs)
+    slots = slots_of(device, jobs)
     flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed}
     resolved = load_recipe(recipe, merged_flags(flags, settings, FIXED_EPOCHS)) | FIXED_EPOCHS
-    if not resume:
+    begun = resume or (not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file())
+    if begun and not (folder / RECIPE).is_file():
+        raise UsageError(f"{folder} holds no cross-validation to resume; leave out --resume.")
+    if begun:
+        check_free(folder)
+        check_parts(folder)
+    else:
         check_folder(folder, MAKER, overwrite, inputs=(source, images, groups, config, model, recipe))
         find_start(str(resolved["model"]), asked=model is not None)
-        count = (DEFAULT_FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
-        with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
+    with locked(folder):
+        if not begun:
+            count = (DEFAULT_FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
+            with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
+                if ready is None:
+                    with remedy("mend or delete them, or let `cytoyolo repair` do it"):
+                        convert(
+                            source, images=images or "", output=made / DATASET, dataset=dataset or DEFAULT_DATASET,
+                            groups=groups, config=config, folds=count, seed=resolved["seed"],
+                        )  # fmt: skip
+                write_text(made / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
+                write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved))
+        data = ready or load_dataset(folder / DATASET)
+        manifest = read_manifest(folder / MANIFEST)
+        if begun:
+            check_same(folder, manifest, data, resolved)
             if ready is None:
-                convert(
-                    source, images=images or "", output=made / DATASET, dataset=dataset or "cytologia", groups=groups,
-                    config=config, folds=count, seed=resolved["seed"],
-                )  # fmt: skip
-            write_text(made / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
-            write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved))
-    elif not (folder / RECIPE).is_file():
-        raise UsageError(f"{folder} holds no cross-validation to resume; leave out --resume.")
-    else:
-        check_parts(folder)
-    data = ready or load_dataset(folder / DATASET)
-    manifest = read_manifest(folder / MANIFEST)
-    if resume:
-        check_same(folder, manifest["dataset"], data, resolved)
-        if ready is None:
-            check_inputs(folder, data, {"labels": source, "groups": groups, "config": config}, folds)
-    listing = read_listing(data)
-    _note_rare(data)
-    if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
-        _train_folds(folder, data, slots)
-    return _finish(folder, data, listing, manifest)
+                check_inputs(folder, data, {"labels": source, "groups": groups, "config": config}, folds, dataset)
+            if not resume:
+                refuse_finished(folder, manifest)
+        listing = read_listing(data)
+        _note_rare(data)
+        if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
+            _train_folds(folder, data, slots)
+        return _finish(folder, data, listing, manifest)
 
 
 def _coming(folds: int) -> tuple[str, ...]:
@@ -147,7 +158,7 @@ def _given(source: Path, options: Mapping[str, object], dataset: str | Path | No
     return data
 
 
-def _slots(device: str, jobs: int) -> list[str]:
+def slots_of(device: str, jobs: int) -> list[str]:
     """What folds can be trained on at the same time: GPUs, or a CPU several times."""
     if jobs < 1:
         raise UsageError(f"--jobs is {jobs}; give 1 or more.")
@@ -178,7 +189,7 @@ def _train_folds(folder: Path, data: Dataset, slots: list[str]) -> None:
         with progress.followed({f"fold {fold}": path for fold, path in files.items()}):
             run_all(work, slots)
     except BaseException:
-        console.note(f"{folder} keeps what is done; go on with the same call and --resume.")
+        console.way_on(f"{folder} keeps what is done; the same call goes on with it.")
         raise
 
 
@@ -188,7 +199,7 @@ def _train_fold(folder: Path, dataset: Path, fold: int, device: str) -> None:
     if (run / "manifest.json").is_file():
         trained = train(dataset, output=run, device=device, resume=True)
     else:
-        trained = train(dataset, output=run, recipe=folder / RECIPE, device=device, fold=fold, overwrite=run.is_dir())
+        trained = train(dataset, output=run, recipe=folder / RECIPE, device=device, fold=fold)
     data = load_dataset(dataset)
     listing = read_listing(data)
     held_out = listing[listing["part"] == str(fold)]

@@ -21,7 +21,8 @@ from cytoyolo.commands.train import train
 from cytoyolo.dataset.faults import MAX_RATE, kinds
 from cytoyolo.dataset.faults.outcome import outcome, read_faults
 from cytoyolo.detector.engine import choose_device
-from cytoyolo.files import clear_folder, mark, write_text
+from cytoyolo.files import check_folder, clear_folder, mark, write_text
+from cytoyolo.locks import locked
 from cytoyolo.submission.score import Score
 from cytoyolo.tables import TEST_ROLES, read_table
 
@@ -69,32 +70,35 @@ def demo(
     choose_device(device)
     parts = (smears, found, dataset, run, tables, detections, new_images)
     unfinished = not tables.exists()  # the last part; what holds no result is made anew without being asked
-    clear_folder(
-        folder,
-        MAKER,
-        overwrite or unfinished,
-        also=(
-            *(path.name for path in (rules, submission, submission.with_suffix(".failures.csv"))),
-            *(f"{path.name}/" for path in (*parts, *map(partial_folder, (submission, detections)))),
-        ),
-    )
-    labels, pictures, test = smears / "train.csv", smears / "images", smears / "test.csv"
-    with _step(seconds, "Paint smears of 23 kinds of cell, and put faults in"):
-        smear(output=smears, images=images, test=TEST_SHARE, seed=seed, faults=rate)
-    with _step(seconds, "Audit the table and its images"):
-        audited = audit(labels, images=pictures, test=test, output=found)
-    with _step(seconds, "Repair the table and convert it to a YOLO folder"):
-        write_text(rules, RULES)
-        convert(labels, images=pictures, test=test, output=dataset, repair=True, config=rules, seed=seed)
-    with _step(seconds, "Train from scratch"):
-        train(dataset, output=run, recipe=RECIPE, seed=seed, device=device)
-    with _step(seconds, "Predict the test rows"):
-        predict(weights, test, images=pictures, output=submission, device=device)
-    with _step(seconds, "Draw detections and the differential"):
-        predict(weights, _link_test_images(smears, new_images), output=detections, device=device)
-    with _step(seconds, "Score the submission"):
-        result = score(smears / "test_truth.csv", submission, output=tables)
-    mark(folder, MAKER)
+    check_folder(folder, MAKER, overwrite or unfinished)
+    way_on = f"{folder} holds an unfinished demo; the same call makes it anew."
+    with locked(folder), console.with_way_on(way_on):
+        clear_folder(
+            folder,
+            MAKER,
+            overwrite or unfinished,
+            also=(
+                *(path.name for path in (rules, submission, submission.with_suffix(".failures.csv"))),
+                *(f"{path.name}/" for path in (*parts, *map(partial_folder, (submission, detections)))),
+            ),
+        )
+        labels, pictures, test = smears / "train.csv", smears / "images", smears / "test.csv"
+        with _step(seconds, "Paint smears of 23 kinds of cell, and put faults in"):
+            smear(output=smears, images=images, test=TEST_SHARE, seed=seed, faults=rate)
+        with _step(seconds, "Audit the table and its images"):
+            audited = audit(labels, images=pictures, test=test, output=found)
+        with _step(seconds, "Repair the table and convert it to a YOLO folder"):
+            write_text(rules, RULES)
+            convert(labels, images=pictures, test=test, output=dataset, repair=True, config=rules, seed=seed)
+        with _step(seconds, "Train from scratch"):
+            train(dataset, output=run, recipe=RECIPE, seed=seed, device=device)
+        with _step(seconds, "Predict the test rows"):
+            predict(weights, test, images=pictures, output=submission, device=device)
+        with _step(seconds, "Draw detections and the differential"):
+            predict(weights, _link_test_images(smears, new_images), output=detections, device=device)
+        with _step(seconds, "Score the submission"):
+            result = score(smears / "test_truth.csv", submission, output=tables)
+        mark(folder, MAKER)
     faults = read_faults(smears / "faults.csv")
     outcomes = outcome(faults, audited.findings, read_log(dataset / CHANGES))
     paths = {

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo.annotations.samples import parse_white
-from cytoyolo.classes import parse_spec
+from cytoyolo.classes import load_spec, parse_spec
 from cytoyolo.commands.info import versions
 from cytoyolo.commands.repair import CHANGES, read_log
+from cytoyolo.commands.train_folder import different_settings
 from cytoyolo.dataset.yolo import IDENTITY, Dataset
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import read_bytes, write_text
@@ -17,30 +18,62 @@ from cytoyolo.tables import fingerprint
 
 MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
 DATASET, SCORE = "dataset", "score"
-DEFAULT_FOLDS = 5
+DEFAULT_FOLDS, DEFAULT_DATASET = 5, "cytologia"
 
 
-def check_same(folder: Path, before: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
-    """Raise where a call to resume has other settings, or another data set, than the one it goes on with."""
+def check_same(folder: Path, manifest: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
+    """Raise where a call has other settings, or another data set, than the cross-validation it would go on with."""
     recipe = parse_yaml(folder / RECIPE, read_bytes(folder / RECIPE))
-    different = sorted(key for key in recipe.keys() | resolved.keys() if recipe.get(key) != resolved.get(key))
-    if different:
+    if different := different_settings(recipe, resolved):
         raise UsageError(
-            f"{folder} was started with other settings ({', '.join(different)}); resume with the same options."
+            f"{folder} was started with other settings ({', '.join(different)}) {_remedy(folder, 'the same options')}"
         )
+    if recipe["model"] != resolved["model"]:
+        raise UsageError(f"{folder} was started with another --model {_remedy(folder, 'that one')}")
     for key in IDENTITY:
-        if before.get(key) != data.manifest[key]:
-            raise CytoyoloError(f"{folder} was started on another data set ({key} differs); resume with that one.")
+        if manifest["dataset"].get(key) != data.manifest[key]:
+            raise CytoyoloError(
+                f"{folder} was started on another data set ({key} differs) {_remedy(folder, 'that one')}"
+            )
 
 
-def check_inputs(folder: Path, data: Dataset, files: Mapping[str, str | Path | None], folds: int | None) -> None:
-    """Raise where a call to resume has another label table, groups, config or number of folds."""
+def check_inputs(
+    folder: Path,
+    data: Dataset,
+    files: Mapping[str, str | Path | None],
+    folds: int | None,
+    dataset: str | Path | None,
+) -> None:
+    """Raise where a call has another label table, groups, config, description or number of folds."""
     for key, path in files.items():
         before = (data.manifest[key] or {}).get("sha256")
         if before != (None if path is None else fingerprint(path)):
-            raise CytoyoloError(f"{folder} was started with another {key} file; resume with that, or start anew.")
+            raise CytoyoloError(f"{folder} was started with another {key} file {_remedy(folder, 'that one')}")
     if data.manifest["folds"] != (DEFAULT_FOLDS if folds is None else folds):
-        raise UsageError(f"{folder} was started with {data.manifest['folds']} folds; resume with the same options.")
+        raise UsageError(
+            f"{folder} was started with {data.manifest['folds']} folds {_remedy(folder, 'the same options')}"
+        )
+    if data.spec != load_spec(dataset or DEFAULT_DATASET):
+        raise UsageError(f"{folder} was started with another --dataset {_remedy(folder, 'that one')}")
+
+
+def refuse_finished(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise UsageError where there is nothing to go on with."""
+    if manifest["status"] == "finished":
+        raise UsageError(
+            f"{folder} holds this cross-validation, and it is finished (see {folder / OOF}); to make it anew, give "
+            "another folder or --overwrite."
+        )
+
+
+def done_folds(folder: Path) -> str:
+    """How far a cross-validation is."""
+    folds = read_manifest(folder / MANIFEST)["folds"]
+    return f"{sum((folder / f'fold{fold}.csv').is_file() for fold in range(folds))} of {folds} folds"
+
+
+def _remedy(folder: Path, same: str) -> str:
+    return f"and holds {done_folds(folder)}; give {same} to go on, another folder, or --overwrite to throw it away."
 
 
 def new_manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,4 +111,6 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise ValueError("fingerprints are missing")
         return manifest
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CytoyoloError(f"{path} is missing or damaged; run crossval again.") from error
+        raise CytoyoloError(
+            f"{path} is missing or damaged; run crossval again with --overwrite, or in another folder."
+        ) from error

@@ -72,7 +72,7 @@ def _finished(source: Path) -> dict[str, Any]:
         raise UsageError(f"{named}: {found}; give the folder that crossval made, or the {OOF} in it.")
     manifest = read_manifest(path)
     if manifest["status"] != "finished":
-        raise CytoyoloError(f"{source.parent} is not finished; run crossval again with --resume.")
+        raise CytoyoloError(f"{source.parent} is not finished; the same call of crossval goes on with it.")
     return manifest
 
 

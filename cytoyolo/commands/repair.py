@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from cytoyolo.tables import check_writable, note_form
 CHANGES = "changes.csv"
 # Findings that a refusal names.
 SHOWN = 5
+# What is to be done where a repair would help; `convert` can do one by itself.
+MENDABLE = "mend or delete them, or let --repair do it"
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,21 @@ def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None
         rules = set(stops["rule"])
         # A repair helps unless it would stop for the same reason, or leave it to a person.
         mendable &= all(RULES[rule].action not in (STOP, REVIEW) for rule in rules)
-        remedy = "mend or delete them, or let --repair do it" if mendable else "mend or delete them"
+        remedy = MENDABLE if mendable else "mend or delete them"
         if rules == {"unsupported"}:
             remedy = "do as said, or leave these images out: --repair with a --config of `unsupported: {action: drop}`"
         raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}); {remedy}.")
+
+
+@contextmanager
+def remedy(text: str) -> Iterator[None]:
+    """Work in this block is part of a command that has no --repair: `text` says what is to be done there."""
+    try:
+        yield
+    except CytoyoloError as error:
+        if MENDABLE not in str(error):
+            raise
+        raise type(error)(str(error).replace(MENDABLE, text)) from error
 
 
 def read_log(path: Path) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def searched(
             yield journal
         except BaseException:
             if journal.done:
-                console.note(f"{begun} keeps what is done; the same call goes on with it.")
+                console.way_on(f"{begun} keeps what is done; the same call goes on with it.")
             else:
                 remove(begun)
             raise

@@ -33,7 +33,7 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, merged_flags, resolve_optimizer
 from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.files import check_folder, clear_folder, foreign_files, remove_folder, write_text
+from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
 from cytoyolo.tables import fingerprint
@@ -87,7 +87,7 @@ def train(
         _refuse_settings(run, dataset, [name for name, value in own.items() if value is not None])
         return _resume(run, data, device)
     inputs = (dataset, model, recipe)
-    begun = not overwrite and (run / MANIFEST).is_file()
+    begun = not overwrite and maker_of(run) == MAKER and (run / MANIFEST).is_file()
     overwrite = overwrite or is_empty(run)
     if begun:
         check_free(run)
@@ -198,7 +198,7 @@ def _keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
     if training.checkpoint_to_resume(run) is None:
         return False
     call = shlex.join(["cytoyolo", "train", str(dataset), "-o", str(run), "--resume"])
-    console.note(f"{run} keeps its last whole epoch; go on with `{call}`.")
+    console.way_on(f"{run} keeps its last whole epoch; the same call goes on with it, and so does `{call}`.")
     return True
 
 

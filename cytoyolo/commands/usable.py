@@ -13,7 +13,7 @@ from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.forms import FORMS
 from cytoyolo.annotations.rules.registry import STOP
 from cytoyolo.annotations.view import View
-from cytoyolo.commands.repair import refuse_stops
+from cytoyolo.commands.repair import MENDABLE, refuse_stops
 from cytoyolo.tables import refuse
 
 # What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
@@ -56,6 +56,6 @@ def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:
         return audited
     if not repair:
         faults = {int(row): f"of box {view.box(row)} no whole pixel is inside its image" for row in empty}
-        refuse(labels, faults, "mend or delete them, or let --repair do it")
+        refuse(labels, faults, MENDABLE)
     edit = Edit("zero-side", empty, {}, [f"{view.box(row)}: no whole pixel inside its image" for row in empty])
     return replace(audited, edits=[*audited.edits, edit], view=view.without(empty))

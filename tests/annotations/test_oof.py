@@ -100,7 +100,7 @@ FAULTS = {
         faulty(**EMPTY),
         "images with a row for no detection and another row (a.jpg)",
     ),
-    "a fold without images": ([ROWS[0]], "has nothing of fold 1 of 2; finish crossval first (--resume)."),
+    "a fold without images": ([ROWS[0]], "has nothing of fold 1 of 2; finish crossval first (the same call goes on"),
 }  # fmt: skip
 
 

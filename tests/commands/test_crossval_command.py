@@ -1,6 +1,7 @@
 """`crossval` from end to end, on the blobs: what it holds, that it repeats, survives a kill, and what it refuses."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -182,7 +183,8 @@ def test_two_folds_at_a_time_and_a_converted_folder_give_the_same_rows(made, lab
 
 def begun(folder: Path, lab: Path, *options: object) -> subprocess.Popen[str]:
     """The installed program, in the middle of fold 1."""
-    process = subprocess.Popen(call(lab, folder, *options), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(call(lab, folder, *options), stderr=pipe, stdout=pipe, text=True, start_new_session=True)
     while not (folder / "fold1" / "progress.jsonl").exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
@@ -192,11 +194,20 @@ def begun(folder: Path, lab: Path, *options: object) -> subprocess.Popen[str]:
 def test_a_killed_one_goes_on_and_comes_to_the_same_bytes_as_any_other(made, lab, tmp_path):
     folder, groups = tmp_path / "CV", ("--groups", lab / "groups.csv")
     process = begun(folder, lab, *groups)
-    process.kill()
-    process.communicate()
+    os.killpg(process.pid, signal.SIGSTOP)  # so that it is surely at work still
+    try:
+        for option in ("--resume", "--overwrite"):
+            second = subprocess.run(call(lab, folder, *groups, option), capture_output=True, text=True, check=False)
+            assert (second.returncode, second.stderr) == (
+                1, f"cytoyolo: another process is at work in {folder}; wait for it, or end it.\n",
+            )  # fmt: skip
+    finally:
+        process.kill()
+        os.killpg(process.pid, signal.SIGCONT)
+        process.communicate()
     assert not (folder / "oof.csv").exists() and not (folder / "fold1.csv").exists()
     before = (folder / "fold0.csv").stat().st_mtime_ns
-    resumed = subprocess.run(call(lab, folder, *groups, "--resume"), capture_output=True, text=True, check=False)
+    resumed = subprocess.run(call(lab, folder, *groups), capture_output=True, text=True, check=False)
     assert resumed.returncode == 0 and "Traceback" not in resumed.stderr, resumed.stderr
     assert (folder / "fold0.csv").stat().st_mtime_ns == before
     assert (folder / "oof.csv").read_bytes() == (made / "oof.csv").read_bytes()
@@ -209,7 +220,7 @@ def test_an_interrupted_one_says_how_to_go_on_and_keeps_the_folds_that_are_done(
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in stderr
-    assert f"{folder} keeps what is done; go on with the same call and --resume." in stderr
+    assert f"{folder} keeps what is done; the same call goes on with it." in stderr
     before = state(folder)
     assert "fold0.csv" in before and "oof.csv" not in before and "fold1.csv" not in before
     left = []
@@ -241,23 +252,46 @@ def other_table(lab: Path) -> Path:
     return lab / "other.csv"
 
 
+def test_the_same_call_on_a_finished_one_is_told_so(copied, lab, monkeypatch):
+    monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
+    before = state(copied)
+    with pytest.raises(UsageError, match=r"holds this cross-validation, and it is finished \(see .*oof\.csv\)"):
+        run(lab, copied, groups=lab / "groups.csv")
+    assert state(copied) == before
+
+
+def test_a_table_that_a_repair_would_mend_is_not_sent_to_an_option_that_is_not_there(lab, tmp_path, cytoyolo: Program):
+    rows = (lab / "labels.csv").read_text().splitlines()
+    name, x1, y1, x2, y2, code = rows[1].split(",")
+    (tmp_path / "bad.csv").write_text("\n".join([rows[0], ",".join((name, x2, y1, x1, y2, code)), *rows[2:]]))
+    inputs = ("--images", lab / "images", "--dataset", lab / "spec.yaml", "--folds", 2)
+    done = cytoyolo("crossval", tmp_path / "bad.csv", *inputs, "-o", tmp_path / "CV", *FLAGS)
+    assert done.returncode == 1 and "let `cytoyolo repair` do it." in done.stderr, done.stderr
+    assert "--repair" not in done.stderr and not (tmp_path / "CV").exists()
+
+
+@pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"epochs": 2}, "was started with other settings (epochs); resume with the same options."),
-        ({"seed": 3}, "was started with other settings (seed)"),
-        ({"settings": {"mosaic": 0.5}}, "was started with other settings (mosaic)"),
+        (
+            {"epochs": 2},
+            "was started with other settings (epochs (1, now 2)) and holds 2 of 2 folds; give the same "
+            "options to go on, another folder, or --overwrite to throw it away.",
+        ),
+        ({"seed": 3}, "was started with other settings (seed (0, now 3))"),
+        ({"settings": {"mosaic": 0.5}}, "was started with other settings (mosaic ("),
         ({"folds": 3}, "was started with 2 folds"),
-        ({"groups": None}, "was started with another groups file; resume with that"),
+        ({"groups": None}, "was started with another groups file and holds 2 of 2 folds; give that one"),
     ],
     ids=str,
 )
-def test_going_on_with_other_options_is_refused(options, words, copied, lab, monkeypatch):
+def test_going_on_with_other_options_is_refused(options, words, resume, copied, lab, monkeypatch):
     monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
     (copied / "oof.csv").unlink()
     before = state(copied / "fold0")
     with pytest.raises(CytoyoloError, match=re.escape(words)) as refused:
-        run(lab, copied, **{"groups": lab / "groups.csv", "resume": True, **options})
+        run(lab, copied, **{"groups": lab / "groups.csv", "resume": resume, **options})
     assert "\n" not in str(refused.value)
     assert state(copied / "fold0") == before and not (copied / "oof.csv").exists()
 
@@ -267,7 +301,8 @@ def test_going_on_with_another_table_is_refused(copied, lab, cytoyolo: Program):
     done = cytoyolo("crossval", other_table(lab), *inputs, "--folds", 2, "-o", copied, *FLAGS, "--resume")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"cytoyolo: {copied} was started with another labels file; resume with that, or start anew.\n"
+        f"cytoyolo: {copied} was started with another labels file and holds 2 of 2 folds; give that one to go on, "
+        "another folder, or --overwrite to throw it away.\n"
     )
 
 
@@ -341,7 +376,7 @@ def test_a_refused_call_replaces_nothing(copied, lab):
 def test_a_fold_that_fails_is_named_and_the_folder_can_be_gone_on_with(made, lab, tmp_path, capsys):
     with pytest.raises(CytoyoloError, match=r"^fold 0: Ultralytics can't train") as failed:
         run(lab, tmp_path / "CV", settings={"freeze": 99})
-    assert "\n" not in str(failed.value) and "--resume" in capsys.readouterr().err
+    assert "\n" not in str(failed.value) and "the same call goes on" in capsys.readouterr().err
 
 
 # How the folds come about
