@@ -18,6 +18,7 @@ from cytoyolo.workers import interrupts_remembered
 # The engine's own folder inside a run. It empties this folder when it launches several GPUs, so nothing else may
 # ever stand in it.
 FOLDER = "engine"
+_SHM = Path("/dev/shm")
 
 
 def checkpoint_to_resume(run: Path) -> Path | None:
@@ -113,6 +114,8 @@ def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
                 "a process of the training failed; see above, or try one GPU with --device 0."
             ) from error
         except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:
+            if problem := _worker_problem(str(error)):
+                raise CytoyoloError(problem) from error
             what = str(error).strip().splitlines() or [type(error).__name__]
             raise CytoyoloError(
                 f"Ultralytics can't train with this network and these settings ({what[0][:200]}); check the recipe, "
@@ -123,6 +126,21 @@ def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
                 if not thread.daemon:
                     thread.join()
     (run / progress.FILE).unlink()
+
+
+def _worker_problem(error: str) -> str:
+    """What is wrong, and what to do, where torch says that the processes that load images failed; "" elsewhere."""
+    lower = error.lower()
+    remedy = "give --set workers=0, or workers: 0 in the recipe"
+    # A container has 64 MB of it, and a batch of 64 images of 384 pixels takes 28.
+    if any(words in lower for words in ("shared memory", "bus error", "/dev/shm", "</torch_", "torch_shm_manager")):
+        size = f" (/dev/shm has {shutil.disk_usage(_SHM).total / 1e6:,.0f} MB)" if _SHM.is_dir() else ""
+        return f"the workers that load images are out of shared memory{size}; {remedy}, or docker run --shm-size=8g."
+    if "too many open files" in lower or "ancdata" in lower:
+        return f"the workers that load images have too many files open; {remedy}, or raise `ulimit -n`."
+    if "dataloader worker" in lower:
+        return f"a worker that loads images was ended, as when this machine's memory is used up; {remedy}."
+    return ""
 
 
 def metrics(run: Path) -> list[dict[str, float]]:

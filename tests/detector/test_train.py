@@ -72,7 +72,10 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
     assert "Traceback" not in stderr
     if stop == signal.SIGINT:
         assert process.returncode == 130
-        assert f"go on with `cytoyolo train {blobs / 'dataset'} -o {run} --resume`" in stderr
+        assert (
+            f"the same call goes on with it, and so does `cytoyolo train {blobs / 'dataset'} -o {run} --resume`"
+            in stderr
+        )
         resumed = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
         assert resumed.returncode == 0, resumed.stderr
         assert "Resuming" in resumed.stderr
@@ -288,6 +291,34 @@ def test_what_the_engine_cannot_do_is_one_sentence(blobs, tmp_path):
         train(blobs / "dataset", output=tmp_path / "run", **SETTINGS, settings={"freeze": 99})
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("DataLoader worker (pid 77) is killed by signal: Bus error. It is possible that its workers are out of "
+         "shared memory. Please try to raise your shared memory limit.", "out of shared memory"),
+        ("unable to write to file </torch_77_123_0>: No space left on device (28)", "out of shared memory"),
+        ("unable to open shared memory object </torch_77_5_1> in read-write mode: Permission denied", "shared memory"),
+        ("unable to mmap 28311552 bytes from file </torch_7_1_0>: Cannot allocate memory (12)", "out of shared memory"),
+        ("received 0 items of ancdata", "too many files open; give --set workers=0, or .*ulimit -n"),
+        ("unable to open file: Too many open files (24)", "too many files open"),
+        ("DataLoader worker (pid(s) 77, 78) exited unexpectedly", "a worker that loads images was ended"),
+        ("DataLoader worker (pid 77) is killed by signal: Killed.", "memory is used up"),
+    ],
+)  # fmt: skip
+def test_workers_that_fail_are_named_with_a_remedy(tmp_path, monkeypatch, error, words):
+    class Broken:
+        def add_callback(self, *arguments):
+            pass
+
+        def train(self):
+            raise RuntimeError(error)
+
+    monkeypatch.setattr(command.training, "_trainer", lambda overrides: Broken())
+    with pytest.raises(CytoyoloError, match=rf"{words}.*") as refused:
+        command.training._run(tmp_path, {})
+    assert "--set workers=0" in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_of_equal_epochs_the_last_is_the_best_and_a_repeated_one_counts_once(tmp_path):
