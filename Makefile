@@ -10,7 +10,7 @@ DATA ?= data
 RUN ?= runs/mine
 DATASET ?= cytologia
 RECIPE ?= third-place
-# Further options of the training, such as TRAIN="--model yolo11n.pt --epochs 50"
+# Further options of the training, such as TRAIN="--model yolo11n.pt --epochs 50"; --overwrite replaces a finished run
 TRAIN ?=
 # Further options of the conversion, such as CONVERT="--repair --groups slides.csv"
 CONVERT ?=
@@ -67,14 +67,10 @@ convert: $(RUN)/dataset/dataset.json  ## DATA (images/, train.csv) to the YOLO f
 $(RUN)/dataset/dataset.json: $(DATA)/train.csv | $(INSTALLED)
 	$(BIN)/cytoyolo convert $(DATA)/train.csv --images $(DATA)/images $(TEST) -o $(RUN)/dataset --dataset $(DATASET) $(CONVERT) --overwrite
 
-train: $(RUN)/run/weights/best.pt  ## Train by RECIPE into RUN/run; an interrupted run goes on.
+train: $(RUN)/run/weights/best.pt  ## Train by RECIPE into RUN/run; an interrupted run goes on, a finished one is kept.
 
 $(RUN)/run/weights/best.pt: $(RUN)/dataset/dataset.json
-	@if grep -qs '"status": "running"' $(RUN)/run/manifest.json && [ $(RUN)/run/manifest.json -nt $< ]; then \
-	  $(BIN)/cytoyolo train $(RUN)/dataset -o $(RUN)/run --resume; \
-	else \
-	  $(BIN)/cytoyolo train $(RUN)/dataset -o $(RUN)/run --recipe $(RECIPE) $(TRAIN) --overwrite; \
-	fi
+	$(BIN)/cytoyolo train $(RUN)/dataset -o $(RUN)/run --recipe $(RECIPE) $(TRAIN)
 
 predict: $(RUN)/submission.csv  ## Predict the rows of DATA/test.csv into RUN/submission.csv.
 

@@ -177,6 +177,14 @@ def maker_of(folder: Path) -> str | None:
     return maker if isinstance(maker, str) else None
 
 
+def discard(path: Path, maker: str) -> None:
+    """Remove a folder that the command `maker` made, if it is there. Raises UsageError for one that may not be
+    replaced."""
+    check_folder(path, maker, overwrite=True)
+    if path.exists():
+        remove_folder(path)
+
+
 def foreign_files(folder: Path) -> list[str]:
     """Files below the folder that its marker does not list; all of them when it has no marker."""
     listed = _marker(folder).get("made")

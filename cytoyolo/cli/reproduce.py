@@ -46,6 +46,9 @@ def reproduce(
     jobs: Jobs = 1,
     seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Let a class lose more of its rows in the curation.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Do anew what was done with other settings or inputs.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with time and disk.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,7 +58,7 @@ def reproduce(
     made = run(
         data, output=output, dataset=dataset, groups=groups, folds=folds, variant=variant, boxes=boxes, recipe=recipe,
         model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device, jobs=jobs, seed=seed, force=force,
-        dry_run=dry_run,
+        overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps([{**one.__dict__, "makes": str(one.makes)} for one in made], ensure_ascii=False))

@@ -1,7 +1,6 @@
 """What a reproduction will take: time from a few training steps on this machine, disk from a few images."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe
 from cytoyolo.detector.timing import seconds_per_image
 from cytoyolo.machine import cores
-from cytoyolo.tables import LABEL_ROLES, TEST_ROLES, read_table
 
 # Seconds of one core an image, as benchmarks/audit.py and convert.py measured them, and to store one as PNG.
 _AUDIT, _CONVERT, _PNG = 0.0011, 0.0009, 0.006
@@ -28,29 +26,21 @@ _BLOCKS = 8_192
 _RUN = 13.0
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Seconds and megabytes by step; a step that takes next to nothing has none."""
-
-    seconds: dict[str, float]
-    megabytes: dict[str, float]
-
-
-def estimate(source: Path, steps: Collection[str], settings: Mapping[str, Any], device: str) -> Estimate:
-    """What the given steps will take for the images of source/train.csv and test.csv."""
+def seconds(
+    images: int, tests: int, steps: Collection[str], settings: Mapping[str, Any], device: str
+) -> dict[str, float]:
+    """What the given steps will take for so many images and test images; those that take next to nothing are not in
+    it."""
     spec = load_spec(settings["dataset"])
-    names = read_table(source / "train.csv", spec, LABEL_ROLES)["image"].drop_duplicates()
-    tests = read_table(source / "test.csv", spec, TEST_ROLES)["image"].nunique()
     flags = {key: settings[key] for key in ("model", "epochs", "imgsz", "batch", "seed")}
     resolved = load_recipe(settings["recipe"], flags)
     training = {"cross-validate", "train", "predict"} & set(steps)
     each = seconds_per_image(resolved, len(spec.codes), device) if training else 0.0
-    images, folds, epochs = len(names), settings["folds"], resolved["epochs"]
+    folds, epochs = settings["folds"], resolved["epochs"]
     several = len(choose_device(device, several=True).split(","))
     rounds = -(-folds // several)
     reading = (images + tests) * _AUDIT / cores()
-    png = _png_bytes([source / "images" / name for name in names.iloc[:: max(images // _SAMPLE, 1)].head(_SAMPLE)])
-    seconds = {
+    found = {
         "audit": reading,
         "repair": reading,
         "convert to folds": images * _CONVERT / cores(),
@@ -59,19 +49,23 @@ def estimate(source: Path, steps: Collection[str], settings: Mapping[str, Any], 
         "train": _START + images * 0.95 * epochs * each * (1 + _FORWARD * 0.05),
         "predict": tests * each * _FORWARD,
     }
-    megabytes = {
-        "convert to folds": images * _BLOCKS / 1e6,
+    return {name: value for name, value in found.items() if name in steps}
+
+
+def megabytes(paths: Sequence[Path], steps: Collection[str], folds: int, stored: bool = True) -> dict[str, float]:
+    """What the given steps will put on the disk for images at these paths; `stored`: with all images stored anew, as
+    they are where any of them gets a mask."""
+    sample = paths[:: max(len(paths) // _SAMPLE, 1)][:_SAMPLE] if stored and "convert" in steps else []
+    found = {
+        "convert to folds": len(paths) * _BLOCKS / 1e6,
         "cross-validate": folds * _RUN,
-        "convert": images * (_BLOCKS + png) / 1e6,
+        "convert": len(paths) * (_BLOCKS + _png_bytes(sample)) / 1e6,
         "train": _RUN,
     }
-    return Estimate(
-        {name: value for name, value in seconds.items() if name in steps},
-        {name: value for name, value in megabytes.items() if name in steps},
-    )
+    return {name: value for name, value in found.items() if name in steps}
 
 
-def _png_bytes(paths: list[Path]) -> float:
+def _png_bytes(paths: Sequence[Path]) -> float:
     """The mean size of these images as PNG, in which images with masks, and then all, are staged."""
     sizes = [len(cv2.imencode(".png", picture)[1]) for path in paths if (picture := decode(path)[0]).size]
     return sum(sizes) / len(sizes) if sizes else 0.0

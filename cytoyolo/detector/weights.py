@@ -151,6 +151,18 @@ def find_start(model: str, asked: bool) -> Start:
     return Start(_network_yaml(name), str(path.absolute()))
 
 
+def check_start(model: str, asked: bool) -> None:
+    """Raise what `find_start` would raise for weights that are missing or no good; nothing is downloaded."""
+    engine()
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    try:
+        find_start(model, asked=False)
+    except UsageError:
+        if not asked or model not in GITHUB_ASSETS_NAMES:
+            raise
+
+
 def _network_yaml(name: str) -> str:
     """A network's YAML: a file of the user, or one of the engine's own by name."""
     engine()

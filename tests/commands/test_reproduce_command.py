@@ -1,12 +1,21 @@
 """The whole way in one command: what is done is skipped, what changed is done again, and a plan costs nothing."""
 
 import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from cytoyolo import reproduce
 from cytoyolo.commands import reproduce as command
+from cytoyolo.commands import reproduce_inputs
+from cytoyolo.commands import train as train_command
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import clear_folder
+from cytoyolo.locks import locked
 from tests.blobs import SETTINGS, SPEC, draw
 
 STEPS = [
@@ -77,6 +86,232 @@ def test_an_interrupted_step_is_gone_on_with(run, data):
     assert {one.step: one.state for one in plan}["train"] == "to go on with"
     reproduce(data, output=run, dataset=data / "spec.yaml", **OPTIONS)
     assert (run / "run" / "weights" / "best.pt").stat().st_mtime_ns == weights, "the finished training was repeated"
+
+
+# What is done is never lost unasked
+
+
+def state(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def own(data, tmp_path):
+    """A copy of the data, to be changed."""
+    shutil.copytree(data, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def edit_row(own):
+    text = (own / "train.csv").read_text()
+    (own / "train.csv").write_text(text.replace(",dark\n", ",pale\n", 1))
+
+
+def touch(own):
+    os.utime(own / "images" / "blob00.jpg", (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "why"),
+    [
+        (None, {"epochs": 3}, "epochs (1, now 3) changed since"),
+        (None, {"seed": 4}, "seed (0, now 4) changed since"),
+        (None, {"imgsz": 96, "batch": 4}, "batch (8, now 4), imgsz (64, now 96) changed since"),
+        (None, {"folds": 3}, "folds (2, now 3) changed since"),
+        (None, {"model": "yolo11s.yaml"}, "model (yolo11n.yaml, now yolo11s.yaml) changed since"),
+        (None, {"boxes": "all"}, "boxes (none, now all) changed since"),
+        (None, {"variant": "iou"}, "variant (keep, now iou) changed since"),
+        (edit_row, {}, "train.csv changed since"),
+        (touch, {}, "the images changed since"),
+        (lambda own: (own / "images" / "new.jpg").write_bytes(b"new"), {}, "the images changed since"),
+        (lambda own: (own / "test.csv").write_text("trustii_id,NAME\n1,blob20.jpg\n"), {}, "test.csv changed since"),
+        (lambda own: (own / "spec.yaml").write_text(SPEC + "# new\n"), {}, "spec.yaml changed since"),
+    ],
+)
+def test_what_was_done_with_other_settings_or_inputs_is_kept(run, own, monkeypatch, change, options, why):
+    for step in ("audit", "repair", "convert", "crossval", "curate", "train", "predict"):
+        monkeypatch.setattr(command, step, lambda *inputs, **given: pytest.fail("a step was done"))
+    before, given = state(run), {**OPTIONS, "dataset": own / "spec.yaml", **options}
+    if change:
+        change(own)
+    with pytest.raises(UsageError) as refused:
+        reproduce(own, output=run, **given)
+    assert why in str(refused.value) and f"so that this call would do anew what {run} holds: " in str(refused.value)
+    assert "train (0:" in str(refused.value) and "\n" not in str(refused.value)
+    if options.keys() - {"boxes", "variant"} or change:
+        assert "cross-validate (2 of 2 folds, 0:" in str(refused.value)
+    assert str(refused.value).endswith("; give another folder to keep it, or --overwrite to replace it.")
+    assert state(run) == before
+
+
+def test_moved_data_are_the_same(run, data, tmp_path):
+    """Their links are made anew; nothing is trained."""
+    shutil.copytree(data, tmp_path / "moved")
+    plan = reproduce(
+        tmp_path / "moved", output=run, dry_run=True, **{**OPTIONS, "dataset": tmp_path / "moved/spec.yaml"}
+    )
+    assert {one.state for one in plan} == {"done"}
+    shutil.copytree(run, tmp_path / "run", symlinks=True)
+    link = next(path for path in (tmp_path / "run" / "folds" / "images").iterdir())
+    link.unlink()
+    link.symlink_to(tmp_path / "gone")
+    plan = reproduce(data, output=tmp_path / "run", dry_run=True, **{**OPTIONS, "dataset": data / "spec.yaml"})
+    assert next(one.step for one in plan if one.state != "done") == "convert to folds"
+
+
+def test_overwrite_does_anew_what_differs_and_no_more(run, data, tmp_path, monkeypatch):
+    shutil.copytree(run, tmp_path / "run", symlinks=True)
+    done = []
+    for step in ("audit", "repair", "convert", "curate", "predict"):
+        monkeypatch.setattr(command, step, lambda *inputs, step=step, **given: done.append(step))
+    monkeypatch.setattr(command, "train", lambda *inputs, output, **given: done.append(("train", output.exists())))
+    monkeypatch.setattr(
+        command, "crossval", lambda *inputs, output, **given: done.append(("crossval", output.exists()))
+    )
+    given = {**OPTIONS, "dataset": data / "spec.yaml", "epochs": 3}
+    with pytest.raises(CytoyoloError):  # the steps behind find nothing of those that are played here
+        reproduce(data, output=tmp_path / "run", overwrite=True, **given)
+        raise CytoyoloError
+    assert done[0] == ("crossval", False), "the old folds are removed before the new ones are recorded as begun"
+    assert "audit" not in done and "repair" not in done
+
+
+@pytest.mark.parametrize("name", ["audit", "dataset", "run", "repaired.csv", "submission.csv", "cv"])
+def test_what_other_calls_put_there_is_kept(data, tmp_path, name):
+    """Such as `make train`, whose folder is the same."""
+    place = tmp_path / "run" / name
+    place.parent.mkdir()
+    (place if "." in name else place / "file").parent.mkdir(parents=True, exist_ok=True)
+    (place if "." in name else place / "file").write_text("mine")
+    before = state(tmp_path / "run")
+    with pytest.raises(UsageError, match=rf"{name} is there and was not made by `cytoyolo reproduce`.*--overwrite"):
+        reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **OPTIONS)
+    assert state(tmp_path / "run") == before
+
+
+def test_a_table_that_was_mended_before_anything_was_trained_is_gone_on_with(own, tmp_path, monkeypatch):
+    def broken(*inputs, **given):
+        raise CytoyoloError("mend it")
+
+    monkeypatch.setattr(command, "repair", broken)
+    for _ in range(2):
+        with pytest.raises(CytoyoloError, match="mend it"):
+            reproduce(own, output=tmp_path / "run", dataset=own / "spec.yaml", **OPTIONS)
+        edit_row(own)
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty run", "a run of no epoch"])
+def test_a_training_killed_before_its_first_epoch_is_gone_on_with(run, data, tmp_path, monkeypatch, left):
+    shutil.copytree(run, tmp_path / "run", symlinks=True)
+    made = json.loads((tmp_path / "run" / "reproduce.json").read_text())
+    (tmp_path / "run" / "reproduce.json").write_text(json.dumps({**made, "train": {**made["train"], "done": False}}))
+    shutil.rmtree(tmp_path / "run" / "run")
+    if left != "nothing":
+        clear_folder(tmp_path / "run" / "run", "train", overwrite=False, also=("manifest.json", "recipe.yaml"))
+    if left == "a run of no epoch":
+        shutil.copy(run / "run" / "recipe.yaml", tmp_path / "run" / "run")
+        manifest = json.loads((run / "run" / "manifest.json").read_text())
+        del manifest["metrics"]
+        (tmp_path / "run" / "run" / "manifest.json").write_text(json.dumps({**manifest, "status": "running"}))
+    monkeypatch.setattr(train_command.training, "fit", lambda *arguments: exit(7))
+    with pytest.raises(SystemExit, match="7"):
+        reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **OPTIONS)
+
+
+def test_two_at_once_are_refused(data, run, monkeypatch):
+    with locked(run / "reproduce.json", shown=run):
+        thread = ThreadPoolExecutor(1).submit(reproduce, data, output=run, dataset=data / "spec.yaml", **OPTIONS)
+        with pytest.raises(CytoyoloError, match=f"another process is at work in {run}; wait for it, or end it"):
+            thread.result()
+
+
+# What is found in the first second
+
+
+def deeper(own):
+    (own / "images").rename(own / "all")
+    (own / "images").mkdir()
+    (own / "all").rename(own / "images" / "all")
+
+
+def deeper_test(own):
+    (own / "images" / "test").mkdir()
+    for name in ("blob20.jpg", "blob21.jpg"):
+        (own / "images" / name).rename(own / "images" / "test" / name)
+
+
+WRONG = [
+    (deeper_test, {}, "holds none of the 2 images of .*test.csv, and 2 of them are in .*images/test; move them to"),
+    (lambda own: (own / "test.csv").write_text("a,b\n1,2\n"), {}, "test.csv needs the columns"),
+    (
+        lambda own: (own / "test.csv").write_text("trustii_id,NAME\n1,blob20.jpg\n1,blob21.jpg\n"),
+        {},
+        "1 is there twice",
+    ),
+    (lambda own: (own / "test.csv").write_text("trustii_id,NAME\n1,gone.jpg\n"), {}, "put them there, or correct"),
+    (lambda own: (own / "train.csv").write_text("NAME\na.jpg\n"), {}, "train.csv needs the columns"),
+    (lambda own: (own / "groups.csv").write_text("who,what\n"), {"groups": "groups.csv"}, "groups.csv"),
+    (None, {"groups": "gone.csv"}, "gone.csv: no such file"),
+    (None, {"model": "gone.pt"}, "gone.pt: no such weights file"),
+    (None, {"model": "gone.yaml"}, "gone.yaml is neither"),
+    (lambda own: (own / "bad.pt").write_text("x"), {"model": "bad.pt"}, "is no PyTorch checkpoint"),
+    (None, {"recipe": "gone"}, "gone"),
+    (None, {"epochs": 0}, "epochs=0"),
+    (None, {"imgsz": 50}, "imgsz=50"),
+    (None, {"device": "7"}, "--device is '7'"),
+    (None, {"jobs": 0}, "--jobs is 0"),
+    (None, {"folds": 1}, "--folds is 1"),
+    (None, {"seed": -1}, "seed is -1"),
+    (None, {"output": "images/run"}, "lies in .*images, the folder of the images"),
+    (None, {"output": "test.csv/run"}, "is a file"),
+]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(("change", "options", "words"), WRONG, ids=lambda value: str(value)[:40])
+def test_what_is_wrong_is_found_before_any_step(own, monkeypatch, change, options, words, dry_run):
+    monkeypatch.chdir(own)
+    for step in ("audit", "seconds"):
+        monkeypatch.setattr(command, step, lambda *inputs, **given: pytest.fail("it was begun"))
+    if change:
+        change(own)
+    with pytest.raises(CytoyoloError, match=words) as refused:
+        reproduce(own, dry_run=dry_run, **{**OPTIONS, "dataset": own / "spec.yaml", "output": "run", **options})
+    assert "\n" not in str(refused.value) and not (own / "run").exists()
+
+
+def test_images_one_folder_deeper_are_named_or_used(own, monkeypatch):
+    deeper(own)
+    try:
+        reproduce(own, output=own / "run", dry_run=True, dataset=own / "spec.yaml", **OPTIONS)
+    except CytoyoloError as refused:
+        words = f"holds none of the 20 images of {own / 'train.csv'}, and 20 of them are in {own / 'images' / 'all'}"
+        assert words in str(refused)
+
+
+def test_a_disk_that_is_too_small_is_found_before_any_step(own, monkeypatch):
+    monkeypatch.setattr(reproduce_inputs.shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+    with pytest.raises(CytoyoloError, match=r"has 1 MB left, and at least \d\d MB are needed; free some, or give"):
+        reproduce(own, output=own / "run", dataset=own / "spec.yaml", **OPTIONS)
+    assert not (own / "run").exists()
+
+
+def test_images_that_are_not_there_are_counted(own, capsys):
+    (own / "images" / "blob03.jpg").unlink()
+    reproduce(own, output=own / "run", dry_run=True, dataset=own / "spec.yaml", **OPTIONS)
+    assert "lacks 1 of the 20 images of" in capsys.readouterr().err
+
+
+def test_an_interrupted_one_says_that_the_same_call_goes_on(own, monkeypatch, capsys):
+    def interrupted(*inputs, **given):
+        command.console.way_on("CV: go on with --resume.")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "audit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(own, output=own / "run", dataset=own / "spec.yaml", **OPTIONS)
+    said = capsys.readouterr().err
+    assert "the same call goes on with it" in said and "--resume" not in said
 
 
 def test_a_folder_without_its_tables_is_named(tmp_path, cytoyolo):

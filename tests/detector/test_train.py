@@ -308,14 +308,19 @@ def test_what_the_engine_cannot_do_is_one_sentence(blobs, tmp_path):
     ],
 )  # fmt: skip
 def test_workers_that_fail_are_named_with_a_remedy(tmp_path, monkeypatch, error, words):
+    from cytoyolo.detector import trainer
+
     class Broken:
+        def __init__(self, overrides):
+            pass
+
         def add_callback(self, *arguments):
             pass
 
         def train(self):
             raise RuntimeError(error)
 
-    monkeypatch.setattr(command.training, "_trainer", lambda overrides: Broken())
+    monkeypatch.setattr(trainer, "Trainer", Broken)
     with pytest.raises(CytoyoloError, match=rf"{words}.*") as refused:
         command.training._run(tmp_path, {})
     assert "--set workers=0" in str(refused.value) and "\n" not in str(refused.value)

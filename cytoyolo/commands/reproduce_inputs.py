@@ -1,0 +1,89 @@
+"""What a reproduction of hours or days is given, looked at in its first second."""
+
+import posixpath
+import shutil
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cytoyolo import console
+from cytoyolo.annotations.image_folder import folder_files
+from cytoyolo.annotations.image_names import match_names
+from cytoyolo.classes import load_spec
+from cytoyolo.commands.crossval import FIXED_EPOCHS, slots_of
+from cytoyolo.commands.estimate import megabytes
+from cytoyolo.commands.opening import open_labels
+from cytoyolo.dataset.groups import read_groups
+from cytoyolo.detector.recipes import load_recipe
+from cytoyolo.detector.weights import check_start
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed
+from cytoyolo.records import read_table_bytes
+from cytoyolo.submission.check import row_faults
+from cytoyolo.tables import TEST_ROLES, read_table, refuse
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The images of the label table that are there, and how many the test table has."""
+
+    images: list[Path]
+    tests: int
+
+
+def check_inputs(source: Path, folder: Path, settings: Mapping[str, Any], device: str, jobs: int) -> Inputs:
+    """Raise what a step would raise for inputs, settings and places, before any step is done.
+
+    Raises UsageError for a wrong call and CytoyoloError for a table, recipe or network that can't be used.
+    """
+    images, train, test = source / "images", source / "train.csv", source / "test.csv"
+    for path in (train, test, images):
+        if not path.exists():
+            raise UsageError(f"{path} is missing; give the folder that holds images/, train.csv and test.csv.")
+    if folder.resolve().is_relative_to(images.resolve()):
+        raise UsageError(f"{folder} lies in {images}, the folder of the images; give another folder.")
+    check_seed(settings["seed"])
+    if settings["folds"] < 2:
+        raise UsageError(f"--folds is {settings['folds']}; give 2 or more.")
+    slots_of(device, jobs)
+    spec = load_spec(settings["dataset"])
+    view = open_labels(train, read_table_bytes(train), spec, images=images, test=test, thorough=False).view
+    rows = read_table(test, spec, TEST_ROLES)
+    refuse(test, row_faults(rows, spec), "mend or delete them")
+    there = view.listing or frozenset()
+    _check_images(train, images, list(view.first_rows), there)
+    _check_images(test, images, list(view.test or ()), there)
+    read_groups(settings["groups"], spec, view.text["image"], there)
+    resolved = load_recipe(settings["recipe"], {key: settings[key] for key in ("model", "epochs", "imgsz", "batch")})
+    load_recipe(settings["recipe"], {**resolved, **FIXED_EPOCHS, "seed": settings["seed"]})
+    check_start(str(resolved["model"]), asked=settings["model"] is not None)
+    return Inputs([images / name for name in view.first_rows if name in there], len(view.test or ()))
+
+
+def _check_images(table: Path, images: Path, names: Collection[str], there: Collection[str]) -> None:
+    """Raise CytoyoloError where none of a table's images is there, and say so where some are not."""
+    missing = [name for name in names if name not in there]
+    if not missing:
+        return
+    found = match_names(missing, folder_files(images)).file.values()
+    folders = Counter(posixpath.dirname(file) for file in found).most_common(1)
+    where = f", and {folders[0][1]:,} of them are in {images / folders[0][0]}" if folders and folders[0][0] else ""
+    if len(missing) == len(names):
+        advice = f"move them to {images}" if where else f"put them there, or correct the names of {table.name}"
+        raise CytoyoloError(f"{images} holds none of the {len(names):,} images of {table}{where}; {advice}.")
+    console.note(f"{images} lacks {len(missing):,} of the {len(names):,} images of {table}{where}.")
+
+
+def check_disk(folder: Path, images: list[Path], steps: Collection[str], folds: int) -> None:
+    """Raise CytoyoloError where the disk can't hold what these steps will make at the least."""
+    parent = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
+    free = shutil.disk_usage(parent).free / 1e6
+    least = sum(megabytes(images, steps, folds, stored=False).values())
+    if least > free:
+        raise CytoyoloError(
+            f"the disk of {folder} has {free:,.0f} MB left, and at least {least:,.0f} MB are needed; free some, or "
+            "give a folder on another disk."
+        )
+    if (much := sum(megabytes(images, steps, folds).values())) > free:
+        console.note(f"The disk of {folder} has {free:,.0f} MB left; up to {much:,.0f} MB may be needed.")

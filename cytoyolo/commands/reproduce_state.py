@@ -1,0 +1,152 @@
+"""How far a reproduction is: what each step was done with, whether it would be done anew, and what would be lost."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from cytoyolo import __version__
+from cytoyolo.annotations.image_folder import folder_files, is_hidden
+from cytoyolo.commands.folds import MANIFEST, done_folds
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.files import write_text
+from cytoyolo.tables import fingerprint, sha256
+
+STATE = "reproduce.json"
+DONE, RUNNING, WAITING = "done", "to go on with", "to do"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what it is called, makes and goes by (files, settings, and the image folder), and how it is done.
+
+    `work` is given whether to go on with an interrupted one. `trained` is the command whose folder `makes` is, where
+    that may hold hours of training.
+    """
+
+    name: str
+    makes: Path
+    files: tuple[Path, ...]
+    settings: Mapping[str, Any]
+    work: Callable[[bool], object]
+    images: bool = True
+    trained: str | None = None
+
+
+def pictures_in(folder: Path) -> str:
+    """A fingerprint of a folder's files by name, size and time: reading tens of thousands anew would take minutes."""
+    facts = []
+    for name in folder_files(folder):
+        if not is_hidden(name.rpartition("/")[2]):
+            try:
+                status = (folder / name).stat()
+            except OSError:  # a link that leads nowhere, or a name that is not UTF-8
+                facts.append(name)
+            else:
+                facts.append(f"{name} {status.st_size} {status.st_mtime_ns}")
+    return sha256("\n".join(facts).encode("utf-8", "surrogateescape"))
+
+
+def goes_by(step: Step, pictures: str) -> dict[str, str] | None:
+    """Fingerprints of all that a step goes by, None where a file is not there yet."""
+    if not all(path.is_file() for path in step.files):
+        return None
+    return {
+        "the version of cytoyolo": __version__,
+        **({"the images": pictures} if step.images else {}),
+        **{path.name: fingerprint(path) for path in step.files},
+        **{name: str(value) for name, value in sorted(step.settings.items())},
+    }
+
+
+def losses(folder: Path, steps: Sequence[Step], pictures: str) -> str:
+    """What of a folder the steps would do anew that took long to do, and why; "" for nothing.
+
+    From the first step on that goes by something else than what was done, all may have to be done anew.
+    """
+    for at, step in enumerate(steps):
+        if os.path.lexists(step.makes) and (why := _changes(folder, step, pictures)):
+            behind = [one for one in steps[at:] if os.path.lexists(one.makes)]
+            unknown = step.name not in read_state(folder)
+            if unknown or any(one.trained or one is steps[-1] for one in behind):
+                what = ", ".join(_described(folder, one) for one in behind)
+                return f"{why}, so that this call would do anew what {folder} holds: {what}"
+    return ""
+
+
+def _changes(folder: Path, step: Step, pictures: str) -> str:
+    """Why a step that was done would be done anew, "" where it would not."""
+    before, now = read_state(folder).get(step.name), goes_by(step, pictures)
+    if before is None:
+        return f"{step.makes} is there and was not made by `cytoyolo reproduce`"
+    if now is None or before["by"] == now:
+        return ""
+    if not before["by"]:
+        return f"{folder} was made by another version of cytoyolo"
+    settings = {"the version of cytoyolo", *step.settings}
+    differ = [
+        f"{key} ({before['by'].get(key)}, now {now.get(key)})" if key in settings else key
+        for key in sorted(before["by"].keys() | now.keys())
+        if before["by"].get(key) != now.get(key)
+    ]
+    return f"{', '.join(differ)} changed since"
+
+
+def _described(folder: Path, step: Step) -> str:
+    """A step by its name, with how far it is and how long it took where that is known."""
+    before = read_state(folder).get(step.name, {})
+    facts = []
+    if step.trained == "crossval" and (step.makes / MANIFEST).is_file():
+        facts.append(done_folds(step.makes))
+    elif before and not before["done"]:
+        facts.append("unfinished")
+    if before.get("seconds"):
+        facts.append(str(timedelta(seconds=round(before["seconds"]))))
+    return f"{step.name}{' (' + ', '.join(facts) + ')' if facts else ''}"
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    path = folder / STATE
+    if not path.is_file():
+        return {}
+    try:
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not all({"done"} <= one.keys() for one in state.values()):
+            raise ValueError("keys are missing")
+        # Earlier versions wrote a single fingerprint, so that what differs can't be said.
+        return {name: {"by": {}, **one} for name, one in state.items()}
+    except (ValueError, AttributeError) as error:
+        raise CytoyoloError(
+            f"{path} is damaged; give another folder, or delete that file and give --overwrite to do all steps anew."
+        ) from error
+
+
+def state_of(folder: Path, step: Step, pictures: str) -> str:
+    """Whether a step is done, was interrupted, or is to be done."""
+    before, now = read_state(folder).get(step.name), goes_by(step, pictures)
+    if before is None or now is None or before["by"] != now or not _is_there(step.makes):
+        return WAITING
+    return DONE if before["done"] else RUNNING
+
+
+def _is_there(made: Path) -> bool:
+    """Whether what a step made is there; links to images that were moved since lead nowhere."""
+    images = made / "images"
+    return made.exists() and (not images.is_dir() or all(path.exists() for path in images.iterdir()))
+
+
+def given_files(*options: object) -> tuple[Path, ...]:
+    """Those of some options that name files."""
+    return tuple(Path(str(option)) for option in options if option is not None and Path(str(option)).is_file())
+
+
+def by_name(option: Any) -> Any:
+    """An option as it is recorded: of a file the name alone."""
+    return Path(str(option)).name if given_files(option) else option
+
+
+def record(folder: Path, name: str, what: Mapping[str, Any]) -> None:
+    write_text(folder / STATE, json.dumps({**read_state(folder), name: what}, indent=2) + "\n")
