@@ -1,6 +1,7 @@
 """Trainings that really train: what a run holds, that it repeats, and that it survives a kill."""
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -105,7 +106,10 @@ def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, 
     assert "finished training that differs in epochs (2, now 3); give another folder, or --overwrite" in str(
         refused.value
     )
-    assert f"`cytoyolo train {blobs / 'dataset'} -o NEW --model {last} --epochs 1`" in str(refused.value)
+    more = shlex.join(["cytoyolo", "train", str(blobs / "dataset"), "-o", "NEW", "--model", str(last), "--epochs", "1"])
+    assert f"`{more}`" in str(refused.value)
+        refused.value
+    )
     with pytest.raises(UsageError, match=r"leave out epochs; for more epochs, train on from its weights: .*last\.pt"):
         train(blobs / "dataset", output=small_run, resume=True, epochs=3)
     assert {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()} == before
