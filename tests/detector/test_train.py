@@ -108,8 +108,6 @@ def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, 
     )
     more = shlex.join(["cytoyolo", "train", str(blobs / "dataset"), "-o", "NEW", "--model", str(last), "--epochs", "1"])
     assert f"`{more}`" in str(refused.value)
-        refused.value
-    )
     with pytest.raises(UsageError, match=r"leave out epochs; for more epochs, train on from its weights: .*last\.pt"):
         train(blobs / "dataset", output=small_run, resume=True, epochs=3)
     assert {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()} == before
