@@ -1,6 +1,6 @@
 """Measure recall and precision of the search for images that show the same, on copies altered in known ways.
 
-    python benchmarks/duplicates.py [--seed N] [--set FOLDER ...]
+    python benchmarks/duplicates.py [--seed N] [--shifts] [--set FOLDER ...]
 
 Originals are all images of each set: a folder of images, or one that holds them in `images/`. Without --set they are
 those of ../shared/data/wbc5 and pbc3 that are there, or else painted smears. 200 of each set (150 of pbc3) are drawn,
@@ -14,6 +14,10 @@ themselves or copies of them). Nobody labelled which originals show the same by 
 true where the tool, given the originals alone, groups them, and as unrelated otherwise. All such groups of wbc5 and
 pbc3 were judged by eye, and are true; those of other sets were not. Pairs that count as unrelated can still be true, of
 two pictures of one cell that are near only once altered, so their originals are listed for the eye to judge.
+
+With --shifts two views of 86 % of each side are cut from 100 images of each set, so many shares of a side apart in any
+direction, half of the second ones turned or mirrored. Printed is the share of views found in one group, and how many
+links join views of two originals, with their names (they may show the same by nature).
 """
 
 import argparse
@@ -40,6 +44,7 @@ from cytoyolo.machine import cores
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 DRAWN, DRAWN_ELSE, PAINTED = {"wbc5": 200, "pbc3": 150}, 200, 300
+SHIFTS, VIEW = (0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12), 0.86
 MIN_SIDE = 30  # pixels; copies of smaller images could be too small to be read
 TURNS = {  # Pillow turns anticlockwise
     "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
@@ -161,14 +166,49 @@ precision of pairs that pass: {(own + natural) / max(own + natural + wrong, 1):.
         print(f"{pairs:>12,}", *names)
 
 
+def measure_shifts(sets: Sequence[Path], seed: int, folder: Path) -> None:
+    """Print how many pairs of views of one picture are found, by how far they are apart."""
+    for given in sets:
+        files = sorted((given / "images" if (given / "images").is_dir() else given).iterdir())
+        rng = np.random.default_rng(seed)
+        drawn = [files[at] for at in sorted(rng.permutation(len(files))[:100])]
+        for shift in SHIFTS:
+            paths = [path for at, file in enumerate(drawn) for path in cut_twice(file, shift, folder / f"{at:03}", rng)]
+            links = duplicates.find_duplicates(list(read_many(paths)))
+            group = {name: row.group for row in links.itertuples() for name in (row.image, row.twin)}
+            found = sum(group.get(f"{at:03}a.png", -1) == group.get(f"{at:03}b.png", -2) for at in range(len(drawn)))
+            others = [(drawn[int(row.image[:3])].name, drawn[int(row.twin[:3])].name, round(row.correlation, 2))
+                      for row in links.itertuples() if row.image[:3] != row.twin[:3]]  # fmt: skip
+            print(f"{given.name}, {shift:.0%} apart: {found} of {len(drawn)} found; links of two originals: {others}")
+
+
+def cut_twice(file: Path, shift: float, stem: Path, rng: np.random.Generator) -> tuple[Path, Path]:
+    """Save two views of a picture, `shift` of a side apart along one axis and up to that along the other."""
+    picture = Image.fromarray(np.ascontiguousarray(decode(file)[0][..., ::-1]))
+    apart = np.array([rng.uniform(-shift, shift), rng.choice([-shift, shift])])[:: rng.choice([-1, 1])] * VIEW
+    paths = Path(f"{stem}a.png"), Path(f"{stem}b.png")
+    for path, sign in zip(paths, (0.5, -0.5), strict=True):
+        left, top = np.array(picture.size) * ((1 - VIEW) / 2 + sign * apart)
+        view = picture.crop(
+            (round(left), round(top), round(left + VIEW * picture.width), round(top + VIEW * picture.height))
+        )
+        turn = path == paths[1] and rng.random() < 0.5
+        (view.transpose(list(TURNS.values())[rng.integers(len(TURNS))]) if turn else view).save(path)
+    return paths
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=3, help="of what is drawn and how it is altered")
     parser.add_argument("--set", type=Path, nargs="+", dest="sets", metavar="FOLDER", help="folders of images")
+    parser.add_argument("--shifts", action="store_true", help="measure shifted views instead")
     wanted = parser.parse_args()
     sets = wanted.sets or [DATA / name for name in DRAWN if (DATA / name).is_dir()]
     with tempfile.TemporaryDirectory(dir=RAM_DISK if RAM_DISK.is_dir() else None) as name:
         (folder := Path(name) / "all").mkdir()
+        if wanted.shifts:
+            measure_shifts(sets or [paint(Path(name) / "painted")], wanted.seed, folder)
+            return
         set_of = linked(sets or [paint(Path(name) / "painted")], folder)
         originals = [found for found in read_many(set_of) if min(found.width, found.height) >= MIN_SIDE]
         if not originals:

@@ -19,7 +19,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.decoding import to_gray
-from cytoyolo.annotations.hashes import HASH_BYTES, MIRRORED, TRANSPOSED, UPSIDE_DOWN, Pairs, as_words, near_pairs
+from cytoyolo.annotations.hashes import (
+    HASH_BYTES,
+    MIRRORED,
+    TRANSPOSED,
+    UPSIDE_DOWN,
+    Pairs,
+    anchor,
+    as_words,
+    near_pairs,
+)
 from cytoyolo.annotations.images import ImageFacts, decode_as, pixel_digest
 from cytoyolo.annotations.reading import in_order
 from cytoyolo.console import progress
@@ -27,6 +36,8 @@ from cytoyolo.machine import cores
 
 # Measured on real images, see docs/audit.md: bits of a hash, and correlation of the detail.
 MAX_DISTANCE = 64
+# Anchored hashes of half the picture are nearer by chance, so that less is allowed between them.
+_ANCHORED = 0.75
 MIN_CORRELATION = 0.8
 COLUMNS = ("image", "twin", "kind", "distance", "correlation", "turn", "group")
 
@@ -110,6 +121,7 @@ def find_duplicates(
     near = pairs.distance <= distance
     pairs = Pairs(pairs.first[near], pairs.second[near], pairs.distance[near], pairs.orientation[near])
     links += _near(readable, pairs, correlation, groups)
+    links += _near(readable, _shifted_pairs(readable, int(_ANCHORED * distance), groups), correlation, groups, True)
     links.sort(key=lambda link: (link.second, link.first))
     names = [found.path.name for found in readable]
     number = {first: at for at, first in enumerate(dict.fromkeys(sorted(groups.of(link.first) for link in links)))}
@@ -158,8 +170,21 @@ def _pixels(facts: Sequence[ImageFacts], alone: Sequence[int], pairs: Pairs) -> 
     return zip(sorted(suspects), in_order(lambda one: pixel_digest(one.path, one.range), found), strict=True)
 
 
-def _near(facts: Sequence[ImageFacts], pairs: Pairs, correlation: float, groups: _Groups) -> Iterator[Link]:
-    """Confirmed links of images whose hashes are near, nearest first, while they connect what isn't connected yet."""
+def _shifted_pairs(facts: Sequence[ImageFacts], distance: int, groups: _Groups) -> Pairs:
+    """The pairs of images, one of each group, whose anchored hashes are near: those of shifted views."""
+    alone = [at for at in range(len(facts)) if groups.of(at) == at]
+    words = as_words([facts[at].anchored_hash or bytes(HASH_BYTES) for at in alone])
+    pairs, place = near_pairs(words, distance), np.array(alone, dtype=np.intp)
+    return pairs._replace(first=place[pairs.first], second=place[pairs.second])
+
+
+def _near(
+    facts: Sequence[ImageFacts], pairs: Pairs, correlation: float, groups: _Groups, shifted: bool = False
+) -> Iterator[Link]:
+    """Confirmed links of images whose hashes are near, nearest first, while they connect what isn't connected yet.
+
+    Where they may be `shifted`, their anchors say by how much at first.
+    """
     order = np.argsort(pairs.distance, kind="stable")
     proposed = (
         Link(
@@ -178,7 +203,10 @@ def _near(facts: Sequence[ImageFacts], pairs: Pairs, correlation: float, groups:
         first, second = picture(link.first), picture(link.second)
         if first is None or second is None:
             return link
-        return link._replace(correlation=detail_correlation(turned(first, link.orientation), second))
+        first = turned(first, link.orientation)
+        return link._replace(
+            correlation=detail_correlation(first, second, _shift(first, second) if shifted else (0, 0))
+        )
 
     with ThreadPoolExecutor(cores()) as pool, progress() as display:
         task = display.add_task("Compare near pictures", total=len(order), visible=len(order) > _MANY)
@@ -210,14 +238,22 @@ def turned(picture: Gray, orientation: int) -> Gray:
     return np.ascontiguousarray(picture)
 
 
-def detail_correlation(first: Gray, second: Gray) -> float:
+def _shift(first: Gray, second: Gray) -> tuple[float, float]:
+    """How far right and down the anchor of a small picture lies in the second one, in pixels."""
+    (x, y), (other_x, other_y) = anchor(first), anchor(second)
+    return (other_x - x) * _SIDE, (other_y - y) * _SIDE
+
+
+def detail_correlation(first: Gray, second: Gray, shift: tuple[float, float] = (0, 0)) -> float:
     """Pearson's correlation of two small pictures' detail where they overlap after affine alignment, -1 to 1.
 
-    0 where they can't be aligned, as pictures without detail.
+    The alignment starts with the second one shifted by so many pixels to the right and down. 0 where they can't be
+    aligned, as pictures without detail.
     """
     one, other = (_blurred(picture.astype(np.float32), _FINE) for picture in (first, second))
     features, others = _without(one, _FEATURES), _without(other, _FEATURES)
     start, everywhere = np.eye(2, 3, dtype=np.float32), np.ones_like(second)
+    start[:, 2] = shift
     try:
         _, found = cv2.findTransformECC(features, others, start, cv2.MOTION_AFFINE, _ALIGNMENT, everywhere, 1)
     except cv2.error:  # it doesn't converge

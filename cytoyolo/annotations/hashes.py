@@ -31,6 +31,11 @@ _frequency, _position = np.ogrid[:_KEPT, :_SIDE]
 _DCT = (np.sqrt(2 / _SIDE) * np.cos(np.pi * _frequency * (2 * _position + 1) / (2 * _SIDE))).astype(np.float32)
 
 
+# The anchored hash is that of a window of half the picture's side, at these sizes in pixels: of the picture, of its
+# window, and of the picture in which the anchor is looked for, by a Gaussian, not nearer to the edge than the margin.
+_VIEW, _WINDOW, _MAP, _GAUSSIAN, _MARGIN = 128, 64, 64, 6.0, 14
+
+
 class Pairs(NamedTuple):
     """Pairs of hashes by their row, first < second (m,), ordered by both; `distance` is in bits (m,).
 
@@ -56,6 +61,40 @@ def perceptual_hash(gray: NDArray[np.uint8]) -> bytes:
         return bytes(HASH_BYTES)
     by_parity = (coefficients > 0).reshape(_KEPT // 2, 2, _KEPT // 2, 2).transpose(1, 3, 0, 2)
     return np.packbits(by_parity).tobytes()
+
+
+def anchored_hash(gray: NDArray[np.uint8]) -> bytes:
+    """The hash (32 bytes) of the window around the anchor of a gray picture (h, w); a shifted view has the same."""
+    small = np.ascontiguousarray(gray)
+    while min(small.shape) >= 2 * _VIEW:
+        small = _even(small)
+        small = _resized(small, small.shape[1] // 2, small.shape[0] // 2)
+    small = _resized(small, _VIEW, _VIEW)
+    x, y = anchor(small)
+    window = cv2.getRectSubPix(small, (_WINDOW, _WINDOW), (x * _VIEW - 0.5, y * _VIEW - 0.5))
+    return perceptual_hash(np.asarray(window, np.uint8))
+
+
+def anchor(gray: NDArray[np.uint8]) -> tuple[float, float]:
+    """The place of a gray picture (h, w), in shares of its width and height, where most is dark: a nucleus, mostly.
+
+    It moves along with what is shown when the view is shifted, and turns along with the picture.
+    """
+    small = _resized(gray, _MAP, _MAP)
+    dark = np.maximum(float(np.median(small)) - small.astype(np.float32), 0) ** 2
+    dark = np.asarray(cv2.GaussianBlur(dark, (0, 0), _GAUSSIAN, borderType=cv2.BORDER_CONSTANT), np.float32)
+    inner = dark[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    row, column = (int(place) + _MARGIN for place in np.unravel_index(int(inner.argmax()), inner.shape))
+    x = column + _vertex(dark[row, column - 1 : column + 2])
+    y = row + _vertex(dark[row - 1 : row + 2, column])
+    return (x + 0.5) / _MAP, (y + 0.5) / _MAP
+
+
+def _vertex(values: NDArray[np.float32]) -> float:
+    """Where the parabola through three values has its top, from the middle one on, at most half a step away."""
+    before, middle, after = values.tolist()
+    bend = before - 2 * middle + after
+    return min(max((before - after) / 2 / bend, -0.5), 0.5) if bend < 0 else 0.0
 
 
 def _even(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,14 +16,14 @@ from PIL import Image
 
 from cytoyolo.annotations import complaints, decoding, jpeg
 from cytoyolo.annotations.decoding import Picture
-from cytoyolo.annotations.hashes import perceptual_hash
+from cytoyolo.annotations.hashes import anchored_hash, perceptual_hash
 from cytoyolo.annotations.reading import Loaded, in_order, load
 from cytoyolo.annotations.samples import FULL_WHITE, UNKNOWN, White
 from cytoyolo.annotations.unusable import Unsupported, Unusable
 from cytoyolo.errors import CytoyoloError, UsageError
 
 # To be raised when the meaning of a fact changes: facts are kept from run to run.
-FACTS_VERSION = 2
+FACTS_VERSION = 3
 # Names of repairs: those of a JPEG's structure, and that of a picture whose EXIF orientation must be applied.
 JUNK, OPEN, TAIL = "extraneous bytes", "no end marker", "bytes after the end"
 ROTATED = "EXIF orientation"
@@ -56,6 +56,7 @@ class ImageFacts:
     orientation: int = field(default=1, kw_only=True)
     warning: str = field(default="", kw_only=True)
     hash: bytes = field(default=b"", kw_only=True)
+    anchored_hash: bytes = field(default=b"", kw_only=True)
     brightness: float = field(default=math.nan, kw_only=True)
     entropy: float = field(default=math.nan, kw_only=True)
     blur: float = field(default=math.nan, kw_only=True)
@@ -227,6 +228,7 @@ def _facts(path: Path, data: bytes, thorough: bool, white: White) -> ImageFacts:
         orientation=header.orientation,
         warning=warning,
         hash=perceptual_hash(gray),
+        anchored_hash=anchored_hash(gray),
         taken=header.taken,
         samples=found.samples,
         peak=found.peak,

@@ -464,6 +464,7 @@ def test_every_fact_is_kept(folder: Path, place: Path) -> None:
         "orientation": 6,
         "warning": "w",
         "hash": b"\0h",
+        "anchored_hash": b"\0a",
         "brightness": 0.1,
         "entropy": 2.5,
         "blur": 1e9,

@@ -15,6 +15,7 @@ from cytoyolo.annotations.decoding import decode_gray, to_gray
 from cytoyolo.annotations.duplicates import COLUMNS, MIN_CORRELATION, detail_correlation, find_duplicates
 from cytoyolo.annotations.images import ImageFacts, pixel_digest, read_facts
 from cytoyolo.annotations.samples import White
+from cytoyolo.dataset.smear import render_scene
 from tests.pictures import photo, save
 
 # Pillow's own turns; its rotations are counter-clockwise.
@@ -283,6 +284,22 @@ def test_a_shifted_view_is_aligned() -> None:
     assert detail_correlation(here, there) > 0.98
 
 
+@pytest.mark.parametrize("shift", [(0.03, 0.02), (-0.1, 0.06), (0.08, -0.1)])
+@pytest.mark.parametrize("turn", [None, Image.Transpose.ROTATE_90, Image.Transpose.FLIP_LEFT_RIGHT])
+def test_a_cell_cut_twice_is_found(shift: tuple[float, float], turn: Image.Transpose | None, tmp_path: Path) -> None:
+    cell = Image.fromarray(render_scene(1, 3).image[..., ::-1])
+    side = min(cell.size)
+    field = cell.crop((0, 0, side, side)).resize((400, 400))
+    first = field.crop((30, 30, 370, 370))
+    left, top = (30 + round(340 * share) for share in shift)
+    field = ImageOps.expand(field, 40, (230, 220, 225))
+    second = field.crop((left + 40, top + 40, left + 380, top + 380))
+    second = second if turn is None else second.transpose(turn)
+    files = {"a.jpg": jpeg(first), "b.jpg": jpeg(second, 80), "c.jpg": jpeg(scene(5))}
+    found = find_duplicates(facts_of(tmp_path, files, thorough=False))
+    assert found[["image", "twin", "kind"]].to_numpy().tolist() == [["b.jpg", "a.jpg", "near"]]
+
+
 def test_pictures_without_detail_have_no_correlation() -> None:
     flat, ramp = np.full((96, 96), 90, np.uint8), np.tile(np.arange(96, dtype=np.uint8), (96, 1))
     assert detail_correlation(flat, flat) == 0
@@ -324,8 +341,8 @@ def test_connected_pairs_are_not_compared_again(tmp_path: Path, monkeypatch: pyt
     known = facts_of(tmp_path, {f"{quality}.jpg": jpeg(scene(), quality) for quality in range(60, 96, 3)})
     compared: list[float] = []
 
-    def counted(first: duplicates.Gray, second: duplicates.Gray) -> float:
-        compared.append(detail_correlation(first, second))
+    def counted(first: duplicates.Gray, second: duplicates.Gray, shift: tuple[float, float]) -> float:
+        compared.append(detail_correlation(first, second, shift))
         return compared[-1]
 
     monkeypatch.setattr(duplicates, "detail_correlation", counted)

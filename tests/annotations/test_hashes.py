@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 
 from cytoyolo.annotations import hashes
-from cytoyolo.annotations.hashes import HASH_BYTES, as_words, near_pairs, perceptual_hash, transposed
+from cytoyolo.annotations.hashes import (
+    HASH_BYTES,
+    anchor,
+    anchored_hash,
+    as_words,
+    near_pairs,
+    perceptual_hash,
+    transposed,
+)
 
 SIGNS = np.where(np.arange(16) % 2, -1, 1)
 
@@ -209,3 +217,31 @@ def test_many_same_hashes_make_few_pairs_quickly() -> None:
     assert time.perf_counter() - start < 5
     assert (pairs.first == 0).all()
     assert pairs.second.tolist() == list(range(1, 50_000))
+
+
+# Anchors
+
+
+def blob(x: float, y: float, seed: int = 0) -> NDArray[np.uint8]:
+    """A dark cell at a place (in pixels) of a light field with detail of its own."""
+    rows, columns = np.mgrid[:200, :200]
+    near = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 2 / 22**2)
+    detail = np.roll(texture(seed, 200, 200).astype(float), (round(y) - 100, round(x) - 100), axis=(0, 1))
+    return np.clip(210 - 120 * near + 0.15 * (detail - 125), 0, 255).astype(np.uint8)
+
+
+def test_the_anchor_follows_the_cell() -> None:
+    x, y = anchor(blob(100, 100))
+    for shift in ((0, 0), (15, 5), (-20, 20)):
+        moved = anchor(blob(100 + shift[0], 100 + shift[1]))
+        assert np.allclose(moved, (x + shift[0] / 200, y + shift[1] / 200), atol=0.012)
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_the_anchored_hash_of_a_shifted_and_turned_view_is_near(orientation: int) -> None:
+    one, other = blob(100, 100), turned(blob(118, 86), orientation)
+    rows = as_words([anchored_hash(one), anchored_hash(np.asarray(other, np.uint8)), anchored_hash(blob(100, 100, 7))])
+    found = near_pairs(rows, 48)
+    assert list(zip(found.first, found.second, strict=True)) == [(0, 1)] and found.orientation[0] == orientation
+    whole = near_pairs(as_words([perceptual_hash(one), perceptual_hash(np.asarray(other, np.uint8))]), 64)
+    assert not len(whole.first), "the hash of the whole picture doesn't find it"

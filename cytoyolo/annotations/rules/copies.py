@@ -45,8 +45,8 @@ def same_pixels(view: View) -> Iterator[Found]:
     correlation=MIN_CORRELATION,
 )
 def near_duplicate(view: View, distance: float, correlation: float) -> Iterator[Found]:
-    """The picture shows the same as another: encoded anew, brighter, resized, cropped, mirrored or turned, by its
-    256-bit perceptual hash and the correlation once aligned. Both stay on one side of a split."""
+    """The picture shows the same as another: encoded anew, brighter, resized, cropped, shifted, mirrored or turned,
+    by its 256-bit perceptual hashes and the correlation once aligned. Both stay on one side of a split."""
     found = _copies(view, "near")
     found = found[(found["distance"] <= distance) & (found["correlation"] >= correlation)]
     how = zip(found["turn"], found["distance"], found["correlation"], strict=True)
