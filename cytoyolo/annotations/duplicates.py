@@ -100,16 +100,21 @@ class _Groups:
 
 
 def find_duplicates(
-    facts: Sequence[ImageFacts], distance: int = MAX_DISTANCE, correlation: float = MIN_CORRELATION
+    facts: Sequence[ImageFacts],
+    distance: int = MAX_DISTANCE,
+    correlation: float = MIN_CORRELATION,
+    names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """The links between images that show the same, as few as connect each group of them.
 
     Columns: image, twin (names; the twin comes earlier in `facts`), kind ("bytes", "pixels" or "near"), distance (bits
     of their hashes in the best orientation), correlation (of the detail once aligned), turn (what makes the twin look
     like the image: "mirrored", "turned 90", ...) and group (a number). An image that two earlier images are linked by
-    has two rows. Images with a problem are passed over.
+    has two rows. Images with a problem are passed over. `names` are those of the images where they are not those of
+    their files.
     """
-    readable = [found for found in facts if not found.problem]
+    names = [found.path.name for found in facts] if names is None else names
+    readable, names = _readable(facts, names)
     groups = _Groups(len(readable))
     links = list(_equal("bytes", ((at, found.digest) for at, found in enumerate(readable)), groups))
     alone = [at for at in range(len(readable)) if groups.of(at) == at]
@@ -123,7 +128,6 @@ def find_duplicates(
     links += _near(readable, pairs, correlation, groups)
     links += _near(readable, _shifted_pairs(readable, int(_ANCHORED * distance), groups), correlation, groups, True)
     links.sort(key=lambda link: (link.second, link.first))
-    names = [found.path.name for found in readable]
     number = {first: at for at, first in enumerate(dict.fromkeys(sorted(groups.of(link.first) for link in links)))}
     rows = [
         (
@@ -138,6 +142,12 @@ def find_duplicates(
         for link in links
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _readable(facts: Sequence[ImageFacts], names: Sequence[str]) -> tuple[list[ImageFacts], list[str]]:
+    """The images without a problem, and their names."""
+    known = [(found, name) for found, name in zip(facts, names, strict=True) if not found.problem]
+    return [found for found, _ in known], [name for _, name in known]
 
 
 def _equal(kind: str, values: Iterable[tuple[int, str]], groups: _Groups) -> Iterator[Link]:

@@ -1,8 +1,10 @@
 """The files of an image folder and of its sub-folders, without what operating systems and this tool put there."""
 
 import os
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
+from cytoyolo.annotations.decoding import EXTENSIONS
 from cytoyolo.files import MARKER
 
 # What Windows, macOS and network storage put beside images; names that start with a dot are hidden anyway.
@@ -15,6 +17,12 @@ _OF_SYSTEMS = frozenset(
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is none of the user's images: hidden (._a.jpg, .git), or a system's own."""
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def image_files(files: Iterable[str]) -> list[str]:
+    """The images among the files of a folder, by their extensions; sorted, hidden ones left out."""
+    paths = ((name, PurePosixPath(name)) for name in files)
+    return sorted(name for name, path in paths if path.suffix.lower() in EXTENSIONS and not is_hidden(path.name))
 
 
 def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:

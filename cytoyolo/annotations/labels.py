@@ -3,10 +3,9 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from difflib import get_close_matches
 from functools import lru_cache
-from pathlib import PurePosixPath
 
 from cytoyolo.classes import MASK, DataSpec
 from cytoyolo.errors import quoted
@@ -19,28 +18,24 @@ _ID = re.compile(r"\d{1,6}(\.0*)?")
 _ALIKE, _SHORTEST, _LONGEST = 0.75, 5, 80
 
 
-def name_fault(name: str) -> str | None:
-    """What makes a NAME unusable as the name of a file in the image folder, or None."""
-    if not name or name in (".", ".."):
-        return f"the image name is {name!r}"
-    if not name.rpartition(".")[0] and name.startswith("."):
-        return f"image name {name!r} has nothing before its extension"
-    if "/" in name or "\\" in name:
-        return f"image name {quoted(name)} has a path in it"
+def name_fault(name: str, alone: bool = False) -> str | None:
+    """What makes a NAME unusable as that of an image, or None; `alone` where there is no image folder to look in."""
+    last = re.split(r"[/\\]", name)[-1]
+    if last in ("", ".", ".."):
+        return f"the image name is {quoted(name)}"
+    if not last.rpartition(".")[0] and last.startswith("."):
+        return f"image name {quoted(name)} has nothing before its extension"
     if any(unicodedata.category(character) in _CONTROL for character in name):
         return f"image name {quoted(name)} has a control character"
+    if alone and leads_out(name):
+        return f"image name {quoted(name)} leads to another folder; give --images, where its file is looked for"
     return None
 
 
-def stem_collisions(names: Iterable[str]) -> dict[str, str]:
-    """Names that share their stem with an earlier one (a.jpg, a.png), which would share its label file."""
-    first: dict[str, str] = {}
-    clashes = {}
-    for name in names:
-        earlier = first.setdefault(PurePosixPath(name).stem, name)
-        if earlier != name:
-            clashes[name] = earlier
-    return clashes
+def leads_out(name: str) -> bool:
+    """Whether a NAME is a path that does not stay inside the image folder: an absolute one, or one with ".."."""
+    absolute = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]|[A-Za-z][A-Za-z0-9+.-]*://", name)
+    return bool(absolute) or ".." in re.split(r"[/\\]", name)
 
 
 def class_fault(value: str, spec: DataSpec) -> str:

@@ -17,7 +17,9 @@ from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
 Text = NDArray[np.object_]
 Rows = NDArray[np.int64]
 FactsOf = Callable[[Sequence[str]], Mapping[str, ImageFacts]]
-FindCopies = Callable[[Sequence[ImageFacts]], pd.DataFrame]
+FindCopies = Callable[..., pd.DataFrame]
+# What stands for nothing in a table; programs write the last ones.
+_NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,26 @@ class View:
         """Which rows (n,) are masks, by their class."""
         return np.asarray(self.text["class"] == MASK, dtype=bool)
 
+    @cached_property
+    def is_empty(self) -> NDArray[np.bool_]:
+        """Which rows (n,) have a name and nothing else: they say that their image has no cells."""
+        text = self.text
+        found = np.array([bool(name.strip()) for name in text["image"]], dtype=bool)
+        for role in ("class", *XYXY):  # hardly any row is left after the first
+            rows = np.flatnonzero(found)
+            values = text[role][rows]
+            found[rows] = [value.strip().casefold() in _NOTHING and value not in self.spec.ids for value in values]
+        return found
+
     @property
     def labels(self) -> NDArray[np.bool_]:
         """The labels (n,) that are still in the table."""
-        return self.alive & ~self.is_mask
+        return self.alive & ~self.is_mask & ~self.is_empty
+
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """The rows (n,), still in the table, that say that their image has no cells."""
+        return self.alive & self.is_empty
 
     @property
     def masks(self) -> NDArray[np.bool_]:
@@ -84,16 +102,21 @@ class View:
 
     @cached_property
     def first_rows(self) -> dict[str, int]:
-        """Names of the images with labels, in order of appearance, and the first label of each."""
-        rows = np.flatnonzero(self.labels)
+        """Names of the images with labels or without cells, in order of appearance, and the first such row of each."""
+        rows = np.flatnonzero(self.labels | self.empty)
         first = np.unique(self.image[rows], return_index=True)[1]
         return {str(self.text["image"][row]): int(row) for row in rows[np.sort(first)]}
 
+    @property
+    def without_cells(self) -> list[str]:
+        """Names of the images that a row says have no cells, and that have no label."""
+        names = set(self.text["image"][self.empty]) - set(self.text["image"][self.labels])
+        return [name for name in self.first_rows if name in names]
+
     @cached_property
     def facts(self) -> Mapping[str, ImageFacts]:
-        """Facts of the images with labels, then of the test images, where the folder has them; empty without one.
-
-        A name with a path in it is not one of the folder's, so no file elsewhere is ever read.
+        """Facts of the images of the table (see `first_rows`), then of the test images, where the folder has them;
+        empty without one. A name that leads elsewhere is none of the folder's, so no file elsewhere is ever read.
         """
         if self.facts_of is None or self.listing is None:
             return {}
@@ -104,7 +127,8 @@ class View:
     def copies(self) -> pd.DataFrame:
         """Which images show the same, those with labels before those of the test: see `duplicates.find_duplicates`."""
         assert self.find_copies is not None, "rules that ask for copies need images"
-        return self.find_copies([found for found in self.facts.values() if not found.problem])
+        usable = {name: found for name, found in self.facts.items() if not found.problem}
+        return self.find_copies(list(usable.values()), names=list(usable))
 
     @cached_property
     def size(self) -> NDArray[np.float64]:
@@ -136,6 +160,10 @@ class View:
         """The labels and masks among the rows wanted (n,) that are still in the table."""
         return np.flatnonzero(np.asarray(wanted, dtype=bool) & self.alive)
 
+    def in_images(self, names: Collection[str]) -> Rows:
+        """The rows of these images that are still in the table, masks apart."""
+        return np.flatnonzero(self.holds("image", names) & (self.labels | self.empty))
+
     def without(self, rows: Rows) -> "View":
         """The view with these rows taken out of the table."""
         alive = self.alive.copy()
@@ -153,9 +181,10 @@ class View:
     def _changed(self, **fields: object) -> "View":
         """A new view; what was worked out from fields that stay is kept."""
         made = replace(self, **fields)  # type: ignore[arg-type]
-        kept = {"class_id", "is_mask", "image", "facts", "copies", "size", "xyxy"}
+        kept = {"class_id", "is_mask", "is_empty", "image", "facts", "copies", "size", "xyxy"}
         if "text" in fields:
             changed = {role for role in LABEL_ROLES if made.text[role] is not self.text[role]}
+            kept -= {"is_empty"} if changed else set()
             kept -= {"class_id", "is_mask"} if "class" in changed else set()
             kept -= {"image", "facts", "copies", "size"} if "image" in changed else set()
             kept -= {"xyxy"} if changed & set(XYXY) else set()

@@ -68,8 +68,9 @@ def audit(
 
 def _show(labels: Path, made: "Audit", output: Path | None) -> None:
     figures = made.summary["severities"]
+    empty = made.summary["labels"].get("without_cells", 0)
     typer.echo(
-        f"{labels}: {made.summary['labels']['rows']:,} rows; "
+        f"{labels}: {made.summary['labels']['rows']:,} rows{f', {empty:,} images without cells' if empty else ''}; "
         f"{figures['error']:,} errors, {figures['warning']:,} warnings, {figures['info']:,} notes"
     )
     if len(made.counts):

@@ -85,7 +85,7 @@ def audit(
     summary = {
         "cytoyolo": __version__,
         "versions": {name: version(name) for name in _LIBRARIES},
-        "labels": {"name": labels.name, "sha256": sha256(data), "rows": rows},
+        "labels": {"name": labels.name, "sha256": sha256(data), "rows": rows, **_without_cells(view)},
         "images": None if view is None or images is None else _images(view),
         "test": None if test is None else {"name": test.name, "sha256": fingerprint(test)},
         "severities": {name: int((findings["severity"] == name).sum()) for name in SEVERITIES},
@@ -102,6 +102,12 @@ def audit(
             if sheet is not None:
                 (folder / SHEET).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
     return Audit(findings, counts, not_run, summary)
+
+
+def _without_cells(view: View | None) -> dict[str, int]:
+    """How many images have no cells by the table, if any."""
+    empty = [] if view is None else view.without_cells
+    return {"without_cells": len(empty)} if empty else {}
 
 
 def _images(view: View) -> dict[str, object]:

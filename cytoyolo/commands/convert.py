@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from cytoyolo.dataset import yolo
 from cytoyolo.dataset.groups import grouping, read_groups
 from cytoyolo.dataset.masks import FILLS, masks_by_image
 from cytoyolo.dataset.split import Parts, class_sets, joined_groups, split
-from cytoyolo.dataset.writing import list_images, stage_images, write_labels, write_lists
+from cytoyolo.dataset.writing import list_images, must_copy, stage_images, write_labels, write_lists
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.records import read_table_bytes
@@ -41,8 +41,10 @@ class Converted:
 
     changes are the rows that a repair changed or dropped, leaked the images kept out because the test shows them,
     copies the images that show the same as another and stay on its side of the split, masked the images with masks
-    painted over, left_out those kept out because all of their rows are masks. deep are the images of more than 8 bits,
-    shown in the range `white` unless their file states one, and complaints those that their decoder complains of.
+    painted over, left_out those kept out because all of their rows are masks, without_cells those that a row says have
+    none. renamed has the names of rows that are not those of their files, each with its file's; needless counts the
+    rows that said of an image with cells that it has none. deep are the images of more than 8 bits, shown in the range
+    `white` unless their file states one, and complaints those that their decoder complains of.
     """
 
     folder: Path
@@ -59,6 +61,9 @@ class Converted:
     deep: int = 0
     white: White = UNKNOWN
     complaints: tuple[str, ...] = ()
+    without_cells: int = 0
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    needless: int = 0
 
 
 def convert(
@@ -107,9 +112,10 @@ def convert(
     image, class_id, size = pd.Series(view.text["image"][rows]), view.class_id[rows], view.size[rows].astype(np.int64)
     xyxy = boxes.to_pixels(view.xyxy[rows], size).astype(np.float64)
 
-    strata = class_sets(image, class_id)
-    copies = auditing.same_group(view, policy)
-    own = grouping(given, image, opened.view.text["image"][rows])
+    # Images without cells are a stratum of their own.
+    strata = class_sets(image, class_id).reindex(list(view.first_rows), fill_value="")
+    copies, named = auditing.same_group(view, policy), np.flatnonzero(view.labels | view.empty)
+    own = grouping(given, pd.Series(view.text["image"][named]), opened.view.text["image"][named])
     group = joined_groups(own.group.reindex(strata.index), copies)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
     facts, masks = {name: view.facts[name] for name in strata.index}, masks_by_image(view)
@@ -118,6 +124,8 @@ def convert(
         "val": None if folds else shares[1], "folds": folds, "copy": copy, "repair": repair, "seed": seed,
         "mask_fill": mask_fill if masks else None, "masks": sum(len(masked) for masked, _ in masks.values()),
     }  # fmt: skip
+    if empty := len(view.without_cells):
+        settings["without_cells"] = empty
     parts = Parts.of(part, group.to_numpy(object))
     far = parts.far_from(shares)
     notes = list(own.notes(groups)) if groups is not None else []
@@ -130,26 +138,31 @@ def convert(
     if groups is not None or far:
         manifest["parts"] = parts.record()
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
-        listing["image_blake2b"] = stage_images(folder / "images", facts, copy, masks, mask_fill)
-        listing["labels_blake2b"] = write_labels(folder / "labels", yolo.label_texts(image, class_id, xyxy, size))
+        manifest["copy"] = copied = copy or (not masks and must_copy(folder, facts.values()))
+        files = dict(zip(listing["image"], listing["file"], strict=True))
+        listing["image_blake2b"] = stage_images(folder / "images", facts, files.values(), copied, masks, mask_fill)
+        texts = dict(yolo.label_texts(image, class_id, xyxy, size))
+        listing["labels_blake2b"] = write_labels(folder / "labels", texts, files)
         write_lists(folder, spec, listing["file"], part, folds)
         write_table(folder / yolo.LISTING, listing.rename(columns=dict(spec.columns)))
         if repair:
             write_table(folder / FINDINGS, audited.findings.rename(columns=dict(spec.columns)))
             write_table(folder / CHANGES, carry_out(opened.records, audited.edits)[1])
         write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
-    return _counted(output, audited, repair, facts, copies, masks)
+    return _counted(output, opened.view, audited, repair, facts, copies, masks)
 
 
 def _counted(
     output: Path,
+    given: View,
     audited: Audited,
     repair: bool,
     facts: Mapping[str, ImageFacts],
     copies: pd.Series,
     masks: Mapping[str, object],
 ) -> Converted:
-    """What was made of the table that an audit left."""
+    """What was made of the table `given` that an audit left."""
+    renamed = [row for edit in audited.edits if edit.rule == "name-variant" for row in edit.rows]
     edits, names = audited.edits, audited.view.text["image"]
     xyxy = audited.view.xyxy[audited.view.labels]
     return Converted(
@@ -167,12 +180,17 @@ def _counted(
         deep=sum(found.white > 0 for found in facts.values()),
         white=white_of(facts.values()),
         complaints=tuple(f"{name}: {found.warning}" for name, found in facts.items() if found.warning),
+        without_cells=len(audited.view.without_cells),
+        renamed={given.text["image"][row]: names[row] for row in renamed},
+        needless=sum(len(edit.rows) for edit in edits if edit.rule == "empty-row"),
     )
 
 
 def _refuse_empty(labels: Path, view: View) -> None:
     if view.masks.any() and not view.labels.any():
         raise CytoyoloError(f"{labels}: all rows left are masks (class {MASK}); give the labels of the images as well.")
+    if view.empty.any() and not view.labels.any():
+        raise CytoyoloError(f"{labels}: all rows left are of images without cells; give images with labels as well.")
     if not view.labels.any():
         raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
 

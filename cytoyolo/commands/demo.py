@@ -1,5 +1,6 @@
 """`demo`: every step on the embedded data set with faults in it, offline, on a laptop's CPU."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from cytoyolo.commands.smear import check_numbers, smear
 from cytoyolo.commands.train import train
 from cytoyolo.dataset.faults import MAX_RATE, kinds
 from cytoyolo.dataset.faults.outcome import outcome, read_faults
+from cytoyolo.dataset.staging import links_work
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.files import check_folder, clear_folder, mark, write_text
 from cytoyolo.locks import locked
@@ -131,8 +133,14 @@ def _step(seconds: dict[str, float], title: str) -> Iterator[None]:
 
 
 def _link_test_images(smears: Path, folder: Path) -> Path:
-    """A folder of links to the test images alone, as a laboratory's new images would come."""
+    """A folder of links to the test images alone, as a laboratory's new images would come; copies without links."""
     folder.mkdir()
-    for name in read_table(smears / "test.csv", load_spec("cytologia"), TEST_ROLES)["image"].unique():
-        (folder / name).symlink_to((smears / "images" / name).resolve())
+    names = read_table(smears / "test.csv", load_spec("cytologia"), TEST_ROLES)["image"].unique()
+    originals = [(smears / "images" / name).resolve() for name in names]
+    linked = links_work(originals[0], folder)
+    for original in originals:
+        if linked:
+            (folder / original.name).symlink_to(original)
+        else:
+            shutil.copyfile(original, folder / original.name)
     return folder

@@ -1,12 +1,13 @@
 """Open a label table with its images for the rules of the audit."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cytoyolo import console
 from cytoyolo.annotations.cache import read_cached
+from cytoyolo.annotations.image_folder import folder_files, image_files
+from cytoyolo.annotations.image_names import match_names
 from cytoyolo.annotations.images import ImageFacts, check_image_folder, read_many
 from cytoyolo.annotations.samples import UNKNOWN, White, white_of
 from cytoyolo.annotations.view import FactsOf, View
@@ -41,28 +42,28 @@ def open_labels(
     """
     if images is not None:
         check_image_folder(images)
-    tested = None if test is None else _test_names(test, spec)
+    listing = None if images is None else frozenset(folder_files(images))
+    tested = None if test is None else _test_names(test, spec, listing)
     records = parse_records(labels, data, spec.column_map(*LABEL_ROLES), XYXY)
     view = replace(
         View.of(records, spec),
-        listing=None if images is None else _names(images),
+        listing=listing,
         facts_of=None if images is None else _reader(images, thorough, frozenset(tested or ())),
         test=tested,
     )
     return Opened(records, view)
 
 
-def _test_names(path: Path, spec: DataSpec) -> tuple[str, ...]:
-    """The images of a test table. Raises CytoyoloError, but no SchemaError, when it is none."""
+def _test_names(path: Path, spec: DataSpec, listing: frozenset[str] | None) -> tuple[str, ...]:
+    """The images of a test table, by the names of their files. Raises CytoyoloError, but no SchemaError, for none."""
     try:
-        return tuple(read_table(path, spec, TEST_ROLES)["image"].unique())
+        names = read_table(path, spec, TEST_ROLES)["image"].unique().tolist()
     except SchemaError as error:
         raise CytoyoloError(str(error)) from error
-
-
-def _names(folder: Path) -> frozenset[str]:
-    """The names of all files in a folder; bytes that are no UTF-8, which no table can name, as \\x and their number."""
-    return frozenset(os.fsencode(path.name).decode("utf-8", "backslashreplace") for path in folder.iterdir())
+    if listing is None or listing.issuperset(names):
+        return tuple(names)
+    file = match_names(names, {*image_files(listing), *listing.intersection(names)}).file
+    return tuple(dict.fromkeys(file.get(name, name) for name in names))
 
 
 def optional(path: str | Path | None) -> Path | None:

@@ -9,7 +9,7 @@ import numpy as np
 from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, Edit
-from cytoyolo.annotations.rules import Rule
+from cytoyolo.annotations.rules import RULES, Rule
 from cytoyolo.annotations.rules.forms import FORMS
 from cytoyolo.annotations.rules.registry import STOP
 from cytoyolo.annotations.view import View
@@ -18,19 +18,25 @@ from cytoyolo.tables import refuse
 
 # What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
 _REFUSED = (
-    ("broken-row", "blank", "path", "number", "class-variant", "unknown-class", "stem-collision",
-     "inverted", "zero-side"),
+    ("broken-row", "blank", "path", "number", "class-variant", "unknown-class", "inverted", "zero-side"),
     ("missing-image", "unreadable", "unsupported", "boxes-unturned", *FORMS, "transposed-table", "mask", "outside",
      "zero-side"),
 )  # fmt: skip
+# What is mended without being asked, since no label is changed by it.
+_HARMLESS = ("name-variant", "empty-row")
 
 
 def usable(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -> Audited:
     """The table as it is to be converted. Raises CytoyoloError for what can't be, or could only with a repair."""
+    before = list[Edit]()
     if repair:
         audited = auditing.run(view, policy)
         refuse_stops(labels, audited)
         view = audited.view
+    else:
+        harmless = [name for name in _HARMLESS if policy[name].action == RULES[name].action]
+        audited = auditing.run(view, policy, only=harmless)
+        before, view = audited.edits, audited.view
     # After a repair only what a user's settings keep is left of these.
     strict = {name: replace(rule, action=STOP) for name, rule in policy.items()}
     for names in _REFUSED:
@@ -40,6 +46,7 @@ def usable(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -
         clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
         audited = auditing.run(view, {**policy, "overhang": clip}, only=("overhang", "leak"))
         refuse_stops(labels, audited)
+        audited = replace(audited, edits=[*before, *audited.edits])
     return _without_empty(labels, audited, repair)
 
 

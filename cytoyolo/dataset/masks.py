@@ -28,11 +28,13 @@ def paint(picture: Picture, masks: Boxes, kept: Boxes, fill: str) -> Picture:
 
 
 def masks_by_image(view: View) -> dict[str, tuple[Boxes, Boxes]]:
-    """By name of each image that has both labels and masks: its masks (k, 4), and the boxes of its labels (n, 4)."""
+    """By name of each image that has masks, and labels or no cells: its masks (k, 4), and the boxes of its labels
+    (n, 4)."""
     masks = _by_image(view, view.masks)
     if not masks:
         return {}
-    kept = _by_image(view, view.labels & np.isin(view.image, view.image[view.masks]))
+    kept = {name: np.zeros((0, 4)) for name in view.without_cells}
+    kept |= _by_image(view, view.labels & np.isin(view.image, view.image[view.masks]))
     return {name: (xyxy, kept[name]) for name, xyxy in masks.items() if name in kept}
 
 

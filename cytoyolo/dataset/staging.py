@@ -3,7 +3,10 @@
 Ultralytics rewrites JPEGs without a proper end in place, so such a file is never linked: what is staged is a copy.
 """
 
-from pathlib import Path
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
 
 import cv2
 
@@ -13,17 +16,74 @@ from cytoyolo.annotations.images import ImageFacts, decode_as, digest, must_be_d
 from cytoyolo.boxes import Boxes
 from cytoyolo.dataset.masks import paint
 from cytoyolo.errors import CytoyoloError
+from cytoyolo.tables import sha256
 
 _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
+# Bytes of a stem, so that a file name with ".jpeg" has at most 255.
+_MAX_STEM = 250
 
 
-def staged_name(facts: ImageFacts, anew: bool = False) -> str:
-    """File name of the staged image: the original's, unless its extension lies or it is encoded anew."""
+def staged_names(facts: Mapping[str, ImageFacts], anew: bool = False) -> dict[str, str]:
+    """File names of the staged images by name: the originals' as far as can be, all in one folder.
+
+    An image of a sub-folder gets "__" for "/". Another extension is given to a file whose own one is wrong and to one
+    that is encoded `anew`.
+    """
+    stems = _stems(facts)
+    return {name: stems[name] + _extension(row, anew) for name, row in facts.items()}
+
+
+def _stems(names: Iterable[str]) -> dict[str, str]:
+    """What the staged image and the label file of each image are called, without extension.
+
+    No two are the same on any file system, some of which know no case and no way of composing characters. Where images
+    would share a stem (a.jpg and a.png, A.png and a.png, s/a.png and s__a.png) they keep their extension ("a.jpg"), or
+    else get a fingerprint of their name.
+    """
+    flat = {name: name.replace("/", "__") for name in names}
+    stems: dict[str, str] = {}
+    for choice in ({name: PurePath(one).stem for name, one in flat.items()}, flat):
+        rest = {name: stem for name, stem in choice.items() if name not in stems}
+        count = Counter(map(_folded, [*rest.values(), *stems.values()]))
+        stems |= {name: stem for name, stem in rest.items() if count[_folded(stem)] == 1 and _fits(stem)}
+    taken = set(map(_folded, stems.values()))
+    for name in flat:
+        if name not in stems:
+            stem = f"{PurePath(flat[name]).stem[:40]}-{sha256(name.encode())[:16]}"
+            while _folded(stem) in taken:
+                stem += "_"
+            stems[name] = stem
+            taken.add(_folded(stem))
+    return stems
+
+
+def _fits(stem: str) -> bool:
+    """Whether a file name with this stem is short enough for any file system."""
+    return len(stem.encode()) <= _MAX_STEM
+
+
+def _folded(stem: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", stem).casefold())
+
+
+def _extension(facts: ImageFacts, anew: bool) -> str:
     if anew or must_be_decoded(facts.repairs):
-        return f"{facts.path.stem}.png"
+        return ".png"
     if any(repair.startswith(f"{facts.format} named") for repair in facts.repairs):
-        return f"{facts.path.stem}{_EXTENSION[facts.format]}"
-    return facts.path.name
+        return _EXTENSION[facts.format]
+    return facts.path.suffix
+
+
+def links_work(original: Path, folder: Path) -> bool:
+    """Whether a link in a folder leads to a file: not on exFAT, many network disks, or Windows without the right."""
+    probe = folder / ".cytoyolo.link"
+    try:
+        probe.symlink_to(original.absolute())
+        return probe.samefile(original)
+    except (OSError, NotImplementedError):
+        return False
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def stage(facts: ImageFacts, target: Path, copy: bool) -> str:
@@ -33,7 +93,7 @@ def stage(facts: ImageFacts, target: Path, copy: bool) -> str:
     baked in, colour modes other than RGB and gray become 8-bit colour, and TIFF, as the decoder shows them, stored
     without loss as PNG. Raises CytoyoloError where a file that is copied is not any more what its facts say.
     """
-    if not copy and not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs):
+    if not copy and is_linked(facts):
         # Resolving costs more than linking, and `convert` gives names in a folder that is resolved already.
         target.symlink_to(facts.path.resolve() if facts.path.is_symlink() else facts.path.absolute())
         return facts.digest
@@ -41,6 +101,11 @@ def stage(facts: ImageFacts, target: Path, copy: bool) -> str:
     if must_be_decoded(facts.repairs):
         return _write_png(target, _decoded(facts))
     return _write(target, jpeg.mend(data) if must_be_mended(facts.repairs) else data)
+
+
+def is_linked(facts: ImageFacts) -> bool:
+    """Whether an image can be staged as it is."""
+    return not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs)
 
 
 def stage_painted(facts: ImageFacts, target: Path, painting: tuple[Boxes, Boxes] | None, fill: str) -> str:

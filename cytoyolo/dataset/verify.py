@@ -43,7 +43,7 @@ def read_listing(data: Dataset) -> pd.DataFrame:
         names = listing[list(_NEEDED)]["file"]
     except (OSError, ValueError, KeyError) as error:
         raise CytoyoloError(f"{data.folder / LISTING} is missing or damaged; convert the label table again.") from error
-    if any(name_fault(name) for name in names):
+    if any(name_fault(name) or PurePath(name).name != name for name in names):
         raise CytoyoloError(f"{data.folder / LISTING} names files outside the folder; convert the label table again.")
     return listing
 

@@ -1,6 +1,6 @@
 """The files of a YOLO folder, written: images, labels, lists, and the table that lists them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path, PurePath
 
@@ -13,7 +13,7 @@ from cytoyolo.annotations.reading import in_order
 from cytoyolo.boxes import Boxes
 from cytoyolo.classes import DataSpec
 from cytoyolo.dataset import yolo
-from cytoyolo.dataset.staging import stage, stage_painted, staged_name
+from cytoyolo.dataset.staging import is_linked, links_work, stage, stage_painted, staged_names
 
 
 def list_images(
@@ -23,7 +23,7 @@ def list_images(
     return pd.DataFrame(
         {
             "image": list(facts),
-            "file": [staged_name(row, anew=bool(masks)) for row in facts.values()],
+            "file": list(staged_names(facts, anew=bool(masks)).values()),
             "width": [row.width for row in facts.values()],
             "height": [row.height for row in facts.values()],
             "part": part,
@@ -33,32 +33,54 @@ def list_images(
     )
 
 
+def must_copy(folder: Path, facts: Collection[ImageFacts]) -> bool:
+    """Whether images that could be linked must be copied, since no link can be made in a folder; that is said then."""
+    linked = [found for found in facts if is_linked(found)]
+    if not linked or links_work(linked[0].path, folder):
+        return False
+    size = sum(found.path.stat().st_size for found in linked) / 1e6
+    console.note(
+        f"Links can't be made in {folder.parent}, so the images are copied: {len(linked):,} files, {size:,.1f} MB."
+    )
+    return True
+
+
 def stage_images(
-    folder: Path, facts: dict[str, ImageFacts], copy: bool, masks: Mapping[str, tuple[Boxes, Boxes]], fill: str
+    folder: Path,
+    facts: dict[str, ImageFacts],
+    files: Iterable[str],
+    copy: bool,
+    masks: Mapping[str, tuple[Boxes, Boxes]],
+    fill: str,
 ) -> list[str]:
-    """Stage all images, in the order of the table, and return the staged files' digests.
+    """Stage all images under the names `files`, in the order of the table, and return the staged files' digests.
 
     Without masks that is a matter of links; with any, all are encoded anew, on all cores.
     """
     folder.mkdir()
 
-    def painted(name: str) -> str:
-        found = facts[name]
-        return stage_painted(found, folder / staged_name(found, anew=True), masks.get(name), fill)
+    def painted(asked: tuple[str, str]) -> str:
+        name, file = asked
+        return stage_painted(facts[name], folder / file, masks.get(name), fill)
 
-    links = (stage(found, folder / staged_name(found), copy) for found in facts.values())
+    links = (stage(found, folder / file, copy) for found, file in zip(facts.values(), files, strict=True))
+    work = in_order(painted, zip(facts, files, strict=True)) if masks else links
     # Closed before the folder of a conversion that breaks off is removed, because its threads write there.
-    with closing(in_order(painted, facts) if masks else links) as staged, console.progress() as progress:
+    with closing(work) as staged, console.progress() as progress:
         return list(progress.track(staged, len(facts), description="Stage images"))
 
 
-def write_labels(folder: Path, texts: Iterable[tuple[str, str]]) -> list[str]:
-    """Write the label files, in the order of the table, and return their digests."""
+def write_labels(folder: Path, texts: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
+    """Write the label files of images by name, beside staged `files` by name, and return their digests in that order.
+
+    An image without a text has no cells, and its file is empty.
+    """
     folder.mkdir()
     digests = []
-    for name, text in texts:
-        (folder / f"{PurePath(name).stem}.txt").write_bytes(text.encode())
-        digests.append(digest(text.encode()))
+    for name, file in files.items():
+        data = texts.get(name, "").encode()
+        (folder / f"{PurePath(file).stem}.txt").write_bytes(data)
+        digests.append(digest(data))
     return digests
 
 

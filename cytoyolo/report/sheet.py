@@ -27,7 +27,7 @@ _UNSEEN = {
     "unknown-class",
     "name-variant",
     "missing-image",
-    "stem-collision",
+    "empty-row",
     "case-collision",
     "unlabelled-image",
     "unreadable",

@@ -359,7 +359,6 @@ def test_the_form_of_a_table_is_said_by_findings(tmp_path: Path) -> None:
         ("a.jpg,1,2,30,1e308,PNN", "number"),
         ("a.jpg,1,2,30,40,Pnn", "class-variant"),
         ("a.jpg,1,2,30,40,XYZ", "unknown-class"),
-        ("a.png,1,2,30,40,PNN", "stem-collision"),
     ],
 )
 def test_one_bad_row_is_one_finding_with_its_line(row: str, rule: str, tmp_path: Path) -> None:

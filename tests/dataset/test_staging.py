@@ -1,16 +1,21 @@
 """Staged images: the same picture, needing no repair any more, and an original that nobody touched."""
 
+import errno
 import os
+import re
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cytoyolo.annotations.images import decode, read_facts
+from cytoyolo.annotations.images import ImageFacts, decode, read_facts
 from cytoyolo.dataset.masks import paint
-from cytoyolo.dataset.staging import stage, stage_painted, staged_name
+from cytoyolo.dataset.staging import links_work, stage, stage_painted, staged_names
 from cytoyolo.errors import CytoyoloError
 from tests.pictures import JPEG, REPAIRABLE, SOUND, Sample, ident, photo, rotated, save, upright
 
@@ -26,7 +31,7 @@ def put(folder: Path, sample: Sample) -> Path:
 
 def staged(path: Path, folder: Path, copy: bool = False) -> Path:
     facts = read_facts(path)
-    target = folder / "staged" / staged_name(facts)
+    target = folder / "staged" / staged_names({path.name: facts})[path.name]
     target.parent.mkdir(exist_ok=True)
     stage(facts, target, copy)
     return target
@@ -147,8 +152,8 @@ def test_a_file_that_broke_in_the_meantime_is_named(tmp_path: Path) -> None:
 def test_beside_masks_every_file_becomes_a_png_of_the_same_pixels(sample: Sample, tmp_path: Path) -> None:
     original = put(tmp_path, sample)
     facts = read_facts(original)
-    target = tmp_path / staged_name(facts, anew=True).replace(original.stem, "staged")
-    assert staged_name(facts, anew=True) == f"{original.stem}.png"
+    assert staged_names({original.name: facts}, anew=True) == {original.name: f"{original.stem}.png"}
+    target = tmp_path / "staged.png"
     digested = stage_painted(facts, target, None, "black")
     np.testing.assert_array_equal(cv2.imread(str(target)), decode(original)[0])
     found = read_facts(target)
@@ -191,3 +196,68 @@ def test_a_rotation_in_a_file_without_end_marker_is_baked_in(tmp_path: Path) -> 
     path.write_bytes(rotated("JPEG", 8)[:-2])
     assert read_facts(path).problem == ""
     np.testing.assert_array_equal(decode(staged(path, tmp_path))[0], upright(rotated("JPEG", 8)))
+
+
+# Names
+
+
+def names_of(*names: str, anew: bool = False) -> list[str]:
+    return list(staged_names({name: ImageFacts(Path("images") / name, "PNG") for name in names}, anew).values())
+
+
+def test_staged_images_keep_their_names() -> None:
+    assert names_of("a.png", "b.c.jpg", "lame r\u00e9f.png", "x" * 246 + ".jpeg") == [
+        "a.png", "b.c.jpg", "lame r\u00e9f.png", "x" * 246 + ".jpeg"
+    ]  # fmt: skip
+
+
+def test_images_of_sub_folders_are_staged_flat() -> None:
+    assert names_of("s1/im1.png", "s2/im1.png", "s2/deep/im1.jpg", "im1.png") == [
+        "s1__im1.png", "s2__im1.png", "s2__deep__im1.jpg", "im1.png"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "staged_as"),
+    [
+        (["a.jpg", "a.png", "b.png"], ["a.jpg.jpg", "a.png.png", "b.png"]),
+        (["s/a.jpg", "s/a.png"], ["s__a.jpg.jpg", "s__a.png.png"]),
+        (["A.png", "a.jpg"], ["A.png.png", "a.jpg.jpg"]),
+        (["s/a.png", "s__a.jpg"], ["s__a.png.png", "s__a.jpg.jpg"]),
+    ],
+)
+def test_images_that_would_share_a_label_file_keep_their_extension(names: list[str], staged_as: list[str]) -> None:
+    assert names_of(*names) == staged_as
+
+
+@given(
+    st.lists(
+        st.text("aA.\u00e9\u0301\u00df/_", min_size=1, max_size=6).filter(lambda name: name.strip("./")),
+        min_size=1, max_size=8, unique=True,
+    )
+)  # fmt: skip
+def test_no_two_images_share_a_name_or_a_label_file_on_any_file_system(names: list[str]) -> None:
+    staged_as = names_of(*names)
+    labels = [unicodedata.normalize("NFD", Path(name).stem).casefold() for name in staged_as]
+    assert len({unicodedata.normalize("NFC", label) for label in labels}) == len(names)
+    assert not any("/" in name for name in staged_as)
+
+
+def test_long_and_clashing_names_get_a_fingerprint() -> None:
+    long = [f"{'s' * 200}/{'a' * 100}{number}.png" for number in range(3)]
+    made = names_of(*long, "A.png", "a.png", "a.png.jpg")
+    assert len(set(made)) == 6 and all(len(name.encode()) <= 255 for name in made)
+    assert all(re.fullmatch(r"s{40}-[0-9a-f]{16}\.png", name) for name in made[:3])
+
+
+def test_where_no_links_can_be_made_that_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG)
+    assert links_work(path, tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    assert not links_work(path, tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.jpg"]

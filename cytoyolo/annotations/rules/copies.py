@@ -64,11 +64,11 @@ def duplicate_labels(view: View, iou: float) -> Iterator[Found]:
         rows_of.setdefault(view.text["image"][row], []).append(row)
     found = {}
     for image, twin, kind in copies.to_numpy():
-        here, there = rows_of[image], rows_of[twin]
+        here, there = rows_of.get(image, []), rows_of.get(twin, [])
         ours, theirs = (Counter(view.text["class"][rows]) for rows in (here, there))
         if ours != theirs:
             found[image] = (twin, f"{_counted(ours)} here, {_counted(theirs)} there")
-        elif kind != "near":
+        elif kind != "near" and here:
             best = boxes.iou(view.xyxy[here][:, None], view.xyxy[there][None]).max(axis=1)
             if (best < iou).any():
                 found[image] = (twin, f"a box here has IoU {best.min():.2f} at best with those there")
@@ -76,7 +76,7 @@ def duplicate_labels(view: View, iou: float) -> Iterator[Found]:
 
 
 def _counted(classes: "Counter[str]") -> str:
-    return " ".join(f"{count} {code}" for code, count in sorted(classes.items()))
+    return " ".join(f"{count} {code}" for code, count in sorted(classes.items())) or "no cells"
 
 
 @rule("leak", ERROR, DROP, about="image", needs="test")

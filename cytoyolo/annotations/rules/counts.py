@@ -33,10 +33,9 @@ def odd_box(view: View, z: float, rows: float) -> Iterator[Found]:
 @rule("many-boxes", INFO, KEEP, about="image", percentile=99.9)
 def many_boxes(view: View, percentile: float) -> Iterator[Found]:
     """The image has more boxes than this percentile of all images."""
-    counts = np.bincount(view.image[view.labels])
-    names = list(view.first_rows)
-    boxes = {name: int(counts[view.image[row]]) for name, row in view.first_rows.items()}
-    limit = np.percentile(list(boxes.values()), percentile) if names else 0
+    counts = np.bincount(view.image[view.labels], minlength=len(view.image))
+    boxes = {name: int(counts[view.image[row]]) for name, row in view.first_rows.items() if view.labels[row]}
+    limit = np.percentile(list(boxes.values()), percentile) if boxes else 0
     many = {name: (f"{count:,} boxes", f"more than {limit:.1f}") for name, count in boxes.items() if count > limit}
     yield from by_image(view, many)
 

@@ -15,7 +15,7 @@ from cytoyolo.tables import MAX_COORDINATE
 
 @rule("mask", ERROR, DROP)
 def mask(view: View) -> Iterator[Found]:
-    """A mask (a row of class msk, which is no label) that can't be painted: its image name has a path in it or no file,
+    """A mask (a row of class msk, which is no label) that can't be painted: its image has no file,
     a coordinate is no number, its corners are in the wrong order or hold nothing, or it lies wholly outside."""
     rows = np.flatnonzero(view.masks)
     if not len(rows):  # so that no image is read for their sake
@@ -44,4 +44,4 @@ def mask(view: View) -> Iterator[Found]:
 def _unnamed(view: View, name: str) -> str:
     """Why the name is not that of an image, as far as the table and the folder tell; "" if it is."""
     missing = view.listing is not None and name not in view.listing
-    return name_fault(name) or (f"the image folder has no file {name}" if missing else "")
+    return name_fault(name, alone=view.listing is None) or (f"the image folder has no file {name}" if missing else "")

@@ -1,72 +1,67 @@
 """Rules of image names: against each other and against the files of the image folder."""
 
-from collections.abc import Iterable, Iterator
-from pathlib import PurePath
+from collections.abc import Iterator
 
-from cytoyolo.annotations.decoding import EXTENSIONS
-from cytoyolo.annotations.labels import name_fault, stem_collisions
+from cytoyolo.annotations.image_folder import image_files
+from cytoyolo.annotations.image_names import NameMatches, match_names
 from cytoyolo.annotations.rules.registry import (
     DROP,
     ERROR,
     KEEP,
     REVIEW,
-    STOP,
     WARNING,
     Found,
     by_image,
-    by_row,
     rule,
 )
 from cytoyolo.annotations.view import View
+from cytoyolo.errors import listed
+
+# What is said of a name beside the file it means.
+_HOW = {"folder": ", by the last part of the name", "number": ", by its number"}
 
 
 @rule("name-variant", WARNING, "rename", needs="images")
 def name_variant(view: View) -> Iterator[Found]:
-    """No file has this name, and exactly one has it but for case, or else but for case and extension."""
-    listing = view.listing or frozenset()
-    # Of masks only plain names count: no rule before this one has looked at them.
-    masks = [name for name in view.text["image"][view.masks] if not name_fault(name)]
-    missing = [name for name in dict.fromkeys([*view.first_rows, *masks]) if name not in listing]
-    files = _pictures(listing) if missing else []
-    whole, stems = _unique((name.casefold(), name) for name in files), _unique((_stem(name), name) for name in files)
-    meant = {name: whole.get(name.casefold()) or stems.get(_stem(name)) for name in missing}
-    rows = view.with_masks(view.holds("image", [name for name in missing if meant[name]]))
+    """No file has this name, and exactly one is meant by it: written otherwise (spaces, "./", backslashes, accents,
+    case), with another extension or none, in another folder or by an absolute path, or as a number without zeros."""
+    found = _matches(view)
+    rows = view.with_masks(view.holds("image", found.how))
     if len(rows):
         names = [view.text["image"][row] for row in rows]
-        after = [str(meant[name]) for name in names]
-        yield Found(rows, names, [f"the file is {name}" for name in after], {"image": after})
+        after = [found.file[name] for name in names]
+        details = [f"the file is {found.file[name]}{_HOW.get(found.how[name], '')}" for name in names]
+        yield Found(rows, names, details, {"image": after})
 
 
-def _pictures(names: Iterable[str]) -> list[str]:
-    return sorted(name for name in names if PurePath(name).suffix.lower() in EXTENSIONS)
-
-
-def _stem(name: str) -> str:
-    return PurePath(name).stem.casefold()
-
-
-def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The name of each key that only one name has."""
-    names: dict[str, list[str]] = {}
-    for key, name in pairs:
-        names.setdefault(key, []).append(name)
-    return {key: found[0] for key, found in names.items() if len(found) == 1}
+def _matches(view: View) -> NameMatches:
+    """Which files of the image folder the names of images and of masks mean."""
+    listing = view.listing or frozenset()
+    names = dict.fromkeys([*view.first_rows, *view.text["image"][view.masks]])
+    if all(name in listing for name in names):
+        return NameMatches({name: name for name in names}, {}, {})
+    return match_names(names, {*image_files(listing), *(name for name in names if name in listing)})
 
 
 @rule("missing-image", ERROR, DROP, about="image", needs="images")
 def missing_image(view: View) -> Iterator[Found]:
-    """The image folder has no file of this name."""
-    listing = view.listing or frozenset()
-    yield from by_image(view, {name: (name, "no such file") for name in view.first_rows if name not in listing})
+    """The image folder has no file of this name, nor just one that it can mean."""
+    listing, found = view.listing or frozenset(), _matches(view)
+    missing = [name for name in view.first_rows if name not in listing]
+    yield from by_image(view, {name: (name, _missing(name, found)) for name in missing})
 
 
-@rule("stem-collision", ERROR, STOP)
-def stem_collision(view: View) -> Iterator[Found]:
-    """Two image names differ only in their extension, so that they would share a label file."""
-    clashes = stem_collisions(view.first_rows)
-    rows = view.where(view.holds("image", clashes))
-    names = [view.text["image"][row] for row in rows]
-    yield from by_row(view, rows, [f"shares its stem with {clashes[name]}" for name in names], names)
+def _missing(name: str, found: NameMatches) -> str:
+    if name in found.file:  # a user has the rule above do something else
+        return f"the file is {found.file[name]}"
+    candidates = found.candidates[name]
+    if len(candidates) > 1:
+        return f"several files fit ({listed(list(candidates), 3)}); write the path of the one that is meant"
+    if candidates:
+        return f"{candidates[0]} would fit, but other names mean that file; write the path of this image's own file"
+    if "/" in name or "\\" in name:
+        return "no such file, nor one called so in any folder below; give --images the folder that holds it"
+    return "no such file"
 
 
 @rule("case-collision", WARNING, REVIEW, about="image")
@@ -83,5 +78,6 @@ def case_collision(view: View) -> Iterator[Found]:
 def unlabelled_image(view: View) -> Iterator[Found]:
     """An image file that neither the label table nor the test table names."""
     named = set(view.text["image"]).union(view.test or ())
-    others = [name for name in _pictures(view.listing or ()) if name not in named]
-    yield from by_image(view, {name: (name, "has no row") for name in others})
+    others = [name for name in image_files(view.listing or ()) if name not in named]
+    detail = "has no row; a row of its name alone (NAME,,,,,) makes it an image without cells"
+    yield from by_image(view, {name: (name, detail) for name in others})

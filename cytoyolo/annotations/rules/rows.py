@@ -38,7 +38,8 @@ def broken_row(view: View) -> Iterator[Found]:
 
 @rule("blank", ERROR, DROP)
 def blank(view: View) -> Iterator[Found]:
-    """The image name, a coordinate or the class is empty."""
+    """The image name, a coordinate or the class is empty. A row with a name and nothing else is no fault: it stands for
+    an image without cells."""
     empty = {role: np.array([not value.strip() for value in view.text[role]], dtype=bool) for role in LABEL_ROLES}
     rows = view.where(np.logical_or.reduce(list(empty.values())))
     missing = [[view.spec.columns[role] for role in LABEL_ROLES if empty[role][row]] for row in rows]
@@ -47,10 +48,30 @@ def blank(view: View) -> Iterator[Found]:
 
 @rule("path", ERROR, STOP)
 def path(view: View) -> Iterator[Found]:
-    """The image name is no plain file name: it has a path or a control character in it."""
-    faults = {name: fault for name in view.first_rows if (fault := name_fault(name))}
-    rows = view.where(view.holds("image", faults))
+    """The image name is none of a file: it is "..", say, or has a control character in it; or, where no image folder
+    is given to look in, it is a path that leads out of one."""
+    faults = {name: fault for name in view.first_rows if (fault := name_fault(name, alone=view.listing is None))}
+    rows = view.in_images(faults)
     yield from by_row(view, rows, [faults[view.text["image"][row]] for row in rows], [""] * len(rows))
+
+
+@rule("empty-row", "warning", DROP)
+def empty_row(view: View) -> Iterator[Found]:
+    """A row that says that its image has no cells (a name and nothing else), of an image that has some, or again."""
+    rows = np.flatnonzero(view.empty)
+    if not len(rows):
+        return
+    # Rows that were dropped count as well: a cell that can't be used is no proof that there is none.
+    boxed = set(view.image[~view.is_empty & ~view.is_mask].tolist())
+    seen: dict[int, int] = {}
+    details = {}
+    for row, image in zip(rows.tolist(), view.image[rows].tolist(), strict=True):
+        first = seen.setdefault(image, row)
+        if image in boxed:
+            details[row] = "the image has cells in other rows"
+        elif first != row:
+            details[row] = f"repeats line {first + 2}"
+    yield from by_row(view, np.array(list(details), dtype=np.int64), list(details.values()), [""] * len(details))
 
 
 @rule("number", ERROR, DROP)

@@ -30,7 +30,6 @@ def write_stops(folder: Path, hosts: Sequence[Host], spec: DataSpec, rng: np.ran
     text = _text(header, rows)
     listed = _schemas(folder, header, text, rows)
     listed += _paths(folder, header, rows)
-    listed += _stem_collision(folder, header, rows, hosts)
     size = {host.name: host.size for host in hosts}
     fractions = [_normalised(values, size[values[0]]) for values in rows]
     listed.append(_put(folder, "normalised", _text(header, fractions), "coordinates are shares of the image's size"))
@@ -88,24 +87,17 @@ def _schemas(folder: Path, header: str, text: str, rows: Sequence[Values]) -> li
 
 
 def _paths(folder: Path, header: str, rows: Sequence[Values]) -> list[Listed]:
-    """One table, the first rows of which name their image by a path or with a control character."""
-    spoilt = (f"../{rows[0][0]}", f"images/{rows[0][0]}", f"images\\{rows[0][0]}", f"{rows[0][0]}\t", "..")
+    """One table, the first rows of which have names that no file has, or with a control character."""
+    stem, dot, extension = rows[0][0].rpartition(".")
+    spoilt = ("..", f"images/{dot}{extension}", f"{stem}\t{dot}{extension}", f"{stem}\x07{dot}{extension}", "images/")
     names = [values[0] for values in rows]
     names[: len(spoilt)] = spoilt[: len(rows)]
     table = [(name, *values[1:]) for name, values in zip(names, rows, strict=True)]
     _put(folder, "path", _text(header, table), "")
     listed = names[: len(spoilt)]
-    return [(f"{folder.name}/path.csv", line, name, "path", "no base name", "") for line, name in enumerate(listed, 2)]
-
-
-def _stem_collision(folder: Path, header: str, rows: Sequence[Values], hosts: Sequence[Host]) -> list[Listed]:
-    """The last row is of another picture, whose name is that of the first row's but for the extension."""
-    name = f"{PurePosixPath(rows[0][0]).stem}.png"
-    (folder / "images" / name).write_bytes(pictures.encode(pictures.decode(hosts[-1].read()), "PNG"))
-    last = (name, *hosts[-1].values[0][1:])
-    _put(folder, "stem-collision", _text(header, [*rows, last]), "")
-    place = f"{folder.name}/stem-collision.csv"
-    return [(place, len(rows) + 2, name, "stem-collision", f"shares its stem with {rows[0][0]}", "")]
+    return [
+        (f"{folder.name}/path.csv", line, name, "path", "no name of a file", "") for line, name in enumerate(listed, 2)
+    ]
 
 
 def _normalised(values: Values, size: tuple[int, int]) -> Values:
