@@ -1,10 +1,11 @@
 """The files of an image folder and of its sub-folders, without what operating systems and this tool put there."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from cytoyolo.annotations.decoding import EXTENSIONS
+from cytoyolo.annotations.image_names import NameMatches, match_names
 from cytoyolo.files import MARKER
 
 # What Windows, macOS and network storage put beside images; names that start with a dot are hidden anyway.
@@ -23,6 +24,12 @@ def image_files(files: Iterable[str]) -> list[str]:
     """The images among the files of a folder, by their extensions; sorted, hidden ones left out."""
     paths = ((name, PurePosixPath(name)) for name in files)
     return sorted(name for name, path in paths if path.suffix.lower() in EXTENSIONS and not is_hidden(path.name))
+
+
+def match_in_folder(names: Iterable[str], listing: Collection[str]) -> NameMatches:
+    """Which files of a folder names mean: see `match_names`. A file that is no image counts only by its own name."""
+    wanted = list(names)
+    return match_names(wanted, {*image_files(listing), *(name for name in wanted if name in listing)})
 
 
 def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:

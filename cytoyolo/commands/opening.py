@@ -6,8 +6,7 @@ from pathlib import Path
 
 from cytoyolo import console
 from cytoyolo.annotations.cache import read_cached
-from cytoyolo.annotations.image_folder import folder_files, image_files
-from cytoyolo.annotations.image_names import match_names
+from cytoyolo.annotations.image_folder import folder_files, match_in_folder
 from cytoyolo.annotations.images import ImageFacts, check_image_folder, read_many
 from cytoyolo.annotations.samples import UNKNOWN, White, white_of
 from cytoyolo.annotations.view import FactsOf, View
@@ -62,7 +61,7 @@ def _test_names(path: Path, spec: DataSpec, listing: frozenset[str] | None) -> t
         raise CytoyoloError(str(error)) from error
     if listing is None or listing.issuperset(names):
         return tuple(names)
-    file = match_names(names, {*image_files(listing), *listing.intersection(names)}).file
+    file = match_in_folder(names, listing).file
     return tuple(dict.fromkeys(file.get(name, name) for name in names))
 
 

@@ -11,11 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from cytoyolo import __version__
+from cytoyolo import __version__, console
 from cytoyolo.annotations.decoding import max_pixels
+from cytoyolo.annotations.image_folder import folder_files, match_in_folder
 from cytoyolo.annotations.images import check_image_folder
+from cytoyolo.annotations.labels import leads_out
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
 from cytoyolo.commands.everyday import MAKER, Everyday
 from cytoyolo.commands.journal import RESULT, partial_folder
@@ -193,7 +196,11 @@ def _predict_table(
     with kind_named(source, spec, TEST, {"": remedy}):
         test = read_table(source, spec, TEST_ROLES)
     refuse(source, row_faults(test, spec), "mend or delete them", test)
-    wanted = Counter(test["image"])
+    # Images are searched, and kept in the journal, by the paths of their files; tables have the names of the test's.
+    searched_as = _files_meant(source, test, images)
+    asked = test.assign(image=test["image"].map(searched_as))
+    named = {file: name for name, file in reversed(searched_as.items())}
+    wanted = Counter(asked["image"])
     if not call.probabilities:
         call.model.max_detections = 1  # the rows need no more, and they are found sooner
     call.model.keep_at_least(max(wanted.values()))
@@ -216,16 +223,34 @@ def _predict_table(
                 warnings.look(some)
                 best.append(found[found.groupby("image").cumcount() < found["image"].map(wanted)][_ROW])
                 if add:
-                    add(found)
-        rows, unfilled = fill(test, pd.concat(best), fallback)
+                    add(found.assign(image=found["image"].map(named)))
+        rows, unfilled = fill(asked, pd.concat(best), fallback)
+        rows["image"] = test["image"].to_numpy()
         write_table(made[output], rows.rename(columns=spec.columns))
-        if bad := journal.failures:
+        if bad := {named[file]: problem for file, problem in journal.failures.items()}:
             write_table(made[failures], pd.DataFrame(bad.items(), columns=headers[failures]))
+        warnings.of_image = {named[file]: said for file, said in warnings.of_image.items()}
         if warnings.of_image:
             write_table(made[warned], warnings.table(spec.columns["image"]))
         _place_tables(made, headers, call.overwrite)
     warnings.say()
     return Predicted(output, len(wanted) - len(bad), len(rows), unfilled, bad, warnings.of_image)
+
+
+def _files_meant(source: Path, test: pd.DataFrame, images: Path) -> dict[str, str]:
+    """The file below the image folder that each name of a test table means; a name that means none stands for itself.
+
+    Raises CytoyoloError where such a name would lead out of the folder.
+    """
+    names, listing = test["image"].unique().tolist(), frozenset(folder_files(images))
+    found = match_in_folder(names, listing)
+    lost = test["image"].isin([name for name in found.candidates if leads_out(name)])
+    faults = {int(row): f"no image of the folder is meant by {test['image'].iloc[row]}" for row in np.flatnonzero(lost)}
+    refuse(source, faults, "correct these names, or give --images the folder that holds the files", test)
+    if found.how:
+        name = next(iter(found.how))
+        console.note(f"Names that are not their file's: {len(found.how):,}, such as {name} for {found.file[name]}.")
+    return {name: found.file.get(name, name) for name in names}
 
 
 def _check_tables(headers: Mapping[Path, list[str]], overwrite: bool) -> None:

@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cytoyolo.annotations.audit import load_policy
+from cytoyolo.annotations.image_names import match_names
 from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.annotations.oof import Predictions, pool_classes, read_oof
 from cytoyolo.annotations.samples import White, parse_white
@@ -48,16 +51,17 @@ def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Pred
     opened = open_labels(labels, data, spec)
     note_form(labels, opened.records)
     _check_same_table(labels, sha256(data), sources, manifests)
-    tables = []
+    tables, view = [], opened.view
     for source, manifest in zip(sources, manifests, strict=True):
         tables.append(read_oof(source, spec, manifest["folds"]))
-        _check_images(labels, source, opened.view, tables[-1])
+        view = _with_names_of(view, tables[-1])
+        _check_images(labels, source, view, tables[-1])
         if not len(tables[-1].image):
             raise CytoyoloError(
                 f"{source} holds no detection at all: its models have learned nothing; train them longer."
             )
     predictions = pool_classes(tables[0], tables[1:])
-    view = usable(labels, _with_sizes(opened.view, predictions), load_policy(), repair=False).view
+    view = usable(labels, _with_sizes(view, predictions), load_policy(), repair=False).view
     first = manifests[0]
     white = parse_white(first["dataset"].get("white"))
     return Predicted(spec, opened.records, view, sources, predictions, first["weights_sha256"], white)
@@ -95,6 +99,14 @@ def _check_same_table(
                 raise UsageError(
                     f"{source} and {sources[earlier]} are of the same models; run crossval with another --seed."
                 )
+
+
+def _with_names_of(view: View, predictions: Predictions) -> View:
+    """The view with the names that a cross-validation's images have, which are those of their files."""
+    found = match_names([*view.first_rows, *view.text["image"][view.masks]], predictions.fold)
+    rows = np.flatnonzero(view.holds("image", found.how))
+    names = [found.file[name] for name in view.text["image"][rows]]
+    return view.rewritten(rows, {"image": names}) if names else view
 
 
 def _check_images(labels: Path, source: Path, view: View, predictions: Predictions) -> None:

@@ -131,16 +131,19 @@ def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) ->
 
 def _image_sizes(folder: Path, image: pd.Series) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
     """Width and height by image name, and a finding for each image that can't be used."""
-    from cytoyolo.annotations.images import check_image_folder, read_many  # imports OpenCV, which scoring goes without
+    # These import OpenCV, which scoring goes without.
+    from cytoyolo.annotations.image_folder import folder_files, match_in_folder
+    from cytoyolo.annotations.images import check_image_folder, read_many
 
     check_image_folder(folder)
-    names = image.drop_duplicates()
-    sizes, problems = {}, []
+    names = image.drop_duplicates().tolist()
+    file = match_in_folder(names, frozenset(folder_files(folder))).file
+    problems, sizes = {name: "is missing" for name in names if name not in file}, {}
     with console.progress() as progress:
-        facts = progress.track(read_many(folder / name for name in names), len(names), description="Read images")
-        for name, found in zip(names, facts, strict=True):
+        facts = progress.track(read_many(folder / one for one in file.values()), len(file), description="Read images")
+        for name, found in zip(file, facts, strict=True):
             if found.problem:
-                problems.append(Finding(None, f"image {name} {found.problem}"))
+                problems[name] = found.problem
             else:
                 sizes[name] = (found.width, found.height)
-    return sizes, problems
+    return sizes, [Finding(None, f"image {name} {problems[name]}") for name in names if name in problems]

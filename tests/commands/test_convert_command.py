@@ -1,5 +1,6 @@
 """`convert` from end to end: painted images, real sets, the training's own loader, and every bad input."""
 
+import errno
 import json
 import os
 import shutil
@@ -1201,3 +1202,106 @@ def test_an_image_that_changes_before_it_is_copied_is_named(
     with pytest.raises(CytoyoloError, match=name):
         call(lab, repair=True, copy=copy)
     assert not (lab / "out").exists()
+
+
+# Names, sub-folders, images without cells
+
+
+@pytest.fixture
+def tree(lab: Path) -> Path:
+    """The lab with images in two folders, whose files have the same names: a.jpg to f.jpg and g.jpg to l.jpg."""
+    for folder, letters in (("s1", "abcdef"), ("s2", "ghijkl")):
+        (lab / "images" / folder).mkdir()
+        for new, old in zip("abcdef", letters, strict=True):
+            (lab / "images" / f"{old}.jpg").rename(lab / "images" / folder / f"{new}.jpg")
+    return lab
+
+
+def renamed(lab: Path, change: Callable[[str], str]) -> None:
+    header, *rows = (lab / "labels.csv").read_text().splitlines()
+    changed = [",".join([change(row.split(",")[0]), *row.split(",")[1:]]) for row in rows]
+    (lab / "labels.csv").write_text("\n".join([header, *changed]) + "\n")
+
+
+def in_folder(name: str) -> str:
+    letter = name[0]
+    return f"s1/{name}" if letter < "g" else f"s2/{'abcdef'['ghijkl'.index(letter)]}.jpg"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        in_folder,
+        lambda name: "./" + in_folder(name),
+        lambda name: "C:\\Users\\anna\\" + in_folder(name).replace("/", "\\"),
+        lambda name: f"file:///data/{in_folder(name).upper()}",
+    ],
+)
+def test_names_with_folders_are_staged_flat_under_names_of_their_own(change: Callable[[str], str], tree: Path) -> None:
+    renamed(tree, change)
+    made = call(tree)
+    table = pd.read_csv(tree / "out" / "images.csv")
+    assert table["NAME"].tolist() == [in_folder(f"{letter}.jpg") for letter in "abcdefghijkl"]
+    assert table["file"].tolist() == [name.replace("/", "__") for name in table["NAME"]]
+    assert {path.stem for path in (tree / "out" / "labels").iterdir()} == {Path(one).stem for one in table["file"]}
+    for name, file in zip(table["NAME"], table["file"], strict=True):
+        assert (tree / "out" / "images" / file).samefile(tree / "images" / name)
+    assert len(made.renamed) == (0 if change is in_folder else 12)
+    verify(load_dataset(tree / "out"), None)
+
+
+@pytest.mark.parametrize("repair", [False, True])
+@pytest.mark.usefixtures("home")
+def test_images_without_cells_have_empty_label_files(repair: bool, lab: Path, cytoyolo: Program) -> None:
+    for number in range(4):
+        (lab / "images" / f"none{number}.png").write_bytes(save(photo(seed=50 + number), "PNG"))
+    with (lab / "labels.csv").open("a") as file:
+        file.write("".join(f"none{number}.png,,,,,\n" for number in range(4)) + "a.jpg,,,,,\n")
+    options = ["--repair"] if repair else []
+    done = cytoyolo(
+        "convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--val", 0.5, *options
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Images without cells: 4.\n" in done.stderr and "of images that have boxes: 1." in done.stderr
+    assert done.stdout.endswith("out: 16 images, 12 boxes\n")
+    table = pd.read_csv(lab / "out" / "images.csv").set_index("NAME")
+    assert [(lab / "out" / "labels" / f"none{number}.txt").read_bytes() for number in range(4)] == [b""] * 4
+    assert (lab / "out" / "labels" / "a.txt").read_bytes() != b""
+    assert sorted(table["part"][[f"none{number}.png" for number in range(4)]]) == [0, 0, 1, 1]
+    assert json.loads((lab / "out" / "dataset.json").read_text())["without_cells"] == 4
+    verify(load_dataset(lab / "out"), None)
+
+
+def test_a_mask_of_an_image_without_cells_is_painted(lab: Path) -> None:
+    (lab / "images" / "none.png").write_bytes(PNG)
+    with (lab / "labels.csv").open("a") as file:
+        file.write("none.png,,,,,\nnone.png,2,2,9,9,msk\n")
+    made = call(lab)
+    assert (made.without_cells, made.masked, made.left_out) == (1, 1, 0)
+    assert not cv2.imread(str(lab / "out" / "images" / "none.png"))[2:9, 2:9].any()
+    assert (lab / "out" / "labels" / "none.txt").read_bytes() == b""
+
+
+def test_two_images_of_one_stem_have_label_files_of_their_own(lab: Path) -> None:
+    (lab / "images" / "a.png").write_bytes(PNG)
+    with (lab / "labels.csv").open("a") as file:
+        file.write("a.png,1,2,20,22,EO\n")
+    call(lab)
+    names = {path.name for path in (lab / "out" / "labels").iterdir()}
+    assert {"a.jpg.txt", "a.png.txt", "b.txt"} < names and len(names) == 13
+
+
+def test_where_no_links_can_be_made_images_are_copied_and_that_is_said(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    call(lab)
+    said = capsys.readouterr().err
+    assert "so the images are copied: 12 files, " in said and said.count("copied") == 1
+    assert json.loads((lab / "out" / "dataset.json").read_text())["copy"] is True
+    for letter in "abcdefghijkl":
+        staged = lab / "out" / "images" / f"{letter}.jpg"
+        assert not staged.is_symlink() and staged.read_bytes() == (lab / "images" / f"{letter}.jpg").read_bytes()

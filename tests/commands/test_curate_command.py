@@ -254,7 +254,7 @@ TWICE: dict[str, tuple[dict[str, object], type[CytoyoloError], str]] = {
     "another data set": (
         {"dataset": {"spec": load_spec("wbc5").to_dict()}}, CytoyoloError, "CV2 is of another data set than .*CV;"
     ),
-    "not finished": ({"status": "running"}, CytoyoloError, "CV2 is not finished; run crossval again"),
+    "not finished": ({"status": "running"}, CytoyoloError, "CV2 is not finished; "),
 }  # fmt: skip
 
 

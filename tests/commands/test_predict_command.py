@@ -126,8 +126,8 @@ def test_weights_trained_elsewhere_need_a_fallback(blobs, tmp_path, monkeypatch)
         ("trustii_id,NAME\n", "no rows"),
         ("id,NAME\n1,blob00.jpg\n", "columns"),
         ("NAME,x1,y1,x2,y2,class\nblob00.jpg,1,2,9,9,dark\n", "is a label table, not a test table; to predict the"),
-        ("trustii_id,NAME\n1,../blob00.jpg\n", "path in it"),
-        ("trustii_id,NAME\n1,/etc/passwd\n", "path in it"),
+        ("trustii_id,NAME\n1,../other.jpg\n", "no image of the folder is meant by ../other.jpg"),
+        ("trustii_id,NAME\n1,/etc/passwd\n", "no image of the folder is meant by /etc/passwd"),
         ("trustii_id,NAME\n1,\n", "image name is ''"),
         ("trustii_id,NAME\n1,blob00.jpg\n1,blob01.jpg\n", "is there twice"),
         ("trustii_id,NAME\n1,elsewhere.jpg\n", "none of the 1 images"),
@@ -140,6 +140,23 @@ def test_an_unusable_test_table_is_one_sentence(weights, blobs, tmp_path, text, 
         predict(weights, path, images=blobs / "images", output=tmp_path / "submission.csv")
     assert words in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "submission.csv").exists()
+
+
+def test_a_test_table_may_name_images_in_folders_and_as_people_write_them(weights, blobs, tmp_path):
+    images = tmp_path / "images"
+    for name, number in (("s1/a.jpg", 0), ("s2/a.jpg", 1), ("b.jpg", 2)):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(blobs / "images" / f"blob{number:02}.jpg", images / name)
+    names = ["s1/a.jpg", "s2\\a.jpg", "C:\\img\\b.JPG", "s1/a.jpg"]
+    rows = "".join(f"{number},{name}\n" for number, name in enumerate(names))
+    (tmp_path / "test.csv").write_text(f"trustii_id,NAME\n{rows}")
+    (tmp_path / "plain.csv").write_text("trustii_id,NAME\n0,blob00.jpg\n1,blob01.jpg\n2,blob02.jpg\n3,blob00.jpg\n")
+    predict(weights, tmp_path / "test.csv", images=images, output=tmp_path / "s.csv", probabilities=True)
+    predict(weights, tmp_path / "plain.csv", images=blobs / "images", output=tmp_path / "p.csv")
+    made, plain = pd.read_csv(tmp_path / "s.csv"), pd.read_csv(tmp_path / "p.csv")
+    assert made["NAME"].tolist() == names
+    pd.testing.assert_frame_equal(made.drop(columns="NAME"), plain.drop(columns="NAME"))
+    assert set(pd.read_csv(tmp_path / "s.detections.csv")["NAME"]) <= set(names)
 
 
 def test_wrong_calls(weights, blobs, tmp_path):

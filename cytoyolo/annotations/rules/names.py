@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from cytoyolo.annotations.image_folder import image_files
-from cytoyolo.annotations.image_names import NameMatches, match_names
+from cytoyolo.annotations.image_folder import image_files, match_in_folder
+from cytoyolo.annotations.image_names import NameMatches
 from cytoyolo.annotations.rules.registry import (
     DROP,
     ERROR,
@@ -40,7 +40,7 @@ def _matches(view: View) -> NameMatches:
     names = dict.fromkeys([*view.first_rows, *view.text["image"][view.masks]])
     if all(name in listing for name in names):
         return NameMatches({name: name for name in names}, {}, {})
-    return match_names(names, {*image_files(listing), *(name for name in names if name in listing)})
+    return match_in_folder(names, listing)
 
 
 @rule("missing-image", ERROR, DROP, about="image", needs="images")
