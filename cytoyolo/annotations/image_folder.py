@@ -1,11 +1,12 @@
 """The files of an image folder and of its sub-folders, without what operating systems and this tool put there."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from cytoyolo.annotations.decoding import EXTENSIONS
 from cytoyolo.annotations.image_names import NameMatches, match_names
+from cytoyolo.console import note
 from cytoyolo.files import MARKER
 
 # What Windows, macOS and network storage put beside images; names that start with a dot are hidden anyway.
@@ -30,6 +31,13 @@ def match_in_folder(names: Iterable[str], listing: Collection[str]) -> NameMatch
     """Which files of a folder names mean: see `match_names`. A file that is no image counts only by its own name."""
     wanted = list(names)
     return match_names(wanted, {*image_files(listing), *(name for name in wanted if name in listing)})
+
+
+def note_renamed(files: Mapping[str, str]) -> None:
+    """Say which names were taken for another file's; `files` by name."""
+    if files:
+        name, file = next(iter(files.items()))
+        note(f"Names that are not their file's: {len(files):,}, such as {name} for {file}.")
 
 
 def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:

@@ -45,9 +45,6 @@ def convert(
     typer.echo(f"{made.folder}: {made.images:,} images, {made.boxes:,} boxes")
     if made.without_cells:
         typer.echo(f"Images without cells: {made.without_cells:,}.", err=True)
-    if made.renamed:
-        name, file = next(iter(made.renamed.items()))
-        typer.echo(f"Names that are not their file's: {len(made.renamed):,}, such as {name} for {file}.", err=True)
     if made.needless:
         typer.echo(f"Rows without a box left out, of images that have boxes: {made.needless:,}.", err=True)
     if made.changes:

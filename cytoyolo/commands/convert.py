@@ -11,6 +11,7 @@ import pandas as pd
 from cytoyolo import __version__, boxes
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, load_policy
+from cytoyolo.annotations.image_folder import note_renamed
 from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.annotations.repair import repair as carry_out
 from cytoyolo.annotations.samples import UNKNOWN, White, white_of
@@ -108,6 +109,7 @@ def convert(
     audited = usable(labels, opened.view, policy, repair)
     view = audited.view
     _refuse_empty(labels, view)
+    note_renamed(_renamed(opened.view, audited))
     rows = np.flatnonzero(view.labels)
     image, class_id, size = pd.Series(view.text["image"][rows]), view.class_id[rows], view.size[rows].astype(np.int64)
     xyxy = boxes.to_pixels(view.xyxy[rows], size).astype(np.float64)
@@ -162,7 +164,6 @@ def _counted(
     masks: Mapping[str, object],
 ) -> Converted:
     """What was made of the table `given` that an audit left."""
-    renamed = [row for edit in audited.edits if edit.rule == "name-variant" for row in edit.rows]
     edits, names = audited.edits, audited.view.text["image"]
     xyxy = audited.view.xyxy[audited.view.labels]
     return Converted(
@@ -181,9 +182,15 @@ def _counted(
         white=white_of(facts.values()),
         complaints=tuple(f"{name}: {found.warning}" for name, found in facts.items() if found.warning),
         without_cells=len(audited.view.without_cells),
-        renamed={given.text["image"][row]: names[row] for row in renamed},
+        renamed=_renamed(given, audited),
         needless=sum(len(edit.rows) for edit in edits if edit.rule == "empty-row"),
     )
+
+
+def _renamed(given: View, audited: Audited) -> dict[str, str]:
+    """The names of the table `given` that are not those of their files, each with its file's."""
+    rows = [row for edit in audited.edits if edit.rule == "name-variant" for row in edit.rows]
+    return {given.text["image"][row]: audited.view.text["image"][row] for row in rows}
 
 
 def _refuse_empty(labels: Path, view: View) -> None:

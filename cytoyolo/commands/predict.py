@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo import __version__, console
+from cytoyolo import __version__
 from cytoyolo.annotations.decoding import max_pixels
-from cytoyolo.annotations.image_folder import folder_files, match_in_folder
+from cytoyolo.annotations.image_folder import folder_files, match_in_folder, note_renamed
 from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.annotations.labels import leads_out
 from cytoyolo.classes import DataSpec, load_spec, matching_spec
@@ -247,9 +247,7 @@ def _files_meant(source: Path, test: pd.DataFrame, images: Path) -> dict[str, st
     lost = test["image"].isin([name for name in found.candidates if leads_out(name)])
     faults = {int(row): f"no image of the folder is meant by {test['image'].iloc[row]}" for row in np.flatnonzero(lost)}
     refuse(source, faults, "correct these names, or give --images the folder that holds the files", test)
-    if found.how:
-        name = next(iter(found.how))
-        console.note(f"Names that are not their file's: {len(found.how):,}, such as {name} for {found.file[name]}.")
+    note_renamed({name: found.file[name] for name in found.how})
     return {name: found.file.get(name, name) for name in names}
 
 
