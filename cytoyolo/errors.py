@@ -1,5 +1,8 @@
 """The errors a user can meet. Their text is one sentence: what is wrong, where, and what to do."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 
 class CytoyoloError(Exception):
     """The work cannot be done, because of its input or of the machine (exit code 1)."""
@@ -28,3 +31,18 @@ def listed(items: list[str], limit: int = 5, total: int | None = None) -> str:
     """Join the first `limit` items with semicolons and count the others, of `total` where the items are not all."""
     rest = (len(items) if total is None else total) - limit
     return "; ".join(items[:limit]) + (f"; and {rest:,} more" if rest > 0 else "")
+
+
+@contextmanager
+def reworded(remedies: Mapping[str, str]) -> Iterator[None]:
+    """Work in this block is part of another command, which lacks some options: what is to be done there instead of what
+    errors say."""
+    try:
+        yield
+    except CytoyoloError as error:
+        sentence = str(error)
+        for said, instead in remedies.items():
+            sentence = sentence.replace(said, instead)
+        if sentence == str(error):
+            raise
+        raise type(error)(sentence) from error

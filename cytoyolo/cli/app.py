@@ -124,7 +124,7 @@ def explain(error: Exception) -> tuple[str, int]:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{(error.strerror or str(error)).lower()}; check the disk, the path and its permissions.", 1
     if isinstance(error, MemoryError):
-        return "the memory of this machine is used up; try a smaller --batch or fewer images.", 1
+        return "the memory of this machine is used up; try fewer images, or a smaller batch.", 1
     return (
         f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}; this is a "
         "fault of cytoyolo: please report it with the output of `cytoyolo info` (CYTOYOLO_DEBUG=1 shows where).",

@@ -30,7 +30,7 @@ from cytoyolo.commands.folds import (
     write_manifest,
 )
 from cytoyolo.commands.outoffold import by_group, predict_table, submission_rows
-from cytoyolo.commands.repair import remedy
+from cytoyolo.commands.repair import MENDABLE
 from cytoyolo.commands.score import write_score
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
 from cytoyolo.dataset.labels import read_labels
@@ -40,7 +40,7 @@ from cytoyolo.detector import progress
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, merged_flags
 from cytoyolo.detector.weights import find_start
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import UsageError, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
@@ -104,7 +104,8 @@ def crossval(
     resolved = load_recipe(recipe, merged_flags(flags, settings, FIXED_EPOCHS)) | FIXED_EPOCHS
     begun = resume or (not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file())
     if begun and not (folder / RECIPE).is_file():
-        raise UsageError(f"{folder} holds no cross-validation to resume; leave out --resume.")
+        advice = "leave out --resume" if resume and not (folder / MANIFEST).is_file() else "give another folder"
+        raise UsageError(f"{folder} holds no cross-validation to go on with; {advice}.")
     if begun:
         check_free(folder)
         check_parts(folder)
@@ -116,7 +117,7 @@ def crossval(
             count = (DEFAULT_FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
             with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
                 if ready is None:
-                    with remedy("mend or delete them, or let `cytoyolo repair` do it"):
+                    with reworded({MENDABLE: "mend or delete them, or let `cytoyolo repair` do it"}):
                         convert(
                             source, images=images or "", output=made / DATASET, dataset=dataset or DEFAULT_DATASET,
                             groups=groups, config=config, folds=count, seed=resolved["seed"],

@@ -24,6 +24,8 @@ from cytoyolo.report.before_after import draw_changes
 from cytoyolo.tables import check_writable
 
 MAX_LOSS = 0.03
+# What can be done as well where a curation would lose too much.
+ANOTHER_LIMIT = ", or another --max-loss"
 # Suffixes of what is written beside the curated table.
 CHANGES, FINDINGS, SUGGESTIONS, SCORES, SHEET = (
     ".changes.csv", ".findings.csv", ".suggestions.csv", ".scores.csv", ".findings.png",
@@ -174,7 +176,7 @@ def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, v
     if much:
         raise CytoyoloError(
             f"{labels} would lose more than {max_loss:.1%} of the rows of some classes ({listed(much)}); look at them "
-            "with --variant keep, which loses none, or give --force or another --max-loss."
+            f"by `cytoyolo curate` with --variant keep, which loses none, or give --force{ANOTHER_LIMIT}."
         )
 
 

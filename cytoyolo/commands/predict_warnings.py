@@ -80,7 +80,8 @@ class Warnings:
         if self._crowded:
             console.note(
                 f"Images with more boxes than the limit of {self.limit:,}: {len(self._crowded):,} "
-                f"({listed(self._crowded, _SHOWN)}). Their faintest boxes are left out. Give a higher --max-det."
+                f"({listed(self._crowded, _SHOWN)}). Their faintest boxes are left out. Give `predict` a higher "
+                "--max-det."
             )
 
 

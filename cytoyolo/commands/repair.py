@@ -2,8 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,19 +128,9 @@ def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None
         mendable &= all(RULES[rule].action not in (STOP, REVIEW) for rule in rules)
         remedy = MENDABLE if mendable else "mend or delete them"
         if rules == {"unsupported"}:
-            remedy = "do as said, or leave these images out: --repair with a --config of `unsupported: {action: drop}`"
+            drop = "`cytoyolo repair` with a --config of `unsupported: {action: drop}`"
+            remedy = f"do as said, or leave these images out by {drop}"
         raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}); {remedy}.")
-
-
-@contextmanager
-def remedy(text: str) -> Iterator[None]:
-    """Work in this block is part of a command that has no --repair: `text` says what is to be done there."""
-    try:
-        yield
-    except CytoyoloError as error:
-        if MENDABLE not in str(error):
-            raise
-        raise type(error)(str(error).replace(MENDABLE, text)) from error
 
 
 def read_log(path: Path) -> pd.DataFrame:

@@ -12,12 +12,12 @@ from cytoyolo.annotations.corrections import DEFAULT_BOXES, VARIANTS, check_choi
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import crossval
-from cytoyolo.commands.curate import curate
+from cytoyolo.commands.curate import ANOTHER_LIMIT, curate
 from cytoyolo.commands.estimate import megabytes, seconds
 from cytoyolo.commands.folds import DEFAULT_FOLDS, OOF
 from cytoyolo.commands.folds import MANIFEST as CV_MANIFEST
 from cytoyolo.commands.predict import predict
-from cytoyolo.commands.repair import remedy, repair
+from cytoyolo.commands.repair import MENDABLE, repair
 from cytoyolo.commands.reproduce_inputs import check_disk, check_inputs
 from cytoyolo.commands.reproduce_state import (
     DONE,
@@ -36,7 +36,8 @@ from cytoyolo.commands.reproduce_state import (
 )
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
 from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
-from cytoyolo.errors import UsageError
+from cytoyolo.detector.train import FEWER_WORKERS
+from cytoyolo.errors import UsageError, reworded
 from cytoyolo.files import check_place, discard
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
@@ -117,11 +118,12 @@ def reproduce(
     folder.mkdir(parents=True, exist_ok=True)
     check_parts(folder)
     way_on = f"{folder} keeps what is done; the same call goes on with it."
-    with (
-        locked(folder / STATE, shown=folder),
-        console.with_way_on(way_on),
-        remedy(f"mend or delete them in {source / 'train.csv'}"),
-    ):
+    instead = {
+        MENDABLE: f"mend or delete them in {source / 'train.csv'}",
+        FEWER_WORKERS: "give a --recipe with workers: 0",
+        ANOTHER_LIMIT: "",
+    }
+    with locked(folder / STATE, shown=folder), console.with_way_on(way_on), reworded(instead):
         return [_carry_out(folder, steps, at, pictures, overwrite) for at in range(len(steps))]
 
 

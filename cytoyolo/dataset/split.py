@@ -82,7 +82,7 @@ class Parts:
         if groups:
             said += f", {self.groups[1]:,} of {groups:,} groups"
         if groups and not self.groups[1]:
-            return f"{said}: only images without a group. A larger --val holds out whole groups."
+            return f"{said}: only images without a group. A larger share (`convert --val`) holds out whole groups."
         return f"{said}."
 
 

@@ -19,6 +19,8 @@ from cytoyolo.workers import interrupts_remembered
 # ever stand in it.
 FOLDER = "engine"
 _SHM = Path("/dev/shm")
+# What is to be done where the processes that load images fail.
+FEWER_WORKERS = "give --set workers=0, or workers: 0 in the recipe"
 
 
 def checkpoint_to_resume(run: Path) -> Path | None:
@@ -119,7 +121,7 @@ def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
             what = str(error).strip().splitlines() or [type(error).__name__]
             raise CytoyoloError(
                 f"Ultralytics can't train with this network and these settings ({what[0][:200]}); check the recipe, "
-                "--model and --set (CYTOYOLO_DEBUG=1 shows where it stopped)."
+                "the network and the settings (CYTOYOLO_DEBUG=1 shows where it stopped)."
             ) from error
         finally:  # the engine draws in threads, into a folder that may go next
             for thread in set(threading.enumerate()) - others:
@@ -131,7 +133,7 @@ def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
 def _worker_problem(error: str) -> str:
     """What is wrong, and what to do, where torch says that the processes that load images failed; "" elsewhere."""
     lower = error.lower()
-    remedy = "give --set workers=0, or workers: 0 in the recipe"
+    remedy = FEWER_WORKERS
     # A container has 64 MB of it, and a batch of 64 images of 384 pixels takes 28.
     if any(words in lower for words in ("shared memory", "bus error", "/dev/shm", "</torch_", "torch_shm_manager")):
         size = f" (/dev/shm has {shutil.disk_usage(_SHM).total / 1e6:,.0f} MB)" if _SHM.is_dir() else ""

@@ -27,6 +27,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.tables import fingerprint
 from tests.blobs import draw
 from tests.curation import SPEC
+from tests.pictures import empty_png
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
@@ -270,6 +271,23 @@ def test_a_table_that_a_repair_would_mend_is_not_sent_to_an_option_that_is_not_t
     assert "--repair" not in done.stderr and not (tmp_path / "CV").exists()
 
 
+def test_an_image_that_cannot_be_read_is_left_out_by_a_command_that_can(lab, tmp_path, cytoyolo: Program):
+    shutil.copytree(lab / "images", tmp_path / "images")
+    (tmp_path / "images" / "blob00.jpg").write_bytes(empty_png(20_000, 20_000))
+    inputs = ("--images", tmp_path / "images", "--dataset", lab / "spec.yaml")
+    leave_out = "leave these images out by `cytoyolo repair` with a --config of `unsupported: {action: drop}`."
+    for command, *options in (
+        ("crossval", "--folds", 2, "-o", tmp_path / "CV", *FLAGS),
+        ("convert", "-o", tmp_path / "a"),
+    ):
+        done = cytoyolo(command, lab / "labels.csv", *inputs, *options)
+        assert done.returncode == 1 and done.stderr.endswith(f"{leave_out}\n"), done.stderr
+    (tmp_path / "drop.yaml").write_text("unsupported: {action: drop}")
+    config = ("--config", tmp_path / "drop.yaml")
+    done = cytoyolo("repair", lab / "labels.csv", *inputs, *config, "-o", tmp_path / "clean.csv")
+    assert done.returncode == 0 and "blob00" not in (tmp_path / "clean.csv").read_text()
+
+
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize(
     ("options", "words"),
@@ -307,8 +325,15 @@ def test_going_on_with_another_table_is_refused(copied, lab, cytoyolo: Program):
 
 
 def test_a_folder_without_a_crossvalidation_cannot_be_gone_on_with(lab, tmp_path):
-    with pytest.raises(UsageError, match="holds no cross-validation to resume; leave out --resume"):
+    with pytest.raises(UsageError, match="holds no cross-validation to go on with; leave out --resume"):
         run(lab, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_crossvalidation_without_its_recipe_cannot_be_gone_on_with(copied, lab, resume):
+    (copied / "recipe.yaml").unlink()
+    with pytest.raises(UsageError, match="holds no cross-validation to go on with; give another folder"):
+        run(lab, copied, groups=lab / "groups.csv", resume=resume)
 
 
 def test_a_crossvalidation_without_its_manifest_cannot_be_gone_on_with(copied, lab):

@@ -25,7 +25,7 @@ def test_a_limit_of_boxes_that_is_reached_is_said_and_listed(weights, blobs, tmp
     call = ("predict", weights, blobs / "images", "--conf", "1e-4", "--no-pictures")
     done = cytoyolo(*call, "-o", tmp_path / "two", "--max-det", 2)
     assert done.returncode == 0 and "Images with more boxes than the limit of 2: " in done.stderr
-    assert "Give a higher --max-det." in done.stderr
+    assert "Give `predict` a higher --max-det." in done.stderr
     rows, warned = (pd.read_csv(tmp_path / "two" / name) for name in ("detections.csv", "warnings.csv"))
     counts = rows.groupby("NAME").size()
     assert counts.max() == 2 and set(warned["NAME"]) <= set(counts[counts == 2].index)

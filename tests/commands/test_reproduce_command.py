@@ -13,6 +13,9 @@ from cytoyolo import reproduce
 from cytoyolo.commands import reproduce as command
 from cytoyolo.commands import reproduce_inputs
 from cytoyolo.commands import train as train_command
+from cytoyolo.commands.curate import ANOTHER_LIMIT
+from cytoyolo.commands.repair import MENDABLE
+from cytoyolo.detector.train import FEWER_WORKERS
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
 from cytoyolo.locks import locked
@@ -312,6 +315,24 @@ def test_an_interrupted_one_says_that_the_same_call_goes_on(own, monkeypatch, ca
         reproduce(own, output=own / "run", dataset=own / "spec.yaml", **OPTIONS)
     said = capsys.readouterr().err
     assert "the same call goes on with it" in said and "--resume" not in said
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        (MENDABLE, "mend or delete them in {}/train.csv"),
+        (f"out of memory; {FEWER_WORKERS}, or", "out of memory; give a --recipe with workers: 0, or"),
+        (f"or give --force{ANOTHER_LIMIT}.", "or give --force."),
+    ],
+)
+def test_no_option_of_a_step_is_advised(own, monkeypatch, said, instead):
+    def refuse(*inputs, **given):
+        raise UsageError(said)
+
+    monkeypatch.setattr(command, "audit", refuse)
+    with pytest.raises(UsageError) as refused:
+        reproduce(own, output=own / "run", dataset=own / "spec.yaml", **OPTIONS)
+    assert str(refused.value) == instead.format(own)
 
 
 def test_a_folder_without_its_tables_is_named(tmp_path, cytoyolo):
