@@ -483,7 +483,7 @@ def test_a_bad_image_is_named_with_its_line(data: bytes | None, words: str, lab:
 def test_a_folder_in_place_of_an_image_is_named(lab: Path, cytoyolo: Program) -> None:
     (lab / "images" / "c.jpg").unlink()
     (lab / "images" / "c.jpg").mkdir()
-    assert_refused(cytoyolo, lab, 1, "line 4: unsupported: c.jpg, can't be read (Is a directory)")
+    assert_refused(cytoyolo, lab, 1, "line 4: missing-image: c.jpg, no such file")
 
 
 @pytest.mark.parametrize(
