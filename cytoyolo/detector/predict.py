@@ -79,8 +79,8 @@ _opening = ForkLock()  # held while a child process opens a network anew
 class Detector:
     """A trained detector, ready for images; several threads may share one.
 
-    It may be pickled, as the path of its weights and its settings. In a process that is forked from the one that opened
-    it, it opens its weights again.
+    It may be pickled, as the path of its weights and its settings. In another process than the one that opened it,
+    forked or by a pickle, it opens its weights again when it is first used.
 
     `codes` are its classes by id and `spec` is the data set it was trained for, None when it was trained elsewhere;
     `max_detections` is the most boxes kept of one image.
@@ -115,50 +115,58 @@ class Detector:
         for name, share in {"--conf": conf, "--iou": iou}.items():
             if not 0 <= share <= 1:
                 raise UsageError(f"{name} is {share}; give a number from 0 to 1.")
-        self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz}
-        self._given |= {"batch": batch, "threads": threads}
-        self._weights, self._process = Path(weights).absolute(), os.getpid()
-        self._network = open_network(Path(weights), backend, device, imgsz, threads)
-        self.codes: tuple[str, ...] = self._network.facts.codes
-        self.spec: DataSpec | None = self._network.facts.spec
-        self.label = self._network.label
-        self.precision = self._network.facts.precision
-        self.device, self.calls = self._network.device, self._network.calls
-        self.batch = batch or self._network.batch
-        self.imgsz, self.stride = self._network.side, self._network.facts.stride
+        self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
+        self._weights, self._batch = Path(weights).absolute(), batch
         self.conf, self.iou = conf, iou
         self.max_detections = max_detections
-        self.white = self._network.facts.white
+        network = open_network(Path(weights), **self._given)
+        self.white = network.facts.white
         self._remarks = Remarks(self.white)
+        self._use(network)
+
+    def _use(self, network: Network) -> None:
+        """Let this process find boxes by this network."""
+        self.codes: tuple[str, ...] = network.facts.codes
+        self.spec: DataSpec | None = network.facts.spec
+        self.label = network.label
+        self.precision = network.facts.precision
+        self.device, self.calls = network.device, network.calls
+        self.batch = self._batch or network.batch
+        self.imgsz, self.stride = network.side, network.facts.stride
+        self._sha256 = network.facts.sha256
+        self._network: Network | None = network
+        self._process = os.getpid()  # last, because other threads ask for it
 
     def __getstate__(self) -> dict[str, Any]:
-        settings = {**self._given, "conf": self.conf, "iou": self.iou, "max_detections": self.max_detections}
-        return {"weights": self._weights, "sha256": self._network.facts.sha256, "settings": settings}
+        return {**self.__dict__, "_network": None, "_process": None, "_remarks": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["weights"], **state["settings"])  # type: ignore[misc]
-        self._check_same(self._network, state["sha256"])
-
-    def _check_same(self, network: Network, sha256: str) -> None:
-        if network.facts.sha256 != sha256:
-            raise CytoyoloError(f"{self._weights} has changed since it was opened; open it again.")
+        # The weights are opened at the first call: a pool of processes hangs, or ends, by an error while it unpickles.
+        self.__dict__.update(state)
+        self._remarks = Remarks(self.white)
 
     def _own_network(self) -> Network:
-        """The network, opened again where this process was forked from the one that opened it."""
-        if self._process == os.getpid():
-            return self._network
-        with _opening:
-            if self._process != os.getpid():
-                old = self._network
-                if old.device != "cpu":
-                    raise CytoyoloError(
-                        f"a Detector on GPU {old.device} was opened before this process was forked, and a GPU can't be "
-                        'used after a fork; open it in each process, or start processes by the method "spawn".'
-                    )
-                network = open_network(self._weights, old.backend, old.device, old.side, self._given["threads"])
-                self._check_same(network, old.facts.sha256)
-                self._network, self._process = network, os.getpid()
+        """The network, opened again where another process opened it."""
+        if self._network is None or self._process != os.getpid():
+            with _opening:
+                if self._network is None or self._process != os.getpid():
+                    self._use(self._opened_again())
+        assert self._network is not None
         return self._network
+
+    def _opened_again(self) -> Network:
+        settings = self._given
+        if old := self._network:
+            if old.device != "cpu":
+                raise CytoyoloError(
+                    f"a Detector on GPU {old.device} was opened before this process was forked, and a GPU can't be "
+                    'used after a fork; open it in each process, or start processes by the method "spawn".'
+                )
+            settings = {**settings, "backend": old.backend, "device": old.device, "imgsz": old.side}
+        network = open_network(self._weights, **settings)
+        if network.facts.sha256 != self._sha256:
+            raise CytoyoloError(f"{self._weights} has changed since it was opened; open it again.")
+        return network
 
     @overload
     def predict(self, images: Path | str | Image, *, rgb: bool = False) -> Detections: ...
@@ -268,7 +276,11 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def _checked(image: object, rgb: bool) -> Image:
     if not isinstance(image, np.ndarray):
-        raise UsageError(f"an image is a {type(image).__name__}; give a path or an array uint8 (height, width, 3).")
+        kind = type(image)
+        raise UsageError(
+            f"an image is of the type {kind.__module__}.{kind.__qualname__}; give a path or an array uint8 (height, "
+            'width, 3), as by np.asarray(picture.convert("RGB")) with rgb=True of a picture of Pillow.'
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UsageError(f"an image is an array of {image.dtype} {image.shape}; give uint8 (height, width, 3).")
     return image[..., ::-1] if rgb else image
