@@ -41,6 +41,8 @@ EXTENSIONS = frozenset(extension for _, extensions in FORMATS.values() for exten
 # Pillow's own threshold for a decompression bomb; nothing from a microscope camera at one cell an image comes near.
 MAX_PIXELS = 89_478_485
 PIXELS_SETTING = "CYTOYOLO_MAX_PIXELS"
+# Four channels of 32 bits. A TIFF may have many more, which a small file unpacks to.
+_BYTES_A_PIXEL = 16
 # Ultralytics drops images with a side under 10 pixels.
 MIN_SIDE = 10
 _ORIENTATION_TAG = 274
@@ -160,6 +162,8 @@ def read_header(kind: str, data: bytes) -> Header:
 
 def _tiff_header(data: bytes) -> Header:
     found = tiff.read_header(data)
+    if found.size > _BYTES_A_PIXEL * max_pixels():
+        raise _too_large(f"needs {found.size:,} bytes of memory, {_BYTES_A_PIXEL} for each of more than")
     return Header("TIFF", found.width, found.height, found.mode, found.orientation, found.orientation > 1, found.taken)
 
 

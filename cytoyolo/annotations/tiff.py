@@ -43,6 +43,8 @@ _COLOURS = {
 }  # fmt: skip
 _SIGNED_OFFSET = -32768
 _MOST_SAMPLES = 16
+# What holds a reader up: it reads the tags of all pages, and a tile is unpacked whole, however small its picture.
+MAX_PAGES, _LARGE_TILE = 10_000, 4096**2
 # Tags without which a picture can't be told, and what tifffile says of a tag that it can't read and goes on without.
 _NEEDED = frozenset((*range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 338, 339, 347))
 _LOST_TAG = re.compile(r"TiffTag (\d+) @\d+> invalid value offset")
@@ -52,13 +54,14 @@ _CHANNEL = re.compile(r"<(?:\w+:)?Channel\b[^>]*>")
 
 
 class Header(NamedTuple):
-    """What the tags tell; width and height are not yet turned upright."""
+    """What the tags tell; width and height are not yet turned upright. `size` is that of the samples, in bytes."""
 
     width: int
     height: int
     mode: str
     orientation: int
     taken: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def read_header(data: bytes) -> Header:
         page = chosen.page
         orientation = page.tags.valueof(_ORIENTATION)
         orientation = int(orientation) if orientation in range(2, 9) else 1
-        return Header(page.imagewidth, page.imagelength, _mode(chosen), orientation, chosen.taken)
+        size = len(chosen.places) * page.imagewidth * page.imagelength * page.samplesperpixel * page.dtype.itemsize
+        return Header(page.imagewidth, page.imagelength, _mode(chosen), orientation, chosen.taken, size)
 
 
 def read_raster(data: bytes) -> Raster:
@@ -115,6 +119,10 @@ def _opened(data: bytes) -> Iterator[_Chosen]:
         with complaints.listening() as lines, tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
             if not len(file.pages):
                 raise Unusable("is a damaged TIFF file")
+            if len(file.pages) > MAX_PAGES:
+                raise Unsupported(
+                    f"has {len(file.pages):,} pages, more than {MAX_PAGES:,}; save the page to look at by itself"
+                )
             chosen = _choose(file)
             if any(int(tag) in _NEEDED for line in lines for tag in _LOST_TAG.findall(line)):
                 raise Unusable("is a damaged TIFF file")
@@ -277,6 +285,9 @@ def _refuse(page: Any) -> None:
     if photometric == _CMYK and page.tags.valueof(_INK_SET) not in (None, 1):
         raise Unsupported(f"is a TIFF file of inks that are not CMYK; {_REMEDY}")
     if page.samplesperpixel < _colour_samples(page):
+        raise Unusable("is a damaged TIFF file")
+    tile, picture = page.tilewidth * page.tilelength, page.imagewidth * page.imagelength
+    if page.is_tiled and tile > max(4 * picture, _LARGE_TILE):
         raise Unusable("is a damaged TIFF file")
 
 

@@ -1,18 +1,22 @@
 """Files made to hold a reader up: each is refused at once as what it is, and an interrupt is obeyed meanwhile."""
 
+import io
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from cytoyolo.annotations import jpeg, reading
 from cytoyolo.annotations.images import decode, read_facts
-from tests.pictures import JPEG, PROGRESSIVE, after_start, photo, save, segment
+from tests.pictures import JPEG, PROGRESSIVE, after_start, photo, save, segment, tiff
 
 EXIF = segment(0xE1, b"Exif\0\0II*\0")
 
@@ -50,6 +54,63 @@ def test_a_jpeg_that_holds_a_decoder_up_is_refused_at_once(data: bytes, problem:
     begun = time.process_time()
     assert read_facts(path, thorough=True).problem == decode(path)[1] == problem
     assert time.process_time() - begun < 1
+
+
+def pages_in_a_chain(count: int) -> bytes:
+    """A TIFF of so many pages of 16x16 px, which all show the same 256 bytes."""
+    values = {256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 273: 8, 278: 16, 279: 256}
+    entries = struct.pack("<H", len(values)) + b"".join(struct.pack("<HHII", tag, 4, 1, values[tag]) for tag in values)
+    size = len(entries) + 4
+    ends = [8 + size * (at + 1) for at in range(count - 1)] + [0]
+    return b"II*\0" + struct.pack("<I", 8) + b"".join(entries + struct.pack("<I", end) for end in ends) + bytes(256)
+
+
+def claiming_tags(data: bytes, **values: int) -> bytes:
+    """The same TIFF with other values of tags of 16 or 32 bits."""
+    found = bytearray(data)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        for name, value in values.items():
+            tag = file.pages[0].tags[name]
+            form = "<H" if tag.dtype == tifffile.DATATYPE.SHORT else "<I"
+            struct.pack_into(form, found, tag.valueoffset, value)
+    return bytes(found)
+
+
+TILED = tiff(np.zeros((32, 32), np.uint8), tile=(32, 32))
+SIXTEEN_CHANNELS = tiff(
+    np.zeros((32, 32, 16)), photometric="rgb", planarconfig="contig", compression="zlib", rowsperstrip=32
+)
+TIFF_BOMBS = {
+    "pages": (pages_in_a_chain(10_001), "has 10,001 pages, more than 10,000; save the page to look at by itself"),
+    "a tile that is not there": (claiming_tags(TILED, TileWidth=65_520, TileLength=65_520), "is a damaged TIFF file"),
+    "a packed tile": (
+        claiming_tags(
+            tiff(np.zeros((32, 32), np.uint8), tile=(32, 32), compression="zlib"), TileWidth=65_520, TileLength=65_520
+        ),
+        "is a damaged TIFF file",
+    ),
+    "many wide channels": (
+        claiming_tags(SIXTEEN_CHANNELS, ImageWidth=9_000, ImageLength=9_000),
+        "needs 10,368,000,000 bytes of memory, 16 for each of more than 89,478,485 pixels; set CYTOYOLO_MAX_PIXELS to "
+        "a larger number, if the memory is enough",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "problem"), TIFF_BOMBS.values(), ids=TIFF_BOMBS)
+def test_a_tiff_that_holds_a_reader_up_is_refused_at_once(data: bytes, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(data)
+    begun = time.process_time()
+    assert read_facts(path, thorough=True).problem == decode(path)[1] == problem
+    assert time.process_time() - begun < 2
+
+
+def test_a_stack_of_many_pages_and_a_tile_larger_than_its_picture_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "stack.tif").write_bytes(pages_in_a_chain(1_000))
+    (tmp_path / "tile.tif").write_bytes(tiff(np.full((32, 32), 9, np.uint8), tile=(1024, 1024)))
+    assert read_facts(tmp_path / "stack.tif").taken == "page 1 of 1000"
+    assert (decode(tmp_path / "tile.tif")[0] == 9).all()
 
 
 @pytest.mark.parametrize("data", [PROGRESSIVE, with_scans(0), after_start(JPEG, EXIF)], ids=["colour", "gray", "EXIF"])
