@@ -35,11 +35,12 @@ def check_own(folder: Path, what: str) -> None:
 def check_parts(folder: Path) -> None:
     """Raise UsageError where a folder that a command goes on with has parts that lead elsewhere, or isn't this user's.
 
-    Images that stand in it as links to the user's are fine.
+    Images that stand in it as links to the user's are fine, also where these were moved meanwhile.
     """
     for path in _below(folder) if folder.is_dir() else []:
         mode = path.lstat().st_mode
-        staged = stat.S_ISLNK(mode) and path.is_file() and _STAGED in path.relative_to(folder).parts
+        leads_to_no_folder = path.is_file() or not path.exists()
+        staged = stat.S_ISLNK(mode) and leads_to_no_folder and _STAGED in path.relative_to(folder).parts
         if not staged and (reason := _kind(mode)):
             raise UsageError(f"{path} {reason}, so that it may lead elsewhere; put the file or folder itself there.")
     if folder.is_dir() and others_write(folder.resolve().parent) and not is_mine(folder):

@@ -163,6 +163,8 @@ def test_parts_of_a_run_lead_nowhere_else_but_for_its_images(tmp_path: Path, use
     (run / "dataset" / "images" / "a.jpg").symlink_to(user / "annotated" / "a.jpg")
     (run / "weights").mkdir()
     check_parts(run)
+    (run / "dataset" / "images" / "moved.jpg").symlink_to(tmp_path / "gone" / "moved.jpg")
+    check_parts(run)
     check_parts(tmp_path / "none")
     for place, goal in [("curves", user), ("metrics.csv", user / "detections.csv"), ("dataset/images/b", user)]:
         (run / place).symlink_to(goal)

@@ -34,7 +34,7 @@ from cytoyolo.commands.repair import MENDABLE
 from cytoyolo.commands.score import write_score
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
 from cytoyolo.dataset.labels import read_labels
-from cytoyolo.dataset.verify import read_listing
+from cytoyolo.dataset.verify import CONVERT_AGAIN, read_listing
 from cytoyolo.dataset.yolo import Dataset, load_dataset
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import choose_device
@@ -51,6 +51,8 @@ from cytoyolo.workers import run_all
 MAKER = "crossval"
 # The held-out fold chooses nothing: no epoch is validated on it, and none ends the training early.
 FIXED_EPOCHS = {"val": False, "patience": 0}
+# What is to be done about the data set that was made of a label table here.
+_OWN_DATASET = {f", or {CONVERT_AGAIN}": "", CONVERT_AGAIN: "give another folder, or --overwrite to make it anew"}
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ def crossval(
         listing = read_listing(data)
         _note_rare(data)
         if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
-            _train_folds(folder, data, slots)
+            with reworded({} if ready else _OWN_DATASET):
+                _train_folds(folder, data, slots)
         return _finish(folder, data, listing, manifest)
 
 

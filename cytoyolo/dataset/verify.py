@@ -1,6 +1,6 @@
 """Is a YOLO folder still what `convert` made? A training goes by its files, and a run's record by its manifest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 
@@ -13,6 +13,8 @@ from cytoyolo.dataset.yolo import LISTING, Dataset, data_yaml, list_files, list_
 from cytoyolo.errors import CytoyoloError, listed
 from cytoyolo.machine import cores
 
+# What is to be done about a folder that isn't what was converted.
+CONVERT_AGAIN = "convert the label table again"
 _NEEDED = ("file", "width", "height", "part", "group", "image_blake2b", "labels_blake2b")
 
 
@@ -30,10 +32,13 @@ def verify(data: Dataset, fold: int | None) -> None:
     with console.progress() as progress:
         faults += progress.track(_file_faults(data.folder, listing), len(listing), description="Check images")
     faults = [fault for fault in faults if fault]
-    if faults:
+    if faults and (moved := _moved(data.folder, listing["file"])):
         raise CytoyoloError(
-            f"{data.folder} is not what was converted any more ({listed(faults)}); convert the label table again."
+            f"{data.folder} links to images that are not there any more ({len(moved):,} of {len(listing):,}, such as "
+            f"{moved[0]}); move them back, or {CONVERT_AGAIN}."
         )
+    if faults:
+        raise CytoyoloError(f"{data.folder} is not what was converted any more ({listed(faults)}); {CONVERT_AGAIN}.")
 
 
 def read_listing(data: Dataset) -> pd.DataFrame:
@@ -42,10 +47,16 @@ def read_listing(data: Dataset) -> pd.DataFrame:
         listing = pd.read_csv(data.folder / LISTING, dtype=str, keep_default_na=False)
         names = listing[list(_NEEDED)]["file"]
     except (OSError, ValueError, KeyError) as error:
-        raise CytoyoloError(f"{data.folder / LISTING} is missing or damaged; convert the label table again.") from error
+        raise CytoyoloError(f"{data.folder / LISTING} is missing or damaged; {CONVERT_AGAIN}.") from error
     if any(name_fault(name) or PurePath(name).name != name for name in names):
-        raise CytoyoloError(f"{data.folder / LISTING} names files outside the folder; convert the label table again.")
+        raise CytoyoloError(f"{data.folder / LISTING} names files outside the folder; {CONVERT_AGAIN}.")
     return listing
+
+
+def _moved(folder: Path, files: Iterable[str]) -> list[Path]:
+    """Where links to images lead that are not there."""
+    links = (folder / "images" / name for name in files)
+    return [path.readlink() for path in links if path.is_symlink() and not path.exists()]
 
 
 def _text(path: Path) -> str | None:

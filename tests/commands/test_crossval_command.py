@@ -314,6 +314,24 @@ def test_going_on_with_other_options_is_refused(options, words, resume, copied, 
     assert state(copied / "fold0") == before and not (copied / "oof.csv").exists()
 
 
+def test_images_that_were_moved_are_named_and_are_to_be_moved_back(copied, lab):
+    (copied / "oof.csv").unlink()
+    (copied / "fold1.csv").unlink()
+    shutil.rmtree(copied / "fold1")
+    link = copied / "dataset" / "images" / "blob03.jpg"
+    link.unlink()
+    link.symlink_to(copied.parent / "gone" / "blob03.jpg")
+    where = re.escape(str(copied.parent / "gone" / "blob03.jpg"))
+    words = rf"links to images that are not there any more \(1 of 12, such as {where}\); move them back\.$"
+    with pytest.raises(CytoyoloError, match=words):
+        run(lab, copied, groups=lab / "groups.csv", resume=True)
+    link.unlink()
+    with pytest.raises(
+        CytoyoloError, match=r"blob03\.jpg is missing\); give another folder, or --overwrite to make it"
+    ):
+        run(lab, copied, groups=lab / "groups.csv", resume=True)
+
+
 def test_going_on_with_another_table_is_refused(copied, lab, cytoyolo: Program):
     inputs = ("--images", lab / "images", "--dataset", lab / "spec.yaml", "--groups", lab / "groups.csv")
     done = cytoyolo("crossval", other_table(lab), *inputs, "--folds", 2, "-o", copied, *FLAGS, "--resume")

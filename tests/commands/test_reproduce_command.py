@@ -162,6 +162,19 @@ def test_moved_data_are_the_same(run, data, tmp_path):
     assert next(one.step for one in plan if one.state != "done") == "convert to folds"
 
 
+def test_links_to_moved_images_are_made_anew_and_nothing_is_trained(run, data, tmp_path, monkeypatch):
+    shutil.copytree(run, tmp_path / "run", symlinks=True)
+    links = [path for path in (tmp_path / "run").rglob("images/*") if path.is_symlink()]
+    assert {path.parents[1].name for path in links} == {"folds", "dataset"}
+    for link in links:
+        link.unlink()
+        link.symlink_to(tmp_path / "gone" / link.name)
+    for step in ("crossval", "train"):
+        monkeypatch.setattr(command, step, lambda *inputs, **given: pytest.fail("trained again"))
+    reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **OPTIONS)
+    assert all(path.is_file() for path in links)
+
+
 def test_overwrite_does_anew_what_differs_and_no_more(run, data, tmp_path, monkeypatch):
     shutil.copytree(run, tmp_path / "run", symlinks=True)
     done = []
