@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.boxes import Boxes
+from cytoyolo.boxes import Boxes, area
 
 Layout = Literal["xyxy", "xywh", "cxcywh", "xxyy", "yxyx"]
 Floats = NDArray[np.float64]
@@ -46,6 +46,8 @@ _COPY, _TWOFOLD = 0.2, 0.5
 _FACTORS = (1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2, 5 / 2, 3, 4, 5, 6, 8)
 _SQUARES = (224, 256, 320, 384, 416, 448, 512, 600, 608, 640, 768, 800, 832, 1000, 1024, 1280, 1600, 2048)
 _NEAR = 0.06  # of a logarithm
+# Boxes of a smaller copy, which lie in the images themselves as well, are clear where the copy is so much smaller.
+_CLEAR_SCALE = 1.5
 
 
 class Form(NamedTuple):
@@ -83,7 +85,8 @@ class Evidence(NamedTuple):
     gain: nats by which the form is likelier than corners in pixels; rival: a form that can't be told from it, or None;
     fitting, fitting_as_corners: shares of boxes that lie in their images under the form and as corners; inverted: rows
     with x2 < x1 or y2 < y1; aspect, aspect_as_corners: the quartiles of width / height; sizes: whether the sizes of the
-    images were known.
+    images were known; scale: how many times as large the boxes are under the form as they are as corners (median of
+    the square root of their areas, NaN without any).
     """
 
     form: Form
@@ -97,6 +100,7 @@ class Evidence(NamedTuple):
     aspect: tuple[float, float]
     aspect_as_corners: tuple[float, float]
     sizes: bool
+    scale: float
 
     @property
     def weak(self) -> bool:
@@ -114,6 +118,9 @@ class Evidence(NamedTuple):
             return True
         # Boxes that all lie in the upper left may be all that there is in a few images; boxes beyond them can't.
         upper_left = self.form.unit == "resized" and self.fitting_as_corners > 0.5
+        # Where all boxes lie in their images as corners too, their cells may just not be in the middle.
+        if upper_left and self.fitting_as_corners >= MIN_FITTING and not self.scale >= _CLEAR_SCALE:
+            return False
         return (self.images if upper_left else self.rows) >= MIN_ROWS and self._gains(STRONG)
 
     def _gains(self, least: tuple[float, float]) -> bool:
@@ -186,6 +193,7 @@ def _chosen(
         _quartiles(boxes),
         _quartiles(corners),
         sizes,
+        _scale_of(boxes, corners),
     )
 
 
@@ -259,6 +267,13 @@ def _quartiles(boxes: Boxes) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.quantile(side[:, 0] / side[:, 1], (0.25, 0.75))
     return float(low), float(high)
+
+
+def _scale_of(boxes: Boxes, corners: Boxes) -> float:
+    """How many times as large boxes (n, 4) are as other ones: the median of the square root of the areas' ratio."""
+    here, there = area(boxes), area(corners)
+    both = (here > 0) & (there > 0)
+    return float(np.median(np.sqrt(here[both] / there[both]))) if both.any() else math.nan
 
 
 def log_likelihood(values: Boxes, size: Floats, form: Form, sizes: bool = True) -> Floats:

@@ -84,6 +84,15 @@ def test_right_tables_are_left_alone(n: int, cells: type(centred)) -> None:  # t
         assert not judged(swapped, size).weak, "a few corners in the wrong order are only that"
 
 
+@pytest.mark.parametrize("place", [(0.4, 0.6), (0.65, 0.65), (0.5, 0.7), (0.75, 0.4)])
+def test_cells_beside_the_middle_are_no_copy_of_another_size(place: tuple[float, float]) -> None:
+    rng = np.random.default_rng(5)
+    size = np.full((60, 2), 360.0)
+    side = 90 * np.exp(rng.normal(0, 0.2, (60, 1)))
+    found = judged(np.rint(_around(size * (np.array(place) + rng.normal(0, 0.03, (60, 2))), side)), size)
+    assert not found.strong
+
+
 def test_without_images_only_inverted_corners_tell() -> None:
     xyxy, size = centred(200, 3)
     unknown = np.full_like(size, np.inf)
