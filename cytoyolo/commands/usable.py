@@ -19,8 +19,8 @@ from cytoyolo.tables import refuse
 # What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
 _REFUSED = (
     ("broken-row", "blank", "path", "number", "class-variant", "unknown-class", "inverted", "zero-side"),
-    ("missing-image", "unreadable", "unsupported", "boxes-unturned", *FORMS, "transposed-table", "mask", "outside",
-     "zero-side"),
+    ("ambiguous-name", "missing-image", "unreadable", "unsupported", "boxes-unturned", *FORMS, "transposed-table",
+     "mask", "outside", "zero-side"),
 )  # fmt: skip
 # What is mended without being asked, since no label is changed by it.
 _HARMLESS = ("name-variant", "empty-row")

@@ -26,6 +26,7 @@ _UNSEEN = {
     "class-variant",
     "unknown-class",
     "name-variant",
+    "ambiguous-name",
     "missing-image",
     "empty-row",
     "case-collision",

@@ -214,7 +214,7 @@ def test_names_against_the_folder() -> None:
     audited = auditing.run(view, load_policy())
     assert found("name-variant", view) == [(2, "A.JPG"), (3, "b.png")]
     assert audited.view.text["image"][:2].tolist() == ["a.jpg", "b.jpg"]
-    assert found("missing-image", view) == [(4, "c.jpg"), (6, "e.jpg")]
+    assert found("missing-image", view) == [(4, "c.jpg")] and found("ambiguous-name", view) == [(6, "e.jpg")]
     assert [name for _, name in found("unlabelled-image", view)] == ["E.jpg", "e.JPG", "extra.jpg"]
 
 
@@ -229,18 +229,27 @@ def test_names_with_folders_mean_files_of_sub_folders() -> None:
     renamed = ["s1/a.jpg", "s1/a.jpg", "deep/er/b.jpg", "s2/a.jpg"]
     assert audited.view.text["image"][:4].tolist() == renamed
     assert found("name-variant", view) == [(3, "./s1/a.jpg"), (4, "C:\\img\\b.jpg"), (5, "s2\\a.jpg")]
-    missing = audited.findings[audited.findings["rule"] == "missing-image"].set_index("line")["detail"]
+    details = audited.findings.set_index(["rule", "line"])["detail"]
     several = "several files fit (s1/a.jpg; s2/a.jpg); write the path of the one that is meant"
     nowhere = "no such file, nor one called so in any folder below; give --images the folder that holds it"
-    assert missing.to_dict() == {6: several, 7: several, 8: nowhere}
+    assert details["ambiguous-name"].to_dict() == {6: several, 7: several}
+    assert details["missing-image"].to_dict() == {8: nowhere}
     assert not len(audited.stopping)
+    assert audited.view.labels[4:].tolist() == [True, True, False]
 
 
 def test_names_that_contradict_each_other_are_not_renamed() -> None:
     rows = "s1/a.jpg,1,2,30,40,PNN\ns2/a.jpg,1,2,30,40,EO\nb.jpg,1,2,30,40,PNN\nb.png,1,2,30,40,PNN\n"
     view = view_of(rows, images("a.jpg", "b.jpg"))
     assert found("name-variant", view) == []
-    assert found("missing-image", view) == [(2, "s1/a.jpg"), (3, "s2/a.jpg"), (5, "b.png")]
+    assert found("ambiguous-name", view) == [(2, "s1/a.jpg"), (3, "s2/a.jpg"), (5, "b.png")]
+    assert found("missing-image", view) == []
+
+
+def test_a_mask_of_a_name_that_several_files_fit_stays() -> None:
+    view = view_of("s1/a.jpg,1,2,30,40,PNN\na.jpg,1,2,30,40,msk\na.jpg,5,2,30,40,msk\n", images("s1/a.jpg", "s2/a.jpg"))
+    assert found("ambiguous-name", view) == [(3, "a.jpg")]
+    assert auditing.run(view, load_policy()).view.masks.tolist() == [False, True, True]
 
 
 # Images without cells

@@ -436,7 +436,7 @@ def assert_refused(cytoyolo: Program, lab: Path, code: int, words: str, *options
         ("a\0.jpg,4,5,30,36,PNN", "NUL byte in line 14"),
         ("a\t.jpg,4,5,30,36,PNN", "line 14: path: image name 'a\\t.jpg' has a control character"),
         ('"a\n.jpg",4,5,30,36,PNN', r"line 14: path: image name 'a\n.jpg' has a control character"),
-        ("a.png,4,5,30,36,PNN", "line 14: missing-image: a.png, a.jpg would fit, but other names mean that file"),
+        ("a.png,4,5,30,36,PNN", "line 14: ambiguous-name: a.png, a.jpg would fit, but other names mean that file"),
         ("a.jpg,4,5,30,36,XYZ", "line 14: unknown-class: 'XYZ', not one of the 23 classes of 'cytologia'"),
         ("a.jpg,4,5,30,36,pnn", "line 14: class-variant: 'pnn', is PNN"),
         ("a.jpg,4,5,30,36,", "line 14: blank: 4,5,30,36, class empty"),

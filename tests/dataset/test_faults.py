@@ -26,7 +26,7 @@ from cytoyolo.errors import UsageError
 FACTS_OF_A_SET = {"table-form", "many-boxes", "rare-class", "imbalance"}
 FACTS_OF_A_SET |= {"unsure-form", "mixed-forms", "bit-range", "dark-range"}
 # Of sound files, whose labels stay as they are.
-OF_SOUND_FILES = {"unsupported", "several-pictures"}
+OF_SOUND_FILES = {"unsupported", "several-pictures", "ambiguous-name"}
 # Masks are no labels, nor are rows without a box, so that no fault can be put into one.
 NO_LABELS = {"mask", "empty-row"}
 FORMS = {"per-cent", "centre", "interleaved", "resized"}

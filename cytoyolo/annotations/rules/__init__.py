@@ -44,6 +44,7 @@ _ORDER = (
     "number",
     "class-variant",
     "unknown-class",
+    "ambiguous-name",
     "missing-image",
     "case-collision",
     "unlabelled-image",

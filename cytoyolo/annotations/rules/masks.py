@@ -7,6 +7,7 @@ import numpy as np
 from cytoyolo import boxes
 from cytoyolo.annotations.labels import name_fault
 from cytoyolo.annotations.rules.geometry import image_size
+from cytoyolo.annotations.rules.names import ambiguous
 from cytoyolo.annotations.rules.registry import DROP, ERROR, Found, by_row, rule
 from cytoyolo.annotations.view import View
 from cytoyolo.errors import quoted
@@ -21,7 +22,8 @@ def mask(view: View) -> Iterator[Found]:
     if not len(rows):  # so that no image is read for their sake
         return
     names, xyxy = view.text["image"][rows], view.xyxy[rows]
-    unnamed = {name: _unnamed(view, name) for name in set(names)}
+    unsure = ambiguous(view)  # another rule's
+    unnamed = {name: "" if name in unsure else _unnamed(view, name) for name in set(names)}
     broken = np.isnan(xyxy.sum(axis=1))
     hollow = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1) <= 0
     outside = boxes.area(boxes.clip(xyxy, view.size[rows])) == 0

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from cytoyolo.annotations.image_folder import image_files, match_in_folder
 from cytoyolo.annotations.image_names import NameMatches
 from cytoyolo.annotations.rules.registry import (
@@ -43,22 +45,43 @@ def _matches(view: View) -> NameMatches:
     return match_in_folder(names, listing)
 
 
+@rule("ambiguous-name", ERROR, REVIEW, about="image", needs="images")
+def ambiguous_name(view: View) -> Iterator[Found]:
+    """No file has this name, and it is not sure which one is meant: several files fit, or one that other names mean.
+    The rows stay until a person writes the path of the file."""
+    details = ambiguous(view)
+    if details:
+        masks = np.flatnonzero(view.masks)[::-1]
+        first = {**dict(zip(view.text["image"][masks], masks, strict=True)), **view.first_rows}
+        names = [name for name in first if name in details]
+        yield Found(np.array([first[name] for name in names]), names, [details[name] for name in names], images=names)
+
+
+def ambiguous(view: View) -> dict[str, str]:
+    """The names of images and of masks that more than one file fits, or one that is another's, and what to do."""
+    if view.listing is None:
+        return {}
+    candidates = _matches(view).candidates
+    return {name: _fitting(files) for name, files in candidates.items() if files}
+
+
+def _fitting(files: tuple[str, ...]) -> str:
+    if len(files) > 1:
+        return f"several files fit ({listed(list(files), 3)}); write the path of the one that is meant"
+    return f"{files[0]} would fit, but other names mean that file; write the path of this image's own file"
+
+
 @rule("missing-image", ERROR, DROP, about="image", needs="images")
 def missing_image(view: View) -> Iterator[Found]:
-    """The image folder has no file of this name, nor just one that it can mean."""
+    """The image folder has no file of this name, nor one that it can mean."""
     listing, found = view.listing or frozenset(), _matches(view)
-    missing = [name for name in view.first_rows if name not in listing]
+    missing = [name for name in view.first_rows if name not in listing and not found.candidates.get(name)]
     yield from by_image(view, {name: (name, _missing(name, found)) for name in missing})
 
 
 def _missing(name: str, found: NameMatches) -> str:
     if name in found.file:  # a user has the rule above do something else
         return f"the file is {found.file[name]}"
-    candidates = found.candidates[name]
-    if len(candidates) > 1:
-        return f"several files fit ({listed(list(candidates), 3)}); write the path of the one that is meant"
-    if candidates:
-        return f"{candidates[0]} would fit, but other names mean that file; write the path of this image's own file"
     if "/" in name or "\\" in name:
         return "no such file, nor one called so in any folder below; give --images the folder that holds it"
     return "no such file"
