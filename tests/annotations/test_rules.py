@@ -207,6 +207,37 @@ def test_a_part_of_another_form_is_named() -> None:
     assert audited.stopping["value"].iloc[0] == "60 of 120 rows"
 
 
+@pytest.mark.parametrize("right", [20, 30, 40])
+@pytest.mark.parametrize("form", ["per-cent", "xywh", "resized"])
+def test_half_a_small_table_in_another_form_is_named(form: str, right: int) -> None:
+    rows, known = _centred("xyxy")
+    rows = "".join(rows.splitlines(keepends=True)[:right] + _centred(form)[0].splitlines(keepends=True)[right:])
+    audited = auditing.run(view_of(rows, known), load_policy())
+    assert audited.stopping["rule"].tolist() == ["mixed-forms"] and not audited.edits
+    assert "lines 42 to 61: the boxes look like" in audited.stopping["detail"].iloc[0]
+
+
+def test_a_folder_of_another_form_is_named() -> None:
+    numbers = [row.partition(",")[2] for row in _centred("xyxy")[0].splitlines(keepends=True)]
+    others = [row.partition(",")[2] for row in _centred("per-cent")[0].splitlines(keepends=True)]
+    names = [f"s{index % 2}/{index}.jpg" for index in range(60)]
+    rows = "".join(f"{name},{(numbers, others)[i % 2][i]}" for i, name in enumerate(names))
+    audited = auditing.run(view_of(rows, images(*names, width=360, height=360)), load_policy())
+    assert audited.stopping["rule"].tolist() == ["mixed-forms"]
+    assert "images in s1: the boxes look like x1,y1,x2,y2 in per cent" in audited.stopping["detail"].iloc[0]
+
+
+@pytest.mark.parametrize(("turned", "said"), [(60, True), (55, True), (50, False)])
+def test_y_that_may_be_counted_from_the_bottom_is_said(turned: int, said: bool) -> None:
+    rows, known = _centred("xyxy")
+    table = [row.split(",") for row in rows.splitlines()]
+    for row in table[:turned]:
+        row[2], row[4] = str(360 - int(row[2])), str(360 - int(row[4]))
+    view = view_of("".join(",".join(row) + "\n" for row in table), known)
+    assert bool(found("unsure-form", view)) == said and len(found("inverted", view)) == turned
+    assert not len(auditing.run(view, load_policy()).stopping)
+
+
 def test_names_against_the_folder() -> None:
     rows = "A.JPG,1,2,30,40,PNN\nb.png,1,2,30,40,PNN\nc.jpg,1,2,30,40,PNN\nd.jpg,1,2,30,40,PNN\ne.jpg,1,2,30,40,EO\n"
     known = images("a.jpg", "b.jpg", "d.jpg", "E.jpg", "e.JPG", "extra.jpg", "notes.txt", "shown.jpg")

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from cytoyolo.annotations.coordinate_forms import PIXELS, Evidence, Form, judge, judge_layout
+from cytoyolo.annotations.coordinate_forms import MIN_ROWS, PIXELS, Evidence, Form, judge, judge_layout
 from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, WARNING, Found, rule
 from cytoyolo.annotations.view import Rows, View
 from cytoyolo.errors import listed
@@ -30,10 +30,12 @@ _TO_CORNERS = {
     "xxyy": "exchange the second number with the third",
     "yxyx": "exchange x1 with y1 and x2 with y2",
 }
-# A part of a table that is judged by itself has at least so many rows; and lines are parted into so many blocks.
+# A part of a table that is judged by itself has at least so many rows; lines are parted into so many blocks at most.
 _PART, _BLOCKS = 20, 8
 # Without images, numbers up to this may be per cent where most are no whole ones.
 _PER_CENT = 100.5
+# Corners of so many boxes in one wrong order are no slips.
+_NEARLY_ALL = 0.9
 
 
 def _name(form: Form) -> str:
@@ -160,8 +162,8 @@ def resized(view: View) -> Iterator[Found]:
 
 @rule("mixed-forms", ERROR, STOP, about="table", needs="images")
 def mixed_forms(view: View) -> Iterator[Found]:
-    """A part of the table is of another form than the rest: a class, a run of lines, the images of one size or with
-    names of one beginning or extension, or the boxes whose corners are in the wrong order."""
+    """A part of the table is of another form than the rest: a class, a run of lines, the images of one folder, of one
+    size or with names of one beginning or extension, or the boxes whose corners are in the wrong order."""
     whole = view.form
     if whole is None or (whole.strong and not whole.form.cost):
         return
@@ -190,7 +192,7 @@ def _gain(parts: Mapping[str, Evidence]) -> float:
 def _partitions(view: View, rows: Rows) -> Iterator[dict[str, Rows]]:
     """The rows in parts, in each way that may tell how a table came about; parts with too few rows are left out."""
     names = [str(name) for name in view.text["image"][rows]]
-    blocks = [block for block in np.array_split(rows, _BLOCKS) if len(block)]
+    blocks = [block for block in np.array_split(rows, min(_BLOCKS, max(len(rows) // _PART, 1))) if len(block)]
     inverted = (view.xyxy[rows][:, 2:] < view.xyxy[rows][:, :2]).any(axis=1)
     for kind, keys in {
         "class {}": list(view.text["class"][rows]),
@@ -198,15 +200,28 @@ def _partitions(view: View, rows: Rows) -> Iterator[dict[str, Rows]]:
         "images of {} px": [f"{width:.0f}x{height:.0f}" for width, height in view.size[rows]],
         "images named {}*": [re.split(r"[^A-Za-z]", name)[0] for name in names],
         "images named *{}": [PurePosixPath(name).suffix for name in names],
+        "images in {}": [str(PurePosixPath(name).parent) for name in names],
         "boxes with {}": np.where(inverted, "x2 < x1 or y2 < y1", "corners in order").tolist(),
     }.items():
         parts = pd.Series(rows).groupby(pd.Series(keys, dtype=object), sort=False).groups
         yield {kind.format(key): rows[at] for key, at in parts.items() if _PART <= len(at) < len(rows)}
 
 
+def _from_below(view: View) -> Iterator[Found]:
+    """The finding that y may be counted from the bottom, which putting corners in order would hide."""
+    rows = view.where(np.isfinite(view.xyxy).all(axis=1))
+    turned = view.xyxy[rows][:, 2:] < view.xyxy[rows][:, :2]
+    above = turned[:, 1] & ~turned[:, 0]
+    if len(rows) >= MIN_ROWS and above.mean() >= _NEARLY_ALL:
+        value = f"{above.sum():,} of {len(rows):,} rows"
+        yield _table(value, "y2 < y1 and x in order; if y is counted from the bottom, make it the height minus y")
+
+
 @rule("unsure-form", WARNING, REVIEW, about="table")
 def unsure_form(view: View) -> Iterator[Found]:
-    """The boxes are likelier in another form than as corners in pixels, but too few or not clear enough to be sure."""
+    """The boxes are likelier in another form than as corners in pixels, but too few or not clear enough to be sure; or
+    nearly all have y2 < y1 and x in order, as if y were counted from the bottom of the image."""
+    yield from _from_below(view)
     found = view.form
     if found is None:
         return
