@@ -78,7 +78,7 @@ def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
     os.environ[CORES] = str(share)
     console.stderr.quiet = True
     signal.signal(signal.SIGTERM, _terminate)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     code = 0
     try:
         work(slot)
@@ -100,8 +100,15 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + signum)
 
 
-def _end_with_parent() -> None:
-    """A process whose parent was killed would go on to write, unseen, what a second run writes as well."""
+def end_with_parent() -> None:
+    """End this process with the one that started it.
+
+    If that is killed, it would go on to write, unseen, what a second run writes as well, or complain of its absence.
+    """
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -19,7 +19,7 @@ from cytoyolo.errors import UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.machine import cores
 from cytoyolo.tables import LABEL_ROLES, SUBMISSION_ROLES, TEST_ROLES, XYXY, write_table
-from cytoyolo.workers import caller_hidden, interrupts_ignored
+from cytoyolo.workers import caller_hidden, end_with_parent, interrupts_ignored
 
 JPEG_QUALITY = 92
 MAKER = "smear"
@@ -100,7 +100,7 @@ def _render(folder: Path, images: int, seed: int) -> Iterator[pd.DataFrame]:
     """Render on all cores, a table of labels an image, in order."""
     with interrupts_ignored(), caller_hidden():
         # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
-        pool = get_context("spawn").Pool(cores())
+        pool = get_context("spawn").Pool(cores(), initializer=end_with_parent)
     with pool:
         yield from pool.imap(partial(_render_one, folder, seed), range(images), chunksize=16)
 

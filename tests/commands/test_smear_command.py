@@ -254,3 +254,14 @@ def test_the_program_puts_faults_in(tmp_path: Path, cytoyolo: Callable[..., subp
     again = cytoyolo(*call, "--overwrite")
     assert again.returncode == 0, again.stderr
     assert snapshot(tmp_path / "out") == before
+
+
+def test_processes_that_paint_end_silently_with_one_that_is_killed(tmp_path):
+    call = [sys.executable, "-m", "cytoyolo", "smear", "-o", str(tmp_path / "smears"), "--images", "5000"]
+    process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.rglob("*.jpg")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    said = process.communicate(timeout=30)[1]  # at the end of the last of them, since all hold this pipe
+    assert "Traceback" not in said and "Error" not in said, said
