@@ -18,8 +18,9 @@ import numpy as np
 
 from cytoyolo.detector.detections import Detections, of_scores
 from cytoyolo.detector.predict import Found
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import UsageError
 from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
+from cytoyolo.locks import locked
 from cytoyolo.ownership import check_own, unlinked
 
 JOURNAL, RESULT = "journal.jsonl", "result"
@@ -107,10 +108,7 @@ def open_journal(
     """
     if os.path.lexists(folder) and not _is_own(folder):
         raise UsageError(f"{folder} is in the way of the unfinished work, and not of this tool; move it elsewhere.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)  # nobody else may put a link into it
-    with open(folder / JOURNAL, "a+b", opener=unlinked) as file:
-        _lock(file, folder)
+    with locked(folder), _opened(folder) as file:
         check_own(folder, "the unfinished work")  # again: something may have come there meanwhile
         restore_replaced(folder, folder.with_name(folder.name.removesuffix(SUFFIX)))
         ends, bad, problem = _read(file, facts, images, names)
@@ -154,14 +152,9 @@ def _is_own(folder: Path) -> bool:
     return first.startswith(_START) or (not first.endswith(b"\n") and _START.startswith(first))
 
 
-def _lock(file: IO[bytes], folder: Path) -> None:
-    with suppress(ImportError):  # Windows has none; there two runs at a time are the user's care
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CytoyoloError(f"another process is at work in {folder}; wait for it, or end it.") from error
+def _opened(folder: Path) -> IO[bytes]:
+    folder.mkdir(mode=0o700, exist_ok=True)  # nobody else may put a link into it
+    return open(folder / JOURNAL, "a+b", opener=unlinked)
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 from cytoyolo import predict
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.locks import locked
 
 COLUMNS = ["trustii_id", "NAME", "x1", "y1", "x2", "y2", "class"]
 
@@ -335,14 +337,11 @@ def test_a_run_killed_when_its_output_had_its_place_goes_on(weights, blobs, imag
 
 
 def test_two_runs_for_one_output_do_not_meet(weights, blobs, tmp_path):
-    import fcntl
-
-    folder = tmp_path / "out.partial"
-    folder.mkdir()
-    with (folder / "journal.jsonl").open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(CytoyoloError, match="another process is at work"):
-            predict(weights, blobs / "images", output=tmp_path / "out")
+    with locked(tmp_path / "out.partial"):
+        thread = ThreadPoolExecutor(1).submit(predict, weights, blobs / "images", output=tmp_path / "out")
+        with pytest.raises(CytoyoloError, match=r"another process is at work in .*out\.partial; wait for it"):
+            thread.result()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_probabilities_of_every_detection(weights, blobs, tmp_path):
