@@ -48,7 +48,8 @@ def check_inputs(
     for key, path in files.items():
         before = (data.manifest[key] or {}).get("sha256")
         if before != (None if path is None else fingerprint(path)):
-            raise CytoyoloError(f"{folder} was started with another {key} file {_remedy(folder, 'that one')}")
+            given = "another" if path is not None and before else "no" if before is None else "a"
+            raise CytoyoloError(f"{folder} was started with {given} {key} file {_remedy(folder, 'the same files')}")
     if data.manifest["folds"] != (DEFAULT_FOLDS if folds is None else folds):
         raise UsageError(
             f"{folder} was started with {data.manifest['folds']} folds {_remedy(folder, 'the same options')}"

@@ -300,7 +300,7 @@ def test_an_image_that_cannot_be_read_is_left_out_by_a_command_that_can(lab, tmp
         ({"seed": 3}, "was started with other settings (seed (0, now 3))"),
         ({"settings": {"mosaic": 0.5}}, "was started with other settings (mosaic ("),
         ({"folds": 3}, "was started with 2 folds"),
-        ({"groups": None}, "was started with another groups file and holds 2 of 2 folds; give that one"),
+        ({"groups": None}, "was started with a groups file and holds 2 of 2 folds; give the same files"),
     ],
     ids=str,
 )
@@ -337,7 +337,8 @@ def test_going_on_with_another_table_is_refused(copied, lab, cytoyolo: Program):
     done = cytoyolo("crossval", other_table(lab), *inputs, "--folds", 2, "-o", copied, *FLAGS, "--resume")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"cytoyolo: {copied} was started with another labels file and holds 2 of 2 folds; give that one to go on, "
+        f"cytoyolo: {copied} was started with another labels file and holds 2 of 2 folds; give the same files to go "
+        "on, "
         "another folder, or --overwrite to throw it away.\n"
     )
 
@@ -371,7 +372,7 @@ def test_a_crossvalidation_without_its_manifest_cannot_be_gone_on_with(copied, l
         ("gone.csv", {"images": "images"}, "gone.csv: no such file"),
         ("labels.csv", {"images": "gone", "dataset": "spec.yaml"}, "gone: no such"),
         ("labels.csv", {"images": "images", "dataset": "spec.yaml", "folds": 1}, "--folds is 1; give 2 or more"),
-        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "folds": 99}, "use fewer folds"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "folds": 99}, "use 16 folds or fewer"),
         ("labels.csv", {"images": "images", "dataset": "spec.yaml", "jobs": 0}, "--jobs is 0; give 1 or more"),
         ("labels.csv", {"images": "images", "dataset": "spec.yaml", "epochs": 0}, "epochs=0"),
         ("labels.csv", {"images": "images", "dataset": "spec.yaml", "device": "7"}, "--device is '7'"),
@@ -393,7 +394,7 @@ def test_a_setting_with_a_flag_of_its_own_is_not_set(lab, tmp_path, untrained):
 
 
 def test_an_earlier_one_is_replaced_only_on_request_and_never_with_a_users_file(copied, lab):
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(CytoyoloError, match=r"started with a groups file .* --overwrite"):
         run(lab, copied)
     (copied / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"notes\.txt"):

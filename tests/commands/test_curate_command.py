@@ -391,7 +391,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[CytoyoloError], str]] = 
         CytoyoloError,
         "is not the table that the folds of .*CV were made of (its fingerprint differs)",
     ),
-    "not finished": (lambda lab: manifest(lab, status="running"), CytoyoloError, "CV is not finished; run crossval"),
+    "not finished": (lambda lab: manifest(lab, status="running"), CytoyoloError, "is not finished; the same call"),
     "no crossval.json": (
         lambda lab: (lab / "CV" / "crossval.json").unlink(), UsageError, "CV: no crossval.json is there; give"
     ),
