@@ -7,6 +7,7 @@ Exit codes: 0 fine; 1 findings, or an input or a machine that the work cannot be
 import errno
 import gc
 import os
+import re
 import signal
 import sys
 from typing import Annotated
@@ -107,6 +108,12 @@ def _run() -> int:
         return code
 
 
+# What OpenCV, torch and the runtimes say instead of raising MemoryError.
+_NO_MEMORY = re.compile(
+    r"insufficient memory|(can't|failed to|unable to) allocate|bad_alloc|out of memory", re.IGNORECASE
+)
+
+
 def explain(error: Exception) -> tuple[str, int]:
     """One sentence and the exit code for an error."""
     if isinstance(error, CytoyoloError):
@@ -123,7 +130,7 @@ def explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{(error.strerror or str(error)).lower()}; check the disk, the path and its permissions.", 1
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
         return "the memory of this machine is used up; try fewer images, or a smaller batch.", 1
     return (
         f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}; this is a "

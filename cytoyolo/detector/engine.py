@@ -34,6 +34,8 @@ _ENVIRONMENT = {
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 # The side of an image must be a multiple of the network's coarsest grid; the engine would round it silently.
 STRIDE = 32
+# The longest side of a network's input, in pixels: 25 times that of a usual training, and 3 GB an image.
+MAX_SIDE = 16_384
 # The process in which this module was imported.
 _PROCESS = os.getpid()
 # Of a file among the engine's own, such as yolo11n.yaml: no path, no pattern.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytoyolo.detector.engine import MAX_SIDE
 from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
 from cytoyolo.detector.foreign import name_onnx
 from cytoyolo.detector.ultralytics_onnx import Form, read_ultralytics
@@ -155,6 +156,8 @@ def _side(path: Path, imgsz: int | None, facts: Facts) -> int:
     if side is None or side % facts.stride:
         what = "does not say the side of its images" if side is None else f"can't take images of {side} px"
         raise UsageError(f"{path} {what}; give --imgsz, a multiple of {facts.stride}.")
+    if side > MAX_SIDE:
+        raise UsageError(f"{path} can't take images of {side:,} px; give --imgsz, {MAX_SIDE:,} at most.")
     return side
 
 

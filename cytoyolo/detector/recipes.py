@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.detector.engine import STRIDE, engine
+from cytoyolo.detector.engine import MAX_SIDE, STRIDE, engine
 from cytoyolo.errors import CytoyoloError, UsageError, quoted
 from cytoyolo.shipped import load_yaml, parse_text
 
@@ -91,6 +91,8 @@ def _check(key: str, value: Any, where: str) -> None:
         raise UsageError(f"{where} gives optimizer={shown}; give one of {', '.join(_OPTIMIZERS)}.")
     if key == "imgsz" and value % STRIDE:
         raise UsageError(f"{where} gives imgsz={value}; give a multiple of {STRIDE}.")
+    if key == "imgsz" and value > MAX_SIDE:
+        raise UsageError(f"{where} gives imgsz={value}; give {MAX_SIDE} at most.")
     try:
         check_cfg({key: value})
     except (TypeError, ValueError) as error:

@@ -103,6 +103,7 @@ def load_network(path: Path) -> tuple[Any, Facts]:
     _check_finite(network, path)
     if spec is not None and spec.codes != codes:
         raise CytoyoloError(f"{path} carries the description of other classes than its network has; train anew.")
+    network.names = dict(enumerate(codes))  # the engine's own form, for names that were stored in another one
     side = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
     stride = max(STRIDE, int(network.stride.max()))
     single = side if isinstance(side, int) and side > 0 else None

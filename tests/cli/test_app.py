@@ -51,6 +51,7 @@ def test_version(cytoyolo):
         (PermissionError(13, "Permission denied", "/x/y"), 1, "/x/y"),
         (ImportError("libGL.so.1: cannot open shared object file"), 1, "libgl1"),
         (MemoryError(), 1, "memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), 1, "memory"),
         (ZeroDivisionError("division by zero"), 1, "unexpected ZeroDivisionError"),
     ],
 )

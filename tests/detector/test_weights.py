@@ -3,6 +3,7 @@
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 
 from cytoyolo.classes import load_spec
@@ -235,3 +236,23 @@ def test_weights_that_carry_another_description_are_refused(checkpoint, tmp_path
     seal(checkpoint, tmp_path / "a.pt", load_spec("pbc3"), {})
     with pytest.raises(CytoyoloError, match="other classes than its network"):
         Detector(tmp_path / "a.pt", device="cpu")
+
+
+@pytest.mark.parametrize("form", [list, tuple, lambda codes: {str(at): code for at, code in enumerate(codes)}])
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_names_are_read_in_each_form_by_each_backend(form, backend, network, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path / "home"))
+    codes = load_spec("wbc5").codes
+    network.names = form(codes)
+    torch.save({"model": network, "train_args": {"imgsz": 64}}, tmp_path / "a.pt")
+    detector = Detector(tmp_path / "a.pt", backend=backend, device="cpu")
+    assert detector.codes == codes
+    assert detector.predict(np.zeros((64, 64, 3), np.uint8)).codes == codes
+
+
+def test_a_side_that_no_machine_has_the_memory_for_is_refused(checkpoint):
+    for backend in ("torch", "onnx"):
+        with pytest.raises(UsageError, match="can't take images of 32,000,000 px; give --imgsz, 16,384 at most"):
+            Detector(checkpoint, imgsz=32_000_000, backend=backend, device="cpu")
