@@ -1,7 +1,16 @@
 """The errors a user can meet. Their text is one sentence: what is wrong, where, and what to do."""
 
+import errno
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+# The Debian/Ubuntu package of each system library OpenCV's wheel needs.
+SYSTEM_PACKAGES = {"libGL.so": "libgl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0"}
+# What OpenCV, torch and the runtimes say instead of raising MemoryError.
+_NO_MEMORY = re.compile(
+    r"insufficient memory|(can't|failed to|unable to) allocate|bad_alloc|out of memory", re.IGNORECASE
+)
 
 
 class CytoyoloError(Exception):
@@ -46,3 +55,28 @@ def reworded(remedies: Mapping[str, str]) -> Iterator[None]:
         if sentence == str(error):
             raise
         raise type(error)(sentence) from error
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """One sentence and the exit code for an error."""
+    if isinstance(error, CytoyoloError):
+        return str(error), error.exit_code
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
+        message = error.format_message()
+        return message and f"{message} See cytoyolo --help.", error.exit_code
+    if isinstance(error, ImportError):
+        for library, package in SYSTEM_PACKAGES.items():
+            if library in str(error):
+                return f"the system library {library} is missing; install it (Debian: apt-get install {package}).", 1
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # it names no file, or that which was read
+        return "the disk of the output has no space left; free some, or give an output elsewhere.", 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{(error.strerror or str(error)).lower()}; check the disk, the path and its permissions.", 1
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return "the memory of this machine is used up; try fewer images, or a smaller batch.", 1
+    return (
+        f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}; this is a "
+        "fault of cytoyolo: please report it with the output of `cytoyolo info` (CYTOYOLO_DEBUG=1 shows where).",
+        1,
+    )

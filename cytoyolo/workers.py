@@ -13,7 +13,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from cytoyolo import console
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, explain
 from cytoyolo.machine import CORES, cores
 
 # What is to be done on one of the slots, such as a device. It must be picklable.
@@ -84,12 +84,10 @@ def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
         work(slot)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
-    except CytoyoloError as error:
-        answer.send(str(error)[:_LONGEST])
     except Exception as error:
-        if os.environ.get("CYTOYOLO_DEBUG") == "1":
+        if os.environ.get("CYTOYOLO_DEBUG") == "1" and not isinstance(error, CytoyoloError):
             raise
-        answer.send(f"{type(error).__name__}: {error}"[:_LONGEST])
+        answer.send(explain(error)[0][:_LONGEST])
     answer.close()
     gc.collect()
     # The interpreter's own way out can hang where it meets torch in the middle of work.

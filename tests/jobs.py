@@ -1,5 +1,6 @@
 """Jobs for processes of their own, which must be importable there, and a caller that is killed."""
 
+import errno
 import os
 import signal
 import sys
@@ -46,6 +47,8 @@ def fail(folder: Path, others: tuple[str, ...], how: str, slot: str) -> None:
         raise CytoyoloError(SENTENCE)
     if how == "long sentence":
         raise CytoyoloError("x" * 300_000)
+    if how == "full disk":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if how == "error":
         raise ValueError("7 is no box")
     if how == "exit":

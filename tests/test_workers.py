@@ -21,6 +21,9 @@ from cytoyolo.workers import ForkLock, interrupts_remembered, run_all
 from tests.jobs import SENTENCE, fail, record, wait
 
 ROOT = Path(__file__).parents[1]
+FAULT = (
+    "this is a fault of cytoyolo: please report it with the output of `cytoyolo info` (CYTOYOLO_DEBUG=1 shows where)."
+)
 HINT = "; see above, or the memory of this machine was used up"
 
 
@@ -80,7 +83,8 @@ def test_no_job_is_no_work():
     ("how", "words"),
     [
         ("sentence", SENTENCE),
-        ("error", "ValueError: 7 is no box"),
+        ("error", f"unexpected ValueError: 7 is no box; {FAULT}"),
+        ("full disk", "the disk of the output has no space left; free some, or give an output elsewhere."),
         ("exit", f"its process ended with code 3{HINT}"),
         ("system exit", f"its process ended with code 4{HINT}"),
         ("kill", f"its process ended with code -9{HINT}"),

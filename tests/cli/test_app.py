@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from cytoyolo.cli.app import explain
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import CytoyoloError, UsageError, explain, listed
 
 HEAVY = "print([name for name in ('torch', 'ultralytics', 'pandas', 'cv2', 'matplotlib') if name in sys.modules])"
 
