@@ -4,31 +4,24 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from cytoyolo.annotations.strangers import by_mark
 from cytoyolo.errors import UsageError
 
 _HEAD = 100_000
-# First bytes -> what the file is.
+# First bytes -> what the file is, besides what is known of files that are no images.
 _MAGIC = {
-    b"%PDF": "a PDF document",
     b"PAR1": "a Parquet file",
     b"ARROW1": "a Feather (Arrow) file",
     b"SQLite format 3\0": "an SQLite database",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file",
-    b"\x93NUMPY": "a NumPy array",
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
     b"II*\0": "a TIFF image",
     b"MM\0*": "a TIFF image",
     b"II+\0": "a BigTIFF image",
     b"RIFF": "a WebP image or another RIFF file",
-    b"\0\0\0\x0cjP": "a JPEG 2000 image",
-    b"\x1f\x8b": "a file compressed with gzip",
     b"BZh91AY&SY": "a file compressed with bzip2",
     b"\xfd7zXZ\0": "a file compressed with xz",
     b"\x28\xb5\x2f\xfd": "a file compressed with zstd",
-    b"7z\xbc\xaf'\x1c": "a 7-Zip archive",
-    b"Rar!": "a RAR archive",
     b"{\\rtf": "an RTF document",
 }
 # What a ZIP archive holds -> what it is.
@@ -70,10 +63,11 @@ def _kind(data: bytes) -> tuple[str, str]:
     if data.startswith(_OLE):
         is_book = "Workbook".encode("utf-16-le") in data or "Book".encode("utf-16-le") in data
         return ("an Excel workbook (XLS)", _SHEET_REMEDY) if is_book else ("an old Office document", _OTHER_REMEDY)
-    for mark, words in _MAGIC.items():
-        if data.startswith(mark):
-            packed = "compressed" in words or "archive" in words
-            return words, _UNPACK_REMEDY if packed else _OTHER_REMEDY
+    if words := _by_mark(data):
+        if "Git LFS" in words:
+            return words, "fetch the file with `git lfs pull`"
+        packed = "compressed" in words or "archive" in words
+        return words, _UNPACK_REMEDY if packed else _OTHER_REMEDY
     if head[257:262] == b"ustar":
         return "a tar archive", _UNPACK_REMEDY
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -87,6 +81,15 @@ def _kind(data: bytes) -> tuple[str, str]:
     if re.search(rb"^names\s*:", text, re.MULTILINE) and re.search(rb"^(train|val|path|nc)\s*:", text, re.MULTILINE):
         return "the YAML of a YOLO data set", _LABELS_REMEDY
     return "", ""
+
+
+def _by_mark(data: bytes) -> str:
+    if found := next((words for mark, words in _MAGIC.items() if data.startswith(mark)), ""):
+        return found
+    if data.startswith(b"BM") and data[6:10] == b"\0\0\0\0":
+        return "a BMP image"
+    stranger = by_mark(data)
+    return stranger[0].removesuffix(", not the image itself") if stranger else ""
 
 
 def _markup_kind(text: bytes) -> tuple[str, str]:

@@ -68,6 +68,10 @@ STUDIO = [{"annotations": [{"result": [{"value": {"rectanglelabels": ["PNN"]}}]}
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0" + "Workbook".encode("utf-16-le"), "an Excel workbook (XLS)"),
         (gzip.compress(b"NAME,x1\n"), "a file compressed with gzip"),
         (b"%PDF-1.7\n", "a PDF document"),
+        (image("BMP"), "a BMP image"),
+        (bytes(128) + b"DICM" + bytes(9), "a DICOM file"),
+        (b"ZISRAWFILE" + bytes(9), "a Zeiss CZI file"),
+        (b"\0\0\0\x18ftypheic" + bytes(9), "a HEIC image"),
         (b"PAR1\x15", "a Parquet file"),
         (image("PNG"), "a PNG image"),
         (image("JPEG"), "a JPEG image"),
@@ -82,6 +86,11 @@ def test_a_file_is_named_for_what_it_is(data: bytes, words: str) -> None:
     sentence = file_fault(Path("a.csv"), data, WANTED)
     assert sentence.startswith(f"a.csv is {words}, not a table; ") and sentence.endswith(".")
     assert WANTED in sentence and "\n" not in sentence
+
+
+def test_a_pointer_is_named_with_what_fetches_its_file() -> None:
+    sentence = file_fault(Path("a.csv"), b"version https://git-lfs.github.com/spec/v1\n", WANTED)
+    assert sentence == "a.csv is a Git LFS pointer, not a table; fetch the file with `git lfs pull`."
 
 
 def test_a_database_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""What a file is that is none of the kinds of image that are read here, by its first bytes."""
+"""What a file is that is none of the kinds of image that are read here, by its first bytes.
+
+Where a table was expected, `filekinds` asks here too.
+"""
 
 import re
 
@@ -36,7 +39,7 @@ _MARKS: tuple[tuple[int, bytes, str, str], ...] = (
     (4, b"moov", "a QuickTime video", "save its frames as PNG"),
     (4, b"mdat", "a QuickTime video", "save its frames as PNG"),
     (0, b"PK\3\4", "a ZIP archive (or an Office document)", "unpack its images"),
-    (0, b"\x1f\x8b", "a file packed by gzip", "unpack it"),
+    (0, b"\x1f\x8b", "a file compressed with gzip", "unpack it"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack its images"),
     (0, b"Rar!\x1a\x07", "a RAR archive", "unpack its images"),
     (0, b"\0\5\x16\7", "what macOS keeps beside a file (AppleDouble), not the image itself", "take the image"),
@@ -52,6 +55,19 @@ _MARKUP = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:\?xml|!doctype|!--|html|svg|h
 
 def what_is(data: bytes) -> tuple[str, str] | None:
     """What a file of this content is and what to do with it; None where nothing is known of it."""
+    if found := by_mark(data):
+        return found
+    if _ANYMAP.match(data):
+        return "a PNM image (PBM, PGM, PPM or PAM)", _PNG
+    start = data[:4096]
+    if _MARKUP.match(start):
+        is_drawing = b"<svg" in start.lower()
+        return ("an SVG drawing", _PNG) if is_drawing else ("a web page or XML text", "fetch the image itself")
+    return None
+
+
+def by_mark(data: bytes) -> tuple[str, str] | None:
+    """The same by marks alone that no text begins with."""
     for at, mark, what, remedy in _MARKS:
         if data.startswith(mark, at):
             return what, remedy
@@ -59,12 +75,6 @@ def what_is(data: bytes) -> tuple[str, str] | None:
         return _of_brand(data[8:12])
     if data.startswith(b"RIFF") and data[8:12] in _RIFF:
         return _RIFF[data[8:12]], "save pictures of it as PNG"
-    if _ANYMAP.match(data):
-        return "a PNM image (PBM, PGM, PPM or PAM)", _PNG
-    start = data[:4096]
-    if _MARKUP.match(start):
-        is_drawing = b"<svg" in start.lower()
-        return ("an SVG drawing", _PNG) if is_drawing else ("a web page or XML text", "fetch the image itself")
     return None
 
 
