@@ -103,6 +103,8 @@ def _missing(
         return f"{needs}; rename its columns, or describe them in a --dataset MINE.yaml as columns: {{{yaml}}}."
     lacking = ",".join(expected[role] for role in others)
     lacks = f" (it lacks {lacking})" if place else ""
+    if "group" in expected:  # a data set has no such column
+        return f"{needs}{lacks}; rename or add columns."
     return f"{needs}{lacks}; rename, add or delete columns, or describe them with --dataset."
 
 

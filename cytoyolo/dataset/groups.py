@@ -16,6 +16,9 @@ from cytoyolo.tables import line, read_table
 # What a program that takes names for numbers makes of 7: 7.0; and what people make of it: 07.
 _WHOLE = re.compile(r"0*(\d+)(?:[.,]0*)?")
 
+# What people and programs write where they don't know a group; it may be a name, such as a patient's initials.
+_UNKNOWN = ("nan", "na", "n/a", "<na>", "none", "null", "unknown", "?", "-")
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -63,6 +66,12 @@ class Grouping:
             shown = listed([quoted(str(one)) for one in self.group.index[self.group == ""]])
             said.append(
                 f"{name}: {self.alone:,} of {len(self.group):,} images have no group and stand alone ({shown})."
+            )
+        if unsure := [name for name in dict.fromkeys(self.group) if name.casefold() in _UNKNOWN]:
+            count, shown = int(self.group.isin(unsure).sum()), listed([quoted(one) for one in unsure])
+            said.append(
+                f"{name}: {count:,} images are in a group called {shown}, which is one like any other; "
+                "leave the group empty where it is not known."
             )
         if self.joined:
             shown = listed([" = ".join(map(quoted, spellings)) for spellings in self.joined])

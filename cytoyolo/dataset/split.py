@@ -1,6 +1,6 @@
 """Seeded splits: stratified by class set, groups (slide, patient, centre) never parted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,8 +94,9 @@ def split(
     strata (n,) is each image's class set, groups (n,) its group or "" when it stands alone; shares add up to 1.
     Groups are placed whole, largest first, where the class sets then fit the shares best; images that stand
     alone fill what is missing, stratum by stratum, so that without groups every stratum, and the whole, is
-    within one image of its share. No part stays empty: with few or uneven groups one of them is held out, whatever its
-    size. Raises CytoyoloError when there are fewer groups and single images than parts.
+    within one image of its share. A part without a whole group gets one where one fits in its share. No part
+    stays empty: with few or uneven groups one of them is held out, whatever its size. Raises CytoyoloError when
+    there are fewer groups and single images than parts.
     """
     rng = np.random.default_rng(seed)
     _, stratum = np.unique(strata.astype(str), return_inverse=True)
@@ -104,7 +105,8 @@ def split(
     share = np.asarray(shares)
     placed = np.zeros((len(share), len(totals)))
     part = np.full(len(strata), -1, dtype=np.int64)
-    for members in _groups_by_size(groups, rng):
+    ordered = _groups_by_size(groups, rng)
+    for members in ordered:
         histogram = np.bincount(stratum[members], minlength=len(totals))
         # Growth of the squared distance to the target, each stratum weighted by its rarity. The target is a share
         # of the grouped images alone: those without a group must not crowd unseen groups out of the held-out part.
@@ -113,6 +115,11 @@ def split(
         size = len(members)
         growth += SIZE_WEIGHT * size * (size + 2 * (placed.sum(axis=1) - share * grouped.sum())) / len(strata)
         best = int(growth.argmin())
+        placed[best] += histogram
+        part[members] = best
+    for members, best in _into_parts_without(ordered, part, share):
+        histogram = np.bincount(stratum[members], minlength=len(totals))
+        placed[part[members[0]]] -= histogram
         placed[best] += histogram
         part[members] = best
     owed = np.zeros(len(share))
@@ -130,6 +137,27 @@ def split(
         part[alone] = np.repeat(np.arange(len(share)), count)
     _fill_empty(part, groups, share)
     return part
+
+
+def _into_parts_without(
+    groups: list[NDArray[np.int64]], part: NDArray[np.int64], share: NDArray[np.float64]
+) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """For each part that has no group the one to move into it, and its number; none where no group fits in its share.
+
+    `groups` are row numbers of whole groups, and `part` (n,) says where they are; who asks moves them before asking on.
+    Rare class sets may keep all groups in the largest part, though a held-out part is worth most with an unseen group.
+    """
+    for empty in range(len(share)):
+        home = np.array([part[members[0]] for members in groups], dtype=np.int64)
+        count = np.bincount(home, minlength=len(share))
+        wanted = share[empty] * sum(map(len, groups))
+        fitting = [
+            members
+            for members, own in zip(groups, home, strict=True)
+            if count[own] > 1 and len(members) <= share[empty] * len(part)
+        ]
+        if not count[empty] and fitting:
+            yield min(fitting, key=lambda members: abs(len(members) - wanted)), empty
 
 
 def _fill_empty(part: NDArray[np.int64], groups: NDArray[np.object_], share: NDArray[np.float64]) -> None:

@@ -347,6 +347,21 @@ def test_groups_are_matched_as_people_write_them(lab: Path, cytoyolo: Program) -
     assert grouping["joined"][1] == ["7", "7.0", "07"] and sum(manifest["parts"]["images"]) == 12
 
 
+def test_a_group_that_may_stand_for_none_is_said(lab: Path, cytoyolo: Program) -> None:
+    (lab / "groups.csv").write_text("NAME,group\na.jpg,NA\nb.jpg,NA\nc.jpg,P1\nd.jpg,Nadia\n")
+    done = cytoyolo("convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--groups",
+                    lab / "groups.csv", "--val", 0.25)  # fmt: skip
+    assert done.returncode == 0
+    assert "groups.csv: 2 images are in a group called 'NA', which is one like any other" in done.stderr
+
+
+def test_a_groups_table_with_other_columns_is_not_sent_to_a_data_set(lab: Path, cytoyolo: Program) -> None:
+    (lab / "groups.csv").write_text("NAME,patient\na.jpg,P1\nb.jpg,P2\n")
+    done = cytoyolo("convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--groups",
+                    lab / "groups.csv")  # fmt: skip
+    assert done.returncode == 1 and "(it lacks group); rename or add columns.\n" in done.stderr
+
+
 def test_a_small_share_holds_out_one_image_and_says_so(lab: Path, cytoyolo: Program) -> None:
     done = cytoyolo("convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--val", 0.01)
     assert done.returncode == 0

@@ -166,6 +166,19 @@ def test_whole_groups_reach_the_held_out_part_beside_single_images() -> None:
     assert count(part) == [80, 20]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rare_class_sets_do_not_keep_groups_out_of_the_held_out_part(seed: int) -> None:
+    groups = ["A", "A", "B", "B"] + [""] * 6
+    part = parts([str(number) for number in range(10)], [0.7, 0.3], groups, seed)
+    found = Parts.of(part, objects(groups))
+    assert found.groups == [1, 1] and found.images[1] in (3, 4)
+
+
+def test_a_group_that_is_larger_than_a_part_stays_where_it_is() -> None:
+    groups = ["A"] * 40 + ["B"] * 40 + [""] * 20
+    assert Parts.of(parts(["X"] * 100, [0.9, 0.1], groups), objects(groups)).groups == [2, 0]
+
+
 def test_rare_class_sets_weigh_more() -> None:
     strata = ["A"] * 12 + ["A"] * 9 + ["R"] + ["A"] * 4 + ["R"] + ["A"] * 100
     groups = ["g"] * 12 + ["h"] * 10 + ["i"] * 5 + [""] * 100
