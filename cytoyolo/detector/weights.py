@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -49,6 +50,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     if not path.is_file():
         raise UsageError(f"{path}: no such weights file; check the path.")
+    if part := _damaged_part(path):
+        raise CytoyoloError(f"{path} is damaged (the checksum of its part {part} is wrong); download or copy it again.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle's version, about files that are refused anyway
@@ -66,6 +69,20 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CytoyoloError(f"{path} {what}; {remedy}.")
     settings = checkpoint.get("train_args")
     return {**checkpoint, "model": network, "train_args": settings if isinstance(settings, dict) else {}}
+
+
+def _damaged_part(path: Path) -> str:
+    """The first part of a checkpoint whose checksum is wrong, "" for none: torch reads wrong numbers without a word.
+
+    Other damage, and parts that are packed, which torch never writes, are left to it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                return ""
+            return (archive.testzip() or "").rpartition("/")[2]
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError):
+        return ""
 
 
 def _check_finite(network: Any, path: Path) -> None:

@@ -256,3 +256,14 @@ def test_a_side_that_no_machine_has_the_memory_for_is_refused(checkpoint):
     for backend in ("torch", "onnx"):
         with pytest.raises(UsageError, match="can't take images of 32,000,000 px; give --imgsz, 16,384 at most"):
             Detector(checkpoint, imgsz=32_000_000, backend=backend, device="cpu")
+
+
+def test_one_changed_byte_of_the_weights_is_found(checkpoint):
+    with zipfile.ZipFile(checkpoint) as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+    data = bytearray(checkpoint.read_bytes())
+    data[largest.header_offset + largest.file_size // 2] ^= 1
+    checkpoint.write_bytes(data)
+    name = largest.filename.rpartition("/")[2]
+    with pytest.raises(CytoyoloError, match=rf"is damaged \(the checksum of its part {name} is wrong\)"):
+        load_checkpoint(checkpoint)
