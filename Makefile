@@ -42,7 +42,7 @@ demo: $(INSTALLED)  ## Every step on synthetic smears, offline, in minutes: see 
 	$(BIN)/cytoyolo demo -o runs/demo --overwrite
 
 test: $(INSTALLED)  ## Run the tests.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(INSTALLED)  ## Check style and formatting.
 	$(BIN)/ruff check .

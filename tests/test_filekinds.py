@@ -66,7 +66,7 @@ STUDIO = [{"annotations": [{"result": [{"value": {"rectanglelabels": ["PNN"]}}]}
         (zipped("a/labels.csv"), "a ZIP archive"),
         (zipped("archive/data.pkl"), "a file of weights (PyTorch)"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0" + "Workbook".encode("utf-16-le"), "an Excel workbook (XLS)"),
-        (gzip.compress(b"NAME,x1\n"), "a file compressed with gzip"),
+        (gzip.compress(b"NAME,x1\n", mtime=0), "a file compressed with gzip"),
         (b"%PDF-1.7\n", "a PDF document"),
         (image("BMP"), "a BMP image"),
         (bytes(128) + b"DICM" + bytes(9), "a DICOM file"),

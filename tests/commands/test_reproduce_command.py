@@ -284,7 +284,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize(("change", "options", "words"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("change", "options", "words"), WRONG)
 def test_what_is_wrong_is_found_before_any_step(own, monkeypatch, change, options, words, dry_run):
     monkeypatch.chdir(own)
     for step in ("audit", "seconds"):
