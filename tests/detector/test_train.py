@@ -57,6 +57,7 @@ def _start(dataset: Path, run: Path, epochs: int) -> subprocess.Popen:
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
     run = tmp_path / "o'brien?" / "run"
+    way_on = shlex.join(["cytoyolo", "train", str(blobs / "dataset"), "-o", str(run), "--resume"])
     process = _start(blobs / "dataset", run, epochs=4)
     while not (run / "engine" / "weights" / "resume.pt").exists():
         assert process.poll() is None, process.stderr.read()
@@ -73,10 +74,7 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
     assert "Traceback" not in stderr
     if stop == signal.SIGINT:
         assert process.returncode == 130
-        assert (
-            f"the same call goes on with it, and so does `cytoyolo train {blobs / 'dataset'} -o {run} --resume`"
-            in stderr
-        )
+        assert f"the same call goes on with it, and so does `{way_on}`" in stderr
         resumed = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
         assert resumed.returncode == 0, resumed.stderr
         assert "Resuming" in resumed.stderr
@@ -85,13 +83,13 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
         _, stderr = other.communicate()
         assert other.returncode == 2, stderr
         assert f"{run} holds an interrupted training that differs in epochs (4, now 5); go on with it by" in stderr
-        assert f"`cytoyolo train {blobs / 'dataset'} -o {run} --resume`" in stderr and "--overwrite" in stderr
+        assert f"`{way_on}`" in stderr and "--overwrite" in stderr
         same = _start(blobs / "dataset", run, epochs=4)
         _, stderr = same.communicate()
         assert same.returncode == 0 and "Resuming" in stderr, stderr
     epochs = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]
     assert epochs == ["1.0", "2.0", "3.0", "4.0"]
-    assert [path.name for path in tmp_path.iterdir()] == ["run"], "a lock is left"
+    assert [path.name for path in run.parent.iterdir()] == ["run"], "a lock is left"
     finished = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
     assert finished.returncode == 0 and "finished" in finished.stderr
 

@@ -49,17 +49,17 @@ def oracle(truth: pd.DataFrame, submission: pd.DataFrame) -> tuple[list[float], 
 def assert_agrees(truth: pd.DataFrame, submission: pd.DataFrame) -> None:
     quality, true, predicted, expected = oracle(truth, submission)
     result = evaluate(truth, submission, replicates=2)
-    assert result.score == pytest.approx(expected, abs=EXACT)
-    assert result.giou == pytest.approx(np.mean((np.array(quality) + 1) / 2), abs=EXACT)
-    assert result.macro_f1 == pytest.approx(f1_score(true, predicted, average="macro"), abs=EXACT)
+    assert result.score == pytest.approx(expected, rel=EXACT, abs=EXACT)
+    assert result.giou == pytest.approx(np.mean((np.array(quality) + 1) / 2), rel=EXACT, abs=EXACT)
+    assert result.macro_f1 == pytest.approx(f1_score(true, predicted, average="macro"), rel=EXACT, abs=EXACT)
     matches = result.matches.iloc[np.argsort(pd.factorize(truth["image"])[0], kind="stable")]
     assert matches["predicted"].tolist() == predicted
-    assert matches["GIoU"].to_numpy() == pytest.approx(np.array(quality), abs=EXACT)
+    assert matches["GIoU"].to_numpy() == pytest.approx(np.array(quality), rel=EXACT, abs=EXACT)
     labels = result.classes["class"].tolist()
     assert set(labels) == {*true, *predicted}
     parts = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
     for column, expected_column in zip(("precision", "recall", "f1", "support"), parts, strict=True):
-        assert result.classes[column].to_numpy() == pytest.approx(expected_column, abs=EXACT)
+        assert result.classes[column].to_numpy() == pytest.approx(expected_column, rel=EXACT, abs=EXACT)
 
 
 # Small grids, so that ties, repeats, zero areas and unknown ids or images are common.
@@ -110,16 +110,16 @@ def test_a_larger_random_case_with_fractional_boxes() -> None:
 def test_perfect_submission_scores_one() -> None:
     truth = table((1, "a", 0, 0, 10, 10, "PNN"), (2, "b", 5, 5, 9, 9, "EO"))
     result = evaluate(truth, truth.iloc[::-1])
-    assert (result.score, result.giou, result.macro_f1) == pytest.approx((1, 1, 1), abs=EXACT)
-    assert result.interval == pytest.approx((1, 1), abs=EXACT)
+    assert (result.score, result.giou, result.macro_f1) == pytest.approx((1, 1, 1), rel=EXACT, abs=EXACT)
+    assert result.interval == pytest.approx((1, 1), rel=EXACT, abs=EXACT)
     assert (result.images, result.unanswered, result.ignored) == (2, 0, 0)
 
 
 def test_image_without_rows_costs_a_label() -> None:
     truth = table((1, "a", 0, 0, 10, 10, "PNN"), (2, "b", 0, 0, 10, 10, "PNN"))
     result = evaluate(truth, table((1, "a", 0, 0, 10, 10, "PNN")))
-    assert result.giou == pytest.approx(0.5, abs=EXACT)
-    assert result.macro_f1 == pytest.approx((2 / 3 + 0) / 2, abs=EXACT)
+    assert result.giou == pytest.approx(0.5, rel=EXACT, abs=EXACT)
+    assert result.macro_f1 == pytest.approx((2 / 3 + 0) / 2, rel=EXACT, abs=EXACT)
     assert result.classes["class"].tolist() == ["PNN", "None"]
     assert result.to_dict()["classes"]["None"] == {"precision": 0, "recall": 0, "f1": 0, "giou": None, "support": 0}
     assert result.unanswered == 1
@@ -134,7 +134,7 @@ def test_ids_only_gate_and_one_row_may_serve_several_boxes() -> None:
     truth = table((1, "a", 0, 0, 10, 10, "PNN"), (2, "a", 2, 0, 12, 10, "PNN"))
     result = evaluate(truth, table((2, "a", 0, 0, 10, 10, "PNN"), (7, "a", 2, 0, 12, 10, "EO")))
     assert result.matches["predicted"].tolist() == ["PNN", "PNN"]
-    assert result.matches["GIoU"].tolist() == pytest.approx([1, 80 / 120], abs=EXACT)
+    assert result.matches["GIoU"].tolist() == pytest.approx([1, 80 / 120], rel=EXACT, abs=EXACT)
     assert result.ignored == 1
 
 
@@ -166,7 +166,9 @@ def test_many_rows_on_one_image() -> None:
     corner = random.integers(0, 2000, (3000, 2))
     truth = pd.DataFrame(np.concatenate([corner, corner + 20], axis=1), columns=XYXY)
     truth = truth.assign(id=np.arange(3000), image="a", **{"class": "PNN"})
-    assert evaluate(truth, truth.sample(frac=1, random_state=0), replicates=2).score == pytest.approx(1, abs=EXACT)
+    assert evaluate(truth, truth.sample(frac=1, random_state=0), replicates=2).score == pytest.approx(
+        1, rel=EXACT, abs=EXACT
+    )
 
 
 def test_confusion_has_a_column_for_none_only_when_it_occurs() -> None:
@@ -223,4 +225,4 @@ def test_replicates_are_scores_of_resampled_tables() -> None:
     expected = oracle(*resampled)[3]
     # With one replicate both percentiles are that replicate's score.
     one = evaluate(truth, submission, seed=9, replicates=1)
-    assert one.interval == pytest.approx((expected, expected), abs=EXACT)
+    assert one.interval == pytest.approx((expected, expected), rel=EXACT, abs=EXACT)
