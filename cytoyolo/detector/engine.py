@@ -29,9 +29,10 @@ _ENVIRONMENT = {
     "ULTRALYTICS_SAFE_LOAD": "1",  # a pickle may build models and run nothing else
 }
 # OpenMP's threads wait for each other by spinning. On an idle machine that costs nothing. On a busy one the thread that
-# waits keeps the core that the other one needs: benchmarks/crowded.py measures it. GNU's library reads the first two
-# settings, LLVM's and Intel's read the third; a user's own settings win.
-_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+# waits keeps the core that the other one needs: benchmarks/crowded.py measures it. So they spin for microseconds, and
+# then sleep; to sleep at once costs a training of small images half as much time again. GNU's library reads the first
+# two settings, LLVM's and Intel's read the third; a user's own settings win.
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000", "KMP_BLOCKTIME": "0"}
 # The side of an image must be a multiple of the network's coarsest grid; the engine would round it silently.
 STRIDE = 32
 # The longest side of a network's input, in pixels: 25 times that of a usual training, and 3 GB an image.
