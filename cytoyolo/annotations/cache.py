@@ -248,7 +248,7 @@ def _start(place: Path) -> bytes:
 
 
 def _is_ours(start: bytes) -> bool:
-    """Whether the header of a file is that of a cache."""
+    """Whether a file begins with the header of a cache."""
     return start.startswith(_MAGIC) and int.from_bytes(start[_ID_PLACE], "big") == _APPLICATION_ID
 
 

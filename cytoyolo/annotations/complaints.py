@@ -17,7 +17,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class _Listener(logging.Handler):
-    """Keeps the messages of a thread that listens; those of any other go where they would without it."""
+    """Keeps the messages of each thread that listens. Messages of other threads go on to the usual handlers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = getattr(_heard, "lines", None)

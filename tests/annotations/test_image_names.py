@@ -36,7 +36,7 @@ NFC, NFD = "lame_r\u00e9f.png", unicodedata.normalize("NFD", "lame_r\u00e9f.png"
         ("C:\\Users\\anna\\img\\a.png", ["a.png", "b.png"], "a.png", "folder"),
         ("C:/Users\\anna/img\\A.PNG", ["a.png", "b.png"], "a.png", "folder"),
         ("\\\\server\\share\\a.png", ["a.png"], "a.png", "folder"),
-        ("/home/anna/a.png", ["a.png"], "a.png", "folder"),
+        ("/mnt/anna/a.png", ["a.png"], "a.png", "folder"),
         ("../img/a.png", ["a.png"], "a.png", "folder"),
         ("file:///C:/Users/anna/a%20b.png", ["a b.png"], "a b.png", "folder"),
         ("https://host/img/a.png?X-Token=b.png", ["a.png", "b.png"], "a.png", "folder"),
