@@ -232,13 +232,17 @@ def test_images_that_would_share_a_label_file_keep_their_extension(names: list[s
 
 
 def _is_path(name: str) -> bool:
-    """Whether a text may be the path of a file below the image folder, as a listing gives it."""
-    return name == posixpath.normpath(name) and not name.startswith("/") and bool(name.strip("./"))
+    """Whether a text may be the path of an image below the image folder, as a listing gives it.
+
+    A file without extension (".png" has none) is left out: its staged name gets one from its contents.
+    """
+    return name == posixpath.normpath(name) and not name.startswith("/") and bool(Path(name).suffix)
 
 
 @given(
     st.lists(
-        st.text("aA.\u00e9\u0301\u00df/_", min_size=1, max_size=6).filter(_is_path),
+        st.builds("{}{}".format, st.text("aA.\u00e9\u0301\u00df/_", max_size=6), st.sampled_from([".png", ".PNG"]))
+        .filter(_is_path),
         min_size=1, max_size=8, unique=True,
     )
 )  # fmt: skip
