@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import convert, predict, score, train
-from cytoyolo.annotations.matching import pair_up
-from cytoyolo.annotations.oof import Predictions
-from cytoyolo.classes import MASK
-from cytoyolo.tables import XYXY
+from cytoyolo.curation.matching import pair_up
+from cytoyolo.curation.predictions import Predictions
+from cytoyolo.spec import MASK
+from cytoyolo.tables.table import XYXY
 
 # The reference's: least IoU of a label and its prediction, and the engine's default of the least confidence.
 REFERENCE_IOU, REFERENCE_CONFIDENCE = 0.3, 0.25

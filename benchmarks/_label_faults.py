@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.boxes import iou
-from cytoyolo.tables import XYXY
+from cytoyolo.tables.table import XYXY
 
 KINDS = ("removed", "displaced", "invented", "shifted", "scaled", "swapped")
 # IoU with the clean box of one that is shifted or scaled, and the most that a displaced or invented one has with any.

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cytoyolo.classes import load_spec
-from cytoyolo.dataset.smear.scene import LARGE, SIZES, render_scene
 from cytoyolo.machine import cores
-from cytoyolo.tables import LABEL_ROLES, XYXY, read_table
+from cytoyolo.spec import load_spec
+from cytoyolo.synthetic.smear.scene import LARGE, SIZES, render_scene
+from cytoyolo.tables.table import LABEL_ROLES, XYXY, read_table
 
 TRAIN_TABLE = Path(__file__).parents[2] / "shared" / "data" / "cytologia" / "train.csv"
 IMAGES = 48_417

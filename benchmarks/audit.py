@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from _standins import IMAGES, RAM_DISK, label_table, make_images, run
 
-from cytoyolo.annotations.duplicates import MAX_DISTANCE
-from cytoyolo.annotations.hashes import near_pairs
+from cytoyolo.images.duplicates import MAX_DISTANCE
+from cytoyolo.images.hashes import near_pairs
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
 HASHES = 69_168

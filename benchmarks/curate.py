@@ -20,10 +20,10 @@ import pandas as pd
 from _standins import label_table, run
 from scipy.optimize import linear_sum_assignment
 
-from cytoyolo.annotations.oof import columns
 from cytoyolo.boxes import iou
-from cytoyolo.classes import load_spec
-from cytoyolo.tables import XYXY, fingerprint
+from cytoyolo.curation.predictions import columns
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.table import XYXY, fingerprint
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
 FOLDS, LOOPED = 5, 1_000

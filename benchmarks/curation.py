@@ -31,14 +31,14 @@ from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from cytoyolo import convert, crossval, curate
-from cytoyolo.annotations.curate import Labels
-from cytoyolo.annotations.curate import curate as compare
-from cytoyolo.annotations.images import decode
-from cytoyolo.annotations.oof import Predictions, pool_classes, read_oof
 from cytoyolo.boxes import iou
-from cytoyolo.classes import load_spec
-from cytoyolo.commands.folds import OOF
-from cytoyolo.tables import XYXY
+from cytoyolo.commands.crossval_folder import OOF
+from cytoyolo.curation.findings import Labels
+from cytoyolo.curation.findings import curate as compare
+from cytoyolo.curation.predictions import Predictions, pool_classes, read_oof
+from cytoyolo.images.info import decode
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.table import XYXY
 from cytoyolo.workers import run_all
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -36,11 +36,11 @@ from _standins import RAM_DISK
 from numpy.typing import NDArray
 from PIL import Image
 
-from cytoyolo.annotations import duplicates
-from cytoyolo.annotations.hashes import HASH_BYTES, as_words, near_pairs
-from cytoyolo.annotations.images import ImageFacts, decode, read_many
-from cytoyolo.dataset.smear import render_scene
+from cytoyolo.images import duplicates
+from cytoyolo.images.hashes import HASH_BYTES, as_words, near_pairs
+from cytoyolo.images.info import ImageFacts, decode, read_many
 from cytoyolo.machine import cores
+from cytoyolo.synthetic.smear import render_scene
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 DRAWN, DRAWN_ELSE, PAINTED = {"wbc5": 200, "pbc3": 150}, 200, 300

@@ -3,7 +3,7 @@
     python benchmarks/faults.py [--seed N]
 
 The sets are painted smears and, where they are, copies of ../shared/data/wbc5 and pbc3. Faults of every kind are put in
-by cytoyolo.dataset.faults, at most one an image. What a rule finds in the set before is natural and left out. Of the
+by cytoyolo.synthetic.faults, at most one an image. What a rule finds in the set before is natural and left out. Of the
 rest, findings on a row or image with no fault at all are false; those on one with a fault of another kind are counted
 apart, since a fault may be two (a box over the whole image is also unlike its class). Faults with a table of their
 own (stops/) must stop the audit by their rule.
@@ -20,10 +20,10 @@ import pandas as pd
 
 from cytoyolo import audit, repair, smear
 from cytoyolo.annotations.rules import RULES
-from cytoyolo.classes import load_spec
-from cytoyolo.dataset.faults import inject
-from cytoyolo.dataset.faults.outcome import outcome
 from cytoyolo.errors import CytoyoloError
+from cytoyolo.spec import load_spec
+from cytoyolo.synthetic.faults import inject
+from cytoyolo.synthetic.faults.recall import outcome
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 SMEARS, TEST_SHARE = 1_600, 0.25

@@ -21,12 +21,12 @@ import pandas as pd
 from _standins import run
 
 from cytoyolo import convert, export, fuse, predict, score, train
-from cytoyolo.annotations.images import decode
 from cytoyolo.detector.networks import BACKENDS, open_network
-from cytoyolo.detector.pixels import to_input
+from cytoyolo.detector.preprocessing import to_input
 from cytoyolo.files import atomic_file
+from cytoyolo.images.info import decode
 from cytoyolo.machine import cores
-from cytoyolo.tables import XYXY
+from cytoyolo.tables.table import XYXY
 
 SHARED = Path(__file__).parents[2] / "shared"
 DATA, START = SHARED / "data" / "wbc5", SHARED / "weights" / "yolo11n-pose.pt"

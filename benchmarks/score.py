@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.boxes import EPSILON
-from cytoyolo.classes import load_spec
-from cytoyolo.submission.score import evaluate
-from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table
+from cytoyolo.scoring.score import evaluate
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.table import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table
 
 TEST_TABLE = Path(__file__).parents[2] / "shared" / "data" / "cytologia" / "test.csv"
 ROWS, IMAGES, SLICE = 22_689, 20_751, 2_000

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from cytoyolo.commands.smear import smear
     from cytoyolo.commands.train import train
     from cytoyolo.detector.predict import Detector
+    from cytoyolo.machine import __version__
 
 # OpenCV, with which a training reads, has a limit of its own, which it takes from here when it is imported.
 if "CYTOYOLO_MAX_PIXELS" in os.environ:
     os.environ.setdefault("CV_IO_MAX_IMAGE_PIXELS", str(2**40))
 
-__version__ = "0.1.0"
 __all__ = [
     "Detector",
+    "__version__",
     "audit",
     "bench",
     "check",
@@ -63,6 +64,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # The module of each function; of most it has the same name.
 _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Detector": "detector.predict",
+    "__version__": "machine",
     "check": "commands.score",
     "replay": "commands.repair",
     "undo": "commands.repair",

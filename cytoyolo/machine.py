@@ -3,15 +3,18 @@
 import atexit
 import math
 import os
+import platform
 import shutil
 import tempfile
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cytoyolo.console import note
 from cytoyolo.errors import UsageError
 from cytoyolo.ownership import is_trusted
 
+__version__ = "0.1.0"
 # Environment variable with the number of cores to use.
 CORES = "CYTOYOLO_CORES"
 
@@ -89,3 +92,18 @@ def _stand_in(place: Path) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="cytoyolo."))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+_PACKAGES = ("ultralytics", "torch", "torchvision", "opencv-python", "numpy", "pandas", "pillow", "matplotlib", "typer")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and those its results depend on."""
+    return {"cytoyolo": __version__, "python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # such as opencv-python where a headless build stands in for it
+        return "not installed"

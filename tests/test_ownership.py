@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from cytoyolo import machine
-from cytoyolo.commands.journal import JOURNAL, RESULT, open_journal
+from cytoyolo.detector.journal import JOURNAL, RESULT, open_journal
 from cytoyolo.errors import UsageError
 from cytoyolo.files import foreign_files, mark
 from cytoyolo.ownership import check_own, check_parts, is_mine, is_trusted
-from cytoyolo.tables import check_writable
+from cytoyolo.tables.table import check_writable
 
 START = b'{"journal": 1, "facts": 1}\n'
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")

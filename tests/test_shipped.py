@@ -6,10 +6,10 @@ import time
 import pytest
 
 from cytoyolo.annotations.audit import load_policy
-from cytoyolo.classes import load_spec
 from cytoyolo.detector.recipes import load_recipe, parse_assignments
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import parse_yaml
+from cytoyolo.spec import load_spec
 
 LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 FAULTS = {

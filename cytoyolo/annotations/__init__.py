@@ -1,1 +1,1 @@
-"""The annotation-cleaning module: facts and judgements of labels and image files."""
+"""The annotation-cleaning module: a label table is judged, mended, and its log taken back."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from cytoyolo.annotations.duplicates import find_duplicates
 from cytoyolo.annotations.rules import RULES, Rule
-from cytoyolo.annotations.rules.registry import DROP, SEVERITIES, STOP, Found
-from cytoyolo.annotations.view import Rows, View
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.annotations.rules.registry import DROP, REVIEW, SEVERITIES, STOP, Found
+from cytoyolo.annotations.table import Rows, View
+from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import read_bytes
+from cytoyolo.images.duplicates import find_duplicates
 from cytoyolo.shipped import parse_yaml
 
 # Bounds of thresholds, which have none above where they are not listed.
@@ -216,3 +216,27 @@ def counts(findings: pd.DataFrame) -> pd.DataFrame:
         findings=("rule", "size"), images=("image", lambda names: int(names[names != ""].nunique()))
     )
     return table.reset_index().sort_values("rule", key=lambda names: names.map(order), ignore_index=True)
+
+
+# Findings that a refusal names.
+SHOWN = 5
+
+
+# What is to be done where a repair would help; `convert` can do one by itself.
+MENDABLE = "mend or delete them, or let --repair do it"
+
+
+def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None:
+    """Raise CytoyoloError when findings say that the table must not be used; `mendable` if a repair was not tried."""
+    stops = audited.stopping
+    if len(stops):
+        whats = [sentence(one) for one in stops.head(SHOWN + 1).to_dict("records")]
+        number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
+        rules = set(stops["rule"])
+        # A repair helps unless it would stop for the same reason, or leave it to a person.
+        mendable &= all(RULES[rule].action not in (STOP, REVIEW) for rule in rules)
+        remedy = MENDABLE if mendable else "mend or delete them"
+        if rules == {"unsupported"}:
+            drop = "`cytoyolo repair` with a --config of `unsupported: {action: drop}`"
+            remedy = f"do as said, or leave these images out by {drop}"
+        raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}); {remedy}.")

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from functools import lru_cache
 
-from cytoyolo.classes import MASK, DataSpec
 from cytoyolo.errors import quoted
+from cytoyolo.spec import MASK, DataSpec
 
 # Unicode categories of control characters and of separators of lines and paragraphs.
 _CONTROL = ("Cc", "Zl", "Zp")

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo import __version__
 from cytoyolo.cli import (
     audit,
     bench,
@@ -32,6 +31,7 @@ from cytoyolo.cli import (
 )
 from cytoyolo.cli.output import guard_streams
 from cytoyolo.errors import explain
+from cytoyolo.machine import __version__
 from cytoyolo.text import one_line
 
 app = typer.Typer(

@@ -12,8 +12,8 @@ from cytoyolo.errors import UsageError
 from cytoyolo.text import one_line
 
 if TYPE_CHECKING:
-    from cytoyolo.submission.check import Finding
-    from cytoyolo.submission.score import Score
+    from cytoyolo.scoring.check import Finding
+    from cytoyolo.scoring.score import Score
 
 # Findings shown to people; --json gives them all.
 SHOWN_FINDINGS = 50

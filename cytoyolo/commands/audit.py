@@ -9,20 +9,20 @@ from typing import Any
 import cv2
 import pandas as pd
 
-from cytoyolo import __version__
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import load_policy
+from cytoyolo.annotations.opening import open_labels, optional
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
-from cytoyolo.annotations.view import View
-from cytoyolo.classes import load_spec
-from cytoyolo.commands.opening import open_labels, optional
-from cytoyolo.dataset.yolo import images_fingerprint
-from cytoyolo.dialect import SchemaError
+from cytoyolo.annotations.table import View
 from cytoyolo.files import check_folder, new_folder, write_text
-from cytoyolo.records import read_table_bytes
+from cytoyolo.machine import __version__
 from cytoyolo.report.sheet import draw_sheet
-from cytoyolo.tables import fingerprint, note_form, sha256, write_table
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.dialect import SchemaError
+from cytoyolo.tables.records import read_table_bytes
+from cytoyolo.tables.table import fingerprint, note_form, sha256, write_table
+from cytoyolo.yolo.folder import images_fingerprint
 
 MAKER = "audit"
 _LIBRARIES = ("numpy", "pandas", "opencv-python", "pillow", "simplejpeg", "tifffile", "imagecodecs")

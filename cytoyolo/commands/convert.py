@@ -8,29 +8,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cytoyolo import __version__, boxes
+from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, load_policy
-from cytoyolo.annotations.image_folder import note_renamed
-from cytoyolo.annotations.images import ImageFacts
-from cytoyolo.annotations.repair import repair as carry_out
-from cytoyolo.annotations.samples import UNKNOWN, White, white_of
-from cytoyolo.annotations.view import View
-from cytoyolo.classes import MASK, DataSpec, load_spec
+from cytoyolo.annotations.changes import repair as carry_out
+from cytoyolo.annotations.opening import open_labels, optional
+from cytoyolo.annotations.table import View
+from cytoyolo.annotations.trainable import usable
 from cytoyolo.commands.audit import FINDINGS
-from cytoyolo.commands.opening import open_labels, optional
 from cytoyolo.commands.repair import CHANGES
-from cytoyolo.commands.usable import usable
 from cytoyolo.console import note
-from cytoyolo.dataset import yolo
-from cytoyolo.dataset.groups import grouping, read_groups
-from cytoyolo.dataset.masks import FILLS, masks_by_image
-from cytoyolo.dataset.split import Parts, class_sets, joined_groups, split
-from cytoyolo.dataset.writing import list_images, must_copy, stage_images, write_labels, write_lists
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder, write_text
-from cytoyolo.records import read_table_bytes
-from cytoyolo.tables import fingerprint, note_form, sha256, write_table
+from cytoyolo.images.folder import note_renamed
+from cytoyolo.images.info import ImageFacts
+from cytoyolo.images.samples import UNKNOWN, White, white_of
+from cytoyolo.machine import __version__
+from cytoyolo.spec import MASK, DataSpec, load_spec
+from cytoyolo.tables.records import read_table_bytes
+from cytoyolo.tables.table import fingerprint, note_form, sha256, write_table
+from cytoyolo.yolo import folder as yolo
+from cytoyolo.yolo.groups import grouping, read_groups
+from cytoyolo.yolo.ignore_regions import FILLS, masks_by_image
+from cytoyolo.yolo.split import Parts, class_sets, joined_groups, split
+from cytoyolo.yolo.writing import list_images, must_copy, stage_images, write_labels, write_lists
 
 MAKER = "convert"
 DEFAULT_VAL = 0.05

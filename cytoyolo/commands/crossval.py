@@ -11,9 +11,9 @@ import pandas as pd
 import yaml
 
 from cytoyolo import console
-from cytoyolo.annotations import oof
+from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands.convert import convert
-from cytoyolo.commands.folds import (
+from cytoyolo.commands.crossval_folder import (
     DATASET,
     DEFAULT_DATASET,
     DEFAULT_FOLDS,
@@ -29,13 +29,10 @@ from cytoyolo.commands.folds import (
     refuse_finished,
     write_manifest,
 )
-from cytoyolo.commands.outoffold import by_group, predict_table, submission_rows
-from cytoyolo.commands.repair import MENDABLE
+from cytoyolo.commands.crossval_predictions import by_group, predict_table, submission_rows
 from cytoyolo.commands.score import write_score
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
-from cytoyolo.dataset.labels import read_labels
-from cytoyolo.dataset.verify import CONVERT_AGAIN, read_listing
-from cytoyolo.dataset.yolo import Dataset, load_dataset
+from cytoyolo.curation import predictions as oof
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, merged_flags
@@ -44,9 +41,12 @@ from cytoyolo.errors import UsageError, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
-from cytoyolo.submission.score import Score, evaluate
-from cytoyolo.tables import fingerprint, write_table
+from cytoyolo.scoring.score import Score, evaluate
+from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.workers import run_all
+from cytoyolo.yolo.folder import Dataset, load_dataset
+from cytoyolo.yolo.labels import read_labels
+from cytoyolo.yolo.verify import CONVERT_AGAIN, read_listing
 
 MAKER = "crossval"
 # The held-out fold chooses nothing: no epoch is validated on it, and none ends the training early.

@@ -9,19 +9,19 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cytoyolo.annotations import curate as curating
-from cytoyolo.annotations.corrections import DEFAULT_BOXES, check_choices, corrections, tables
-from cytoyolo.annotations.curate import SPURIOUS, Curated, Labels
-from cytoyolo.annotations.images import check_image_folder
-from cytoyolo.annotations.repair import COLUMNS as LOG_COLUMNS
-from cytoyolo.annotations.repair import repair as carry_out
-from cytoyolo.classes import DataSpec
-from cytoyolo.commands.opening import optional
-from cytoyolo.commands.predicted import open_predicted
+from cytoyolo.annotations.changes import COLUMNS as LOG_COLUMNS
+from cytoyolo.annotations.changes import repair as carry_out
+from cytoyolo.annotations.opening import optional
+from cytoyolo.commands.curate_inputs import open_predicted
+from cytoyolo.curation import findings as curating
+from cytoyolo.curation.corrections import DEFAULT_BOXES, check_choices, corrections, tables
+from cytoyolo.curation.findings import SPURIOUS, Curated, Labels
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import atomic_file
+from cytoyolo.images.info import check_image_folder
 from cytoyolo.report.before_after import draw_changes
-from cytoyolo.tables import check_writable
+from cytoyolo.spec import DataSpec
+from cytoyolo.tables.table import check_writable
 
 MAX_LOSS = 0.03
 # What can be done as well where a curation would lose too much.

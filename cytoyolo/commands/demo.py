@@ -10,23 +10,24 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.classes import load_spec
+from cytoyolo.annotations.changes import read_log
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
-from cytoyolo.commands.journal import partial_folder
 from cytoyolo.commands.predict import predict
-from cytoyolo.commands.repair import CHANGES, read_log
+from cytoyolo.commands.repair import CHANGES
 from cytoyolo.commands.score import score
 from cytoyolo.commands.smear import check_numbers, smear
 from cytoyolo.commands.train import train
-from cytoyolo.dataset.faults import MAX_RATE, kinds
-from cytoyolo.dataset.faults.outcome import outcome, read_faults
-from cytoyolo.dataset.staging import links_work
 from cytoyolo.detector.engine import choose_device
+from cytoyolo.detector.journal import partial_folder
 from cytoyolo.files import check_folder, clear_folder, mark, write_text
 from cytoyolo.locks import locked
-from cytoyolo.submission.score import Score
-from cytoyolo.tables import TEST_ROLES, read_table
+from cytoyolo.scoring.score import Score
+from cytoyolo.spec import load_spec
+from cytoyolo.synthetic.faults import MAX_RATE, kinds
+from cytoyolo.synthetic.faults.recall import outcome, read_faults
+from cytoyolo.tables.table import TEST_ROLES, read_table
+from cytoyolo.yolo.staging import links_work
 
 MAKER = RECIPE = "demo"
 IMAGES = 2400

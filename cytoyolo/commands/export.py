@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo.annotations.images import check_image_folder, decode
-from cytoyolo.annotations.samples import White
-from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.commands.predict import SUBMISSION_CONF
 from cytoyolo.detector import export as exports
 from cytoyolo.detector.networks import ONNX, OPENVINO, Pixels
-from cytoyolo.detector.pixels import to_input
 from cytoyolo.detector.predict import Detector, detect_files
+from cytoyolo.detector.preprocessing import to_input
+from cytoyolo.detector.table import detection_table
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
 from cytoyolo.files import atomic_file, check_folder, check_place, new_folder, write_text
-from cytoyolo.submission.check import unusable
-from cytoyolo.submission.rows import detection_table, fill
-from cytoyolo.submission.score import Score, evaluate
-from cytoyolo.tables import LABEL_ROLES, XYXY, fingerprint, read_table, refuse
+from cytoyolo.images.info import check_image_folder, decode
+from cytoyolo.images.samples import White
+from cytoyolo.scoring.check import unusable
+from cytoyolo.scoring.rows import fill
+from cytoyolo.scoring.score import Score, evaluate
+from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.tables.table import LABEL_ROLES, XYXY, fingerprint, read_table, refuse
 
 FORMATS = (ONNX, OPENVINO)
 # Images an int8 network takes its ranges from, and those on which it is compared with fp32, at the most.

@@ -9,19 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo import console
-from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.commands.predict_warnings import crowded
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble import check_weights
 from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, Fused
 from cytoyolo.detector.fusion import fuse as fuse_boxes
 from cytoyolo.detector.predict import MAX_DETECTIONS
+from cytoyolo.detector.table import Stored, detection_columns, detection_table, joined, public_names, read_detections
 from cytoyolo.errors import UsageError, listed
-from cytoyolo.submission.check import row_faults
-from cytoyolo.submission.rows import detection_columns, detection_table, fill, public_names
-from cytoyolo.submission.stored import Stored, joined, read_detections
-from cytoyolo.submission.table_kinds import DETECTIONS, SUBMISSION, kind_named
-from cytoyolo.tables import (
+from cytoyolo.scoring.check import row_faults
+from cytoyolo.scoring.rows import fill
+from cytoyolo.scoring.table_kinds import DETECTIONS, SUBMISSION, kind_named
+from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.tables.table import (
     MAX_COORDINATE,
     SUBMISSION_ROLES,
     TEST_ROLES,

@@ -2,35 +2,20 @@
 
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from cytoyolo import __version__
-
-_PACKAGES = ("ultralytics", "torch", "torchvision", "opencv-python", "numpy", "pandas", "pillow", "matplotlib", "typer")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, this package and those its results depend on."""
-    return {"cytoyolo": __version__, "python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # such as opencv-python where a headless build stands in for it
-        return "not installed"
+from cytoyolo.machine import versions
 
 
 def info() -> dict[str, Any]:
     """Versions, devices, threads and folders of this machine, as one dictionary."""
-    from cytoyolo.classes import PACKAGE as DATASETS
     from cytoyolo.detector.engine import engine
     from cytoyolo.detector.recipes import PACKAGE as RECIPES
     from cytoyolo.machine import cores, state_folder
     from cytoyolo.shipped import names
+    from cytoyolo.spec import PACKAGE as DATASETS
 
     engine()
     import cv2

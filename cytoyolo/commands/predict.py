@@ -14,27 +14,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo import __version__
-from cytoyolo.annotations.decoding import max_pixels
-from cytoyolo.annotations.image_folder import folder_files, match_in_folder, note_renamed
-from cytoyolo.annotations.images import check_image_folder
 from cytoyolo.annotations.labels import leads_out
-from cytoyolo.classes import DataSpec, load_spec, matching_spec
-from cytoyolo.commands.everyday import MAKER, Everyday
-from cytoyolo.commands.journal import RESULT, partial_folder
-from cytoyolo.commands.listing import detection_tables, listing
+from cytoyolo.commands.predict_folder import MAKER, Everyday
 from cytoyolo.commands.predict_sources import Images, find_images, find_table
 from cytoyolo.commands.predict_warnings import Warnings
-from cytoyolo.commands.search import Call, searched
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.ensemble import Ensemble
+from cytoyolo.detector.journal import RESULT, partial_folder
 from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, MAX_DETECTIONS, Detector, Found, Model
+from cytoyolo.detector.search import Call, searched
+from cytoyolo.detector.table import detection_columns, detection_tables, listing
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import check_folder, same_content
-from cytoyolo.submission.check import row_faults
-from cytoyolo.submission.rows import detection_columns, fill
-from cytoyolo.submission.table_kinds import TEST, kind_named
-from cytoyolo.tables import (
+from cytoyolo.images.decoding import max_pixels
+from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed
+from cytoyolo.images.info import check_image_folder
+from cytoyolo.machine import __version__
+from cytoyolo.scoring.check import row_faults
+from cytoyolo.scoring.rows import fill
+from cytoyolo.scoring.table_kinds import TEST, kind_named
+from cytoyolo.spec import DataSpec, load_spec, matching_spec
+from cytoyolo.tables.table import (
     SUBMISSION_ROLES,
     TEST_ROLES,
     XYXY,

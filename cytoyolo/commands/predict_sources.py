@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytoyolo import console
-from cytoyolo.annotations.decoding import EXTENSIONS
-from cytoyolo.annotations.image_folder import folder_files, is_hidden
-from cytoyolo.annotations.image_kinds import is_image, unread_kind
-from cytoyolo.commands.journal import JOURNAL, SUFFIX
+from cytoyolo.detector.journal import JOURNAL, SUFFIX
 from cytoyolo.detector.networks import XML_FILE
 from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.images.decoding import EXTENSIONS
+from cytoyolo.images.folder import folder_files, is_hidden
+from cytoyolo.images.kinds import is_image, unread_kind
 
 # Trained networks by their extension, those that can't be used among them: what opens them says so.
 _WEIGHTS = frozenset(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.commands.journal import Entry
+from cytoyolo.detector.journal import Entry
 from cytoyolo.detector.predict import Model, shrinkage
 from cytoyolo.errors import listed
 

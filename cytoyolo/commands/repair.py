@@ -1,7 +1,5 @@
 """`repair`: a label table with the faults mended that have one right answer, and a log that takes it back."""
 
-import csv
-import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,23 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations import repair as repairing
-from cytoyolo.annotations.audit import Audited, load_policy
-from cytoyolo.annotations.rules import RULES
-from cytoyolo.annotations.rules.registry import REVIEW, STOP
-from cytoyolo.classes import load_spec
-from cytoyolo.commands.opening import open_labels, optional
-from cytoyolo.dialect import read_sheet
-from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.files import atomic_file, read_bytes
-from cytoyolo.records import read_header, read_table_bytes
-from cytoyolo.tables import check_writable, note_form
+from cytoyolo.annotations import changes as repairing
+from cytoyolo.annotations.audit import load_policy, refuse_stops
+from cytoyolo.annotations.changes import read_log
+from cytoyolo.annotations.opening import open_labels, optional
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import atomic_file
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.records import read_header, read_table_bytes
+from cytoyolo.tables.table import check_writable, note_form
 
 CHANGES = "changes.csv"
-# Findings that a refusal names.
-SHOWN = 5
-# What is to be done where a repair would help; `convert` can do one by itself.
-MENDABLE = "mend or delete them, or let --repair do it"
 
 
 @dataclass(frozen=True)
@@ -115,36 +107,6 @@ def _by_log(
         with atomic_file(Path(output)) as temporary:
             temporary.write_bytes(made)
     return made
-
-
-def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None:
-    """Raise CytoyoloError when findings say that the table must not be used; `mendable` if a repair was not tried."""
-    stops = audited.stopping
-    if len(stops):
-        whats = [auditing.sentence(one) for one in stops.head(SHOWN + 1).to_dict("records")]
-        number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
-        rules = set(stops["rule"])
-        # A repair helps unless it would stop for the same reason, or leave it to a person.
-        mendable &= all(RULES[rule].action not in (STOP, REVIEW) for rule in rules)
-        remedy = MENDABLE if mendable else "mend or delete them"
-        if rules == {"unsupported"}:
-            drop = "`cytoyolo repair` with a --config of `unsupported: {action: drop}`"
-            remedy = f"do as said, or leave these images out by {drop}"
-        raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}); {remedy}.")
-
-
-def read_log(path: Path) -> pd.DataFrame:
-    """A change log. Raises CytoyoloError when the file is none; further columns are not looked at."""
-    try:
-        sheet = read_sheet(read_bytes(path))
-        text = io.StringIO(sheet.text, newline="")
-        rows = list(csv.reader(text, strict=True, delimiter=sheet.dialect.delimiter))
-        if len(set(rows[0])) != len(rows[0]) or {len(row) for row in rows} != {len(rows[0])}:
-            raise ValueError("a column is there twice, or not in every row")
-        table = pd.DataFrame(rows[1:], columns=rows[0], dtype=str)[repairing.COLUMNS]
-        return table.assign(line=table["line"].astype(int))
-    except (csv.Error, ValueError, KeyError, IndexError, OverflowError) as error:
-        raise CytoyoloError(f"{path} is not a change log of `cytoyolo repair`; give the log it wrote.") from error
 
 
 def _check_output(path: Path, inputs: Iterable[str | Path | None]) -> None:

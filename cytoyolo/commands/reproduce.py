@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo import console
-from cytoyolo.annotations.corrections import DEFAULT_BOXES, VARIANTS, check_choices
+from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import crossval
+from cytoyolo.commands.crossval_folder import DEFAULT_FOLDS, OOF
+from cytoyolo.commands.crossval_folder import MANIFEST as CV_MANIFEST
 from cytoyolo.commands.curate import ANOTHER_LIMIT, curate
-from cytoyolo.commands.estimate import megabytes, seconds
-from cytoyolo.commands.folds import DEFAULT_FOLDS, OOF
-from cytoyolo.commands.folds import MANIFEST as CV_MANIFEST
 from cytoyolo.commands.predict import predict
-from cytoyolo.commands.repair import MENDABLE, repair
+from cytoyolo.commands.repair import repair
+from cytoyolo.commands.reproduce_estimate import megabytes, seconds
 from cytoyolo.commands.reproduce_inputs import check_disk, check_inputs
 from cytoyolo.commands.reproduce_state import (
     DONE,
@@ -36,6 +36,7 @@ from cytoyolo.commands.reproduce_state import (
 )
 from cytoyolo.commands.train import DEFAULT_RECIPE, train
 from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
+from cytoyolo.curation.corrections import DEFAULT_BOXES, VARIANTS, check_choices
 from cytoyolo.detector.train import FEWER_WORKERS
 from cytoyolo.errors import UsageError, reworded
 from cytoyolo.files import check_place, discard

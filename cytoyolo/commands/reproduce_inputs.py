@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo import console
-from cytoyolo.annotations.image_folder import folder_files
-from cytoyolo.annotations.image_names import match_names
-from cytoyolo.classes import load_spec
+from cytoyolo.annotations.opening import open_labels
 from cytoyolo.commands.crossval import FIXED_EPOCHS, slots_of
-from cytoyolo.commands.estimate import megabytes
-from cytoyolo.commands.opening import open_labels
-from cytoyolo.dataset.groups import read_groups
+from cytoyolo.commands.reproduce_estimate import megabytes
 from cytoyolo.detector.recipes import load_recipe
 from cytoyolo.detector.weights import check_start
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
-from cytoyolo.records import read_table_bytes
-from cytoyolo.submission.check import row_faults
-from cytoyolo.tables import TEST_ROLES, read_table, refuse
+from cytoyolo.images.folder import folder_files
+from cytoyolo.images.names import match_names
+from cytoyolo.scoring.check import row_faults
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.records import read_table_bytes
+from cytoyolo.tables.table import TEST_ROLES, read_table, refuse
+from cytoyolo.yolo.groups import read_groups
 
 
 @dataclass(frozen=True)

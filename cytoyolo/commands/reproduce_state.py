@@ -8,12 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from cytoyolo import __version__
-from cytoyolo.annotations.image_folder import folder_files, is_hidden
-from cytoyolo.commands.folds import MANIFEST, done_folds
+from cytoyolo.commands.crossval_folder import MANIFEST, done_folds
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import write_text
-from cytoyolo.tables import fingerprint, sha256
+from cytoyolo.images.folder import folder_files, is_hidden
+from cytoyolo.machine import __version__
+from cytoyolo.tables.table import fingerprint, sha256
 
 STATE = "reproduce.json"
 DONE, RUNNING, WAITING = "done", "to go on with", "to do"

@@ -7,15 +7,15 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.boxes import Boxes
-from cytoyolo.classes import DataSpec, load_spec
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
 from cytoyolo.files import check_folder, new_folder
-from cytoyolo.records import read_records
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
-from cytoyolo.submission.check import Finding, findings, form_findings, row_faults, unscorable, unusable
-from cytoyolo.submission.score import Score, evaluate
-from cytoyolo.submission.table_kinds import SUBMISSION, TEST, kind_named
-from cytoyolo.tables import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse, role_table
+from cytoyolo.scoring.check import Finding, findings, form_findings, row_faults, unscorable, unusable
+from cytoyolo.scoring.score import Score, evaluate
+from cytoyolo.scoring.table_kinds import SUBMISSION, TEST, kind_named
+from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.tables.records import read_records
+from cytoyolo.tables.table import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse, role_table
 
 MAKER = "score"
 _TRUTH = "a truth"
@@ -132,8 +132,8 @@ def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) ->
 def _image_sizes(folder: Path, image: pd.Series) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
     """Width and height by image name, and a finding for each image that can't be used."""
     # These import OpenCV, which scoring goes without.
-    from cytoyolo.annotations.image_folder import folder_files, match_in_folder
-    from cytoyolo.annotations.images import check_image_folder, read_many
+    from cytoyolo.images.folder import folder_files, match_in_folder
+    from cytoyolo.images.info import check_image_folder, read_many
 
     check_image_folder(folder)
     names = image.drop_duplicates().tolist()

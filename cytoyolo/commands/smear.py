@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.classes import DataSpec, load_spec
-from cytoyolo.dataset.faults import check_rate, inject, kinds
-from cytoyolo.dataset.smear import kind_sheet, render_scene
 from cytoyolo.errors import UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.machine import cores
-from cytoyolo.tables import LABEL_ROLES, SUBMISSION_ROLES, TEST_ROLES, XYXY, write_table
+from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.synthetic.faults import check_rate, inject, kinds
+from cytoyolo.synthetic.smear import kind_sheet, render_scene
+from cytoyolo.tables.table import LABEL_ROLES, SUBMISSION_ROLES, TEST_ROLES, XYXY, write_table
 from cytoyolo.workers import caller_hidden, end_with_parent, interrupts_ignored
 
 JPEG_QUALITY = 92

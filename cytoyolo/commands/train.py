@@ -13,7 +13,6 @@ import pandas as pd
 import yaml
 
 from cytoyolo import console
-from cytoyolo.commands.info import versions
 from cytoyolo.commands.train_folder import (
     MAKER,
     MANIFEST,
@@ -25,8 +24,6 @@ from cytoyolo.commands.train_folder import (
     training_on,
     write_manifest,
 )
-from cytoyolo.dataset.verify import verify
-from cytoyolo.dataset.yolo import IDENTITY, Dataset, load_dataset
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.engine import choose_device
@@ -35,8 +32,11 @@ from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
+from cytoyolo.machine import versions
 from cytoyolo.ownership import check_parts
-from cytoyolo.tables import fingerprint
+from cytoyolo.tables.table import fingerprint
+from cytoyolo.yolo.folder import IDENTITY, Dataset, load_dataset
+from cytoyolo.yolo.verify import verify
 
 DEFAULT_RECIPE = "third-place"
 # What a run folder will hold; anything else there is the user's.

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.dataset.yolo import IDENTITY
 from cytoyolo.detector import train as training
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import maker_of, read_bytes, write_text
 from cytoyolo.shipped import parse_yaml
+from cytoyolo.yolo.folder import IDENTITY
 
 MAKER = "train"
 MANIFEST = "manifest.json"

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.errors import UsageError
-from cytoyolo.tables import XYXY
+from cytoyolo.tables.table import XYXY
 
 # What stands before a class's code in the name of the column of its probabilities.
 PROBABILITY = "p_"

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cytoyolo.annotations.decoding import raise_pillow_limit
 from cytoyolo.errors import UsageError
 from cytoyolo.files import atomic_file
+from cytoyolo.images.decoding import raise_pillow_limit
 from cytoyolo.machine import cores, state_folder
 
 _ENVIRONMENT = {

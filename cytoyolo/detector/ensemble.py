@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.samples import UNKNOWN, White
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, fuse
 from cytoyolo.detector.predict import MAX_DETECTIONS, Detector, Image
 from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.images.samples import UNKNOWN, White
 
 # Views of an image besides itself; a box found in one is turned back.
 HFLIP, VFLIP = "hflip", "vflip"

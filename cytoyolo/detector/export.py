@@ -21,7 +21,7 @@ from cytoyolo.detector.weights import load_network
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file, check_place, new_folder
 from cytoyolo.machine import state_folder
-from cytoyolo.tables import fingerprint
+from cytoyolo.tables.table import fingerprint
 from cytoyolo.workers import ForkLock
 
 MAKER = "export"

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cytoyolo.annotations.samples import UNKNOWN, White, parse_white
-from cytoyolo.classes import DataSpec, check_characters, parse_spec
 from cytoyolo.errors import CytoyoloError
+from cytoyolo.images.samples import UNKNOWN, White, parse_white
+from cytoyolo.spec import DataSpec, check_characters, parse_spec
 
 # The key of an exported network's metadata under which the facts are kept; also the name of their file.
 METADATA, FACTS_FILE = "cytoyolo", "cytoyolo.json"

@@ -23,7 +23,7 @@ from cytoyolo.detector.foreign import name_onnx
 from cytoyolo.detector.ultralytics_onnx import Form, read_ultralytics
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores
-from cytoyolo.tables import fingerprint
+from cytoyolo.tables.table import fingerprint
 
 TORCH, ONNX, OPENVINO = "torch", "onnx", "openvino"
 BACKENDS = (TORCH, ONNX, OPENVINO)

@@ -12,17 +12,17 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.images import Shown, decode_bytes
-from cytoyolo.annotations.reading import in_order, load
-from cytoyolo.annotations.samples import White
 from cytoyolo.boxes import to_pixels
-from cytoyolo.classes import DataSpec
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.networks import Network, open_network
-from cytoyolo.detector.pixels import boxes_back, to_input
+from cytoyolo.detector.nms import suppress
+from cytoyolo.detector.preprocessing import boxes_back, to_input
 from cytoyolo.detector.remarks import Remarks
-from cytoyolo.detector.suppression import suppress
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.info import Shown, decode_bytes
+from cytoyolo.images.reading import in_order, load
+from cytoyolo.images.samples import White
+from cytoyolo.spec import DataSpec
 from cytoyolo.workers import ForkLock
 
 DEFAULT_IOU = 0.4  # cells hardly ever overlap: the third place's class-agnostic NMS

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cytoyolo.annotations.images import Shown
-from cytoyolo.annotations.samples import White, is_dark
+from cytoyolo.images.info import Shown
+from cytoyolo.images.samples import White, is_dark
 
 _OWN, _BEYOND, _DARK, _TAKEN, _WARNED = "own", "beyond", "dark", "taken", "warned"
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cytoyolo.detector.facts import Facts, check_names, parse_names
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.tables import fingerprint
+from cytoyolo.tables.table import fingerprint
 
 _TYPES: dict[str, tuple[str, type[np.floating[Any]]]] = {
     "tensor(float)": ("fp32", np.float32),

@@ -11,16 +11,16 @@ from typing import Any
 from urllib.request import urlopen
 
 from cytoyolo import console
-from cytoyolo.annotations.samples import White, parse_white
-from cytoyolo.classes import DataSpec, parse_spec
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.facts import Facts, check_names, parse_names
 from cytoyolo.detector.foreign import name_loaded, name_unreadable
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file, read_bytes
+from cytoyolo.images.samples import White, parse_white
 from cytoyolo.machine import cores, state_folder
 from cytoyolo.shipped import parse_yaml
-from cytoyolo.tables import fingerprint
+from cytoyolo.spec import DataSpec, parse_spec
+from cytoyolo.tables.table import fingerprint
 
 # The key of a checkpoint under which this tool keeps its own facts.
 METADATA = "cytoyolo"

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.images import decode
-from cytoyolo.annotations.samples import White
-from cytoyolo.annotations.view import View
-from cytoyolo.dataset.masks import FILLS, paint
+from cytoyolo.annotations.table import View
+from cytoyolo.images.info import decode
+from cytoyolo.images.samples import White
 from cytoyolo.report.tiles import GRAY, GREEN, RED, Picture, arrange, draw_box, fit, write_lines
-from cytoyolo.tables import XYXY
+from cytoyolo.tables.table import XYXY
+from cytoyolo.yolo.ignore_regions import FILLS, paint
 
 PANEL, CAPTION, COLUMNS, TILES = 180, 62, 4, 24
 _GAP, _LINE = 4, 62

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytoyolo.tables import XYXY
+from cytoyolo.tables.table import XYXY
 
 
 def class_colour(index: int, classes: int) -> tuple[int, int, int]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo.annotations.images import decode_as
 from cytoyolo.annotations.rules import RULES
-from cytoyolo.annotations.view import View
+from cytoyolo.annotations.table import View
+from cytoyolo.images.info import decode_as
 from cytoyolo.report.tiles import GRAY, RED, Picture, arrange, draw_box, fit, write_lines
 
 TILE, CAPTION, COLUMNS = 240, 64, 6

@@ -3,7 +3,7 @@
 import pytest
 
 from cytoyolo.annotations.labels import class_fault, leads_out, name_fault
-from cytoyolo.classes import load_spec, parse_spec
+from cytoyolo.spec import load_spec, parse_spec
 
 SPEC = load_spec("cytologia")
 

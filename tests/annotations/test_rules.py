@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import COLUMNS, load_policy
-from cytoyolo.annotations.images import ImageFacts
 from cytoyolo.annotations.rules import RULES
 from cytoyolo.annotations.rules.registry import REGISTERED
 from cytoyolo.annotations.rules.statistics import robust_z
-from cytoyolo.annotations.view import View
-from cytoyolo.classes import load_spec
-from cytoyolo.records import parse_records
-from cytoyolo.tables import LABEL_ROLES, XYXY
+from cytoyolo.annotations.table import View
+from cytoyolo.images.info import ImageFacts
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.records import parse_records
+from cytoyolo.tables.table import LABEL_ROLES, XYXY
 
 SPEC = load_spec("cytologia")
 HEADER = "NAME,x1,y1,x2,y2,class\n"

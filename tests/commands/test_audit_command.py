@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from cytoyolo.annotations.rules import RULES
-from cytoyolo.classes import load_spec
 from cytoyolo.commands.audit import audit, rules
-from cytoyolo.dataset.yolo import images_fingerprint
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.tables import fingerprint
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.table import fingerprint
+from cytoyolo.yolo.folder import images_fingerprint
 from tests.pictures import JPEG, PNG, photo, rotated, save
 
 HEADER = "NAME,x1,y1,x2,y2,class\n"

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from cytoyolo import convert, smear
-from cytoyolo.annotations.images import ImageFacts
-from cytoyolo.classes import load_spec
 from cytoyolo.commands.convert import Converted
 from cytoyolo.commands.repair import repair, replay
-from cytoyolo.dataset import writing
-from cytoyolo.dataset.verify import verify
-from cytoyolo.dataset.yolo import IDENTITY, load_dataset
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.info import ImageFacts
+from cytoyolo.spec import load_spec
+from cytoyolo.yolo import writing
+from cytoyolo.yolo.folder import IDENTITY, load_dataset
+from cytoyolo.yolo.verify import verify
 from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, Sample, empty_png, photo, resized_jpeg, rotated, save
 
 HEADER = "NAME,x1,y1,x2,y2,class\n"

@@ -17,17 +17,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from cytoyolo.annotations.oof import columns, read_oof
 from cytoyolo.commands import crossval as commands
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import Crossvalidated, crossval
 from cytoyolo.commands.curate import curate
+from cytoyolo.curation.predictions import columns, read_oof
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.tables import fingerprint
+from cytoyolo.tables.table import fingerprint
 from tests.blobs import draw
-from tests.curation import SPEC
 from tests.pictures import empty_png
+from tests.predicted_tables import SPEC
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = Path(sys.executable).with_name("cytoyolo")

@@ -14,16 +14,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import logit
 
-from cytoyolo.annotations.oof import columns
-from cytoyolo.classes import MASK, load_spec
 from cytoyolo.commands import curate as commands
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.curate import curate
 from cytoyolo.commands.repair import replay, undo
+from cytoyolo.curation.predictions import columns
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
+from cytoyolo.spec import MASK, load_spec
 from tests.blobs import SPEC as SPEC_TEXT
-from tests.curation import Row, crossvalidated, oof_text
+from tests.predicted_tables import Row, crossvalidated, oof_text
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 SIZE = (200, 160)

@@ -324,7 +324,7 @@ def test_a_run_killed_when_its_output_had_its_place_goes_on(weights, blobs, imag
         raise _Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("cytoyolo.commands.search.remove", kill)
+        patched.setattr("cytoyolo.detector.search.remove", kill)
         with pytest.raises(_Killed):
             predict(weights, source, output=tmp_path / name, **call)
     made = predict(weights, source, output=tmp_path / name, **call).output
@@ -433,7 +433,7 @@ def test_names_too_long_for_a_picture_are_cut(weights, images, tmp_path):
 
 
 def test_a_file_that_can_no_longer_be_read_has_no_picture(weights, images, tmp_path, killed_after, monkeypatch):
-    from cytoyolo.commands.journal import Journal
+    from cytoyolo.detector.journal import Journal
 
     def kill(self, one, kept):
         raise _Killed
@@ -450,7 +450,7 @@ def test_a_file_that_can_no_longer_be_read_has_no_picture(weights, images, tmp_p
 
 
 def test_an_image_that_changes_after_it_was_read_is_refused_later(weights, images, tmp_path, killed_after, monkeypatch):
-    from cytoyolo.commands import everyday
+    from cytoyolo.commands import predict_folder as everyday
 
     drawn = everyday.Everyday.draw
 

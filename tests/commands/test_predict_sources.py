@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from cytoyolo import predict
-from cytoyolo.commands.journal import JOURNAL
 from cytoyolo.commands.predict_sources import divide, find_images, find_table
+from cytoyolo.detector.journal import JOURNAL
 from cytoyolo.errors import CytoyoloError, UsageError
 from tests.pictures import JPEG, photo, save
 
@@ -72,7 +72,7 @@ def test_own_outputs_and_unfinished_work_are_no_images(tree):
 
 
 def test_a_sub_folder_that_cannot_be_listed_is_a_failure(tree, monkeypatch):
-    from cytoyolo.annotations import image_folder
+    from cytoyolo.images import folder as image_folder
 
     listed = os.scandir
 

@@ -93,9 +93,9 @@ def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, t
 
 
 def test_a_field_too_large_for_any_network_is_to_be_cut(capsys):
-    from cytoyolo.commands.journal import Entry
     from cytoyolo.commands.predict_warnings import Warnings
     from cytoyolo.detector.detections import concatenate
+    from cytoyolo.detector.journal import Entry
 
     warnings = Warnings(384, 32, 300, 0.25)
     nothing = concatenate([], ("a",))

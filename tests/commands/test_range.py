@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from cytoyolo import Detector, audit, convert, export, predict, train
-from cytoyolo.annotations.samples import White
 from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError
+from cytoyolo.images.samples import White
 from tests.blobs import SETTINGS, SPEC, draw
 
 

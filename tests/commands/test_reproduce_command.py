@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from cytoyolo import reproduce
+from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands import reproduce as command
 from cytoyolo.commands import reproduce_inputs
 from cytoyolo.commands import train as train_command
 from cytoyolo.commands.curate import ANOTHER_LIMIT
-from cytoyolo.commands.repair import MENDABLE
 from cytoyolo.detector.train import FEWER_WORKERS
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 from cytoyolo import smear
-from cytoyolo.annotations.images import read_facts
-from cytoyolo.classes import load_spec
 from cytoyolo.commands.smear import Smeared
-from cytoyolo.dataset.smear import render_scene
-from cytoyolo.dataset.smear.kinds import KINDS
-from cytoyolo.dataset.smear.scene import LARGE, SIZES
 from cytoyolo.errors import UsageError
+from cytoyolo.images.info import read_facts
+from cytoyolo.spec import load_spec
+from cytoyolo.synthetic.smear import render_scene
+from cytoyolo.synthetic.smear.kinds import KINDS
+from cytoyolo.synthetic.smear.scene import LARGE, SIZES
 
 CODES = load_spec("cytologia").codes
 

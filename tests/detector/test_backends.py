@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cytoyolo.annotations.images import decode
 from cytoyolo.detector import networks
 from cytoyolo.detector.detections import concatenate
 from cytoyolo.detector.ensemble import Ensemble
@@ -25,6 +24,7 @@ from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
 from cytoyolo.detector.networks import open_network
 from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.info import decode
 
 
 @pytest.fixture(scope="module")

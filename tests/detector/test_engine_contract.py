@@ -214,8 +214,8 @@ def test_boxes_equal_the_stock_predictors_and_carry_all_probabilities(config, tm
     import torch
     from ultralytics import YOLO
 
-    from cytoyolo.classes import load_spec
     from cytoyolo.detector.predict import Detector
+    from cytoyolo.spec import load_spec
 
     torch.manual_seed(0)
     model = YOLO(config)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytoyolo.annotations.samples import UNKNOWN
 from cytoyolo.boxes import iou
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble import Ensemble, _back, _turned
 from cytoyolo.detector.fusion import fuse
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.samples import UNKNOWN
 
 
 def plain(image, xyxy, probabilities, weight, total, threshold):

@@ -19,7 +19,7 @@ from cytoyolo import convert, train
 from cytoyolo.commands import train as command
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
-from cytoyolo.tables import fingerprint
+from cytoyolo.tables.table import fingerprint
 from tests.blobs import SETTINGS
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")

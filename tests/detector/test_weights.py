@@ -6,11 +6,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from cytoyolo.classes import load_spec
 from cytoyolo.detector.engine import engine
 from cytoyolo.detector.predict import Detector
 from cytoyolo.detector.weights import detector_codes, find_start, load_checkpoint, seal, stored_spec
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.spec import load_spec
 
 
 class Bomb:

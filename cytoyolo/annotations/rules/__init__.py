@@ -1,15 +1,15 @@
 """The rules of the audit, in the order in which they are asked."""
 
 from cytoyolo.annotations.rules import (
-    copies,
-    counts,
     depth,
+    distribution,
+    duplicates,
     files,
     forms,
-    frames,
     geometry,
     masks,
     names,
+    orientation,
     overlaps,
     rows,
 )
@@ -18,15 +18,15 @@ from cytoyolo.annotations.rules.registry import REGISTERED, Rule
 __all__ = [
     "RULES",
     "Rule",
-    "copies",
-    "counts",
     "depth",
+    "distribution",
+    "duplicates",
     "files",
     "forms",
-    "frames",
     "geometry",
     "masks",
     "names",
+    "orientation",
     "overlaps",
     "rows",
 ]

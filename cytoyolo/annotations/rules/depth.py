@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from cytoyolo.annotations.rules.files import labelled
 from cytoyolo.annotations.rules.registry import INFO, REVIEW, WARNING, Found, by_image, rule
-from cytoyolo.annotations.samples import is_dark
-from cytoyolo.annotations.view import View
+from cytoyolo.annotations.table import View
+from cytoyolo.images.samples import is_dark
 
 
 @rule("bit-range", INFO, "convert", about="image", needs="images")

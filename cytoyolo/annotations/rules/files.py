@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.images import JUNK, OPEN, ROTATED, TAIL, ImageFacts
 from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, REVIEW, WARNING, Found, by_image, rule
 from cytoyolo.annotations.rules.statistics import robust_z
-from cytoyolo.annotations.view import View
+from cytoyolo.annotations.table import View
+from cytoyolo.images.info import JUNK, OPEN, ROTATED, TAIL, ImageFacts
 
 
 def labelled(view: View) -> dict[str, ImageFacts]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytoyolo.annotations.coordinate_forms import MIN_ROWS, PIXELS, Evidence, Form, judge, judge_layout
 from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, WARNING, Found, rule
-from cytoyolo.annotations.view import Rows, View
+from cytoyolo.annotations.table import Rows, View
 from cytoyolo.errors import listed
 
 # The rules of tables whose boxes are surely of another form.

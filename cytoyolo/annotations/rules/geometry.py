@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo import boxes
-from cytoyolo.annotations.rules.frames import sorted_corners, transposed
+from cytoyolo.annotations.rules.orientation import sorted_corners, transposed
 from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, REVIEW, WARNING, Found, by_row, rule
-from cytoyolo.annotations.view import Rows, View, pixels
-from cytoyolo.tables import XYXY
+from cytoyolo.annotations.table import Rows, View, pixels
+from cytoyolo.tables.table import XYXY
 
 
 def _corrected(view: View, rows: Rows, xyxy: NDArray[np.float64], details: Sequence[str]) -> Iterator[Found]:

@@ -9,9 +9,9 @@ from cytoyolo.annotations.labels import name_fault
 from cytoyolo.annotations.rules.geometry import image_size
 from cytoyolo.annotations.rules.names import ambiguous
 from cytoyolo.annotations.rules.registry import DROP, ERROR, Found, by_row, rule
-from cytoyolo.annotations.view import View
+from cytoyolo.annotations.table import View
 from cytoyolo.errors import quoted
-from cytoyolo.tables import MAX_COORDINATE
+from cytoyolo.tables.table import MAX_COORDINATE
 
 
 @rule("mask", ERROR, DROP)

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cytoyolo.annotations.image_folder import image_files, match_in_folder
-from cytoyolo.annotations.image_names import NameMatches
 from cytoyolo.annotations.rules.registry import (
     DROP,
     ERROR,
@@ -16,8 +14,10 @@ from cytoyolo.annotations.rules.registry import (
     by_image,
     rule,
 )
-from cytoyolo.annotations.view import View
+from cytoyolo.annotations.table import View
 from cytoyolo.errors import listed
+from cytoyolo.images.folder import image_files, match_in_folder
+from cytoyolo.images.names import NameMatches
 
 # What is said of a name beside the file it means.
 _HOW = {"folder": ", by the last part of the name", "number": ", by its number"}

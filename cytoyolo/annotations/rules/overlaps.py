@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cytoyolo import boxes
 from cytoyolo.annotations.rules.registry import ERROR, REVIEW, WARNING, Found, by_row, rule
-from cytoyolo.annotations.view import Rows, View
+from cytoyolo.annotations.table import Rows, View
 
 # IoU (k,) and whether the classes are the same (k,) -> whether the rule holds for the pair.
 Wanted = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.bool_]]

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from cytoyolo.annotations.view import Rows, View
+from cytoyolo.annotations.table import Rows, View
 
 ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
 # What a rule is about: a row; an image with all its rows; a class; the table as a whole; the file it is read from.

@@ -8,9 +8,9 @@ import pandas as pd
 from cytoyolo.annotations import labels
 from cytoyolo.annotations.labels import meant_classes, name_fault
 from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, STOP, Found, by_row, rule
-from cytoyolo.annotations.view import View
+from cytoyolo.annotations.table import View
 from cytoyolo.errors import quoted
-from cytoyolo.tables import LABEL_ROLES, MAX_COORDINATE, XYXY
+from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY
 
 
 @rule("schema", ERROR, STOP, about="file")

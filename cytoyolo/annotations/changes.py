@@ -1,0 +1,185 @@
+"""Carry out the edits of an audit on the table's own lines, and take them back. Nothing is detected here.
+
+A change log is a table (line, rule, before, after, line_end, reason), a change a row, in the order they were made:
+`before` and `after` are the row as it stood and stands in the file; `after` is empty for a dropped row, and `line_end`
+is how its line ended; `before` is empty for a new row, and its line one that the table did not have. New rows stand at
+the end of the table. A row is one line, as a spreadsheet counts. The first entry, of line 1, holds the SHA-256 of the
+table before and after.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from cytoyolo.annotations.audit import Edit
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.files import read_bytes
+from cytoyolo.tables.dialect import WESTERN, Sheet, read_sheet
+from cytoyolo.tables.records import Records
+from cytoyolo.tables.table import XYXY, sha256
+
+COLUMNS = ["line", "rule", "before", "after", "line_end", "reason"]
+FINGERPRINTS = "fingerprints"
+_END_NAMES = {"\n": "LF", "\r\n": "CRLF", "\r": "CR", "": "none"}
+_ENDS = {name: end for end, name in _END_NAMES.items()}
+
+
+def repair(records: Records, edits: Iterable[Edit]) -> tuple[bytes, pd.DataFrame]:
+    """The repaired table as a file's bytes, and the change log. Lines without a change stay as they are.
+
+    A row of an edit that the table does not have, numbered on from its last one, is added to it. Changed and new rows
+    have the form of the table: its marks between columns and before decimals, and its further columns.
+    """
+    place, count = records.columns.place, len(records.cells)
+    texts: dict[int, str] = dict(enumerate(records.texts))
+    cells: dict[int, list[str]] = {}
+    changes: list[tuple[int, str, str, str, str, str]] = []
+    for edit in edits:
+        for index, row in enumerate(edit.rows.tolist()):
+            before = texts.pop(row, "")
+            if edit.after:
+                given = records.cells[row] if row < count else [""] * len(records.cells[0])
+                current = cells.setdefault(row, list(given))
+                for role, after in edit.after.items():
+                    current[place[role]] = after[index]
+                texts[row] = records.row_text(current, XYXY)
+            end = "" if edit.after else _END_NAMES[records.ends[row]]
+            changes.append((row + 2, edit.rule, before, texts.get(row, ""), end, edit.reasons[index]))
+    sheet, rows = records.sheet, sorted(row for row in texts if row < count)
+    kept = [sheet.rows[0], *(texts[row] for row in rows)], [sheet.ends[0], *(records.ends[row] for row in rows)]
+    new = [texts[row] for row in sorted(texts) if row >= count]
+    data = sheet.with_rows(*_with_new(*kept, new)).to_bytes()
+    prints = (1, FINGERPRINTS, sha256(records.to_bytes()), sha256(data), "", "the whole table before and after")
+    return data, pd.DataFrame([prints, *changes], columns=COLUMNS)
+
+
+def undo(clean: bytes, changes: pd.DataFrame) -> bytes:
+    """The table as it was before a change log. Raises CytoyoloError for the log of another table."""
+    before, after = _fingerprints(changes)
+    if sha256(clean) != after:
+        raise CytoyoloError("the table is not what this change log made; give the log that belongs to it.")
+    steps = _steps(changes)
+    return _first_right((_undone(sheet, steps) for sheet in _sheets(clean)), before)
+
+
+def replay(table: bytes, changes: pd.DataFrame) -> bytes:
+    """The table that a change log makes of the one it was made for. Raises CytoyoloError for any other table."""
+    before, after = _fingerprints(changes)
+    if sha256(table) != before:
+        raise CytoyoloError("the table is not the one this change log was made for; give that one, or repair anew.")
+    steps = _steps(changes)
+    return _first_right((_replayed(sheet, steps) for sheet in _sheets(table)), after)
+
+
+def _sheets(table: bytes) -> Iterator[Sheet]:
+    """A table's rows, read in each way that they may have been read when the log was made.
+
+    The first one mostly is the right one. A repair may have dropped all letters that tell the encoding, or a row
+    without which another one seems to go on in the next line.
+    """
+    for joined in (True, False):
+        for encoding in (None, WESTERN):
+            try:
+                yield read_sheet(table, encoding, joined)
+            except ValueError:
+                continue
+
+
+def _first_right(tables: Iterable[bytes | None], fingerprint: str) -> bytes:
+    """The table of this SHA-256. Raises CytoyoloError where there is none: the log is not what it was."""
+    for data in tables:
+        if data is not None and sha256(data) == fingerprint:
+            return data
+    raise CytoyoloError("the change log was changed since it was written; give it as `repair` wrote it.")
+
+
+def _undone(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
+    """The table before the steps, None where the rows are not those of the log."""
+    new = [step.after for step in steps if step.is_new]
+    count = len(sheet.rows) - len(new)
+    if count < 1 or sheet.rows[count:] != new:
+        return None
+    lines, ends = sheet.rows[:count], [*sheet.ends[: count - 1], *sheet.ends[-1:]]
+    dropped = {step.line for step in steps if not step.after}
+    remaining = iter(zip(lines[1:], ends[1:], strict=True))
+    total = len(lines) - 1 + len(dropped)
+    table = {line: ("", "") if line in dropped else next(remaining, ("", "")) for line in range(2, total + 2)}
+    for step in reversed(steps):
+        if step.is_new:
+            continue
+        text, end = table.get(step.line, ("", ""))
+        if text != step.after:
+            return None
+        table[step.line] = (step.before, end if step.after else _ENDS.get(step.line_end, ""))
+    rows, row_ends = (list(values) for values in zip((lines[0], ends[0]), *table.values(), strict=True))
+    return _bytes(sheet.with_rows(rows, row_ends))
+
+
+def _replayed(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
+    """The table after the steps, None where the rows are not those of the log."""
+    texts = dict(enumerate(sheet.rows, start=1))
+    for step in steps:
+        if step.is_new:
+            continue
+        if texts.get(step.line) != step.before:
+            return None
+        if step.after:
+            texts[step.line] = step.after
+        else:
+            del texts[step.line]
+    kept = list(texts.values()), [sheet.ends[line - 1] for line in texts]
+    return _bytes(sheet.with_rows(*_with_new(*kept, [step.after for step in steps if step.is_new])))
+
+
+def _bytes(sheet: Sheet) -> bytes | None:
+    """The file, None where the encoding does not have all letters of the log."""
+    try:
+        return sheet.to_bytes()
+    except CytoyoloError:
+        return None
+
+
+def _with_new(lines: list[str], ends: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """Lines (the header first) with new ones behind the last, which hands its end on to the last new one."""
+    return [*lines, *new], [*ends[:-1], *ends[:1] * len(new), *ends[-1:]]
+
+
+class _Step(NamedTuple):
+    line: int
+    before: str
+    after: str
+    line_end: str
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the table did not have the row."""
+        return not self.before and bool(self.after)
+
+
+def _steps(changes: pd.DataFrame) -> list[_Step]:
+    columns = [changes[name].tolist()[1:] for name in _Step._fields]
+    return [_Step(*values) for values in zip(*columns, strict=True)]
+
+
+def _fingerprints(changes: pd.DataFrame) -> tuple[str, str]:
+    if not len(changes) or changes["rule"].iloc[0] != FINGERPRINTS:
+        raise CytoyoloError("the change log has no fingerprints in its first row; give it as `repair` wrote it.")
+    return changes["before"].iloc[0], changes["after"].iloc[0]
+
+
+def read_log(path: Path) -> pd.DataFrame:
+    """A change log. Raises CytoyoloError when the file is none; further columns are not looked at."""
+    try:
+        sheet = read_sheet(read_bytes(path))
+        text = io.StringIO(sheet.text, newline="")
+        rows = list(csv.reader(text, strict=True, delimiter=sheet.dialect.delimiter))
+        if len(set(rows[0])) != len(rows[0]) or {len(row) for row in rows} != {len(rows[0])}:
+            raise ValueError("a column is there twice, or not in every row")
+        table = pd.DataFrame(rows[1:], columns=rows[0], dtype=str)[COLUMNS]
+        return table.assign(line=table["line"].astype(int))
+    except (csv.Error, ValueError, KeyError, IndexError, OverflowError) as error:
+        raise CytoyoloError(f"{path} is not a change log of `cytoyolo repair`; give the log it wrote.") from error

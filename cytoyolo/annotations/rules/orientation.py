@@ -1,0 +1,98 @@
+"""Rules of the frame that boxes are given in: axes swapped, or the picture as it lies in the file before EXIF."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytoyolo import boxes
+from cytoyolo.annotations.coordinate_forms import PIXELS
+from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, Found, by_row, rule
+from cytoyolo.annotations.table import Rows, View, pixels
+from cytoyolo.tables.table import XYXY
+
+# Below this share of its area inside the image, a box does not fit it; more may be a box drawn over the edge.
+MIN_INSIDE = 0.5
+
+
+def sorted_corners(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes (n, 4) with x1 <= x2 and y1 <= y2."""
+    return np.concatenate([np.minimum(xyxy[:, :2], xyxy[:, 2:]), np.maximum(xyxy[:, :2], xyxy[:, 2:])], axis=1)
+
+
+def _inside(xyxy: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether boxes (n, 4) with sorted corners lie wholly within images of `size` (n, 2)."""
+    return np.asarray((xyxy[:, :2] >= 0).all(axis=1) & (xyxy[:, 2:] <= size).all(axis=1))
+
+
+def _off(xyxy: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether boxes (n, 4) with sorted corners keep less than MIN_INSIDE of their area within images of `size`."""
+    whole = boxes.area(xyxy)
+    return np.asarray((whole > 0) & (boxes.area(boxes.clip(xyxy, size)) < MIN_INSIDE * whole))
+
+
+def _judged(view: View) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+    """Rows whose box and image size are known, their boxes with sorted corners, and the sizes (n, 2)."""
+    rows = view.where(np.isfinite(view.xyxy).all(axis=1) & np.isfinite(view.size).all(axis=1))
+    return rows, sorted_corners(view.xyxy[rows]), view.size[rows]
+
+
+def _by_image(image: Rows, mask: NDArray[np.bool_], every: bool) -> NDArray[np.bool_]:
+    """For each row whether the mask holds for every (or any) row of its image."""
+    count = np.bincount(image[mask], minlength=int(image.max(initial=0)) + 1)
+    total = np.bincount(image, minlength=len(count))
+    return np.asarray((count == total if every else count > 0)[image])
+
+
+@rule("boxes-unturned", ERROR, "turn", needs="images")
+def boxes_unturned(view: View) -> Iterator[Found]:
+    """All boxes of an image with an EXIF quarter turn fit the picture as it lies in the file, and one of them does not
+    fit the upright picture: they were drawn without the turn, and are turned along, as are the image's masks."""
+    orientation = {name: found.orientation for name, found in view.facts.items() if found.orientation >= 5}
+    if not orientation:
+        return
+    rows, xyxy, size = _judged(view)
+    turned = view.holds("image", orientation)[rows]
+    rows, xyxy, size = rows[turned], xyxy[turned], size[turned]
+    image, stored = view.image[rows], size[:, ::-1]
+    meant = _by_image(image, _inside(xyxy, stored), every=True) & _by_image(image, ~_inside(xyxy, size), every=False)
+    if meant.any():
+        # A mask with no sides is left to the rule for these.
+        masks = view.masks & (view.xyxy[:, 2:] > view.xyxy[:, :2]).all(axis=1) & np.isin(view.image, image[meant])
+        rows = np.sort(np.concatenate([rows[meant], np.flatnonzero(masks)]))
+        turns = np.array([orientation[view.text["image"][row]] for row in rows])
+        upright = boxes.turn(sorted_corners(view.xyxy[rows]), view.size[rows][:, ::-1], turns)
+        after = {role: pixels(upright[:, column]) for column, role in enumerate(XYXY)}
+        details = [f"drawn before the turn of EXIF orientation {turn}" for turn in turns]
+        yield Found(rows, [view.box(row) for row in rows], details, after)
+
+
+def _swapped(view: View) -> tuple[Rows, Rows, int]:
+    """Rows of the images whose boxes fit only with axes swapped, their images' numbers, and how many images' boxes fit
+    only as they stand."""
+    rows, xyxy, size = _judged(view)
+    image, swapped = view.image[rows], xyxy[:, [1, 0, 3, 2]]
+    transposed = _by_image(image, _inside(swapped, size), every=True) & _by_image(image, _off(xyxy, size), every=False)
+    straight = _by_image(image, _inside(xyxy, size), every=True) & _by_image(image, _off(swapped, size), every=False)
+    return rows[transposed], np.unique(image[transposed]), len(np.unique(image[straight]))
+
+
+@rule("transposed-table", ERROR, STOP, about="table", needs="images", images=3)
+def transposed_table(view: View, images: float) -> Iterator[Found]:
+    """Of the images that can tell, most (and at least so many) have boxes that fit only with axes swapped; or all boxes
+    together are far likelier so."""
+    _, transposed, straight = _swapped(view)
+    detail = "the axes are swapped; exchange x1 with y1 and x2 with y2"
+    form = view.form
+    if len(transposed) >= images and len(transposed) > straight:
+        value = f"{len(transposed):,} of {len(transposed) + straight:,} images that can tell"
+        yield Found(np.array([-1]), [value], [detail], images=[""])
+    elif form is not None and form.strong and form.form == PIXELS._replace(layout="yxyx"):
+        value = f"{round(form.fitting * form.rows):,} of {form.rows:,} boxes lie in their images so"
+        yield Found(np.array([-1]), [value], [detail], images=[""])
+
+
+@rule("transposed", ERROR, REVIEW, needs="images")
+def transposed(view: View) -> Iterator[Found]:
+    """All boxes of an image fit it with axes swapped, and one keeps less than half of its area as it stands."""
+    yield from by_row(view, _swapped(view)[0], "fits its image only with axes swapped")

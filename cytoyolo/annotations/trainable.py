@@ -1,0 +1,67 @@
+"""Which rows of a label table go into a YOLO folder: as they are, or as a repair leaves them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cytoyolo import boxes
+from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.audit import MENDABLE, Audited, Edit, refuse_stops
+from cytoyolo.annotations.rules import RULES, Rule
+from cytoyolo.annotations.rules.forms import FORMS
+from cytoyolo.annotations.rules.registry import STOP
+from cytoyolo.annotations.table import View
+from cytoyolo.tables.table import refuse
+
+# What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
+_REFUSED = (
+    ("broken-row", "blank", "path", "number", "class-variant", "unknown-class", "inverted", "zero-side"),
+    ("ambiguous-name", "missing-image", "unreadable", "unsupported", "boxes-unturned", *FORMS, "transposed-table",
+     "mask", "outside", "zero-side"),
+)  # fmt: skip
+# What is mended without being asked, since no label is changed by it.
+_HARMLESS = ("name-variant", "empty-row")
+
+
+def usable(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -> Audited:
+    """The table as it is to be converted. Raises CytoyoloError for what can't be, or could only with a repair."""
+    before = list[Edit]()
+    if repair:
+        audited = auditing.run(view, policy)
+        refuse_stops(labels, audited)
+        view = audited.view
+    else:
+        harmless = [name for name in _HARMLESS if policy[name].action == RULES[name].action]
+        audited = auditing.run(view, policy, only=harmless)
+        before, view = audited.edits, audited.view
+    # After a repair only what a user's settings keep is left of these.
+    strict = {name: replace(rule, action=STOP) for name, rule in policy.items()}
+    for names in _REFUSED:
+        refuse_stops(labels, auditing.run(view, strict, only=names), mendable=not repair)
+    if not repair:
+        # Else boxes are clipped, whatever is left of them, and leaks dropped.
+        clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
+        audited = auditing.run(view, {**policy, "overhang": clip}, only=("overhang", "leak"))
+        refuse_stops(labels, audited)
+        audited = replace(audited, edits=[*before, *audited.edits])
+    return _without_empty(labels, audited, repair)
+
+
+def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:
+    """The outcome without boxes of which nothing is left in whole pixels inside their image; refused without a repair.
+
+    A person may still have to look at such a row: of an image that fits with axes swapped, or drawn mostly outside.
+    """
+    view = audited.view
+    rows = np.flatnonzero(view.labels)
+    xyxy = boxes.to_pixels(view.xyxy[rows], view.size[rows].astype(np.int64))
+    empty = rows[(xyxy[:, 2:] <= xyxy[:, :2]).any(axis=1)]
+    if not len(empty):
+        return audited
+    if not repair:
+        faults = {int(row): f"of box {view.box(row)} no whole pixel is inside its image" for row in empty}
+        refuse(labels, faults, MENDABLE)
+    edit = Edit("zero-side", empty, {}, [f"{view.box(row)}: no whole pixel inside its image" for row in empty])
+    return replace(audited, edits=[*audited.edits, edit], view=view.without(empty))

@@ -1,0 +1,118 @@
+"""The folder of a cross-validation: what it is called inside, its manifest, and whether a call may go on with it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cytoyolo.annotations.changes import read_log
+from cytoyolo.commands.repair import CHANGES
+from cytoyolo.commands.train_folder import different_settings
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import read_bytes, write_text
+from cytoyolo.images.samples import parse_white
+from cytoyolo.machine import versions
+from cytoyolo.shipped import parse_yaml
+from cytoyolo.spec import load_spec, parse_spec
+from cytoyolo.tables.table import fingerprint
+from cytoyolo.yolo.folder import IDENTITY, Dataset
+
+MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
+DATASET, SCORE = "dataset", "score"
+DEFAULT_FOLDS, DEFAULT_DATASET = 5, "cytologia"
+
+
+def check_same(folder: Path, manifest: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
+    """Raise where a call has other settings, or another data set, than the cross-validation it would go on with."""
+    recipe = parse_yaml(folder / RECIPE, read_bytes(folder / RECIPE))
+    if different := different_settings(recipe, resolved):
+        raise UsageError(
+            f"{folder} was started with other settings ({', '.join(different)}) {_remedy(folder, 'the same options')}"
+        )
+    if recipe["model"] != resolved["model"]:
+        raise UsageError(f"{folder} was started with another --model {_remedy(folder, 'that one')}")
+    for key in IDENTITY:
+        if manifest["dataset"].get(key) != data.manifest[key]:
+            raise CytoyoloError(
+                f"{folder} was started on another data set ({key} differs) {_remedy(folder, 'that one')}"
+            )
+
+
+def check_inputs(
+    folder: Path,
+    data: Dataset,
+    files: Mapping[str, str | Path | None],
+    folds: int | None,
+    dataset: str | Path | None,
+) -> None:
+    """Raise where a call has another label table, groups, config, description or number of folds."""
+    for key, path in files.items():
+        before = (data.manifest[key] or {}).get("sha256")
+        if before != (None if path is None else fingerprint(path)):
+            given = "another" if path is not None and before else "no" if before is None else "a"
+            raise CytoyoloError(f"{folder} was started with {given} {key} file {_remedy(folder, 'the same files')}")
+    if data.manifest["folds"] != (DEFAULT_FOLDS if folds is None else folds):
+        raise UsageError(
+            f"{folder} was started with {data.manifest['folds']} folds {_remedy(folder, 'the same options')}"
+        )
+    if data.spec != load_spec(dataset or DEFAULT_DATASET):
+        raise UsageError(f"{folder} was started with another --dataset {_remedy(folder, 'that one')}")
+
+
+def refuse_finished(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise UsageError where there is nothing to go on with."""
+    if manifest["status"] == "finished":
+        raise UsageError(
+            f"{folder} holds this cross-validation, and it is finished (see {folder / OOF}); to make it anew, give "
+            "another folder or --overwrite."
+        )
+
+
+def done_folds(folder: Path) -> str:
+    """How far a cross-validation is."""
+    folds = read_manifest(folder / MANIFEST)["folds"]
+    return f"{sum((folder / f'fold{fold}.csv').is_file() for fold in range(folds))} of {folds} folds"
+
+
+def _remedy(folder: Path, same: str) -> str:
+    return f"and holds {done_folds(folder)}; give {same} to go on, another folder, or --overwrite to throw it away."
+
+
+def new_manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """How the folds come about, and which label table they are of; names and hashes only."""
+    return {
+        "status": "running",
+        "folds": data.manifest["folds"],
+        "seed": resolved["seed"],
+        "labels_sha256": _labels_fingerprint(data),
+        "dataset": data.manifest,
+        "versions": versions(),
+    }
+
+
+def _labels_fingerprint(data: Dataset) -> str:
+    """SHA-256 of the label table whose rows were trained on: as it was repaired, if it was."""
+    if data.manifest["repair"]:
+        return str(read_log(data.folder / CHANGES)["after"].iloc[0])
+    return str(data.manifest["labels"]["sha256"])
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """crossval.json. Raises CytoyoloError when it is missing or damaged."""
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if missing := {"status", "folds", "seed", "labels_sha256"} - manifest.keys():
+            raise ValueError(f"{missing} is missing")
+        parse_spec(manifest["dataset"]["spec"])
+        parse_white(manifest["dataset"].get("white"))
+        if manifest["status"] == "finished" and len(manifest["weights_sha256"]) != manifest["folds"]:
+            raise ValueError("fingerprints are missing")
+        return manifest
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CytoyoloError(
+            f"{path} is missing or damaged; run crossval again with --overwrite, or in another folder."
+        ) from error

@@ -1,0 +1,131 @@
+"""A label table, and what cross-validations of it predicted, opened and checked against each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytoyolo.annotations.audit import load_policy
+from cytoyolo.annotations.opening import open_labels
+from cytoyolo.annotations.table import View
+from cytoyolo.annotations.trainable import usable
+from cytoyolo.commands.crossval_folder import MANIFEST, OOF, read_manifest
+from cytoyolo.curation.predictions import Predictions, pool_classes, read_oof
+from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.images.info import ImageFacts
+from cytoyolo.images.names import match_names
+from cytoyolo.images.samples import White, parse_white
+from cytoyolo.spec import DataSpec, parse_spec
+from cytoyolo.tables.records import Records, read_table_bytes
+from cytoyolo.tables.table import note_form, sha256
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A label table with its data set, its lines and what the rules see of them; the out-of-fold tables (`sources`);
+    their predictions, pooled; the SHA-256 of the weights of each fold of the first; and the range of its images of more
+    than 8 bits."""
+
+    spec: DataSpec
+    records: Records
+    view: View
+    sources: tuple[Path, ...]
+    predictions: Predictions
+    weights: list[str]
+    white: White
+
+
+def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Predicted:
+    """Open a label table and the out-of-fold tables (or the folders of `crossval`) that were made of it.
+
+    Raises UsageError or CytoyoloError where a table can't be used, or where they don't belong together.
+    """
+    several = [oof] if isinstance(oof, str | Path) else oof
+    sources = tuple(Path(one) / OOF if Path(one).is_dir() else Path(one) for one in several)
+    manifests = [_finished(source) for source in sources]
+    if not manifests:
+        raise UsageError("--oof is missing; give the out-of-fold table that crossval made.")
+    spec, data = parse_spec(manifests[0]["dataset"]["spec"]), read_table_bytes(labels)
+    opened = open_labels(labels, data, spec)
+    note_form(labels, opened.records)
+    _check_same_table(labels, sha256(data), sources, manifests)
+    tables, view = [], opened.view
+    for source, manifest in zip(sources, manifests, strict=True):
+        tables.append(read_oof(source, spec, manifest["folds"]))
+        view = _with_names_of(view, tables[-1])
+        _check_images(labels, source, view, tables[-1])
+        if not len(tables[-1].image):
+            raise CytoyoloError(
+                f"{source} holds no detection at all: its models have learned nothing; train them longer."
+            )
+    predictions = pool_classes(tables[0], tables[1:])
+    view = usable(labels, _with_sizes(view, predictions), load_policy(), repair=False).view
+    first = manifests[0]
+    white = parse_white(first["dataset"].get("white"))
+    return Predicted(spec, opened.records, view, sources, predictions, first["weights_sha256"], white)
+
+
+def _finished(source: Path) -> dict[str, Any]:
+    """The manifest of a cross-validation. Raises UsageError where there is none, CytoyoloError for one under way."""
+    path = source.with_name(MANIFEST)
+    if not path.exists():
+        named = source.parent if source.name == OOF and source.parent.is_dir() else source
+        found = f"no {MANIFEST} is there" if named.exists() else "no such file or folder"
+        raise UsageError(f"{named}: {found}; give the folder that crossval made, or the {OOF} in it.")
+    manifest = read_manifest(path)
+    if manifest["status"] != "finished":
+        raise CytoyoloError(f"{source.parent} is not finished; the same call of crossval goes on with it.")
+    return manifest
+
+
+def _check_same_table(
+    labels: Path, fingerprint: str, sources: Sequence[Path], manifests: Sequence[dict[str, Any]]
+) -> None:
+    """Raise CytoyoloError for cross-validations of another table or data set, UsageError where one is given twice."""
+    for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
+        if fingerprint != manifest["labels_sha256"]:
+            raise CytoyoloError(
+                f"{labels} is not the table that the folds of {source.parent} were made of (its fingerprint differs); "
+                "give that one, or run crossval on this one."
+            )
+        if manifest["dataset"]["spec"] != manifests[0]["dataset"]["spec"]:
+            raise CytoyoloError(
+                f"{source.parent} is of another data set than {sources[0].parent}; give cross-validations of one."
+            )
+        for earlier in range(number):
+            if manifest["weights_sha256"] == manifests[earlier]["weights_sha256"]:
+                raise UsageError(
+                    f"{source} and {sources[earlier]} are of the same models; run crossval with another --seed."
+                )
+
+
+def _with_names_of(view: View, predictions: Predictions) -> View:
+    """The view with the names that a cross-validation's images have, which are those of their files."""
+    found = match_names([*view.first_rows, *view.text["image"][view.masks]], predictions.fold)
+    rows = np.flatnonzero(view.holds("image", found.how))
+    names = [found.file[name] for name in view.text["image"][rows]]
+    return view.rewritten(rows, {"image": names}) if names else view
+
+
+def _check_images(labels: Path, source: Path, view: View, predictions: Predictions) -> None:
+    """Raise CytoyoloError where the images of the two tables are not the same."""
+    if missing := [name for name in view.first_rows if name not in predictions.fold]:
+        raise CytoyoloError(
+            f"{source} has nothing of images of {labels} ({listed(missing)}); run crossval on this table."
+        )
+    if foreign := [name for name in predictions.fold if name not in view.first_rows]:
+        raise CytoyoloError(
+            f"{source} has images that {labels} has not ({listed(foreign)}); run crossval on this table."
+        )
+
+
+def _with_sizes(view: View, predictions: Predictions) -> View:
+    """The view with the images' sizes from the predictions, so that no image has to be read."""
+
+    def facts_of(names: Sequence[str]) -> dict[str, ImageFacts]:
+        return {name: ImageFacts(Path(name), "", *predictions.size[name]) for name in names}
+
+    # Of an image with masks only nothing is predicted, and nothing has to be known.
+    return replace(view, listing=frozenset(view.text["image"]), facts_of=facts_of)

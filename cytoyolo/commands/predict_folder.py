@@ -1,0 +1,124 @@
+"""The folder of an everyday prediction: detections, annotated pictures, the differential, failures and warnings."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cytoyolo.commands.predict_warnings import Warnings
+from cytoyolo.detector.detections import Detections
+from cytoyolo.detector.journal import RESULT, Entry, partial_folder
+from cytoyolo.detector.table import detection_table, detection_tables, listing
+from cytoyolo.files import atomic_file, finish_folder, same_content
+from cytoyolo.images.info import decode
+from cytoyolo.images.samples import White
+from cytoyolo.report.differential import draw_differential
+from cytoyolo.report.pictures import annotate
+from cytoyolo.scoring.differential import differential
+from cytoyolo.spec import DataSpec
+from cytoyolo.tables.table import sha256, write_table
+
+MAKER = "predict"
+MAX_JPEG_SIDE = 65_500
+MAX_NAME = 255  # bytes
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: detections in all, and the differential."""
+
+    rows: int
+    differential: pd.DataFrame
+
+
+def _stem(name: str) -> str:
+    """The name of an image without its extension, with its folder."""
+    path = PurePosixPath(name)
+    return str(path.with_name(path.stem))
+
+
+class Everyday:
+    """An output folder under way; it takes its place when it is whole."""
+
+    def __init__(
+        self,
+        output: Path,
+        source: Path,
+        names: list[str],
+        spec: DataSpec,
+        codes: tuple[str, ...],
+        pictures: bool,
+        probabilities: bool,
+        white: White,
+        warnings: Warnings,
+    ) -> None:
+        self.output, self.source, self.spec, self.codes, self.warnings = output, source, spec, codes, warnings
+        self.pictures, self.probabilities, self.white = pictures, probabilities, white
+        self.folder = partial_folder(output) / RESULT
+        stems = Counter(_stem(name) for name in names)
+        # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
+        self._shared_stems = {stem for stem, count in stems.items() if count > 1} | (stems.keys() & set(names))
+        self._folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+
+    def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
+        """Write the annotated picture of an image that has no problem."""
+        if problem:  # one drawn before a kill, of a file that can't be read any more
+            self._picture(name, (0, 0)).unlink(missing_ok=True)
+        if problem or not self.pictures:
+            return
+        place = self._picture(name, (image.shape[1], image.shape[0]))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        rows = detection_table([name], [(image.shape[1], image.shape[0])], [found], self.codes)
+        encoded = cv2.imencode(place.suffix, annotate(image, rows, self.codes))[1]
+        with atomic_file(place) as temporary:
+            temporary.write_bytes(encoded.tobytes())
+
+    def _picture(self, name: str, size: tuple[int, int]) -> Path:
+        extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
+        stem = name if _stem(name) in self._shared_stems else _stem(name)
+        place = PurePosixPath(f"{stem}{extension}")
+        if len(place.name.encode()) > MAX_NAME or str(place) in self._folders:
+            place = place.with_name(f"{PurePosixPath(stem).name[:40]}-{sha256(name.encode())[:16]}{extension}")
+        return self.folder / "annotated" / place
+
+    def write(self, entries: Iterator[Entry], failures: dict[str, str]) -> Written:
+        """Write the tables and the differential into the folder under way."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        counts, images = Counter[str](), 0
+        with listing(self.folder / "detections.csv", self.spec, self.codes, self.probabilities) as add:
+            for some, rows in detection_tables(entries, self.codes, self.probabilities):
+                images += len(some)
+                self.warnings.look(some)
+                self._draw_missing(some)
+                counts.update(rows["class"])
+                add(rows)
+        table = differential(counts, self.spec)
+        title = f"{counts.total():,} cells in {images:,} images"
+        draw_differential(table, self.folder / "differential.png", title)
+        table.to_csv(self.folder / "differential.csv", index=False, lineterminator="\n")
+        name = self.spec.columns["image"]
+        self._list("failures.csv", pd.DataFrame(failures.items(), columns=[name, "problem"]))
+        self._list("warnings.csv", self.warnings.table(name))
+        return Written(counts.total(), table)
+
+    def _list(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table that is there only if it has rows."""
+        (self.folder / name).unlink(missing_ok=True)
+        if len(table):
+            write_table(self.folder / name, table)
+
+    def place(self, overwrite: bool) -> None:
+        """Put the folder in its place, where an earlier call that was killed has not done so already."""
+        if not same_content(self.folder, self.output):
+            finish_folder(self.folder, self.output, MAKER, overwrite)
+
+    def _draw_missing(self, entries: list[Entry]) -> None:
+        """Of a process that was killed when the pictures had their place already."""
+        for one in entries if self.pictures else []:
+            if not self._picture(one.name, one.size).is_file():
+                self.draw(one.name, decode(self.source / one.name, self.white)[0], one.detections, "")

@@ -1,0 +1,155 @@
+"""What a curation changes in a label table: findings of the models become edits, each with its evidence."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo.annotations.audit import Edit
+from cytoyolo.annotations.table import View, pixels
+from cytoyolo.boxes import to_pixels
+from cytoyolo.curation.findings import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS, Curated, Labels, describe
+from cytoyolo.curation.matching import pick
+from cytoyolo.curation.predictions import Predictions
+from cytoyolo.errors import UsageError
+from cytoyolo.spec import MASK, DataSpec
+from cytoyolo.tables.table import XYXY
+
+VARIANTS = ("iou", "keep")
+BOXES = ("loose", "all", "none")
+DEFAULT_BOXES = "all"  # as measured in docs/curation.md
+# A label that takes the prediction's box without being loose, where all are to.
+REPLACED = "box"
+
+
+def check_choices(variant: str, boxes: str) -> None:
+    """Raise UsageError for a variant or a choice of boxes that there is not."""
+    for name, value, known in (("--variant", variant, VARIANTS), ("--boxes", boxes, BOXES)):
+        if value not in known:
+            raise UsageError(f"{name} is '{value}'; give one of {', '.join(known)}.")
+
+
+def corrections(
+    made: Curated, given: Labels, predictions: Predictions, view: View, spec: DataSpec, variant: str, boxes: str
+) -> tuple[list[Edit], pd.DataFrame]:
+    """What is changed, and the evidence of each change in the same order: fold, confidence, iou.
+
+    boxes: "loose" (with displaced ones), "all" or "none" take the prediction's place. variant: "iou" makes spurious
+    labels masks, "keep" leaves them. Overlooked cells become new rows behind those of the table, which are masks.
+    """
+    findings, edits, evidence = made.findings, list[Edit](), list[pd.DataFrame]()
+
+    def add(rule: str, found: pd.DataFrame, rows: np.ndarray, codes: list[str] | None, moved: bool) -> None:
+        if not len(found):
+            return
+        size = np.array([predictions.size[name] for name in found["image"]], dtype=np.int64)
+        after = {}
+        if moved:
+            xyxy = to_pixels(found[XYXY].to_numpy(np.float64), size).T.tolist()
+            after = {role: [str(value) for value in side] for role, side in zip(XYXY, xyxy, strict=True)}
+        if codes is not None:
+            after["class"] = codes
+        if (rows >= len(view.alive)).all():
+            after["image"] = found["image"].tolist()
+        edits.append(Edit(rule, rows, after, list(reasons(found, spec))))
+        evidence.append(found[["fold", "confidence", "iou"]])
+
+    if boxes != "none":
+        for rule in (LOOSE, DISPLACED):
+            found = findings[findings["rule"] == rule]
+            add(rule, found, found["row"].to_numpy(), None, moved=True)
+    if boxes == "all":
+        found = _other_matches(made, given, predictions, view)
+        add(REPLACED, found, found["row"].to_numpy(), None, moved=True)
+    if variant == "iou":
+        found = findings[findings["rule"] == SPURIOUS]
+        add(SPURIOUS, found, found["row"].to_numpy(), [MASK] * len(found), moved=False)
+    found = findings[findings["rule"] == OVERLOOKED]
+    new = np.arange(len(view.alive), len(view.alive) + len(found))
+    add(OVERLOOKED, found, new, [MASK] * len(found), moved=True)
+    empty = pd.DataFrame(columns=["fold", "confidence", "iou"])
+    return edits, pd.concat(evidence, ignore_index=True) if evidence else empty
+
+
+def _other_matches(made: Curated, given: Labels, predictions: Predictions, view: View) -> pd.DataFrame:
+    """Matched labels that are no finding of their box and whose prediction has other whole pixels, as findings are."""
+    loose = made.findings.loc[made.findings["rule"] == LOOSE, "row"]
+    which = np.flatnonzero((made.match >= 0) & ~np.isin(given.row, loose))
+    match = made.match[which]
+    size = np.array([predictions.size[name] for name in given.image[which]], dtype=np.int64).reshape(-1, 2)
+    differs = (to_pixels(predictions.xyxy[match], size) != view.xyxy[given.row[which]]).any(axis=1)
+    return describe(REPLACED, which[differs], match[differs], given, predictions)
+
+
+def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
+    """Each finding in words."""
+    for one in found.to_dict("records"):
+        code = spec.codes[int(one["predicted"])] if one["predicted"] >= 0 else ""
+        sure = f"{code} at confidence {one['confidence']:.2f}"
+        texts = {
+            LOOSE: f"IoU {one['iou']:.2f} with the prediction, {sure}",
+            REPLACED: f"IoU {one['iou']:.2f} with the prediction, {sure}",
+            DISPLACED: f"nothing is found here, and a cell without a label elsewhere: {sure}",
+            OVERLOOKED: f"a cell without a label: {sure}",
+            SPURIOUS: "nothing is found here or near",
+            CLASS: f"labelled {spec.codes[int(one['labelled'])]}, looks like {code}, {one['margin']:.2f} more probable",
+        }
+        yield texts[str(one["rule"])]
+
+
+def tables(
+    made: Curated, given: Labels, view: View, spec: DataSpec, predictions: Predictions, variant: str, boxes: str
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The findings, the suggestions and the scores, for people."""
+    found = made.findings
+    replaced, masked = "review" if boxes == "none" else "replace", "mask" if variant == "iou" else "review"
+    actions = {LOOSE: replaced, DISPLACED: replaced, OVERLOOKED: "mask", SPURIOUS: masked, CLASS: "review"}
+    values = [
+        view.box(row) if row >= 0 else ",".join(pixels(np.rint(xyxy)))
+        for row, xyxy in zip(found["row"], found[XYXY].to_numpy(np.float64), strict=True)
+    ]
+    findings = pd.DataFrame(
+        {
+            "line": pd.Series([int(row) + 2 if row >= 0 else None for row in found["row"]], dtype=object),
+            "image": found["image"].tolist(),
+            "rule": found["rule"].tolist(),
+            "value": values,
+            "action": [actions[rule] for rule in found["rule"]],
+            "detail": list(reasons(found, spec)),
+            **{name: found[name].tolist() for name in ("fold", "confidence", "iou")},
+        }
+    )
+    codes = np.array([*spec.codes, ""], dtype=object)
+    score, doubt = (pd.Series(values, index=given.row) for values in (made.score, made.doubt))
+    wrong = found[found["rule"] == CLASS]
+    suggestions = pd.DataFrame(
+        {
+            "line": wrong["row"] + 2,
+            "image": wrong["image"],
+            "class": view.text["class"][wrong["row"].to_numpy(np.int64)],
+            "suggested": codes[wrong["predicted"].to_numpy(np.int64)],
+            "margin": wrong["margin"],
+            "doubt": doubt[wrong["row"]].to_numpy(),
+            "score": score[wrong["row"]].to_numpy(),
+            **{name: wrong[name] for name in ("fold", "confidence", "iou")},
+        }
+    )
+    matched = made.match >= 0
+    predicted = np.where(matched, pick(predictions.probabilities, made.match).argmax(axis=1), len(spec.codes))
+    rules = found[found["row"] >= 0].groupby("row")["rule"].agg("; ".join)
+    scores = pd.DataFrame(
+        {
+            "line": given.row + 2,
+            "image": given.image,
+            "class": codes[given.class_id],
+            "score": made.score,
+            "predicted": codes[predicted],
+            "confidence": np.where(matched, pick(predictions.confidence, made.match), np.nan),
+            "iou": np.where(matched, made.iou, np.nan),
+            "margin": np.where(matched, made.margin, np.nan),
+            "doubt": np.where(matched, made.doubt, np.nan),
+            "findings": rules.reindex(given.row).fillna("").to_numpy(),
+        }
+    ).sort_values("score", kind="stable")
+    scores.insert(0, "rank", range(1, len(scores) + 1))
+    return findings, suggestions, scores

@@ -1,0 +1,403 @@
+"""The picture in a TIFF file, as its own tags say: its samples, how they are shown, and what was taken of the file.
+
+tifffile tells pages, channels and stacks apart and decodes them with imagecodecs. Both are imported here only, where a
+TIFF is read.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from cytoyolo.images import complaints
+from cytoyolo.images.samples import Samples
+from cytoyolo.images.unusable import Unsupported, Unusable
+
+_ORIENTATION, _INK_SET, _COLOUR_MAP = 274, 332, 320
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
+_OTHERS = {
+    4: "a mask of another picture",
+    10: "of ITU Lab colours",
+    32803: "a camera's raw data (a colour filter array)",
+    32844: "of logarithmic light (LogL)",
+    32845: "of logarithmic light (LogLuv)",
+    34892: "a camera's raw data (linear)",
+    51177: "a map of depths",
+}
+_REMEDY = "save it as PNG"
+_NO_COMPRESSION, _HORIZONTAL = 1, 2
+# JPEG of several kinds, whose decoder gives RGB for YCbCr; JPEG 2000 that is YCbCr and doesn't say so itself.
+_JPEGS, _JPEG_2000_YCBCR = (6, 7, 33007, 34892), 33003
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+_UNSIGNED, _SIGNED, _REAL, _UNDEFINED = 1, 2, 3, 4
+# The colours that ImageJ gives to channels without any.
+_COLOURS = {
+    "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "cyan": (0, 255, 255),
+    "magenta": (255, 0, 255), "yellow": (255, 255, 0),
+}  # fmt: skip
+_SIGNED_OFFSET = -32768
+_MOST_SAMPLES = 16
+# What holds a reader up: it reads the tags of all pages, and a tile is unpacked whole, however small its picture.
+MAX_PAGES, _LARGE_TILE = 10_000, 4096**2
+# Tags without which a picture can't be told, and what tifffile says of a tag that it can't read and goes on without.
+_NEEDED = frozenset((*range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 338, 339, 347))
+_LOST_TAG = re.compile(r"TiffTag (\d+) @\d+> invalid value offset")
+_AXES = {"Z": "plane", "T": "time point", "I": "page", "Q": "plane", "C": "channel"}
+_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", re.DOTALL)
+_CHANNEL = re.compile(r"<(?:\w+:)?Channel\b[^>]*>")
+
+
+class Header(NamedTuple):
+    """What the tags tell; width and height are not yet turned upright. `size` is that of the samples, in bytes."""
+
+    width: int
+    height: int
+    mode: str
+    orientation: int
+    taken: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Samples (h, w) gray or (h, w, n), of which n == 3 are RGB, or channels that `colours` (n, 256, 3) join.
+
+    bits is the depth that the file itself states, 0 where it states 16 or more, or a real number, so that the set
+    decides. `inverted` says that 0 is white.
+    """
+
+    samples: Samples
+    bits: int = 8
+    inverted: bool = False
+    colours: NDArray[np.uint8] | None = None
+
+
+class _Chosen(NamedTuple):
+    """The pages that make up the picture: their series, their places in it, and how they are joined."""
+
+    series: Any
+    page: Any
+    places: list[int]
+    colours: NDArray[np.uint8] | None
+    bits: int
+    offset: int
+    taken: str
+
+
+def read_header(data: bytes) -> Header:
+    """What the tags of a TIFF tell of its picture. Raises Unusable."""
+    with _opened(data) as chosen:
+        page = chosen.page
+        orientation = page.tags.valueof(_ORIENTATION)
+        orientation = int(orientation) if orientation in range(2, 9) else 1
+        size = len(chosen.places) * page.imagewidth * page.imagelength * page.samplesperpixel * page.dtype.itemsize
+        return Header(page.imagewidth, page.imagelength, _mode(chosen), orientation, chosen.taken, size)
+
+
+def read_raster(data: bytes) -> Raster:
+    """The samples of a TIFF's picture, not turned upright. Raises Unusable."""
+    with _opened(data) as chosen:
+        planes = [_plane(data, chosen, place) for place in chosen.places]
+        if len(planes) == 1:
+            return _raster(data, chosen, planes[0])
+        joined = np.stack([plane[..., 0] for plane in planes], axis=-1)
+        return Raster(_moved(joined, chosen.offset), chosen.bits, _is_inverted(chosen.page), chosen.colours)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[_Chosen]:
+    """The picture of a file that is open; whatever the libraries raise over it becomes Unusable."""
+    import tifffile
+
+    try:
+        with complaints.listening() as lines, tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
+            if not len(file.pages):
+                raise Unusable("is a damaged TIFF file")
+            if len(file.pages) > MAX_PAGES:
+                raise Unsupported(
+                    f"has {len(file.pages):,} pages, more than {MAX_PAGES:,}; save the page to look at by itself"
+                )
+            chosen = _choose(file)
+            if any(int(tag) in _NEEDED for line in lines for tag in _LOST_TAG.findall(line)):
+                raise Unusable("is a damaged TIFF file")
+            _refuse(chosen.page)
+            yield chosen
+    except Unusable:
+        raise
+    except MemoryError as error:
+        raise Unsupported("needs more memory than there is") from error
+    except Exception as error:  # a dozen types, depending on what is wrong with the file
+        raise Unusable("is a damaged TIFF file") from error
+
+
+def _choose(file: Any) -> _Chosen:
+    """The picture of the file: the largest of a pyramid, the first of a stack, all channels of a composite."""
+    several = [one for one in file.series if not (one.keyframe.is_reduced or one.keyframe.is_mask)] or file.series
+    series = several[0].levels[0]
+    page = next(one for one in [series[0], *series._pages] if one is not None).keyframe
+    axes, shape = _outer_axes(series, page)
+    said = [f"{_AXES.get(axis, 'plane')} 1 of {size}" for axis, size in zip(axes, shape, strict=True)
+            if size > 1 and axis != "C"]  # fmt: skip
+    if len(series.levels) > 1:
+        said.append(f"the largest of {len(series.levels)} sizes")
+    if len(several) > 1:
+        said.append(f"picture 1 of {len(several)}")
+    channels = dict(zip(axes, shape, strict=True)).get("C", 1)
+    bits, colours, offset = _told(file, page)
+    places, luts = [0], None
+    if channels > 1 and page.samplesperpixel == 1:
+        luts = _luts(channels, colours)
+        of_channel = [[at if axis == "C" else 0 for axis in axes] for at in range(channels)]
+        places = [int(np.ravel_multi_index(place, shape)) for place in of_channel]
+        said.insert(0, _joined(luts))
+    elif channels > 1:
+        said.insert(0, f"channel 1 of {channels}")
+    elif page.samplesperpixel == 1 and colours.get(0) is not None:
+        luts = _luts(1, colours)
+    elif (samples := _bare_channels(page)) > 1:
+        luts = _luts(samples, colours)
+        said.insert(0, _joined(luts))
+    elif left_out := sum(kind not in (_ASSOCIATED, _UNASSOCIATED) for kind in _extras(page)):
+        said.append(f"without {left_out} extra channel{'s' if left_out > 1 else ''}")
+    return _Chosen(series, page, places, luts, bits, offset, "; ".join(said))
+
+
+def _outer_axes(series: Any, page: Any) -> tuple[str, tuple[int, ...]]:
+    """The axes of a series over its pages, and their sizes."""
+    axes, shape = series.get_axes(False), series.get_shape(False)
+    size, outer = int(np.prod(page.shape)), 0
+    while outer < len(shape) and int(np.prod(shape[outer:])) > size:
+        outer += 1
+    return axes[:outer], tuple(shape[:outer])
+
+
+def _told(file: Any, page: Any) -> tuple[int, dict[int, Any], int]:
+    """What the file tells of its samples: the bits in use (0: nothing), colours by channel, and what is to be added to
+    each sample."""
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else 8 * page.dtype.itemsize
+    if bits >= 16 or page.sampleformat == _REAL:
+        bits = 0
+    colours: dict[int, Any] = {}
+    if file.is_ome and (found := _PIXELS.search(file.ome_metadata or "")):
+        if (used := re.search(r'SignificantBits="(\d+)"', found[0])) and 8 <= int(used[1]) < 16 and not bits:
+            bits = int(used[1])
+        for at, channel in enumerate(_CHANNEL.findall(found[0])):
+            if colour := re.search(r'\bColor="(-?\d+)"', channel):
+                red, green, blue, _ = (int(colour[1]) & 0xFFFFFFFF).to_bytes(4, "big")
+                colours[at] = (red, green, blue)
+        if set(colours.values()) <= {(255, 255, 255)}:
+            colours = {}
+    if not file.is_imagej:
+        return bits, colours, 0
+    told = file.imagej_metadata or {}
+    if told.get("mode") != "grayscale" and page.photometric != _PALETTE:
+        luts = [np.asarray(lut, np.uint8) for lut in told.get("LUTs") or ()]
+        colours = {at: lut.T for at, lut in enumerate(luts) if lut.shape == (3, 256)}
+    # How ImageJ stores signed 16-bit samples.
+    return bits, colours, _SIGNED_OFFSET if (told.get("c0"), told.get("c1")) == (_SIGNED_OFFSET, 1) else 0
+
+
+def _luts(channels: int, colours: Mapping[int, Any]) -> NDArray[np.uint8]:
+    """The tables (n, 256, 3) that colour each channel: the file's own, else those of ImageJ. Raises Unsupported."""
+    if channels > len(_COLOURS):
+        raise Unsupported(f"has {channels} channels; save those to look at as a colour picture")
+    ramp = np.arange(256)[:, None]
+    defaults = list(_COLOURS.values()) if not colours else [_COLOURS["white"]] * channels
+    luts = []
+    for at in range(channels):
+        own = np.asarray(colours.get(at, defaults[at]))
+        luts.append(own if own.ndim == 2 else np.rint(ramp * (own[None] / 255)))
+    return np.asarray(luts, np.uint8)
+
+
+def _joined(luts: NDArray[np.uint8]) -> str:
+    known = {colour: name for name, colour in _COLOURS.items()}
+    names = [known.get(tuple(lut[255].tolist()), "#{:02x}{:02x}{:02x}".format(*lut[255].tolist())) for lut in luts]
+    return f"{len(luts)} channels joined as {', '.join(names)}"
+
+
+def _colour_samples(page: Any) -> int:
+    """How many samples of a pixel are its colour."""
+    return {_RGB: 3, _CMYK: 4, _YCBCR: 3, _CIELAB: 3, _ICCLAB: 3}.get(int(page.photometric), 1)
+
+
+def _extras(page: Any) -> list[int]:
+    """The kinds of samples beyond the colour, unspecified where the file tells none."""
+    count = page.samplesperpixel - _colour_samples(page)
+    told = [int(kind) for kind in page.extrasamples or ()]
+    return ([0] * count + told)[-count:] if count > 0 else []
+
+
+def _bare_channels(page: Any) -> int:
+    """How many channels a gray page has whose samples beyond the first are no alpha; 1 for any other page."""
+    extras = _extras(page)
+    if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) or not extras:
+        return 1
+    return int(page.samplesperpixel) - sum(kind in (_ASSOCIATED, _UNASSOCIATED) for kind in extras)
+
+
+def _mode(chosen: _Chosen) -> str:
+    """The kind of picture in a word, as Pillow has it where it knows it; RGB and L are those of 8 bits."""
+    page = chosen.page
+    if chosen.colours is not None and len(chosen.colours) > 1:
+        return f"{len(chosen.colours)} channels"
+    bits = page.bitspersample
+    suffix = "" if bits == 8 and page.sampleformat in (_UNSIGNED, _UNDEFINED) else f";{page.dtype}" if bits == 8 else ""
+    if not isinstance(bits, int) or bits != 8:
+        suffix = f";{page.dtype}" if page.sampleformat in (_SIGNED, _REAL) else f";{bits}"
+    alpha = "A" if any(kind in (_ASSOCIATED, _UNASSOCIATED) for kind in _extras(page)) else ""
+    names = {_RGB: "RGB", _PALETTE: "P", _CMYK: "CMYK", _YCBCR: "RGB", _CIELAB: "LAB", _ICCLAB: "LAB"}
+    return names.get(int(page.photometric), "L") + alpha + suffix
+
+
+def _is_inverted(page: Any) -> bool:
+    return int(page.photometric) == _WHITE_IS_ZERO
+
+
+def _refuse(page: Any) -> None:
+    """Raise Unsupported for a page that tifffile or this module can't show as its tags say."""
+    from tifffile import TIFF
+
+    if 0 in (page.imagewidth, page.imagelength) or not len(page.dataoffsets):
+        raise Unusable("is a damaged TIFF file")
+    photometric = int(page.photometric)
+    if photometric in _OTHERS:
+        raise Unsupported(f"is a TIFF file that holds {_OTHERS[photometric]}; {_REMEDY}")
+    if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _CIELAB, _ICCLAB):
+        raise Unsupported(f"is a TIFF file of unknown colours (photometric interpretation {photometric}); {_REMEDY}")
+    compression = page.compression
+    if compression not in TIFF.DECOMPRESSORS or compression in (65000, 65001, 65002):
+        name = getattr(compression, "name", compression)
+        raise Unsupported(f"is a TIFF file with a compression that is not read here ({name}); {_REMEDY}")
+    if page.dtype is None or page.dtype.kind not in "buif":
+        form = f"{page.bitspersample}-bit samples of format {int(page.sampleformat)}"
+        raise Unsupported(f"is a TIFF file of {form}, which are not read here; {_REMEDY}")
+    if page.samplesperpixel > _MOST_SAMPLES:
+        raise Unsupported(f"has {page.samplesperpixel} channels; save those to look at as a colour picture")
+    if page.imagedepth > 1:
+        raise Unsupported(f"is a TIFF file of a volume of {page.imagedepth} planes; {_REMEDY}")
+    if photometric == _CMYK and page.tags.valueof(_INK_SET) not in (None, 1):
+        raise Unsupported(f"is a TIFF file of inks that are not CMYK; {_REMEDY}")
+    if page.samplesperpixel < _colour_samples(page):
+        raise Unusable("is a damaged TIFF file")
+    tile, picture = page.tilewidth * page.tilelength, page.imagewidth * page.imagelength
+    if page.is_tiled and tile > max(4 * picture, _LARGE_TILE):
+        raise Unusable("is a damaged TIFF file")
+
+
+def _plane(data: bytes, chosen: _Chosen, place: int) -> Samples:
+    """The samples (h, w, n) of one page of the picture."""
+    page = chosen.series[0] if place == 0 else None
+    if place and not chosen.series.is_truncated:
+        page = chosen.series[place]
+    if place and page is None:
+        # ImageJ stores a large stack behind one page that describes it.
+        key = chosen.page
+        if not key.is_final or key.compression != _NO_COMPRESSION:
+            raise Unusable("lacks some of its channels")
+        raw = np.frombuffer(
+            data, np.dtype(key.parent.byteorder + key.dtype.char), int(np.prod(key.shaped)),
+            offset=key.dataoffsets[0] + place * key.nbytes,
+        )  # fmt: skip
+        return _pixels_last(raw.astype(key.dtype).reshape(key.shaped))
+    page = chosen.page if page is None else page
+    _refuse_cut(page, len(data))
+    if int(chosen.page.photometric) == _YCBCR and _needs_libtiff(chosen.page):
+        import imagecodecs
+
+        return np.asarray(imagecodecs.tiff_decode(data, page.index, asrgb=True))[..., :3]
+    return _pixels_last(np.asarray(page.asarray(squeeze=False, maxworkers=1)))
+
+
+def _pixels_last(samples: Samples) -> Samples:
+    """Samples as tifffile shapes them, (separate planes, depth, h, w, samples), as (h, w, n)."""
+    separate, _, height, width, contiguous = samples.shape
+    return samples[:, 0].transpose(1, 2, 0, 3).reshape(height, width, separate * contiguous)
+
+
+def _needs_libtiff(page: Any) -> bool:
+    """Whether a YCbCr page is none whose decoder gives RGB."""
+    from tifffile import TIFF
+
+    return page.compression not in (*_JPEGS, *TIFF.IMAGE_COMPRESSIONS)
+
+
+def _refuse_cut(page: Any, size: int) -> None:
+    """Raise Unusable for a page whose strips or tiles are not all in the file."""
+    parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if not parts or any(count == 0 or offset == 0 for offset, count in parts):
+        raise Unusable("is a TIFF file that lacks part of its pixels")
+    end = max(offset + count for offset, count in parts)
+    if page.keyframe.compression != _NO_COMPRESSION and end > size:
+        raise Unusable("is a truncated TIFF file")
+
+
+def _raster(data: bytes, chosen: _Chosen, samples: Samples) -> Raster:
+    """The picture of a single page whose samples (h, w, n) are given."""
+    page, photometric = chosen.page, int(chosen.page.photometric)
+    if photometric == _PALETTE:
+        return Raster(_coloured(page, samples[..., 0]))
+    if photometric in (_CMYK, _CIELAB, _ICCLAB):
+        return Raster(_converted(photometric, samples))
+    if photometric == _YCBCR and page.compression == _JPEG_2000_YCBCR:
+        return Raster(_ycbcr(samples))
+    if chosen.colours is not None:
+        channels = _moved(samples[..., : len(chosen.colours)], chosen.offset)
+        return Raster(channels, chosen.bits, _is_inverted(page), chosen.colours)
+    colour = samples[..., : _colour_samples(page)]
+    if (extras := _extras(page)) and extras[0] == _ASSOCIATED and samples.dtype.kind == "u":
+        colour = _without_alpha(colour, samples[..., colour.shape[-1]], chosen.bits)
+    if colour.shape[-1] == 1:
+        colour = colour[..., 0]
+    return Raster(_moved(colour, chosen.offset), chosen.bits, _is_inverted(page))
+
+
+def _moved(samples: Samples, offset: int) -> Samples:
+    return samples.astype(np.int32) + offset if offset else samples
+
+
+def _without_alpha(colour: Samples, alpha: Samples, bits: int) -> Samples:
+    """Colours that were multiplied by alpha, as they were before."""
+    white = (1 << (bits or 8 * colour.dtype.itemsize)) - 1
+    whole = colour.astype(np.uint64) * white // np.maximum(alpha, 1)[..., None]
+    return np.where(alpha[..., None] > 0, np.minimum(whole, white), colour).astype(colour.dtype)
+
+
+def _coloured(page: Any, index: Samples) -> NDArray[np.uint8]:
+    """The colours (h, w, 3) of a picture with a palette."""
+    colours = page.colormap
+    if colours is None:
+        raise Unusable("is a TIFF file that lacks its palette")
+    # The map's values have 16 bits; some programs write them with 8.
+    table = np.asarray(colours if colours.max() < 256 else colours >> 8, np.uint8).T
+    if int(index.max()) >= len(table):
+        raise Unusable("is a TIFF file whose palette lacks colours")
+    return table[index.astype(np.intp)]
+
+
+def _converted(photometric: int, samples: Samples) -> NDArray[np.uint8]:
+    """CMYK or Lab as RGB (h, w, 3)."""
+    if samples.dtype.kind not in "ui" or samples.dtype.itemsize > 2:
+        raise Unsupported(f"is a TIFF file of {samples.dtype} inks or Lab colours; {_REMEDY}")
+    high = np.ascontiguousarray(samples >> 8 if samples.dtype.itemsize == 2 else samples).astype(np.uint8)
+    size = (samples.shape[1], samples.shape[0])
+    if photometric == _CMYK:
+        image = Image.frombytes("CMYK", size, np.ascontiguousarray(high[..., :4]).tobytes())
+        return np.asarray(image.convert("RGB"))
+    lab = high[..., :3].copy()
+    if photometric == _ICCLAB:  # a and b from 0 on, where Pillow takes signed ones
+        lab[..., 1:] ^= 0x80
+    image = Image.frombytes("LAB", size, lab.tobytes())
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return np.asarray(ImageCms.profileToProfile(image, *profiles, outputMode="RGB"))
+
+
+def _ycbcr(samples: Samples) -> NDArray[np.uint8]:
+    size = (samples.shape[1], samples.shape[0])
+    return np.asarray(Image.frombytes("YCbCr", size, np.ascontiguousarray(samples).tobytes()).convert("RGB"))

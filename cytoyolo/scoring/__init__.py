@@ -1,0 +1,1 @@
+"""Submission rows, their check and their score; the leukocyte differential."""

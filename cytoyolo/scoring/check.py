@@ -1,0 +1,179 @@
+"""Is a submission fit for upload? Rules over the rows of two tables of strings; nothing is changed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from cytoyolo.annotations.labels import class_fault, name_fault
+from cytoyolo.boxes import Boxes
+from cytoyolo.errors import quoted
+from cytoyolo.scoring.score import comparable_ids
+from cytoyolo.spec import DataSpec
+from cytoyolo.tables.records import Records
+from cytoyolo.tables.table import XYXY, line, numbers
+
+# Areas of such coordinates are numbers still.
+_LARGEST = 1e100
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: the row of the submission, or None when it is about no single row, and a sentence."""
+
+    row: int | None
+    message: str
+
+    @property
+    def line(self) -> int | None:
+        """The row's line in the file, the header being line 1."""
+        return None if self.row is None else self.row + 2
+
+    def __str__(self) -> str:
+        return self.message if self.row is None else f"{line(self.row)}: {self.message}"
+
+
+def unscorable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, str]]:
+    """The boxes (n, 4) of a submission, and for each row that the score can't take what is wrong: see `score`."""
+    xyxy, faults = numbers(table, XYXY, limit=_LARGEST)
+    for row in _rows(table["class"].str.strip() == ""):
+        faults.setdefault(row, f"{spec.columns['class']} is empty")
+    return xyxy, faults
+
+
+def unusable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, str]]:
+    """The boxes (n, 4) of a table of strings, and for each row that is no truth and no sound answer what is wrong."""
+    xyxy, faults = numbers(table, XYXY)
+    for row in _rows((xyxy[:, 2:] < xyxy[:, :2]).any(axis=1)):
+        faults.setdefault(row, f"box {_box_text(table, row)} is inverted")
+    for role in ("id", "image", "class"):
+        for row in _rows(table[role].str.strip() == ""):
+            faults.setdefault(row, f"{spec.columns[role]} is empty")
+    return xyxy, faults
+
+
+def row_faults(test: pd.DataFrame, spec: DataSpec) -> dict[int, str]:
+    """Rows of a test table with an unusable image name, or an id that is empty or was there before."""
+    names = {name: fault for name in test["image"].unique() if (fault := name_fault(name))}
+    faults = {int(row): names[test["image"].iloc[row]] for row in np.flatnonzero(test["image"].isin(names))}
+    key = comparable_ids(test["id"], test["id"])[0]
+    for row in np.flatnonzero(key.duplicated() | (test["id"].str.strip() == "")):
+        text = test["id"].iloc[row]
+        fault = f"{spec.columns['id']} {text} is there twice" if text.strip() else f"{spec.columns['id']} is empty"
+        faults.setdefault(int(row), fault)
+    return faults
+
+
+def findings(
+    test: pd.DataFrame,
+    submission: pd.DataFrame,
+    spec: DataSpec,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
+) -> list[Finding]:
+    """What is wrong with a submission, by row; findings about no single row come last.
+
+    test has the columns id (each once) and image; the submission also x1, y1, x2, y2 and class; all are strings. sizes
+    gives width and height in pixels by image name; an image without an entry is not judged. A box 0,0,0,0 (no cell
+    found) is legal anywhere. Rows of the findings are those of the submission's index.
+    """
+    rows = submission.index.tolist()
+    test, submission = test.reset_index(drop=True), submission.reset_index(drop=True)
+    xyxy, faults = unusable(submission, spec)
+    found = [
+        *(Finding(row, message) for row, message in faults.items()),
+        *_names(test, submission, spec),
+        *_ids(test, submission, spec),
+        *_classes(submission, spec),
+        *_coordinates(submission, xyxy, set(faults)),
+        *_outside(submission, xyxy, sizes or {}),
+        *_repeated_boxes(submission, xyxy),
+    ]
+    placed = [one if one.row is None else Finding(rows[one.row], one.message) for one in found]
+    return sorted(placed, key=lambda finding: (finding.row is None, finding.row or 0))
+
+
+def form_findings(records: Records) -> list[Finding]:
+    """What of a submission's form the challenge may not read: it takes plain CSV with its own names of columns."""
+    bom = ["the file begins with a byte-order mark"] if records.dialect.bom else []
+    preamble = ["a line sep= stands before the header"] if records.sheet.preamble else []
+    return [Finding(None, f"{words}; save it as a plain CSV (UTF-8)") for words in (*bom, *preamble, *records.notes)]
+
+
+def _rows(mask: ArrayLike) -> list[int]:
+    return [int(row) for row in np.flatnonzero(np.asarray(mask, dtype=bool))]
+
+
+def _box_text(table: pd.DataFrame, row: int) -> str:
+    return ",".join(table[XYXY].iloc[row])
+
+
+def _ids(test: pd.DataFrame, submission: pd.DataFrame, spec: DataSpec) -> Iterator[Finding]:
+    """Ids of the test table without a row, unknown and repeated ids, and rows whose id belongs to another image."""
+    column, name = spec.columns["id"], spec.columns["image"]
+    named = submission[submission["id"].str.strip() != ""]
+    test_id, submission_id = comparable_ids(test["id"], named["id"])
+    position = pd.Index(test_id).get_indexer(pd.Index(submission_id))
+    images, known_images = test["image"].to_numpy(object), set(test["image"])
+    first: dict[object, int] = {}
+    for row, key, text, image, where in zip(
+        named.index, submission_id, named["id"], named["image"], position, strict=True
+    ):
+        earlier = first.setdefault(key, row)
+        if earlier != row:
+            yield Finding(row, f"{column} {text} repeats that of {line(earlier)}")
+        if where < 0:
+            yield Finding(row, f"{column} {text} is not in the test table")
+        elif image in known_images and image != images[where]:
+            yield Finding(row, f"{name} is {image}, but {column} {text} belongs to {images[where]}")
+    answered = np.zeros(len(test), dtype=bool)
+    answered[position[position >= 0]] = True
+    for row in _rows(~answered):
+        yield Finding(None, f"{column} {test['id'].iloc[row]} of {images[row]} has no row")
+
+
+def _names(test: pd.DataFrame, submission: pd.DataFrame, spec: DataSpec) -> Iterator[Finding]:
+    unknown = ~submission["image"].isin(test["image"]) & (submission["image"].str.strip() != "")
+    for row in _rows(unknown):
+        yield Finding(row, f"{spec.columns['image']} {quoted(submission['image'].iloc[row])} is not in the test table")
+
+
+def _classes(submission: pd.DataFrame, spec: DataSpec) -> Iterator[Finding]:
+    unknown = ~submission["class"].isin(spec.codes) & (submission["class"].str.strip() != "")
+    for row in _rows(unknown):
+        yield Finding(row, class_fault(submission["class"].iloc[row], spec))
+
+
+def _coordinates(submission: pd.DataFrame, xyxy: Boxes, faulty: set[int]) -> Iterator[Finding]:
+    """Negative and fractional coordinates, and boxes without area other than 0,0,0,0."""
+    finite = ~np.isnan(xyxy).any(axis=1)
+    negative = finite & (xyxy < 0).any(axis=1)
+    fractional = finite & (xyxy != np.rint(xyxy)).any(axis=1)
+    empty = finite & (xyxy[:, 2:] == xyxy[:, :2]).any(axis=1) & (xyxy != 0).any(axis=1)
+    for mask, what in (
+        (negative, "has a negative coordinate"),
+        (fractional, "has a coordinate that is not a whole pixel"),
+        (empty, "has no area"),
+    ):
+        for row in _rows(mask):
+            if row not in faulty:
+                yield Finding(row, f"box {_box_text(submission, row)} {what}")
+
+
+def _outside(submission: pd.DataFrame, xyxy: Boxes, sizes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
+    limits = np.array([sizes.get(name, (np.inf, np.inf)) for name in submission["image"]], dtype=np.float64)
+    beyond = np.maximum(xyxy[:, :2], xyxy[:, 2:]) > limits.reshape(-1, 2)
+    for row in _rows(beyond.any(axis=1)):
+        size = "x".join(f"{side:.0f}" for side in limits[row])
+        yield Finding(row, f"box {_box_text(submission, row)} reaches outside its image of {size} px")
+
+
+def _repeated_boxes(submission: pd.DataFrame, xyxy: Boxes) -> Iterator[Finding]:
+    """The same box and class twice in one image, which the score counts once."""
+    boxes = pd.DataFrame(xyxy, columns=XYXY).assign(image=submission["image"], label=submission["class"])
+    boxes = boxes[(xyxy != 0).any(axis=1) & ~np.isnan(xyxy).any(axis=1)]
+    repeated = boxes.duplicated()
+    for row in boxes.index[repeated]:
+        text = f"box {_box_text(submission, row)} {submission['class'].iloc[row]}"
+        yield Finding(int(row), f"{text} repeats an earlier row of {submission['image'].iloc[row]}")

@@ -1,1 +1,0 @@
-"""Detections become submission rows; submission rows become a score."""

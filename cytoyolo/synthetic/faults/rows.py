@@ -1,0 +1,129 @@
+"""Faults of one row's values: columns, numbers, classes, corners. The image stays as it is."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cytoyolo.synthetic.faults.faulty_image import Host, Made, Setting, Values, Written, number, with_box
+from cytoyolo.synthetic.faults.registry import Injector, fault
+from cytoyolo.tables.dialect import PLAIN
+from cytoyolo.tables.table import LABEL_ROLES
+
+# A row's values and the variant -> the values that take their place, or None.
+Spoil = Callable[[Values, str, np.random.Generator, Setting], Values | None]
+
+
+def spoilt(host: Host, place: int, text: str, detail: str, truth: str = "", name: str | None = None) -> Made:
+    """A fault that puts another text into one of the image's rows."""
+    rows = host.lines()
+    rows[host.rows[place]] = [Written(text, host.name if name is None else name, True, truth)]
+    return Made(detail, rows)
+
+
+def added(host: Host, place: int, text: str, detail: str, name: str | None = None) -> Made:
+    """A fault that is a further line after one of the image's rows."""
+    rows = host.lines()
+    rows[host.rows[place]].append(Written(text, host.name if name is None else name, True))
+    return Made(detail, rows)
+
+
+def row_fault(rule: str, *variants: str, repaired: bool = False) -> Callable[[Spoil], Spoil]:
+    """Register a fault that spoils the values of any row; with `repaired`, a repair brings the row back."""
+
+    def register(spoil: Spoil) -> Spoil:
+        def make(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
+            place = int(rng.integers(len(host.rows)))
+            sound = host.values[place]
+            values = spoil(sound, variant, rng, setting)
+            if values is None:
+                return None
+            return spoilt(host, place, PLAIN.join(values), variant or rule, PLAIN.join(sound) if repaired else "")
+
+        injector: Injector = make
+        fault(rule, *variants)(injector)
+        return spoil
+
+    return register
+
+
+@fault("broken-row", "too few columns", "too many columns", "open quote")
+def broken_row(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+    """A further line that is no row; in place of one, it would also leave an image without a row."""
+    place = int(rng.integers(len(host.rows)))
+    text = PLAIN.join(host.values[place])
+    broken = {
+        "too few columns": text.rpartition(",")[0],
+        "too many columns": f"{text},{host.values[place][5]}",
+        "open quote": f'"{text}',
+    }
+    return added(host, place, broken[variant], variant)
+
+
+@fault("blank", *LABEL_ROLES)
+def blank(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+    """A row without a coordinate or class, or a further one without a NAME."""
+    place, column = int(rng.integers(len(host.rows))), LABEL_ROLES.index(variant)
+    values = list(host.values[place])
+    values[column] = ("", " ")[int(rng.integers(2))]
+    text, detail = PLAIN.join(values), f"no {setting.spec.columns[variant]}"
+    return added(host, place, text, detail, values[0]) if column == 0 else spoilt(host, place, text, detail)
+
+
+@row_fault("number", "n/a", "inf", "nan", "1e9")
+def no_number(values: Values, variant: str, rng: np.random.Generator, setting: Setting) -> Values:
+    column = int(rng.integers(1, 5))
+    return (*values[:column], variant, *values[column + 1 :])
+
+
+@row_fault("class-variant", "other case", "space before", "space after", repaired=True)
+def class_variant(values: Values, variant: str, rng: np.random.Generator, setting: Setting) -> Values | None:
+    code, codes = values[5], setting.spec.codes
+    if [one.casefold() for one in codes].count(code.casefold()) > 1:
+        return None
+    cases = [one for one in (code.lower(), code.upper(), code.swapcase()) if one not in codes]
+    written = {"space before": f" {code}", "space after": f"{code} ", "other case": cases[0] if cases else ""}
+    return (*values[:5], written[variant]) if written[variant] else None
+
+
+@row_fault("unknown-class", "Artefact", "?", "unknown", "42")
+def unknown_class(values: Values, variant: str, rng: np.random.Generator, setting: Setting) -> Values | None:
+    known = variant.casefold() in [code.casefold() for code in setting.spec.codes]
+    return None if known else (*values[:5], variant)
+
+
+@row_fault("inverted", "x", "y", "x and y", repaired=True)
+def inverted(values: Values, variant: str, rng: np.random.Generator, setting: Setting) -> Values:
+    name, x1, y1, x2, y2, code = values
+    if "x" in variant:
+        x1, x2 = x2, x1
+    if "y" in variant:
+        y1, y2 = y2, y1
+    return name, x1, y1, x2, y2, code
+
+
+@row_fault("fractional", "quarters", "long fractions")
+def fractional(values: Values, variant: str, rng: np.random.Generator, setting: Setting) -> Values:
+    inwards = np.array([1, 1, -1, -1])
+    part = rng.integers(1, 4, 4) / 4 if variant == "quarters" else rng.uniform(0.01, 0.99, 4)
+    return with_box(values, np.array(values[1:5], dtype=np.float64) + inwards * part)
+
+
+@row_fault("zero-side", "width", "height", "width and height")
+def zero_side(values: Values, variant: str, rng: np.random.Generator, setting: Setting) -> Values:
+    return _shrunk(values, variant, 0)
+
+
+@row_fault("tiny-side", "width", "height", "width and height")
+def tiny_side(values: Values, variant: str, rng: np.random.Generator, setting: Setting) -> Values:
+    return _shrunk(values, variant, int(rng.integers(2, 8)))
+
+
+def _shrunk(values: Values, sides: str, pixels: int) -> Values:
+    """The row with these sides so long, about the middle of its box."""
+    name, *texts, code = values
+    box = [int(text) for text in texts]
+    for axis, side in enumerate(("width", "height")):
+        if side in sides:
+            start = (box[axis] + box[axis + 2] - pixels) // 2
+            box[axis], box[axis + 2] = start, start + pixels
+    return (name, *map(number, box), code)

@@ -1,0 +1,116 @@
+"""Which column of a table is which: by its name, or else by its name without case and spaces."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cytoyolo.errors import listed, quoted
+from cytoyolo.tables.dialect import SchemaError
+
+# What other tools call the columns of a label table, by role, without case and spaces.
+_OTHERS = {
+    "image": "filename file_name file image image_name imagename image_path imagepath img img_name path name image_id",
+    "x1": "xmin x_min left x1 bbox_xmin x_1 box_x1 bbox_x1",
+    "y1": "ymin y_min top y1 bbox_ymin y_1 box_y1 bbox_y1",
+    "x2": "xmax x_max right x2 bbox_xmax x_2 box_x2 bbox_x2",
+    "y2": "ymax y_max bottom y2 bbox_ymax y_2 box_y2 bbox_y2",
+    "class": "class label class_name classname category cell_type celltype type cell species target class_id",
+    "id": "id row_id rowid trustii_id",
+}
+_NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)?\s*")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the columns asked for stand in a table: `place` by role; `renamed` are the names that others were taken
+    for, by the file's own; `unused` are the further ones."""
+
+    place: dict[str, int]
+    renamed: dict[str, str]
+    unused: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """What was taken for what, in a few words."""
+        notes = []
+        if self.renamed:
+            taken = [f"{quoted(own)} is {name}" for own, name in self.renamed.items()]
+            notes.append(f"columns are named in another way ({listed(taken, 8)})")
+        if self.unused:
+            notes.append(
+                f"columns are not used ({listed([name.strip() or 'one without a name' for name in self.unused], 8)})"
+            )
+        return notes
+
+
+def find_columns(
+    what: str, header: Sequence[str], expected: Mapping[str, str], later: Sequence[Sequence[str]] = ()
+) -> Columns:
+    """Find the columns `expected` (their names by role) in a header; there may be others.
+
+    `what` is the file in words, `later` the values of the next lines. Raises SchemaError where a column is missing or
+    there twice.
+    """
+    place, renamed = dict[str, int](), dict[str, str]()
+    exact = set(expected.values())
+    plain = [_plain(name) for name in header]
+    for role, name in expected.items():
+        found = [index for index, own in enumerate(header) if own == name]
+        if not found:
+            found = [index for index, own in enumerate(plain) if own == _plain(name) and header[index] not in exact]
+        if len(found) > 1:
+            raise SchemaError(f"{what} has the column {name} {_times(len(found))}; keep one of them.")
+        if found:
+            place[role] = found[0]
+            if header[found[0]] != name:
+                renamed[header[found[0]]] = name
+    if len(place) < len(expected):
+        raise SchemaError(f"{what} {_missing(header, expected, place, later)}")
+    used = set(place.values())
+    return Columns(place, renamed, [name for index, name in enumerate(header) if index not in used])
+
+
+def _times(count: int) -> str:
+    return "twice" if count == 2 else f"{count} times"
+
+
+def _plain(name: str) -> str:
+    """A name without what does not tell one column from another."""
+    return "".join(name.strip("\ufeff").split()).casefold()
+
+
+def _missing(
+    header: Sequence[str], expected: Mapping[str, str], place: Mapping[str, int], later: Sequence[Sequence[str]]
+) -> str:
+    """What is wrong with a header, and what to do, in words that follow the name of the file."""
+    needed, first = ",".join(expected.values()), quoted(",".join(header), 200)
+    needs = f"needs the columns {needed}, and its first line is {first}"
+    for number, values in enumerate(later, start=2):
+        if {_plain(name) for name in expected.values()} <= {_plain(value) for value in values}:
+            return f"{needs}; its columns are named in line {number}, so delete the lines above it."
+    if len(header) == 1 and {_plain(name) for name in expected.values()} <= {_plain(one) for one in header[0].split()}:
+        return f"{needs}, with blanks between its columns; save it with commas."
+    if len(header) == 1 and re.search(r"[,;\t]", header[0]):
+        return f"{needs}, which is in quotes as a whole; save the table again with one value in a cell."
+    if not place and sum(bool(_NUMBER.fullmatch(value)) for value in header) >= min(4, len(expected) - 1):
+        return f"{needs}, which is a row already; put the names of its columns above it as the first line."
+    plain = [_plain(name) for name in header]
+    if "region_shape_attributes" in plain:
+        return f"is a table of VIA (VGG Image Annotator); give a CSV with a row a box and the columns {needed}."
+    others = {role: _other(role, header, plain, place) for role in expected if role not in place}
+    if all(others.values()):
+        yaml = ", ".join(f"{role}: {other}" for role, other in others.items())
+        return f"{needs}; rename its columns, or describe them in a --dataset MINE.yaml as columns: {{{yaml}}}."
+    lacking = ",".join(expected[role] for role in others)
+    lacks = f" (it lacks {lacking})" if place else ""
+    if "group" in expected:  # a data set has no such column
+        return f"{needs}{lacks}; rename or add columns."
+    return f"{needs}{lacks}; rename, add or delete columns, or describe them with --dataset."
+
+
+def _other(role: str, header: Sequence[str], plain: Sequence[str], place: Mapping[str, int]) -> str:
+    """The one column that other tools would name so for this role, "" if there is none."""
+    known = _OTHERS.get(role, "").split()
+    found = [index for index, name in enumerate(plain) if name in known and index not in place.values()]
+    found.sort(key=lambda index: known.index(plain[index]))
+    return header[found[0]].strip() if found else ""

@@ -1,0 +1,1 @@
+"""A table and its images become a YOLO folder: splits, staged images, label files, and the check of all that."""

@@ -1,0 +1,131 @@
+"""The user's groups of images (slide, patient, centre), matched with the label table as people write names."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from cytoyolo.errors import CytoyoloError, listed, quoted
+from cytoyolo.images.names import match_names
+from cytoyolo.spec import DataSpec
+from cytoyolo.tables.table import line, read_table
+
+# What a program that takes names for numbers makes of 7: 7.0; and what people make of it: 07.
+_WHOLE = re.compile(r"0*(\d+)(?:[.,]0*)?")
+
+# What people and programs write where they don't know a group; it may be a name, such as a patient's initials.
+_UNKNOWN = ("nan", "na", "n/a", "<na>", "none", "null", "unknown", "?", "-")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A groups table. `of` gives the group by image name, as the label table or else the image folder has it.
+
+    names: how many images the table names. target: by each of these names the image it means, "" for none. joined:
+    spellings of a group that differ only in case, spaces or zeros, which are taken for one group, the first of them.
+    """
+
+    of: Mapping[str, str] = field(default_factory=dict)
+    target: Mapping[str, str] = field(default_factory=dict)
+    joined: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The groups of a data set's images: `group` by image, "" for none; what did not match, and what was joined."""
+
+    group: pd.Series
+    names: int = 0
+    unmatched: tuple[str, ...] = ()
+    joined: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def alone(self) -> int:
+        """How many images have no group."""
+        return int((self.group == "").sum())
+
+    def record(self) -> dict[str, object]:
+        """For the manifest of the data set."""
+        return {
+            "names": self.names,
+            "names_of_no_image": len(self.unmatched),
+            "images_without_group": self.alone,
+            "joined": [list(spellings) for spellings in self.joined],
+        }
+
+    def notes(self, path: str | Path) -> list[str]:
+        """What a user must know of how the table fits the images."""
+        said, name = [], Path(path).name
+        if self.unmatched:
+            shown = listed([quoted(one) for one in self.unmatched])
+            said.append(f"{name}: {len(self.unmatched):,} of {self.names:,} names match no labelled image ({shown}).")
+        if self.alone:
+            shown = listed([quoted(str(one)) for one in self.group.index[self.group == ""]])
+            said.append(
+                f"{name}: {self.alone:,} of {len(self.group):,} images have no group and stand alone ({shown})."
+            )
+        if unsure := [name for name in dict.fromkeys(self.group) if name.casefold() in _UNKNOWN]:
+            count, shown = int(self.group.isin(unsure).sum()), listed([quoted(one) for one in unsure])
+            said.append(
+                f"{name}: {count:,} images are in a group called {shown}, which is one like any other; "
+                "leave the group empty where it is not known."
+            )
+        if self.joined:
+            shown = listed([" = ".join(map(quoted, spellings)) for spellings in self.joined])
+            said.append(
+                f"{name}: groups that differ only in case, spaces or zeros are taken for one ({shown}); "
+                "if they are not, give them names of their own."
+            )
+        return said
+
+
+def read_groups(path: str | Path | None, spec: DataSpec, names: Iterable[str], files: Collection[str]) -> Groups:
+    """The groups of a table (image, group) for the images of a label table, by their `names` there, and of a folder.
+
+    An empty group is none. Raises CytoyoloError when the table names none of the label table's images, or puts one
+    into two groups.
+    """
+    if path is None:
+        return Groups()
+    table = read_table(path, spec, ("image", "group"))
+    spelling = _spellings(table["group"])
+    labelled = frozenset(names)
+    target = match_names(table["image"], labelled).file
+    if not target:
+        raise CytoyoloError(f"{path} names none of the images of the label table; give the groups of these images.")
+    rest = [name for name in dict.fromkeys(table["image"]) if name not in target]
+    target = {**target, **match_names(rest, files).file}
+    group: dict[str, str] = {}
+    for row, (name, value) in enumerate(zip(table["image"], table["group"], strict=True)):
+        image, known = target.get(name), spelling[value]
+        if image is not None and known and group.setdefault(image, known) != known:
+            raise CytoyoloError(f"{path}, {line(row)}: {name} is in two groups; keep one of its rows.")
+    joined: dict[str, list[str]] = {}
+    for value, first in spelling.items():
+        joined.setdefault(first, []).append(value)
+    several = tuple(tuple(values) for first, values in joined.items() if first and len(values) > 1)
+    return Groups(group, {name: target.get(name, "") for name in table["image"]}, several)
+
+
+def _spellings(groups: Iterable[str]) -> dict[str, str]:
+    """For each spelling of a group the first one that differs only in case, spaces or zeros; "" for an empty one."""
+    first: dict[str, str] = {}
+    return {value: first.setdefault(_key(value), value.strip()) for value in dict.fromkeys(groups)}
+
+
+def _key(group: str) -> str:
+    """What spellings of a group have in common."""
+    text = "".join(unicodedata.normalize("NFKC", group).casefold().split())
+    number = _WHOLE.fullmatch(text)
+    return number[1] if number else text
+
+
+def grouping(groups: Groups, image: pd.Series, before: Collection[str]) -> Grouping:
+    """The group of each image (in order of appearance) of rows whose names are `image`, and were `before`."""
+    of = {name: groups.of.get(old) or groups.of.get(name, "") for name, old in zip(image, before, strict=True)}
+    known = {*image, *before}
+    unmatched = tuple(name for name, target in groups.target.items() if target not in known)
+    return Grouping(pd.Series(of, dtype=object), len(groups.target), unmatched, groups.joined)

@@ -1,0 +1,63 @@
+"""Masks: parts of images that a training must not see, because a cell in them has no label. Painted in copies only."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytoyolo.annotations.table import View
+from cytoyolo.boxes import Boxes
+from cytoyolo.images.decoding import Picture
+
+# What masks are painted with.
+FILLS = ("black", "background")
+# Nothing is painted within so many pixels of a box that is kept: the edge of its cell must stay as it is.
+MARGIN = 2
+
+
+def paint(picture: Picture, masks: Boxes, kept: Boxes, fill: str) -> Picture:
+    """A copy of a picture (h, w, 3) with its masks (k, 4) painted over, but for what lies near the boxes kept (n, 4).
+
+    Every pixel of which a mask covers a part is painted, unless a part of it lies within MARGIN of a box kept. "black"
+    is 0, "background" for each channel the median of the pixels that no mask and no box covers, or of all where there
+    are none. Boxes are xyxy pixels, which may be fractions or reach outside.
+    """
+    hidden = _covered(picture, masks)
+    painted = picture.copy()
+    colour = np.zeros(3, np.uint8) if fill == "black" else _median(picture, ~(hidden | _covered(picture, kept)))
+    painted[hidden & ~_covered(picture, kept, MARGIN)] = colour
+    return painted
+
+
+def masks_by_image(view: View) -> dict[str, tuple[Boxes, Boxes]]:
+    """By name of each image that has masks, and labels or no cells: its masks (k, 4), and the boxes of its labels
+    (n, 4)."""
+    masks = _by_image(view, view.masks)
+    if not masks:
+        return {}
+    kept = {name: np.zeros((0, 4)) for name in view.without_cells}
+    kept |= _by_image(view, view.labels & np.isin(view.image, view.image[view.masks]))
+    return {name: (xyxy, kept[name]) for name, xyxy in masks.items() if name in kept}
+
+
+def _by_image(view: View, wanted: NDArray[np.bool_]) -> dict[str, Boxes]:
+    """The boxes (k, 4) of the rows wanted (n,), by name of their image."""
+    rows = np.flatnonzero(wanted)
+    order = rows[np.argsort(view.image[rows], kind="stable")]
+    starts = np.flatnonzero(np.diff(view.image[order])) + 1
+    groups = np.split(order, starts) if len(order) else []
+    return {str(view.text["image"][group[0]]): view.xyxy[group] for group in groups}
+
+
+def _covered(picture: Picture, xyxy: Boxes, margin: int = 0) -> NDArray[np.bool_]:
+    """The pixels (h, w) of which boxes (n, 4), grown by a margin, cover a part."""
+    height, width = picture.shape[:2]
+    covered = np.zeros((height, width), dtype=bool)
+    corners = np.concatenate([np.floor(xyxy[:, :2] - margin), np.ceil(xyxy[:, 2:] + margin)], axis=1)
+    for x1, y1, x2, y2 in np.clip(corners, 0, [width, height] * 2).astype(int).tolist():
+        covered[y1:y2, x1:x2] = True
+    return covered
+
+
+def _median(picture: Picture, ground: NDArray[np.bool_]) -> Picture:
+    """The median (3,) of the pixels of a picture that are `ground` (h, w), of all its pixels if there are none."""
+    pixels = picture[ground] if ground.any() else picture.reshape(-1, 3)
+    return np.asarray(np.median(pixels, axis=0), np.uint8)

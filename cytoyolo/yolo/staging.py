@@ -1,0 +1,143 @@
+"""Put images where a training may read them: links or copies, mended where the file needs it.
+
+Ultralytics rewrites JPEGs without a proper end in place, so such a file is never linked: what is staged is a copy.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+
+import cv2
+
+from cytoyolo.boxes import Boxes
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.images import jpeg
+from cytoyolo.images.decoding import FORMATS, Picture
+from cytoyolo.images.info import ImageFacts, decode_as, digest, must_be_decoded, must_be_mended
+from cytoyolo.tables.table import sha256
+from cytoyolo.yolo.ignore_regions import paint
+
+_EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
+# Bytes of a stem, so that a file name with ".jpeg" has at most 255.
+_MAX_STEM = 250
+
+
+def staged_names(facts: Mapping[str, ImageFacts], anew: bool = False) -> dict[str, str]:
+    """File names of the staged images by name: the originals' as far as can be, all in one folder.
+
+    An image of a sub-folder gets "__" for "/". Another extension is given to a file whose own one is wrong and to one
+    that is encoded `anew`.
+    """
+    stems = _stems(facts)
+    return {name: stems[name] + _extension(row, anew) for name, row in facts.items()}
+
+
+def _stems(names: Iterable[str]) -> dict[str, str]:
+    """What the staged image and the label file of each image are called, without extension.
+
+    No two are the same on any file system, some of which know no case and no way of composing characters. Where images
+    would share a stem (a.jpg and a.png, A.png and a.png, s/a.png and s__a.png) they keep their extension ("a.jpg"), or
+    else get a fingerprint of their name.
+    """
+    flat = {name: name.replace("/", "__") for name in names}
+    stems: dict[str, str] = {}
+    for choice in ({name: PurePath(one).stem for name, one in flat.items()}, flat):
+        rest = {name: stem for name, stem in choice.items() if name not in stems}
+        count = Counter(map(_folded, [*rest.values(), *stems.values()]))
+        stems |= {name: stem for name, stem in rest.items() if count[_folded(stem)] == 1 and _fits(stem)}
+    taken = set(map(_folded, stems.values()))
+    for name in flat:
+        if name not in stems:
+            stem = f"{PurePath(flat[name]).stem[:40]}-{sha256(name.encode())[:16]}"
+            while _folded(stem) in taken:
+                stem += "_"
+            stems[name] = stem
+            taken.add(_folded(stem))
+    return stems
+
+
+def _fits(stem: str) -> bool:
+    """Whether a file name with this stem is short enough for any file system."""
+    return len(stem.encode()) <= _MAX_STEM
+
+
+def _folded(stem: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", stem).casefold())
+
+
+def _extension(facts: ImageFacts, anew: bool) -> str:
+    if anew or must_be_decoded(facts.repairs):
+        return ".png"
+    if any(repair.startswith(f"{facts.format} named") for repair in facts.repairs):
+        return _EXTENSION[facts.format]
+    return facts.path.suffix
+
+
+def links_work(original: Path, folder: Path) -> bool:
+    """Whether a link in a folder leads to a file: not on exFAT, many network disks, or Windows without the right."""
+    probe = folder / ".cytoyolo.link"
+    try:
+        probe.symlink_to(original.absolute())
+        return probe.samefile(original)
+    except (OSError, NotImplementedError):
+        return False
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def stage(facts: ImageFacts, target: Path, copy: bool) -> str:
+    """Create `target` from the image: a link, a copy, or a mended copy; return its digest.
+
+    The original is only read. Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is
+    baked in, colour modes other than RGB and gray become 8-bit colour, and TIFF, as the decoder shows them, stored
+    without loss as PNG. Raises CytoyoloError where a file that is copied is not any more what its facts say.
+    """
+    if not copy and is_linked(facts):
+        # Resolving costs more than linking, and `convert` gives names in a folder that is resolved already.
+        target.symlink_to(facts.path.resolve() if facts.path.is_symlink() else facts.path.absolute())
+        return facts.digest
+    data = _unchanged(facts)
+    if must_be_decoded(facts.repairs):
+        return _write_png(target, _decoded(facts))
+    return _write(target, jpeg.mend(data) if must_be_mended(facts.repairs) else data)
+
+
+def is_linked(facts: ImageFacts) -> bool:
+    """Whether an image can be staged as it is."""
+    return not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs)
+
+
+def stage_painted(facts: ImageFacts, target: Path, painting: tuple[Boxes, Boxes] | None, fill: str) -> str:
+    """Create `target`, a PNG of the image as the decoder shows it, and return its digest.
+
+    `painting` holds the masks (k, 4) that are painted over and the boxes kept (n, 4), None for an image without masks,
+    which goes the same way: a training must not tell the two by their encoding. Raises as `stage` does.
+    """
+    _unchanged(facts)
+    picture = _decoded(facts)
+    return _write_png(target, picture if painting is None else paint(picture, *painting, fill))
+
+
+def _unchanged(facts: ImageFacts) -> bytes:
+    """The file's bytes. Raises CytoyoloError when they are not any more what its facts say."""
+    data = facts.path.read_bytes()
+    if digest(data) != facts.digest:
+        raise CytoyoloError(f"{facts.path} changed since it was read; convert once more when nothing writes to it.")
+    return data
+
+
+def _decoded(facts: ImageFacts) -> Picture:
+    picture, problem = decode_as(facts)
+    if problem:
+        raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")
+    return picture
+
+
+def _write_png(target: Path, picture: Picture) -> str:
+    return _write(target, cv2.imencode(".png", picture)[1].tobytes())
+
+
+def _write(target: Path, data: bytes) -> str:
+    target.write_bytes(data)
+    return digest(data)

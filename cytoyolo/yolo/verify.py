@@ -1,0 +1,84 @@
+"""Is a YOLO folder still what `convert` made? A training goes by its files, and a run's record by its manifest."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePath
+
+import pandas as pd
+
+from cytoyolo import console
+from cytoyolo.annotations.labels import name_fault
+from cytoyolo.errors import CytoyoloError, listed
+from cytoyolo.images.info import digest
+from cytoyolo.machine import cores
+from cytoyolo.yolo.folder import LISTING, Dataset, data_yaml, list_files, list_names
+
+# What is to be done about a folder that isn't what was converted.
+CONVERT_AGAIN = "convert the label table again"
+_NEEDED = ("file", "width", "height", "part", "group", "image_blake2b", "labels_blake2b")
+
+
+def verify(data: Dataset, fold: int | None) -> None:
+    """Raise CytoyoloError that names files of the folder that are missing or are not what `convert` wrote.
+
+    Ultralytics would leave out missing images silently, and would follow a changed YAML or list anywhere: it even
+    runs code that a YAML's `download` gives.
+    """
+    listing = read_listing(data)
+    texts = dict(list_files(listing["file"], listing["part"].to_numpy(int), data.manifest["folds"]))
+    yaml_path, (train, val) = data.data_yaml(fold), list_names(fold)
+    expected = {train: texts[train], val: texts[val], yaml_path.name: data_yaml(data.spec, train, val)}
+    faults = [f"{name} was changed" for name, text in expected.items() if _text(data.folder / name) != text]
+    with console.progress() as progress:
+        faults += progress.track(_file_faults(data.folder, listing), len(listing), description="Check images")
+    faults = [fault for fault in faults if fault]
+    if faults and (moved := _moved(data.folder, listing["file"])):
+        raise CytoyoloError(
+            f"{data.folder} links to images that are not there any more ({len(moved):,} of {len(listing):,}, such as "
+            f"{moved[0]}); move them back, or {CONVERT_AGAIN}."
+        )
+    if faults:
+        raise CytoyoloError(f"{data.folder} is not what was converted any more ({listed(faults)}); {CONVERT_AGAIN}.")
+
+
+def read_listing(data: Dataset) -> pd.DataFrame:
+    """images.csv of a YOLO folder, as text: a row an image. Raises CytoyoloError when it is missing or damaged."""
+    try:
+        listing = pd.read_csv(data.folder / LISTING, dtype=str, keep_default_na=False)
+        names = listing[list(_NEEDED)]["file"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CytoyoloError(f"{data.folder / LISTING} is missing or damaged; {CONVERT_AGAIN}.") from error
+    if any(name_fault(name) or PurePath(name).name != name for name in names):
+        raise CytoyoloError(f"{data.folder / LISTING} names files outside the folder; {CONVERT_AGAIN}.")
+    return listing
+
+
+def _moved(folder: Path, files: Iterable[str]) -> list[Path]:
+    """Where links to images lead that are not there."""
+    links = (folder / "images" / name for name in files)
+    return [path.readlink() for path in links if path.is_symlink() and not path.exists()]
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+
+def _file_faults(folder: Path, listing: pd.DataFrame) -> Iterator[str]:
+    """What is wrong with each image and its labels, "" if nothing is."""
+
+    def fault(row: tuple[str, str, str]) -> str:
+        name, image, labels = row
+        for path, wanted in (
+            (folder / "images" / name, image),
+            (folder / "labels" / f"{PurePath(name).stem}.txt", labels),
+        ):
+            try:
+                if digest(path.read_bytes()) != wanted:
+                    return f"{path.name} was changed"
+            except OSError:
+                return f"{path.name} is missing"
+        return ""
+
+    rows = zip(listing["file"], listing["image_blake2b"], listing["labels_blake2b"], strict=True)
+    with ThreadPoolExecutor(cores()) as pool:
+        yield from pool.map(fault, rows)
