@@ -39,7 +39,7 @@ HEADER = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         (b'<?xml version="1.0"?><net name="x"/>', "XML"),
         (len(HEADER).to_bytes(8, "little") + HEADER + bytes(4), "safetensors"),
         (b'{"error": "not found"}', "text file"),
-        (gzip.compress(b"x" * 100), "gzip"),
+        (gzip.compress(b"x" * 100, mtime=0), "gzip"),
         (b"\x89HDF\r\n\x1a\n" + bytes(64), "Keras"),
         (b"\x1c\0\0\0TFL3" + bytes(64), "TensorFlow Lite"),
         (
