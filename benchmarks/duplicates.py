@@ -38,7 +38,7 @@ from PIL import Image
 
 from cytoyolo.images import duplicates
 from cytoyolo.images.hashes import HASH_BYTES, as_words, near_pairs
-from cytoyolo.images.info import ImageFacts, decode, read_many
+from cytoyolo.images.info import ImageInfo, decode, read_many
 from cytoyolo.machine import cores
 from cytoyolo.synthetic.smear import render_scene
 
@@ -103,7 +103,7 @@ def linked(sets: Iterable[Path], folder: Path) -> dict[Path, str]:
     return links
 
 
-def make_copies(originals: Sequence[ImageFacts], sets: Sequence[str], folder: Path, seed: int) -> pd.DataFrame:
+def make_copies(originals: Sequence[ImageInfo], sets: Sequence[str], folder: Path, seed: int) -> pd.DataFrame:
     """Draw originals, whose sets are given, and save altered copies: path, original (its place), set, kind."""
     rng, copies = np.random.default_rng(seed), []
     for name in dict.fromkeys(sets):
@@ -117,14 +117,14 @@ def make_copies(originals: Sequence[ImageFacts], sets: Sequence[str], folder: Pa
     return pd.DataFrame(copies, columns=["path", "original", "set", "kind"])
 
 
-def groups_of(facts: Sequence[ImageFacts]) -> NDArray[np.int64]:
+def groups_of(facts: Sequence[ImageInfo]) -> NDArray[np.int64]:
     """The number of each image's group (n,), a negative one of its own where it is alone."""
     links = duplicates.find_duplicates(facts)
     group = {name: row.group for row in links.itertuples() for name in (row.image, row.twin)}
     return np.array([group.get(found.path.name, -1 - at) for at, found in enumerate(facts)], np.int64)
 
 
-def passing(facts: Sequence[ImageFacts], original: NDArray[np.int64]) -> NDArray[np.int64]:
+def passing(facts: Sequence[ImageInfo], original: NDArray[np.int64]) -> NDArray[np.int64]:
     """The pairs (m, 2) that pass of an original and its copy, or of images of two originals."""
     words = as_words([found.hash or bytes(HASH_BYTES) for found in facts])
     first, second, _, orientation = near_pairs(words, duplicates.MAX_DISTANCE)

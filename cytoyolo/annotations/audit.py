@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytoyolo.annotations.rules import RULES, Rule
 from cytoyolo.annotations.rules.registry import DROP, REVIEW, SEVERITIES, STOP, Found
-from cytoyolo.annotations.table import Rows, View
+from cytoyolo.annotations.table import LabelTable, Rows
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import read_bytes
 from cytoyolo.images.duplicates import find_duplicates
@@ -36,13 +36,13 @@ class Audited:
     """The outcome of an audit.
 
     findings has the columns COLUMNS; `line` is the row's line in the file, of a finding about an image that of its
-    first row, None without one. edits are what `repair` carries out, in order, and `view` is the table they leave.
+    first row, None without one. edits are what `repair` carries out, in order, and `table` is the table they leave.
     `not_run` says by rule why it was not asked.
     """
 
     findings: pd.DataFrame
     edits: list[Edit]
-    view: View
+    table: LabelTable
     not_run: dict[str, str]
 
     @property
@@ -110,44 +110,44 @@ def _check_choice(path: object, rule: Rule, key: str, value: object, known: tupl
         raise CytoyoloError(f"{path}: '{key}' of '{rule.name}' is {value!r}; give one of {', '.join(known)}.")
 
 
-def run(view: View, policy: Mapping[str, Rule], only: Collection[str] | None = None) -> Audited:
+def run(table: LabelTable, policy: Mapping[str, Rule], only: Collection[str] | None = None) -> Audited:
     """Ask the rules of a policy in order, or `only` some of them, each about the table as the earlier ones' actions
     leave it. Rows that must stop the use of the table are not looked at further."""
     near = policy["near-duplicate"].thresholds
-    view = replace(
-        view,
+    table = replace(
+        table,
         find_copies=partial(find_duplicates, distance=int(near["distance"]), correlation=near["correlation"]),
     )
     tables, edits, not_run, stopped = [], list[Edit](), dict[str, str](), ""
     for rule in policy.values():
         if only is not None and rule.name not in only:
             continue
-        reason = stopped or _reason_to_leave_out(rule, view)
+        reason = stopped or _reason_to_leave_out(rule, table)
         if reason:
             not_run[rule.name] = reason
             continue
-        for found in rule.check(view, **rule.thresholds):
-            tables.append(_table(rule, found, view))
-            edit = _edit(rule, found, view)
+        for found in rule.check(table, **rule.thresholds):
+            tables.append(_table(rule, found, table))
+            edit = _edit(rule, found, table)
             if edit is not None:
                 edits.append(edit)
-                view = view.rewritten(edit.rows, edit.after) if edit.after else view.without(edit.rows)
+                table = table.rewritten(edit.rows, edit.after) if edit.after else table.without(edit.rows)
             if rule.about == "table" and rule.action == STOP:
                 stopped = f"the table is no good: {rule.name}"
             elif rule.action == STOP:
-                view = view.without(_rows_of(found, view))
+                table = table.without(_rows_of(found, table))
     findings = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
-    return Audited(findings, edits, view, not_run)
+    return Audited(findings, edits, table, not_run)
 
 
-def _reason_to_leave_out(rule: Rule, view: View) -> str:
-    if rule.needs == "images" and view.facts_of is None:
+def _reason_to_leave_out(rule: Rule, table: LabelTable) -> str:
+    if rule.needs == "images" and table.facts_of is None:
         return "needs the images"
-    return "needs the test table" if rule.needs == "test" and view.test is None else ""
+    return "needs the test table" if rule.needs == "test" and table.test is None else ""
 
 
-def _table(rule: Rule, found: Found, view: View) -> pd.DataFrame:
-    images = [view.text["image"][row] for row in found.rows] if found.images is None else found.images
+def _table(rule: Rule, found: Found, table: LabelTable) -> pd.DataFrame:
+    images = [table.text["image"][row] for row in found.rows] if found.images is None else found.images
     return pd.DataFrame(
         {
             "line": pd.Series([int(row) + 2 if row >= 0 else None for row in found.rows], dtype=object),
@@ -161,15 +161,15 @@ def _table(rule: Rule, found: Found, view: View) -> pd.DataFrame:
     )
 
 
-def _edit(rule: Rule, found: Found, view: View) -> Edit | None:
+def _edit(rule: Rule, found: Found, table: LabelTable) -> Edit | None:
     """What the action changes in the table, if anything."""
     reasons = [
         f"{value}: {detail}" if value else detail for value, detail in zip(found.values, found.details, strict=True)
     ]
     if rule.action == DROP and rule.about == "image":
         by_image = dict(zip(found.images or (), reasons, strict=True))
-        rows = _rows_of(found, view)
-        return Edit(rule.name, rows, {}, [by_image[view.text["image"][row]] for row in rows]) if len(rows) else None
+        rows = _rows_of(found, table)
+        return Edit(rule.name, rows, {}, [by_image[table.text["image"][row]] for row in rows]) if len(rows) else None
     if rule.action == DROP:
         return Edit(rule.name, found.rows, {}, reasons)
     if found.after and rule.action == RULES[rule.name].action:
@@ -177,21 +177,21 @@ def _edit(rule: Rule, found: Found, view: View) -> Edit | None:
     return Edit(rule.name, found.rows, {}, reasons) if rule.action == "merge" else None
 
 
-def _rows_of(found: Found, view: View) -> Rows:
+def _rows_of(found: Found, table: LabelTable) -> Rows:
     """The rows that findings are about: their own, or all of their images, masks included."""
-    return found.rows if found.images is None else view.with_masks(view.holds("image", found.images))
+    return found.rows if found.images is None else table.with_masks(table.holds("image", found.images))
 
 
-def same_group(view: View, policy: Mapping[str, Rule]) -> pd.Series:
+def same_group(table: LabelTable, policy: Mapping[str, Rule]) -> pd.Series:
     """The group (a number) of each labelled image that shows the same as another, by name, for a split to keep whole.
 
     Kinds of copies whose rule has another action than "group" don't count.
     """
     kinds = {"bytes": "same-bytes", "pixels": "same-pixels", "near": "near-duplicate"}
     grouped = [kind for kind, name in kinds.items() if policy[name].action == "group"]
-    copies = view.copies[view.copies["kind"].isin(grouped)]
+    copies = table.copies[table.copies["kind"].isin(grouped)]
     group = pd.concat([copies.set_index(column)["group"] for column in ("image", "twin")])
-    group = group[~group.index.duplicated() & group.index.isin(view.first_rows)]
+    group = group[~group.index.duplicated() & group.index.isin(table.first_rows)]
     return pd.Series(group[group.duplicated(keep=False)])
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cytoyolo import console
-from cytoyolo.annotations.table import FactsOf, View
+from cytoyolo.annotations.table import FactsOf, LabelTable
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.cache import read_cached
 from cytoyolo.images.folder import folder_files, match_in_folder
-from cytoyolo.images.info import ImageFacts, check_image_folder, read_many
+from cytoyolo.images.info import ImageInfo, check_image_folder, read_many
 from cytoyolo.images.samples import UNKNOWN, White, white_of
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import SchemaError
@@ -19,10 +19,10 @@ from cytoyolo.tables.table import LABEL_ROLES, TEST_ROLES, XYXY, read_table
 
 @dataclass(frozen=True)
 class Opened:
-    """A label table: its lines as they stand, and the view that the rules see."""
+    """A label table: its lines as they stand, and the table that the rules see."""
 
     records: Records
-    view: View
+    table: LabelTable
 
 
 def open_labels(
@@ -44,13 +44,13 @@ def open_labels(
     listing = None if images is None else frozenset(folder_files(images))
     tested = None if test is None else _test_names(test, spec, listing)
     records = parse_records(labels, data, spec.column_map(*LABEL_ROLES), XYXY)
-    view = replace(
-        View.of(records, spec),
+    table = replace(
+        LabelTable.of(records, spec),
         listing=listing,
         facts_of=None if images is None else _reader(images, thorough, frozenset(tested or ())),
         test=tested,
     )
-    return Opened(records, view)
+    return Opened(records, table)
 
 
 def _test_names(path: Path, spec: DataSpec, listing: frozenset[str] | None) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def _reader(folder: Path, thorough: bool, tested: Collection[str]) -> FactsOf:
     otherwise in it are read once more. Images of the test table have no say, since a prediction won't ask them.
     """
 
-    known: dict[str, ImageFacts] = {}
+    known: dict[str, ImageInfo] = {}
 
     def read_anew(names: Sequence[str], white: White) -> None:
         if names:
@@ -86,7 +86,7 @@ def _reader(folder: Path, thorough: bool, tested: Collection[str]) -> FactsOf:
                 tracked = progress.track(facts, len(names), description="Read images")
                 known.update(zip(names, tracked, strict=True))
 
-    def read(names: Sequence[str]) -> Mapping[str, ImageFacts]:
+    def read(names: Sequence[str]) -> Mapping[str, ImageInfo]:
         read_anew([name for name in names if name not in known], UNKNOWN)
         deep = [name for name in names if known[name].samples]
         white = white_of(known[name] for name in [one for one in deep if one not in tested] or deep)

@@ -1,4 +1,4 @@
-"""A label table as the audit's rules see it: its rows by column, and what is known of the images."""
+"""LabelTable: the rows of a label table by column, and what is known of their images."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,21 +9,21 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cytoyolo.annotations.coordinate_forms import Evidence, judge
-from cytoyolo.images.info import ImageFacts
+from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.records import Records
 from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY
 
 Text = NDArray[np.object_]
 Rows = NDArray[np.int64]
-FactsOf = Callable[[Sequence[str]], Mapping[str, ImageFacts]]
+FactsOf = Callable[[Sequence[str]], Mapping[str, ImageInfo]]
 FindCopies = Callable[..., pd.DataFrame]
 # What stands for nothing in a table; programs write the last ones.
 _NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
 
 
 @dataclass(frozen=True)
-class View:
+class LabelTable:
     """A label table of n rows, which rules read and never change.
 
     `text` holds the rows' strings by role (n,), `broken` what is wrong with rows that are none, `alive` (n,) which
@@ -44,8 +44,8 @@ class View:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, records: Records, spec: DataSpec) -> "View":
-        """The view of a table without anything known of its images; rows in which nothing stands are taken out."""
+    def of(cls, records: Records, spec: DataSpec) -> "LabelTable":
+        """The table without anything known of its images; rows in which nothing stands are taken out."""
         alive = np.ones(len(records.cells), dtype=bool)
         alive[sorted(records.blank)] = False
         text = {role: np.array(records.column(role), dtype=object) for role in LABEL_ROLES}
@@ -114,7 +114,7 @@ class View:
         return [name for name in self.first_rows if name in names]
 
     @cached_property
-    def facts(self) -> Mapping[str, ImageFacts]:
+    def facts(self) -> Mapping[str, ImageInfo]:
         """Facts of the images of the table (see `first_rows`), then of the test images, where the folder has them;
         empty without one. A name that leads elsewhere is none of the folder's, so no file elsewhere is ever read.
         """
@@ -164,22 +164,22 @@ class View:
         """The rows of these images that are still in the table, masks apart."""
         return np.flatnonzero(self.holds("image", names) & (self.labels | self.empty))
 
-    def without(self, rows: Rows) -> "View":
-        """The view with these rows taken out of the table."""
+    def without(self, rows: Rows) -> "LabelTable":
+        """The table with these rows taken out of the table."""
         alive = self.alive.copy()
         alive[rows] = False
         return self._changed(alive=alive)
 
-    def rewritten(self, rows: Rows, after: Mapping[str, Sequence[str]]) -> "View":
-        """The view with other strings in these rows, by role."""
+    def rewritten(self, rows: Rows, after: Mapping[str, Sequence[str]]) -> "LabelTable":
+        """The table with other strings in these rows, by role."""
         text = dict(self.text)
         for role, values in after.items():
             text[role] = text[role].copy()
             text[role][rows] = np.array(values, dtype=object)
         return self._changed(text=text)
 
-    def _changed(self, **fields: object) -> "View":
-        """A new view; what was worked out from fields that stay is kept."""
+    def _changed(self, **fields: object) -> "LabelTable":
+        """A new table; what was worked out from fields that stay is kept."""
         made = replace(self, **fields)  # type: ignore[arg-type]
         kept = {"class_id", "is_mask", "is_empty", "image", "facts", "copies", "size", "xyxy"}
         if "text" in fields:

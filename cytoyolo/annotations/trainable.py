@@ -12,7 +12,7 @@ from cytoyolo.annotations.audit import MENDABLE, Audited, Edit, refuse_stops
 from cytoyolo.annotations.rules import RULES, Rule
 from cytoyolo.annotations.rules.forms import FORMS
 from cytoyolo.annotations.rules.registry import STOP
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.tables.table import refuse
 
 # What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
@@ -25,25 +25,25 @@ _REFUSED = (
 _HARMLESS = ("name-variant", "empty-row")
 
 
-def usable(labels: Path, view: View, policy: Mapping[str, Rule], repair: bool) -> Audited:
+def usable(labels: Path, table: LabelTable, policy: Mapping[str, Rule], repair: bool) -> Audited:
     """The table as it is to be converted. Raises CytoyoloError for what can't be, or could only with a repair."""
     before = list[Edit]()
     if repair:
-        audited = auditing.run(view, policy)
+        audited = auditing.run(table, policy)
         refuse_stops(labels, audited)
-        view = audited.view
+        table = audited.table
     else:
         harmless = [name for name in _HARMLESS if policy[name].action == RULES[name].action]
-        audited = auditing.run(view, policy, only=harmless)
-        before, view = audited.edits, audited.view
+        audited = auditing.run(table, policy, only=harmless)
+        before, table = audited.edits, audited.table
     # After a repair only what a user's settings keep is left of these.
     strict = {name: replace(rule, action=STOP) for name, rule in policy.items()}
     for names in _REFUSED:
-        refuse_stops(labels, auditing.run(view, strict, only=names), mendable=not repair)
+        refuse_stops(labels, auditing.run(table, strict, only=names), mendable=not repair)
     if not repair:
         # Else boxes are clipped, whatever is left of them, and leaks dropped.
         clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
-        audited = auditing.run(view, {**policy, "overhang": clip}, only=("overhang", "leak"))
+        audited = auditing.run(table, {**policy, "overhang": clip}, only=("overhang", "leak"))
         refuse_stops(labels, audited)
         audited = replace(audited, edits=[*before, *audited.edits])
     return _without_empty(labels, audited, repair)
@@ -54,14 +54,14 @@ def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:
 
     A person may still have to look at such a row: of an image that fits with axes swapped, or drawn mostly outside.
     """
-    view = audited.view
-    rows = np.flatnonzero(view.labels)
-    xyxy = boxes.to_pixels(view.xyxy[rows], view.size[rows].astype(np.int64))
+    table = audited.table
+    rows = np.flatnonzero(table.labels)
+    xyxy = boxes.to_pixels(table.xyxy[rows], table.size[rows].astype(np.int64))
     empty = rows[(xyxy[:, 2:] <= xyxy[:, :2]).any(axis=1)]
     if not len(empty):
         return audited
     if not repair:
-        faults = {int(row): f"of box {view.box(row)} no whole pixel is inside its image" for row in empty}
+        faults = {int(row): f"of box {table.box(row)} no whole pixel is inside its image" for row in empty}
         refuse(labels, faults, MENDABLE)
-    edit = Edit("zero-side", empty, {}, [f"{view.box(row)}: no whole pixel inside its image" for row in empty])
-    return replace(audited, edits=[*audited.edits, edit], view=view.without(empty))
+    edit = Edit("zero-side", empty, {}, [f"{table.box(row)}: no whole pixel inside its image" for row in empty])
+    return replace(audited, edits=[*audited.edits, edit], table=table.without(empty))

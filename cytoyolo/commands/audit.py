@@ -14,7 +14,7 @@ from cytoyolo.annotations.audit import load_policy
 from cytoyolo.annotations.opening import open_labels, optional
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.machine import __version__
 from cytoyolo.report.sheet import draw_sheet
@@ -73,20 +73,20 @@ def audit(
     try:
         opened = open_labels(labels, data, spec, images=images, test=test)
         note_form(labels, opened.records)
-        view, rows = opened.view, len(opened.records.cells) - len(opened.records.blank)
-        audited = auditing.run(view, policy)
+        table, rows = opened.table, len(opened.records.cells) - len(opened.records.blank)
+        audited = auditing.run(table, policy)
         findings, not_run = audited.findings, audited.not_run
         # For pictures: boxes as they were, under the names that a repair gives to images.
-        view = replace(view, text={**view.text, "image": audited.view.text["image"]})
+        table = replace(table, text={**table.text, "image": audited.table.text["image"]})
     except SchemaError as error:
         sentence = str(error).replace(str(labels), labels.name, 1)  # findings hold no path of this machine
-        view, rows, (findings, not_run) = None, 0, auditing.schema_finding(sentence, policy)
+        table, rows, (findings, not_run) = None, 0, auditing.schema_finding(sentence, policy)
     counts = auditing.counts(findings)
     summary = {
         "cytoyolo": __version__,
         "versions": {name: version(name) for name in _LIBRARIES},
-        "labels": {"name": labels.name, "sha256": sha256(data), "rows": rows, **_without_cells(view)},
-        "images": None if view is None or images is None else _images(view),
+        "labels": {"name": labels.name, "sha256": sha256(data), "rows": rows, **_without_cells(table)},
+        "images": None if table is None or images is None else _images(table),
         "test": None if test is None else {"name": test.name, "sha256": fingerprint(test)},
         "severities": {name: int((findings["severity"] == name).sum()) for name in SEVERITIES},
         "rules": counts.to_dict("records"),
@@ -98,21 +98,21 @@ def audit(
             columns = {"image": spec.columns["image"]}
             write_table(folder / FINDINGS, findings.rename(columns=columns))
             write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False))
-            sheet = draw_sheet(findings, view) if view is not None and images is not None else None
+            sheet = draw_sheet(findings, table) if table is not None and images is not None else None
             if sheet is not None:
                 (folder / SHEET).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
     return Audit(findings, counts, not_run, summary)
 
 
-def _without_cells(view: View | None) -> dict[str, int]:
+def _without_cells(table: LabelTable | None) -> dict[str, int]:
     """How many images have no cells by the table, if any."""
-    empty = [] if view is None else view.without_cells
+    empty = [] if table is None else table.without_cells
     return {"without_cells": len(empty)} if empty else {}
 
 
-def _images(view: View) -> dict[str, object]:
+def _images(table: LabelTable) -> dict[str, object]:
     """How many images were read, and the fingerprint of their names and bytes."""
-    read = {name: found.digest for name, found in view.facts.items() if not found.problem}
+    read = {name: found.digest for name, found in table.facts.items() if not found.problem}
     return {"read": len(read), "sha256": images_fingerprint(read.items())}
 
 

@@ -13,7 +13,7 @@ from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, load_policy
 from cytoyolo.annotations.changes import repair as carry_out
 from cytoyolo.annotations.opening import open_labels, optional
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import usable
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.repair import CHANGES
@@ -21,7 +21,7 @@ from cytoyolo.console import note
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.images.folder import note_renamed
-from cytoyolo.images.info import ImageFacts
+from cytoyolo.images.info import ImageInfo
 from cytoyolo.images.samples import UNKNOWN, White, white_of
 from cytoyolo.machine import __version__
 from cytoyolo.spec import MASK, DataSpec, load_spec
@@ -106,28 +106,29 @@ def convert(
     data = read_table_bytes(labels)
     opened = open_labels(labels, data, spec, images=images.resolve(), test=optional(test), thorough=repair)
     note_form(labels, opened.records)
-    given = read_groups(groups, spec, opened.view.text["image"], opened.view.listing or ())
-    audited = usable(labels, opened.view, policy, repair)
-    view = audited.view
-    _refuse_empty(labels, view)
-    note_renamed(_renamed(opened.view, audited))
-    rows = np.flatnonzero(view.labels)
-    image, class_id, size = pd.Series(view.text["image"][rows]), view.class_id[rows], view.size[rows].astype(np.int64)
-    xyxy = boxes.to_pixels(view.xyxy[rows], size).astype(np.float64)
+    given = read_groups(groups, spec, opened.table.text["image"], opened.table.listing or ())
+    audited = usable(labels, opened.table, policy, repair)
+    table = audited.table
+    _refuse_empty(labels, table)
+    note_renamed(_renamed(opened.table, audited))
+    rows = np.flatnonzero(table.labels)
+    image, class_id = pd.Series(table.text["image"][rows]), table.class_id[rows]
+    size = table.size[rows].astype(np.int64)
+    xyxy = boxes.to_pixels(table.xyxy[rows], size).astype(np.float64)
 
     # Images without cells are a stratum of their own.
-    strata = class_sets(image, class_id).reindex(list(view.first_rows), fill_value="")
-    copies, named = auditing.same_group(view, policy), np.flatnonzero(view.labels | view.empty)
-    own = grouping(given, pd.Series(view.text["image"][named]), opened.view.text["image"][named])
+    strata = class_sets(image, class_id).reindex(list(table.first_rows), fill_value="")
+    copies, named = auditing.same_group(table, policy), np.flatnonzero(table.labels | table.empty)
+    own = grouping(given, pd.Series(table.text["image"][named]), opened.table.text["image"][named])
     group = joined_groups(own.group.reindex(strata.index), copies)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
-    facts, masks = {name: view.facts[name] for name in strata.index}, masks_by_image(view)
+    facts, masks = {name: table.facts[name] for name in strata.index}, masks_by_image(table)
     listing = list_images(facts, masks, part, group)
     settings = {
         "val": None if folds else shares[1], "folds": folds, "copy": copy, "repair": repair, "seed": seed,
         "mask_fill": mask_fill if masks else None, "masks": sum(len(masked) for masked, _ in masks.values()),
     }  # fmt: skip
-    if empty := len(view.without_cells):
+    if empty := len(table.without_cells):
         settings["without_cells"] = empty
     parts = Parts.of(part, group.to_numpy(object))
     far = parts.far_from(shares)
@@ -152,21 +153,21 @@ def convert(
             write_table(folder / FINDINGS, audited.findings.rename(columns=dict(spec.columns)))
             write_table(folder / CHANGES, carry_out(opened.records, audited.edits)[1])
         write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
-    return _counted(output, opened.view, audited, repair, facts, copies, masks)
+    return _counted(output, opened.table, audited, repair, facts, copies, masks)
 
 
 def _counted(
     output: Path,
-    given: View,
+    given: LabelTable,
     audited: Audited,
     repair: bool,
-    facts: Mapping[str, ImageFacts],
+    facts: Mapping[str, ImageInfo],
     copies: pd.Series,
     masks: Mapping[str, object],
 ) -> Converted:
     """What was made of the table `given` that an audit left."""
-    edits, names = audited.edits, audited.view.text["image"]
-    xyxy = audited.view.xyxy[audited.view.labels]
+    edits, names = audited.edits, audited.table.text["image"]
+    xyxy = audited.table.xyxy[audited.table.labels]
     return Converted(
         output,
         images=len(facts),
@@ -178,28 +179,28 @@ def _counted(
         leaked=len({names[row] for edit in edits if edit.rule == "leak" for row in edit.rows}),
         copies=len(copies) - copies.nunique(),
         masked=len(masks),
-        left_out=len(set(names[audited.view.masks]) - masks.keys()),
+        left_out=len(set(names[audited.table.masks]) - masks.keys()),
         deep=sum(found.white > 0 for found in facts.values()),
         white=white_of(facts.values()),
         complaints=tuple(f"{name}: {found.warning}" for name, found in facts.items() if found.warning),
-        without_cells=len(audited.view.without_cells),
+        without_cells=len(audited.table.without_cells),
         renamed=_renamed(given, audited),
         needless=sum(len(edit.rows) for edit in edits if edit.rule == "empty-row"),
     )
 
 
-def _renamed(given: View, audited: Audited) -> dict[str, str]:
+def _renamed(given: LabelTable, audited: Audited) -> dict[str, str]:
     """The names of the table `given` that are not those of their files, each with its file's."""
     rows = [row for edit in audited.edits if edit.rule == "name-variant" for row in edit.rows]
-    return {given.text["image"][row]: audited.view.text["image"][row] for row in rows}
+    return {given.text["image"][row]: audited.table.text["image"][row] for row in rows}
 
 
-def _refuse_empty(labels: Path, view: View) -> None:
-    if view.masks.any() and not view.labels.any():
+def _refuse_empty(labels: Path, table: LabelTable) -> None:
+    if table.masks.any() and not table.labels.any():
         raise CytoyoloError(f"{labels}: all rows left are masks (class {MASK}); give the labels of the images as well.")
-    if view.empty.any() and not view.labels.any():
+    if table.empty.any() and not table.labels.any():
         raise CytoyoloError(f"{labels}: all rows left are of images without cells; give images with labels as well.")
-    if not view.labels.any():
+    if not table.labels.any():
         raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
 
 
@@ -222,7 +223,7 @@ def _manifest(
     name: str,
     data: bytes,
     inputs: Mapping[str, str | Path | None],
-    facts: dict[str, ImageFacts],
+    facts: dict[str, ImageInfo],
     class_id: np.ndarray,
     settings: Mapping[str, object],
 ) -> dict[str, object]:

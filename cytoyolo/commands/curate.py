@@ -106,7 +106,7 @@ def curate(
     if images is not None:
         check_image_folder(images)
     opened = open_predicted(labels, oof)
-    spec, view, predictions = opened.spec, opened.view, opened.predictions
+    spec, view, predictions = opened.spec, opened.table, opened.predictions
     _check_outputs((labels, *opened.sources), output, opened.records.header, spec, overwrite)
     rows = np.flatnonzero(view.labels)
     given = Labels(rows, view.text["image"][rows], view.xyxy[rows], view.class_id[rows])

@@ -9,12 +9,12 @@ import numpy as np
 
 from cytoyolo.annotations.audit import load_policy
 from cytoyolo.annotations.opening import open_labels
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import usable
 from cytoyolo.commands.crossval_folder import MANIFEST, OOF, read_manifest
 from cytoyolo.curation.predictions import Predictions, pool_classes, read_oof
 from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.images.info import ImageFacts
+from cytoyolo.images.info import ImageInfo
 from cytoyolo.images.names import match_names
 from cytoyolo.images.samples import White, parse_white
 from cytoyolo.spec import DataSpec, parse_spec
@@ -30,7 +30,7 @@ class Predicted:
 
     spec: DataSpec
     records: Records
-    view: View
+    table: LabelTable
     sources: tuple[Path, ...]
     predictions: Predictions
     weights: list[str]
@@ -51,20 +51,20 @@ def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Pred
     opened = open_labels(labels, data, spec)
     note_form(labels, opened.records)
     _check_same_table(labels, sha256(data), sources, manifests)
-    tables, view = [], opened.view
+    tables, table = [], opened.table
     for source, manifest in zip(sources, manifests, strict=True):
         tables.append(read_oof(source, spec, manifest["folds"]))
-        view = _with_names_of(view, tables[-1])
-        _check_images(labels, source, view, tables[-1])
+        table = _with_names_of(table, tables[-1])
+        _check_images(labels, source, table, tables[-1])
         if not len(tables[-1].image):
             raise CytoyoloError(
                 f"{source} holds no detection at all: its models have learned nothing; train them longer."
             )
     predictions = pool_classes(tables[0], tables[1:])
-    view = usable(labels, _with_sizes(view, predictions), load_policy(), repair=False).view
+    table = usable(labels, _with_sizes(table, predictions), load_policy(), repair=False).table
     first = manifests[0]
     white = parse_white(first["dataset"].get("white"))
-    return Predicted(spec, opened.records, view, sources, predictions, first["weights_sha256"], white)
+    return Predicted(spec, opened.records, table, sources, predictions, first["weights_sha256"], white)
 
 
 def _finished(source: Path) -> dict[str, Any]:
@@ -101,31 +101,31 @@ def _check_same_table(
                 )
 
 
-def _with_names_of(view: View, predictions: Predictions) -> View:
-    """The view with the names that a cross-validation's images have, which are those of their files."""
-    found = match_names([*view.first_rows, *view.text["image"][view.masks]], predictions.fold)
-    rows = np.flatnonzero(view.holds("image", found.how))
-    names = [found.file[name] for name in view.text["image"][rows]]
-    return view.rewritten(rows, {"image": names}) if names else view
+def _with_names_of(table: LabelTable, predictions: Predictions) -> LabelTable:
+    """The table with the names that a cross-validation's images have, which are those of their files."""
+    found = match_names([*table.first_rows, *table.text["image"][table.masks]], predictions.fold)
+    rows = np.flatnonzero(table.holds("image", found.how))
+    names = [found.file[name] for name in table.text["image"][rows]]
+    return table.rewritten(rows, {"image": names}) if names else table
 
 
-def _check_images(labels: Path, source: Path, view: View, predictions: Predictions) -> None:
+def _check_images(labels: Path, source: Path, table: LabelTable, predictions: Predictions) -> None:
     """Raise CytoyoloError where the images of the two tables are not the same."""
-    if missing := [name for name in view.first_rows if name not in predictions.fold]:
+    if missing := [name for name in table.first_rows if name not in predictions.fold]:
         raise CytoyoloError(
             f"{source} has nothing of images of {labels} ({listed(missing)}); run crossval on this table."
         )
-    if foreign := [name for name in predictions.fold if name not in view.first_rows]:
+    if foreign := [name for name in predictions.fold if name not in table.first_rows]:
         raise CytoyoloError(
             f"{source} has images that {labels} has not ({listed(foreign)}); run crossval on this table."
         )
 
 
-def _with_sizes(view: View, predictions: Predictions) -> View:
-    """The view with the images' sizes from the predictions, so that no image has to be read."""
+def _with_sizes(table: LabelTable, predictions: Predictions) -> LabelTable:
+    """The table with the images' sizes from the predictions, so that no image has to be read."""
 
-    def facts_of(names: Sequence[str]) -> dict[str, ImageFacts]:
-        return {name: ImageFacts(Path(name), "", *predictions.size[name]) for name in names}
+    def facts_of(names: Sequence[str]) -> dict[str, ImageInfo]:
+        return {name: ImageInfo(Path(name), "", *predictions.size[name]) for name in names}
 
     # Of an image with masks only nothing is predicted, and nothing has to be known.
-    return replace(view, listing=frozenset(view.text["image"]), facts_of=facts_of)
+    return replace(table, listing=frozenset(table.text["image"]), facts_of=facts_of)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.labels import leads_out
-from cytoyolo.commands.predict_folder import MAKER, Everyday
+from cytoyolo.commands.predict_folder import MAKER, PredictionFolder
 from cytoyolo.commands.predict_sources import Images, find_images, find_table
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
@@ -271,7 +271,7 @@ def _predict_images(call: Call, spec: DataSpec, found: Images, pictures: bool, w
     folder, names, model = found.folder, found.names, call.model
     found.say()
     shown = pictures, call.probabilities
-    everyday = Everyday(call.output, folder, names, spec, model.codes, *shown, model.white, warnings)
+    everyday = PredictionFolder(call.output, folder, names, spec, model.codes, *shown, model.white, warnings)
 
     def drawn(name: str, one: Found) -> Detections:
         everyday.draw(name, one.image, one.detections, one.problem)

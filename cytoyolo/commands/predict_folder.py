@@ -42,7 +42,7 @@ def _stem(name: str) -> str:
     return str(path.with_name(path.stem))
 
 
-class Everyday:
+class PredictionFolder:
     """An output folder under way; it takes its place when it is whole."""
 
     def __init__(

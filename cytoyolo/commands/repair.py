@@ -60,9 +60,9 @@ def repair(
     opened = open_labels(labels, read_table_bytes(labels), spec, images=optional(images), test=optional(test))
     note_form(labels, opened.records)
     check_writable(output, opened.records.header, overwrite)
-    audited = auditing.run(opened.view, policy)
+    audited = auditing.run(opened.table, policy)
     refuse_stops(labels, audited)
-    if not audited.view.alive.any():
+    if not audited.table.alive.any():
         raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
     table, made = repairing.repair(opened.records, audited.edits)
     # Neither is in its place before both are written.
@@ -70,7 +70,7 @@ def repair(
         new_table.write_bytes(table)
         made.to_csv(new_log, index=False, lineterminator="\n")
     review = int((audited.findings["action"] == "review").sum())
-    return Repaired(output, log, made.iloc[1:], int(audited.view.alive.sum()), review)
+    return Repaired(output, log, made.iloc[1:], int(audited.table.alive.sum()), review)
 
 
 def undo(

@@ -48,17 +48,17 @@ def check_inputs(source: Path, folder: Path, settings: Mapping[str, Any], device
         raise UsageError(f"--folds is {settings['folds']}; give 2 or more.")
     slots_of(device, jobs)
     spec = load_spec(settings["dataset"])
-    view = open_labels(train, read_table_bytes(train), spec, images=images, test=test, thorough=False).view
+    table = open_labels(train, read_table_bytes(train), spec, images=images, test=test, thorough=False).table
     rows = read_table(test, spec, TEST_ROLES)
     refuse(test, row_faults(rows, spec), "mend or delete them")
-    there = view.listing or frozenset()
-    _check_images(train, images, list(view.first_rows), there)
-    _check_images(test, images, list(view.test or ()), there)
-    read_groups(settings["groups"], spec, view.text["image"], there)
+    there = table.listing or frozenset()
+    _check_images(train, images, list(table.first_rows), there)
+    _check_images(test, images, list(table.test or ()), there)
+    read_groups(settings["groups"], spec, table.text["image"], there)
     resolved = load_recipe(settings["recipe"], {key: settings[key] for key in ("model", "epochs", "imgsz", "batch")})
     load_recipe(settings["recipe"], {**resolved, **FIXED_EPOCHS, "seed": settings["seed"]})
     check_start(str(resolved["model"]), asked=settings["model"] is not None)
-    return Inputs([images / name for name in view.first_rows if name in there], len(view.test or ()))
+    return Inputs([images / name for name in table.first_rows if name in there], len(table.test or ()))
 
 
 def _check_images(table: Path, images: Path, names: Collection[str], there: Collection[str]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.audit import Edit
-from cytoyolo.annotations.table import View, pixels
+from cytoyolo.annotations.table import LabelTable, pixels
 from cytoyolo.boxes import to_pixels
 from cytoyolo.curation.findings import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS, Curated, Labels, describe
 from cytoyolo.curation.matching import pick
@@ -30,7 +30,7 @@ def check_choices(variant: str, boxes: str) -> None:
 
 
 def corrections(
-    made: Curated, given: Labels, predictions: Predictions, view: View, spec: DataSpec, variant: str, boxes: str
+    made: Curated, given: Labels, predictions: Predictions, view: LabelTable, spec: DataSpec, variant: str, boxes: str
 ) -> tuple[list[Edit], pd.DataFrame]:
     """What is changed, and the evidence of each change in the same order: fold, confidence, iou.
 
@@ -71,7 +71,7 @@ def corrections(
     return edits, pd.concat(evidence, ignore_index=True) if evidence else empty
 
 
-def _other_matches(made: Curated, given: Labels, predictions: Predictions, view: View) -> pd.DataFrame:
+def _other_matches(made: Curated, given: Labels, predictions: Predictions, view: LabelTable) -> pd.DataFrame:
     """Matched labels that are no finding of their box and whose prediction has other whole pixels, as findings are."""
     loose = made.findings.loc[made.findings["rule"] == LOOSE, "row"]
     which = np.flatnonzero((made.match >= 0) & ~np.isin(given.row, loose))
@@ -98,7 +98,7 @@ def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
 
 
 def tables(
-    made: Curated, given: Labels, view: View, spec: DataSpec, predictions: Predictions, variant: str, boxes: str
+    made: Curated, given: Labels, view: LabelTable, spec: DataSpec, predictions: Predictions, variant: str, boxes: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The findings, the suggestions and the scores, for people."""
     found = made.findings

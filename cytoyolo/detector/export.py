@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
+from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.networks import ONNX, OPENVINO, XML_FILE, Pixels, silent_openvino
 from cytoyolo.detector.weights import load_network
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -51,7 +51,7 @@ def converted(path: Path, target: str, anew: bool = False) -> Iterator[Path]:
 
     Where these can't be written it is a temporary one.
     """
-    write: Callable[[Path, Path], Facts] = write_onnx if target == ONNX else write_openvino
+    write: Callable[[Path, Path], ModelInfo] = write_onnx if target == ONNX else write_openvino
     kept = state_folder() / "exports" / f"{fingerprint(path)[:32]}-{_VERSION}{'.onnx' if target == ONNX else ''}"
     if anew or not kept.exists():
         try:
@@ -68,7 +68,7 @@ def converted(path: Path, target: str, anew: bool = False) -> Iterator[Path]:
     yield kept
 
 
-def write_onnx(path: Path, target: Path) -> Facts:
+def write_onnx(path: Path, target: Path) -> ModelInfo:
     """Write a checkpoint's network as an ONNX file."""
     check_packages(ONNX, int8=False)
     network, facts = load_network(path)
@@ -95,7 +95,7 @@ def write_onnx(path: Path, target: Path) -> Facts:
     return facts
 
 
-def write_openvino(path: Path, target: Path, overwrite: bool = False) -> Facts:
+def write_openvino(path: Path, target: Path, overwrite: bool = False) -> ModelInfo:
     """Write a checkpoint's network as an OpenVINO folder."""
     check_packages(OPENVINO, int8=False)
     with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
@@ -105,7 +105,7 @@ def write_openvino(path: Path, target: Path, overwrite: bool = False) -> Facts:
     return facts
 
 
-def write_int8(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> Facts:
+def write_int8(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> ModelInfo:
     """Write an fp32 export (an ONNX file or an OpenVINO folder) in int8, its ranges taken from images.
 
     `read` gives the pixels (1, 3, s, s) of one, when it is its turn. Convolutions alone are quantized, and not those of
@@ -114,7 +114,7 @@ def write_int8(source: Path, target: Path, images: Sequence[Path], read: Callabl
     return (_int8_openvino if source.is_dir() else _int8_onnx)(source, target, images, read)
 
 
-def _int8_onnx(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> Facts:
+def _int8_onnx(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> ModelInfo:
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -150,11 +150,11 @@ def _exact(names: Sequence[str]) -> str:
     return "/model\\.(" + "|".join(map(str, (*_EXACT_LAYERS, head))) + ")/"
 
 
-def _int8_openvino(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> Facts:
+def _int8_openvino(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> ModelInfo:
     openvino = silent_openvino()
     import nncf
 
-    facts = replace(parse_facts((source / FACTS_FILE).read_text(encoding="utf-8"), source), precision="int8")
+    facts = replace(parse_model_info((source / FACTS_FILE).read_text(encoding="utf-8"), source), precision="int8")
     nncf.set_log_level(40)
     model = openvino.Core().read_model(source / XML_FILE)
     names = [one.get_friendly_name() for one in model.get_ops()]
@@ -167,12 +167,12 @@ def _int8_openvino(source: Path, target: Path, images: Sequence[Path], read: Cal
     return facts
 
 
-def stored_facts(path: Path) -> Facts:
+def stored_facts(path: Path) -> ModelInfo:
     """The facts of an ONNX file that `write_onnx` made."""
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
-    return parse_facts({one.key: one.value for one in model.metadata_props}[METADATA], path)
+    return parse_model_info({one.key: one.value for one in model.metadata_props}[METADATA], path)
 
 
 def is_own(path: Path) -> bool:
@@ -184,7 +184,7 @@ def is_own(path: Path) -> bool:
     return True
 
 
-def _describe(model: Any, facts: Facts) -> None:
+def _describe(model: Any, facts: ModelInfo) -> None:
     """Give an ONNX model this tool's facts, and those by which Ultralytics' own programs know a detector."""
     names = dict(enumerate(facts.codes))
     said = {
@@ -200,7 +200,7 @@ def _describe(model: Any, facts: Facts) -> None:
         node.doc_string = ""
 
 
-def _save_openvino(model: Any, facts: Facts, target: Path, overwrite: bool) -> None:
+def _save_openvino(model: Any, facts: ModelInfo, target: Path, overwrite: bool) -> None:
     openvino = silent_openvino()
     with new_folder(target, MAKER, overwrite) as folder:
         try:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo.detector.engine import MAX_SIDE
-from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
 from cytoyolo.detector.foreign import name_onnx
+from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.ultralytics_onnx import Form, read_ultralytics
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores
@@ -43,7 +43,7 @@ class Network:
     by several threads; `calls` at a time keep the device busy, each best of `batch` images."""
 
     run: Callable[[Pixels], NDArray[np.float32]]
-    facts: Facts
+    facts: ModelInfo
     side: int
     backend: str
     device: str
@@ -151,7 +151,7 @@ def _need(backend: str, making: bool = False) -> None:
         raise UsageError(f"the {backend} backend is not installed; pip install 'cytoyolo[{backend}]'.")
 
 
-def _side(path: Path, imgsz: int | None, facts: Facts) -> int:
+def _side(path: Path, imgsz: int | None, facts: ModelInfo) -> int:
     side = imgsz or facts.imgsz
     if side is None or side % facts.stride:
         what = "does not say the side of its images" if side is None else f"can't take images of {side} px"
@@ -302,14 +302,14 @@ def _dimensions(shape: str) -> list[Any]:
     return [int(one) if one.strip().isdecimal() else one for one in shape.strip("[]").split(",")]
 
 
-def _checked(path: Path, stored: str | None, inputs: list[list[Any]], outputs: list[list[Any]]) -> Facts:
+def _checked(path: Path, stored: str | None, inputs: list[list[Any]], outputs: list[list[Any]]) -> ModelInfo:
     """The facts of an exported network. Raises CytoyoloError where it is no detector that `export` made."""
     if stored is None:
         raise CytoyoloError(
             f"{path} does not say what its classes are and gives no probabilities that can be relied on; "
             "make it with `cytoyolo export`."
         )
-    facts = parse_facts(stored, path)
+    facts = parse_model_info(stored, path)
     image = len(inputs) == 1 and len(inputs[0]) == 4 and inputs[0][1] == 3
     boxes = len(outputs) == 1 and len(outputs[0]) == 3 and outputs[0][1] == 4 + len(facts.codes)
     if not image or not boxes:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.detector.facts import Facts, check_names, parse_names
+from cytoyolo.detector.model_info import ModelInfo, check_names, parse_names
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.tables.table import fingerprint
 
@@ -47,7 +47,7 @@ def read_ultralytics(
     inputs: Sequence[Sequence[Any]],
     outputs: Sequence[Sequence[Any]],
     type_: str,
-) -> tuple[Facts, Form]:
+) -> tuple[ModelInfo, Form]:
     """The facts and the form of a network by its metadata, shapes and the type of its input.
 
     Dimensions are numbers, or text where they are free. Raises CytoyoloError for a network that is no detector with
@@ -77,7 +77,7 @@ def read_ultralytics(
     return replace(facts, imgsz=side or facts.imgsz, precision=precision), Form(side, batch, dtype)
 
 
-def _facts(path: Path, metadata: Mapping[str, str]) -> Facts:
+def _facts(path: Path, metadata: Mapping[str, str]) -> ModelInfo:
     task = metadata.get("task", "detect")
     if task != "detect":
         raise CytoyoloError(f"{path} is a network for '{task}', not a detector; give a detector's export.")
@@ -88,7 +88,7 @@ def _facts(path: Path, metadata: Mapping[str, str]) -> Facts:
     check_names(codes, path)
     sides = set(size) if isinstance(size, list | tuple) and all(isinstance(one, int) for one in size) else {size}
     side = sides.pop() if len(sides) == 1 else None
-    return Facts(
+    return ModelInfo(
         codes, None, side if isinstance(side, int) and side > 0 else None,
         stride if isinstance(stride, int) and stride > 0 else 32, fingerprint(path),
     )  # fmt: skip

@@ -12,8 +12,8 @@ from urllib.request import urlopen
 
 from cytoyolo import console
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
-from cytoyolo.detector.facts import Facts, check_names, parse_names
 from cytoyolo.detector.foreign import name_loaded, name_unreadable
+from cytoyolo.detector.model_info import ModelInfo, check_names, parse_names
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file, read_bytes
 from cytoyolo.images.samples import White, parse_white
@@ -112,7 +112,7 @@ def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
     return codes
 
 
-def load_network(path: Path) -> tuple[Any, Facts]:
+def load_network(path: Path) -> tuple[Any, ModelInfo]:
     """The network of a detector's checkpoint and what is known of it."""
     checkpoint = load_checkpoint(path)
     network = checkpoint["model"]
@@ -124,7 +124,7 @@ def load_network(path: Path) -> tuple[Any, Facts]:
     side = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
     stride = max(STRIDE, int(network.stride.max()))
     single = side if isinstance(side, int) and side > 0 else None
-    return network, Facts(codes, spec, single, stride, fingerprint(path), white=_stored_white(checkpoint, path))
+    return network, ModelInfo(codes, spec, single, stride, fingerprint(path), white=_stored_white(checkpoint, path))
 
 
 def _stored_white(checkpoint: dict[str, Any], path: Path) -> White:

@@ -28,7 +28,7 @@ import simplejpeg
 from cytoyolo.console import note
 from cytoyolo.errors import UsageError
 from cytoyolo.images.decoding import max_pixels
-from cytoyolo.images.info import FACTS_VERSION, ImageFacts, digest, image_facts
+from cytoyolo.images.info import FACTS_VERSION, ImageInfo, digest, image_facts
 from cytoyolo.images.reading import in_order, load
 from cytoyolo.images.samples import UNKNOWN, White
 from cytoyolo.machine import state_folder
@@ -39,7 +39,7 @@ _MAGIC, _ID_PLACE = b"SQLite format 3\0", slice(68, 72)
 _FORMS, _NEWEST_FORM = slice(18, 20), 2
 _APPLICATION_ID = int.from_bytes(b"CYFT", "big")
 # Facts that are kept, by the names of their columns.
-_FACTS = tuple(field.name for field in fields(ImageFacts) if field.name not in ("path", "problem", "unsupported"))
+_FACTS = tuple(field.name for field in fields(ImageInfo) if field.name not in ("path", "problem", "unsupported"))
 _COLUMNS = ("size", "mtime_ns", "read_ns", *_FACTS)
 # The checksum of a row.
 _CHECK = "checksum"
@@ -65,7 +65,7 @@ class Entry:
     """A file's name and facts, its size and time of modification, and when it was read."""
 
     name: str
-    facts: ImageFacts
+    facts: ImageInfo
     size: int
     mtime_ns: int
     read_ns: int
@@ -73,7 +73,7 @@ class Entry:
 
 def read_cached(
     folder: Path, names: Iterable[str], cache: Path | None = None, white: White = UNKNOWN
-) -> Iterator[ImageFacts]:
+) -> Iterator[ImageInfo]:
     """Thorough facts of the files of a folder, in the order asked; those known already are not read again.
 
     `cache` is the file that keeps them; without it, it is one in the program's own folder. Memory doesn't grow with the
@@ -81,7 +81,7 @@ def read_cached(
     bits hold for the range `white`, or for any where that isn't known. A damaged cache is begun anew. Raises UsageError
     where `cache` is something else than such a file.
     """
-    with closing(FactsCache(folder, cache)) as known:
+    with closing(InfoCache(folder, cache)) as known:
         fresh: list[Entry] = []
         try:
             for facts, entry in in_order(partial(_facts, folder, white), _with_entries(known, names)):
@@ -101,14 +101,14 @@ def default_place(folder: Path) -> Path:
     return state_folder() / "facts" / f"{name}.sqlite"
 
 
-def _with_entries(known: "FactsCache", names: Iterable[str]) -> Iterator[tuple[str, Entry | None]]:
+def _with_entries(known: "InfoCache", names: Iterable[str]) -> Iterator[tuple[str, Entry | None]]:
     """Each name and what is known of its file."""
     remaining = iter(names)
     while batch := list(islice(remaining, _BATCH)):
         yield from zip(batch, known.get(batch), strict=True)
 
 
-def _facts(folder: Path, white: White, asked: tuple[str, Entry | None]) -> tuple[ImageFacts, Entry | None]:
+def _facts(folder: Path, white: White, asked: tuple[str, Entry | None]) -> tuple[ImageInfo, Entry | None]:
     """The facts of a file, and the entry to be kept where that is a new one."""
     name, known = asked
     path = folder / name
@@ -119,7 +119,7 @@ def _facts(folder: Path, white: White, asked: tuple[str, Entry | None]) -> tuple
     now = time.time_ns()
     loaded = load(path)
     if loaded.problem:
-        return ImageFacts(path, problem=loaded.problem, unsupported=True), None
+        return ImageInfo(path, problem=loaded.problem, unsupported=True), None
     if known and known.facts.digest == digest(loaded.data):
         facts = known.facts
     else:
@@ -127,7 +127,7 @@ def _facts(folder: Path, white: White, asked: tuple[str, Entry | None]) -> tuple
     return facts, None if facts.problem else Entry(name, facts, loaded.size, loaded.mtime_ns, now)
 
 
-def _is_in_range(facts: ImageFacts, white: White) -> bool:
+def _is_in_range(facts: ImageInfo, white: White) -> bool:
     level = white.level(facts.samples)
     return not level or facts.white == level
 
@@ -140,7 +140,7 @@ def _state(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-class FactsCache:
+class InfoCache:
     """Entries of one folder's files by name. After the first failure it says so, knows nothing and keeps nothing."""
 
     def __init__(self, folder: Path, place: Path | None) -> None:
@@ -318,4 +318,4 @@ def _entry(folder: Path, name: str, row: Sequence[Any]) -> Entry | None:
         column: math.nan if value is None else value for column, value in zip(_FACTS, kept, strict=True)
     }
     facts["repairs"] = tuple(json.loads(facts["repairs"]))
-    return Entry(name, ImageFacts(path=folder / name, **facts), size, mtime_ns, read_ns)
+    return Entry(name, ImageInfo(path=folder / name, **facts), size, mtime_ns, read_ns)

@@ -30,7 +30,7 @@ from cytoyolo.images.hashes import (
     as_words,
     near_pairs,
 )
-from cytoyolo.images.info import ImageFacts, decode_as, pixel_digest
+from cytoyolo.images.info import ImageInfo, decode_as, pixel_digest
 from cytoyolo.images.reading import in_order
 from cytoyolo.machine import cores
 
@@ -100,7 +100,7 @@ class _Groups:
 
 
 def find_duplicates(
-    facts: Sequence[ImageFacts],
+    facts: Sequence[ImageInfo],
     distance: int = MAX_DISTANCE,
     correlation: float = MIN_CORRELATION,
     names: Sequence[str] | None = None,
@@ -144,7 +144,7 @@ def find_duplicates(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _readable(facts: Sequence[ImageFacts], names: Sequence[str]) -> tuple[list[ImageFacts], list[str]]:
+def _readable(facts: Sequence[ImageInfo], names: Sequence[str]) -> tuple[list[ImageInfo], list[str]]:
     """The images without a problem, and their names."""
     known = [(found, name) for found, name in zip(facts, names, strict=True) if not found.problem]
     return [found for found, _ in known], [name for _, name in known]
@@ -161,7 +161,7 @@ def _equal(kind: str, values: Iterable[tuple[int, str]], groups: _Groups) -> Ite
                 yield Link(first, at, kind)
 
 
-def _pixels(facts: Sequence[ImageFacts], alone: Sequence[int], pairs: Pairs) -> Iterator[tuple[int, str]]:
+def _pixels(facts: Sequence[ImageInfo], alone: Sequence[int], pairs: Pairs) -> Iterator[tuple[int, str]]:
     """The place and the pixels' fingerprint of the images that another may have the same pixels as.
 
     Files of one kind then have the same hash; those of two may differ in a few bits, since the gray of a JPEG is not
@@ -180,7 +180,7 @@ def _pixels(facts: Sequence[ImageFacts], alone: Sequence[int], pairs: Pairs) -> 
     return zip(sorted(suspects), in_order(lambda one: pixel_digest(one.path, one.range), found), strict=True)
 
 
-def _shifted_pairs(facts: Sequence[ImageFacts], distance: int, groups: _Groups) -> Pairs:
+def _shifted_pairs(facts: Sequence[ImageInfo], distance: int, groups: _Groups) -> Pairs:
     """The pairs of images, one of each group, whose anchored hashes are near: those of shifted views."""
     alone = [at for at in range(len(facts)) if groups.of(at) == at]
     words = as_words([facts[at].anchored_hash or bytes(HASH_BYTES) for at in alone])
@@ -189,7 +189,7 @@ def _shifted_pairs(facts: Sequence[ImageFacts], distance: int, groups: _Groups) 
 
 
 def _near(
-    facts: Sequence[ImageFacts], pairs: Pairs, correlation: float, groups: _Groups, shifted: bool = False
+    facts: Sequence[ImageInfo], pairs: Pairs, correlation: float, groups: _Groups, shifted: bool = False
 ) -> Iterator[Link]:
     """Confirmed links of images whose hashes are near, nearest first, while they connect what isn't connected yet.
 
@@ -229,7 +229,7 @@ def _near(
             display.advance(task, len(batch))
 
 
-def small_gray(facts: ImageFacts) -> Gray | None:
+def small_gray(facts: ImageInfo) -> Gray | None:
     """The upright gray picture squeezed to 96x96 px, in which pictures are compared; None where it can't be read."""
     picture, problem = decode_as(facts)
     if problem:

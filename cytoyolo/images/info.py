@@ -34,7 +34,7 @@ _NO_PICTURE: Picture = np.zeros((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFacts:
+class ImageInfo:
     """What one image file is.
 
     width and height are those of the upright picture, EXIF orientation applied, in pixels. `problem` says in a few
@@ -97,25 +97,25 @@ class _Source(NamedTuple):
     cmyk: bool
 
 
-def read_facts(path: Path, thorough: bool = False, white: White = UNKNOWN) -> ImageFacts:
-    """Read one file and tell what it is. Never raises for a bad file: see `ImageFacts.problem`.
+def read_facts(path: Path, thorough: bool = False, white: White = UNKNOWN) -> ImageInfo:
+    """Read one file and tell what it is. Never raises for a bad file: see `ImageInfo.problem`.
 
     `white` is the range of its set; where it isn't known, an image of more than 8 bits is shown in its own.
     """
     loaded = load(path)
     if loaded.problem:
-        return ImageFacts(path, problem=loaded.problem, unsupported=True)
+        return ImageInfo(path, problem=loaded.problem, unsupported=True)
     return image_facts(path, loaded.data, thorough, white)
 
 
-def image_facts(path: Path, data: bytes, thorough: bool = False, white: White = UNKNOWN) -> ImageFacts:
+def image_facts(path: Path, data: bytes, thorough: bool = False, white: White = UNKNOWN) -> ImageInfo:
     """The facts of an image file whose bytes are `data`; `path` gives its name only."""
     try:
         with complaints.listening() as lines, decoding.damage_refused(_kind(data)):
             facts = _facts(path, data, thorough, white)
             return replace(facts, warning=complaints.in_one_line(lines)) if lines else facts
     except Unusable as error:
-        return ImageFacts(path, problem=str(error), unsupported=isinstance(error, Unsupported))
+        return ImageInfo(path, problem=str(error), unsupported=isinstance(error, Unsupported))
 
 
 def decode(path: Path, white: White = UNKNOWN) -> tuple[Picture, str]:
@@ -126,7 +126,7 @@ def decode(path: Path, white: White = UNKNOWN) -> tuple[Picture, str]:
     return decode_bytes(path, load(path), white)[:2]
 
 
-def decode_as(facts: ImageFacts) -> tuple[Picture, str]:
+def decode_as(facts: ImageInfo) -> tuple[Picture, str]:
     """The picture of a file as its facts were found: in the range of its set."""
     return decode(facts.path, facts.range)
 
@@ -205,7 +205,7 @@ def _decoded(source: _Source, white: White) -> decoding.Decoded:
     return decoding.decode(source.header, source.data, white)
 
 
-def _facts(path: Path, data: bytes, thorough: bool, white: White) -> ImageFacts:
+def _facts(path: Path, data: bytes, thorough: bool, white: White) -> ImageInfo:
     source = _look(path, data)
     header, repairs = source.header, source.repairs
     if source.plain and not must_be_decoded(repairs):
@@ -218,7 +218,7 @@ def _facts(path: Path, data: bytes, thorough: bool, white: White) -> ImageFacts:
     if found.white and found.white != FULL_WHITE:
         repairs = (*repairs, f"{RANGE}{found.white:.10g}")
     height, width = gray.shape
-    facts = ImageFacts(
+    facts = ImageInfo(
         path,
         header.kind,
         width,
@@ -237,7 +237,7 @@ def _facts(path: Path, data: bytes, thorough: bool, white: White) -> ImageFacts:
     return _with_measures(facts, gray) if thorough else facts
 
 
-def _with_measures(facts: ImageFacts, gray: Picture) -> ImageFacts:
+def _with_measures(facts: ImageInfo, gray: Picture) -> ImageInfo:
     """The facts together with what is measured of the upright gray picture."""
     share = cv2.calcHist([gray], [0], None, [256], [0, 256]).ravel().astype(np.float64) / gray.size
     filled = share[share > 0]
@@ -265,7 +265,7 @@ def _jpeg_repairs(found: jpeg.Walk, data: bytes) -> list[str]:
     return repairs
 
 
-def read_many(paths: Iterable[Path], thorough: bool = False, white: White = UNKNOWN) -> Iterator[ImageFacts]:
+def read_many(paths: Iterable[Path], thorough: bool = False, white: White = UNKNOWN) -> Iterator[ImageInfo]:
     """The facts of many files, in the order asked, read on all cores; memory doesn't grow with their number."""
     return in_order(partial(read_facts, thorough=thorough, white=white), paths)
 

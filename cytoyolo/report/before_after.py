@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.info import decode
 from cytoyolo.images.samples import White
 from cytoyolo.report.tiles import GRAY, GREEN, RED, Picture, arrange, draw_box, fit, write_lines
@@ -20,11 +20,13 @@ PANEL, CAPTION, COLUMNS, TILES = 180, 62, 4, 24
 _GAP, _LINE = 4, 62
 
 
-def draw_changes(findings: pd.DataFrame, boxes: pd.DataFrame, view: View, images: Path, white: White) -> Picture | None:
+def draw_changes(
+    findings: pd.DataFrame, boxes: pd.DataFrame, table: LabelTable, images: Path, white: White
+) -> Picture | None:
     """A BGR picture of up to TILES findings, spread over the rules; None when there are none.
 
     Images of more than 8 bits are shown in the range `white`.
-    findings: line, image, rule, action and detail, by the same rows as `boxes` (x1 to y2: the predictions). `view` is
+    findings: line, image, rule, action and detail, by the same rows as `boxes` (x1 to y2: the predictions). `table` is
     the table before. Each tile has the image twice: the labels as they were, the finding's own in red; and as they are,
     what is new in green and masks in black.
     """
@@ -34,20 +36,25 @@ def draw_changes(findings: pd.DataFrame, boxes: pd.DataFrame, view: View, images
     ranked = findings.assign(turn=findings.groupby("rule").cumcount(), order=findings["rule"].map(rules.index))
     chosen = ranked.sort_values(["turn", "order"], kind="stable").head(TILES).sort_values(["order", "turn"]).index
     tiles = [
-        _tile(number, findings.loc[at].to_dict(), boxes.loc[at, XYXY].to_numpy(np.float64), view, images, white)
+        _tile(number, findings.loc[at].to_dict(), boxes.loc[at, XYXY].to_numpy(np.float64), table, images, white)
         for number, at in enumerate(chosen, start=1)
     ]
     return arrange(tiles, COLUMNS)
 
 
 def _tile(
-    number: int, finding: Mapping[Hashable, Any], predicted: NDArray[np.float64], view: View, images: Path, white: White
+    number: int,
+    finding: Mapping[Hashable, Any],
+    predicted: NDArray[np.float64],
+    table: LabelTable,
+    images: Path,
+    white: White,
 ) -> Picture:
     tile = np.full((PANEL + CAPTION, 2 * PANEL + 3 * _GAP, 3), 255, np.uint8)
     image = decode(images / str(finding["image"]), white)[0]
     row = int(finding["line"]) - 2 if finding["line"] else -1
     for place, after in enumerate((False, True)):
-        panel = _panel(image, str(finding["image"]), row, finding if after else None, predicted, view)
+        panel = _panel(image, str(finding["image"]), row, finding if after else None, predicted, table)
         left = _GAP + place * (PANEL + _GAP) + (PANEL - panel.shape[1]) // 2
         tile[_GAP : _GAP + panel.shape[0], left : left + panel.shape[1]] = panel
     texts = [f"{number}. {finding['rule']}: {finding['action']}", *wrap(str(finding["detail"]), _LINE, max_lines=2)]
@@ -61,19 +68,19 @@ def _panel(
     row: int,
     finding: Mapping[Hashable, Any] | None,
     predicted: NDArray[np.float64],
-    view: View,
+    table: LabelTable,
 ) -> Picture:
     """The image with its labels as they were or, with the finding, as it leaves them."""
     action = "" if finding is None else finding["action"]
-    rows = np.flatnonzero((view.text["image"] == name) & view.labels).tolist() if image.size else []
+    rows = np.flatnonzero((table.text["image"] == name) & table.labels).tolist() if image.size else []
     if action == "mask" and image.size:
-        image = paint(image, predicted[None], view.xyxy[[one for one in rows if one != row]], FILLS[0])
+        image = paint(image, predicted[None], table.xyxy[[one for one in rows if one != row]], FILLS[0])
     shown, scale = fit(image, PANEL, PANEL - _GAP)
     for one in sorted(rows, key=lambda at: at == row):
         if one != row:
-            draw_box(shown, view.xyxy[one] * scale, GRAY, 1)
+            draw_box(shown, table.xyxy[one] * scale, GRAY, 1)
         elif action not in ("mask", "replace"):
-            draw_box(shown, view.xyxy[one] * scale, RED, 2)
+            draw_box(shown, table.xyxy[one] * scale, RED, 2)
     if finding is not None and action != "mask" and image.size:
         draw_box(shown, predicted * scale, GREEN, 2)
     return shown

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.rules import RULES
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.info import decode_as
 from cytoyolo.report.tiles import GRAY, RED, Picture, arrange, draw_box, fit, write_lines
 
@@ -46,11 +46,11 @@ _UNSEEN = {
 }
 
 
-def draw_sheet(findings: pd.DataFrame, view: View) -> Picture | None:
+def draw_sheet(findings: pd.DataFrame, table: LabelTable) -> Picture | None:
     """A BGR picture of up to PER_RULE findings of each rule that shows in a picture; None when there are none.
 
     Each tile is numbered and has its image with the boxes of the table, the finding's own in red; images that show the
-    same stand side by side. `view` is the table as it was audited.
+    same stand side by side. `table` is the table as it was audited.
     """
     chosen = []
     for name, group in findings[(findings["image"] != "") & ~findings["rule"].isin(_UNSEEN)].groupby(
@@ -60,20 +60,20 @@ def draw_sheet(findings: pd.DataFrame, view: View) -> Picture | None:
         chosen.append(group.iloc[::step].head(PER_RULE).assign(rule=name))
     if not chosen:
         return None
-    tiles = [_tile(number, row, view) for number, row in enumerate(pd.concat(chosen).to_dict("records"), start=1)]
+    tiles = [_tile(number, row, table) for number, row in enumerate(pd.concat(chosen).to_dict("records"), start=1)]
     return arrange(tiles, COLUMNS)
 
 
-def _tile(number: int, finding: Mapping[Hashable, Any], view: View) -> Picture:
+def _tile(number: int, finding: Mapping[Hashable, Any], table: LabelTable) -> Picture:
     tile = np.full((TILE + CAPTION, TILE, 3), 255, np.uint8)
     name, line = str(finding["image"]), finding["line"]
     names = [name]
     flagged = int(line) - 2 if isinstance(line, int) and RULES[str(finding["rule"])].about == "row" else -1
-    if finding["value"] in view.facts and finding["value"] != name:  # the image that shows the same
+    if finding["value"] in table.facts and finding["value"] != name:  # the image that shows the same
         names.append(str(finding["value"]))
     width = (TILE - 6) // len(names)
     for place, shown in enumerate(names):
-        picture = _picture(shown, flagged if place == 0 else -1, view, width)
+        picture = _picture(shown, flagged if place == 0 else -1, table, width)
         left = 3 + place * width + (width - picture.shape[1]) // 2
         tile[3 : 3 + picture.shape[0], left : left + picture.shape[1]] = picture
     detail = wrap(str(finding["detail"]), _LINE, max_lines=2, placeholder="...")
@@ -82,11 +82,11 @@ def _tile(number: int, finding: Mapping[Hashable, Any], view: View) -> Picture:
     return tile
 
 
-def _picture(name: str, flagged: int, view: View, width: int) -> Picture:
+def _picture(name: str, flagged: int, table: LabelTable, width: int) -> Picture:
     """The image at the width of its tile with its boxes, that of row `flagged` in red."""
-    image = decode_as(view.facts[name])[0] if name in view.facts else np.zeros((0, 0, 3), np.uint8)
+    image = decode_as(table.facts[name])[0] if name in table.facts else np.zeros((0, 0, 3), np.uint8)
     shown, scale = fit(image, width - 4, TILE - 6)
-    rows = np.flatnonzero(view.text["image"] == name) if image.size else np.zeros(0, np.int64)
+    rows = np.flatnonzero(table.text["image"] == name) if image.size else np.zeros(0, np.int64)
     for row in sorted(rows.tolist(), key=lambda one: one == flagged):
-        draw_box(shown, view.xyxy[row] * scale, RED if row == flagged else GRAY, 2 if row == flagged else 1)
+        draw_box(shown, table.xyxy[row] * scale, RED if row == flagged else GRAY, 2 if row == flagged else 1)
     return shown

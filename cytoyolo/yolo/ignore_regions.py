@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.boxes import Boxes
 from cytoyolo.images.decoding import Picture
 
@@ -27,24 +27,24 @@ def paint(picture: Picture, masks: Boxes, kept: Boxes, fill: str) -> Picture:
     return painted
 
 
-def masks_by_image(view: View) -> dict[str, tuple[Boxes, Boxes]]:
+def masks_by_image(table: LabelTable) -> dict[str, tuple[Boxes, Boxes]]:
     """By name of each image that has masks, and labels or no cells: its masks (k, 4), and the boxes of its labels
     (n, 4)."""
-    masks = _by_image(view, view.masks)
+    masks = _by_image(table, table.masks)
     if not masks:
         return {}
-    kept = {name: np.zeros((0, 4)) for name in view.without_cells}
-    kept |= _by_image(view, view.labels & np.isin(view.image, view.image[view.masks]))
+    kept = {name: np.zeros((0, 4)) for name in table.without_cells}
+    kept |= _by_image(table, table.labels & np.isin(table.image, table.image[table.masks]))
     return {name: (xyxy, kept[name]) for name, xyxy in masks.items() if name in kept}
 
 
-def _by_image(view: View, wanted: NDArray[np.bool_]) -> dict[str, Boxes]:
+def _by_image(table: LabelTable, wanted: NDArray[np.bool_]) -> dict[str, Boxes]:
     """The boxes (k, 4) of the rows wanted (n,), by name of their image."""
     rows = np.flatnonzero(wanted)
-    order = rows[np.argsort(view.image[rows], kind="stable")]
-    starts = np.flatnonzero(np.diff(view.image[order])) + 1
+    order = rows[np.argsort(table.image[rows], kind="stable")]
+    starts = np.flatnonzero(np.diff(table.image[order])) + 1
     groups = np.split(order, starts) if len(order) else []
-    return {str(view.text["image"][group[0]]): view.xyxy[group] for group in groups}
+    return {str(table.text["image"][group[0]]): table.xyxy[group] for group in groups}
 
 
 def _covered(picture: Picture, xyxy: Boxes, margin: int = 0) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from cytoyolo.boxes import Boxes
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images import jpeg
 from cytoyolo.images.decoding import FORMATS, Picture
-from cytoyolo.images.info import ImageFacts, decode_as, digest, must_be_decoded, must_be_mended
+from cytoyolo.images.info import ImageInfo, decode_as, digest, must_be_decoded, must_be_mended
 from cytoyolo.tables.table import sha256
 from cytoyolo.yolo.ignore_regions import paint
 
@@ -23,7 +23,7 @@ _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
 _MAX_STEM = 250
 
 
-def staged_names(facts: Mapping[str, ImageFacts], anew: bool = False) -> dict[str, str]:
+def staged_names(facts: Mapping[str, ImageInfo], anew: bool = False) -> dict[str, str]:
     """File names of the staged images by name: the originals' as far as can be, all in one folder.
 
     An image of a sub-folder gets "__" for "/". Another extension is given to a file whose own one is wrong and to one
@@ -66,7 +66,7 @@ def _folded(stem: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", stem).casefold())
 
 
-def _extension(facts: ImageFacts, anew: bool) -> str:
+def _extension(facts: ImageInfo, anew: bool) -> str:
     if anew or must_be_decoded(facts.repairs):
         return ".png"
     if any(repair.startswith(f"{facts.format} named") for repair in facts.repairs):
@@ -86,7 +86,7 @@ def links_work(original: Path, folder: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def stage(facts: ImageFacts, target: Path, copy: bool) -> str:
+def stage(facts: ImageInfo, target: Path, copy: bool) -> str:
     """Create `target` from the image: a link, a copy, or a mended copy; return its digest.
 
     The original is only read. Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is
@@ -103,12 +103,12 @@ def stage(facts: ImageFacts, target: Path, copy: bool) -> str:
     return _write(target, jpeg.mend(data) if must_be_mended(facts.repairs) else data)
 
 
-def is_linked(facts: ImageFacts) -> bool:
+def is_linked(facts: ImageInfo) -> bool:
     """Whether an image can be staged as it is."""
     return not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs)
 
 
-def stage_painted(facts: ImageFacts, target: Path, painting: tuple[Boxes, Boxes] | None, fill: str) -> str:
+def stage_painted(facts: ImageInfo, target: Path, painting: tuple[Boxes, Boxes] | None, fill: str) -> str:
     """Create `target`, a PNG of the image as the decoder shows it, and return its digest.
 
     `painting` holds the masks (k, 4) that are painted over and the boxes kept (n, 4), None for an image without masks,
@@ -119,7 +119,7 @@ def stage_painted(facts: ImageFacts, target: Path, painting: tuple[Boxes, Boxes]
     return _write_png(target, picture if painting is None else paint(picture, *painting, fill))
 
 
-def _unchanged(facts: ImageFacts) -> bytes:
+def _unchanged(facts: ImageInfo) -> bytes:
     """The file's bytes. Raises CytoyoloError when they are not any more what its facts say."""
     data = facts.path.read_bytes()
     if digest(data) != facts.digest:
@@ -127,7 +127,7 @@ def _unchanged(facts: ImageFacts) -> bytes:
     return data
 
 
-def _decoded(facts: ImageFacts) -> Picture:
+def _decoded(facts: ImageInfo) -> Picture:
     picture, problem = decode_as(facts)
     if problem:
         raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")

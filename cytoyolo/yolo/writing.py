@@ -9,7 +9,7 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.boxes import Boxes
-from cytoyolo.images.info import ImageFacts, digest
+from cytoyolo.images.info import ImageInfo, digest
 from cytoyolo.images.reading import in_order
 from cytoyolo.spec import DataSpec
 from cytoyolo.yolo import folder as yolo
@@ -17,7 +17,7 @@ from cytoyolo.yolo.staging import is_linked, links_work, stage, stage_painted, s
 
 
 def list_images(
-    facts: dict[str, ImageFacts], masks: Mapping[str, object], part: np.ndarray, group: pd.Series
+    facts: dict[str, ImageInfo], masks: Mapping[str, object], part: np.ndarray, group: pd.Series
 ) -> pd.DataFrame:
     """images.csv: one row an image, in the order of the table."""
     return pd.DataFrame(
@@ -33,7 +33,7 @@ def list_images(
     )
 
 
-def must_copy(folder: Path, facts: Collection[ImageFacts]) -> bool:
+def must_copy(folder: Path, facts: Collection[ImageInfo]) -> bool:
     """Whether images that could be linked must be copied, since no link can be made in a folder; that is said then."""
     linked = [found for found in facts if is_linked(found)]
     if not linked or links_work(linked[0].path, folder):
@@ -47,7 +47,7 @@ def must_copy(folder: Path, facts: Collection[ImageFacts]) -> bool:
 
 def stage_images(
     folder: Path,
-    facts: dict[str, ImageFacts],
+    facts: dict[str, ImageInfo],
     files: Iterable[str],
     copy: bool,
     masks: Mapping[str, tuple[Boxes, Boxes]],

@@ -13,7 +13,7 @@ from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, Edit, load_policy
 from cytoyolo.annotations.changes import repair, replay, undo
 from cytoyolo.annotations.rules.registry import REVIEW, STOP
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.records import Records, parse_records
@@ -28,7 +28,7 @@ GOING_ON = load_policy(skip=tuple(name for name, rule in POLICY.items() if rule.
 
 def audited(data: bytes, policy: dict[str, auditing.Rule] = GOING_ON) -> tuple[Records, Audited]:
     records = parse_records(Path("t.csv"), data, SPEC.column_map(*LABEL_ROLES), XYXY)
-    return records, auditing.run(View.of(records, SPEC), policy)
+    return records, auditing.run(LabelTable.of(records, SPEC), policy)
 
 
 def repaired(data: bytes) -> tuple[bytes, pd.DataFrame]:

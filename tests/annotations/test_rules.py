@@ -16,8 +16,8 @@ from cytoyolo.annotations.audit import COLUMNS, load_policy
 from cytoyolo.annotations.rules import RULES
 from cytoyolo.annotations.rules.registry import REGISTERED
 from cytoyolo.annotations.rules.statistics import robust_z
-from cytoyolo.annotations.table import View
-from cytoyolo.images.info import ImageFacts
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.records import parse_records
 from cytoyolo.tables.table import LABEL_ROLES, XYXY
@@ -27,7 +27,7 @@ HEADER = "NAME,x1,y1,x2,y2,class\n"
 SIZE = (100, 80)
 
 
-def no_copies(facts: Sequence[ImageFacts], distance: int, correlation: float, names: Sequence[str]) -> pd.DataFrame:
+def no_copies(facts: Sequence[ImageInfo], distance: int, correlation: float, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(columns=["image", "twin", "kind", "distance", "correlation", "turn", "group"])
 
 
@@ -36,30 +36,30 @@ def _images_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auditing, "find_duplicates", no_copies)
 
 
-def view_of(rows: str, images: dict[str, ImageFacts] | None = None, test: tuple[str, ...] | None = None) -> View:
+def table_of(rows: str, images: dict[str, ImageInfo] | None = None, test: tuple[str, ...] | None = None) -> LabelTable:
     records = parse_records(Path("t.csv"), (HEADER + rows).encode(), SPEC.column_map(*LABEL_ROLES), XYXY)
     return replace(
-        View.of(records, SPEC),
+        LabelTable.of(records, SPEC),
         listing=None if images is None else frozenset(images),
         facts_of=None if images is None else lambda names: {name: images[name] for name in names},
         test=test,
     )
 
 
-def images(*names: str, **fields: object) -> dict[str, ImageFacts]:
+def images(*names: str, **fields: object) -> dict[str, ImageInfo]:
     facts = {"format": "JPEG", "width": SIZE[0], "height": SIZE[1], "brightness": 120.0, "entropy": 7.0, "blur": 50.0}
-    return {name: ImageFacts(Path(name), **(facts | fields)) for name in names}
+    return {name: ImageInfo(Path(name), **(facts | fields)) for name in names}
 
 
-def found(rule: str, view: View) -> list[tuple[int | None, str]]:
+def found(rule: str, table: LabelTable) -> list[tuple[int | None, str]]:
     """Line and name of each finding of a rule, all rules asked in their order."""
-    findings = auditing.run(view, load_policy()).findings
+    findings = auditing.run(table, load_policy()).findings
     mine = findings[findings["rule"] == rule]
     return list(zip(mine["line"], mine["image"], strict=True))
 
 
-def lines(rule: str, rows: str, known: dict[str, ImageFacts] | None = None) -> list[int | None]:
-    return [line for line, _ in found(rule, view_of(rows, known))]
+def lines(rule: str, rows: str, known: dict[str, ImageInfo] | None = None) -> list[int | None]:
+    return [line for line, _ in found(rule, table_of(rows, known))]
 
 
 GOOD = "z.jpg,10,10,40,40,PNN\n"
@@ -109,7 +109,7 @@ def test_every_rule_has_its_place_and_its_words() -> None:
     ],
 )
 def test_a_rule_of_the_table_finds_its_row_alone(rule: str, row: str) -> None:
-    findings = auditing.run(view_of(f"{GOOD}{row}\n"), load_policy()).findings
+    findings = auditing.run(table_of(f"{GOOD}{row}\n"), load_policy()).findings
     grave = findings[~findings["rule"].isin(["rare-class", "fractional"]) | (findings["rule"] == rule)]
     assert list(zip(grave["line"], grave["rule"], strict=True)) == [(3, rule)]
 
@@ -125,23 +125,23 @@ def test_a_rule_of_the_table_finds_its_row_alone(rule: str, row: str) -> None:
     ],
 )
 def test_a_sound_row_is_left_alone(row: str) -> None:
-    findings = auditing.run(view_of(f"{GOOD}{row}\n"), load_policy()).findings
+    findings = auditing.run(table_of(f"{GOOD}{row}\n"), load_policy()).findings
     assert set(findings["rule"]) <= {"rare-class"}
 
 
 def test_each_rule_sees_what_the_earlier_ones_left() -> None:
     rows = "a.jpg,30,-4,1,40, pnn\na.jpg,1,-4,30,40,PNN\na.jpg,1,0,30,41,PNN\n"
-    audited = auditing.run(view_of(rows), load_policy())
+    audited = auditing.run(table_of(rows), load_policy())
     assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [
         ("class-variant", [2]), ("inverted", [2]), ("overhang", [2, 3]), ("repeated-row", [3]), ("near-same", [4]),
     ]  # fmt: skip
-    assert audited.view.alive.tolist() == [True, False, False]
-    assert audited.view.xyxy[0].tolist() == [1, 0, 30, 40]
+    assert audited.table.alive.tolist() == [True, False, False]
+    assert audited.table.xyxy[0].tolist() == [1, 0, 30, 40]
 
 
 def test_normalised_boxes_stop_the_table() -> None:
     rows = "".join(f"{name}.jpg,0.1,0.{name},0.5,0.9,PNN\n" for name in range(1, 9)) + GOOD
-    audited = auditing.run(view_of(rows), load_policy())
+    audited = auditing.run(table_of(rows), load_policy())
     assert audited.stopping["rule"].tolist() == ["normalised"]
     assert "multiply x by the width" in audited.stopping["detail"].iloc[0]
     assert audited.not_run["overhang"] == "the table is no good: normalised" and not audited.edits
@@ -150,11 +150,11 @@ def test_normalised_boxes_stop_the_table() -> None:
 @pytest.mark.parametrize(("inverted", "stops"), [(9, False), (10, False), (11, True)])
 def test_many_inverted_boxes_are_taken_for_widths_and_heights(inverted: int, stops: bool) -> None:
     rows = "".join(f"{index}.jpg,50,50,{30 if index < inverted else 70},90,PNN\n" for index in range(100))
-    assert (found("xywh", view_of(rows)) == [(None, "")]) == stops
-    assert bool(found("inverted", view_of(rows))) != stops
+    assert (found("xywh", table_of(rows)) == [(None, "")]) == stops
+    assert bool(found("inverted", table_of(rows))) != stops
 
 
-def _centred(form: str, n: int = 60) -> tuple[str, dict[str, ImageFacts]]:
+def _centred(form: str, n: int = 60) -> tuple[str, dict[str, ImageInfo]]:
     """Rows of single centred cells in a form, and their images; a few x,y,w,h have x2 < x1."""
     rng, rows = np.random.default_rng(0), []
     for index in range(n):
@@ -176,32 +176,32 @@ def _centred(form: str, n: int = 60) -> tuple[str, dict[str, ImageFacts]]:
 @pytest.mark.parametrize("rule", ["xywh", "centre", "interleaved", "per-cent", "resized"])
 def test_boxes_of_another_form_stop_the_table_and_none_is_swapped(rule: str) -> None:
     rows, known = _centred(rule)
-    audited = auditing.run(view_of(rows, known), load_policy())
+    audited = auditing.run(table_of(rows, known), load_policy())
     assert audited.stopping["rule"].tolist() == [rule] and not audited.edits
     assert "60 lie in their images" in audited.stopping["detail"].iloc[0].replace("59", "60")
 
 
 def test_corners_are_left_alone_whatever_is_known_of_the_images() -> None:
     rows, known = _centred("xyxy")
-    for view in (view_of(rows, known), view_of(rows), view_of("".join(rows.splitlines(keepends=True)[:7]), known)):
-        assert not auditing.run(view, load_policy()).stopping.size
+    for table in (table_of(rows, known), table_of(rows), table_of("".join(rows.splitlines(keepends=True)[:7]), known)):
+        assert not auditing.run(table, load_policy()).stopping.size
 
 
 @pytest.mark.parametrize(("form", "rule"), [("xywh", "xywh"), ("centre", "centre"), ("interleaved", "interleaved")])
 def test_the_form_is_told_without_images_where_corners_are_inverted(form: str, rule: str) -> None:
-    stopping = auditing.run(view_of(_centred(form)[0]), load_policy()).stopping
+    stopping = auditing.run(table_of(_centred(form)[0]), load_policy()).stopping
     assert stopping["rule"].isin(["xywh", "centre"] if form != "interleaved" else [rule]).all() and len(stopping) == 1
 
 
 def test_numbers_up_to_100_may_be_per_cent() -> None:
-    assert found("unsure-form", view_of(_centred("per-cent")[0])) == [(None, "")]
+    assert found("unsure-form", table_of(_centred("per-cent")[0])) == [(None, "")]
 
 
 def test_a_part_of_another_form_is_named() -> None:
     right, known = _centred("xyxy", 120)
     other = _centred("xywh", 120)[0].replace("PNN", "EO")
     rows = "".join((right.splitlines(keepends=True)[:60]) + other.splitlines(keepends=True)[60:])
-    audited = auditing.run(view_of(rows, known), load_policy())
+    audited = auditing.run(table_of(rows, known), load_policy())
     assert audited.stopping["rule"].tolist() == ["mixed-forms"] and not audited.edits
     assert "class EO: the boxes look like x,y,width,height" in audited.stopping["detail"].iloc[0]
     assert audited.stopping["value"].iloc[0] == "60 of 120 rows"
@@ -212,7 +212,7 @@ def test_a_part_of_another_form_is_named() -> None:
 def test_half_a_small_table_in_another_form_is_named(form: str, right: int) -> None:
     rows, known = _centred("xyxy")
     rows = "".join(rows.splitlines(keepends=True)[:right] + _centred(form)[0].splitlines(keepends=True)[right:])
-    audited = auditing.run(view_of(rows, known), load_policy())
+    audited = auditing.run(table_of(rows, known), load_policy())
     assert audited.stopping["rule"].tolist() == ["mixed-forms"] and not audited.edits
     assert "lines 42 to 61: the boxes look like" in audited.stopping["detail"].iloc[0]
 
@@ -222,7 +222,7 @@ def test_a_folder_of_another_form_is_named() -> None:
     others = [row.partition(",")[2] for row in _centred("per-cent")[0].splitlines(keepends=True)]
     names = [f"s{index % 2}/{index}.jpg" for index in range(60)]
     rows = "".join(f"{name},{(numbers, others)[i % 2][i]}" for i, name in enumerate(names))
-    audited = auditing.run(view_of(rows, images(*names, width=360, height=360)), load_policy())
+    audited = auditing.run(table_of(rows, images(*names, width=360, height=360)), load_policy())
     assert audited.stopping["rule"].tolist() == ["mixed-forms"]
     assert "images in s1: the boxes look like x1,y1,x2,y2 in per cent" in audited.stopping["detail"].iloc[0]
 
@@ -230,23 +230,23 @@ def test_a_folder_of_another_form_is_named() -> None:
 @pytest.mark.parametrize(("turned", "said"), [(60, True), (55, True), (50, False)])
 def test_y_that_may_be_counted_from_the_bottom_is_said(turned: int, said: bool) -> None:
     rows, known = _centred("xyxy")
-    table = [row.split(",") for row in rows.splitlines()]
-    for row in table[:turned]:
+    drawn = [row.split(",") for row in rows.splitlines()]
+    for row in drawn[:turned]:
         row[2], row[4] = str(360 - int(row[2])), str(360 - int(row[4]))
-    view = view_of("".join(",".join(row) + "\n" for row in table), known)
-    assert bool(found("unsure-form", view)) == said and len(found("inverted", view)) == turned
-    assert not len(auditing.run(view, load_policy()).stopping)
+    table = table_of("".join(",".join(row) + "\n" for row in drawn), known)
+    assert bool(found("unsure-form", table)) == said and len(found("inverted", table)) == turned
+    assert not len(auditing.run(table, load_policy()).stopping)
 
 
 def test_names_against_the_folder() -> None:
     rows = "A.JPG,1,2,30,40,PNN\nb.png,1,2,30,40,PNN\nc.jpg,1,2,30,40,PNN\nd.jpg,1,2,30,40,PNN\ne.jpg,1,2,30,40,EO\n"
     known = images("a.jpg", "b.jpg", "d.jpg", "E.jpg", "e.JPG", "extra.jpg", "notes.txt", "shown.jpg")
-    view = view_of(rows, known, test=("shown.jpg",))
-    audited = auditing.run(view, load_policy())
-    assert found("name-variant", view) == [(2, "A.JPG"), (3, "b.png")]
-    assert audited.view.text["image"][:2].tolist() == ["a.jpg", "b.jpg"]
-    assert found("missing-image", view) == [(4, "c.jpg")] and found("ambiguous-name", view) == [(6, "e.jpg")]
-    assert [name for _, name in found("unlabelled-image", view)] == ["E.jpg", "e.JPG", "extra.jpg"]
+    table = table_of(rows, known, test=("shown.jpg",))
+    audited = auditing.run(table, load_policy())
+    assert found("name-variant", table) == [(2, "A.JPG"), (3, "b.png")]
+    assert audited.table.text["image"][:2].tolist() == ["a.jpg", "b.jpg"]
+    assert found("missing-image", table) == [(4, "c.jpg")] and found("ambiguous-name", table) == [(6, "e.jpg")]
+    assert [name for _, name in found("unlabelled-image", table)] == ["E.jpg", "e.JPG", "extra.jpg"]
 
 
 def test_names_with_folders_mean_files_of_sub_folders() -> None:
@@ -255,43 +255,45 @@ def test_names_with_folders_mean_files_of_sub_folders() -> None:
         for name in ("s1/a.jpg", "./s1/a.jpg", "C:\\img\\b.jpg", "s2\\a.jpg", "s3/a.jpg", "a.jpg", "C:\\gone.jpg")
     )
     known = images("s1/a.jpg", "s2/a.jpg", "deep/er/b.jpg", "._s/._b.jpg")
-    view = view_of(rows, known)
-    audited = auditing.run(view, load_policy())
+    table = table_of(rows, known)
+    audited = auditing.run(table, load_policy())
     renamed = ["s1/a.jpg", "s1/a.jpg", "deep/er/b.jpg", "s2/a.jpg"]
-    assert audited.view.text["image"][:4].tolist() == renamed
-    assert found("name-variant", view) == [(3, "./s1/a.jpg"), (4, "C:\\img\\b.jpg"), (5, "s2\\a.jpg")]
+    assert audited.table.text["image"][:4].tolist() == renamed
+    assert found("name-variant", table) == [(3, "./s1/a.jpg"), (4, "C:\\img\\b.jpg"), (5, "s2\\a.jpg")]
     details = audited.findings.set_index(["rule", "line"])["detail"]
     several = "several files fit (s1/a.jpg; s2/a.jpg); write the path of the one that is meant"
     nowhere = "no such file, nor one called so in any folder below; give --images the folder that holds it"
     assert details["ambiguous-name"].to_dict() == {6: several, 7: several}
     assert details["missing-image"].to_dict() == {8: nowhere}
     assert not len(audited.stopping)
-    assert audited.view.labels[4:].tolist() == [True, True, False]
+    assert audited.table.labels[4:].tolist() == [True, True, False]
 
 
 def test_names_that_contradict_each_other_are_not_renamed() -> None:
     rows = "s1/a.jpg,1,2,30,40,PNN\ns2/a.jpg,1,2,30,40,EO\nb.jpg,1,2,30,40,PNN\nb.png,1,2,30,40,PNN\n"
-    view = view_of(rows, images("a.jpg", "b.jpg"))
-    assert found("name-variant", view) == []
-    assert found("ambiguous-name", view) == [(2, "s1/a.jpg"), (3, "s2/a.jpg"), (5, "b.png")]
-    assert found("missing-image", view) == []
+    table = table_of(rows, images("a.jpg", "b.jpg"))
+    assert found("name-variant", table) == []
+    assert found("ambiguous-name", table) == [(2, "s1/a.jpg"), (3, "s2/a.jpg"), (5, "b.png")]
+    assert found("missing-image", table) == []
 
 
 def test_a_mask_of_a_name_that_several_files_fit_stays() -> None:
-    view = view_of("s1/a.jpg,1,2,30,40,PNN\na.jpg,1,2,30,40,msk\na.jpg,5,2,30,40,msk\n", images("s1/a.jpg", "s2/a.jpg"))
-    assert found("ambiguous-name", view) == [(3, "a.jpg")]
-    assert auditing.run(view, load_policy()).view.masks.tolist() == [False, True, True]
+    table = table_of(
+        "s1/a.jpg,1,2,30,40,PNN\na.jpg,1,2,30,40,msk\na.jpg,5,2,30,40,msk\n", images("s1/a.jpg", "s2/a.jpg")
+    )
+    assert found("ambiguous-name", table) == [(3, "a.jpg")]
+    assert auditing.run(table, load_policy()).table.masks.tolist() == [False, True, True]
 
 
 # Images without cells
 
 
 def test_a_row_of_a_name_alone_is_an_image_without_cells() -> None:
-    view = view_of(f"{GOOD}a.jpg,,,,,\nb.jpg,nan, ,NaN,nan,\n", images("z.jpg", "a.jpg", "b.jpg"))
-    audited = auditing.run(view, load_policy())
+    table = table_of(f"{GOOD}a.jpg,,,,,\nb.jpg,nan, ,NaN,nan,\n", images("z.jpg", "a.jpg", "b.jpg"))
+    audited = auditing.run(table, load_policy())
     assert not len(audited.findings[audited.findings["severity"] != "info"]) and not audited.edits
-    assert audited.view.without_cells == ["a.jpg", "b.jpg"]
-    assert audited.view.labels.tolist() == [True, False, False]
+    assert audited.table.without_cells == ["a.jpg", "b.jpg"]
+    assert audited.table.labels.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("row", ["a.jpg,1,,,,", "a.jpg,,,,,PNN", "a.jpg,1,2,3,4,", "a.jpg,0,0,0,0,", ",1,2,3,4,PNN"])
@@ -301,9 +303,9 @@ def test_a_row_of_which_only_a_part_is_empty_stays_an_error(row: str) -> None:
 
 def test_an_image_with_cells_is_not_without_and_none_is_named_twice() -> None:
     rows = f"z.jpg,,,,,\n{GOOD}a.jpg,,,,,\n./a.jpg,,,,,\nb.jpg,,,,,\nb.jpg,1,,3,4,PNN\n"
-    view = view_of(rows, images("z.jpg", "a.jpg", "b.jpg"))
-    assert [line for line, _ in found("empty-row", view)] == [2, 5, 6]
-    assert auditing.run(view, load_policy()).view.without_cells == ["a.jpg"]
+    table = table_of(rows, images("z.jpg", "a.jpg", "b.jpg"))
+    assert [line for line, _ in found("empty-row", table)] == [2, 5, 6]
+    assert auditing.run(table, load_policy()).table.without_cells == ["a.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -311,14 +313,14 @@ def test_an_image_with_cells_is_not_without_and_none_is_named_twice() -> None:
 )
 def test_an_image_without_cells_is_judged_as_others_are(rule: str, fields: dict[str, object] | None) -> None:
     known = images("z.jpg") | ({} if fields is None else images("a.jpg", **fields))
-    audited = auditing.run(view_of(f"{GOOD}a.jpg,,,,,\n", known, test=("a.jpg",)), load_policy())
+    audited = auditing.run(table_of(f"{GOOD}a.jpg,,,,,\n", known, test=("a.jpg",)), load_policy())
     assert (rule, [3]) in [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits]
-    assert audited.view.without_cells == []
+    assert audited.table.without_cells == []
 
 
 def test_names_against_each_other() -> None:
     rows = "a.jpg,1,2,30,40,PNN\na.png,1,2,30,40,PNN\na.png,40,2,70,40,PNN\nB.jpg,1,2,30,40,PNN\nb.jpg,1,2,30,40,PNN\n"
-    assert found("case-collision", view_of(rows)) == [(6, "b.jpg")]
+    assert found("case-collision", table_of(rows)) == [(6, "b.jpg")]
 
 
 @pytest.mark.parametrize(
@@ -337,11 +339,11 @@ def test_names_against_each_other() -> None:
 )
 def test_a_rule_of_files_finds_its_image_alone(rule: str, fields: dict[str, object]) -> None:
     known = images("z.jpg", "y.jpg") | images("a.jpg", **fields)
-    view = view_of(f"{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,40,2,70,40,PNN\ny.jpg,1,2,30,40,PNN\n", known)
-    audited = auditing.run(view, load_policy())
+    table = table_of(f"{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,40,2,70,40,PNN\ny.jpg,1,2,30,40,PNN\n", known)
+    audited = auditing.run(table, load_policy())
     grave = audited.findings[audited.findings["severity"] != "info"]
     assert list(zip(grave["line"], grave["image"], grave["rule"], strict=True)) == [(3, "a.jpg", rule)]
-    assert audited.view.alive.tolist() == [True, rule != "unreadable", rule != "unreadable", True]
+    assert audited.table.alive.tolist() == [True, rule != "unreadable", rule != "unreadable", True]
 
 
 @pytest.mark.parametrize(
@@ -359,7 +361,7 @@ def test_an_image_unlike_the_others_is_a_note(rule: str, fields: dict[str, objec
         known |= images(f"{index}.jpg", brightness=120.0 + index % 5, entropy=7 + index % 3 / 10, blur=50.0 + index % 7)
     known |= images("odd.jpg", **fields)
     rows = "".join(f"{name},10,10,40,40,PNN\n" for name in known)
-    audited = auditing.run(view_of(rows, known), load_policy())
+    audited = auditing.run(table_of(rows, known), load_policy())
     assert [
         (one["rule"], one["image"]) for one in audited.findings.to_dict("records") if one["rule"] != "rare-class"
     ] == [(rule, "odd.jpg")]
@@ -379,9 +381,9 @@ def test_boxes_at_and_over_the_edge_of_a_known_image() -> None:
 def test_a_table_with_its_axes_swapped_stops() -> None:
     known = images(*(f"{index}.jpg" for index in range(4)), width=200, height=80)
     rows = "".join(f"{index}.jpg,10,120,60,190,PNN\n" for index in range(4))
-    view = view_of(rows, known)
-    assert auditing.run(view, load_policy()).stopping["rule"].tolist() == ["transposed-table"]
-    assert found("transposed", view_of(rows.split("\n")[0] + "\n3.jpg,120,10,190,60,PNN\n", known)) == [(2, "0.jpg")]
+    table = table_of(rows, known)
+    assert auditing.run(table, load_policy()).stopping["rule"].tolist() == ["transposed-table"]
+    assert found("transposed", table_of(rows.split("\n")[0] + "\n3.jpg,120,10,190,60,PNN\n", known)) == [(2, "0.jpg")]
 
 
 @pytest.mark.parametrize("orientation", range(5, 9))
@@ -397,9 +399,9 @@ def test_boxes_drawn_before_the_turn_are_turned_along(orientation: int) -> None:
     upright = np.asarray(ImageOps.exif_transpose(picture))
     ys, xs = np.nonzero(upright)
     known = images("a.jpg", width=200, height=100, orientation=orientation, repairs=("EXIF orientation",))
-    audited = auditing.run(view_of("a.jpg,20,150,60,180,PNN\na.jpg,5,5,30,30,EO\n", known), load_policy())
+    audited = auditing.run(table_of("a.jpg,20,150,60,180,PNN\na.jpg,5,5,30,30,EO\n", known), load_policy())
     assert set(audited.findings["rule"]) == {"exif-orientation", "boxes-unturned", "rare-class"}
-    assert audited.view.xyxy[0].tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+    assert audited.table.xyxy[0].tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
 
 
 def test_boxes_that_fit_the_upright_picture_stay() -> None:
@@ -409,10 +411,10 @@ def test_boxes_that_fit_the_upright_picture_stay() -> None:
 
 
 def test_leaks_by_name_need_no_image() -> None:
-    view = view_of(f"{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,50,2,80,40,PNN\n", test=("a.jpg", "t.jpg"))
-    audited = auditing.run(view, load_policy())
-    assert found("leak", view) == [(3, "a.jpg")]
-    assert audited.view.alive.tolist() == [True, False, False]
+    table = table_of(f"{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,50,2,80,40,PNN\n", test=("a.jpg", "t.jpg"))
+    audited = auditing.run(table, load_policy())
+    assert found("leak", table) == [(3, "a.jpg")]
+    assert audited.table.alive.tolist() == [True, False, False]
 
 
 def copies(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
@@ -426,14 +428,14 @@ def test_copies_groups_their_labels_and_leaks(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(auditing, "find_duplicates", lambda facts, distance, correlation, names: same)
     rows = f"{GOOD}a.jpg,1,2,30,40,PNN\nb.jpg,1,2,31,40,PNN\nc.jpg,50,2,80,40,PNN\nd.jpg,1,2,30,40,EO\n"
     known = images("z.jpg", "a.jpg", "b.jpg", "c.jpg", "d.jpg", "t.jpg")
-    view = view_of(rows, known, test=("t.jpg",))
-    assert found("same-bytes", view) == [(4, "b.jpg")]
-    assert found("same-pixels", view) == [(5, "c.jpg")]
-    assert found("near-duplicate", view) == [(6, "d.jpg")]
-    assert found("duplicate-labels", view) == [(5, "c.jpg"), (6, "d.jpg")]
-    assert sorted(found("leak", view)) == [(2, "z.jpg"), (6, "d.jpg")]
-    audited = auditing.run(view, load_policy())
-    groups = auditing.same_group(audited.view, load_policy())
+    table = table_of(rows, known, test=("t.jpg",))
+    assert found("same-bytes", table) == [(4, "b.jpg")]
+    assert found("same-pixels", table) == [(5, "c.jpg")]
+    assert found("near-duplicate", table) == [(6, "d.jpg")]
+    assert found("duplicate-labels", table) == [(5, "c.jpg"), (6, "d.jpg")]
+    assert sorted(found("leak", table)) == [(2, "z.jpg"), (6, "d.jpg")]
+    audited = auditing.run(table, load_policy())
+    groups = auditing.same_group(audited.table, load_policy())
     assert groups.to_dict() == {"a.jpg": 0, "b.jpg": 0, "c.jpg": 0}
 
 
@@ -460,11 +462,11 @@ def test_copies_groups_their_labels_and_leaks(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("pictured", [False, True])
 def test_a_mask_that_cannot_be_painted_is_found_and_dropped(row: str, words: str, pictured: bool) -> None:
     known = images("z.jpg", "a.jpg") if pictured else None
-    audited = auditing.run(view_of(f"{GOOD}a.jpg,10,10,40,40,PNN\n{row}\n", known), load_policy())
+    audited = auditing.run(table_of(f"{GOOD}a.jpg,10,10,40,40,PNN\n{row}\n", known), load_policy())
     grave = audited.findings[audited.findings["severity"] != "info"]
     assert list(zip(grave["line"], grave["rule"], strict=True)) == [(4, "mask")]
     assert words in f"{grave['value'].iloc[0]}: {grave['detail'].iloc[0]}"
-    assert audited.view.alive.tolist() == [True, True, False]
+    assert audited.table.alive.tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -478,7 +480,7 @@ def test_a_mask_that_cannot_be_painted_is_found_and_dropped(row: str, words: str
 def test_a_mask_that_only_its_image_tells_to_be_unusable(row: str, words: str) -> None:
     rows = f"{GOOD}a.jpg,10,10,40,40,PNN\n{row}\n"
     assert lines("mask", rows) == []
-    findings = auditing.run(view_of(rows, images("z.jpg", "a.jpg")), load_policy()).findings
+    findings = auditing.run(table_of(rows, images("z.jpg", "a.jpg")), load_policy()).findings
     assert findings[findings["rule"] == "mask"][["line", "detail"]].to_numpy().tolist() == [[4, words]]
 
 
@@ -488,14 +490,14 @@ def test_a_mask_that_only_its_image_tells_to_be_unusable(row: str, words: str) -
      "z.jpg,0,0,100,80,msk"],
 )  # fmt: skip
 def test_a_mask_that_reaches_into_its_image_is_fine(row: str) -> None:
-    audited = auditing.run(view_of(f"{GOOD}{row}\n{row}\n", images("z.jpg")), load_policy())
-    assert set(audited.findings["rule"]) == {"rare-class"} and audited.view.alive.all()
-    assert audited.view.masks.tolist() == [False, True, True] and audited.view.labels.tolist() == [True, False, False]
+    audited = auditing.run(table_of(f"{GOOD}{row}\n{row}\n", images("z.jpg")), load_policy())
+    assert set(audited.findings["rule"]) == {"rare-class"} and audited.table.alive.all()
+    assert audited.table.masks.tolist() == [False, True, True] and audited.table.labels.tolist() == [True, False, False]
 
 
 def test_a_mask_without_a_label_names_its_image() -> None:
     known = images("z.jpg", "a.jpg", "b.jpg")
-    assert found("unlabelled-image", view_of(f"{GOOD}a.jpg,1,2,30,40,msk\n", known)) == [(None, "b.jpg")]
+    assert found("unlabelled-image", table_of(f"{GOOD}a.jpg,1,2,30,40,msk\n", known)) == [(None, "b.jpg")]
 
 
 TEXT = st.one_of(st.integers(-20, 120).map(str), st.sampled_from(["", "x", "1.5", "0.25", "1e9"]))
@@ -517,8 +519,8 @@ def test_no_rule_sees_the_masks_but_those_that_ask_for_them(
     known = images("a.jpg", "b.jpg", "c.jpg")
     known |= images("turned.jpg", width=80, height=100, orientation=6, repairs=("EXIF orientation",))
     known = known if pictured else None
-    alone = auditing.run(view_of("".join(f"{row}\n" for row in labels), known), load_policy())
-    beside = auditing.run(view_of("".join(f"{row}\n" for row in [*labels, *masks]), known), load_policy())
+    alone = auditing.run(table_of("".join(f"{row}\n" for row in labels), known), load_policy())
+    beside = auditing.run(table_of("".join(f"{row}\n" for row in [*labels, *masks]), known), load_policy())
     last = len(labels) + 1
 
     def of_labels(findings: pd.DataFrame) -> list[list[object]]:
@@ -526,9 +528,9 @@ def test_no_rule_sees_the_masks_but_those_that_ask_for_them(
         return seen[seen["rule"] != "unlabelled-image"].to_numpy().tolist()
 
     assert of_labels(beside.findings) == of_labels(alone.findings)
-    assert beside.view.labels[: len(labels)].tolist() == alone.view.labels.tolist()
+    assert beside.table.labels[: len(labels)].tolist() == alone.table.labels.tolist()
     if not beside.not_run and not beside.findings["action"].eq("stop").any():
-        again = auditing.run(replace(beside.view), load_policy())
+        again = auditing.run(replace(beside.table), load_policy())
         assert not again.edits
 
 
@@ -538,7 +540,7 @@ def test_no_rule_sees_the_masks_but_those_that_ask_for_them(
 def test_an_image_that_goes_takes_its_masks_along(rule: str, fields: dict[str, object] | None) -> None:
     known = images("z.jpg") | ({} if fields is None else images("a.jpg", **fields))
     rows = f"a.jpg,1,2,9,9,msk\n{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,40,2,70,40,msk\n"
-    audited = auditing.run(view_of(rows, known, test=("a.jpg",) if rule == "leak" else None), load_policy())
+    audited = auditing.run(table_of(rows, known, test=("a.jpg",) if rule == "leak" else None), load_policy())
     assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [(rule, [2, 4, 5])]
     assert len(audited.findings[audited.findings["rule"] == rule]) == 1
 
@@ -547,17 +549,17 @@ def test_masks_are_renamed_with_their_image_and_alone() -> None:
     rows = (
         "A.JPG,1,2,30,40,PNN\nA.JPG,50,2,70,40,msk\nB.png,1,2,30,40,msk\n../a.jpg,1,2,9,9,msk\n../c.jpg,1,2,9,9,msk\n"
     )
-    audited = auditing.run(view_of(rows, images("a.jpg", "b.jpg")), load_policy())
-    assert audited.view.text["image"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "a.jpg", "../c.jpg"]
-    assert audited.view.alive.tolist() == [True, True, True, True, False]
+    audited = auditing.run(table_of(rows, images("a.jpg", "b.jpg")), load_policy())
+    assert audited.table.text["image"].tolist() == ["a.jpg", "a.jpg", "b.jpg", "a.jpg", "../c.jpg"]
+    assert audited.table.alive.tolist() == [True, True, True, True, False]
 
 
 @pytest.mark.parametrize("written", ["MSK", " msk", "Msk "])
 def test_a_mask_written_in_another_way_is_recoded(written: str) -> None:
-    view = view_of(f"{GOOD}z.jpg,50,50,70,70,{written}\nz.jpg,500,50,570,70,{written}\n", images("z.jpg"))
-    audited = auditing.run(view, load_policy())
-    assert audited.view.text["class"].tolist() == ["PNN", "msk", "msk"]
-    assert audited.view.masks.tolist() == [False, True, False]
+    table = table_of(f"{GOOD}z.jpg,50,50,70,70,{written}\nz.jpg,500,50,570,70,{written}\n", images("z.jpg"))
+    audited = auditing.run(table, load_policy())
+    assert audited.table.text["class"].tolist() == ["PNN", "msk", "msk"]
+    assert audited.table.masks.tolist() == [False, True, False]
     assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [
         ("class-variant", [3, 4]), ("mask", [4]),
     ]  # fmt: skip
@@ -568,30 +570,30 @@ def test_masks_are_turned_along_with_the_labels_of_their_image(orientation: int)
     known = images("a.jpg", width=200, height=100, orientation=orientation, repairs=("EXIF orientation",))
     known |= images("z.jpg")
     label, mask = "a.jpg,20,150,60,180", "a.jpg,5,90,30,110"
-    turned = auditing.run(view_of(f"{label},PNN\n{mask},EO\n", known), load_policy()).view.xyxy
+    turned = auditing.run(table_of(f"{label},PNN\n{mask},EO\n", known), load_policy()).table.xyxy
     rows = f"{label},PNN\nz.jpg,5,50,30,60,msk\n{mask},msk\na.jpg,30,90,5,110,msk\n"
-    audited = auditing.run(view_of(rows, known), load_policy())
-    assert audited.view.xyxy[[0, 2]].tolist() == turned.tolist()
-    assert audited.view.xyxy[1].tolist() == [5, 50, 30, 60]
-    assert found("mask", view_of(rows, known)) == [(5, "a.jpg")]
+    audited = auditing.run(table_of(rows, known), load_policy())
+    assert audited.table.xyxy[[0, 2]].tolist() == turned.tolist()
+    assert audited.table.xyxy[1].tolist() == [5, 50, 30, 60]
+    assert found("mask", table_of(rows, known)) == [(5, "a.jpg")]
     upright = f"a.jpg,20,15,60,80,PNN\n{mask},msk\n"
-    assert not auditing.run(view_of(upright, known), load_policy()).edits
+    assert not auditing.run(table_of(upright, known), load_policy()).edits
 
 
 def test_counts_of_a_set() -> None:
     rows = "".join(f"a.jpg,{9 * index},1,{9 * index + 8},9,PNN\n" for index in range(10))
     rows += "".join(f"{index}.jpg,1,1,30,30,PNN\n" for index in range(300)) + "x.jpg,1,1,30,30,EO\n"
-    view = view_of(rows)
-    assert found("many-boxes", view) == [(2, "a.jpg")]
-    assert found("imbalance", view) == [(None, "")]
-    rare = auditing.run(view, load_policy()).findings.query("rule == 'rare-class'")["value"]
+    table = table_of(rows)
+    assert found("many-boxes", table) == [(2, "a.jpg")]
+    assert found("imbalance", table) == [(None, "")]
+    rare = auditing.run(table, load_policy()).findings.query("rule == 'rare-class'")["value"]
     assert set(rare) == set(SPEC.codes) - {"PNN"}
 
 
 def test_a_box_unlike_its_class() -> None:
     rows = "".join(f"{index}.jpg,10,10,{60 + index % 7},{61 + index % 5},PNN\n" for index in range(40))
     rows += "long.jpg,10,10,300,30,PNN\nhuge.jpg,10,10,610,610,PNN\nfew.jpg,10,10,610,20,EO\n"
-    assert [name for _, name in found("odd-box", view_of(rows))] == ["long.jpg", "huge.jpg"]
+    assert [name for _, name in found("odd-box", table_of(rows))] == ["long.jpg", "huge.jpg"]
 
 
 # Overlaps against a plain loop
@@ -620,7 +622,7 @@ def test_overlaps_equal_a_plain_loop(
             merged.append(index + 2)
         else:
             kept.append(index)
-    findings = auditing.run(view_of(text), load_policy()).findings
+    findings = auditing.run(table_of(text), load_policy()).findings
     by_rule = {rule: set(group["line"]) for rule, group in findings.groupby("rule")}
     assert by_rule.get("repeated-row", set()) == set(repeated)
     assert by_rule.get("near-same", set()) == set(merged)
@@ -646,7 +648,7 @@ def test_many_boxes_in_one_image_and_many_images_are_no_trouble() -> None:
     corner, side = random.integers(0, 3000, (3000, 2)), random.integers(20, 60, (3000, 2))
     rows = "".join(f"a.jpg,{x},{y},{x + w},{y + h},PNN\n" for (x, y), (w, h) in zip(corner, side, strict=True))
     rows += "".join(f"{index}.jpg,1,1,30,30,EO\n" for index in range(3000))
-    assert len(found("overlap", view_of(rows))) > 10
+    assert len(found("overlap", table_of(rows))) > 10
 
 
 # Statistics and settings
@@ -664,8 +666,8 @@ def test_a_policy_changes_severity_action_and_thresholds(tmp_path: Path) -> None
     (tmp_path / "rules.yaml").write_text(
         "tiny-side: {high: 40, action: drop, severity: error}\noverhang: {action: keep}\n"
     )
-    view = view_of(f"{GOOD}a.jpg,-5,10,50,60,PNN\n")
-    audited = auditing.run(view, load_policy(tmp_path / "rules.yaml"))
+    table = table_of(f"{GOOD}a.jpg,-5,10,50,60,PNN\n")
+    audited = auditing.run(table, load_policy(tmp_path / "rules.yaml"))
     grave = audited.findings[audited.findings["rule"] != "rare-class"]
     assert grave[["line", "rule", "severity", "action"]].to_numpy().tolist() == [
         [3, "overhang", "warning", "keep"], [2, "tiny-side", "error", "drop"],
@@ -704,6 +706,6 @@ def test_a_wrong_policy_is_one_sentence(text: str, words: str, tmp_path: Path) -
 
 def test_an_action_of_the_wrong_kind_cannot_be_made_by_hand() -> None:
     policy = {**RULES, "inverted": replace(RULES["inverted"], action="review")}
-    audited = auditing.run(view_of("a.jpg,30,2,1,40,PNN\n"), policy)
+    audited = auditing.run(table_of("a.jpg,30,2,1,40,PNN\n"), policy)
     assert audited.findings["action"].tolist()[0] == "review" and not audited.edits
     assert list(audited.findings.columns) == list(COLUMNS)

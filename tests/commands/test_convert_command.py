@@ -22,7 +22,7 @@ from cytoyolo import convert, smear
 from cytoyolo.commands.convert import Converted
 from cytoyolo.commands.repair import repair, replay
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.images.info import ImageFacts
+from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import load_spec
 from cytoyolo.yolo import writing
 from cytoyolo.yolo.folder import IDENTITY, load_dataset
@@ -995,7 +995,7 @@ def test_a_failure_amid_painting_leaves_what_was_there(
     before = snapshot(curated)
     real = writing.stage_painted
 
-    def fail(facts: ImageFacts, target: Path, *arguments: object) -> str:
+    def fail(facts: ImageInfo, target: Path, *arguments: object) -> str:
         if facts.path.name == "c.jpg":
             target.write_bytes(b"half an image")
             raise error
@@ -1010,7 +1010,7 @@ def test_a_failure_amid_painting_leaves_what_was_there(
 def test_an_image_that_changes_before_it_is_painted_is_named(curated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = writing.stage_painted
 
-    def late(facts: ImageFacts, *arguments: object) -> str:
+    def late(facts: ImageInfo, *arguments: object) -> str:
         if facts.path.name == "c.jpg":
             facts.path.write_bytes(PNG)
         return real(facts, *arguments)
@@ -1208,7 +1208,7 @@ def test_an_image_that_changes_before_it_is_copied_is_named(
         file.write("open.jpg,4,5,30,36,PNN\n")
     real = writing.stage
 
-    def late(facts: ImageFacts, target: Path, copied: bool) -> str:
+    def late(facts: ImageInfo, target: Path, copied: bool) -> str:
         if facts.path.name == name:
             facts.path.write_bytes(b"something else")
         return real(facts, target, copied)

@@ -452,7 +452,7 @@ def test_a_file_that_can_no_longer_be_read_has_no_picture(weights, images, tmp_p
 def test_an_image_that_changes_after_it_was_read_is_refused_later(weights, images, tmp_path, killed_after, monkeypatch):
     from cytoyolo.commands import predict_folder as everyday
 
-    drawn = everyday.Everyday.draw
+    drawn = everyday.PredictionFolder.draw
 
     def draw(self, name, *arguments):
         drawn(self, name, *arguments)
@@ -462,7 +462,7 @@ def test_an_image_that_changes_after_it_was_read_is_refused_later(weights, image
             raise _Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(everyday.Everyday, "draw", draw)
+        patched.setattr(everyday.PredictionFolder, "draw", draw)
         with pytest.raises(_Killed):
             predict(weights, images, output=tmp_path / "out")
     with pytest.raises(UsageError, match=r"blob03\.jpg, which has changed since"):

@@ -20,7 +20,7 @@ from cytoyolo.detector import networks
 from cytoyolo.detector.detections import concatenate
 from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.export import converted, stored_facts, write_onnx, write_openvino
-from cytoyolo.detector.facts import FACTS_FILE, METADATA, Facts, parse_facts
+from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.networks import open_network
 from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -266,7 +266,7 @@ def test_networks_of_two_heads_keep_their_probabilities(wanted, tmp_path, blobs)
 def test_an_export_knows_its_classes_and_no_path(exports, small_run):
     facts = stored_facts(exports["onnx"])
     assert facts.codes == ("dark", "pale") and facts.imgsz == 64 and facts.precision == "fp32"
-    assert parse_facts((exports["openvino"] / FACTS_FILE).read_text(), Path("x")) == facts
+    assert parse_model_info((exports["openvino"] / FACTS_FILE).read_text(), Path("x")) == facts
     for path in (exports["onnx"], *exports["openvino"].iterdir()):
         data = path.read_bytes()
         assert not any(part.encode() in data for part in (str(Path.cwd()), str(small_run), os.sep + "tmp"))
@@ -303,11 +303,11 @@ def test_an_onnx_detector_needs_no_torch(exports, blobs):
 
 
 def test_facts_survive_being_stored():
-    facts = Facts(("a", "b"), None, 64, 32, "f" * 64)
-    assert parse_facts(facts.to_json(), Path("x")) == facts
+    facts = ModelInfo(("a", "b"), None, 64, 32, "f" * 64)
+    assert parse_model_info(facts.to_json(), Path("x")) == facts
     for wrong in ("{}", "[]", "no json", json.dumps({**json.loads(facts.to_json()), "stride": 0})):
         with pytest.raises(CytoyoloError, match="x has damaged facts about its classes"):
-            parse_facts(wrong, Path("x"))
+            parse_model_info(wrong, Path("x"))
 
 
 def test_truncated_and_foreign_exports_are_refused(exports, tmp_path):

@@ -14,8 +14,8 @@ import pytest
 
 from cytoyolo.errors import UsageError
 from cytoyolo.images import cache
-from cytoyolo.images.cache import Entry, FactsCache, default_place, read_cached
-from cytoyolo.images.info import ImageFacts, read_facts
+from cytoyolo.images.cache import Entry, InfoCache, default_place, read_cached
+from cytoyolo.images.info import ImageInfo, read_facts
 from cytoyolo.images.samples import White
 from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, photo, save
 
@@ -58,7 +58,7 @@ class Reader:
         self.loaded.append(path.name)
         return self._load(path)
 
-    def image_facts(self, path: Path, data: bytes, thorough: bool, white: White) -> ImageFacts:
+    def image_facts(self, path: Path, data: bytes, thorough: bool, white: White) -> ImageInfo:
         self.decoded.append(path.name)
         return self._image_facts(path, data, thorough, white)
 
@@ -80,7 +80,7 @@ def put(path: Path, data: bytes, mtime_ns: int = LONG_AGO) -> None:
     os.utime(path, ns=(mtime_ns, mtime_ns))
 
 
-def facts(folder: Path, place: Path | None, names: list[str] | None = None) -> list[ImageFacts]:
+def facts(folder: Path, place: Path | None, names: list[str] | None = None) -> list[ImageInfo]:
     return list(read_cached(folder, list(SAMPLES) if names is None else names, place))
 
 
@@ -197,10 +197,8 @@ def test_files_of_one_name_in_two_subfolders(folder: Path, place: Path) -> None:
 
 
 def test_a_number_that_is_none_stays_none(folder: Path, place: Path) -> None:
-    odd = ImageFacts(
-        folder / "a", blur=math.nan, brightness=math.inf, entropy=-0.0, warning="a\nb", repairs=("\udce9",)
-    )
-    known = FactsCache(folder, place)
+    odd = ImageInfo(folder / "a", blur=math.nan, brightness=math.inf, entropy=-0.0, warning="a\nb", repairs=("\udce9",))
+    known = InfoCache(folder, place)
     known.put([Entry("a", odd, 1, -2, 3)])
     assert known.get(["b", "a"]) == [None, Entry("a", odd, 1, -2, 3)]
     known.close()
@@ -360,11 +358,11 @@ def test_damage_in_the_middle_of_a_run_costs_the_cache_alone(folder: Path, place
 
 
 def test_a_cache_begun_anew_by_another_run_is_left_to_it(folder: Path, place: Path, notes: list[str]) -> None:
-    known = FactsCache(folder, place)
+    known = InfoCache(folder, place)
     other = folder.parent / "other"
     other.mkdir()
     facts(other, place, [])
-    entry = Entry("a", ImageFacts(folder / "a"), 1, 2, 3)
+    entry = Entry("a", ImageInfo(folder / "a"), 1, 2, 3)
     known.put([entry])
     assert known.get(["a"]) == [None] and kept(place) == set()
     assert len(notes) == 2 and "another run has begun it anew" in notes[1]
@@ -459,7 +457,7 @@ def test_two_runs_at_once_fill_one_cache(crowd: Path, place: Path, reader: Reade
 
 
 def test_every_fact_is_kept(folder: Path, place: Path) -> None:
-    """A field added to ImageFacts comes with the cache by itself, and old caches are begun anew."""
+    """A field added to ImageInfo comes with the cache by itself, and old caches are begun anew."""
     named = {
         "orientation": 6,
         "warning": "w",
@@ -473,14 +471,14 @@ def test_every_fact_is_kept(folder: Path, place: Path) -> None:
         "peak": 3000.0,
         "white": 4095.0,
     }
-    whole = ImageFacts(folder / "a", "JPEG", 1, 2, "d", ("r", "s"), **named)
-    blank = ImageFacts(folder / "a")
+    whole = ImageInfo(folder / "a", "JPEG", 1, 2, "d", ("r", "s"), **named)
+    blank = ImageInfo(folder / "a")
     assert all(
         getattr(whole, name) != getattr(blank, name)
         for name in whole.__dataclass_fields__
         if name not in ("path", "problem", "unsupported")
     )
-    known = FactsCache(folder, place)
+    known = InfoCache(folder, place)
     known.put([Entry("a", whole, 1, 2, 3)])
     known.put([Entry("a", replace(whole, width=7), 1, 2, 3)])
     assert known.get(["a"]) == [Entry("a", replace(whole, width=7), 1, 2, 3)]

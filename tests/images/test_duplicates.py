@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from cytoyolo.images import duplicates
 from cytoyolo.images.decoding import decode_gray, to_gray
 from cytoyolo.images.duplicates import COLUMNS, MIN_CORRELATION, detail_correlation, find_duplicates
-from cytoyolo.images.info import ImageFacts, pixel_digest, read_facts
+from cytoyolo.images.info import ImageInfo, pixel_digest, read_facts
 from cytoyolo.images.samples import White
 from cytoyolo.synthetic.smear import render_scene
 from tests.pictures import photo, save
@@ -34,7 +34,7 @@ def scene(seed: int = 0) -> Image.Image:
     return photo(160, 120, seed)
 
 
-def facts_of(folder: Path, files: dict[str, bytes], thorough: bool = True) -> list[ImageFacts]:
+def facts_of(folder: Path, files: dict[str, bytes], thorough: bool = True) -> list[ImageInfo]:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return [read_facts(folder / name, thorough=thorough) for name in files]

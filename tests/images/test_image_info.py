@@ -23,7 +23,7 @@ from cytoyolo.images import jpeg, reading
 from cytoyolo.images.decoding import MAX_PIXELS, MIN_SIDE
 from cytoyolo.images.hashes import perceptual_hash
 from cytoyolo.images.info import (
-    ImageFacts,
+    ImageInfo,
     check_image_folder,
     decode,
     image_facts,
@@ -69,7 +69,7 @@ def refused(path: Path) -> str:
     found = read_facts(path)
     pixels, problem = decode(path)
     assert read_facts(path, thorough=True) == found and pixel_digest(path) == ""
-    assert found == ImageFacts(path, problem=found.problem, unsupported=found.unsupported) and found.problem == problem
+    assert found == ImageInfo(path, problem=found.problem, unsupported=found.unsupported) and found.problem == problem
     assert pixels.shape == (0, 0, 3) and pixels.dtype == np.uint8
     assert len(problem) < 120 and "\n" not in problem and str(path.parent) not in problem
     return problem
@@ -468,7 +468,7 @@ def test_no_mutation_of_a_file_raises(sample: Sample, cut: int, changes: list[tu
         spoilt[at % len(spoilt)] = value
     found = image_facts(Path(sample.name), bytes(spoilt))
     if found.problem:
-        assert found == ImageFacts(Path(sample.name), problem=found.problem, unsupported=found.unsupported)
+        assert found == ImageInfo(Path(sample.name), problem=found.problem, unsupported=found.unsupported)
         assert len(found.problem) < 120
     else:
         assert min(found.width, found.height) >= MIN_SIDE and found.width * found.height <= MAX_PIXELS
@@ -530,7 +530,7 @@ def test_a_file_that_changed_while_it_was_read_is_read_again(tmp_path: Path, mon
 def test_a_file_that_goes_on_changing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path, "a.png", PNG)
     Meddler(path, [PNG[:500], PNG[:400]], monkeypatch)
-    assert read_facts(path) == ImageFacts(path, problem="changed while it was read", unsupported=True)
+    assert read_facts(path) == ImageInfo(path, problem="changed while it was read", unsupported=True)
 
 
 def test_a_file_replaced_by_another_of_its_size_and_time_is_noticed(

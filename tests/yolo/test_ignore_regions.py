@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.spec import load_spec
 from cytoyolo.yolo.ignore_regions import FILLS, MARGIN, masks_by_image, paint
 
@@ -106,12 +106,12 @@ def test_without_any_background_it_is_the_median_of_the_whole_picture() -> None:
 # Of which images
 
 
-def view_of(*rows: tuple[str, str, str]) -> View:
+def view_of(*rows: tuple[str, str, str]) -> LabelTable:
     """Rows of an image, the left edge of a box of 5 px, and a class."""
     table = [(name, left, "0", str(int(left) + 5), "5", code) for name, left, code in rows]
     columns = np.array(table, dtype=object).reshape(-1, 6).T
     text = dict(zip(("image", "x1", "y1", "x2", "y2", "class"), columns, strict=True))
-    return View(spec=SPEC, text=text, broken={}, alive=np.ones(len(rows), dtype=bool))
+    return LabelTable(spec=SPEC, text=text, broken={}, alive=np.ones(len(rows), dtype=bool))
 
 
 def lefts(found: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> dict[str, list[list[float]]]:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.images.info import ImageFacts, decode, read_facts
+from cytoyolo.images.info import ImageInfo, decode, read_facts
 from cytoyolo.yolo.ignore_regions import paint
 from cytoyolo.yolo.staging import links_work, stage, stage_painted, staged_names
 from tests.pictures import JPEG, REPAIRABLE, SOUND, Sample, ident, photo, rotated, save, upright
@@ -203,7 +203,7 @@ def test_a_rotation_in_a_file_without_end_marker_is_baked_in(tmp_path: Path) -> 
 
 
 def names_of(*names: str, anew: bool = False) -> list[str]:
-    return list(staged_names({name: ImageFacts(Path("images") / name, "PNG") for name in names}, anew).values())
+    return list(staged_names({name: ImageInfo(Path("images") / name, "PNG") for name in names}, anew).values())
 
 
 def test_staged_images_keep_their_names() -> None:

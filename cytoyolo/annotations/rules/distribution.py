@@ -6,59 +6,59 @@ import numpy as np
 
 from cytoyolo.annotations.rules.registry import INFO, KEEP, REVIEW, WARNING, Found, by_image, by_row, rule
 from cytoyolo.annotations.rules.statistics import robust_z
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 
 
 @rule("odd-box", WARNING, REVIEW, z=5, rows=20)
-def odd_box(view: View, z: float, rows: float) -> Iterator[Found]:
+def odd_box(table: LabelTable, z: float, rows: float) -> Iterator[Found]:
     """The area or the aspect of the box has a robust z over a threshold within its class (of its logarithm), where the
     class has at least so many rows."""
-    side = view.xyxy[:, 2:] - view.xyxy[:, :2]
-    usable = (side > 0).all(axis=1) & (view.class_id >= 0) & view.labels
+    side = table.xyxy[:, 2:] - table.xyxy[:, :2]
+    usable = (side > 0).all(axis=1) & (table.class_id >= 0) & table.labels
     details: dict[int, str] = {}
-    for class_id in np.unique(view.class_id[usable]):
-        members = np.flatnonzero(usable & (view.class_id == class_id))
+    for class_id in np.unique(table.class_id[usable]):
+        members = np.flatnonzero(usable & (table.class_id == class_id))
         if len(members) < rows:
             continue
         logs = np.log(side[members])
         for what, score in (("area", robust_z(logs.sum(axis=1))), ("aspect", robust_z(logs[:, 0] - logs[:, 1]))):
             for index in np.flatnonzero(np.abs(score) > z):
-                text = f"{what}: robust z {score[index]:.1f} within {view.spec.codes[class_id]}"
+                text = f"{what}: robust z {score[index]:.1f} within {table.spec.codes[class_id]}"
                 row = int(members[index])
                 details[row] = f"{details[row]}; {text}" if row in details else text
     found = np.array(sorted(details), dtype=np.int64)
-    yield from by_row(view, found, [details[row] for row in found.tolist()])
+    yield from by_row(table, found, [details[row] for row in found.tolist()])
 
 
 @rule("many-boxes", INFO, KEEP, about="image", percentile=99.9)
-def many_boxes(view: View, percentile: float) -> Iterator[Found]:
+def many_boxes(table: LabelTable, percentile: float) -> Iterator[Found]:
     """The image has more boxes than this percentile of all images."""
-    counts = np.bincount(view.image[view.labels], minlength=len(view.image))
-    boxes = {name: int(counts[view.image[row]]) for name, row in view.first_rows.items() if view.labels[row]}
+    counts = np.bincount(table.image[table.labels], minlength=len(table.image))
+    boxes = {name: int(counts[table.image[row]]) for name, row in table.first_rows.items() if table.labels[row]}
     limit = np.percentile(list(boxes.values()), percentile) if boxes else 0
     many = {name: (f"{count:,} boxes", f"more than {limit:.1f}") for name, count in boxes.items() if count > limit}
-    yield from by_image(view, many)
+    yield from by_image(table, many)
 
 
-def _class_counts(view: View) -> dict[str, int]:
-    known = view.class_id[view.labels & (view.class_id >= 0)]
-    counts = np.bincount(known, minlength=len(view.spec.codes)).tolist()
-    return dict(zip(view.spec.codes, counts, strict=True))
+def _class_counts(table: LabelTable) -> dict[str, int]:
+    known = table.class_id[table.labels & (table.class_id >= 0)]
+    counts = np.bincount(known, minlength=len(table.spec.codes)).tolist()
+    return dict(zip(table.spec.codes, counts, strict=True))
 
 
 @rule("rare-class", INFO, KEEP, about="class", folds=5)
-def rare_class(view: View, folds: float) -> Iterator[Found]:
+def rare_class(table: LabelTable, folds: float) -> Iterator[Found]:
     """The class has fewer rows than cross-validation has folds."""
-    rare = {code: count for code, count in _class_counts(view).items() if count < folds}
+    rare = {code: count for code, count in _class_counts(table).items() if count < folds}
     if rare:
         details = [f"{count:,} rows, fewer than {folds:g} folds" for count in rare.values()]
         yield Found(np.full(len(rare), -1), list(rare), details, images=[""] * len(rare))
 
 
 @rule("imbalance", INFO, KEEP, about="table", ratio=50)
-def imbalance(view: View, ratio: float) -> Iterator[Found]:
+def imbalance(table: LabelTable, ratio: float) -> Iterator[Found]:
     """The most frequent class has more than so many times the rows of the least frequent one that has any."""
-    counts = {code: count for code, count in _class_counts(view).items() if count}
+    counts = {code: count for code, count in _class_counts(table).items() if count}
     if counts and max(counts.values()) > ratio * min(counts.values()):
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         value = f"{counts[most] / counts[least]:.0f} times"

@@ -7,32 +7,34 @@ import pandas as pd
 
 from cytoyolo import boxes
 from cytoyolo.annotations.rules.registry import DROP, ERROR, REVIEW, WARNING, Found, by_image, rule
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.duplicates import MAX_DISTANCE, MIN_CORRELATION
 
 # Boxes of the same picture agree from this IoU on.
 SAME_BOX = 0.8
 
 
-def _copies(view: View, *kinds: str) -> pd.DataFrame:
+def _copies(table: LabelTable, *kinds: str) -> pd.DataFrame:
     """Labelled images that show the same as an earlier labelled one, of these kinds."""
-    found = view.copies
-    labelled = found["image"].isin(view.first_rows) & found["twin"].isin(view.first_rows)
+    found = table.copies
+    labelled = found["image"].isin(table.first_rows) & found["twin"].isin(table.first_rows)
     return found[labelled & found["kind"].isin(kinds)]
 
 
 @rule("same-bytes", WARNING, "group", about="image", needs="images")
-def same_bytes(view: View) -> Iterator[Found]:
+def same_bytes(table: LabelTable) -> Iterator[Found]:
     """The file has the same bytes as another; both stay on one side of a split."""
-    found = _copies(view, "bytes")
-    yield from by_image(view, {image: (twin, "the same bytes") for image, twin in found[["image", "twin"]].to_numpy()})
+    found = _copies(table, "bytes")
+    yield from by_image(table, {image: (twin, "the same bytes") for image, twin in found[["image", "twin"]].to_numpy()})
 
 
 @rule("same-pixels", WARNING, "group", about="image", needs="images")
-def same_pixels(view: View) -> Iterator[Found]:
+def same_pixels(table: LabelTable) -> Iterator[Found]:
     """The picture has the same pixels as another, in a file of other bytes; both stay on one side of a split."""
-    found = _copies(view, "pixels")
-    yield from by_image(view, {image: (twin, "the same pixels") for image, twin in found[["image", "twin"]].to_numpy()})
+    found = _copies(table, "pixels")
+    yield from by_image(
+        table, {image: (twin, "the same pixels") for image, twin in found[["image", "twin"]].to_numpy()}
+    )
 
 
 @rule(
@@ -44,35 +46,35 @@ def same_pixels(view: View) -> Iterator[Found]:
     distance=MAX_DISTANCE,
     correlation=MIN_CORRELATION,
 )
-def near_duplicate(view: View, distance: float, correlation: float) -> Iterator[Found]:
+def near_duplicate(table: LabelTable, distance: float, correlation: float) -> Iterator[Found]:
     """The picture shows the same as another: encoded anew, brighter, resized, cropped, shifted, mirrored or turned,
     by its 256-bit perceptual hashes and the correlation once aligned. Both stay on one side of a split."""
-    found = _copies(view, "near")
+    found = _copies(table, "near")
     found = found[(found["distance"] <= distance) & (found["correlation"] >= correlation)]
     how = zip(found["turn"], found["distance"], found["correlation"], strict=True)
     details = [f"{turn or 'upright'}, {bits} of 256 bits, correlation {value:.3f}" for turn, bits, value in how]
-    yield from by_image(view, dict(zip(found["image"], zip(found["twin"], details, strict=True), strict=True)))
+    yield from by_image(table, dict(zip(found["image"], zip(found["twin"], details, strict=True), strict=True)))
 
 
 @rule("duplicate-labels", ERROR, REVIEW, about="image", needs="images", iou=SAME_BOX)
-def duplicate_labels(view: View, iou: float) -> Iterator[Found]:
+def duplicate_labels(table: LabelTable, iou: float) -> Iterator[Found]:
     """The image shows the same as another and its labels differ: other classes or another number of them or, where the
     pixels are the same, a box that none of the other's matches."""
-    copies = _copies(view, "bytes", "pixels", "near")[["image", "twin", "kind"]]
+    copies = _copies(table, "bytes", "pixels", "near")[["image", "twin", "kind"]]
     rows_of: dict[str, list[int]] = {}
-    for row in view.where(view.holds("image", {*copies["image"], *copies["twin"]})).tolist():
-        rows_of.setdefault(view.text["image"][row], []).append(row)
+    for row in table.where(table.holds("image", {*copies["image"], *copies["twin"]})).tolist():
+        rows_of.setdefault(table.text["image"][row], []).append(row)
     found = {}
     for image, twin, kind in copies.to_numpy():
         here, there = rows_of.get(image, []), rows_of.get(twin, [])
-        ours, theirs = (Counter(view.text["class"][rows]) for rows in (here, there))
+        ours, theirs = (Counter(table.text["class"][rows]) for rows in (here, there))
         if ours != theirs:
             found[image] = (twin, f"{_counted(ours)} here, {_counted(theirs)} there")
         elif kind != "near" and here:
-            best = boxes.iou(view.xyxy[here][:, None], view.xyxy[there][None]).max(axis=1)
+            best = boxes.iou(table.xyxy[here][:, None], table.xyxy[there][None]).max(axis=1)
             if (best < iou).any():
                 found[image] = (twin, f"a box here has IoU {best.min():.2f} at best with those there")
-    yield from by_image(view, found)
+    yield from by_image(table, found)
 
 
 def _counted(classes: "Counter[str]") -> str:
@@ -80,15 +82,15 @@ def _counted(classes: "Counter[str]") -> str:
 
 
 @rule("leak", ERROR, DROP, about="image", needs="test")
-def leak(view: View) -> Iterator[Found]:
+def leak(table: LabelTable) -> Iterator[Found]:
     """The image is one of the test table's, or shows the same as one: a score would flatter."""
-    test = set(view.test or ())
-    found = {name: (name, "is in the test table") for name in view.first_rows if name in test}
-    if view.facts_of is not None and len(view.copies):
-        names = [*view.copies["image"], *view.copies["twin"]]
-        group = dict(zip(names, [*view.copies["group"], *view.copies["group"]], strict=True))
+    test = set(table.test or ())
+    found = {name: (name, "is in the test table") for name in table.first_rows if name in test}
+    if table.facts_of is not None and len(table.copies):
+        names = [*table.copies["image"], *table.copies["twin"]]
+        group = dict(zip(names, [*table.copies["group"], *table.copies["group"]], strict=True))
         tested = {number: name for name, number in group.items() if name in test}
         for name, number in group.items():
-            if name in view.first_rows and name not in test and number in tested:
+            if name in table.first_rows and name not in test and number in tested:
                 found[name] = (tested[number], "shows the same as this test image")
-    yield from by_image(view, found)
+    yield from by_image(table, found)

@@ -9,139 +9,141 @@ from numpy.typing import NDArray
 
 from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, REVIEW, WARNING, Found, by_image, rule
 from cytoyolo.annotations.rules.statistics import robust_z
-from cytoyolo.annotations.table import View
-from cytoyolo.images.info import JUNK, OPEN, ROTATED, TAIL, ImageFacts
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.images.info import JUNK, OPEN, ROTATED, TAIL, ImageInfo
 
 
-def labelled(view: View) -> dict[str, ImageFacts]:
+def labelled(table: LabelTable) -> dict[str, ImageInfo]:
     """Facts of the images with rows that can be read."""
-    return {name: view.facts[name] for name in view.first_rows if name in view.facts and not view.facts[name].problem}
+    return {
+        name: table.facts[name] for name in table.first_rows if name in table.facts and not table.facts[name].problem
+    }
 
 
-def _repaired(view: View, wanted: Callable[[str], bool]) -> dict[str, str]:
+def _repaired(table: LabelTable, wanted: Callable[[str], bool]) -> dict[str, str]:
     """Names of images, each with those of its repairs that are wanted."""
-    found = {name: [repair for repair in facts.repairs if wanted(repair)] for name, facts in labelled(view).items()}
+    found = {name: [repair for repair in facts.repairs if wanted(repair)] for name, facts in labelled(table).items()}
     return {name: "; ".join(repairs) for name, repairs in found.items() if repairs}
 
 
-def _problems(view: View, unsupported: bool) -> Iterator[Found]:
+def _problems(table: LabelTable, unsupported: bool) -> Iterator[Found]:
     """Findings about images in the folder that can't be used: damaged ones, or sound ones that aren't read here."""
-    listing = view.listing or frozenset()  # what is not there is another rule's
-    facts = {name: view.facts[name] for name in view.first_rows if name in listing}
+    listing = table.listing or frozenset()  # what is not there is another rule's
+    facts = {name: table.facts[name] for name in table.first_rows if name in listing}
     bad = {name: one.problem for name, one in facts.items() if one.problem and one.unsupported == unsupported}
-    yield from by_image(view, {name: (name, problem) for name, problem in bad.items()})
+    yield from by_image(table, {name: (name, problem) for name, problem in bad.items()})
 
 
 @rule("unreadable", ERROR, DROP, about="image", needs="images")
-def unreadable(view: View) -> Iterator[Found]:
+def unreadable(table: LabelTable) -> Iterator[Found]:
     """The file is empty, truncated, damaged, no image, or too small to be one of a smear."""
-    yield from _problems(view, unsupported=False)
+    yield from _problems(table, unsupported=False)
 
 
 @rule("unsupported", ERROR, REVIEW, about="image", needs="images")
-def unsupported(view: View) -> Iterator[Found]:
+def unsupported(table: LabelTable) -> Iterator[Found]:
     """The file is sound for all that is known, but can't be used as it is: it is of another kind, has a form that isn't
     read here or too many pixels, or the machine doesn't give it out. Its labels stay."""
-    yield from _problems(view, unsupported=True)
+    yield from _problems(table, unsupported=True)
 
 
 @rule("no-end-marker", ERROR, "append", about="image", needs="images")
-def no_end_marker(view: View) -> Iterator[Found]:
+def no_end_marker(table: LabelTable) -> Iterator[Found]:
     """A JPEG whose picture is complete but that lacks its end marker; the staged copy gets one."""
-    found = _repaired(view, lambda repair: repair == OPEN)
-    yield from by_image(view, dict.fromkeys(found, (OPEN, "the picture is complete")))
+    found = _repaired(table, lambda repair: repair == OPEN)
+    yield from by_image(table, dict.fromkeys(found, (OPEN, "the picture is complete")))
 
 
 @rule("extraneous-bytes", WARNING, "splice", about="image", needs="images")
-def extraneous_bytes(view: View) -> Iterator[Found]:
+def extraneous_bytes(table: LabelTable) -> Iterator[Found]:
     """A JPEG with bytes that belong to nothing before a marker or after its end; the staged copy goes without them."""
-    found = _repaired(view, lambda repair: repair in (JUNK, TAIL))
-    yield from by_image(view, {name: (value, "no pixel changes") for name, value in found.items()})
+    found = _repaired(table, lambda repair: repair in (JUNK, TAIL))
+    yield from by_image(table, {name: (value, "no pixel changes") for name, value in found.items()})
 
 
 @rule("decoder-warning", WARNING, REVIEW, about="image", needs="images")
-def decoder_warning(view: View) -> Iterator[Found]:
+def decoder_warning(table: LabelTable) -> Iterator[Found]:
     """The decoder itself complains: the compressed data are damaged, though a picture comes out."""
-    found = {name: facts.warning for name, facts in labelled(view).items() if facts.warning}
-    yield from by_image(view, {name: (warning, "look at the picture") for name, warning in found.items()})
+    found = {name: facts.warning for name, facts in labelled(table).items() if facts.warning}
+    yield from by_image(table, {name: (warning, "look at the picture") for name, warning in found.items()})
 
 
 @rule("exif-orientation", ERROR, "bake", about="image", needs="images")
-def exif_orientation(view: View) -> Iterator[Found]:
+def exif_orientation(table: LabelTable) -> Iterator[Found]:
     """The file asks to be shown turned or mirrored (EXIF tag 274); the staged copy is stored upright.
 
     Boxes are taken to lie in the upright picture, unless they fit only the other (see boxes-unturned).
     """
-    facts = labelled(view)
-    found = {name: f"orientation {facts[name].orientation}" for name in _repaired(view, lambda one: one == ROTATED)}
-    yield from by_image(view, {name: (value, "stored upright in the staged copy") for name, value in found.items()})
+    facts = labelled(table)
+    found = {name: f"orientation {facts[name].orientation}" for name in _repaired(table, lambda one: one == ROTATED)}
+    yield from by_image(table, {name: (value, "stored upright in the staged copy") for name, value in found.items()})
 
 
 @rule("colour-mode", WARNING, "convert", about="image", needs="images")
-def colour_mode(view: View) -> Iterator[Found]:
+def colour_mode(table: LabelTable) -> Iterator[Found]:
     """The picture is CMYK, has alpha or a palette, 16-bit gray or such; the staged copy is 8-bit colour."""
-    found = _repaired(view, lambda repair: repair.startswith("mode "))
-    yield from by_image(view, {name: (value, "8-bit colour in the staged copy") for name, value in found.items()})
+    found = _repaired(table, lambda repair: repair.startswith("mode "))
+    yield from by_image(table, {name: (value, "8-bit colour in the staged copy") for name, value in found.items()})
 
 
 @rule("tiff", WARNING, "convert", about="image", needs="images")
-def tiff(view: View) -> Iterator[Found]:
+def tiff(table: LabelTable) -> Iterator[Found]:
     """A TIFF, which decoders read in different ways; the staged copy is a PNG."""
-    found = _repaired(view, lambda repair: repair == "TIFF")
-    yield from by_image(view, {name: (value, "PNG in the staged copy") for name, value in found.items()})
+    found = _repaired(table, lambda repair: repair == "TIFF")
+    yield from by_image(table, {name: (value, "PNG in the staged copy") for name, value in found.items()})
 
 
 @rule("wrong-extension", WARNING, "convert", about="image", needs="images")
-def wrong_extension(view: View) -> Iterator[Found]:
+def wrong_extension(table: LabelTable) -> Iterator[Found]:
     """The bytes are of another kind than the extension says; the staged copy has the right one."""
-    found = _repaired(view, lambda repair: " named " in repair)
-    yield from by_image(view, {name: (value, "renamed in the staged copy") for name, value in found.items()})
+    found = _repaired(table, lambda repair: " named " in repair)
+    yield from by_image(table, {name: (value, "renamed in the staged copy") for name, value in found.items()})
 
 
 @dataclass(frozen=True)
 class _Measure:
     """What is measured of an image, in words and as a number; logarithms where sizes differ by factors."""
 
-    words: Callable[[ImageFacts], str]
-    number: Callable[[ImageFacts], float]
+    words: Callable[[ImageInfo], str]
+    number: Callable[[ImageInfo], float]
 
 
 def _odd(
-    view: View, measure: _Measure, z: float, eligible: Callable[[ImageFacts], bool] = lambda one: True
+    table: LabelTable, measure: _Measure, z: float, eligible: Callable[[ImageInfo], bool] = lambda one: True
 ) -> Iterator[Found]:
-    facts: Mapping[str, ImageFacts] = labelled(view)
+    facts: Mapping[str, ImageInfo] = labelled(table)
     names = list(facts)
     score: NDArray[np.float64] = robust_z(np.array([measure.number(facts[name]) for name in names]))
     far = {names[index]: score[index] for index in np.flatnonzero(np.abs(score) > z) if eligible(facts[names[index]])}
     yield from by_image(
-        view,
+        table,
         {name: (measure.words(facts[name]), f"robust z {score:.1f} within the set") for name, score in far.items()},
     )
 
 
 @rule("odd-size-image", INFO, KEEP, about="image", needs="images", z=5, share=0.01)
-def odd_size_image(view: View, z: float, share: float) -> Iterator[Found]:
+def odd_size_image(table: LabelTable, z: float, share: float) -> Iterator[Found]:
     """The image's area has a robust z over a threshold among all images (of its logarithm), and at most a share of the
     images have its size: a set may come from cameras of several."""
-    sizes = Counter((one.width, one.height) for one in labelled(view).values())
+    sizes = Counter((one.width, one.height) for one in labelled(table).values())
     frequent = {size for size, count in sizes.items() if count > max(share * sizes.total(), 1)}
     measure = _Measure(lambda one: f"{one.width}x{one.height} px", lambda one: float(np.log(one.width * one.height)))
-    yield from _odd(view, measure, z, lambda one: (one.width, one.height) not in frequent)
+    yield from _odd(table, measure, z, lambda one: (one.width, one.height) not in frequent)
 
 
 @rule("dark-or-bright", INFO, KEEP, about="image", needs="images", z=5)
-def dark_or_bright(view: View, z: float) -> Iterator[Found]:
+def dark_or_bright(table: LabelTable, z: float) -> Iterator[Found]:
     """The image's mean brightness (0 to 255) has a robust z over a threshold among all images."""
-    yield from _odd(view, _Measure(lambda one: f"{one.brightness:.0f} of 255", lambda one: one.brightness), z)
+    yield from _odd(table, _Measure(lambda one: f"{one.brightness:.0f} of 255", lambda one: one.brightness), z)
 
 
 @rule("odd-blur", INFO, KEEP, about="image", needs="images", z=5)
-def odd_blur(view: View, z: float) -> Iterator[Found]:
+def odd_blur(table: LabelTable, z: float) -> Iterator[Found]:
     """The image's sharpness (variance of the Laplacian, its logarithm) has a robust z over a threshold."""
-    yield from _odd(view, _Measure(lambda one: f"{one.blur:.1f}", lambda one: float(np.log1p(one.blur))), z)
+    yield from _odd(table, _Measure(lambda one: f"{one.blur:.1f}", lambda one: float(np.log1p(one.blur))), z)
 
 
 @rule("odd-entropy", INFO, KEEP, about="image", needs="images", z=5)
-def odd_entropy(view: View, z: float) -> Iterator[Found]:
+def odd_entropy(table: LabelTable, z: float) -> Iterator[Found]:
     """The entropy of the image's gray levels (bits) has a robust z over a threshold among all images."""
-    yield from _odd(view, _Measure(lambda one: f"{one.entropy:.1f} bits", lambda one: one.entropy), z)
+    yield from _odd(table, _Measure(lambda one: f"{one.entropy:.1f} bits", lambda one: one.entropy), z)

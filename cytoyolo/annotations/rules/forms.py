@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytoyolo.annotations.coordinate_forms import MIN_ROWS, PIXELS, Evidence, Form, judge, judge_layout
 from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, WARNING, Found, rule
-from cytoyolo.annotations.table import Rows, View
+from cytoyolo.annotations.table import LabelTable, Rows
 from cytoyolo.errors import listed
 
 # The rules of tables whose boxes are surely of another form.
@@ -95,25 +95,25 @@ def _shape(aspect: tuple[float, float]) -> str:
     return "none has an area" if math.isnan(low) else f"half are {low:.2f} to {high:.2f} times as wide as high"
 
 
-def _strong(view: View, unit: str, *layouts: str) -> Iterator[Found]:
+def _strong(table: LabelTable, unit: str, *layouts: str) -> Iterator[Found]:
     """The finding of the table's form, where it is surely of this unit and one of these layouts (any, if none)."""
-    found = view.form
+    found = table.form
     wanted = found is not None and found.form.unit == unit and (not layouts or found.form.layout in layouts)
     if found is not None and wanted and found.strong:
         yield _evident(found)
 
 
 @rule("normalised", ERROR, STOP, about="table", share=0.5)
-def normalised(view: View, share: float) -> Iterator[Found]:
+def normalised(table: LabelTable, share: float) -> Iterator[Found]:
     """The boxes are fractions of the image's size: more than a share of the rows have all coordinates between 0 and
     1, or they fit their images only so."""
-    rows = view.where(np.isfinite(view.xyxy).all(axis=1))
-    values = view.xyxy[rows]
+    rows = table.where(np.isfinite(table.xyxy).all(axis=1))
+    values = table.xyxy[rows]
     small = ((values >= 0) & (values <= 1)).all(axis=1) & (values > 0).any(axis=1)
     if not len(rows) or small.mean() <= share:
-        yield from _strong(view, "normalised")
+        yield from _strong(table, "normalised")
     else:
-        found = view.form
+        found = table.form
         known = found is not None and found.sizes and found.form.unit == "normalised"
         if found is not None and known:
             form, rival = found.form, found.rival
@@ -123,54 +123,54 @@ def normalised(view: View, share: float) -> Iterator[Found]:
 
 
 @rule("per-cent", ERROR, STOP, about="table", needs="images")
-def per_cent(view: View) -> Iterator[Found]:
+def per_cent(table: LabelTable) -> Iterator[Found]:
     """The boxes are per cent of the image's size (0 to 100): as pixels, all would lie in the upper left of it."""
-    yield from _strong(view, "per cent")
+    yield from _strong(table, "per cent")
 
 
 @rule("xywh", ERROR, STOP, about="table", share=0.1, rows=10)
-def xywh(view: View, share: float, rows: float) -> Iterator[Found]:
+def xywh(table: LabelTable, share: float, rows: float) -> Iterator[Found]:
     """x2 and y2 are width and height: so all boxes lie in their images and are about as wide as high, as corners they
     do not. Without images: or more than a share of the rows, and at least so many, have x2 < x1 or y2 < y1."""
-    found = view.form
+    found = table.form
     if found is None:
         return
     if found.strong or found.sizes:
-        yield from _strong(view, "pixels", "xywh")
+        yield from _strong(table, "pixels", "xywh")
     elif found.inverted >= rows and found.inverted > share * found.rows:
         detail = _said(PIXELS._replace(layout="xywh"), rival=PIXELS._replace(layout="cxcywh"))
         yield _table(f"{found.inverted:,} of {found.rows:,} rows have x2 < x1 or y2 < y1", detail)
 
 
 @rule("centre", ERROR, STOP, about="table")
-def centre(view: View) -> Iterator[Found]:
+def centre(table: LabelTable) -> Iterator[Found]:
     """The numbers are the box's centre, width and height, in pixels."""
-    yield from _strong(view, "pixels", "cxcywh")
+    yield from _strong(table, "pixels", "cxcywh")
 
 
 @rule("interleaved", ERROR, STOP, about="table")
-def interleaved(view: View) -> Iterator[Found]:
+def interleaved(table: LabelTable) -> Iterator[Found]:
     """The numbers are x1,x2,y1,y2: the second and third are exchanged."""
-    yield from _strong(view, "pixels", "xxyy")
+    yield from _strong(table, "pixels", "xxyy")
 
 
 @rule("resized", ERROR, STOP, about="table", needs="images")
-def resized(view: View) -> Iterator[Found]:
+def resized(table: LabelTable) -> Iterator[Found]:
     """The boxes are of a resized copy of the images: all lie in the upper left of them, or reach beyond alike."""
-    yield from _strong(view, "resized")
+    yield from _strong(table, "resized")
 
 
 @rule("mixed-forms", ERROR, STOP, about="table", needs="images")
-def mixed_forms(view: View) -> Iterator[Found]:
+def mixed_forms(table: LabelTable) -> Iterator[Found]:
     """A part of the table is of another form than the rest: a class, a run of lines, the images of one folder, of one
     size or with names of one beginning or extension, or the boxes whose corners are in the wrong order."""
-    whole = view.form
+    whole = table.form
     if whole is None or (whole.strong and not whole.form.cost):
         return
-    rows = view.where(np.isfinite(view.xyxy).all(axis=1) & np.isfinite(view.size).all(axis=1))
+    rows = table.where(np.isfinite(table.xyxy).all(axis=1) & np.isfinite(table.size).all(axis=1))
     best: dict[str, Evidence] = {}
-    for parts in _partitions(view, rows):
-        judged = {name: judge(view.xyxy[part], view.size[part], view.image[part]) for name, part in parts.items()}
+    for parts in _partitions(table, rows):
+        judged = {name: judge(table.xyxy[part], table.size[part], table.image[part]) for name, part in parts.items()}
         found = {name: evidence for name, evidence in judged.items() if evidence is not None}
         odd = {name: evidence for name, evidence in found.items() if evidence.strong}
         # The table as a whole may look like a copy of another size only because a part is of another form.
@@ -189,15 +189,15 @@ def _gain(parts: Mapping[str, Evidence]) -> float:
     return sum(evidence.gain for evidence in parts.values())
 
 
-def _partitions(view: View, rows: Rows) -> Iterator[dict[str, Rows]]:
+def _partitions(table: LabelTable, rows: Rows) -> Iterator[dict[str, Rows]]:
     """The rows in parts, in each way that may tell how a table came about; parts with too few rows are left out."""
-    names = [str(name) for name in view.text["image"][rows]]
+    names = [str(name) for name in table.text["image"][rows]]
     blocks = [block for block in np.array_split(rows, min(_BLOCKS, max(len(rows) // _PART, 1))) if len(block)]
-    inverted = (view.xyxy[rows][:, 2:] < view.xyxy[rows][:, :2]).any(axis=1)
+    inverted = (table.xyxy[rows][:, 2:] < table.xyxy[rows][:, :2]).any(axis=1)
     for kind, keys in {
-        "class {}": list(view.text["class"][rows]),
+        "class {}": list(table.text["class"][rows]),
         "lines {}": [f"{block[0] + 2:,} to {block[-1] + 2:,}" for block in blocks for _ in block],
-        "images of {} px": [f"{width:.0f}x{height:.0f}" for width, height in view.size[rows]],
+        "images of {} px": [f"{width:.0f}x{height:.0f}" for width, height in table.size[rows]],
         "images named {}*": [re.split(r"[^A-Za-z]", name)[0] for name in names],
         "images named *{}": [PurePosixPath(name).suffix for name in names],
         "images in {}": [str(PurePosixPath(name).parent) for name in names],
@@ -207,10 +207,10 @@ def _partitions(view: View, rows: Rows) -> Iterator[dict[str, Rows]]:
         yield {kind.format(key): rows[at] for key, at in parts.items() if _PART <= len(at) < len(rows)}
 
 
-def _from_below(view: View) -> Iterator[Found]:
+def _from_below(table: LabelTable) -> Iterator[Found]:
     """The finding that y may be counted from the bottom, which putting corners in order would hide."""
-    rows = view.where(np.isfinite(view.xyxy).all(axis=1))
-    turned = view.xyxy[rows][:, 2:] < view.xyxy[rows][:, :2]
+    rows = table.where(np.isfinite(table.xyxy).all(axis=1))
+    turned = table.xyxy[rows][:, 2:] < table.xyxy[rows][:, :2]
     above = turned[:, 1] & ~turned[:, 0]
     if len(rows) >= MIN_ROWS and above.mean() >= _NEARLY_ALL:
         value = f"{above.sum():,} of {len(rows):,} rows"
@@ -218,18 +218,18 @@ def _from_below(view: View) -> Iterator[Found]:
 
 
 @rule("unsure-form", WARNING, REVIEW, about="table")
-def unsure_form(view: View) -> Iterator[Found]:
+def unsure_form(table: LabelTable) -> Iterator[Found]:
     """The boxes are likelier in another form than as corners in pixels, but too few or not clear enough to be sure; or
     nearly all have y2 < y1 and x in order, as if y were counted from the bottom of the image."""
-    yield from _from_below(view)
-    found = view.form
+    yield from _from_below(table)
+    found = table.form
     if found is None:
         return
     if found.weak and not found.strong:
         yield _evident(found)
     elif not found.sizes and not found.strong:
-        rows = view.where(np.isfinite(view.xyxy).all(axis=1))
-        values = view.xyxy[rows]
+        rows = table.where(np.isfinite(table.xyxy).all(axis=1))
+        values = table.xyxy[rows]
         broken = (values != np.rint(values)).mean()
         if 1 < values.max() <= _PER_CENT and values.min() >= 0 and broken > 0.5:
             form = Form(judge_layout(values, 100.0), relative=True, by=100.0)

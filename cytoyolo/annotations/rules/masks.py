@@ -9,24 +9,24 @@ from cytoyolo.annotations.labels import name_fault
 from cytoyolo.annotations.rules.geometry import image_size
 from cytoyolo.annotations.rules.names import ambiguous
 from cytoyolo.annotations.rules.registry import DROP, ERROR, Found, by_row, rule
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import quoted
 from cytoyolo.tables.table import MAX_COORDINATE
 
 
 @rule("mask", ERROR, DROP)
-def mask(view: View) -> Iterator[Found]:
+def mask(table: LabelTable) -> Iterator[Found]:
     """A mask (a row of class msk, which is no label) that can't be painted: its image has no file,
     a coordinate is no number, its corners are in the wrong order or hold nothing, or it lies wholly outside."""
-    rows = np.flatnonzero(view.masks)
+    rows = np.flatnonzero(table.masks)
     if not len(rows):  # so that no image is read for their sake
         return
-    names, xyxy = view.text["image"][rows], view.xyxy[rows]
-    unsure = ambiguous(view)  # another rule's
-    unnamed = {name: "" if name in unsure else _unnamed(view, name) for name in set(names)}
+    names, xyxy = table.text["image"][rows], table.xyxy[rows]
+    unsure = ambiguous(table)  # another rule's
+    unnamed = {name: "" if name in unsure else _unnamed(table, name) for name in set(names)}
     broken = np.isnan(xyxy.sum(axis=1))
     hollow = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1) <= 0
-    outside = boxes.area(boxes.clip(xyxy, view.size[rows])) == 0
+    outside = boxes.area(boxes.clip(xyxy, table.size[rows])) == 0
     found, values, details = [], [], []
     for row, name, number, nothing, away in zip(rows.tolist(), names, ~broken, hollow, outside, strict=True):
         fault = unnamed[name]
@@ -35,15 +35,15 @@ def mask(view: View) -> Iterator[Found]:
         elif not fault and nothing:
             fault = "nothing between its corners, or they are in the wrong order"
         elif not fault and away:
-            fault = f"wholly outside {image_size(view, row)}"
+            fault = f"wholly outside {image_size(table, row)}"
         if fault:
             found.append(row)
-            values.append(view.box(row) if number else quoted(view.box(row)))
+            values.append(table.box(row) if number else quoted(table.box(row)))
             details.append(fault)
-    yield from by_row(view, np.array(found, dtype=np.int64), details, values)
+    yield from by_row(table, np.array(found, dtype=np.int64), details, values)
 
 
-def _unnamed(view: View, name: str) -> str:
+def _unnamed(table: LabelTable, name: str) -> str:
     """Why the name is not that of an image, as far as the table and the folder tell; "" if it is."""
-    missing = view.listing is not None and name not in view.listing
-    return name_fault(name, alone=view.listing is None) or (f"the image folder has no file {name}" if missing else "")
+    missing = table.listing is not None and name not in table.listing
+    return name_fault(name, alone=table.listing is None) or (f"the image folder has no file {name}" if missing else "")

@@ -14,7 +14,7 @@ from cytoyolo.annotations.rules.registry import (
     by_image,
     rule,
 )
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import listed
 from cytoyolo.images.folder import image_files, match_in_folder
 from cytoyolo.images.names import NameMatches
@@ -24,44 +24,44 @@ _HOW = {"folder": ", by the last part of the name", "number": ", by its number"}
 
 
 @rule("name-variant", WARNING, "rename", needs="images")
-def name_variant(view: View) -> Iterator[Found]:
+def name_variant(table: LabelTable) -> Iterator[Found]:
     """No file has this name, and exactly one is meant by it: written otherwise (spaces, "./", backslashes, accents,
     case), with another extension or none, in another folder or by an absolute path, or as a number without zeros."""
-    found = _matches(view)
-    rows = view.with_masks(view.holds("image", found.how))
+    found = _matches(table)
+    rows = table.with_masks(table.holds("image", found.how))
     if len(rows):
-        names = [view.text["image"][row] for row in rows]
+        names = [table.text["image"][row] for row in rows]
         after = [found.file[name] for name in names]
         details = [f"the file is {found.file[name]}{_HOW.get(found.how[name], '')}" for name in names]
         yield Found(rows, names, details, {"image": after})
 
 
-def _matches(view: View) -> NameMatches:
+def _matches(table: LabelTable) -> NameMatches:
     """Which files of the image folder the names of images and of masks mean."""
-    listing = view.listing or frozenset()
-    names = dict.fromkeys([*view.first_rows, *view.text["image"][view.masks]])
+    listing = table.listing or frozenset()
+    names = dict.fromkeys([*table.first_rows, *table.text["image"][table.masks]])
     if all(name in listing for name in names):
         return NameMatches({name: name for name in names}, {}, {})
     return match_in_folder(names, listing)
 
 
 @rule("ambiguous-name", ERROR, REVIEW, about="image", needs="images")
-def ambiguous_name(view: View) -> Iterator[Found]:
+def ambiguous_name(table: LabelTable) -> Iterator[Found]:
     """No file has this name, and it is not sure which one is meant: several files fit, or one that other names mean.
     The rows stay until a person writes the path of the file."""
-    details = ambiguous(view)
+    details = ambiguous(table)
     if details:
-        masks = np.flatnonzero(view.masks)[::-1]
-        first = {**dict(zip(view.text["image"][masks], masks, strict=True)), **view.first_rows}
+        masks = np.flatnonzero(table.masks)[::-1]
+        first = {**dict(zip(table.text["image"][masks], masks, strict=True)), **table.first_rows}
         names = [name for name in first if name in details]
         yield Found(np.array([first[name] for name in names]), names, [details[name] for name in names], images=names)
 
 
-def ambiguous(view: View) -> dict[str, str]:
+def ambiguous(table: LabelTable) -> dict[str, str]:
     """The names of images and of masks that more than one file fits, or one that is another's, and what to do."""
-    if view.listing is None:
+    if table.listing is None:
         return {}
-    candidates = _matches(view).candidates
+    candidates = _matches(table).candidates
     return {name: _fitting(files) for name, files in candidates.items() if files}
 
 
@@ -72,11 +72,11 @@ def _fitting(files: tuple[str, ...]) -> str:
 
 
 @rule("missing-image", ERROR, DROP, about="image", needs="images")
-def missing_image(view: View) -> Iterator[Found]:
+def missing_image(table: LabelTable) -> Iterator[Found]:
     """The image folder has no file of this name, nor one that it can mean."""
-    listing, found = view.listing or frozenset(), _matches(view)
-    missing = [name for name in view.first_rows if name not in listing and not found.candidates.get(name)]
-    yield from by_image(view, {name: (name, _missing(name, found)) for name in missing})
+    listing, found = table.listing or frozenset(), _matches(table)
+    missing = [name for name in table.first_rows if name not in listing and not found.candidates.get(name)]
+    yield from by_image(table, {name: (name, _missing(name, found)) for name in missing})
 
 
 def _missing(name: str, found: NameMatches) -> str:
@@ -88,19 +88,19 @@ def _missing(name: str, found: NameMatches) -> str:
 
 
 @rule("case-collision", WARNING, REVIEW, about="image")
-def case_collision(view: View) -> Iterator[Found]:
+def case_collision(table: LabelTable) -> Iterator[Found]:
     """Two image names differ only in case, so that they are one file on some systems."""
     first: dict[str, str] = {}
-    earlier = {name: first.setdefault(name.casefold(), name) for name in view.first_rows}
+    earlier = {name: first.setdefault(name.casefold(), name) for name in table.first_rows}
     yield from by_image(
-        view, {name: (name, f"differs from {other} only in case") for name, other in earlier.items() if name != other}
+        table, {name: (name, f"differs from {other} only in case") for name, other in earlier.items() if name != other}
     )
 
 
 @rule("unlabelled-image", WARNING, KEEP, about="image", needs="images")
-def unlabelled_image(view: View) -> Iterator[Found]:
+def unlabelled_image(table: LabelTable) -> Iterator[Found]:
     """An image file that neither the label table nor the test table names."""
-    named = set(view.text["image"]).union(view.test or ())
-    others = [name for name in image_files(view.listing or ()) if name not in named]
+    named = set(table.text["image"]).union(table.test or ())
+    others = [name for name in image_files(table.listing or ()) if name not in named]
     detail = "has no row; a row of its name alone (NAME,,,,,) makes it an image without cells"
-    yield from by_image(view, {name: (name, detail) for name in others})
+    yield from by_image(table, {name: (name, detail) for name in others})

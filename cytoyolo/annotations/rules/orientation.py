@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from cytoyolo import boxes
 from cytoyolo.annotations.coordinate_forms import PIXELS
 from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, Found, by_row, rule
-from cytoyolo.annotations.table import Rows, View, pixels
+from cytoyolo.annotations.table import LabelTable, Rows, pixels
 from cytoyolo.tables.table import XYXY
 
 # Below this share of its area inside the image, a box does not fit it; more may be a box drawn over the edge.
@@ -31,10 +31,10 @@ def _off(xyxy: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.boo
     return np.asarray((whole > 0) & (boxes.area(boxes.clip(xyxy, size)) < MIN_INSIDE * whole))
 
 
-def _judged(view: View) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+def _judged(table: LabelTable) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
     """Rows whose box and image size are known, their boxes with sorted corners, and the sizes (n, 2)."""
-    rows = view.where(np.isfinite(view.xyxy).all(axis=1) & np.isfinite(view.size).all(axis=1))
-    return rows, sorted_corners(view.xyxy[rows]), view.size[rows]
+    rows = table.where(np.isfinite(table.xyxy).all(axis=1) & np.isfinite(table.size).all(axis=1))
+    return rows, sorted_corners(table.xyxy[rows]), table.size[rows]
 
 
 def _by_image(image: Rows, mask: NDArray[np.bool_], every: bool) -> NDArray[np.bool_]:
@@ -45,45 +45,45 @@ def _by_image(image: Rows, mask: NDArray[np.bool_], every: bool) -> NDArray[np.b
 
 
 @rule("boxes-unturned", ERROR, "turn", needs="images")
-def boxes_unturned(view: View) -> Iterator[Found]:
+def boxes_unturned(table: LabelTable) -> Iterator[Found]:
     """All boxes of an image with an EXIF quarter turn fit the picture as it lies in the file, and one of them does not
     fit the upright picture: they were drawn without the turn, and are turned along, as are the image's masks."""
-    orientation = {name: found.orientation for name, found in view.facts.items() if found.orientation >= 5}
+    orientation = {name: found.orientation for name, found in table.facts.items() if found.orientation >= 5}
     if not orientation:
         return
-    rows, xyxy, size = _judged(view)
-    turned = view.holds("image", orientation)[rows]
+    rows, xyxy, size = _judged(table)
+    turned = table.holds("image", orientation)[rows]
     rows, xyxy, size = rows[turned], xyxy[turned], size[turned]
-    image, stored = view.image[rows], size[:, ::-1]
+    image, stored = table.image[rows], size[:, ::-1]
     meant = _by_image(image, _inside(xyxy, stored), every=True) & _by_image(image, ~_inside(xyxy, size), every=False)
     if meant.any():
         # A mask with no sides is left to the rule for these.
-        masks = view.masks & (view.xyxy[:, 2:] > view.xyxy[:, :2]).all(axis=1) & np.isin(view.image, image[meant])
+        masks = table.masks & (table.xyxy[:, 2:] > table.xyxy[:, :2]).all(axis=1) & np.isin(table.image, image[meant])
         rows = np.sort(np.concatenate([rows[meant], np.flatnonzero(masks)]))
-        turns = np.array([orientation[view.text["image"][row]] for row in rows])
-        upright = boxes.turn(sorted_corners(view.xyxy[rows]), view.size[rows][:, ::-1], turns)
+        turns = np.array([orientation[table.text["image"][row]] for row in rows])
+        upright = boxes.turn(sorted_corners(table.xyxy[rows]), table.size[rows][:, ::-1], turns)
         after = {role: pixels(upright[:, column]) for column, role in enumerate(XYXY)}
         details = [f"drawn before the turn of EXIF orientation {turn}" for turn in turns]
-        yield Found(rows, [view.box(row) for row in rows], details, after)
+        yield Found(rows, [table.box(row) for row in rows], details, after)
 
 
-def _swapped(view: View) -> tuple[Rows, Rows, int]:
+def _swapped(table: LabelTable) -> tuple[Rows, Rows, int]:
     """Rows of the images whose boxes fit only with axes swapped, their images' numbers, and how many images' boxes fit
     only as they stand."""
-    rows, xyxy, size = _judged(view)
-    image, swapped = view.image[rows], xyxy[:, [1, 0, 3, 2]]
+    rows, xyxy, size = _judged(table)
+    image, swapped = table.image[rows], xyxy[:, [1, 0, 3, 2]]
     transposed = _by_image(image, _inside(swapped, size), every=True) & _by_image(image, _off(xyxy, size), every=False)
     straight = _by_image(image, _inside(xyxy, size), every=True) & _by_image(image, _off(swapped, size), every=False)
     return rows[transposed], np.unique(image[transposed]), len(np.unique(image[straight]))
 
 
 @rule("transposed-table", ERROR, STOP, about="table", needs="images", images=3)
-def transposed_table(view: View, images: float) -> Iterator[Found]:
+def transposed_table(table: LabelTable, images: float) -> Iterator[Found]:
     """Of the images that can tell, most (and at least so many) have boxes that fit only with axes swapped; or all boxes
     together are far likelier so."""
-    _, transposed, straight = _swapped(view)
+    _, transposed, straight = _swapped(table)
     detail = "the axes are swapped; exchange x1 with y1 and x2 with y2"
-    form = view.form
+    form = table.form
     if len(transposed) >= images and len(transposed) > straight:
         value = f"{len(transposed):,} of {len(transposed) + straight:,} images that can tell"
         yield Found(np.array([-1]), [value], [detail], images=[""])
@@ -93,6 +93,6 @@ def transposed_table(view: View, images: float) -> Iterator[Found]:
 
 
 @rule("transposed", ERROR, REVIEW, needs="images")
-def transposed(view: View) -> Iterator[Found]:
+def transposed(table: LabelTable) -> Iterator[Found]:
     """All boxes of an image fit it with axes swapped, and one keeps less than half of its area as it stands."""
-    yield from by_row(view, _swapped(view)[0], "fits its image only with axes swapped")
+    yield from by_row(table, _swapped(table)[0], "fits its image only with axes swapped")

@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 
 from cytoyolo import boxes
 from cytoyolo.annotations.rules.registry import ERROR, REVIEW, WARNING, Found, by_row, rule
-from cytoyolo.annotations.table import Rows, View
+from cytoyolo.annotations.table import LabelTable, Rows
 
 # IoU (k,) and whether the classes are the same (k,) -> whether the rule holds for the pair.
 Wanted = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.bool_]]
 
 
-def partners(view: View, rows: Rows, wanted: Wanted) -> tuple[Rows, NDArray[np.float64]]:
+def partners(table: LabelTable, rows: Rows, wanted: Wanted) -> tuple[Rows, NDArray[np.float64]]:
     """For each of the rows (k,) the earlier one of its image with the highest IoU of the pairs wanted.
 
     Returns positions in `rows` (k,), -1 without a partner, and the IoUs (k,). Boxes of an image are compared at
     growing distance in the table, all images at once, so that neither many images nor many boxes in one are slow.
     """
-    order = np.argsort(view.image[rows], kind="stable")
-    image, xyxy = view.image[rows][order], view.xyxy[rows][order]
-    label = pd.factorize(view.text["class"][rows][order])[0]
+    order = np.argsort(table.image[rows], kind="stable")
+    image, xyxy = table.image[rows][order], table.xyxy[rows][order]
+    label = pd.factorize(table.text["class"][rows][order])[0]
     partner, best = np.full(len(rows), -1, dtype=np.int64), np.zeros(len(rows))
     later = np.arange(len(rows))
     for distance in range(1, len(rows)):
@@ -41,40 +41,40 @@ def partners(view: View, rows: Rows, wanted: Wanted) -> tuple[Rows, NDArray[np.f
     return found, score
 
 
-def _boxed(view: View) -> Rows:
-    return view.where((view.xyxy[:, 2:] > view.xyxy[:, :2]).all(axis=1))
+def _boxed(table: LabelTable) -> Rows:
+    return table.where((table.xyxy[:, 2:] > table.xyxy[:, :2]).all(axis=1))
 
 
-def _pairs(view: View, wanted: Wanted, what: str) -> Iterator[Found]:
-    rows = _boxed(view)
-    partner, iou = partners(view, rows, wanted)
+def _pairs(table: LabelTable, wanted: Wanted, what: str) -> Iterator[Found]:
+    rows = _boxed(table)
+    partner, iou = partners(table, rows, wanted)
     later = np.flatnonzero(partner >= 0)
     details = [f"{what} line {rows[partner[one]] + 2}, IoU {iou[one]:.2f}" for one in later]
-    yield from by_row(view, rows[later], details)
+    yield from by_row(table, rows[later], details)
 
 
 @rule("near-same", WARNING, "merge", iou=0.8)
-def near_same(view: View, iou: float) -> Iterator[Found]:
+def near_same(table: LabelTable, iou: float) -> Iterator[Found]:
     """Nearly the same box and the same class as an earlier row of the image that stays; that row stays as it is."""
-    rows = _boxed(view)
-    partner, _ = partners(view, rows, lambda overlap, same: same & (overlap >= iou))
+    rows = _boxed(table)
+    partner, _ = partners(table, rows, lambda overlap, same: same & (overlap >= iou))
     # Only images with such a pair are gone through row by row: whether a row goes depends on which earlier ones stay.
-    concerned = np.isin(view.image[rows], view.image[rows[partner >= 0]])
-    table = pd.DataFrame({"row": rows, "image": view.image[rows], "label": view.text["class"][rows]})[concerned]
+    concerned = np.isin(table.image[rows], table.image[rows[partner >= 0]])
+    labelled = pd.DataFrame({"row": rows, "image": table.image[rows], "label": table.text["class"][rows]})[concerned]
     into: dict[int, tuple[int, float]] = {}
-    for _, members in table.groupby(["image", "label"], sort=False)["row"]:
-        into.update(_merged(view, members.to_numpy(), iou))
+    for _, members in labelled.groupby(["image", "label"], sort=False)["row"]:
+        into.update(_merged(table, members.to_numpy(), iou))
     merged = np.array(sorted(into), dtype=np.int64)
     details = [f"merged into line {into[row][0] + 2}, IoU {into[row][1]:.2f}" for row in merged.tolist()]
-    yield from by_row(view, merged, details)
+    yield from by_row(table, merged, details)
 
 
-def _merged(view: View, rows: Rows, iou: float) -> Iterator[tuple[int, tuple[int, float]]]:
+def _merged(table: LabelTable, rows: Rows, iou: float) -> Iterator[tuple[int, tuple[int, float]]]:
     """Rows of one image and class that go, each with the row it goes into and their IoU."""
     stay = np.zeros(len(rows), dtype=bool)
     for place, row in enumerate(rows.tolist()):
         earlier = rows[stay]
-        overlap = boxes.iou(view.xyxy[earlier], view.xyxy[row])
+        overlap = boxes.iou(table.xyxy[earlier], table.xyxy[row])
         best = int(overlap.argmax()) if len(earlier) else -1
         if best >= 0 and overlap[best] >= iou:
             yield row, (int(earlier[best]), float(overlap[best]))
@@ -83,17 +83,17 @@ def _merged(view: View, rows: Rows, iou: float) -> Iterator[tuple[int, tuple[int
 
 
 @rule("two-classes", ERROR, REVIEW, iou=0.95)
-def two_classes(view: View, iou: float) -> Iterator[Found]:
+def two_classes(table: LabelTable, iou: float) -> Iterator[Found]:
     """The same box as an earlier row of the image, with another class."""
-    yield from _pairs(view, lambda overlap, same: ~same & (overlap >= iou), "another class than")
+    yield from _pairs(table, lambda overlap, same: ~same & (overlap >= iou), "another class than")
 
 
 @rule("overlap", WARNING, REVIEW, iou=0.4, same_class=0.8, other_class=0.95)
-def overlap(view: View, iou: float, same_class: float, other_class: float) -> Iterator[Found]:
+def overlap(table: LabelTable, iou: float, same_class: float, other_class: float) -> Iterator[Found]:
     """The box overlaps that of an earlier row of the image by more than `iou`, and less than what near-same
     (`same_class`) and two-classes (`other_class`) take up."""
 
     def wanted(overlap: NDArray[np.float64], same: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return np.asarray((overlap > iou) & (overlap < np.where(same, same_class, other_class)))
 
-    yield from _pairs(view, wanted, "overlaps")
+    yield from _pairs(table, wanted, "overlaps")

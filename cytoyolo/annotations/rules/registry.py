@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from cytoyolo.annotations.table import Rows, View
+from cytoyolo.annotations.table import LabelTable, Rows
 
 ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
 # What a rule is about: a row; an image with all its rows; a class; the table as a whole; the file it is read from.
@@ -38,7 +38,7 @@ Check = Callable[..., Iterator[Found]]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of the audit; `check(view, **thresholds)` yields what it found."""
+    """A rule of the audit; `check(table, **thresholds)` yields what it found."""
 
     name: str
     severity: str
@@ -79,16 +79,18 @@ def rule(
     return register
 
 
-def by_row(view: View, rows: Rows, detail: str | Sequence[str], values: Sequence[str] | None = None) -> Iterator[Found]:
+def by_row(
+    table: LabelTable, rows: Rows, detail: str | Sequence[str], values: Sequence[str] | None = None
+) -> Iterator[Found]:
     """Findings about these rows, with their boxes as values where no others are given; none for no rows."""
     if len(rows):
-        values = [view.box(row) for row in rows] if values is None else values
+        values = [table.box(row) for row in rows] if values is None else values
         yield Found(rows, values, [detail] * len(rows) if isinstance(detail, str) else detail)
 
 
-def by_image(view: View, found: Mapping[str, tuple[str, str]]) -> Iterator[Found]:
+def by_image(table: LabelTable, found: Mapping[str, tuple[str, str]]) -> Iterator[Found]:
     """Findings about images, by name the value and the detail; none for no images."""
     if found:
-        rows = np.array([view.first_rows.get(name, -1) for name in found], dtype=np.int64)
+        rows = np.array([table.first_rows.get(name, -1) for name in found], dtype=np.int64)
         values, details = zip(*found.values(), strict=True)
         yield Found(rows, values, details, images=list(found))

@@ -8,125 +8,127 @@ import pandas as pd
 from cytoyolo.annotations import labels
 from cytoyolo.annotations.labels import meant_classes, name_fault
 from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, STOP, Found, by_row, rule
-from cytoyolo.annotations.table import View
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import quoted
 from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY
 
 
 @rule("schema", ERROR, STOP, about="file")
-def schema(view: View) -> Iterator[Found]:
+def schema(table: LabelTable) -> Iterator[Found]:
     """The file is no table with the columns of the data set, so no row of it can be trusted: it is another kind of
     file, has no header, lacks a column or has it twice, is in an unknown encoding, or has numbers whose marks may stand
     before decimals or between thousands."""
-    yield from ()  # a file with this fault gives no view; who reads it reports the fault under this name
+    yield from ()  # a file with this fault gives no table; who reads it reports the fault under this name
 
 
 @rule("table-form", INFO, KEEP, about="table")
-def table_form(view: View) -> Iterator[Found]:
+def table_form(table: LabelTable) -> Iterator[Found]:
     """The file is a table in a form of its own, and was read so: marks between columns other than commas, decimal
     commas, another encoding, columns with other names or further ones."""
-    for words in view.notes:
+    for words in table.notes:
         yield Found(np.array([-1]), [""], [words], images=[""])
 
 
 @rule("broken-row", ERROR, DROP)
-def broken_row(view: View) -> Iterator[Found]:
+def broken_row(table: LabelTable) -> Iterator[Found]:
     """A line with too few or too many columns, or with quotes that don't match."""
-    rows = np.array([row for row in sorted(view.broken) if view.alive[row]], dtype=np.int64)
-    yield from by_row(view, rows, [view.broken[row] for row in rows], [""] * len(rows))
+    rows = np.array([row for row in sorted(table.broken) if table.alive[row]], dtype=np.int64)
+    yield from by_row(table, rows, [table.broken[row] for row in rows], [""] * len(rows))
 
 
 @rule("blank", ERROR, DROP)
-def blank(view: View) -> Iterator[Found]:
+def blank(table: LabelTable) -> Iterator[Found]:
     """The image name, a coordinate or the class is empty. A row with a name and nothing else is no fault: it stands for
     an image without cells."""
-    empty = {role: np.array([not value.strip() for value in view.text[role]], dtype=bool) for role in LABEL_ROLES}
-    rows = view.where(np.logical_or.reduce(list(empty.values())))
-    missing = [[view.spec.columns[role] for role in LABEL_ROLES if empty[role][row]] for row in rows]
-    yield from by_row(view, rows, [f"{' and '.join(columns)} empty" for columns in missing])
+    empty = {role: np.array([not value.strip() for value in table.text[role]], dtype=bool) for role in LABEL_ROLES}
+    rows = table.where(np.logical_or.reduce(list(empty.values())))
+    missing = [[table.spec.columns[role] for role in LABEL_ROLES if empty[role][row]] for row in rows]
+    yield from by_row(table, rows, [f"{' and '.join(columns)} empty" for columns in missing])
 
 
 @rule("path", ERROR, STOP)
-def path(view: View) -> Iterator[Found]:
+def path(table: LabelTable) -> Iterator[Found]:
     """The image name is none of a file: it is "..", say, or has a control character in it; or, where no image folder
     is given to look in, it is a path that leads out of one."""
-    faults = {name: fault for name in view.first_rows if (fault := name_fault(name, alone=view.listing is None))}
-    rows = view.in_images(faults)
-    yield from by_row(view, rows, [faults[view.text["image"][row]] for row in rows], [""] * len(rows))
+    faults = {name: fault for name in table.first_rows if (fault := name_fault(name, alone=table.listing is None))}
+    rows = table.in_images(faults)
+    yield from by_row(table, rows, [faults[table.text["image"][row]] for row in rows], [""] * len(rows))
 
 
 @rule("empty-row", "warning", DROP)
-def empty_row(view: View) -> Iterator[Found]:
+def empty_row(table: LabelTable) -> Iterator[Found]:
     """A row that says that its image has no cells (a name and nothing else), of an image that has some, or again."""
-    rows = np.flatnonzero(view.empty)
+    rows = np.flatnonzero(table.empty)
     if not len(rows):
         return
     # Rows that were dropped count as well: a cell that can't be used is no proof that there is none.
-    boxed = set(view.image[~view.is_empty & ~view.is_mask].tolist())
+    boxed = set(table.image[~table.is_empty & ~table.is_mask].tolist())
     seen: dict[int, int] = {}
     details = {}
-    for row, image in zip(rows.tolist(), view.image[rows].tolist(), strict=True):
+    for row, image in zip(rows.tolist(), table.image[rows].tolist(), strict=True):
         first = seen.setdefault(image, row)
         if image in boxed:
             details[row] = "the image has cells in other rows"
         elif first != row:
             details[row] = f"repeats line {first + 2}"
-    yield from by_row(view, np.array(list(details), dtype=np.int64), list(details.values()), [""] * len(details))
+    yield from by_row(table, np.array(list(details), dtype=np.int64), list(details.values()), [""] * len(details))
 
 
 @rule("number", ERROR, DROP)
-def number(view: View) -> Iterator[Found]:
+def number(table: LabelTable) -> Iterator[Found]:
     """A coordinate is no finite number, or one beyond any image."""
-    unusable = np.isnan(view.xyxy)
-    rows = view.where(unusable.any(axis=1))
+    unusable = np.isnan(table.xyxy)
+    rows = table.where(unusable.any(axis=1))
     roles = [XYXY[int(np.argmax(unusable[row]))] for row in rows]
     details = [
-        f"{view.spec.columns[role]} is not a number of pixels up to {MAX_COORDINATE:,} in size" for role in roles
+        f"{table.spec.columns[role]} is not a number of pixels up to {MAX_COORDINATE:,} in size" for role in roles
     ]
     yield from by_row(
-        view, rows, details, [quoted(view.text[role][row]) for role, row in zip(roles, rows, strict=True)]
+        table, rows, details, [quoted(table.text[role][row]) for role, row in zip(roles, rows, strict=True)]
     )
 
 
-def _meant(view: View) -> dict[str, str]:
+def _meant(table: LabelTable) -> dict[str, str]:
     """The code that each unknown class of the table surely stands for."""
-    return meant_classes(set(view.text["class"][view.alive]), view.spec)
+    return meant_classes(set(table.text["class"][table.alive]), table.spec)
 
 
 @rule("class-variant", ERROR, "recode")
-def class_variant(view: View) -> Iterator[Found]:
+def class_variant(table: LabelTable) -> Iterator[Found]:
     """A class that is surely one of the list, or that of masks: its code or English name in another case or with other
     spaces, or its id, where all rows have ids and 0 is among them."""
-    meant = _meant(view)
-    rows = view.where(view.holds("class", meant))
+    meant = _meant(table)
+    rows = table.where(table.holds("class", meant))
     if len(rows):
-        values = [view.text["class"][row] for row in rows]
+        values = [table.text["class"][row] for row in rows]
         after = [meant[value] for value in values]
         yield Found(rows, [quoted(value) for value in values], [f"is {code}" for code in after], {"class": after})
 
 
 @rule("unknown-class", ERROR, DROP)
-def unknown_class(view: View) -> Iterator[Found]:
+def unknown_class(table: LabelTable) -> Iterator[Found]:
     """A class that is not of the list, in whatever case, nor one of its English names."""
-    rows = view.where((view.class_id < 0) & ~view.holds("class", _meant(view)))
-    values = [view.text["class"][row] for row in rows]
-    details = {value: labels.unknown_class(value, view.spec) for value in set(values)}
-    yield from by_row(view, rows, [details[value] for value in values], [quoted(value) for value in values])
+    rows = table.where((table.class_id < 0) & ~table.holds("class", _meant(table)))
+    values = [table.text["class"][row] for row in rows]
+    details = {value: labels.unknown_class(value, table.spec) for value in set(values)}
+    yield from by_row(table, rows, [details[value] for value in values], [quoted(value) for value in values])
 
 
 @rule("repeated-row", "warning", DROP)
-def repeated_row(view: View) -> Iterator[Found]:
+def repeated_row(table: LabelTable) -> Iterator[Found]:
     """The same image, box and class as in an earlier row."""
-    rows = view.where(np.isfinite(view.xyxy).all(axis=1))
-    table = pd.DataFrame(view.xyxy[rows], columns=XYXY).assign(image=view.image[rows], label=view.text["class"][rows])
-    group = table.groupby(list(table.columns), sort=False, dropna=False).ngroup().to_numpy()
+    rows = table.where(np.isfinite(table.xyxy).all(axis=1))
+    boxes_of = pd.DataFrame(table.xyxy[rows], columns=XYXY).assign(
+        image=table.image[rows], label=table.text["class"][rows]
+    )
+    group = boxes_of.groupby(list(boxes_of.columns), sort=False, dropna=False).ngroup().to_numpy()
     first = rows[np.unique(group, return_index=True)[1]][group] if len(rows) else rows
     later = first != rows
-    yield from by_row(view, rows[later], [f"repeats line {row + 2}" for row in first[later]])
+    yield from by_row(table, rows[later], [f"repeats line {row + 2}" for row in first[later]])
 
 
 @rule("fractional", INFO, KEEP)
-def fractional(view: View) -> Iterator[Found]:
+def fractional(table: LabelTable) -> Iterator[Found]:
     """A coordinate is not a whole pixel; `convert` rounds it."""
-    rows = view.where((view.xyxy != np.rint(view.xyxy)).any(axis=1) & np.isfinite(view.xyxy).all(axis=1))
-    yield from by_row(view, rows, "not whole pixels")
+    rows = table.where((table.xyxy != np.rint(table.xyxy)).any(axis=1) & np.isfinite(table.xyxy).all(axis=1))
+    yield from by_row(table, rows, "not whole pixels")

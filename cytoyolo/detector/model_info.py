@@ -14,7 +14,7 @@ METADATA, FACTS_FILE = "cytoyolo", "cytoyolo.json"
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelInfo:
     """What is known of a network: its classes by id; the data set it was trained for, None when trained elsewhere; the
     side in pixels of the training's images, None where it had no single one; the multiple a side must be of; the
     SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8; and the range in which images of more than
@@ -37,12 +37,12 @@ class Facts:
         return json.dumps(stored, ensure_ascii=False)
 
 
-def parse_facts(text: str, path: Path) -> Facts:
-    """The inverse of `Facts.to_json`. Raises CytoyoloError for anything else."""
+def parse_model_info(text: str, path: Path) -> ModelInfo:
+    """The inverse of `ModelInfo.to_json`. Raises CytoyoloError for anything else."""
     try:
         stored = json.loads(text)
         spec = None if stored["spec"] is None else parse_spec(stored["spec"])
-        facts = Facts(
+        facts = ModelInfo(
             tuple(map(str, stored["codes"])),
             spec,
             None if stored["imgsz"] is None else int(stored["imgsz"]),
