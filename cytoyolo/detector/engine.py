@@ -90,6 +90,21 @@ def engine() -> None:
     torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
 
 
+def devices() -> dict[str, Any]:
+    """What a training would use: threads of torch and OpenCV, the names of GPUs, and whether Apple's MPS is there."""
+    engine()
+    import cv2
+    import torch
+    from ultralytics.utils.torch_utils import select_device
+
+    select_device("cpu", verbose=False)  # sets the threads, as a training does
+    return {
+        "threads": {"torch": torch.get_num_threads(), "opencv": cv2.getNumThreads()},
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "mps": torch.backends.mps.is_available(),
+    }
+
+
 def torch_threads(wanted: int) -> int:
     """How many threads torch may use: in a process that was forked from the one that imported this module, one.
 
