@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.smear import smear
     from cytoyolo.commands.train import train
     from cytoyolo.detector.predict import Detector
-    from cytoyolo.machine import __version__
+    from cytoyolo.machine import __version__ as __version__
 
 # OpenCV, with which a training reads, has a limit of its own, which it takes from here when it is imported.
 if "CYTOYOLO_MAX_PIXELS" in os.environ:
@@ -36,7 +36,6 @@ if "CYTOYOLO_MAX_PIXELS" in os.environ:
 
 __all__ = [
     "Detector",
-    "__version__",
     "audit",
     "bench",
     "check",

@@ -173,7 +173,7 @@ def test_what_is_under_way_is_finished_before_a_reading_that_is_given_up_ends() 
 STUCK = """
 import os, time
 from pathlib import Path
-from cytoyolo.annotations import decoding, reading
+from cytoyolo.images import decoding, reading
 from cytoyolo.cli.app import main
 def stuck(data):
     Path(os.environ["BEGUN"]).touch()
