@@ -31,16 +31,11 @@ def draw(folder: Path, count: int = 24) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["NAME", "x1", "y1", "x2", "y2", "class"])
 
 
-@pytest.fixture(scope="session")
-def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with images/, labels.csv, test.csv, spec.yaml and dataset/, the converted YOLO folder."""
+def converted(folder: Path, table: pd.DataFrame) -> None:
+    """Write labels.csv and spec.yaml into a folder that has images/, and convert them to dataset/."""
     from cytoyolo import convert
 
-    folder = tmp_path_factory.mktemp("blobs")
-    table = draw(folder / "images")
     table.to_csv(folder / "labels.csv", index=False)
-    test = pd.DataFrame({"trustii_id": range(100, 106), "NAME": [f"blob{i:02d}.jpg" for i in (3, 1, 3, 0, 2, 3)]})
-    test.to_csv(folder / "test.csv", index=False)
     (folder / "spec.yaml").write_text(SPEC)
     convert(
         folder / "labels.csv",
@@ -49,6 +44,15 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dataset=folder / "spec.yaml",
         val=0.25,
     )
+
+
+@pytest.fixture(scope="session")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images/, labels.csv, test.csv, spec.yaml and dataset/, the converted YOLO folder."""
+    folder = tmp_path_factory.mktemp("blobs")
+    converted(folder, draw(folder / "images"))
+    test = pd.DataFrame({"trustii_id": range(100, 106), "NAME": [f"blob{i:02d}.jpg" for i in (3, 1, 3, 0, 2, 3)]})
+    test.to_csv(folder / "test.csv", index=False)
     return folder
 
 

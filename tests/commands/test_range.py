@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytoyolo import Detector, audit, convert, export, predict, train
+from cytoyolo import Detector, audit, export, predict, train
 from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.samples import White
-from tests.blobs import SETTINGS, SPEC, draw
+from tests.blobs import SETTINGS, converted, draw
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +30,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / "pixels" / f"{stem}.png"), picture)
         cv2.imwrite(str(folder / "images" / f"{stem}.png"), picture.astype(np.uint16) * 16 + 5)
     table["NAME"] = [f"{Path(name).stem}.png" for name in table["NAME"]]
-    table.to_csv(folder / "labels.csv", index=False)
-    (folder / "spec.yaml").write_text(SPEC)
-    convert(
-        folder / "labels.csv",
-        images=folder / "images",
-        output=folder / "dataset",
-        dataset=folder / "spec.yaml",
-        val=0.25,
-    )
+    converted(folder, table)
     train(folder / "dataset", output=folder / "run", **{**SETTINGS, "epochs": 1})
     return folder
 
