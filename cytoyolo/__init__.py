@@ -1,7 +1,7 @@
 """Detect and classify leukocytes on blood smears with a single YOLO trained on clean labels.
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
-the same defaults: `cytoyolo.audit`, `repair`, `undo`, `replay`, `convert`, `train`, `crossval`, `curate`,
+the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `crossval`, `curate`,
 `predict`, `fuse`, `score`, `check`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo.Detector` is a trained network for programs of one's own.
 They are imported on first use, because some of them need torch and others must not.
@@ -12,8 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cytoyolo.commands.apply import apply
     from cytoyolo.commands.audit import audit
     from cytoyolo.commands.bench import bench
+    from cytoyolo.commands.check import check
     from cytoyolo.commands.convert import convert
     from cytoyolo.commands.crossval import crossval
     from cytoyolo.commands.curate import curate
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
     from cytoyolo.commands.fuse import fuse
     from cytoyolo.commands.info import info
     from cytoyolo.commands.predict import predict
-    from cytoyolo.commands.repair import repair, replay, undo
+    from cytoyolo.commands.repair import repair
     from cytoyolo.commands.reproduce import reproduce
-    from cytoyolo.commands.score import check, score
+    from cytoyolo.commands.score import score
     from cytoyolo.commands.smear import smear
     from cytoyolo.commands.train import train
+    from cytoyolo.commands.undo import undo
     from cytoyolo.detector.predict import Detector
     from cytoyolo.machine import __version__ as __version__
 
@@ -36,6 +39,7 @@ if "CYTOYOLO_MAX_PIXELS" in os.environ:
 
 __all__ = [
     "Detector",
+    "apply",
     "audit",
     "bench",
     "check",
@@ -48,7 +52,6 @@ __all__ = [
     "info",
     "predict",
     "repair",
-    "replay",
     "reproduce",
     "score",
     "smear",
@@ -60,13 +63,10 @@ __all__ = [
 # this is set before its first import; worker processes inherit it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-# The module of each function; of most it has the same name.
+# The module of each name; a command's has the command's name.
 _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Detector": "detector.predict",
     "__version__": "machine",
-    "check": "commands.score",
-    "replay": "commands.repair",
-    "undo": "commands.repair",
 }
 
 

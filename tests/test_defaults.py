@@ -12,15 +12,13 @@ from cytoyolo.cli.app import app
 from cytoyolo.commands.convert import DEFAULT_VAL
 
 COMMANDS = typer.main.get_command(app).commands
-# What only one of the two has: the way to print, the bootstrap's size, and what are functions of their own:
-# `score --check`, `repair --undo` and `--apply`, the list of `audit --rules`.
+# What only one of the two has: the way to print, the bootstrap's size, the list of `audit --rules`.
 ONLY_COMMAND = {"as_json"}
-FUNCTIONS_OF_THEIR_OWN = {"check", "undo", "replay", "Detector"}
+NO_COMMANDS = {"Detector"}
 # Of `predict` the command line takes any number of weights, and then the source, as one list.
 PATHS = {"predict": ["weights", "source"]}
 EXTRA = {
     "audit": {"list_rules": False, "labels": None},  # no table is needed for the list of rules
-    "repair": {"undo": False, "apply": False, "log": None, "output": None},  # undo and apply can do without one
 }
 ONLY_FUNCTION = {"replicates"}
 REQUIRED = "required"
@@ -51,28 +49,18 @@ def of_command(name: str) -> dict[str, Any]:
     return found
 
 
-def test_every_function_is_a_command_or_a_part_of_one() -> None:
-    assert set(COMMANDS) == set(cytoyolo.__all__) - FUNCTIONS_OF_THEIR_OWN
+def test_every_function_is_a_command() -> None:
+    assert set(COMMANDS) == set(cytoyolo.__all__) - NO_COMMANDS
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"score"}))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_command_has_the_parameters_and_defaults_of_its_function(name: str) -> None:
     assert of_command(name) == of_function(name) | EXTRA.get(name, {})
 
 
-def test_score_has_those_of_score_and_check() -> None:
-    command, check = of_command("score"), of_function("check")
-    assert command.pop("check") is False
-    assert command == of_function("score") | {"images": check["images"]}
-    assert {key: command[key] for key in check if key in command} == {
-        key: check[key] for key in check if key in command
-    }
-    assert set(check) - set(command) == {"test"}
-
-
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_commands_arguments_are_its_functions_positional_parameters(name: str) -> None:
-    arguments = [one.name for one in COMMANDS[name].params if one.param_type_name == "argument" and one.name != "log"]
+    arguments = [one.name for one in COMMANDS[name].params if one.param_type_name == "argument"]
     arguments = PATHS[name] if arguments == ["paths"] else arguments
     parameters = inspect.signature(getattr(cytoyolo, name)).parameters.values()
     positional = [one.name for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]

@@ -72,7 +72,7 @@ def test_no_command_uses_the_network(tmp_path, offline, blobs):
         done = offline(*call)
         assert done.returncode == 0, f"{call[0]}: {done.stderr}"
     # A model of one epoch may find the same box twice, which the check rightly tells (exit code 1).
-    assert offline("score", "--check", blobs / "test.csv", table, *images, *spec).returncode in (0, 1)
+    assert offline("check", blobs / "test.csv", table, *images, *spec).returncode in (0, 1)
 
 
 def test_asking_for_official_weights_offline_is_one_sentence(tmp_path, offline, blobs):

@@ -40,7 +40,7 @@ def test_every_command_runs_on_real_images(name, classes, shared, cytoyolo, tmp_
     # Not always 1: boxes of a model of one epoch repeat, with other classes, and rows without a box have GIoU 0.
     assert 0.5 < result["score"] <= 1
     assert set(result["classes"]) == set(rows["class"])
-    assert cytoyolo("score", "--check", tmp_path / "test.csv", submission, *images, *dataset).returncode in (0, 1)
+    assert cytoyolo("check", tmp_path / "test.csv", submission, *images, *dataset).returncode in (0, 1)
 
     image = source / "images" / test["NAME"].iloc[0]
     program("predict", weights, image, "-o", tmp_path / "everyday", "--conf", 1e-4)

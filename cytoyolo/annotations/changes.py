@@ -66,13 +66,13 @@ def undo(clean: bytes, changes: pd.DataFrame) -> bytes:
     return _first_right((_undone(sheet, steps) for sheet in _sheets(clean)), before)
 
 
-def replay(table: bytes, changes: pd.DataFrame) -> bytes:
+def apply(table: bytes, changes: pd.DataFrame) -> bytes:
     """The table that a change log makes of the one it was made for. Raises CytoyoloError for any other table."""
     before, after = _fingerprints(changes)
     if sha256(table) != before:
         raise CytoyoloError("the table is not the one this change log was made for; give that one, or repair anew.")
     steps = _steps(changes)
-    return _first_right((_replayed(sheet, steps) for sheet in _sheets(table)), after)
+    return _first_right((_applied(sheet, steps) for sheet in _sheets(table)), after)
 
 
 def _sheets(table: bytes) -> Iterator[Sheet]:
@@ -119,7 +119,7 @@ def _undone(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
     return _bytes(sheet.with_rows(rows, row_ends))
 
 
-def _replayed(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
+def _applied(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
     """The table after the steps, None where the rows are not those of the log."""
     texts = dict(enumerate(sheet.rows, start=1))
     for step in steps:

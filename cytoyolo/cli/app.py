@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from cytoyolo.cli import (
+    apply,
     audit,
     bench,
+    check,
     convert,
     crossval,
     curate,
@@ -28,6 +30,7 @@ from cytoyolo.cli import (
     score,
     smear,
     train,
+    undo,
 )
 from cytoyolo.cli.output import guard_streams
 from cytoyolo.errors import explain
@@ -43,11 +46,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "color": True},
 )
 _COMMANDS = (
-    *(audit, repair, convert, train, crossval, curate, predict, fuse, score),
+    *(audit, repair, undo, apply, convert, train, crossval, curate, predict, fuse, score, check),
     *(export, bench, reproduce, smear, demo, info),
 )
 for module in _COMMANDS:
     module.register(app)
+
+# Calls under their former names, and what they are called now.
+RENAMED = {
+    "score --check": "check TEST.csv SUBMISSION.csv",
+    "repair --undo": "undo CLEAN.csv CHANGES.csv",
+    "repair --apply": "apply LABELS.csv CHANGES.csv",
+}
 
 # Exit codes after Ctrl-C and SIGTERM.
 INTERRUPTED = (130, 143)
@@ -98,7 +108,14 @@ def _run() -> int:
     except Exception as error:
         if os.environ.get("CYTOYOLO_DEBUG") == "1":
             raise
-        sentence, code = explain(error)
+        sentence, code = _renamed(error) or explain(error)
         if sentence:  # a call without any argument has shown the help instead
             typer.echo(f"cytoyolo: {one_line(sentence)}", err=True, color=True)
         return code
+
+
+def _renamed(error: Exception) -> tuple[str, int] | None:
+    """The sentence and the exit code for an option under its former name, None for any other error."""
+    command = getattr(getattr(error, "ctx", None), "info_name", None)
+    call = f"{command} {getattr(error, 'option_name', None)}"
+    return (f"`cytoyolo {call}` is now `cytoyolo {RENAMED[call]}`.", 2) if call in RENAMED else None

@@ -40,7 +40,7 @@ def curate(
 ) -> None:
     """Correct a label table by what models found in images they had not seen.
 
-    `cytoyolo repair CURATED.csv CURATED.changes.csv --undo` takes it back.
+    `cytoyolo undo CURATED.csv CURATED.changes.csv` takes it back.
     """
     from cytoyolo.commands.curate import curate as run
 

@@ -20,6 +20,12 @@ TestOption = Annotated[
     Path | None,
     typer.Option("--test", help="Test table (id, NAME), to find train images that leak into it.", metavar="TEST.csv"),
 ]
+ChangesArgument = Annotated[
+    Path, typer.Argument(help="The change log, as `repair` or `curate` wrote it.", metavar="CHANGES.csv")
+]
+TableOutput = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The table to write.", metavar="FILE.csv", show_default="stdout")
+]
 GroupsOption = Annotated[
     Path | None,
     typer.Option(

@@ -1,8 +1,14 @@
-"""What people read on stdout and stderr: streams that show what is no text as escapes, and tables."""
+"""What is printed: streams that show what is no text as escapes, results as JSON for programs, tables for people."""
 
 import io
+import json
+import math
 import sys
-from typing import IO, TYPE_CHECKING, TextIO
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TextIO
+
+import typer
 
 from cytoyolo.text import lines, one_line
 
@@ -53,6 +59,21 @@ class Shown(io.TextIOBase):
 def guard_streams() -> None:
     """From now on whatever is printed shows control characters as escapes."""
     sys.stdout, sys.stderr = Shown(sys.stdout), Shown(sys.stderr)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Print a result as one JSON object in one line: paths as text, null for a number that is none."""
+    typer.echo(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def print_table(table: "pd.DataFrame", fraction: str) -> None:

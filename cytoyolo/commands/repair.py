@@ -1,6 +1,6 @@
 """`repair`: a label table with the faults mended that have one right answer, and a log that takes it back."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +9,11 @@ import pandas as pd
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations import changes as repairing
 from cytoyolo.annotations.audit import load_policy, refuse_stops
-from cytoyolo.annotations.changes import read_log
 from cytoyolo.annotations.opening import open_labels, optional
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.spec import load_spec
-from cytoyolo.tables.records import read_header, read_table_bytes
+from cytoyolo.tables.records import read_table_bytes
 from cytoyolo.tables.table import check_writable, note_form
 
 CHANGES = "changes.csv"
@@ -54,8 +53,8 @@ def repair(
     labels, output = Path(labels), Path(output)
     log = output.with_name(CHANGES) if changes is None else Path(changes)
     policy, spec = load_policy(config, tuple(skip)), load_spec(dataset)
-    _check_output(output, (labels, log, test, config))
-    _check_output(log, (labels, test, config))
+    check_output(output, (labels, log, test, config))
+    check_output(log, (labels, test, config))
     check_writable(log, repairing.COLUMNS, overwrite)
     opened = open_labels(labels, read_table_bytes(labels), spec, images=optional(images), test=optional(test))
     note_form(labels, opened.records)
@@ -73,43 +72,7 @@ def repair(
     return Repaired(output, log, made.iloc[1:], int(audited.table.alive.sum()), review)
 
 
-def undo(
-    labels: str | Path, changes: str | Path, *, output: str | Path | None = None, overwrite: bool = False
-) -> bytes:
-    """Take a change log back: the table it was made from, byte for byte, which is written to `output` if given.
-
-    Raises CytoyoloError for the log of another table.
-    """
-    return _by_log(repairing.undo, Path(labels), Path(changes), output, overwrite)
-
-
-def replay(
-    labels: str | Path, changes: str | Path, *, output: str | Path | None = None, overwrite: bool = False
-) -> bytes:
-    """Carry a change log out again on the table it was made for; the result is written to `output` if given.
-
-    Raises CytoyoloError for any other table.
-    """
-    return _by_log(repairing.replay, Path(labels), Path(changes), output, overwrite)
-
-
-def _by_log(
-    work: Callable[[bytes, pd.DataFrame], bytes],
-    labels: Path,
-    changes: Path,
-    output: str | Path | None,
-    overwrite: bool,
-) -> bytes:
-    made = work(read_table_bytes(labels), read_log(changes))
-    if output is not None:
-        _check_output(Path(output), (labels, changes))
-        check_writable(Path(output), read_header(labels, made, "")[1], overwrite)
-        with atomic_file(Path(output)) as temporary:
-            temporary.write_bytes(made)
-    return made
-
-
-def _check_output(path: Path, inputs: Iterable[str | Path | None]) -> None:
+def check_output(path: Path, inputs: Iterable[str | Path | None]) -> None:
     """Refuse to write over an input."""
     if any(one is not None and Path(one).resolve() == path.resolve() for one in inputs):
         raise UsageError(f"{path} is an input or the change log too; give another name.")

@@ -1,4 +1,4 @@
-"""`score`: the challenge's score of a submission; `check`: whether a submission is fit for upload."""
+"""`score`: the challenge's score of a submission."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,11 @@ from cytoyolo.boxes import Boxes
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
-from cytoyolo.scoring.check import Finding, findings, form_findings, row_faults, unscorable, unusable
+from cytoyolo.scoring.check import Finding, findings, unscorable, unusable
 from cytoyolo.scoring.score import Score, evaluate
-from cytoyolo.scoring.table_kinds import SUBMISSION, TEST, kind_named
+from cytoyolo.scoring.table_kinds import SUBMISSION, kind_named, score_remedies
 from cytoyolo.spec import DataSpec, load_spec
-from cytoyolo.tables.records import read_records
-from cytoyolo.tables.table import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse, role_table
+from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY, read_table, refuse
 
 MAKER = "score"
 _TRUTH = "a truth"
@@ -57,40 +56,9 @@ def score(
     return result
 
 
-def check(
-    test: str | Path, submission: str | Path, *, images: str | Path | None = None, dataset: str | Path = "cytologia"
-) -> list[Finding]:
-    """Validate a submission (CSV) against the test table (CSV: id and image) before upload; [] when all is well.
-
-    Judges missing, unknown and repeated ids, image names, classes (those of `dataset`) and boxes; with images, the
-    folder of the test images, also that boxes lie inside them. Raises UsageError for a wrong call and CytoyoloError
-    for files that are no such tables.
-    """
-    test, submission = Path(test), Path(submission)
-    spec = load_spec(dataset)
-    with kind_named(test, spec, TEST, _remedies(spec)):
-        wanted = read_table(test, spec, TEST_ROLES)
-    refuse(test, row_faults(wanted, spec), "mend the test table, or take it anew from its source", wanted)
-    with kind_named(submission, spec, SUBMISSION, _remedies(spec)):
-        records = read_records(submission, spec.column_map(*SUBMISSION_ROLES), XYXY)
-    refuse(submission, records.broken, "correct or delete them")
-    sizes, problems = ({}, []) if images is None else _image_sizes(Path(images), wanted["image"])
-    found = findings(wanted, role_table(records, SUBMISSION_ROLES), spec, sizes)
-    return [*form_findings(records), *found, *problems]
-
-
-def _remedies(spec: DataSpec) -> dict[str, str]:
-    """What to do with a table of another kind than a score takes."""
-    rows, test = (",".join(spec.column_list(*roles)) for roles in (SUBMISSION_ROLES, TEST_ROLES))
-    return {
-        "": f"a score needs the columns {rows} in truth and submission; predict makes the submission of a test table "
-        f"({test}), and the truth has the same {spec.columns['id']}"
-    }
-
-
 def _read(path: Path, spec: DataSpec, what: str) -> pd.DataFrame:
     """A table in the columns of a submission; `what` it is given as, in words."""
-    with kind_named(path, spec, SUBMISSION, _remedies(spec), what):
+    with kind_named(path, spec, SUBMISSION, score_remedies(spec), what):
         return read_table(path, spec, SUBMISSION_ROLES)
 
 
@@ -108,7 +76,7 @@ def _warn(submission: str | Path, found: list[Finding]) -> None:
     if found:
         faults = "1 fault" if len(found) == 1 else f"{len(found):,} faults"
         named = listed([str(one) for one in found])
-        console.note(f"{submission} has {faults} that score --check names ({named}); it was scored as it is.")
+        console.note(f"{submission} has {faults} that `cytoyolo check` names ({named}); it was scored as it is.")
 
 
 def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None:
@@ -127,23 +95,3 @@ def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) ->
         matches.to_csv(folder / "matches.csv", index=False, lineterminator="\n")
         text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         (folder / "score.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _image_sizes(folder: Path, image: pd.Series) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
-    """Width and height by image name, and a finding for each image that can't be used."""
-    # These import OpenCV, which scoring goes without.
-    from cytoyolo.images.folder import folder_files, match_in_folder
-    from cytoyolo.images.info import check_image_folder, read_many
-
-    check_image_folder(folder)
-    names = image.drop_duplicates().tolist()
-    file = match_in_folder(names, frozenset(folder_files(folder))).file
-    problems, sizes = {name: "is missing" for name in names if name not in file}, {}
-    with console.progress() as progress:
-        facts = progress.track(read_many(folder / one for one in file.values()), len(file), description="Read images")
-        for name, found in zip(file, facts, strict=True):
-            if found.problem:
-                problems[name] = found.problem
-            else:
-                sizes[name] = (found.width, found.height)
-    return sizes, [Finding(None, f"image {name} {problems[name]}") for name in names if name in problems]

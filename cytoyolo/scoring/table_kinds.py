@@ -53,3 +53,12 @@ def kind_named(path: Path, spec: DataSpec, wanted: str, remedies: dict[str, str]
             raise
         remedy = remedies.get(kind, remedies[""])
         raise CytoyoloError(f"{path} is {kind}, not {role or wanted}; {remedy}.") from error
+
+
+def score_remedies(spec: DataSpec) -> dict[str, str]:
+    """What to do with a table of another kind than a score takes."""
+    rows, test = (",".join(spec.column_list(*roles)) for roles in (SUBMISSION_ROLES, TEST_ROLES))
+    return {
+        "": f"a score needs the columns {rows} in truth and submission; predict makes the submission of a test table "
+        f"({test}), and the truth has the same {spec.columns['id']}"
+    }

@@ -1,4 +1,4 @@
-"""Repair, undo and replay of any table, in memory."""
+"""Repair, undo and apply of any table, in memory."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited, Edit, load_policy
-from cytoyolo.annotations.changes import repair, replay, undo
+from cytoyolo.annotations.changes import apply, repair, undo
 from cytoyolo.annotations.rules.registry import REVIEW, STOP
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import CytoyoloError
@@ -81,7 +81,7 @@ def test_any_table_is_repaired_and_comes_back_byte_for_byte(
     data = file_of(table)
     clean, changes = repaired(data)
     assert undo(clean, changes) == data
-    assert replay(data, changes) == clean
+    assert apply(data, changes) == clean
 
 
 @settings(max_examples=400, deadline=None)
@@ -132,7 +132,7 @@ def test_the_log_of_another_table_is_refused() -> None:
         with pytest.raises(CytoyoloError, match="not what this change log made"):
             undo(wrong, changes)
     with pytest.raises(CytoyoloError, match="not the one this change log was made for"):
-        replay(clean, changes)
+        apply(clean, changes)
 
 
 @pytest.mark.parametrize("column", ["before", "after", "line"])
@@ -143,7 +143,7 @@ def test_a_log_that_was_changed_is_refused(column: str) -> None:
     with pytest.raises(CytoyoloError, match="was changed since"):
         undo(clean, changed)
     with pytest.raises(CytoyoloError, match="was changed since"):
-        replay(data, changed)
+        apply(data, changed)
     with pytest.raises(CytoyoloError, match="no fingerprints"):
         undo(clean, changes.iloc[1:])
 
@@ -186,7 +186,7 @@ def test_new_changed_and_dropped_rows_come_back_byte_for_byte(rows, end, cut, ch
         edits.append(Edit("overlooked", np.arange(len(rows), len(rows) + len(new)), after, ["why"] * len(new)))
     clean, log = repair(records, edits)
     assert undo(clean, log) == data
-    assert replay(data, log) == clean
+    assert apply(data, log) == clean
     dropped = sum(not edit.after for edit in edits)
     if new or dropped < len(rows):
         found = parse_records(Path("clean.csv"), clean, SPEC.column_map(*LABEL_ROLES), XYXY)
@@ -237,7 +237,7 @@ def test_a_log_whose_new_rows_were_changed_is_refused(change: str) -> None:
     with pytest.raises(CytoyoloError, match="was changed since"):
         undo(clean, changed)
     with pytest.raises(CytoyoloError, match="was changed since"):
-        replay(data, changed)
+        apply(data, changed)
 
 
 # Tables in forms of their own
@@ -301,7 +301,7 @@ def test_a_table_in_its_own_form_keeps_it_and_comes_back_byte_for_byte(form, row
         return
     clean, changes = repair(records, found.edits)
     assert undo(clean, changes) == data
-    assert replay(data, changes) == clean
+    assert apply(data, changes) == clean
     again, left = audited(clean)
     assert (again.dialect.delimiter, again.header, again.sheet.preamble) == (
         *(records.dialect.delimiter, records.header, records.sheet.preamble),

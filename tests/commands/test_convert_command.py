@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from cytoyolo import convert, smear
+from cytoyolo.commands.apply import apply
 from cytoyolo.commands.convert import Converted
-from cytoyolo.commands.repair import repair, replay
+from cytoyolo.commands.repair import repair
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import load_spec
@@ -681,7 +682,7 @@ def test_a_faulty_smear_becomes_a_set_that_the_training_takes_whole(tmp_path: Pa
     assert loaded_boxes(tmp_path / "out") == Counter(Path(staged[name]).stem for name in rows)
     assert done.stdout == f"{tmp_path / 'out'}: {rows.nunique()} images, {len(rows)} boxes\n"
     assert (tmp_path / "out" / "changes.csv").read_bytes() == (tmp_path / "changes.csv").read_bytes()
-    assert replay(source / "train.csv", tmp_path / "out" / "changes.csv") == clean.read_bytes()
+    assert apply(source / "train.csv", tmp_path / "out" / "changes.csv") == clean.read_bytes()
     findings = pd.read_csv(tmp_path / "out" / "findings.csv")
     assert {"unreadable", "leak", "near-duplicate", "overhang", "exif-orientation"} <= set(findings["rule"])
     assert snapshot(source) == before

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from scipy.special import logit
 
 from cytoyolo.commands import curate as commands
+from cytoyolo.commands.apply import apply
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.curate import curate
-from cytoyolo.commands.repair import replay, undo
+from cytoyolo.commands.undo import undo
 from cytoyolo.curation.predictions import columns
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
@@ -125,7 +126,7 @@ def test_each_variant_changes_what_it_says_and_no_class_but_to_a_mask(variant, b
         assert after.endswith((before.rpartition(",")[2], MASK))
     undo(lab / "made.csv", lab / "made.changes.csv", output=lab / "back.csv")
     assert (lab / "back.csv").read_bytes() == (lab / "t.csv").read_bytes()
-    replay(lab / "t.csv", lab / "made.changes.csv", output=lab / "again.csv")
+    apply(lab / "t.csv", lab / "made.changes.csv", output=lab / "again.csv")
     assert (lab / "again.csv").read_bytes() == (lab / "made.csv").read_bytes()
 
 
@@ -137,9 +138,9 @@ def test_the_program_says_what_it_did_and_takes_it_back(lab, cytoyolo: Program):
     assert sorted(path.name for path in lab.glob("made*")) == OUTPUTS
     for rule in ("loose-box", "displaced", "spurious", "wrong-class", "overlooked"):
         assert rule in done.stdout
-    back = cytoyolo("repair", lab / "made.csv", lab / "made.changes.csv", "--undo", "-o", lab / "back.csv")
+    back = cytoyolo("undo", lab / "made.csv", lab / "made.changes.csv", "-o", lab / "back.csv")
     assert back.returncode == 0 and (lab / "back.csv").read_bytes() == (lab / "t.csv").read_bytes()
-    again = cytoyolo("repair", lab / "t.csv", lab / "made.changes.csv", "--apply", "-o", lab / "again.csv")
+    again = cytoyolo("apply", lab / "t.csv", lab / "made.changes.csv", "-o", lab / "again.csv")
     assert again.returncode == 0 and (lab / "again.csv").read_bytes() == (lab / "made.csv").read_bytes()
 
 
@@ -563,7 +564,7 @@ def test_any_curation_comes_back_byte_for_byte(tmp_path_factory, rows, found, en
         folder / "t.csv", oof=folder / "CV", output=folder / "made.csv", variant=variant, boxes=boxes, force=True
     )
     assert undo(folder / "made.csv", folder / "made.changes.csv") == data
-    assert replay(folder / "t.csv", folder / "made.changes.csv") == (folder / "made.csv").read_bytes()
+    assert apply(folder / "t.csv", folder / "made.changes.csv") == (folder / "made.csv").read_bytes()
     codes = [line["class"] for line in table_of(folder / "made.csv")]
     assert all(after in (before, MASK) for (*_, before), after in zip(rows, codes, strict=False))
     assert codes[len(rows) :] == [MASK] * (made.findings["rule"] == "overlooked").sum()
@@ -597,4 +598,4 @@ def test_real_labels_come_back_whatever_is_predicted(shared, tmp_path):
         )
         assert len(made.changes) > 100
         assert undo(tmp_path / f"{boxes}.csv", tmp_path / f"{boxes}.changes.csv") == data
-        assert replay(tmp_path / "t.csv", made.log) == (tmp_path / f"{boxes}.csv").read_bytes()
+        assert apply(tmp_path / "t.csv", made.log) == (tmp_path / f"{boxes}.csv").read_bytes()

@@ -1,4 +1,4 @@
-"""`repair` from end to end: the table and its log, undo and replay byte for byte, and every refusal."""
+"""`repair` from end to end: the table and its log, undo and apply byte for byte, and every refusal."""
 
 import csv
 import io
@@ -15,7 +15,9 @@ import pandas as pd
 import pytest
 
 from cytoyolo.commands import repair as commands
-from cytoyolo.commands.repair import repair, replay, undo
+from cytoyolo.commands.apply import apply
+from cytoyolo.commands.repair import repair
+from cytoyolo.commands.undo import undo
 from cytoyolo.errors import CytoyoloError, UsageError
 from tests.pictures import JPEG, PNG, photo, rotated, save
 
@@ -171,7 +173,7 @@ def test_repairing_the_result_changes_nothing(lab: Path) -> None:
     assert len(again.changes) == 0 and (lab / "again.csv").read_bytes() == (lab / "clean.csv").read_bytes()
 
 
-# Undo and replay
+# Undo and apply
 
 FORMS = {
     "LF": HEADER + ROWS + "\n",
@@ -194,7 +196,7 @@ def test_undo_and_apply_are_exact_to_the_byte(name: str, lab: Path) -> None:
     assert len(made.changes) > 0
     undo(lab / "clean.csv", lab / "changes.csv", output=lab / "back.csv")
     assert (lab / "back.csv").read_bytes() == FORMS[name].encode()
-    replay(lab / "t.csv", lab / "changes.csv", output=lab / "again.csv")
+    apply(lab / "t.csv", lab / "changes.csv", output=lab / "again.csv")
     assert (lab / "again.csv").read_bytes() == (lab / "clean.csv").read_bytes()
 
 
@@ -214,16 +216,16 @@ def test_masks_stay_as_they_are_written_and_only_unusable_ones_go(pictured: Path
     assert len(again.changes) == 0
     undo(pictured / "clean.csv", pictured / "changes.csv", output=pictured / "back.csv")
     assert (pictured / "back.csv").read_bytes() == (pictured / "t.csv").read_bytes()
-    replay(pictured / "t.csv", pictured / "changes.csv", output=pictured / "replayed.csv")
-    assert (pictured / "replayed.csv").read_bytes() == (pictured / "clean.csv").read_bytes()
+    apply(pictured / "t.csv", pictured / "changes.csv", output=pictured / "applied.csv")
+    assert (pictured / "applied.csv").read_bytes() == (pictured / "clean.csv").read_bytes()
 
 
 def test_the_program_takes_back_and_carries_out_again(lab: Path, cytoyolo: Program) -> None:
     repair(lab / "t.csv", output=lab / "clean.csv")
-    done = cytoyolo("repair", lab / "clean.csv", lab / "changes.csv", "--undo", "-o", lab / "back.csv")
+    done = cytoyolo("undo", lab / "clean.csv", lab / "changes.csv", "-o", lab / "back.csv")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{lab / 'back.csv'}\n", "")
     assert (lab / "back.csv").read_bytes() == (lab / "t.csv").read_bytes()
-    done = cytoyolo("repair", lab / "t.csv", lab / "changes.csv", "--apply", "-o", lab / "again.csv")
+    done = cytoyolo("apply", lab / "t.csv", lab / "changes.csv", "-o", lab / "again.csv")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{lab / 'again.csv'}\n", "")
     assert (lab / "again.csv").read_bytes() == (lab / "clean.csv").read_bytes()
 
@@ -231,9 +233,9 @@ def test_the_program_takes_back_and_carries_out_again(lab: Path, cytoyolo: Progr
 def test_without_a_name_the_table_is_printed_to_the_byte(lab: Path) -> None:
     (lab / "t.csv").write_bytes(FORMS["mixed"].encode())
     repair(lab / "t.csv", output=lab / "clean.csv")
-    for table, option, expected in (("clean.csv", "--undo", "t.csv"), ("t.csv", "--apply", "clean.csv")):
+    for table, command, expected in (("clean.csv", "undo", "t.csv"), ("t.csv", "apply", "clean.csv")):
         program = Path(sys.executable).with_name("cytoyolo")
-        call = [program, "repair", lab / table, lab / "changes.csv", option]
+        call = [program, command, lab / table, lab / "changes.csv"]
         assert subprocess.run(call, capture_output=True, check=True).stdout == (lab / expected).read_bytes()
 
 
@@ -253,7 +255,7 @@ def test_a_log_saved_by_a_spreadsheet_still_works(lab: Path) -> None:
     (lab / "saved.csv").write_bytes(saved.getvalue().encode())
     undo(lab / "clean.csv", lab / "saved.csv", output=lab / "back.csv")
     assert (lab / "back.csv").read_bytes() == (lab / "t.csv").read_bytes()
-    replay(lab / "t.csv", lab / "saved.csv", output=lab / "again.csv")
+    apply(lab / "t.csv", lab / "saved.csv", output=lab / "again.csv")
     assert (lab / "again.csv").read_bytes() == (lab / "clean.csv").read_bytes()
 
 
@@ -314,9 +316,9 @@ def test_the_log_of_another_table_is_refused(lab: Path, cytoyolo: Program) -> No
     repair(lab / "t.csv", output=lab / "clean.csv")
     repair(lab / "other.csv", output=lab / "other_clean.csv", changes=lab / "other_changes.csv")
     before = state(lab)
-    done = cytoyolo("repair", lab / "clean.csv", lab / "other_changes.csv", "--undo", "-o", lab / "back.csv")
+    done = cytoyolo("undo", lab / "clean.csv", lab / "other_changes.csv", "-o", lab / "back.csv")
     assert_refused(done, 1, "not what this change log made; give the log that belongs to it.")
-    done = cytoyolo("repair", lab / "t.csv", lab / "other_changes.csv", "--apply", "-o", lab / "back.csv")
+    done = cytoyolo("apply", lab / "t.csv", lab / "other_changes.csv", "-o", lab / "back.csv")
     assert_refused(done, 1, "not the one this change log was made for")
     for table, log in (("t.csv", "changes.csv"), ("clean.csv", "t.csv"), ("clean.csv", "clean.csv")):
         with pytest.raises(CytoyoloError):
@@ -422,23 +424,25 @@ def test_a_wrong_call_is_one_sentence_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("call", "words"),
     [
-        (["--overwrite"], "repair needs a name for the mended table"),
-        (["-o", "out.csv", "--undo"], "--undo and --apply need the change log"),
-        (["-o", "out.csv", "changes.csv"], "a change log goes with --undo or --apply"),
-        (["changes.csv", "--undo", "--apply"], "exclude each other"),
-        (["changes.csv", "--undo", "--skip", "overhang"], "leave out the other options"),
+        (["repair", "t.csv", "--overwrite"], "Missing option '--output'"),
+        (["repair", "t.csv", "--undo"], "`cytoyolo repair --undo` is now `cytoyolo undo CLEAN.csv CHANGES.csv`."),
+        (["repair", "t.csv", "--apply"], "`cytoyolo repair --apply` is now `cytoyolo apply LABELS.csv CHANGES.csv`."),
+        (["undo", "t.csv"], "Missing argument 'CHANGES.csv'"),
+        (["undo", "t.csv", "changes.csv", "--json"], "--json goes with -o; without -o the table itself is printed."),
+        (["apply", "t.csv", "changes.csv", "--overwrite"], "--overwrite goes with -o"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_wrong_call_of_the_program(options: list[str], words: str, lab: Path, cytoyolo: Program) -> None:
-    assert_refused(cytoyolo("repair", lab / "t.csv", *options), 2, words)
+def test_a_wrong_call_of_the_program(call: list[str], words: str, lab: Path, cytoyolo: Program) -> None:
+    command, table, *options = call
+    assert_refused(cytoyolo(command, lab / table, *options), 2, words)
     assert list(state(lab)) == ["t.csv"]
 
 
-@pytest.mark.parametrize("again", [undo, replay])
-def test_undo_and_replay_write_over_nothing(again: Callable[..., bytes], lab: Path) -> None:
+@pytest.mark.parametrize("again", [undo, apply])
+def test_undo_and_apply_write_over_nothing(again: Callable[..., bytes], lab: Path) -> None:
     repair(lab / "t.csv", output=lab / "clean.csv")
     (lab / "there.csv").write_text(HEADER + "mine")
     table = lab / ("clean.csv" if again is undo else "t.csv")

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 import cytoyolo
-from cytoyolo.cli import score as command
+from cytoyolo.cli import check, score
 from cytoyolo.errors import CytoyoloError, UsageError
 
 HEADER = "trustii_id,NAME,x1,y1,x2,y2,class\n"
@@ -22,7 +22,8 @@ TEST = "trustii_id,NAME\n1,a.jpg\n2,a.jpg\n3,b.jpg\n"
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
 
 app = typer.Typer()
-command.register(app)
+for command in (score, check):
+    command.register(app)
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def test_a_faulty_box_is_scored_as_the_challenge_scores_it(
     assert result.matches["GIoU"].tolist()[2] == pytest.approx(giou_of([5, 5, 60, 60], [float(side) for side in box]))
     assert result.giou == pytest.approx(((result.matches["GIoU"] + 1) / 2).mean())
     said = capfd.readouterr().err
-    assert ("has 1 fault that score --check names" in said and f"line 4: {fault}" in said) if fault else said == ""
+    assert ("has 1 fault that `cytoyolo check` names" in said and f"line 4: {fault}" in said) if fault else said == ""
 
 
 def test_rows_that_take_no_part_do_no_harm(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +178,7 @@ def test_rows_that_take_no_part_do_no_harm(folder: Path, capfd: pytest.CaptureFi
     (folder / "sub.csv").write_text(f"{SUBMISSION},a.jpg,0,0,1,1,EO\n9,,0,0,1,1,EO\n1,a.jpg,7,7,3,3,EO\n")
     assert cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict() == plain
     said = capfd.readouterr().err
-    assert "has 5 faults that score --check names (line 5: trustii_id is empty; line 6: NAME is empty" in said
+    assert "has 5 faults that `cytoyolo check` names (line 5: trustii_id is empty; line 6: NAME is empty" in said
 
 
 FORMS = {
@@ -227,7 +228,7 @@ def test_missing_files_folders_and_wrong_settings_are_wrong_calls(folder: Path) 
 
 
 def test_json_is_one_object_with_the_agreed_keys(folder: Path) -> None:
-    code, text, _ = invoke(folder, "truth.csv", "sub.csv", "--json")
+    code, text, _ = invoke(folder, "score", "truth.csv", "sub.csv", "--json")
     data = json.loads(text)
     assert code == 0 and list(data) == ["score", "giou", "macro_f1", "interval", "classes"]
     assert data["score"] == pytest.approx(0.2 * 2.9 / 3 + 0.8 / 3, abs=1e-12)
@@ -238,32 +239,30 @@ def test_json_is_one_object_with_the_agreed_keys(folder: Path) -> None:
 
 def test_people_get_score_parts_interval_and_table(folder: Path) -> None:
     (folder / "sub.csv").write_text(SUBMISSION.replace("LY", "[red]LY").replace("3,b.jpg", "4,b.jpg"))
-    code, text, _ = invoke(folder, "truth.csv", "sub.csv")
+    code, text, _ = invoke(folder, "score", "truth.csv", "sub.csv")
     assert code == 0 and text.startswith("score 0.2600  (95 % interval ")
     assert all(part in text for part in ("GIoU part", "macro F1", "precision", "PNN", "None", "[red]LY"))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--images", "."], "--images goes with --check"),
-        (["--overwrite"], "--overwrite goes with -o"),
-        (["--check", "-o", "out"], "leave out -o and --seed"),
-        (["--check", "--seed", "3"], "leave out -o and --seed"),
-    ],
-)
-def test_options_that_do_not_fit_together(folder: Path, options: list[str], message: str) -> None:
-    error = invoke(folder, "truth.csv", "sub.csv", *options)[2]
-    assert isinstance(error, UsageError) and message in str(error)
+def test_options_that_do_not_fit_together(folder: Path) -> None:
+    error = invoke(folder, "score", "truth.csv", "sub.csv", "--overwrite")[2]
+    assert isinstance(error, UsageError) and "--overwrite goes with -o" in str(error)
+
+
+def test_the_former_name_of_check_names_the_new_one(folder: Path) -> None:
+    call = [str(PROGRAM), "score", "--check", "test.csv", "sub.csv"]
+    done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
+    said = "cytoyolo: `cytoyolo score --check` is now `cytoyolo check TEST.csv SUBMISSION.csv`.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
 def test_check_prints_findings_and_tells_by_its_exit_code(folder: Path) -> None:
-    assert invoke(folder, "--check", "test.csv", "sub.csv")[:2] == (0, f"{folder}/sub.csv: no findings\n")
-    assert invoke(folder, "--check", "test.csv", "sub.csv", "--json")[:2] == (0, '{"findings": []}\n')
+    assert invoke(folder, "check", "test.csv", "sub.csv")[:2] == (0, f"{folder}/sub.csv: no findings\n")
+    assert invoke(folder, "check", "test.csv", "sub.csv", "--json")[:2] == (0, '{"findings": []}\n')
     (folder / "sub.csv").write_text(SUBMISSION.replace("LY", "ly").replace("3,b.jpg", "1,a.jpg"))
-    code, text, _ = invoke(folder, "--check", "test.csv", "sub.csv")
+    code, text, _ = invoke(folder, "check", "test.csv", "sub.csv")
     assert code == 1 and "sub.csv, line 3: class 'ly'" in text and "sub.csv: trustii_id 3 of b.jpg has no row" in text
-    code, text, _ = invoke(folder, "--check", "test.csv", "sub.csv", "--json")
+    code, text, _ = invoke(folder, "check", "test.csv", "sub.csv", "--json")
     found = json.loads(text)["findings"]
     assert code == 1 and [one["line"] for one in found] == [3, 4, None]
     assert found[1]["message"] == "trustii_id 1 repeats that of line 2"
@@ -271,7 +270,7 @@ def test_check_prints_findings_and_tells_by_its_exit_code(folder: Path) -> None:
 
 def test_check_shows_people_the_first_findings_and_counts_the_rest(folder: Path) -> None:
     (folder / "test.csv").write_text(TEST + "".join(f"{number},c.jpg\n" for number in range(10, 80)))
-    text = invoke(folder, "--check", "test.csv", "sub.csv")[1]
+    text = invoke(folder, "check", "test.csv", "sub.csv")[1]
     assert text.count("has no row") == 50 and "and 20 more findings" in text
 
 
@@ -307,7 +306,7 @@ def test_the_program(folder: Path) -> None:
     done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == ""
     assert list(json.loads(done.stdout)) == ["score", "giou", "macro_f1", "interval", "classes"]
-    call = [str(PROGRAM), "score", "--check", "test.csv", "truth.csv"]
+    call = [str(PROGRAM), "check", "test.csv", "truth.csv"]
     assert subprocess.run(call, cwd=folder, capture_output=True, check=False).returncode == 0
     call[-1] = "none.csv"
     done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)

@@ -1,0 +1,51 @@
+"""`cytoyolo check`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cytoyolo.cli.options import DatasetOption, JsonOption
+from cytoyolo.cli.output import print_json
+from cytoyolo.text import one_line
+
+if TYPE_CHECKING:
+    from cytoyolo.scoring.check import Finding
+
+# Findings shown to people; --json gives them all.
+SHOWN = 50
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(check)
+
+
+def check(
+    test: Annotated[Path, typer.Argument(help="The test table: trustii_id,NAME.", metavar="TEST.csv")],
+    submission: Annotated[Path, typer.Argument(help="trustii_id,NAME,x1,y1,x2,y2,class.", metavar="SUBMISSION.csv")],
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of the test images, to judge boxes by.", metavar="DIR")
+    ] = None,
+    dataset: DatasetOption = "cytologia",
+    as_json: JsonOption = False,
+) -> None:
+    """Check a submission against the test table before you upload it. Exit code 1 if there are findings."""
+    from cytoyolo.commands.check import check as run
+
+    findings = run(test, submission, images=images, dataset=dataset)
+    if as_json:
+        print_json({"findings": [{"line": one.line, "message": one.message} for one in findings]})
+    else:
+        _show(submission, findings)
+    if findings:
+        raise typer.Exit(1)
+
+
+def _show(submission: Path, findings: "list[Finding]") -> None:
+    for one in findings[:SHOWN]:
+        typer.echo(one_line(f"{submission}, {one}" if one.line else f"{submission}: {one}"))
+    hidden = len(findings) - SHOWN
+    if hidden > 0:
+        typer.echo(f"and {hidden:,} more findings (--json lists all)")
+    if not findings:
+        typer.echo(f"{submission}: no findings")

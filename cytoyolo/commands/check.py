@@ -1,0 +1,54 @@
+"""`check`: whether a submission is fit for upload."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cytoyolo import console
+from cytoyolo.scoring.check import Finding, findings, form_findings, row_faults
+from cytoyolo.scoring.table_kinds import SUBMISSION, TEST, kind_named, score_remedies
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.records import read_records
+from cytoyolo.tables.table import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse, role_table
+
+
+def check(
+    test: str | Path, submission: str | Path, *, images: str | Path | None = None, dataset: str | Path = "cytologia"
+) -> list[Finding]:
+    """Validate a submission (CSV) against the test table (CSV: id and image) before upload; [] when all is well.
+
+    Judges missing, unknown and repeated ids, image names, classes (those of `dataset`) and boxes; with images, the
+    folder of the test images, also that boxes lie inside them. Raises UsageError for a wrong call and CytoyoloError
+    for files that are no such tables.
+    """
+    test, submission = Path(test), Path(submission)
+    spec = load_spec(dataset)
+    with kind_named(test, spec, TEST, score_remedies(spec)):
+        wanted = read_table(test, spec, TEST_ROLES)
+    refuse(test, row_faults(wanted, spec), "mend the test table, or take it anew from its source", wanted)
+    with kind_named(submission, spec, SUBMISSION, score_remedies(spec)):
+        records = read_records(submission, spec.column_map(*SUBMISSION_ROLES), XYXY)
+    refuse(submission, records.broken, "correct or delete them")
+    sizes, problems = ({}, []) if images is None else _image_sizes(Path(images), wanted["image"])
+    found = findings(wanted, role_table(records, SUBMISSION_ROLES), spec, sizes)
+    return [*form_findings(records), *found, *problems]
+
+
+def _image_sizes(folder: Path, image: pd.Series) -> tuple[dict[str, tuple[int, int]], list[Finding]]:
+    """Width and height by image name, and a finding for each image that can't be used."""
+    # These import OpenCV, which scoring goes without.
+    from cytoyolo.images.folder import folder_files, match_in_folder
+    from cytoyolo.images.info import check_image_folder, read_many
+
+    check_image_folder(folder)
+    names = image.drop_duplicates().tolist()
+    file = match_in_folder(names, frozenset(folder_files(folder))).file
+    problems, sizes = {name: "is missing" for name in names if name not in file}, {}
+    with console.progress() as progress:
+        facts = progress.track(read_many(folder / one for one in file.values()), len(file), description="Read images")
+        for name, found in zip(file, facts, strict=True):
+            if found.problem:
+                problems[name] = found.problem
+            else:
+                sizes[name] = (found.width, found.height)
+    return sizes, [Finding(None, f"image {name} {problems[name]}") for name in names if name in problems]
