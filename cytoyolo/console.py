@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cytoyolo.errors import as_typed
 from cytoyolo.text import one_line
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -17,7 +18,7 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def note(message: str) -> None:
     """Tell the user something that is neither a result nor an error, in one line."""
-    stderr.print(one_line(message), markup=False)
+    stderr.print(one_line(as_typed(message)), markup=False)
 
 
 class _Words(TextColumn):

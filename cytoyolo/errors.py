@@ -1,9 +1,26 @@
-"""The errors a user can meet. Their text is one sentence: what is wrong, where, and what to do."""
+"""The errors a user can meet. Their text is one sentence: what is wrong, where, and what to do.
+
+A sentence can reach two readers. A user of the command line knows an option as `--max-loss 0.1`, a user of the Python
+functions knows it as `max_loss=0.1`. A sentence therefore never holds an option's name as plain text:
+
+- `UsageError("boxes", "lose", "give one of all, loose, none")` is for a parameter with a wrong value. The command line
+  shows `--boxes is 'lose'; give one of all, loose, none.`, and Python shows `boxes='lose'; give ...`.
+- `check_choice("boxes", boxes, BOXES)` does the same for a closed set of words.
+- `option("overwrite", True)` is an option within a sentence: `f"give another folder or {option('overwrite', True)}."`
+- `either("`cytoyolo audit --rules`", "`cytoyolo.rules()`")` is for anything else that the two readers write
+  differently.
+
+`str(error)` is what a Python caller reads. `error.sentence` still holds both forms: use it where a sentence becomes a
+part of another sentence. `as_typed` gives the form of the command line, which files and notes hold too. `as_called`
+gives the form of Python.
+"""
 
 import errno
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
+from typing import overload
 
 # The Debian/Ubuntu package of each system library OpenCV's wheel needs.
 SYSTEM_PACKAGES = {"libGL.so": "libgl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0"}
@@ -13,22 +30,94 @@ _NO_MEMORY = re.compile(
 )
 
 
+# The marks around the two forms of a part of a sentence: code points that Unicode keeps for a program's own use, so
+# that no text has them.
+_BEGIN, _OR, _END = "\ufdd0", "\ufdd1", "\ufdd2"
+_FORMS = re.compile(f"{_BEGIN}([^{_END}]*){_OR}([^{_END}]*){_END}")
+# Options whose name on the command line is not the parameter's.
+_OTHER_NAMES = {"output": "-o"}
+
+
+def either(typed: str, called: str) -> str:
+    """A part of a sentence that reads `typed` on the command line and `called` in Python."""
+    return f"{_BEGIN}{typed}{_OR}{called}{_END}"
+
+
+def as_typed(sentence: str) -> str:
+    """The sentence as a user of the command line reads it."""
+    return _FORMS.sub(r"\1", sentence)
+
+
+def as_called(sentence: str) -> str:
+    """The sentence as a Python caller reads it."""
+    return _FORMS.sub(r"\2", sentence)
+
+
+def option(parameter: str, value: object = None) -> str:
+    """An option within a sentence: `--max-loss 0.1` or `max_loss=0.1`, `--overwrite` or `overwrite=True`.
+
+    Without a value it is the option's name alone: `--max-loss` or `max_loss=`.
+    """
+    dashed = _dashed(parameter)
+    if value is None:
+        return either(dashed, f"{parameter}=")
+    if isinstance(value, bool):
+        return either(dashed if value else f"--no-{dashed[2:]}", f"{parameter}={value}")
+    return either(f"{dashed} {value}", f"{parameter}={_shown(value)}")
+
+
+def _dashed(parameter: str) -> str:
+    return _OTHER_NAMES.get(parameter, f"--{parameter.replace('_', '-')}")
+
+
 class CytoyoloError(Exception):
     """The work cannot be done, because of its input or of the machine (exit code 1)."""
 
     exit_code = 1
 
+    def __init__(self, sentence: str) -> None:
+        super().__init__(as_called(sentence))
+        self.sentence = sentence
+
 
 class UsageError(CytoyoloError):
-    """The call itself is wrong: an argument, or a path given as one (exit code 2)."""
+    """The call itself is wrong: an argument, or a path given as one (exit code 2).
+
+    Made from a parameter, its value and what to give instead, or from a whole sentence where no one parameter is wrong.
+    `parameter` and `value` are None for a whole sentence.
+    """
 
     exit_code = 2
+
+    @overload
+    def __init__(self, sentence: str, /) -> None: ...
+    @overload
+    def __init__(self, parameter: str, value: object, remedy: str, /) -> None: ...
+    def __init__(self, sentence: str, value: object = None, remedy: str | None = None, /) -> None:
+        self.parameter: str | None = None
+        self.value = value
+        if remedy is not None:
+            self.parameter = sentence
+            shown = _shown(value)
+            sentence = f"{either(f'{_dashed(sentence)} is {shown}', f'{sentence}={shown}')}; {remedy}."
+        super().__init__(sentence)
+
+
+def check_choice(parameter: str, value: str, choices: Sequence[str]) -> None:
+    """Raise UsageError for a word that is none of a closed set."""
+    if value not in choices:
+        remedy = f"give {' or '.join(choices)}" if len(choices) == 2 else f"give one of {', '.join(choices)}"
+        raise UsageError(parameter, value, remedy)
 
 
 def check_seed(seed: int) -> None:
     """Raise UsageError for a seed that numpy and torch would not take."""
     if seed < 0:
-        raise UsageError(f"--seed is {seed}; give 0 or more.")
+        raise UsageError("seed", seed, "give 0 or more")
+
+
+def _shown(value: object) -> str:
+    return quoted(str(value)) if isinstance(value, str | PurePath) else str(value)
 
 
 def quoted(value: str, limit: int = 80) -> str:
@@ -49,18 +138,18 @@ def reworded(remedies: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except CytoyoloError as error:
-        sentence = str(error)
+        sentence = error.sentence
         for said, instead in remedies.items():
             sentence = sentence.replace(said, instead)
-        if sentence == str(error):
+        if sentence == error.sentence:
             raise
         raise type(error)(sentence) from error
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """One sentence and the exit code for an error."""
+    """One sentence and the exit code for an error; `as_typed` or `as_called` give the sentence its form."""
     if isinstance(error, CytoyoloError):
-        return str(error), error.exit_code
+        return error.sentence, error.exit_code
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
         message = error.format_message()
         return message and f"{message} See cytoyolo --help.", error.exit_code

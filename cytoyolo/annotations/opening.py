@@ -58,7 +58,7 @@ def _test_names(path: Path, spec: DataSpec, listing: frozenset[str] | None) -> t
     try:
         names = read_table(path, spec, TEST_ROLES)["image"].unique().tolist()
     except SchemaError as error:
-        raise CytoyoloError(str(error)) from error
+        raise CytoyoloError(error.sentence) from error
     if listing is None or listing.issuperset(names):
         return tuple(names)
     file = match_in_folder(names, listing).file

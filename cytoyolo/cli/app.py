@@ -33,7 +33,7 @@ from cytoyolo.cli import (
     undo,
 )
 from cytoyolo.cli.output import guard_streams
-from cytoyolo.errors import explain
+from cytoyolo.errors import as_typed, explain
 from cytoyolo.machine import __version__
 from cytoyolo.text import one_line
 
@@ -110,7 +110,7 @@ def _run() -> int:
             raise
         sentence, code = _renamed(error) or explain(error)
         if sentence:  # a call without any argument has shown the help instead
-            typer.echo(f"cytoyolo: {one_line(sentence)}", err=True, color=True)
+            typer.echo(f"cytoyolo: {one_line(as_typed(sentence))}", err=True, color=True)
         return code
 
 

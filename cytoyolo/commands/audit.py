@@ -15,6 +15,7 @@ from cytoyolo.annotations.opening import open_labels, optional
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.errors import as_typed
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.machine import __version__
 from cytoyolo.report.sheet import draw_sheet
@@ -79,7 +80,8 @@ def audit(
         # For pictures: boxes as they were, under the names that a repair gives to images.
         table = replace(table, text={**table.text, "image": audited.table.text["image"]})
     except SchemaError as error:
-        sentence = str(error).replace(str(labels), labels.name, 1)  # findings hold no path of this machine
+        # Findings hold no path of this machine.
+        sentence = as_typed(error.sentence).replace(str(labels), labels.name, 1)
         table, rows, (findings, not_run) = None, 0, auditing.schema_finding(sentence, policy)
     counts = auditing.counts(findings)
     summary = {
