@@ -1,6 +1,5 @@
 """`cytoyolo audit`."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
-from cytoyolo.cli.output import print_table
+from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.errors import UsageError
 from cytoyolo.text import one_line
 
@@ -58,8 +57,7 @@ def audit(
         labels, images=images, test=test, output=output, dataset=dataset, config=config, overwrite=overwrite
     )
     if as_json:
-        findings = made.findings.astype(object).where(made.findings.notna(), None).to_dict("records")
-        typer.echo(json.dumps({**made.summary, "findings": findings}, ensure_ascii=False, allow_nan=False))
+        print_json({**made.summary, "findings": made.findings})
     else:
         _show(labels, made, output)
     if made.errors:
@@ -90,7 +88,7 @@ def _show(labels: Path, made: "Audit", output: Path | None) -> None:
 
 def _show_rules(rules: list[dict[str, str]], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(rules, ensure_ascii=False))
+        print_json({"rules": rules})
         return
     for rule in rules:
         settings = [rule["severity"], rule["action"], rule["thresholds"], rule["needs"] and f"needs {rule['needs']}"]

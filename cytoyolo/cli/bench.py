@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo.cli.options import Device, ImagesOption, JsonOption
-from cytoyolo.cli.output import print_table
+from cytoyolo.cli.output import print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +35,6 @@ def bench(
         seconds=seconds,
     )  # fmt: skip
     if as_json:
-        typer.echo(made.to_json(orient="records"))
+        print_json({"ways": made})
     else:
         print_table(made, "{:.2f}")

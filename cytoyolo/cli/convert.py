@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import ConfigOption, DatasetOption, GroupsOption, ImagesOption, Overwrite, Seed, TestOption
+from cytoyolo.cli.options import (
+    ConfigOption,
+    DatasetOption,
+    GroupsOption,
+    ImagesOption,
+    JsonOption,
+    Overwrite,
+    Seed,
+    TestOption,
+)
+from cytoyolo.cli.output import print_json
 from cytoyolo.errors import listed
 
 
@@ -33,6 +43,7 @@ def convert(
         str, typer.Option(help="What rows of class msk are painted over with.", metavar="black|background")
     ] = "black",
     seed: Seed = 0,
+    as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a label table and its images into a YOLO folder."""
@@ -42,6 +53,9 @@ def convert(
         labels, images=images, output=output, dataset=dataset, val=val, folds=folds, groups=groups, test=test,
         repair=repair, config=config, copy=copy, mask_fill=mask_fill, seed=seed, overwrite=overwrite,
     )  # fmt: skip
+    if as_json:
+        print_json({**vars(made), "white": made.white.to_dict()})
+        return
     typer.echo(f"{made.folder}: {made.images:,} images, {made.boxes:,} boxes")
     if made.without_cells:
         typer.echo(f"Images without cells: {made.without_cells:,}.", err=True)

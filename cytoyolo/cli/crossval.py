@@ -1,6 +1,5 @@
 """`cytoyolo crossval`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from cytoyolo.cli.options import (
     Recipe,
     Settings,
 )
-from cytoyolo.cli.output import print_table
+from cytoyolo.cli.output import print_json, print_table
 
 # Groups shown to people; groups.csv has them all.
 SHOWN = 20
@@ -74,8 +73,7 @@ def crossval(
         settings=parse_assignments(settings or []), resume=resume, overwrite=overwrite,
     )  # fmt: skip
     if as_json:
-        groups_found = made.groups.to_dict("records")
-        typer.echo(json.dumps({**made.score.to_dict(), "groups": groups_found}, ensure_ascii=False, allow_nan=False))
+        print_json({"oof": made.oof, "folds": made.folds, **made.score.to_dict(), "groups": made.groups})
         return
     typer.echo(f"{made.oof}: {made.folds} folds")
     show(made.score)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Boxes, Overwrite
-from cytoyolo.cli.output import print_table
+from cytoyolo.cli.options import Boxes, JsonOption, Overwrite
+from cytoyolo.cli.output import print_json, print_table
 
 # Suspect labels shown to people; CURATED.scores.csv ranks them all.
 SHOWN = 10
@@ -36,6 +36,7 @@ def curate(
     ] = None,
     max_loss: Annotated[float, typer.Option(help="The greatest share of its rows that a class may lose.")] = 0.03,
     force: Annotated[bool, typer.Option("--force", help="Let a class lose more, and flag every label.")] = False,
+    as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Correct a label table by what models found in images they had not seen.
@@ -48,11 +49,23 @@ def curate(
         labels, oof=oof, output=output, variant=variant, boxes=boxes, images=images, max_loss=max_loss, force=force,
         overwrite=overwrite,
     )  # fmt: skip
+    counts = made.findings.groupby(["rule", "action"], sort=False).size().rename("findings").reset_index()
+    if as_json:
+        print_json(
+            {
+                "table": made.table,
+                "log": made.log,
+                "labels": len(made.scores),
+                "changes": len(made.changes),
+                "findings": counts,
+                "suspects": made.scores,
+            }
+        )
+        return
     typer.echo(
         f"{made.table}: {len(made.scores):,} labels, {len(made.findings):,} findings, {len(made.changes):,} changes"
     )
     if len(made.findings):
-        counts = made.findings.groupby(["rule", "action"], sort=False).size().rename("findings").reset_index()
         print_table(counts, "{}")
         shown = made.scores.head(SHOWN)[["line", "image", "class", "score", "predicted", "findings"]]
         typer.echo("The most suspect labels:")

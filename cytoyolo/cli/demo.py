@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Device, Overwrite, Seed
-from cytoyolo.cli.output import print_table
+from cytoyolo.cli.options import Device, JsonOption, Overwrite, Seed
+from cytoyolo.cli.output import print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +20,7 @@ def demo(
     images: Annotated[int, typer.Option(help="How many smears to paint.")] = 2400,
     seed: Seed = 0,
     device: Device = "cpu",
+    as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Do every step on synthetic smears with faults, offline: paint, audit, repair, train, predict, score."""
@@ -27,6 +28,9 @@ def demo(
     from cytoyolo.commands.demo import demo as run
 
     made = run(output=output, images=images, seed=seed, device=device, overwrite=overwrite)
+    if as_json:
+        print_json({**vars(made), "score": made.score.to_dict()})
+        return
     print_table(made.faults, "{:.0f}")
     show(made.score)
     typer.echo("")

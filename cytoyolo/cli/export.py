@@ -1,12 +1,12 @@
 """`cytoyolo export`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cytoyolo.cli.options import JsonOption, Overwrite, Seed
+from cytoyolo.cli.output import print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +46,7 @@ def export(
         imgsz=imgsz, max_loss=max_loss, seed=seed, overwrite=overwrite,
     )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps({"output": str(made.output), "comparison": made.comparison}))
+        print_json(vars(made))
         return
     typer.echo(str(made.output))
     if found := made.comparison:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import DatasetOption, Overwrite, numbers
+from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, numbers
+from cytoyolo.cli.output import print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +30,7 @@ def fuse(
     fallback: Annotated[
         str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
     ] = None,
+    as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Fuse the stored detections of several models into one table, or into the rows of a submission."""
@@ -38,6 +40,9 @@ def fuse(
         tables, output=output, test=test, model_weights=numbers("--model-weights", model_weights), iou=iou,
         dataset=dataset, fallback=fallback, overwrite=overwrite,
     )  # fmt: skip
+    if as_json:
+        print_json(vars(made))
+        return
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.fallback_rows:
         typer.echo(f"Rows without a box, filled with the fallback: {made.fallback_rows:,}.", err=True)

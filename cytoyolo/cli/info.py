@@ -1,10 +1,9 @@
 """`cytoyolo info`."""
 
-import json
-
 import typer
 
 from cytoyolo.cli.options import JsonOption
+from cytoyolo.cli.output import print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +16,7 @@ def info(as_json: JsonOption = False) -> None:
 
     facts = run()
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        print_json(facts)
         return
     for name, value in facts.items():
         items = [f"{key} {version}" for key, version in value.items()] if isinstance(value, dict) else value

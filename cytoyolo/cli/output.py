@@ -62,11 +62,13 @@ def guard_streams() -> None:
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """Print a result as one JSON object in one line: paths as text, null for a number that is none."""
+    """Print a result as one JSON object in one line: a table as a list of its rows, a path as text, NaN as null."""
     typer.echo(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):  # a table, without importing pandas
+        return _plain(value.to_dict("records"))
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,12 +1,15 @@
 """`cytoyolo predict`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cytoyolo.cli.options import Device, Overwrite, numbers
-from cytoyolo.cli.output import print_table
+from cytoyolo.cli.options import Device, JsonOption, Overwrite, numbers
+from cytoyolo.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from cytoyolo.commands.predict import Predicted
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +75,7 @@ def predict(
     ] = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures (folder or image).")] = True,
     flat: Annotated[bool, typer.Option("--flat", help="Leave the sub-folders of a folder out.")] = False,
+    as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Predict the rows of a test table, or detections, pictures and the differential of any images.
@@ -90,6 +94,15 @@ def predict(
         dataset=dataset, fallback=fallback, probabilities=probabilities, pictures=pictures, flat=flat,
         overwrite=overwrite,
     )  # fmt: skip
+    if as_json:
+        print_json(vars(made))
+    else:
+        _show(made)
+    if made.failures:
+        raise typer.Exit(1)
+
+
+def _show(made: "Predicted") -> None:
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.differential is not None:
         print_table(made.differential[made.differential["count"] > 0], "{:.1%}")
@@ -97,4 +110,3 @@ def predict(
         typer.echo(f"Rows without a box, filled with the fallback: {made.fallback_rows:,}.", err=True)
     if made.failures:
         typer.echo(f"Images that could not be read (see the failures table): {len(made.failures):,}.", err=True)
-        raise typer.Exit(1)

@@ -41,15 +41,7 @@ def repair(
     )  # fmt: skip
     by_rule = repaired.changes.groupby("rule", sort=False).size().rename("changes")
     if as_json:
-        print_json(
-            {
-                "output": repaired.table,
-                "changes": repaired.log,
-                "rows": repaired.rows,
-                "changed": by_rule.to_dict(),
-                "review": repaired.review,
-            }
-        )
+        print_json({**vars(repaired), "changes": by_rule.to_dict()})
         return
     typer.echo(f"{repaired.table}: {repaired.rows:,} rows, {len(repaired.changes):,} changes")
     if len(repaired.changes):

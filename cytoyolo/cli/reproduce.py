@@ -1,6 +1,5 @@
 """`cytoyolo reproduce`."""
 
-import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,7 @@ from cytoyolo.cli.options import (
     Recipe,
     Seed,
 )
-from cytoyolo.cli.output import print_table
+from cytoyolo.cli.output import print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +60,7 @@ def reproduce(
         overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps([{**one.__dict__, "makes": str(one.makes)} for one in made], ensure_ascii=False))
+        print_json({"steps": [vars(step) for step in made]})
         return
     import pandas as pd
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Overwrite, Seed
+from cytoyolo.cli.options import JsonOption, Overwrite, Seed
+from cytoyolo.cli.output import print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -21,11 +22,15 @@ def smear(
         float | None,
         typer.Option(help="Share of the training images that get a fault, listed in faults.csv.", metavar="RATE"),
     ] = None,
+    as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Paint synthetic blood smears of 23 kinds of cell, with train, test and truth tables."""
     from cytoyolo.commands.smear import smear as run
 
     made = run(output=output, images=images, test=test, seed=seed, faults=faults, overwrite=overwrite)
+    if as_json:
+        print_json(vars(made))
+        return
     told = f"{made.folder}: {made.train_images:,} training and {made.test_images:,} test images, {made.cells:,} cells"
     typer.echo(told if faults is None else f"{told}, {made.faults:,} faults listed")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Batch, Device, Epochs, ImageSize, Model, Overwrite, Recipe, Settings
+from cytoyolo.cli.options import Batch, Device, Epochs, ImageSize, JsonOption, Model, Overwrite, Recipe, Settings
+from cytoyolo.cli.output import print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +28,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run, with its own settings.")
     ] = False,
+    as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Train one YOLO of all classes. A run that was interrupted goes on with the same call, or with --resume."""
@@ -37,6 +39,9 @@ def train(
         dataset, output=output, recipe=recipe, model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device,
         seed=seed, fold=fold, settings=parse_assignments(settings or []), resume=resume, overwrite=overwrite,
     )  # fmt: skip
+    if as_json:
+        print_json(vars(trained))
+        return
     figures = trained.metrics
     typer.echo(
         f"{trained.weights}: epoch {figures['epoch']:.0f}, mAP50 {figures['metrics/mAP50(B)']:.3f}, "

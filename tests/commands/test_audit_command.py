@@ -241,10 +241,10 @@ def test_the_rules_are_listed_each_with_its_words(cytoyolo: Program) -> None:
 
 
 def test_the_rules_are_listed_as_json(tmp_path: Path, cytoyolo: Program) -> None:
-    assert json.loads(cytoyolo("audit", "--rules", "--json").stdout) == rules()
+    assert json.loads(cytoyolo("audit", "--rules", "--json").stdout) == {"rules": rules()}
     (tmp_path / "mine.yaml").write_text("overhang: {severity: error, action: review, kept: 0.25}\n")
     done = cytoyolo("audit", "--rules", "--json", "--config", tmp_path / "mine.yaml")
-    changed = {rule["rule"]: rule for rule in json.loads(done.stdout)}["overhang"]
+    changed = {rule["rule"]: rule for rule in json.loads(done.stdout)["rules"]}["overhang"]
     assert (changed["severity"], changed["action"], changed["thresholds"]) == ("error", "review", "kept 0.25")
 
 
