@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from cytoyolo.annotations.audit import load_policy
+from cytoyolo.annotations.policy import load_policy
 from cytoyolo.detector.recipes import load_recipe, parse_assignments
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import parse_yaml

@@ -8,16 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from cytoyolo.annotations.rules import RULES, Rule
-from cytoyolo.annotations.rules.registry import DROP, REVIEW, SEVERITIES, STOP, Found
+from cytoyolo.annotations.rules import Rule
+from cytoyolo.annotations.rules.registry import DROP, GROUP, MERGE, OFF, REVIEW, STOP, Findings
 from cytoyolo.annotations.table import LabelTable, Rows
-from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.files import read_bytes
+from cytoyolo.errors import CytoyoloError, listed
 from cytoyolo.images.duplicates import find_duplicates
-from cytoyolo.shipped import parse_yaml
 
-# Bounds of thresholds, which have none above where they are not listed.
-_MOST = {"share": 1, "kept": 1, "iou": 1, "same_class": 1, "other_class": 1, "correlation": 1, "percentile": 100}
 COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
 
 
@@ -37,77 +33,19 @@ class Audited:
 
     findings has the columns COLUMNS; `line` is the row's line in the file, of a finding about an image that of its
     first row, None without one. edits are what `repair` carries out, in order, and `table` is the table they leave.
-    `not_run` says by rule why it was not asked.
+    `not_run` says by rule why it was not asked, and policy holds the rules as they were asked.
     """
 
     findings: pd.DataFrame
     edits: list[Edit]
     table: LabelTable
     not_run: dict[str, str]
+    policy: Mapping[str, Rule]
 
     @property
     def stopping(self) -> pd.DataFrame:
         """The findings for which the table must not be used."""
         return self.findings[self.findings["action"] == STOP]
-
-
-def load_policy(path: str | Path | None = None, skip: tuple[str, ...] = ()) -> dict[str, Rule]:
-    """The rules with the severities, actions and thresholds that a YAML gives them.
-
-    The YAML maps names of rules to any of `severity`, `action` and the rule's thresholds. Rules of `skip` only report.
-    Raises UsageError for a file or a rule that does not exist, and CytoyoloError for anything it can't be given.
-    """
-    policy = dict(RULES)
-    for name, settings in _read_yaml(path).items():
-        policy[name] = _configured(path, name, settings)
-    for name in skip:
-        if name not in policy:
-            raise UsageError(f"--skip {name}: there is no such rule; `cytoyolo audit --rules` lists them.")
-        if "review" not in policy[name].actions:
-            raise UsageError(
-                f"--skip {name}: this rule can't be left out (possible: {', '.join(RULES[name].actions)})."
-            )
-        policy[name] = replace(policy[name], action="review")
-    return policy
-
-
-def _read_yaml(path: str | Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    content = parse_yaml(path, read_bytes(Path(path)))
-    if not isinstance(content, dict):
-        raise CytoyoloError(f"{path} must map names of rules to their settings; see `cytoyolo audit --rules`.")
-    return content
-
-
-def _configured(path: str | Path | None, name: object, settings: object) -> Rule:
-    if name not in RULES:
-        raise CytoyoloError(f"{path}: there is no rule '{name}'; `cytoyolo audit --rules` lists them.")
-    rule = RULES[str(name)]
-    if not isinstance(settings, dict):
-        raise CytoyoloError(f"{path}: '{name}' must map settings to values, such as `action: review`.")
-    for key, value in settings.items():
-        if key == "severity":
-            _check_choice(path, rule, key, value, SEVERITIES)
-            rule = replace(rule, severity=value)
-        elif key == "action":
-            _check_choice(path, rule, key, value, rule.actions)
-            rule = replace(rule, action=value)
-        elif key in rule.thresholds:
-            most = _MOST.get(key, float("inf"))
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= min(most, 1e9):
-                bounds = "of 0 or more" if key not in _MOST else f"from 0 to {most:g}"
-                raise CytoyoloError(f"{path}: '{key}' of '{name}' is {value!r}; give a number {bounds}.")
-            rule = replace(rule, thresholds={**rule.thresholds, key: value})
-        else:
-            known = ", ".join(("severity", "action", *rule.thresholds))
-            raise CytoyoloError(f"{path}: '{name}' has no setting '{key}' (it has {known}); correct it.")
-    return rule
-
-
-def _check_choice(path: object, rule: Rule, key: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise CytoyoloError(f"{path}: '{key}' of '{rule.name}' is {value!r}; give one of {', '.join(known)}.")
 
 
 def run(table: LabelTable, policy: Mapping[str, Rule], only: Collection[str] | None = None) -> Audited:
@@ -137,16 +75,18 @@ def run(table: LabelTable, policy: Mapping[str, Rule], only: Collection[str] | N
             elif rule.action == STOP:
                 table = table.without(_rows_of(found, table))
     findings = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
-    return Audited(findings, edits, table, not_run)
+    return Audited(findings, edits, table, not_run, policy)
 
 
 def _reason_to_leave_out(rule: Rule, table: LabelTable) -> str:
+    if rule.action == OFF:
+        return "switched off"
     if rule.needs == "images" and table.facts_of is None:
         return "needs the images"
     return "needs the test table" if rule.needs == "test" and table.test is None else ""
 
 
-def _table(rule: Rule, found: Found, table: LabelTable) -> pd.DataFrame:
+def _table(rule: Rule, found: Findings, table: LabelTable) -> pd.DataFrame:
     images = [table.text["image"][row] for row in found.rows] if found.images is None else found.images
     return pd.DataFrame(
         {
@@ -161,7 +101,7 @@ def _table(rule: Rule, found: Found, table: LabelTable) -> pd.DataFrame:
     )
 
 
-def _edit(rule: Rule, found: Found, table: LabelTable) -> Edit | None:
+def _edit(rule: Rule, found: Findings, table: LabelTable) -> Edit | None:
     """What the action changes in the table, if anything."""
     reasons = [
         f"{value}: {detail}" if value else detail for value, detail in zip(found.values, found.details, strict=True)
@@ -172,12 +112,12 @@ def _edit(rule: Rule, found: Found, table: LabelTable) -> Edit | None:
         return Edit(rule.name, rows, {}, [by_image[table.text["image"][row]] for row in rows]) if len(rows) else None
     if rule.action == DROP:
         return Edit(rule.name, found.rows, {}, reasons)
-    if found.after and rule.action == RULES[rule.name].action:
+    if found.after and rule.action == rule.registered_action:
         return Edit(rule.name, found.rows, {role: list(values) for role, values in found.after.items()}, reasons)
-    return Edit(rule.name, found.rows, {}, reasons) if rule.action == "merge" else None
+    return Edit(rule.name, found.rows, {}, reasons) if rule.action == MERGE else None
 
 
-def _rows_of(found: Found, table: LabelTable) -> Rows:
+def _rows_of(found: Findings, table: LabelTable) -> Rows:
     """The rows that findings are about: their own, or all of their images, masks included."""
     return found.rows if found.images is None else table.with_masks(table.holds("image", found.images))
 
@@ -187,8 +127,7 @@ def same_group(table: LabelTable, policy: Mapping[str, Rule]) -> pd.Series:
 
     Kinds of copies whose rule has another action than "group" don't count.
     """
-    kinds = {"bytes": "same-bytes", "pixels": "same-pixels", "near": "near-duplicate"}
-    grouped = [kind for kind, name in kinds.items() if policy[name].action == "group"]
+    grouped = [rule.copies for rule in policy.values() if rule.copies and rule.action == GROUP]
     copies = table.copies[table.copies["kind"].isin(grouped)]
     group = pd.concat([copies.set_index(column)["group"] for column in ("image", "twin")])
     group = group[~group.index.duplicated() & group.index.isin(table.first_rows)]
@@ -210,12 +149,11 @@ def schema_finding(sentence: str, policy: Mapping[str, Rule]) -> tuple[pd.DataFr
 
 
 def counts(findings: pd.DataFrame) -> pd.DataFrame:
-    """Findings, rows and images by rule, in the order of the rules: rule, severity, action, findings, images."""
-    order = {name: place for place, name in enumerate(RULES)}
+    """Findings and images by rule, in the order of the findings: rule, severity, action, findings, images."""
     table = findings.groupby(["rule", "severity", "action"], sort=False).agg(
         findings=("rule", "size"), images=("image", lambda names: int(names[names != ""].nunique()))
     )
-    return table.reset_index().sort_values("rule", key=lambda names: names.map(order), ignore_index=True)
+    return table.reset_index()
 
 
 # Findings that a refusal names.
@@ -232,11 +170,10 @@ def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None
     if len(stops):
         whats = [sentence(one) for one in stops.head(SHOWN + 1).to_dict("records")]
         number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
-        rules = set(stops["rule"])
+        rules = [audited.policy[name] for name in stops["rule"].unique()]
         # A repair helps unless it would stop for the same reason, or leave it to a person.
-        mendable &= all(RULES[rule].action not in (STOP, REVIEW) for rule in rules)
+        mendable &= all(rule.registered_action not in (STOP, REVIEW) for rule in rules)
         remedy = MENDABLE if mendable else "mend or delete them"
-        if rules == {"unsupported"}:
-            drop = "`cytoyolo repair` with a --config of `unsupported: {action: drop}`"
-            remedy = f"do as said, or leave these images out by {drop}"
+        if len(rules) == 1 and rules[0].remedy:
+            remedy = rules[0].remedy
         raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}); {remedy}.")

@@ -9,20 +9,10 @@ import numpy as np
 from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import MENDABLE, Audited, Edit, refuse_stops
-from cytoyolo.annotations.rules import RULES, Rule
-from cytoyolo.annotations.rules.forms import FORMS
+from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import STOP
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.tables.table import refuse
-
-# What a table may not have unless it is repaired: first what the table tells by itself, then what its images tell.
-_REFUSED = (
-    ("broken-row", "blank", "path", "number", "class-variant", "unknown-class", "inverted", "zero-side"),
-    ("ambiguous-name", "missing-image", "unreadable", "unsupported", "boxes-unturned", *FORMS, "transposed-table",
-     "mask", "outside", "zero-side"),
-)  # fmt: skip
-# What is mended without being asked, since no label is changed by it.
-_HARMLESS = ("name-variant", "empty-row")
 
 
 def usable(labels: Path, table: LabelTable, policy: Mapping[str, Rule], repair: bool) -> Audited:
@@ -33,12 +23,15 @@ def usable(labels: Path, table: LabelTable, policy: Mapping[str, Rule], repair: 
         refuse_stops(labels, audited)
         table = audited.table
     else:
-        harmless = [name for name in _HARMLESS if policy[name].action == RULES[name].action]
+        harmless = [name for name, rule in policy.items() if _mends(rule)]
         audited = auditing.run(table, policy, only=harmless)
         before, table = audited.edits, audited.table
     # After a repair only what a user's settings keep is left of these.
     strict = {name: replace(rule, action=STOP) for name, rule in policy.items()}
-    for names in _REFUSED:
+    refused = [rule for rule in strict.values() if rule.training == "refuses"]
+    # First what the table tells by itself, so that no image is read for a table that is refused for its rows.
+    for by_itself in (True, False):
+        names = [rule.name for rule in refused if _told_by_table(rule) == by_itself]
         refuse_stops(labels, auditing.run(table, strict, only=names), mendable=not repair)
     if not repair:
         # Else boxes are clipped, whatever is left of them, and leaks dropped.
@@ -47,6 +40,16 @@ def usable(labels: Path, table: LabelTable, policy: Mapping[str, Rule], repair: 
         refuse_stops(labels, audited)
         audited = replace(audited, edits=[*before, *audited.edits])
     return _without_empty(labels, audited, repair)
+
+
+def _mends(rule: Rule) -> bool:
+    """Whether a rule mends without being asked."""
+    return rule.training == "mends" and rule.action == rule.registered_action
+
+
+def _told_by_table(rule: Rule) -> bool:
+    """Whether a rule needs nothing but the table."""
+    return not rule.needs and not rule.sized
 
 
 def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:

@@ -10,8 +10,8 @@ import cv2
 import pandas as pd
 
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import load_policy
 from cytoyolo.annotations.opening import open_labels, optional
+from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
 from cytoyolo.annotations.table import LabelTable
@@ -100,7 +100,7 @@ def audit(
             columns = {"image": spec.columns["image"]}
             write_table(folder / FINDINGS, findings.rename(columns=columns))
             write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False))
-            sheet = draw_sheet(findings, table) if table is not None and images is not None else None
+            sheet = draw_sheet(findings, table, policy) if table is not None and images is not None else None
             if sheet is not None:
                 (folder / SHEET).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
     return Audit(findings, counts, not_run, summary)

@@ -10,9 +10,10 @@ import pandas as pd
 
 from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import Audited, load_policy
+from cytoyolo.annotations.audit import Audited
 from cytoyolo.annotations.changes import repair as carry_out
 from cytoyolo.annotations.opening import open_labels, optional
+from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import usable
 from cytoyolo.commands.audit import FINDINGS

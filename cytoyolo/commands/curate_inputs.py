@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cytoyolo.annotations.audit import load_policy
 from cytoyolo.annotations.opening import open_labels
+from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import usable
 from cytoyolo.commands.crossval_folder import MANIFEST, OOF, read_manifest

@@ -8,8 +8,9 @@ import pandas as pd
 
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations import changes as repairing
-from cytoyolo.annotations.audit import load_policy, refuse_stops
+from cytoyolo.annotations.audit import refuse_stops
 from cytoyolo.annotations.opening import open_labels, optional
+from cytoyolo.annotations.policy import load_policy
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.spec import load_spec

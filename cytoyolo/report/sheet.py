@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo.annotations.rules import RULES
+from cytoyolo.annotations.rules.registry import Rule, Sheet
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.info import decode_as
 from cytoyolo.report.tiles import GRAY, RED, Picture, arrange, draw_box, fit, write_lines
@@ -17,59 +17,34 @@ TILE, CAPTION, COLUMNS = 240, 64, 6
 _LINE = 42
 # Tiles for each rule, spread over its findings.
 PER_RULE = 6
-# Rules whose findings can't be seen in a picture, or are no more than the size of the set.
-_UNSEEN = {
-    "broken-row",
-    "blank",
-    "path",
-    "number",
-    "class-variant",
-    "unknown-class",
-    "name-variant",
-    "ambiguous-name",
-    "missing-image",
-    "empty-row",
-    "case-collision",
-    "unlabelled-image",
-    "unreadable",
-    "unsupported",
-    "no-end-marker",
-    "extraneous-bytes",
-    "wrong-extension",
-    "tiff",
-    "mask",
-    "outside",
-    "fractional",
-    "at-edge",
-    "repeated-row",
-    "many-boxes",
-}
 
 
-def draw_sheet(findings: pd.DataFrame, table: LabelTable) -> Picture | None:
+def draw_sheet(findings: pd.DataFrame, table: LabelTable, rules: Mapping[str, Rule]) -> Picture | None:
     """A BGR picture of up to PER_RULE findings of each rule that shows in a picture; None when there are none.
 
     Each tile is numbered and has its image with the boxes of the table, the finding's own in red; images that show the
-    same stand side by side. `table` is the table as it was audited.
+    same stand side by side. `table` is the table as it was audited, and `rules` say how their findings are shown.
     """
     chosen = []
-    for name, group in findings[(findings["image"] != "") & ~findings["rule"].isin(_UNSEEN)].groupby(
-        "rule", sort=False
-    ):
+    seen = [name for name, rule in rules.items() if rule.sheet != "none"]
+    for name, group in findings[(findings["image"] != "") & findings["rule"].isin(seen)].groupby("rule", sort=False):
         step = max(len(group) // PER_RULE, 1)
         chosen.append(group.iloc[::step].head(PER_RULE).assign(rule=name))
     if not chosen:
         return None
-    tiles = [_tile(number, row, table) for number, row in enumerate(pd.concat(chosen).to_dict("records"), start=1)]
+    tiles = [
+        _tile(number, row, table, rules[row["rule"]].sheet)
+        for number, row in enumerate(pd.concat(chosen).to_dict("records"), start=1)
+    ]
     return arrange(tiles, COLUMNS)
 
 
-def _tile(number: int, finding: Mapping[Hashable, Any], table: LabelTable) -> Picture:
+def _tile(number: int, finding: Mapping[Hashable, Any], table: LabelTable, shown_as: Sheet) -> Picture:
     tile = np.full((TILE + CAPTION, TILE, 3), 255, np.uint8)
     name, line = str(finding["image"]), finding["line"]
     names = [name]
-    flagged = int(line) - 2 if isinstance(line, int) and RULES[str(finding["rule"])].about == "row" else -1
-    if finding["value"] in table.facts and finding["value"] != name:  # the image that shows the same
+    flagged = int(line) - 2 if isinstance(line, int) and shown_as == "box" else -1
+    if shown_as == "pair" and finding["value"] in table.facts and finding["value"] != name:
         names.append(str(finding["value"]))
     width = (TILE - 6) // len(names)
     for place, shown in enumerate(names):

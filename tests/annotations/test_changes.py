@@ -10,8 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import Audited, Edit, load_policy
+from cytoyolo.annotations.audit import Audited, Edit
 from cytoyolo.annotations.changes import apply, repair, undo
+from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.rules.registry import REVIEW, STOP
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import CytoyoloError

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import COLUMNS, load_policy
+from cytoyolo.annotations.audit import COLUMNS
+from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.rules import RULES
-from cytoyolo.annotations.rules.registry import REGISTERED
+from cytoyolo.annotations.rules.registry import REGISTERED, in_order
 from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.info import ImageInfo
@@ -66,9 +67,32 @@ GOOD = "z.jpg,10,10,40,40,PNN\n"
 
 
 def test_every_rule_has_its_place_and_its_words() -> None:
-    assert list(RULES) != sorted(RULES) and set(RULES) == set(REGISTERED)
+    assert list(RULES) != sorted(RULES) and {*RULES.values()} <= {*REGISTERED}
     for rule in RULES.values():
         assert len(rule.text) > 30 and rule.action in rule.actions
+        assert rule.thresholds == {key: bounds.default for key, bounds in rule.bounds.items()}
+        assert all(bounds.least <= bounds.default <= bounds.most for bounds in rule.bounds.values())
+        assert ("off" in rule.actions) == (rule.about != "file")
+
+
+def test_the_order_of_rules_is_theirs_and_not_that_of_imports() -> None:
+    rules = list(RULES.values())
+    assert list(in_order(rules[::-1])) == list(RULES)
+
+
+def test_two_rules_of_one_place_are_an_error() -> None:
+    rules = list(RULES.values())
+    with pytest.raises(ValueError, match="'blank' and 'number' are both after 'broken-row'"):
+        in_order([replace(rule, after="broken-row") if rule.name == "number" else rule for rule in rules])
+
+
+@pytest.mark.parametrize("after", ["nothing", None, "leak"])
+def test_a_rule_without_a_place_is_an_error(after: str | None) -> None:
+    rules = [replace(rule, after=after) if rule.name == "rare-class" else rule for rule in RULES.values()]
+    if after == "leak":  # its own place; the one after it goes round in a circle
+        rules = [replace(rule, after="imbalance") if rule.name == "imbalance" else rule for rule in rules]
+    with pytest.raises(ValueError, match=r"have no place in the order: .*imbalance"):
+        in_order(rules)
 
 
 @pytest.mark.parametrize(

@@ -268,14 +268,14 @@ def test_a_config_changes_severity_action_and_threshold(faulty: Path, tmp_path: 
         ("[1]", "must map names of rules to their settings"),
         ("nothing: {}", "there is no rule 'nothing'"),
         ("leak: 3", "'leak' must map settings to values"),
-        ("leak: {action: fly}", "'action' of 'leak' is 'fly'; give one of drop, review, keep, stop."),
+        ("leak: {action: fly}", "'action' of 'leak' is 'fly'; give one of drop, review, keep, stop, off."),
         ("leak: {severity: bad}", "'severity' of 'leak' is 'bad'; give one of error, warning, info."),
         ("leak: {iou: 3}", "'leak' has no setting 'iou' (it has severity, action); correct it."),
         ("near-same: {iou: -1}", "'iou' of 'near-same' is -1; give a number from 0 to 1."),
         ("near-same: {iou: .nan}", "'iou' of 'near-same' is nan"),
         ("near-same: {iou: true}", "'iou' of 'near-same' is True"),
         ("schema: {action: keep}", "'action' of 'schema' is 'keep'; give one of stop."),
-        ("exif-orientation: {action: keep}", "give one of bake, drop, stop."),
+        ("exif-orientation: {action: keep}", "give one of bake, drop, stop, off."),
         ("near-same: [", "is not valid YAML (line 1"),
     ],
 )
@@ -290,6 +290,17 @@ def test_a_percentile_over_100_is_one_sentence(faulty: Path, tmp_path: Path) -> 
     (tmp_path / "mine.yaml").write_text("many-boxes: {percentile: 101}\n")
     with pytest.raises(CytoyoloError, match="percentile"):
         audit(faulty / "labels.csv", config=tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("word", ["off", "'off'"])
+def test_a_rule_that_is_off_is_not_asked(word: str, faulty: Path, tmp_path: Path, cytoyolo: Program) -> None:
+    (tmp_path / "mine.yaml").write_text(f"class-variant: {{action: {word}}}\n")
+    before, made = audit(faulty / "labels.csv"), audit(faulty / "labels.csv", config=tmp_path / "mine.yaml")
+    assert "class-variant" in set(before.findings["rule"]) and "class-variant" not in set(made.findings["rule"])
+    assert made.not_run["class-variant"] == "switched off"
+    assert made.summary["settings"]["class-variant"]["action"] == "off"
+    done = cytoyolo("audit", faulty / "labels.csv", "--config", tmp_path / "mine.yaml")
+    assert "Rules not asked (switched off): 1." in done.stderr
 
 
 # Bad inputs

@@ -1,4 +1,9 @@
-"""The rules of the audit, in the order in which they are asked."""
+"""The rules of the audit, in the order in which they are asked, and what a rule of one's own is made with.
+
+Each rule sees the table as the actions of those before it leave it: corners are put in order before a box is clipped,
+and clipped before it is compared with others. So what one audit finds is all there is to repair. The order is said
+where rules are registered (`after`), and does not depend on the order of imports.
+"""
 
 from cytoyolo.annotations.rules import (
     depth,
@@ -13,11 +18,26 @@ from cytoyolo.annotations.rules import (
     overlaps,
     rows,
 )
-from cytoyolo.annotations.rules.registry import REGISTERED, Rule
+from cytoyolo.annotations.rules.registry import (
+    REGISTERED,
+    Findings,
+    Rule,
+    Threshold,
+    by_image,
+    by_row,
+    by_table,
+    in_order,
+    rule,
+)
 
 __all__ = [
     "RULES",
+    "Findings",
     "Rule",
+    "Threshold",
+    "by_image",
+    "by_row",
+    "by_table",
     "depth",
     "distribution",
     "duplicates",
@@ -29,75 +49,8 @@ __all__ = [
     "orientation",
     "overlaps",
     "rows",
+    "rule",
 ]
 
-# Each rule sees the table as the actions of those before it leave it: corners are put in order before a box is clipped,
-# and clipped before it is compared with others. So what one audit finds is all there is to repair.
-_ORDER = (
-    "schema",
-    "table-form",
-    "broken-row",
-    "blank",
-    "name-variant",
-    "path",
-    "empty-row",
-    "number",
-    "class-variant",
-    "unknown-class",
-    "ambiguous-name",
-    "missing-image",
-    "case-collision",
-    "unlabelled-image",
-    "unreadable",
-    "unsupported",
-    "no-end-marker",
-    "extraneous-bytes",
-    "decoder-warning",
-    "exif-orientation",
-    "colour-mode",
-    "bit-range",
-    "dark-range",
-    "several-pictures",
-    "tiff",
-    "wrong-extension",
-    "odd-size-image",
-    "dark-or-bright",
-    "odd-blur",
-    "odd-entropy",
-    "boxes-unturned",
-    "mixed-forms",
-    "normalised",
-    "per-cent",
-    "xywh",
-    "centre",
-    "interleaved",
-    "resized",
-    "unsure-form",
-    "transposed-table",
-    "transposed",
-    "mask",
-    "inverted",
-    "at-edge",
-    "outside",
-    "overhang",
-    "mostly-outside",
-    "zero-side",
-    "tiny-side",
-    "fractional",
-    "repeated-row",
-    "near-same",
-    "two-classes",
-    "overlap",
-    "whole-image",
-    "odd-box",
-    "many-boxes",
-    "same-bytes",
-    "same-pixels",
-    "near-duplicate",
-    "duplicate-labels",
-    "leak",
-    "rare-class",
-    "imbalance",
-)
-
-RULES: dict[str, Rule] = {name: REGISTERED[name] for name in _ORDER}
+# Modules of users' own may have been imported before this one.
+RULES: dict[str, Rule] = in_order([rule for rule in REGISTERED if rule.module.startswith(f"{__name__}.")])

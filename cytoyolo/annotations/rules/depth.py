@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from cytoyolo.annotations.rules.files import labelled
-from cytoyolo.annotations.rules.registry import INFO, REVIEW, WARNING, Found, by_image, rule
+from cytoyolo.annotations.rules.registry import INFO, REVIEW, WARNING, Findings, by_image, rule
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.samples import is_dark
 
 
-@rule("bit-range", INFO, "convert", about="image", needs="images")
-def bit_range(table: LabelTable) -> Iterator[Found]:
+@rule("bit-range", INFO, "convert", after="colour-mode", about="image", needs="images")
+def bit_range(table: LabelTable) -> Iterator[Findings]:
     """The picture has more than 8 bits. Says which range of its values is shown: the same for all such images of the
     set, unless the file itself states it."""
     found = {}
@@ -21,8 +21,8 @@ def bit_range(table: LabelTable) -> Iterator[Found]:
     yield from by_image(table, found)
 
 
-@rule("dark-range", WARNING, REVIEW, about="image", needs="images")
-def dark_range(table: LabelTable) -> Iterator[Found]:
+@rule("dark-range", WARNING, REVIEW, after="bit-range", about="image", needs="images")
+def dark_range(table: LabelTable) -> Iterator[Findings]:
     """The picture has more than 8 bits and is shown dark: it uses less than a quarter of the range that another one of
     the set needs, or its mean is below 20 of 255. Cameras of 12 and of 16 bits are mixed, or a value is wrong."""
     facts = labelled(table)
@@ -35,8 +35,8 @@ def dark_range(table: LabelTable) -> Iterator[Found]:
     yield from by_image(table, found)
 
 
-@rule("several-pictures", WARNING, REVIEW, about="image", needs="images")
-def several_pictures(table: LabelTable) -> Iterator[Found]:
+@rule("several-pictures", WARNING, REVIEW, after="dark-range", about="image", needs="images")
+def several_pictures(table: LabelTable) -> Iterator[Findings]:
     """The file holds several pages, planes, sizes, channels or frames. Says what of them is taken as the picture."""
     found = {name: facts.taken for name, facts in labelled(table).items() if facts.taken}
     remedy = "look whether that is the picture you labelled"

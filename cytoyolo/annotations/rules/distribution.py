@@ -4,13 +4,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cytoyolo.annotations.rules.registry import INFO, KEEP, REVIEW, WARNING, Found, by_image, by_row, rule
+from cytoyolo.annotations.rules.registry import (
+    INFO,
+    KEEP,
+    REVIEW,
+    WARNING,
+    Findings,
+    Threshold,
+    by_image,
+    by_row,
+    by_table,
+    rule,
+)
 from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.table import LabelTable
 
 
-@rule("odd-box", WARNING, REVIEW, z=5, rows=20)
-def odd_box(table: LabelTable, z: float, rows: float) -> Iterator[Found]:
+@rule("odd-box", WARNING, REVIEW, after="whole-image", z=5, rows=20)
+def odd_box(table: LabelTable, z: float, rows: float) -> Iterator[Findings]:
     """The area or the aspect of the box has a robust z over a threshold within its class (of its logarithm), where the
     class has at least so many rows."""
     side = table.xyxy[:, 2:] - table.xyxy[:, :2]
@@ -30,8 +41,8 @@ def odd_box(table: LabelTable, z: float, rows: float) -> Iterator[Found]:
     yield from by_row(table, found, [details[row] for row in found.tolist()])
 
 
-@rule("many-boxes", INFO, KEEP, about="image", percentile=99.9)
-def many_boxes(table: LabelTable, percentile: float) -> Iterator[Found]:
+@rule("many-boxes", INFO, KEEP, after="odd-box", about="image", sheet="none", percentile=Threshold(99.9, most=100))
+def many_boxes(table: LabelTable, percentile: float) -> Iterator[Findings]:
     """The image has more boxes than this percentile of all images."""
     counts = np.bincount(table.image[table.labels], minlength=len(table.image))
     boxes = {name: int(counts[table.image[row]]) for name, row in table.first_rows.items() if table.labels[row]}
@@ -46,21 +57,19 @@ def _class_counts(table: LabelTable) -> dict[str, int]:
     return dict(zip(table.spec.codes, counts, strict=True))
 
 
-@rule("rare-class", INFO, KEEP, about="class", folds=5)
-def rare_class(table: LabelTable, folds: float) -> Iterator[Found]:
+@rule("rare-class", INFO, KEEP, after="leak", about="class", folds=5)
+def rare_class(table: LabelTable, folds: float) -> Iterator[Findings]:
     """The class has fewer rows than cross-validation has folds."""
     rare = {code: count for code, count in _class_counts(table).items() if count < folds}
-    if rare:
-        details = [f"{count:,} rows, fewer than {folds:g} folds" for count in rare.values()]
-        yield Found(np.full(len(rare), -1), list(rare), details, images=[""] * len(rare))
+    yield from by_table({code: f"{count:,} rows, fewer than {folds:g} folds" for code, count in rare.items()})
 
 
-@rule("imbalance", INFO, KEEP, about="table", ratio=50)
-def imbalance(table: LabelTable, ratio: float) -> Iterator[Found]:
+@rule("imbalance", INFO, KEEP, after="rare-class", about="table", ratio=50)
+def imbalance(table: LabelTable, ratio: float) -> Iterator[Findings]:
     """The most frequent class has more than so many times the rows of the least frequent one that has any."""
     counts = {code: count for code, count in _class_counts(table).items() if count}
     if counts and max(counts.values()) > ratio * min(counts.values()):
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         value = f"{counts[most] / counts[least]:.0f} times"
         detail = f"{most} has {counts[most]:,} rows, {least} {counts[least]:,}"
-        yield Found(np.array([-1]), [value], [detail], images=[""])
+        yield from by_table({value: detail})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from cytoyolo import boxes
-from cytoyolo.annotations.rules.registry import DROP, ERROR, REVIEW, WARNING, Found, by_image, rule
+from cytoyolo.annotations.rules.registry import DROP, ERROR, REVIEW, WARNING, Findings, Threshold, by_image, rule
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.duplicates import MAX_DISTANCE, MIN_CORRELATION
 
@@ -21,15 +21,15 @@ def _copies(table: LabelTable, *kinds: str) -> pd.DataFrame:
     return found[labelled & found["kind"].isin(kinds)]
 
 
-@rule("same-bytes", WARNING, "group", about="image", needs="images")
-def same_bytes(table: LabelTable) -> Iterator[Found]:
+@rule("same-bytes", WARNING, "group", after="many-boxes", about="image", needs="images", sheet="pair", copies="bytes")
+def same_bytes(table: LabelTable) -> Iterator[Findings]:
     """The file has the same bytes as another; both stay on one side of a split."""
     found = _copies(table, "bytes")
     yield from by_image(table, {image: (twin, "the same bytes") for image, twin in found[["image", "twin"]].to_numpy()})
 
 
-@rule("same-pixels", WARNING, "group", about="image", needs="images")
-def same_pixels(table: LabelTable) -> Iterator[Found]:
+@rule("same-pixels", WARNING, "group", after="same-bytes", about="image", needs="images", sheet="pair", copies="pixels")
+def same_pixels(table: LabelTable) -> Iterator[Findings]:
     """The picture has the same pixels as another, in a file of other bytes; both stay on one side of a split."""
     found = _copies(table, "pixels")
     yield from by_image(
@@ -41,12 +41,15 @@ def same_pixels(table: LabelTable) -> Iterator[Found]:
     "near-duplicate",
     WARNING,
     "group",
+    after="same-pixels",
     about="image",
     needs="images",
+    sheet="pair",
+    copies="near",
     distance=MAX_DISTANCE,
-    correlation=MIN_CORRELATION,
+    correlation=Threshold(MIN_CORRELATION, most=1),
 )
-def near_duplicate(table: LabelTable, distance: float, correlation: float) -> Iterator[Found]:
+def near_duplicate(table: LabelTable, distance: float, correlation: float) -> Iterator[Findings]:
     """The picture shows the same as another: encoded anew, brighter, resized, cropped, shifted, mirrored or turned,
     by its 256-bit perceptual hashes and the correlation once aligned. Both stay on one side of a split."""
     found = _copies(table, "near")
@@ -56,8 +59,17 @@ def near_duplicate(table: LabelTable, distance: float, correlation: float) -> It
     yield from by_image(table, dict(zip(found["image"], zip(found["twin"], details, strict=True), strict=True)))
 
 
-@rule("duplicate-labels", ERROR, REVIEW, about="image", needs="images", iou=SAME_BOX)
-def duplicate_labels(table: LabelTable, iou: float) -> Iterator[Found]:
+@rule(
+    "duplicate-labels",
+    ERROR,
+    REVIEW,
+    after="near-duplicate",
+    about="image",
+    needs="images",
+    sheet="pair",
+    iou=Threshold(SAME_BOX, most=1),
+)
+def duplicate_labels(table: LabelTable, iou: float) -> Iterator[Findings]:
     """The image shows the same as another and its labels differ: other classes or another number of them or, where the
     pixels are the same, a box that none of the other's matches."""
     copies = _copies(table, "bytes", "pixels", "near")[["image", "twin", "kind"]]
@@ -81,8 +93,8 @@ def _counted(classes: "Counter[str]") -> str:
     return " ".join(f"{count} {code}" for code, count in sorted(classes.items())) or "no cells"
 
 
-@rule("leak", ERROR, DROP, about="image", needs="test")
-def leak(table: LabelTable) -> Iterator[Found]:
+@rule("leak", ERROR, DROP, after="duplicate-labels", about="image", needs="test", sheet="pair")
+def leak(table: LabelTable) -> Iterator[Findings]:
     """The image is one of the test table's, or shows the same as one: a score would flatter."""
     test = set(table.test or ())
     found = {name: (name, "is in the test table") for name in table.first_rows if name in test}

@@ -7,10 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, REVIEW, WARNING, Found, by_image, rule
+from cytoyolo.annotations.rules.registry import (
+    DROP,
+    ERROR,
+    INFO,
+    KEEP,
+    REVIEW,
+    WARNING,
+    Findings,
+    Threshold,
+    by_image,
+    rule,
+)
 from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.info import JUNK, OPEN, ROTATED, TAIL, ImageInfo
+
+# Images that aren't read here are sound, so that to delete them is the last thing to do.
+_LEAVE_OUT = (
+    "do as said, or leave these images out by `cytoyolo repair` with a --config of `unsupported: {action: drop}`"
+)
 
 
 def labelled(table: LabelTable) -> dict[str, ImageInfo]:
@@ -26,7 +42,7 @@ def _repaired(table: LabelTable, wanted: Callable[[str], bool]) -> dict[str, str
     return {name: "; ".join(repairs) for name, repairs in found.items() if repairs}
 
 
-def _problems(table: LabelTable, unsupported: bool) -> Iterator[Found]:
+def _problems(table: LabelTable, unsupported: bool) -> Iterator[Findings]:
     """Findings about images in the folder that can't be used: damaged ones, or sound ones that aren't read here."""
     listing = table.listing or frozenset()  # what is not there is another rule's
     facts = {name: table.facts[name] for name in table.first_rows if name in listing}
@@ -34,42 +50,54 @@ def _problems(table: LabelTable, unsupported: bool) -> Iterator[Found]:
     yield from by_image(table, {name: (name, problem) for name, problem in bad.items()})
 
 
-@rule("unreadable", ERROR, DROP, about="image", needs="images")
-def unreadable(table: LabelTable) -> Iterator[Found]:
+@rule(
+    "unreadable", ERROR, DROP, after="unlabelled-image", about="image", needs="images", training="refuses", sheet="none"
+)
+def unreadable(table: LabelTable) -> Iterator[Findings]:
     """The file is empty, truncated, damaged, no image, or too small to be one of a smear."""
     yield from _problems(table, unsupported=False)
 
 
-@rule("unsupported", ERROR, REVIEW, about="image", needs="images")
-def unsupported(table: LabelTable) -> Iterator[Found]:
+@rule(
+    "unsupported",
+    ERROR,
+    REVIEW,
+    after="unreadable",
+    about="image",
+    needs="images",
+    training="refuses",
+    sheet="none",
+    remedy=_LEAVE_OUT,
+)
+def unsupported(table: LabelTable) -> Iterator[Findings]:
     """The file is sound for all that is known, but can't be used as it is: it is of another kind, has a form that isn't
     read here or too many pixels, or the machine doesn't give it out. Its labels stay."""
     yield from _problems(table, unsupported=True)
 
 
-@rule("no-end-marker", ERROR, "append", about="image", needs="images")
-def no_end_marker(table: LabelTable) -> Iterator[Found]:
+@rule("no-end-marker", ERROR, "append", after="unsupported", about="image", needs="images", sheet="none")
+def no_end_marker(table: LabelTable) -> Iterator[Findings]:
     """A JPEG whose picture is complete but that lacks its end marker; the staged copy gets one."""
     found = _repaired(table, lambda repair: repair == OPEN)
     yield from by_image(table, dict.fromkeys(found, (OPEN, "the picture is complete")))
 
 
-@rule("extraneous-bytes", WARNING, "splice", about="image", needs="images")
-def extraneous_bytes(table: LabelTable) -> Iterator[Found]:
+@rule("extraneous-bytes", WARNING, "splice", after="no-end-marker", about="image", needs="images", sheet="none")
+def extraneous_bytes(table: LabelTable) -> Iterator[Findings]:
     """A JPEG with bytes that belong to nothing before a marker or after its end; the staged copy goes without them."""
     found = _repaired(table, lambda repair: repair in (JUNK, TAIL))
     yield from by_image(table, {name: (value, "no pixel changes") for name, value in found.items()})
 
 
-@rule("decoder-warning", WARNING, REVIEW, about="image", needs="images")
-def decoder_warning(table: LabelTable) -> Iterator[Found]:
+@rule("decoder-warning", WARNING, REVIEW, after="extraneous-bytes", about="image", needs="images")
+def decoder_warning(table: LabelTable) -> Iterator[Findings]:
     """The decoder itself complains: the compressed data are damaged, though a picture comes out."""
     found = {name: facts.warning for name, facts in labelled(table).items() if facts.warning}
     yield from by_image(table, {name: (warning, "look at the picture") for name, warning in found.items()})
 
 
-@rule("exif-orientation", ERROR, "bake", about="image", needs="images")
-def exif_orientation(table: LabelTable) -> Iterator[Found]:
+@rule("exif-orientation", ERROR, "bake", after="decoder-warning", about="image", needs="images")
+def exif_orientation(table: LabelTable) -> Iterator[Findings]:
     """The file asks to be shown turned or mirrored (EXIF tag 274); the staged copy is stored upright.
 
     Boxes are taken to lie in the upright picture, unless they fit only the other (see boxes-unturned).
@@ -79,22 +107,22 @@ def exif_orientation(table: LabelTable) -> Iterator[Found]:
     yield from by_image(table, {name: (value, "stored upright in the staged copy") for name, value in found.items()})
 
 
-@rule("colour-mode", WARNING, "convert", about="image", needs="images")
-def colour_mode(table: LabelTable) -> Iterator[Found]:
+@rule("colour-mode", WARNING, "convert", after="exif-orientation", about="image", needs="images")
+def colour_mode(table: LabelTable) -> Iterator[Findings]:
     """The picture is CMYK, has alpha or a palette, 16-bit gray or such; the staged copy is 8-bit colour."""
     found = _repaired(table, lambda repair: repair.startswith("mode "))
     yield from by_image(table, {name: (value, "8-bit colour in the staged copy") for name, value in found.items()})
 
 
-@rule("tiff", WARNING, "convert", about="image", needs="images")
-def tiff(table: LabelTable) -> Iterator[Found]:
+@rule("tiff", WARNING, "convert", after="several-pictures", about="image", needs="images", sheet="none")
+def tiff(table: LabelTable) -> Iterator[Findings]:
     """A TIFF, which decoders read in different ways; the staged copy is a PNG."""
     found = _repaired(table, lambda repair: repair == "TIFF")
     yield from by_image(table, {name: (value, "PNG in the staged copy") for name, value in found.items()})
 
 
-@rule("wrong-extension", WARNING, "convert", about="image", needs="images")
-def wrong_extension(table: LabelTable) -> Iterator[Found]:
+@rule("wrong-extension", WARNING, "convert", after="tiff", about="image", needs="images", sheet="none")
+def wrong_extension(table: LabelTable) -> Iterator[Findings]:
     """The bytes are of another kind than the extension says; the staged copy has the right one."""
     found = _repaired(table, lambda repair: " named " in repair)
     yield from by_image(table, {name: (value, "renamed in the staged copy") for name, value in found.items()})
@@ -110,7 +138,7 @@ class _Measure:
 
 def _odd(
     table: LabelTable, measure: _Measure, z: float, eligible: Callable[[ImageInfo], bool] = lambda one: True
-) -> Iterator[Found]:
+) -> Iterator[Findings]:
     facts: Mapping[str, ImageInfo] = labelled(table)
     names = list(facts)
     score: NDArray[np.float64] = robust_z(np.array([measure.number(facts[name]) for name in names]))
@@ -121,8 +149,17 @@ def _odd(
     )
 
 
-@rule("odd-size-image", INFO, KEEP, about="image", needs="images", z=5, share=0.01)
-def odd_size_image(table: LabelTable, z: float, share: float) -> Iterator[Found]:
+@rule(
+    "odd-size-image",
+    INFO,
+    KEEP,
+    after="wrong-extension",
+    about="image",
+    needs="images",
+    z=5,
+    share=Threshold(0.01, most=1),
+)
+def odd_size_image(table: LabelTable, z: float, share: float) -> Iterator[Findings]:
     """The image's area has a robust z over a threshold among all images (of its logarithm), and at most a share of the
     images have its size: a set may come from cameras of several."""
     sizes = Counter((one.width, one.height) for one in labelled(table).values())
@@ -131,19 +168,19 @@ def odd_size_image(table: LabelTable, z: float, share: float) -> Iterator[Found]
     yield from _odd(table, measure, z, lambda one: (one.width, one.height) not in frequent)
 
 
-@rule("dark-or-bright", INFO, KEEP, about="image", needs="images", z=5)
-def dark_or_bright(table: LabelTable, z: float) -> Iterator[Found]:
+@rule("dark-or-bright", INFO, KEEP, after="odd-size-image", about="image", needs="images", z=5)
+def dark_or_bright(table: LabelTable, z: float) -> Iterator[Findings]:
     """The image's mean brightness (0 to 255) has a robust z over a threshold among all images."""
     yield from _odd(table, _Measure(lambda one: f"{one.brightness:.0f} of 255", lambda one: one.brightness), z)
 
 
-@rule("odd-blur", INFO, KEEP, about="image", needs="images", z=5)
-def odd_blur(table: LabelTable, z: float) -> Iterator[Found]:
+@rule("odd-blur", INFO, KEEP, after="dark-or-bright", about="image", needs="images", z=5)
+def odd_blur(table: LabelTable, z: float) -> Iterator[Findings]:
     """The image's sharpness (variance of the Laplacian, its logarithm) has a robust z over a threshold."""
     yield from _odd(table, _Measure(lambda one: f"{one.blur:.1f}", lambda one: float(np.log1p(one.blur))), z)
 
 
-@rule("odd-entropy", INFO, KEEP, about="image", needs="images", z=5)
-def odd_entropy(table: LabelTable, z: float) -> Iterator[Found]:
+@rule("odd-entropy", INFO, KEEP, after="odd-blur", about="image", needs="images", z=5)
+def odd_entropy(table: LabelTable, z: float) -> Iterator[Findings]:
     """The entropy of the image's gray levels (bits) has a robust z over a threshold among all images."""
     yield from _odd(table, _Measure(lambda one: f"{one.entropy:.1f} bits", lambda one: one.entropy), z)

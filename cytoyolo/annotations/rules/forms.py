@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.coordinate_forms import MIN_ROWS, PIXELS, Evidence, Form, judge, judge_layout
-from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, WARNING, Found, rule
+from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, WARNING, Findings, Threshold, by_table, rule
 from cytoyolo.annotations.table import LabelTable, Rows
 from cytoyolo.errors import listed
 
-# The rules of tables whose boxes are surely of another form.
-FORMS = ("normalised", "per-cent", "xywh", "centre", "interleaved", "resized", "mixed-forms")
 _LAYOUTS = {
     "xyxy": "x1,y1,x2,y2",
     "xywh": "x,y,width,height",
@@ -72,12 +70,8 @@ def _said(form: Form, seen: str = "", rival: Form | None = None) -> str:
     return f"the boxes look like {_name(form)}{seen}; {_remedy(form)}{doubt}"
 
 
-def _table(value: str, detail: str) -> Found:
-    return Found(np.array([-1]), [value], [detail], images=[""])
-
-
-def _evident(found: Evidence) -> Found:
-    """The finding that a table is of another form, with the figures that tell."""
+def _evident(found: Evidence) -> dict[str, str]:
+    """The value and the detail of the finding that a table is of another form, with the figures that tell."""
     read, taken = _shape(found.aspect), _shape(found.aspect_as_corners)
     if found.sizes:
         inside, before = (round(share * found.rows) for share in (found.fitting, found.fitting_as_corners))
@@ -87,7 +81,7 @@ def _evident(found: Evidence) -> Found:
         seen = f": so read, {read}; read as corners in pixels, {taken}"
     if found.inverted:
         seen += f", and {found.inverted:,} have x2 < x1 or y2 < y1"
-    return _table(f"{found.rows:,} rows", _said(found.form, seen, found.rival))
+    return {f"{found.rows:,} rows": _said(found.form, seen, found.rival)}
 
 
 def _shape(aspect: tuple[float, float]) -> str:
@@ -95,16 +89,25 @@ def _shape(aspect: tuple[float, float]) -> str:
     return "none has an area" if math.isnan(low) else f"half are {low:.2f} to {high:.2f} times as wide as high"
 
 
-def _strong(table: LabelTable, unit: str, *layouts: str) -> Iterator[Found]:
+def _strong(table: LabelTable, unit: str, *layouts: str) -> Iterator[Findings]:
     """The finding of the table's form, where it is surely of this unit and one of these layouts (any, if none)."""
     found = table.form
     wanted = found is not None and found.form.unit == unit and (not layouts or found.form.layout in layouts)
     if found is not None and wanted and found.strong:
-        yield _evident(found)
+        yield from by_table(_evident(found))
 
 
-@rule("normalised", ERROR, STOP, about="table", share=0.5)
-def normalised(table: LabelTable, share: float) -> Iterator[Found]:
+@rule(
+    "normalised",
+    ERROR,
+    STOP,
+    after="mixed-forms",
+    about="table",
+    sized=True,
+    training="refuses",
+    share=Threshold(0.5, most=1),
+)
+def normalised(table: LabelTable, share: float) -> Iterator[Findings]:
     """The boxes are fractions of the image's size: more than a share of the rows have all coordinates between 0 and
     1, or they fit their images only so."""
     rows = table.where(np.isfinite(table.xyxy).all(axis=1))
@@ -119,17 +122,27 @@ def normalised(table: LabelTable, share: float) -> Iterator[Found]:
             form, rival = found.form, found.rival
         else:
             form, rival = Form(judge_layout(values[small], 1.0), relative=True, by=1.0), None
-        yield _table(f"{small.sum():,} of {len(rows):,} rows", _said(form, rival=rival))
+        yield from by_table({f"{small.sum():,} of {len(rows):,} rows": _said(form, rival=rival)})
 
 
-@rule("per-cent", ERROR, STOP, about="table", needs="images")
-def per_cent(table: LabelTable) -> Iterator[Found]:
+@rule("per-cent", ERROR, STOP, after="normalised", about="table", needs="images", training="refuses")
+def per_cent(table: LabelTable) -> Iterator[Findings]:
     """The boxes are per cent of the image's size (0 to 100): as pixels, all would lie in the upper left of it."""
     yield from _strong(table, "per cent")
 
 
-@rule("xywh", ERROR, STOP, about="table", share=0.1, rows=10)
-def xywh(table: LabelTable, share: float, rows: float) -> Iterator[Found]:
+@rule(
+    "xywh",
+    ERROR,
+    STOP,
+    after="per-cent",
+    about="table",
+    sized=True,
+    training="refuses",
+    share=Threshold(0.1, most=1),
+    rows=10,
+)
+def xywh(table: LabelTable, share: float, rows: float) -> Iterator[Findings]:
     """x2 and y2 are width and height: so all boxes lie in their images and are about as wide as high, as corners they
     do not. Without images: or more than a share of the rows, and at least so many, have x2 < x1 or y2 < y1."""
     found = table.form
@@ -139,29 +152,29 @@ def xywh(table: LabelTable, share: float, rows: float) -> Iterator[Found]:
         yield from _strong(table, "pixels", "xywh")
     elif found.inverted >= rows and found.inverted > share * found.rows:
         detail = _said(PIXELS._replace(layout="xywh"), rival=PIXELS._replace(layout="cxcywh"))
-        yield _table(f"{found.inverted:,} of {found.rows:,} rows have x2 < x1 or y2 < y1", detail)
+        yield from by_table({f"{found.inverted:,} of {found.rows:,} rows have x2 < x1 or y2 < y1": detail})
 
 
-@rule("centre", ERROR, STOP, about="table")
-def centre(table: LabelTable) -> Iterator[Found]:
+@rule("centre", ERROR, STOP, after="xywh", about="table", sized=True, training="refuses")
+def centre(table: LabelTable) -> Iterator[Findings]:
     """The numbers are the box's centre, width and height, in pixels."""
     yield from _strong(table, "pixels", "cxcywh")
 
 
-@rule("interleaved", ERROR, STOP, about="table")
-def interleaved(table: LabelTable) -> Iterator[Found]:
+@rule("interleaved", ERROR, STOP, after="centre", about="table", sized=True, training="refuses")
+def interleaved(table: LabelTable) -> Iterator[Findings]:
     """The numbers are x1,x2,y1,y2: the second and third are exchanged."""
     yield from _strong(table, "pixels", "xxyy")
 
 
-@rule("resized", ERROR, STOP, about="table", needs="images")
-def resized(table: LabelTable) -> Iterator[Found]:
+@rule("resized", ERROR, STOP, after="interleaved", about="table", needs="images", training="refuses")
+def resized(table: LabelTable) -> Iterator[Findings]:
     """The boxes are of a resized copy of the images: all lie in the upper left of them, or reach beyond alike."""
     yield from _strong(table, "resized")
 
 
-@rule("mixed-forms", ERROR, STOP, about="table", needs="images")
-def mixed_forms(table: LabelTable) -> Iterator[Found]:
+@rule("mixed-forms", ERROR, STOP, after="boxes-unturned", about="table", needs="images", training="refuses")
+def mixed_forms(table: LabelTable) -> Iterator[Findings]:
     """A part of the table is of another form than the rest: a class, a run of lines, the images of one folder, of one
     size or with names of one beginning or extension, or the boxes whose corners are in the wrong order."""
     whole = table.form
@@ -179,9 +192,9 @@ def mixed_forms(table: LabelTable) -> Iterator[Found]:
             best = odd
     if best:
         count = sum(evidence.rows for evidence in best.values())
-        details = [f"{name}: {_evident(evidence).details[0]}" for name, evidence in best.items()]
+        details = [f"{name}: {detail}" for name, evidence in best.items() for detail in _evident(evidence).values()]
         value = f"{count:,} of {len(rows):,} rows"
-        yield _table(value, f"a part of the table is of another form than the rest ({listed(details, 2)})")
+        yield from by_table({value: f"a part of the table is of another form than the rest ({listed(details, 2)})"})
 
 
 def _gain(parts: Mapping[str, Evidence]) -> float:
@@ -207,18 +220,19 @@ def _partitions(table: LabelTable, rows: Rows) -> Iterator[dict[str, Rows]]:
         yield {kind.format(key): rows[at] for key, at in parts.items() if _PART <= len(at) < len(rows)}
 
 
-def _from_below(table: LabelTable) -> Iterator[Found]:
+def _from_below(table: LabelTable) -> Iterator[Findings]:
     """The finding that y may be counted from the bottom, which putting corners in order would hide."""
     rows = table.where(np.isfinite(table.xyxy).all(axis=1))
     turned = table.xyxy[rows][:, 2:] < table.xyxy[rows][:, :2]
     above = turned[:, 1] & ~turned[:, 0]
     if len(rows) >= MIN_ROWS and above.mean() >= _NEARLY_ALL:
         value = f"{above.sum():,} of {len(rows):,} rows"
-        yield _table(value, "y2 < y1 and x in order; if y is counted from the bottom, make it the height minus y")
+        detail = "y2 < y1 and x in order; if y is counted from the bottom, make it the height minus y"
+        yield from by_table({value: detail})
 
 
-@rule("unsure-form", WARNING, REVIEW, about="table")
-def unsure_form(table: LabelTable) -> Iterator[Found]:
+@rule("unsure-form", WARNING, REVIEW, after="resized", about="table", sized=True)
+def unsure_form(table: LabelTable) -> Iterator[Findings]:
     """The boxes are likelier in another form than as corners in pixels, but too few or not clear enough to be sure; or
     nearly all have y2 < y1 and x in order, as if y were counted from the bottom of the image."""
     yield from _from_below(table)
@@ -226,11 +240,11 @@ def unsure_form(table: LabelTable) -> Iterator[Found]:
     if found is None:
         return
     if found.weak and not found.strong:
-        yield _evident(found)
+        yield from by_table(_evident(found))
     elif not found.sizes and not found.strong:
         rows = table.where(np.isfinite(table.xyxy).all(axis=1))
         values = table.xyxy[rows]
         broken = (values != np.rint(values)).mean()
         if 1 < values.max() <= _PER_CENT and values.min() >= 0 and broken > 0.5:
             form = Form(judge_layout(values, 100.0), relative=True, by=100.0)
-            yield _table(f"all numbers are at most {values.max():g}", f"{_said(form)}; --images would tell")
+            yield from by_table({f"all numbers are at most {values.max():g}": f"{_said(form)}; --images would tell"})

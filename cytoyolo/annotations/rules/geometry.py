@@ -7,12 +7,23 @@ from numpy.typing import NDArray
 
 from cytoyolo import boxes
 from cytoyolo.annotations.rules.orientation import sorted_corners, transposed
-from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, REVIEW, WARNING, Found, by_row, rule
+from cytoyolo.annotations.rules.registry import (
+    DROP,
+    ERROR,
+    INFO,
+    KEEP,
+    REVIEW,
+    WARNING,
+    Findings,
+    Threshold,
+    by_row,
+    rule,
+)
 from cytoyolo.annotations.table import LabelTable, Rows, pixels
 from cytoyolo.tables.table import XYXY
 
 
-def _corrected(table: LabelTable, rows: Rows, xyxy: NDArray[np.float64], details: Sequence[str]) -> Iterator[Found]:
+def _corrected(table: LabelTable, rows: Rows, xyxy: NDArray[np.float64], details: Sequence[str]) -> Iterator[Findings]:
     """Findings that put other boxes (k, 4) into rows; coordinates that stay keep their text."""
     if len(rows):
         before = table.xyxy[rows]
@@ -22,18 +33,18 @@ def _corrected(table: LabelTable, rows: Rows, xyxy: NDArray[np.float64], details
                 table.text[role][rows], pixels(xyxy[:, column]), xyxy[:, column] == before[:, column], strict=True
             )
             after[role] = [old if same else new for old, new, same in texts]
-        yield Found(rows, [table.box(row) for row in rows], details, after)
+        yield Findings(rows, [table.box(row) for row in rows], details, after)
 
 
-@rule("inverted", ERROR, "swap")
-def inverted(table: LabelTable) -> Iterator[Found]:
+@rule("inverted", ERROR, "swap", after="mask", training="refuses")
+def inverted(table: LabelTable) -> Iterator[Findings]:
     """x2 is less than x1, or y2 less than y1; the corners are put in order."""
     rows = table.where((table.xyxy[:, 2:] < table.xyxy[:, :2]).any(axis=1))
     yield from _corrected(table, rows, sorted_corners(table.xyxy[rows]), ["corners in the wrong order"] * len(rows))
 
 
-@rule("at-edge", INFO, KEEP, needs="images")
-def at_edge(table: LabelTable) -> Iterator[Found]:
+@rule("at-edge", INFO, KEEP, after="inverted", needs="images", sheet="none")
+def at_edge(table: LabelTable) -> Iterator[Findings]:
     """x2 is the width of the image, or y2 its height, which is legal: the last pixel lies inside the box."""
     yield from by_row(
         table, table.where((table.xyxy[:, 2:] == table.size).any(axis=1)), "reaches the edge, which is legal"
@@ -61,16 +72,16 @@ def image_size(table: LabelTable, row: int) -> str:
     return f"its image of {width:.0f}x{height:.0f} px" if np.isfinite(width) else "its image"
 
 
-@rule("outside", ERROR, DROP)
-def outside(table: LabelTable) -> Iterator[Found]:
+@rule("outside", ERROR, DROP, after="at-edge", sized=True, training="refuses", sheet="none")
+def outside(table: LabelTable) -> Iterator[Findings]:
     """No part of the box lies in the image."""
     rows, _, kept = _kept(table)
     gone = rows[kept == 0]
     yield from by_row(table, gone, [f"wholly outside {image_size(table, row)}" for row in gone])
 
 
-@rule("overhang", WARNING, "clip", kept=0.5)
-def overhang(table: LabelTable, kept: float) -> Iterator[Found]:
+@rule("overhang", WARNING, "clip", after="outside", sized=True, kept=Threshold(0.5, most=1))
+def overhang(table: LabelTable, kept: float) -> Iterator[Findings]:
     """The box reaches outside the image and keeps at least a share of its area when clipped."""
     rows, clipped, share = _kept(table)
     wanted = (share >= kept) & (share > 0)
@@ -81,8 +92,8 @@ def overhang(table: LabelTable, kept: float) -> Iterator[Found]:
     yield from _corrected(table, rows[wanted], clipped[wanted], details)
 
 
-@rule("mostly-outside", WARNING, REVIEW, kept=0.5)
-def mostly_outside(table: LabelTable, kept: float) -> Iterator[Found]:
+@rule("mostly-outside", WARNING, REVIEW, after="overhang", sized=True, kept=Threshold(0.5, most=1))
+def mostly_outside(table: LabelTable, kept: float) -> Iterator[Findings]:
     """The box reaches outside the image and keeps less than a share of its area when clipped."""
     rows, _, share = _kept(table)
     wanted = (share < kept) & (share > 0)
@@ -99,21 +110,21 @@ def _short(table: LabelTable, low: float, high: float) -> Rows:
     return table.where((side >= low) & (side < high))
 
 
-@rule("zero-side", ERROR, DROP, side=1)
-def zero_side(table: LabelTable, side: float) -> Iterator[Found]:
+@rule("zero-side", ERROR, DROP, after="mostly-outside", training="refuses", side=1)
+def zero_side(table: LabelTable, side: float) -> Iterator[Findings]:
     """A side of the box is shorter than so many pixels: there is nothing in it."""
     rows = _short(table, 0, side)
     yield from by_row(table, rows, f"a side under {side:g} px")
 
 
-@rule("tiny-side", WARNING, REVIEW, low=1, high=8)
-def tiny_side(table: LabelTable, low: float, high: float) -> Iterator[Found]:
+@rule("tiny-side", WARNING, REVIEW, after="zero-side", low=1, high=8)
+def tiny_side(table: LabelTable, low: float, high: float) -> Iterator[Findings]:
     """A side of the box is shorter than `high` pixels, and not shorter than `low`."""
     yield from by_row(table, _short(table, low, high), f"a side under {high:g} px")
 
 
-@rule("whole-image", WARNING, REVIEW, needs="images", share=0.95)
-def whole_image(table: LabelTable, share: float) -> Iterator[Found]:
+@rule("whole-image", WARNING, REVIEW, after="overlap", needs="images", share=Threshold(0.95, most=1))
+def whole_image(table: LabelTable, share: float) -> Iterator[Findings]:
     """The box covers more than a share of its image."""
     covered = boxes.area(boxes.clip(table.xyxy, table.size)) / np.prod(table.size, axis=1)
     rows = table.where(covered > share)

@@ -1,4 +1,4 @@
-"""The rule of masks: rows that are no labels, but parts of images to be painted over (see `dataset.masks`)."""
+"""The rule of masks: rows that are no labels, but parts of images to be painted over (see `yolo.ignore_regions`)."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from cytoyolo import boxes
 from cytoyolo.annotations.labels import name_fault
 from cytoyolo.annotations.rules.geometry import image_size
 from cytoyolo.annotations.rules.names import ambiguous
-from cytoyolo.annotations.rules.registry import DROP, ERROR, Found, by_row, rule
+from cytoyolo.annotations.rules.registry import DROP, ERROR, Findings, by_row, rule
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import quoted
 from cytoyolo.tables.table import MAX_COORDINATE
 
 
-@rule("mask", ERROR, DROP)
-def mask(table: LabelTable) -> Iterator[Found]:
+@rule("mask", ERROR, DROP, after="transposed", sized=True, training="refuses", sheet="none")
+def mask(table: LabelTable) -> Iterator[Findings]:
     """A mask (a row of class msk, which is no label) that can't be painted: its image has no file,
     a coordinate is no number, its corners are in the wrong order or hold nothing, or it lies wholly outside."""
     rows = np.flatnonzero(table.masks)

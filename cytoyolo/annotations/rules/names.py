@@ -10,7 +10,7 @@ from cytoyolo.annotations.rules.registry import (
     KEEP,
     REVIEW,
     WARNING,
-    Found,
+    Findings,
     by_image,
     rule,
 )
@@ -23,8 +23,8 @@ from cytoyolo.images.names import NameMatches
 _HOW = {"folder": ", by the last part of the name", "number": ", by its number"}
 
 
-@rule("name-variant", WARNING, "rename", needs="images")
-def name_variant(table: LabelTable) -> Iterator[Found]:
+@rule("name-variant", WARNING, "rename", after="blank", needs="images", training="mends", sheet="none")
+def name_variant(table: LabelTable) -> Iterator[Findings]:
     """No file has this name, and exactly one is meant by it: written otherwise (spaces, "./", backslashes, accents,
     case), with another extension or none, in another folder or by an absolute path, or as a number without zeros."""
     found = _matches(table)
@@ -33,7 +33,7 @@ def name_variant(table: LabelTable) -> Iterator[Found]:
         names = [table.text["image"][row] for row in rows]
         after = [found.file[name] for name in names]
         details = [f"the file is {found.file[name]}{_HOW.get(found.how[name], '')}" for name in names]
-        yield Found(rows, names, details, {"image": after})
+        yield Findings(rows, names, details, {"image": after})
 
 
 def _matches(table: LabelTable) -> NameMatches:
@@ -45,8 +45,17 @@ def _matches(table: LabelTable) -> NameMatches:
     return match_in_folder(names, listing)
 
 
-@rule("ambiguous-name", ERROR, REVIEW, about="image", needs="images")
-def ambiguous_name(table: LabelTable) -> Iterator[Found]:
+@rule(
+    "ambiguous-name",
+    ERROR,
+    REVIEW,
+    after="unknown-class",
+    about="image",
+    needs="images",
+    training="refuses",
+    sheet="none",
+)
+def ambiguous_name(table: LabelTable) -> Iterator[Findings]:
     """No file has this name, and it is not sure which one is meant: several files fit, or one that other names mean.
     The rows stay until a person writes the path of the file."""
     details = ambiguous(table)
@@ -54,7 +63,9 @@ def ambiguous_name(table: LabelTable) -> Iterator[Found]:
         masks = np.flatnonzero(table.masks)[::-1]
         first = {**dict(zip(table.text["image"][masks], masks, strict=True)), **table.first_rows}
         names = [name for name in first if name in details]
-        yield Found(np.array([first[name] for name in names]), names, [details[name] for name in names], images=names)
+        yield Findings(
+            np.array([first[name] for name in names]), names, [details[name] for name in names], images=names
+        )
 
 
 def ambiguous(table: LabelTable) -> dict[str, str]:
@@ -71,8 +82,17 @@ def _fitting(files: tuple[str, ...]) -> str:
     return f"{files[0]} would fit, but other names mean that file; write the path of this image's own file"
 
 
-@rule("missing-image", ERROR, DROP, about="image", needs="images")
-def missing_image(table: LabelTable) -> Iterator[Found]:
+@rule(
+    "missing-image",
+    ERROR,
+    DROP,
+    after="ambiguous-name",
+    about="image",
+    needs="images",
+    training="refuses",
+    sheet="none",
+)
+def missing_image(table: LabelTable) -> Iterator[Findings]:
     """The image folder has no file of this name, nor one that it can mean."""
     listing, found = table.listing or frozenset(), _matches(table)
     missing = [name for name in table.first_rows if name not in listing and not found.candidates.get(name)]
@@ -87,8 +107,8 @@ def _missing(name: str, found: NameMatches) -> str:
     return "no such file"
 
 
-@rule("case-collision", WARNING, REVIEW, about="image")
-def case_collision(table: LabelTable) -> Iterator[Found]:
+@rule("case-collision", WARNING, REVIEW, after="missing-image", about="image", sheet="none")
+def case_collision(table: LabelTable) -> Iterator[Findings]:
     """Two image names differ only in case, so that they are one file on some systems."""
     first: dict[str, str] = {}
     earlier = {name: first.setdefault(name.casefold(), name) for name in table.first_rows}
@@ -97,8 +117,8 @@ def case_collision(table: LabelTable) -> Iterator[Found]:
     )
 
 
-@rule("unlabelled-image", WARNING, KEEP, about="image", needs="images")
-def unlabelled_image(table: LabelTable) -> Iterator[Found]:
+@rule("unlabelled-image", WARNING, KEEP, after="case-collision", about="image", needs="images", sheet="none")
+def unlabelled_image(table: LabelTable) -> Iterator[Findings]:
     """An image file that neither the label table nor the test table names."""
     named = set(table.text["image"]).union(table.test or ())
     others = [name for name in image_files(table.listing or ()) if name not in named]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cytoyolo import boxes
 from cytoyolo.annotations.coordinate_forms import PIXELS
-from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, Found, by_row, rule
+from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, Findings, by_row, by_table, rule
 from cytoyolo.annotations.table import LabelTable, Rows, pixels
 from cytoyolo.tables.table import XYXY
 
@@ -44,8 +44,8 @@ def _by_image(image: Rows, mask: NDArray[np.bool_], every: bool) -> NDArray[np.b
     return np.asarray((count == total if every else count > 0)[image])
 
 
-@rule("boxes-unturned", ERROR, "turn", needs="images")
-def boxes_unturned(table: LabelTable) -> Iterator[Found]:
+@rule("boxes-unturned", ERROR, "turn", after="odd-entropy", needs="images", training="refuses")
+def boxes_unturned(table: LabelTable) -> Iterator[Findings]:
     """All boxes of an image with an EXIF quarter turn fit the picture as it lies in the file, and one of them does not
     fit the upright picture: they were drawn without the turn, and are turned along, as are the image's masks."""
     orientation = {name: found.orientation for name, found in table.facts.items() if found.orientation >= 5}
@@ -64,7 +64,7 @@ def boxes_unturned(table: LabelTable) -> Iterator[Found]:
         upright = boxes.turn(sorted_corners(table.xyxy[rows]), table.size[rows][:, ::-1], turns)
         after = {role: pixels(upright[:, column]) for column, role in enumerate(XYXY)}
         details = [f"drawn before the turn of EXIF orientation {turn}" for turn in turns]
-        yield Found(rows, [table.box(row) for row in rows], details, after)
+        yield Findings(rows, [table.box(row) for row in rows], details, after)
 
 
 def _swapped(table: LabelTable) -> tuple[Rows, Rows, int]:
@@ -77,8 +77,8 @@ def _swapped(table: LabelTable) -> tuple[Rows, Rows, int]:
     return rows[transposed], np.unique(image[transposed]), len(np.unique(image[straight]))
 
 
-@rule("transposed-table", ERROR, STOP, about="table", needs="images", images=3)
-def transposed_table(table: LabelTable, images: float) -> Iterator[Found]:
+@rule("transposed-table", ERROR, STOP, after="unsure-form", about="table", needs="images", training="refuses", images=3)
+def transposed_table(table: LabelTable, images: float) -> Iterator[Findings]:
     """Of the images that can tell, most (and at least so many) have boxes that fit only with axes swapped; or all boxes
     together are far likelier so."""
     _, transposed, straight = _swapped(table)
@@ -86,13 +86,13 @@ def transposed_table(table: LabelTable, images: float) -> Iterator[Found]:
     form = table.form
     if len(transposed) >= images and len(transposed) > straight:
         value = f"{len(transposed):,} of {len(transposed) + straight:,} images that can tell"
-        yield Found(np.array([-1]), [value], [detail], images=[""])
+        yield from by_table({value: detail})
     elif form is not None and form.strong and form.form == PIXELS._replace(layout="yxyx"):
         value = f"{round(form.fitting * form.rows):,} of {form.rows:,} boxes lie in their images so"
-        yield Found(np.array([-1]), [value], [detail], images=[""])
+        yield from by_table({value: detail})
 
 
-@rule("transposed", ERROR, REVIEW, needs="images")
-def transposed(table: LabelTable) -> Iterator[Found]:
+@rule("transposed", ERROR, REVIEW, after="transposed-table", needs="images")
+def transposed(table: LabelTable) -> Iterator[Findings]:
     """All boxes of an image fit it with axes swapped, and one keeps less than half of its area as it stands."""
     yield from by_row(table, _swapped(table)[0], "fits its image only with axes swapped")

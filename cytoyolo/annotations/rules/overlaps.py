@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo import boxes
-from cytoyolo.annotations.rules.registry import ERROR, REVIEW, WARNING, Found, by_row, rule
+from cytoyolo.annotations.rules.registry import ERROR, REVIEW, WARNING, Findings, Threshold, by_row, rule
 from cytoyolo.annotations.table import LabelTable, Rows
 
 # IoU (k,) and whether the classes are the same (k,) -> whether the rule holds for the pair.
@@ -45,7 +45,7 @@ def _boxed(table: LabelTable) -> Rows:
     return table.where((table.xyxy[:, 2:] > table.xyxy[:, :2]).all(axis=1))
 
 
-def _pairs(table: LabelTable, wanted: Wanted, what: str) -> Iterator[Found]:
+def _pairs(table: LabelTable, wanted: Wanted, what: str) -> Iterator[Findings]:
     rows = _boxed(table)
     partner, iou = partners(table, rows, wanted)
     later = np.flatnonzero(partner >= 0)
@@ -53,8 +53,8 @@ def _pairs(table: LabelTable, wanted: Wanted, what: str) -> Iterator[Found]:
     yield from by_row(table, rows[later], details)
 
 
-@rule("near-same", WARNING, "merge", iou=0.8)
-def near_same(table: LabelTable, iou: float) -> Iterator[Found]:
+@rule("near-same", WARNING, "merge", after="repeated-row", iou=Threshold(0.8, most=1))
+def near_same(table: LabelTable, iou: float) -> Iterator[Findings]:
     """Nearly the same box and the same class as an earlier row of the image that stays; that row stays as it is."""
     rows = _boxed(table)
     partner, _ = partners(table, rows, lambda overlap, same: same & (overlap >= iou))
@@ -82,14 +82,22 @@ def _merged(table: LabelTable, rows: Rows, iou: float) -> Iterator[tuple[int, tu
             stay[place] = True
 
 
-@rule("two-classes", ERROR, REVIEW, iou=0.95)
-def two_classes(table: LabelTable, iou: float) -> Iterator[Found]:
+@rule("two-classes", ERROR, REVIEW, after="near-same", iou=Threshold(0.95, most=1))
+def two_classes(table: LabelTable, iou: float) -> Iterator[Findings]:
     """The same box as an earlier row of the image, with another class."""
     yield from _pairs(table, lambda overlap, same: ~same & (overlap >= iou), "another class than")
 
 
-@rule("overlap", WARNING, REVIEW, iou=0.4, same_class=0.8, other_class=0.95)
-def overlap(table: LabelTable, iou: float, same_class: float, other_class: float) -> Iterator[Found]:
+@rule(
+    "overlap",
+    WARNING,
+    REVIEW,
+    after="two-classes",
+    iou=Threshold(0.4, most=1),
+    same_class=Threshold(0.8, most=1),
+    other_class=Threshold(0.95, most=1),
+)
+def overlap(table: LabelTable, iou: float, same_class: float, other_class: float) -> Iterator[Findings]:
     """The box overlaps that of an earlier row of the image by more than `iou`, and less than what near-same
     (`same_class`) and two-classes (`other_class`) take up."""
 

@@ -7,37 +7,37 @@ import pandas as pd
 
 from cytoyolo.annotations import labels
 from cytoyolo.annotations.labels import meant_classes, name_fault
-from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, STOP, Found, by_row, rule
+from cytoyolo.annotations.rules.registry import DROP, ERROR, INFO, KEEP, STOP, WARNING, Findings, by_row, by_table, rule
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import quoted
 from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY
 
 
-@rule("schema", ERROR, STOP, about="file")
-def schema(table: LabelTable) -> Iterator[Found]:
+@rule("schema", ERROR, STOP, after="", about="file")
+def schema(table: LabelTable) -> Iterator[Findings]:
     """The file is no table with the columns of the data set, so no row of it can be trusted: it is another kind of
     file, has no header, lacks a column or has it twice, is in an unknown encoding, or has numbers whose marks may stand
     before decimals or between thousands."""
     yield from ()  # a file with this fault gives no table; who reads it reports the fault under this name
 
 
-@rule("table-form", INFO, KEEP, about="table")
-def table_form(table: LabelTable) -> Iterator[Found]:
+@rule("table-form", INFO, KEEP, after="schema", about="table")
+def table_form(table: LabelTable) -> Iterator[Findings]:
     """The file is a table in a form of its own, and was read so: marks between columns other than commas, decimal
     commas, another encoding, columns with other names or further ones."""
     for words in table.notes:
-        yield Found(np.array([-1]), [""], [words], images=[""])
+        yield from by_table({"": words})
 
 
-@rule("broken-row", ERROR, DROP)
-def broken_row(table: LabelTable) -> Iterator[Found]:
+@rule("broken-row", ERROR, DROP, after="table-form", training="refuses", sheet="none")
+def broken_row(table: LabelTable) -> Iterator[Findings]:
     """A line with too few or too many columns, or with quotes that don't match."""
     rows = np.array([row for row in sorted(table.broken) if table.alive[row]], dtype=np.int64)
     yield from by_row(table, rows, [table.broken[row] for row in rows], [""] * len(rows))
 
 
-@rule("blank", ERROR, DROP)
-def blank(table: LabelTable) -> Iterator[Found]:
+@rule("blank", ERROR, DROP, after="broken-row", training="refuses", sheet="none")
+def blank(table: LabelTable) -> Iterator[Findings]:
     """The image name, a coordinate or the class is empty. A row with a name and nothing else is no fault: it stands for
     an image without cells."""
     empty = {role: np.array([not value.strip() for value in table.text[role]], dtype=bool) for role in LABEL_ROLES}
@@ -46,8 +46,8 @@ def blank(table: LabelTable) -> Iterator[Found]:
     yield from by_row(table, rows, [f"{' and '.join(columns)} empty" for columns in missing])
 
 
-@rule("path", ERROR, STOP)
-def path(table: LabelTable) -> Iterator[Found]:
+@rule("path", ERROR, STOP, after="name-variant", training="refuses", sheet="none")
+def path(table: LabelTable) -> Iterator[Findings]:
     """The image name is none of a file: it is "..", say, or has a control character in it; or, where no image folder
     is given to look in, it is a path that leads out of one."""
     faults = {name: fault for name in table.first_rows if (fault := name_fault(name, alone=table.listing is None))}
@@ -55,8 +55,8 @@ def path(table: LabelTable) -> Iterator[Found]:
     yield from by_row(table, rows, [faults[table.text["image"][row]] for row in rows], [""] * len(rows))
 
 
-@rule("empty-row", "warning", DROP)
-def empty_row(table: LabelTable) -> Iterator[Found]:
+@rule("empty-row", WARNING, DROP, after="path", training="mends", sheet="none")
+def empty_row(table: LabelTable) -> Iterator[Findings]:
     """A row that says that its image has no cells (a name and nothing else), of an image that has some, or again."""
     rows = np.flatnonzero(table.empty)
     if not len(rows):
@@ -74,8 +74,8 @@ def empty_row(table: LabelTable) -> Iterator[Found]:
     yield from by_row(table, np.array(list(details), dtype=np.int64), list(details.values()), [""] * len(details))
 
 
-@rule("number", ERROR, DROP)
-def number(table: LabelTable) -> Iterator[Found]:
+@rule("number", ERROR, DROP, after="empty-row", training="refuses", sheet="none")
+def number(table: LabelTable) -> Iterator[Findings]:
     """A coordinate is no finite number, or one beyond any image."""
     unusable = np.isnan(table.xyxy)
     rows = table.where(unusable.any(axis=1))
@@ -93,8 +93,8 @@ def _meant(table: LabelTable) -> dict[str, str]:
     return meant_classes(set(table.text["class"][table.alive]), table.spec)
 
 
-@rule("class-variant", ERROR, "recode")
-def class_variant(table: LabelTable) -> Iterator[Found]:
+@rule("class-variant", ERROR, "recode", after="number", training="refuses", sheet="none")
+def class_variant(table: LabelTable) -> Iterator[Findings]:
     """A class that is surely one of the list, or that of masks: its code or English name in another case or with other
     spaces, or its id, where all rows have ids and 0 is among them."""
     meant = _meant(table)
@@ -102,11 +102,11 @@ def class_variant(table: LabelTable) -> Iterator[Found]:
     if len(rows):
         values = [table.text["class"][row] for row in rows]
         after = [meant[value] for value in values]
-        yield Found(rows, [quoted(value) for value in values], [f"is {code}" for code in after], {"class": after})
+        yield Findings(rows, [quoted(value) for value in values], [f"is {code}" for code in after], {"class": after})
 
 
-@rule("unknown-class", ERROR, DROP)
-def unknown_class(table: LabelTable) -> Iterator[Found]:
+@rule("unknown-class", ERROR, DROP, after="class-variant", training="refuses", sheet="none")
+def unknown_class(table: LabelTable) -> Iterator[Findings]:
     """A class that is not of the list, in whatever case, nor one of its English names."""
     rows = table.where((table.class_id < 0) & ~table.holds("class", _meant(table)))
     values = [table.text["class"][row] for row in rows]
@@ -114,8 +114,8 @@ def unknown_class(table: LabelTable) -> Iterator[Found]:
     yield from by_row(table, rows, [details[value] for value in values], [quoted(value) for value in values])
 
 
-@rule("repeated-row", "warning", DROP)
-def repeated_row(table: LabelTable) -> Iterator[Found]:
+@rule("repeated-row", WARNING, DROP, after="fractional", sheet="none")
+def repeated_row(table: LabelTable) -> Iterator[Findings]:
     """The same image, box and class as in an earlier row."""
     rows = table.where(np.isfinite(table.xyxy).all(axis=1))
     boxes_of = pd.DataFrame(table.xyxy[rows], columns=XYXY).assign(
@@ -127,8 +127,8 @@ def repeated_row(table: LabelTable) -> Iterator[Found]:
     yield from by_row(table, rows[later], [f"repeats line {row + 2}" for row in first[later]])
 
 
-@rule("fractional", INFO, KEEP)
-def fractional(table: LabelTable) -> Iterator[Found]:
+@rule("fractional", INFO, KEEP, after="tiny-side", sheet="none")
+def fractional(table: LabelTable) -> Iterator[Findings]:
     """A coordinate is not a whole pixel; `convert` rounds it."""
     rows = table.where((table.xyxy != np.rint(table.xyxy)).any(axis=1) & np.isfinite(table.xyxy).all(axis=1))
     yield from by_row(table, rows, "not whole pixels")

@@ -23,6 +23,8 @@ class Kind:
 
 
 REGISTERED: dict[str, Kind] = {}
+# The modules of kinds, in the order in which these get their images; within a module they do as they stand there.
+_SUBJECTS = ("rows", "border", "overlaps", "names", "files", "frames", "copies")
 
 
 def fault(
@@ -31,6 +33,8 @@ def fault(
     """Register an injector, at most `limit` faults of which go into a set."""
 
     def register(make: Injector) -> Injector:
+        if rule in REGISTERED:
+            raise ValueError(f"two kinds of faults are called '{rule}'")
         REGISTERED[rule] = Kind(rule, make, variants or ("",), limit, needs)
         return make
 
@@ -40,4 +44,5 @@ def fault(
 def kinds(test: bool, case: bool = True) -> list[Kind]:
     """The kinds of faults: with a test table or without, on a file system that tells case apart or not."""
     there = {"": True, "test": test, "case": case}
-    return [kind for kind in REGISTERED.values() if there[kind.needs]]
+    ordered = sorted(REGISTERED.values(), key=lambda kind: _SUBJECTS.index(kind.make.__module__.rpartition(".")[2]))
+    return [kind for kind in ordered if there[kind.needs]]

@@ -1,0 +1,74 @@
+"""The rules that an audit asks: ours and a user's own, with the severities, actions and thresholds of a config."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cytoyolo.annotations.rules import RULES, Rule
+from cytoyolo.annotations.rules.registry import OFF, REVIEW, SEVERITIES
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.files import read_bytes
+from cytoyolo.shipped import parse_yaml
+
+
+def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dict[str, Rule]:
+    """The rules with the severities, actions and thresholds that a YAML gives them.
+
+    The YAML maps names of rules to any of `severity`, `action` and the rule's thresholds. Rules of `skip` only report.
+    Raises UsageError for a file or a rule that does not exist, and CytoyoloError for anything it can't be given.
+    """
+    policy = dict(RULES)
+    for name, settings in _read_yaml(path).items():
+        if name not in policy:
+            raise CytoyoloError(f"{path}: there is no rule '{name}'; `cytoyolo audit --rules` lists them.")
+        policy[name] = _configured(path, policy[name], settings)
+    for name in skip:
+        if name not in policy:
+            raise UsageError(f"--skip {name}: there is no such rule; `cytoyolo audit --rules` lists them.")
+        if REVIEW not in policy[name].actions:
+            possible = ", ".join(policy[name].actions)
+            raise UsageError(f"--skip {name}: this rule can't be left out (possible: {possible}).")
+        if policy[name].action != OFF:
+            policy[name] = replace(policy[name], action=REVIEW)
+    return policy
+
+
+def _read_yaml(path: str | Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    content = parse_yaml(path, read_bytes(Path(path)))
+    if not isinstance(content, dict):
+        raise CytoyoloError(f"{path} must map names of rules to their settings; see `cytoyolo audit --rules`.")
+    return content
+
+
+def _configured(path: str | Path | None, rule: Rule, settings: object) -> Rule:
+    if not isinstance(settings, Mapping):
+        raise CytoyoloError(f"{path}: '{rule.name}' must map settings to values, such as `action: review`.")
+    for key, value in settings.items():
+        if key == "severity":
+            _check_choice(path, rule, key, value, SEVERITIES)
+            rule = replace(rule, severity=value)
+        elif key == "action":
+            value = OFF if value is False else value  # YAML 1.1 takes a bare `off` for false
+            _check_choice(path, rule, key, value, rule.actions)
+            rule = replace(rule, action=value)
+        elif key in rule.thresholds:
+            _check_number(path, rule, key, value)
+            rule = replace(rule, thresholds={**rule.thresholds, key: value})
+        else:
+            known = ", ".join(("severity", "action", *rule.thresholds))
+            raise CytoyoloError(f"{path}: '{rule.name}' has no setting '{key}' (it has {known}); correct it.")
+    return rule
+
+
+def _check_choice(path: object, rule: Rule, key: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise CytoyoloError(f"{path}: '{key}' of '{rule.name}' is {value!r}; give one of {', '.join(known)}.")
+
+
+def _check_number(path: object, rule: Rule, key: str, value: object) -> None:
+    bounds = rule.bounds[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not bounds.least <= value <= bounds.most:
+        raise CytoyoloError(f"{path}: '{key}' of '{rule.name}' is {value!r}; give a number {bounds.range}.")
