@@ -1,8 +1,11 @@
-"""What people read while they wait: notes, tables and progress bars, all on stderr.
+"""What people read while they wait: notes and progress bars.
 
-Results go to stdout and are printed by the command line alone.
+Notes go to the logger `cytoyolo`, as INFO or WARNING, so that a program that uses the package says what becomes of
+them. The command line prints them on stderr, and it alone shows progress bars (see `shown`). Results go to stdout and
+are printed by the command line alone.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,15 +13,68 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cytoyolo.errors import as_typed
+from cytoyolo.errors import as_called, as_typed
 from cytoyolo.text import one_line
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+_log = logging.getLogger("cytoyolo")
+
+
+class _Printer(logging.Handler):
+    """Prints notes on stderr, one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stderr.print(one_line(record.getMessage()), markup=False)
+
+
+_printer = _Printer()
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """In this block, which is the command line's, notes are printed and progress bars shown."""
+    level, propagate = _log.level, _log.propagate
+    _log.addHandler(_printer)
+    _log.setLevel(logging.INFO)
+    _log.propagate = False
+    try:
+        yield
+    finally:
+        _log.removeHandler(_printer)
+        _log.setLevel(level)
+        _log.propagate = propagate
+
+
+def is_shown() -> bool:
+    """Whether the command line is at work, not another program."""
+    return _printer in _log.handlers
+
+
+def silence() -> None:
+    """From now on this process, which is a helper of another, tells nothing."""
+    _log.disabled = True
+
+
 def note(message: str) -> None:
     """Tell the user something that is neither a result nor an error, in one line."""
-    stderr.print(one_line(as_typed(message)), markup=False)
+    _tell(logging.INFO, message)
+
+
+def warn(message: str) -> None:
+    """Tell the user in one line what may make a result worse than it looks, or the work slower."""
+    _tell(logging.WARNING, message)
+
+
+def _tell(level: int, message: str) -> None:
+    _log.log(level, as_typed(message) if is_shown() else as_called(message))
+
+
+def gap() -> None:
+    """Leave a line blank between two parts of what is printed."""
+    if is_shown():
+        stderr.print()
 
 
 class _Words(TextColumn):
@@ -54,7 +110,10 @@ class _Rate(ProgressColumn):
 
 
 def progress(*columns: str, rate: bool = False) -> Progress:
-    """A progress display on stderr; `columns` are extra text columns, such as "{task.fields[loss]}"."""
+    """A progress display on stderr; `columns` are extra text columns, such as "{task.fields[loss]}".
+
+    A file or a pipe gets the notes alone, and so does a program that uses the package.
+    """
     return Progress(
         _Words("{task.description}"),
         BarColumn(),
@@ -63,5 +122,5 @@ def progress(*columns: str, rate: bool = False) -> Progress:
         TimeRemainingColumn(),
         *(_Words(column) for column in columns),
         console=stderr,
-        disable=not stderr.is_terminal,  # a file or a pipe gets the messages alone
+        disable=not (stderr.is_terminal and is_shown()),
     )

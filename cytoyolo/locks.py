@@ -49,7 +49,7 @@ def locked(path: Path, shown: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        console.note(f"The file system of {shown or path} has no locks; let no second process work there.")
+        console.warn(f"The file system of {shown or path} has no locks; let no second process work there.")
         file.unlink(missing_ok=True)
     try:
         yield

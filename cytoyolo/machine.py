@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cytoyolo.console import note
+from cytoyolo.console import warn
 from cytoyolo.errors import UsageError
 from cytoyolo.ownership import is_trusted
 
@@ -88,7 +88,7 @@ def state_folder() -> Path:
 
 @cache
 def _stand_in(place: Path) -> Path:
-    note(f"Others can write into {place} (see CYTOYOLO_HOME), so nothing is read or kept there.")
+    warn(f"Others can write into {place} (see CYTOYOLO_HOME), so nothing is read or kept there.")
     folder = Path(tempfile.mkdtemp(prefix="cytoyolo."))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -76,7 +76,7 @@ def _problem(code: int | None, answer: Connection) -> str:
 def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
     """In the new process: do the work, and tell in a sentence why it could not be done."""
     os.environ[CORES] = str(share)
-    console.stderr.quiet = True
+    console.silence()
     signal.signal(signal.SIGTERM, _terminate)
     end_with_parent()
     code = 0

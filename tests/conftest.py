@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from cytoyolo import console
 from tests.blobs import blobs, small_run  # noqa: F401  (fixtures)
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
@@ -28,6 +29,13 @@ def cytoyolo() -> Callable[..., subprocess.CompletedProcess[str]]:
 def own_state(tmp_path_factory) -> None:
     """What the program keeps for itself lies in a folder of this session's, not in the user's."""
     os.environ["CYTOYOLO_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture
+def printed() -> Iterator[None]:
+    """Notes are printed, as by the command line; else they are logged."""
+    with console.shown():
+        yield
 
 
 @pytest.fixture(scope="session")

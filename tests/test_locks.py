@@ -132,6 +132,7 @@ def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+@pytest.mark.usefixtures("printed")
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
 def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, capsys, code):
     import fcntl

@@ -198,6 +198,7 @@ def test_a_disk_that_knows_no_owners_is_one_s_own(tmp_path: Path, monkeypatch: p
     check_own(tmp_path, "this")
 
 
+@pytest.mark.usefixtures("printed")
 def test_nothing_is_kept_or_believed_where_others_can_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

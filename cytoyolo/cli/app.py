@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import console
 from cytoyolo.cli import (
     apply,
     audit,
@@ -87,7 +88,8 @@ def main() -> None:
     """Run the program and exit with its code. With CYTOYOLO_DEBUG=1 an error keeps its traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     guard_streams()
-    code = _run()
+    with console.shown():
+        code = _run()
     if code in INTERRUPTED:
         typer.echo("cytoyolo: interrupted.", err=True)
         sys.stdout.flush()

@@ -177,7 +177,7 @@ def _note_rare(data: Dataset) -> None:
     folds = data.manifest["folds"]
     rare = [f"{code} ({count})" for code, count in data.manifest["boxes"].items() if 0 < count < folds]
     if rare:
-        console.note(
+        console.warn(
             f"Classes with fewer rows than the {folds} folds, which some folds hold none of: {', '.join(rare)}."
         )
 

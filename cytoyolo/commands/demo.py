@@ -126,7 +126,7 @@ def demo(
 @contextmanager
 def _step(seconds: dict[str, float], title: str) -> Iterator[None]:
     """Announce a step and record how long it took."""
-    console.note("")
+    console.gap()
     console.note(f"{len(seconds) + 1}. {title}")
     started = time.perf_counter()
     yield

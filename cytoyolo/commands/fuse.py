@@ -119,7 +119,7 @@ def _incomplete(stored: Sequence[Stored], paths: Sequence[Path]) -> list[str]:
         images, counts = np.unique(one.image.astype(str), return_counts=True)
         names |= crowded(path) | set(images[counts == MAX_DETECTIONS].tolist())
     if names:
-        console.note(
+        console.warn(
             f"Images that reached the limit of boxes an image when they were predicted: {len(names):,} "
             f"({listed(sorted(names), 3)}). Their faintest boxes are missing. Predict with a higher --max-det."
         )

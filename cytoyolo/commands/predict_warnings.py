@@ -72,13 +72,13 @@ class Warnings:
             remedy = "cut them"
             if side <= _LARGEST_SIDE:
                 remedy = f"give --imgsz {side} (with --threads 1 if memory is short), or cut them"
-            console.note(
+            console.warn(
                 f"Images far larger than the network's input of {self.imgsz} px: {len(self._large):,} (the largest, "
                 f"{name}, is {size[0]}x{size[1]} px, {max(size) / self.imgsz:.1f} times). Their cells are shrunk as "
                 f"much and may be missed. If the network was trained on smaller images, {remedy} into smaller images."
             )
         if self._crowded:
-            console.note(
+            console.warn(
                 f"Images with more boxes than the limit of {self.limit:,}: {len(self._crowded):,} "
                 f"({listed(self._crowded, _SHOWN)}). Their faintest boxes are left out. Give `predict` a higher "
                 "--max-det."

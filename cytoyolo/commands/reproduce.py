@@ -100,7 +100,7 @@ def reproduce(
     if (lost := losses(folder, steps, pictures)) and not overwrite:
         if not dry_run:
             raise UsageError(f"{lost}; {KEEP}.")
-        console.note(f"{lost}; without --overwrite this call is refused.")
+        console.warn(f"{lost}; without --overwrite this call is refused.")
     states = [state_of(folder, step, pictures) for step in steps]
     # What a step makes anew changes what those behind it go by.
     first = next((at for at, state in enumerate(states) if state != DONE), len(states))

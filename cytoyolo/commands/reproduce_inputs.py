@@ -72,7 +72,7 @@ def _check_images(table: Path, images: Path, names: Collection[str], there: Coll
     if len(missing) == len(names):
         advice = f"move them to {images}" if where else f"put them there, or correct the names of {table.name}"
         raise CytoyoloError(f"{images} holds none of the {len(names):,} images of {table}{where}; {advice}.")
-    console.note(f"{images} lacks {len(missing):,} of the {len(names):,} images of {table}{where}.")
+    console.warn(f"{images} lacks {len(missing):,} of the {len(names):,} images of {table}{where}.")
 
 
 def check_disk(folder: Path, images: list[Path], steps: Collection[str], folds: int) -> None:
@@ -86,4 +86,4 @@ def check_disk(folder: Path, images: list[Path], steps: Collection[str], folds: 
             "give a folder on another disk."
         )
     if (much := sum(megabytes(images, steps, folds).values())) > free:
-        console.note(f"The disk of {folder} has {free:,.0f} MB left; up to {much:,.0f} MB may be needed.")
+        console.warn(f"The disk of {folder} has {free:,.0f} MB left; up to {much:,.0f} MB may be needed.")

@@ -76,7 +76,7 @@ def _warn(submission: str | Path, found: list[Finding]) -> None:
     if found:
         faults = "1 fault" if len(found) == 1 else f"{len(found):,} faults"
         named = listed([str(one) for one in found])
-        console.note(f"{submission} has {faults} that `cytoyolo check` names ({named}); it was scored as it is.")
+        console.warn(f"{submission} has {faults} that `cytoyolo check` names ({named}); it was scored as it is.")
 
 
 def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None:

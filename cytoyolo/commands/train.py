@@ -215,7 +215,7 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
         settings = seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
     asked = read_recipe(run)["batch"]
     if settings["batch"] != asked:  # where the GPU's memory is too small for the first epoch, the engine halves it
-        console.note(f"The batch was {settings['batch']}, not {asked}, because the GPU's memory was used up.")
+        console.warn(f"The batch was {settings['batch']}, not {asked}, because the GPU's memory was used up.")
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
     (run / "curves").mkdir(exist_ok=True)
     for picture in sorted(engine_folder.glob("*.png")) + sorted(engine_folder.glob("*.jpg")):

@@ -165,7 +165,7 @@ class _Bar:
                 mean = event["metrics"].get("metrics/mAP50(B)")
                 state = f"epoch {self._epoch}" + ("" if mean is None else f", mAP50 {mean:.3f}")
                 self._progress.update(self._task, state=state)
-                if not console.stderr.is_terminal:  # a log file gets a line an epoch instead of a moving bar
+                if self._progress.disable:  # a log file gets a line an epoch instead of a moving bar
                     console.note(self._name + state)
             self._progress.update(self._task, completed=self._epoch * self._batches + done)
 

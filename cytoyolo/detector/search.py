@@ -78,4 +78,4 @@ def _search(
             journal.add(one, keep(name, one))
             remarks.add(name, one.shown)
             progress.advance(task)
-    remarks.tell(console.note)
+    remarks.tell(console.warn)

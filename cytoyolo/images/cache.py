@@ -25,7 +25,7 @@ import numpy as np
 import PIL
 import simplejpeg
 
-from cytoyolo.console import note
+from cytoyolo.console import note, warn
 from cytoyolo.errors import UsageError
 from cytoyolo.images.decoding import max_pixels
 from cytoyolo.images.info import FACTS_VERSION, ImageInfo, digest, image_facts
@@ -160,7 +160,7 @@ class InfoCache:
             return [None] * len(names)
         found = [row and _entry(self._folder, name, row) for name, row in zip(names, rows, strict=True)]
         if not self._told and any(row and entry is None for row, entry in zip(rows, found, strict=True)):
-            note(f"The cache {self._place} has damaged rows; their images are read anew.")
+            warn(f"The cache {self._place} has damaged rows; their images are read anew.")
             self._told = True
         return found
 
@@ -189,7 +189,7 @@ class InfoCache:
         except _FAILURES as error:
             self.close()
             if _is_damage(error):
-                note(f"The cache {self._place} is damaged ({error}); the next run begins it anew.")
+                warn(f"The cache {self._place} is damaged ({error}); the next run begins it anew.")
                 self._place.unlink(missing_ok=True)
             else:
                 _note_unusable(self._place, error)
@@ -225,7 +225,7 @@ def _open(place: Path, identity: str, replaceable: bool) -> sqlite3.Connection |
         except _FAILURES as error:
             if ours and not _is_damage(error):
                 raise
-            note(f"The cache {place} is damaged ({error}); it is begun anew.")
+            warn(f"The cache {place} is damaged ({error}); it is begun anew.")
             place.unlink()
             return _prepared(place, identity)
     except (OSError, *_FAILURES) as error:
@@ -235,7 +235,7 @@ def _open(place: Path, identity: str, replaceable: bool) -> sqlite3.Connection |
 
 def _note_unusable(place: Path, error: Exception) -> None:
     reason = error.strerror if isinstance(error, OSError) else error
-    note(f"The cache {place} can't be used ({reason}); images are read without it.")
+    warn(f"The cache {place} can't be used ({reason}); images are read without it.")
 
 
 def _start(place: Path) -> bytes:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from cytoyolo.console import note
+from cytoyolo.console import warn
 from cytoyolo.files import MARKER
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.names import NameMatches, match_names
@@ -37,7 +37,7 @@ def note_renamed(files: Mapping[str, str]) -> None:
     """Say which names were taken for another file's; `files` by name."""
     if files:
         name, file = next(iter(files.items()))
-        note(f"Names that are not their file's: {len(files):,}, such as {name} for {file}.")
+        warn(f"Names that are not their file's: {len(files):,}, such as {name} for {file}.")
 
 
 def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:

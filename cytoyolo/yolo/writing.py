@@ -39,7 +39,7 @@ def must_copy(folder: Path, facts: Collection[ImageInfo]) -> bool:
     if not linked or links_work(linked[0].path, folder):
         return False
     size = sum(found.path.stat().st_size for found in linked) / 1e6
-    console.note(
+    console.warn(
         f"Links can't be made in {folder.parent}, so the images are copied: {len(linked):,} files, {size:,.1f} MB."
     )
     return True

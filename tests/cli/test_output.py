@@ -96,6 +96,7 @@ def test_a_terminal_gets_no_sequence_of_a_name(folder: Path) -> None:
     assert b"two\nlines" not in written and b"\xfe" not in written
 
 
+@pytest.mark.usefixtures("printed")
 def test_notes_and_progress_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(console, "stderr", Console(file=written, force_terminal=True, width=200, color_system=None))

@@ -1307,6 +1307,7 @@ def test_two_images_of_one_stem_have_label_files_of_their_own(lab: Path) -> None
     assert {"a.jpg.txt", "a.png.txt", "b.txt"} < names and len(names) == 13
 
 
+@pytest.mark.usefixtures("printed")
 def test_where_no_links_can_be_made_images_are_copied_and_that_is_said(
     lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

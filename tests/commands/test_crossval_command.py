@@ -417,6 +417,7 @@ def test_a_refused_call_replaces_nothing(copied, lab):
     assert state(copied) == before
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_fold_that_fails_is_named_and_the_folder_can_be_gone_on_with(made, lab, tmp_path, capsys):
     with pytest.raises(CytoyoloError, match=r"^fold 0: Ultralytics can't train") as failed:
         run(lab, tmp_path / "CV", settings={"freeze": 99})
@@ -467,6 +468,7 @@ def test_near_duplicates_and_groups_stay_in_one_fold(lab, tmp_path, untrained):
     assert len(set(part[[*slides, *copies]])) == 1
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_class_that_some_folds_must_lack_is_named(lab, tmp_path, untrained, capsys):
     lines = (lab / "labels.csv").read_text().splitlines()
     few = [line for line in lines if "pale" not in line] + [line for line in lines if "pale" in line][:2]

@@ -46,6 +46,7 @@ def tree(tmp_path):
 NAMES = ["a.jpg", "slide B/a.jpg", "slide B/deep/c.JPE", "slideC/d.jfif", "slideC/e"]
 
 
+@pytest.mark.usefixtures("printed")
 def test_sub_folders_are_read_and_the_rest_is_counted(tree, capsys):
     found = find_images([tree])
     assert found.folder == tree and found.names == NAMES
@@ -54,6 +55,7 @@ def test_sub_folders_are_read_and_the_rest_is_counted(tree, capsys):
     assert capsys.readouterr().err == "Files passed over, since they are no images: 3 (.txt 2; .csv 1).\n"
 
 
+@pytest.mark.usefixtures("printed")
 def test_flat_leaves_sub_folders_out_and_says_so(tree, capsys):
     found = find_images([tree], flat=True)
     assert found.names == ["a.jpg"] and not found.problems

@@ -39,6 +39,7 @@ def test_a_limit_of_boxes_that_is_reached_is_said_and_listed(weights, blobs, tmp
     assert cytoyolo(*call, "-o", tmp_path / "none", "--max-det", 0).returncode == 2
 
 
+@pytest.mark.usefixtures("printed")
 def test_the_limit_of_a_table_is_that_of_its_list(weights, blobs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("cytoyolo.commands.predict.LISTED_CONF", 1e-4)  # the small network is sure of nothing
     call = {"source": blobs / "test.csv", "images": blobs / "images", "iou": 0.99}
@@ -60,6 +61,7 @@ def test_the_limit_of_a_table_is_that_of_its_list(weights, blobs, tmp_path, caps
     assert not (tmp_path / "s.warnings.csv").exists()
 
 
+@pytest.mark.usefixtures("printed")
 def test_fuse_tells_of_tables_that_may_lack_boxes(weights, blobs, tmp_path, capsys):
     for name, limit in (("a", 2), ("b", None)):
         predict(
@@ -92,6 +94,7 @@ def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, t
     assert list(made.warnings) == ["field.png"]
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_field_too_large_for_any_network_is_to_be_cut(capsys):
     from cytoyolo.commands.predict_warnings import Warnings
     from cytoyolo.detector.detections import concatenate

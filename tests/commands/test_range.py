@@ -64,6 +64,7 @@ def test_weights_and_exports_carry_the_range(lab: Path, target: str, tmp_path: P
     assert Detector(output, device="cpu").white == Detector(best(lab), device="cpu").white == White(4095)
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_prediction_shows_new_images_in_the_range(lab: Path, tmp_path: Path, capsys) -> None:
     options = {"conf": 0.001, "device": "cpu", "pictures": True}
     predict(best(lab), lab / "images", output=tmp_path / "deep", **options)
@@ -88,6 +89,7 @@ def test_a_detector_shows_a_file_in_the_range_and_says_once_what_is_dark(lab: Pa
         detector.predict(path)
 
 
+@pytest.mark.usefixtures("printed")
 def test_weights_without_a_range_say_that_each_image_has_its_own(
     lab: Path, small_run: Path, tmp_path: Path, capsys
 ) -> None:

@@ -305,12 +305,14 @@ def test_a_disk_that_is_too_small_is_found_before_any_step(own, monkeypatch):
     assert not (own / "run").exists()
 
 
+@pytest.mark.usefixtures("printed")
 def test_images_that_are_not_there_are_counted(own, capsys):
     (own / "images" / "blob03.jpg").unlink()
     reproduce(own, output=own / "run", dry_run=True, dataset=own / "spec.yaml", **OPTIONS)
     assert "lacks 1 of the 20 images of" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("printed")
 def test_an_interrupted_one_says_that_the_same_call_goes_on(own, monkeypatch, capsys):
     def interrupted(*inputs, **given):
         command.console.way_on("CV: go on with --resume.")

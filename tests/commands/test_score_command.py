@@ -150,6 +150,7 @@ def giou_of(a: list[float], b: list[float]) -> float:
     return inner / max(union, 1e-7) - (outer - union) / max(outer, 1e-7)
 
 
+@pytest.mark.usefixtures("printed")
 @pytest.mark.parametrize(
     ("box", "fault"),
     [
@@ -173,6 +174,7 @@ def test_a_faulty_box_is_scored_as_the_challenge_scores_it(
     assert ("has 1 fault that `cytoyolo check` names" in said and f"line 4: {fault}" in said) if fault else said == ""
 
 
+@pytest.mark.usefixtures("printed")
 def test_rows_that_take_no_part_do_no_harm(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     plain = cytoyolo.score(folder / "truth.csv", folder / "sub.csv").to_dict()
     (folder / "sub.csv").write_text(f"{SUBMISSION},a.jpg,0,0,1,1,EO\n9,,0,0,1,1,EO\n1,a.jpg,7,7,3,3,EO\n")

@@ -76,6 +76,7 @@ def written(text, capsys, seen):
     return seen[0]
 
 
+@pytest.mark.usefixtures("printed")
 def test_several_trainings_are_followed_by_name_even_those_that_begin_later(tmp_path, capsys):
     first, second, never = (tmp_path / name for name in ("first", "second", "never"))
     seen = [""]
@@ -95,6 +96,7 @@ def batch(number, seconds):
     return json.dumps({"event": "batch", "batch": number, "seconds": seconds}) + "\n"
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_training_says_once_how_long_it_will_take_by_its_first_batches(tmp_path, capsys):
     start = '{"event": "start", "epoch": 0, "epochs": 20, "batches": 30}\n'
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
@@ -103,6 +105,7 @@ def test_a_training_says_once_how_long_it_will_take_by_its_first_batches(tmp_pat
     assert capsys.readouterr().err == "about 0:19:48 to go, by the time of 5 of 600 batches\n"
 
 
+@pytest.mark.usefixtures("printed")
 def test_batches_of_a_later_epoch_count_the_epochs_before(tmp_path, capsys):
     start = '{"event": "start", "epoch": 4, "epochs": 5, "batches": 10}\n'
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
@@ -110,18 +113,21 @@ def test_batches_of_a_later_epoch_count_the_epochs_before(tmp_path, capsys):
     assert capsys.readouterr().err == "about 0:00:08 to go, by the time of 5 of 50 batches\n"
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_short_training_says_nothing_of_its_time(tmp_path, capsys):
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
         file.write(START + batch(1, 0.0) + batch(3, 9.0))
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_single_training_needs_no_name(tmp_path, capsys):
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
         file.write(START + epoch(1))
     assert capsys.readouterr().err == "epoch 1\n"
 
 
+@pytest.mark.usefixtures("printed")
 def test_what_an_earlier_training_wrote_is_not_shown(tmp_path, capsys):
     (tmp_path / progress.FILE).write_text(START + epoch(7))
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:

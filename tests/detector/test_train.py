@@ -342,6 +342,7 @@ def test_a_damaged_manifest_is_one_sentence(blobs, tmp_path, content):
         train(blobs / "dataset", output=tmp_path, resume=True)
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_data_set_with_folds_holds_out_the_first_and_says_so(blobs, tmp_path, monkeypatch, capsys):
     folds = tmp_path / "folds"
     convert(blobs / "labels.csv", images=blobs / "images", output=folds, dataset=blobs / "spec.yaml", folds=3)

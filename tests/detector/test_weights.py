@@ -200,7 +200,7 @@ def test_weights_that_are_no_numbers_are_refused(network, value, tmp_path):
     import torch
 
     with torch.no_grad():
-        next(iter(network.model[-1].parameters())).table(-1)[3] = value
+        next(iter(network.model[-1].parameters())).view(-1)[3] = value
     torch.save({"model": network, "train_args": {"imgsz": 64}}, tmp_path / "a.pt")
     for use in (lambda path: Detector(path, device="cpu"), lambda path: find_start(str(path), asked=True)):
         with pytest.raises(CytoyoloError, match=r"a\.pt has weights that are no finite numbers, in 1 of"):

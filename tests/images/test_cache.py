@@ -72,6 +72,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
 def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     monkeypatch.setattr(cache, "note", said.append)
+    monkeypatch.setattr(cache, "warn", said.append)
     return said
 
 

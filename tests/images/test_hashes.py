@@ -46,7 +46,7 @@ def turned(picture: NDArray[np.generic], orientation: int) -> NDArray[np.generic
 
 def signs(word: NDArray[np.uint64]) -> NDArray[np.int_]:
     """The coefficients' signs (16, 16), -1 or 1, of one hash (4,); 0 for the mean."""
-    bits = np.unpackbits(np.ascontiguousarray(word).table(np.uint8)).reshape(2, 2, 8, 8)
+    bits = np.unpackbits(np.ascontiguousarray(word).view(np.uint8)).reshape(2, 2, 8, 8)
     matrix = np.zeros((16, 16), int)
     for row in range(16):
         for column in range(16):

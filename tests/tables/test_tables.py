@@ -149,6 +149,7 @@ def test_a_binary_file_is_not_printed_to_the_terminal(tmp_path: Path) -> None:
     refusal(tmp_path, b"PK\x03\x04\x1b[31m\n")
 
 
+@pytest.mark.usefixtures("printed")
 def test_the_form_of_a_table_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert read(tmp_path, (HEADER + ROW).replace(",", ";")) == [["a.jpg", "1", "2", "30", "40", "PNN"]]
     assert "labels.csv was read in its own form: semicolons stand between the columns." in capfd.readouterr().err
