@@ -1,34 +1,75 @@
-"""Box geometry on arrays. One canonical form: xyxy pixels, float64, origin at the top left."""
+"""Box geometry on arrays. All boxes have one form: xyxy in pixels, float64, with the origin at the upper left corner.
+
+Examples
+--------
+>>> import numpy as np
+>>> iou(np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 15, 10]])).round(3)
+array([0.333])
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
 
-# Floor of both denominators in the challenge's GIoU.
+# The challenge's GIoU divides by at least this number.
 EPSILON = 1e-7
 
 
 def clip(xyxy: Boxes, size: NDArray[np.int64] | NDArray[np.float64]) -> Boxes:
-    """Clip boxes (n, 4) to their images of `size` (n, 2), width and height in pixels."""
+    """Cut off what lies outside the image.
+
+    Parameters
+    ----------
+    xyxy : array (n, 4)
+        Boxes in pixels.
+    size : array (n, 2)
+        Width and height of each box's image, in pixels.
+
+    Returns
+    -------
+    array (n, 4)
+        Boxes that lie inside their images. A box outside its image gets a side of length 0.
+
+    Examples
+    --------
+    >>> clip(np.array([[-5.0, 10, 30, 120]]), np.array([[100, 100]])).tolist()
+    [[0.0, 10.0, 30.0, 100.0]]
+    """
     limit = np.concatenate([size, size], axis=1)
     return np.clip(xyxy, 0, limit)
 
 
 def area(xyxy: Boxes) -> NDArray[np.float64]:
-    """Area of boxes (..., 4) in square pixels; an inverted side counts as zero."""
+    """Compute the area of boxes.
+
+    Parameters
+    ----------
+    xyxy : array (..., 4)
+        Boxes in pixels.
+
+    Returns
+    -------
+    array (...)
+        Areas in square pixels. A box with x2 < x1 or y2 < y1 has the area 0.
+
+    Examples
+    --------
+    >>> area(np.array([[0.0, 0, 10, 20], [10, 0, 0, 20]])).tolist()
+    [200.0, 0.0]
+    """
     return np.clip(xyxy[..., 2] - xyxy[..., 0], 0, None) * np.clip(xyxy[..., 3] - xyxy[..., 1], 0, None)
 
 
 def _raw_area(xyxy: Boxes) -> NDArray[np.float64]:
-    """The product of both sides of boxes (..., 4), negative where one of them is inverted."""
+    """Multiply the two sides of each box (..., 4). The product is negative if one side is negative."""
     return np.asarray((xyxy[..., 2] - xyxy[..., 0]) * (xyxy[..., 3] - xyxy[..., 1]))
 
 
 def _overlap(a: Boxes, b: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Intersection and union of boxes paired by position, (..., 4) each.
+    """Compute intersection and union, in square pixels, of boxes (..., 4) that are paired by position.
 
-    An inverted box overlaps nothing, and its area counts as the product of its sides.
+    An inverted box (x2 < x1 or y2 < y1) overlaps nothing. Its area is the product of its sides.
     """
     corners = np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
     intersection = area(corners)
@@ -36,17 +77,50 @@ def _overlap(a: Boxes, b: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    """Intersection over union, 0 to 1, of boxes (..., 4) paired by position (broadcasting)."""
+    """Compute IoU = intersection / union of boxes that are paired by position.
+
+    Parameters
+    ----------
+    a, b : array (..., 4)
+        Boxes in pixels. The shapes may differ if they broadcast.
+
+    Returns
+    -------
+    array (...)
+        IoU, 0 to 1.
+
+    Examples
+    --------
+    >>> box = np.array([0.0, 0, 10, 10])
+    >>> iou(box, np.array([[0.0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]])).tolist()
+    [1.0, 0.5, 0.0]
+    """
     intersection, union = _overlap(a, b)
     return intersection / np.maximum(union, EPSILON)
 
 
 def giou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    """Generalised IoU, -1 to 1, of boxes (..., 4) paired by position (broadcasting).
+    """Compute the generalised IoU of boxes that are paired by position.
 
-    GIoU = IoU - (C - U) / C with C the area of the smallest enclosing box and U the union
-    (Rezatofighi et al., CVPR 2019); both denominators have the challenge's floor of 1e-7. Of an inverted box (x2 < x1
-    or y2 < y1) the formula is taken as it stands, with negative sides; the result may then lie beyond -1 and 1.
+    GIoU = IoU - (C - U) / C, where C is the area of the smallest box around both boxes and U is the area of their union
+    (Rezatofighi et al., CVPR 2019). As in the challenge's code, no denominator is smaller than 1e-7.
+
+    Parameters
+    ----------
+    a, b : array (..., 4)
+        Boxes in pixels. The shapes may differ if they broadcast.
+
+    Returns
+    -------
+    array (...)
+        GIoU, -1 to 1. For an inverted box (x2 < x1 or y2 < y1) the same formula is used with negative sides, and the
+        result may lie outside -1 to 1.
+
+    Examples
+    --------
+    >>> box = np.array([0.0, 0, 10, 10])
+    >>> giou(box, np.array([[0.0, 0, 10, 10], [10, 0, 20, 10], [30, 0, 40, 10]])).tolist()
+    [1.0, 0.0, -0.5]
     """
     intersection, union = _overlap(a, b)
     enclosing = _raw_area(
@@ -56,9 +130,28 @@ def giou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
 
 
 def turn(xyxy: Boxes, size: NDArray[np.float64], orientation: NDArray[np.int64]) -> Boxes:
-    """Boxes (n, 4) of pictures as they lie in the file, turned along with them into the upright pictures.
+    """Turn boxes from the stored picture into the upright picture.
 
-    `size` (n, 2) is width and height in the file, orientation (n,) the EXIF orientation, 1 to 8 (Exif 2.32, tag 274).
+    Parameters
+    ----------
+    xyxy : array (n, 4)
+        Boxes in the picture as it is stored in the file, in pixels.
+    size : array (n, 2)
+        Width and height of the stored picture.
+    orientation : array (n,)
+        EXIF orientation, 1 to 8 (Exif 2.32, tag 274).
+
+    Returns
+    -------
+    array (n, 4)
+        The same boxes in the upright picture, in pixels.
+
+    Examples
+    --------
+    A picture 100 wide and 50 high that must be turned clockwise by 90 degrees (orientation 6):
+
+    >>> turn(np.array([[0.0, 0, 10, 5]]), np.array([[100.0, 50]]), np.array([6])).tolist()
+    [[45.0, 0.0, 50.0, 10.0]]
     """
     x, y = xyxy[:, 0::2], xyxy[:, 1::2]
     mirrored_x, mirrored_y = size[:, :1] - x, size[:, 1:] - y
@@ -71,21 +164,75 @@ def turn(xyxy: Boxes, size: NDArray[np.float64], orientation: NDArray[np.int64])
 
 
 def to_yolo(xyxy: Boxes, size: NDArray[np.int64]) -> Boxes:
-    """xyxy pixels (n, 4) to YOLO's centre x, centre y, width and height, 0 to 1, in images of `size` (n, 2)."""
+    """Convert boxes to YOLO's form.
+
+    Parameters
+    ----------
+    xyxy : array (n, 4)
+        Boxes in pixels.
+    size : array (n, 2)
+        Width and height of each box's image, in pixels.
+
+    Returns
+    -------
+    array (n, 4)
+        Centre x, centre y, width and height as fractions of the image's size, 0 to 1.
+
+    Examples
+    --------
+    >>> to_yolo(np.array([[10.0, 20, 30, 60]]), np.array([[100, 200]])).tolist()
+    [[0.2, 0.2, 0.2, 0.2]]
+    """
     centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
     side = xyxy[:, 2:] - xyxy[:, :2]
     return np.concatenate([centre / size, side / size], axis=1)
 
 
 def from_yolo(cxcywh: Boxes, size: NDArray[np.int64]) -> Boxes:
-    """The inverse of `to_yolo`."""
+    """Convert boxes from YOLO's form; the inverse of `to_yolo`.
+
+    Parameters
+    ----------
+    cxcywh : array (n, 4)
+        Centre x, centre y, width and height as fractions of the image's size.
+    size : array (n, 2)
+        Width and height of each box's image, in pixels.
+
+    Returns
+    -------
+    array (n, 4)
+        Boxes (xyxy) in pixels.
+
+    Examples
+    --------
+    >>> from_yolo(np.array([[0.5, 0.5, 0.5, 0.25]]), np.array([[100, 200]])).tolist()
+    [[25.0, 75.0, 75.0, 125.0]]
+    """
     centre, half = cxcywh[:, :2] * size, cxcywh[:, 2:] * size / 2
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
 def to_pixels(xyxy: Boxes, size: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Round boxes (n, 4) to whole pixels inside their images of `size` (n, 2), halves up.
+    """Round boxes to whole pixels inside their images.
 
-    So a side of a pixel or more stays one; rounding halves to even can leave nothing of 9.5 to 10.5.
+    Halves are rounded up. So a side of at least one pixel never becomes 0, as it can if halves are rounded to even
+    numbers (9.5 and 10.5 both become 10).
+
+    Parameters
+    ----------
+    xyxy : array (n, 4)
+        Boxes in pixels.
+    size : array (n, 2)
+        Width and height of each box's image, in pixels.
+
+    Returns
+    -------
+    array (n, 4)
+        Boxes in whole pixels, clipped to their images.
+
+    Examples
+    --------
+    >>> to_pixels(np.array([[9.5, 0.2, 10.5, 8.0]]), np.array([[100, 5]])).tolist()
+    [[10, 0, 11, 5]]
     """
     return clip(np.floor(xyxy + 0.5), size).astype(np.int64)

@@ -1,7 +1,7 @@
-"""One process at a time at an output: a lock of the operating system, which is gone with the process that held it.
+"""Only one process at a time may write an output. A lock of the operating system ensures it.
 
-The lock file `.cytoyolo.NAME.lock` stands beside the output NAME, so that it outlives the output's own replacement. It
-is removed at the end; one that a killed process left holds no lock, and the next process takes it.
+The lock file `.cytoyolo.NAME.lock` lies beside the output NAME, so that it stays when the output is replaced. It is
+removed at the end. If a process is killed, its lock file stays but is no longer locked, and the next process takes it.
 """
 
 import errno
@@ -14,28 +14,37 @@ from cytoyolo import console
 from cytoyolo.errors import CytoyoloError
 
 PREFIX, SUFFIX = ".cytoyolo.", ".lock"
-# How long a process is waited for that is on its way out.
+# Seconds to wait for another process that may be about to end.
 _PATIENCE_S = 1.0
-# File systems without locks, such as some network disks, answer with one of these.
+# File systems without locks, such as some network disks, answer with one of these errors.
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 def lock_file(path: Path) -> Path:
     """The lock file of an output."""
     path = path.resolve()
-    # Of a name as long as a name may be, the end is left out.
+    # A file name may have 255 bytes. The end of a longer name is left out.
     name = os.fsencode(path.name)[: 255 - len(PREFIX) - len(SUFFIX)]
     return path.parent / f"{PREFIX}{os.fsdecode(name)}{SUFFIX}"
 
 
 @contextmanager
 def locked(path: Path, shown: Path | None = None) -> Iterator[None]:
-    """Have an output to oneself until the block ends; a thread may do so several times over.
+    """Lock an output until the block ends. The same thread may lock it several times.
 
-    `shown` is how it is named to people, where that is not by its path.
+    On a file system without locks a message says so, and nothing is locked.
 
-    Raises CytoyoloError while another process, or another thread, has it. On a file system without locks a note says
-    so, and nothing is locked.
+    Parameters
+    ----------
+    path : Path
+        The output.
+    shown : Path, optional
+        The path that messages show, if it is not `path`.
+
+    Raises
+    ------
+    CytoyoloError
+        If another process or another thread has locked the output.
     """
     from filelock import FileLock, Timeout
 
@@ -49,7 +58,7 @@ def locked(path: Path, shown: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        console.warn(f"The file system of {shown or path} has no locks; let no second process work there.")
+        console.warn(f"The file system of {shown or path} has no locks; do not start a second process there.")
         file.unlink(missing_ok=True)
     try:
         yield
@@ -62,7 +71,7 @@ def locked(path: Path, shown: Path | None = None) -> Iterator[None]:
 
 
 def check_free(path: Path, shown: Path | None = None) -> None:
-    """Raise CytoyoloError while another process is at work at an output."""
+    """Raise CytoyoloError if another process is working at an output."""
     if lock_file(path).exists():
         with locked(path, shown):
             pass

@@ -1,4 +1,4 @@
-"""Facts of the machine the program runs on."""
+"""What the program knows of the machine that it runs on: cores, folders, versions."""
 
 import atexit
 import math
@@ -15,14 +15,25 @@ from cytoyolo.errors import UsageError
 from cytoyolo.ownership import is_trusted
 
 __version__ = "0.1.0"
-# Environment variable with the number of cores to use.
+# The environment variable that holds the number of cores to use.
 CORES = "CYTOYOLO_CORES"
 
 
 def cores() -> int:
-    """CPU cores this process may use: as many as CYTOYOLO_CORES says, or all that the system allows it.
+    """Return how many CPU cores this process may use.
 
-    The system's limits are the affinity of the process and the CPU quota of its control group (containers, Slurm).
+    This is the number in CYTOYOLO_CORES or, without it, all cores that the system allows. The system's limits are the
+    CPU affinity of the process and the CPU quota of its control group (containers, Slurm).
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Raises
+    ------
+    UsageError
+        If CYTOYOLO_CORES is not a whole number above 0.
     """
     given = os.environ.get(CORES)
     if given is not None:
@@ -35,11 +46,12 @@ def cores() -> int:
 
 @cache
 def cpu_quota(root: Path = Path("/")) -> float:
-    """CPUs' worth of time that the control groups of this process allow it; infinite where none sets a limit.
+    """Return how many CPUs the control groups of this process allow; infinite if no group sets a limit.
 
-    The least limit of the process's own group and of the groups around it counts. Version 2 gives it in cpu.max,
-    version 1 in cpu.cfs_quota_us and cpu.cfs_period_us (Linux: Documentation/admin-guide/cgroup-v2.rst and
-    Documentation/scheduler/sched-bwc.rst). `root` is the root of the file system.
+    The smallest limit of the process's own group and of its parent groups counts. Version 2 of control groups has the
+    limit in cpu.max, version 1 in cpu.cfs_quota_us and cpu.cfs_period_us (Linux:
+    Documentation/admin-guide/cgroup-v2.rst and Documentation/scheduler/sched-bwc.rst). `root` is the root of the file
+    system.
     """
     limits = [math.inf]
     for line in _read(root / "proc/self/cgroup").splitlines():
@@ -48,13 +60,14 @@ def cpu_quota(root: Path = Path("/")) -> float:
             continue
         for mount in ("", "unified") if not controllers else ("cpu", controllers):
             group = root / "sys/fs/cgroup" / mount / path.lstrip("/")
-            # A container may see the groups of its host in its path, but only its own group as the mount's root.
-            limits += [_limit(one) for one in (group, *group.parents) if one.is_relative_to(root / "sys/fs/cgroup")]
+            # In a container the path may name groups of the host, which don't exist here. Its own group is the root.
+            folders = (group, *group.parents)
+            limits += [_limit(folder) for folder in folders if folder.is_relative_to(root / "sys/fs/cgroup")]
     return min(limits)
 
 
 def _limit(group: Path) -> float:
-    """CPUs' worth of time that one control group sets as its limit, infinite for none."""
+    """Return the CPU limit of one control group; infinite if it has no limit."""
     if values := _read(group / "cpu.max").split():
         quota, period = values[0], values[-1]
     else:
@@ -65,7 +78,7 @@ def _limit(group: Path) -> float:
 
 
 def _read(path: Path) -> str:
-    """The text of a file, empty where there is none that can be read."""
+    """Return the text of a file, or "" if the file can't be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:
@@ -73,22 +86,23 @@ def _read(path: Path) -> str:
 
 
 def state_folder() -> Path:
-    """Where the tool keeps downloaded weights and the engine's settings: CYTOYOLO_HOME or the user's cache folder.
+    """Return the folder for downloaded weights and the engine's settings: CYTOYOLO_HOME or the user's cache folder.
 
-    Where others can write into that, a temporary one of this process: networks and facts are believed that lie there.
+    If other users can write into that folder, a temporary folder of this process takes its place, because the program
+    trusts the networks and image properties that it reads there.
     """
     cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     place = Path(os.environ.get("CYTOYOLO_HOME") or Path(cache_home) / "cytoyolo")
     try:
         parts = [place, *(part for part in place.iterdir() if part.is_dir())]
-    except OSError:  # not there yet, or not to be read, and then not to be used
+    except OSError:  # the folder doesn't exist yet, or can't be read; then nothing is read from it
         return place
     return place if all(map(is_trusted, parts)) else _stand_in(place)
 
 
 @cache
 def _stand_in(place: Path) -> Path:
-    warn(f"Others can write into {place} (see CYTOYOLO_HOME), so nothing is read or kept there.")
+    warn(f"Other users can write into {place} (see CYTOYOLO_HOME), so this folder is not used.")
     folder = Path(tempfile.mkdtemp(prefix="cytoyolo."))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -98,7 +112,7 @@ _PACKAGES = ("ultralytics", "torch", "torchvision", "opencv-python", "numpy", "p
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, this package and those its results depend on."""
+    """Return the versions of Python, of this package and of the packages that its results depend on."""
     return {"cytoyolo": __version__, "python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
 
 

@@ -1,6 +1,6 @@
-"""What a command finds in a place that others can write to: whether it is this user's own, and opened without a link.
+"""Checks of files and folders in a place that other users can write to: do they belong to this user, are they links?
 
-Somebody else could have put a link there, through which files elsewhere would be overwritten, or a folder of theirs.
+Another user could have put a link there, and the program would then overwrite files somewhere else.
 """
 
 import os
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from cytoyolo.errors import UsageError
 
-# Folders in which a data set's images may stand as links to the user's; nothing is written through these.
+# The folder of a data set that may contain links to the user's images. Nothing is written through these links.
 _STAGED = "images"
 _OTHERS_WRITE = stat.S_IWOTH
 
 
 def strangeness(path: Path) -> str:
-    """Why a file or folder can't be one that this user's command has made, in a few words; "" if it can."""
+    """Return in a few words why this user's command can't have made a file or folder, or "" if it can have."""
     status = path.lstat()
     if reason := _kind(status.st_mode):
         return reason
@@ -26,41 +26,41 @@ def strangeness(path: Path) -> str:
 
 
 def check_own(folder: Path, what: str) -> None:
-    """Raise UsageError unless a folder and all that is in it can have been made by this user's command."""
+    """Raise UsageError if this user's command can't have made a folder or something in it."""
     for path in (folder, *_below(folder)):
         if reason := strangeness(path):
-            raise UsageError(f"{path} {reason}, so that {what} may be somebody else's; move it elsewhere.")
+            raise UsageError(f"{path} {reason}, so {what} may belong to another user; move it elsewhere.")
 
 
 def check_parts(folder: Path) -> None:
-    """Raise UsageError where a folder that a command goes on with has parts that lead elsewhere, or isn't this user's.
+    """Raise UsageError if a folder that a command continues has parts that lead elsewhere, or belongs to another user.
 
-    Images that stand in it as links to the user's are fine, also where these were moved meanwhile.
+    Links to the user's images are fine, also if these images were moved in the meantime.
     """
     for path in _below(folder) if folder.is_dir() else []:
         mode = path.lstat().st_mode
         leads_to_no_folder = path.is_file() or not path.exists()
         staged = stat.S_ISLNK(mode) and leads_to_no_folder and _STAGED in path.relative_to(folder).parts
         if not staged and (reason := _kind(mode)):
-            raise UsageError(f"{path} {reason}, so that it may lead elsewhere; put the file or folder itself there.")
+            raise UsageError(f"{path} {reason}, so it may lead elsewhere; put the file or folder itself there.")
     if folder.is_dir() and others_write(folder.resolve().parent) and not is_mine(folder):
         raise UsageError(f"{folder} belongs to another user, in a place where all can write; give another folder.")
 
 
 def others_write(folder: Path) -> bool:
-    """Whether anybody on this machine may put files into a folder."""
+    """Tell whether every user of this machine may write into a folder."""
     return bool(folder.stat().st_mode & _OTHERS_WRITE)
 
 
 def is_trusted(folder: Path) -> bool:
-    """Whether a folder, where it exists, is this user's or the machine's, so that no stranger has put files into it."""
+    """Tell whether only this user and the administrator can have put files into a folder (or it doesn't exist)."""
     if not folder.exists() or not hasattr(os, "geteuid"):
         return True
     return not others_write(folder) and (folder.stat().st_uid == 0 or is_mine(folder.resolve()))
 
 
 def is_mine(path: Path) -> bool:
-    """Whether a file or folder is of the user who runs this."""
+    """Tell whether a file or folder belongs to the user who runs this program."""
     if not hasattr(os, "geteuid"):  # Windows, where others can't put links
         return True
     owner = path.lstat().st_uid
@@ -68,7 +68,7 @@ def is_mine(path: Path) -> bool:
 
 
 def _owner_given(folder: Path) -> int | None:
-    """Whose a file is that this user makes here: some disks know no owners, and give all files to one."""
+    """Return the owner that a new file gets in a folder. Some disks have no owners and give all files to one user."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             return os.fstat(file.fileno()).st_uid
@@ -83,10 +83,10 @@ def _kind(mode: int) -> str:
 
 
 def _below(folder: Path) -> list[Path]:
-    """All that is in a folder, at any depth; links are not followed."""
+    """List everything in a folder, at any depth. Links are not followed."""
     return [Path(root, name) for root, folders, names in os.walk(folder) for name in sorted(folders + names)]
 
 
 def unlinked(path: str, flags: int) -> int:
-    """An opener for `open` that follows no link and waits for no other end of a pipe."""
+    """Open a file for `open(opener=...)` without following a link and without waiting for the other end of a pipe."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)

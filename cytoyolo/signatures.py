@@ -1,6 +1,6 @@
-"""What a file is that is none of the kinds of image that are read here, by its first bytes.
+"""Tell by its first bytes what kind of file a file is, if it is not an image that this package reads.
 
-Where a table was expected, `filekinds` asks here too.
+`tables.kinds` uses this too, for a file that was given instead of a table.
 """
 
 import re
@@ -45,7 +45,7 @@ _MARKS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\0\5\x16\7", "what macOS keeps beside a file (AppleDouble), not the image itself", "take the image"),
     (0, b"version https://git-lfs", "a Git LFS pointer, not the image itself", "fetch the image with `git lfs pull`"),
 )  # fmt: skip
-# By the four letters that follow "ftyp".
+# Files of the ISO base media format, by the letters that follow "ftyp".
 _BRANDS = {b"avi": "an AVIF image", b"crx": "a Canon raw (CR3) image", b"qt ": "a QuickTime video"}
 _HEIF = (b"hei", b"hev", b"mif1", b"msf1", b"miaf")
 _RIFF = {b"AVI ": "an AVI video", b"WAVE": "a WAV sound file"}
@@ -54,9 +54,25 @@ _MARKUP = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:\?xml|!doctype|!--|html|svg|h
 
 
 def what_is(data: bytes) -> tuple[str, str] | None:
-    """What a file of this content is and what to do with it; None where nothing is known of it."""
-    if found := by_mark(data):
-        return found
+    """Tell what a file is and what to do with it.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's bytes, or at least the first 4,096 of them.
+
+    Returns
+    -------
+    tuple of str, or None
+        What the file is and what the user can do; None if its kind is not known.
+
+    Examples
+    --------
+    >>> what_is(b"GIF89a...")
+    ('a GIF image', 'save it as PNG')
+    """
+    if kind := by_mark(data):
+        return kind
     if _ANYMAP.match(data):
         return "a PNM image (PBM, PGM, PPM or PAM)", _PNG
     start = data[:4096]
@@ -67,7 +83,7 @@ def what_is(data: bytes) -> tuple[str, str] | None:
 
 
 def by_mark(data: bytes) -> tuple[str, str] | None:
-    """The same by marks alone that no text begins with."""
+    """Tell it by signatures that no text file begins with; see `what_is`."""
     for at, mark, what, remedy in _MARKS:
         if data.startswith(mark, at):
             return what, remedy

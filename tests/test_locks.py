@@ -143,7 +143,7 @@ def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, capsys, c
     monkeypatch.setattr(fcntl, "flock", none)
     with locked(tmp_path / "out"):
         assert names(tmp_path) == []
-    assert "has no locks; let no second process work there" in capsys.readouterr().err.replace("\n", " ")
+    assert "has no locks; do not start a second process there" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_what_a_killed_process_left_beside_an_output_is_removed(tmp_path):

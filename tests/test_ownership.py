@@ -168,7 +168,7 @@ def test_parts_of_a_run_lead_nowhere_else_but_for_its_images(tmp_path: Path, use
     check_parts(tmp_path / "none")
     for place, goal in [("curves", user), ("metrics.csv", user / "detections.csv"), ("dataset/images/b", user)]:
         (run / place).symlink_to(goal)
-        with pytest.raises(UsageError, match=r"is a link, so that it may lead elsewhere"):
+        with pytest.raises(UsageError, match=r"is a link, so it may lead elsewhere"):
             check_parts(run)
         (run / place).unlink()
     os.mkfifo(run / "weights" / "best.pt")
@@ -210,7 +210,7 @@ def test_nothing_is_kept_or_believed_where_others_can_write(
     (home / "exports").chmod(0o1777)
     other = machine.state_folder()
     assert other != home and other == machine.state_folder() and list(other.iterdir()) == []
-    assert capsys.readouterr().err.count("Others can write into") == 1
+    assert capsys.readouterr().err.count("Other users can write into") == 1
 
 
 def test_a_table_is_not_written_to_a_pipe(tmp_path: Path) -> None:

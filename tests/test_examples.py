@@ -1,0 +1,20 @@
+"""The examples in docstrings run, and give what they say."""
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+MODULES = (
+    "cytoyolo.boxes",
+    "cytoyolo.signatures",
+    "cytoyolo.text",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # examples that write files write them here
+    results = doctest.testmod(import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert results.attempted
+    assert not results.failed
