@@ -1,9 +1,9 @@
 """Files and folders that appear whole or not at all.
 
-An output folder carries `.cytoyolo.json`: which command made it, and the list of what it put there, so that
-`--overwrite` replaces only what that command made and never a user's file. A folder that is filled step by step says
-beforehand what it will hold, so that this is true after a kill at any moment too. Temporary files and folders are known
-by their names.
+An output folder contains `.cytoyolo.json`, its marker. The marker names the command that made the folder and lists what
+the command put there, so that `--overwrite` replaces only these files and never a file of the user. A folder that is
+filled step by step lists beforehand what it will contain. So the list is complete even if the process is killed.
+Temporary files and folders are recognised by their names.
 """
 
 import filecmp
@@ -23,14 +23,20 @@ from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import is_mine, unlinked
 
 MARKER = ".cytoyolo.json"
-# Of temporary names, which must not be longer than the names they stand for.
+# Parts of temporary names, which must not be longer than the final names.
 _PREFIX, _SUFFIX = locks.PREFIX, ".partial"
-# Of a folder in which one that is being replaced (_OLD) waits until the new one has its place.
+# While a folder is replaced, the old folder (_OLD) is kept in a folder with this suffix until the new one is in place.
 _SHELTER, _OLD = ".old", "old"
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's bytes. Raises UsageError when the path is not a file."""
+    """Read a file.
+
+    Raises
+    ------
+    UsageError
+        If the path is a folder, or there is no such file.
+    """
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give a file.")
     try:
@@ -41,7 +47,27 @@ def read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` at the end, delete it on any error."""
+    """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write. Its folder is made if needed.
+
+    Yields
+    ------
+    Path
+        A temporary file in the same folder. It is renamed to `path` at the end of the block, and deleted if the block
+        raises an error.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with atomic_file(Path("table.csv")) as temporary:
+    ...     _ = temporary.write_text("NAME,class")
+    >>> Path("table.csv").read_text()
+    'NAME,class'
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=f"{_SUFFIX}{path.suffix}", dir=path.parent)
     os.close(handle)
@@ -55,22 +81,22 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file or folder of this name is one that only a killed process leaves."""
+    """Tell whether a name is that of a temporary file or folder, which only a killed process leaves behind."""
     return name.startswith(_PREFIX) and (_SUFFIX in name or name.endswith((_SHELTER, locks.SUFFIX)))
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what `atomic_file` left below a folder of the tool's own when it was killed."""
+    """Remove the temporary files that `atomic_file` left in one of the tool's own folders when it was killed."""
     for path in folder.rglob(f"{_PREFIX}*{_SUFFIX}*"):
         path.unlink()
 
 
-def same_content(one: Path, other: Path) -> bool:
-    """Whether two files, or all files of two folders but their markers, are the same byte for byte."""
-    if one.is_dir() and other.is_dir():
-        names = listing(one)
-        return names == listing(other) and all(filecmp.cmp(one / name, other / name, shallow=False) for name in names)
-    return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
+def same_content(first: Path, second: Path) -> bool:
+    """Tell whether two files, or all files of two folders except their markers, have the same bytes."""
+    if first.is_dir() and second.is_dir():
+        names = listing(first)
+        return names == listing(second) and all(filecmp.cmp(first / at, second / at, shallow=False) for at in names)
+    return first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
 
 
 def _umask() -> int:
@@ -80,13 +106,13 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text whole or not at all; what of a file's name is not UTF-8 is an escape in it, as JSON knows them."""
+    """Write a text file whole or not at all. Bytes of a file name that are not UTF-8 are written as escapes."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def check_place(path: Path) -> None:
-    """Refuse now, before long work, an output whose folder is a file or can't be written to."""
+    """Refuse an output whose folder is a file or can't be written to. It is asked before long work begins."""
     parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     if not parent.is_dir():
         raise UsageError(f"{parent} is a file, so {path} can't be made; give another place.")
@@ -97,8 +123,26 @@ def check_place(path: Path) -> None:
 def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str | Path | None] = ()) -> None:
     """Refuse an output folder that can't be made, or that exists and may not be replaced.
 
-    It may with `overwrite`, if the command `maker` made it and all that is in it, and none of the `inputs` lies there.
-    Raises CytoyoloError while another process fills it.
+    It may be replaced if all of these are true: `overwrite` is given; the command `maker` made the folder and everything
+    in it; none of the inputs lies in it.
+
+    Parameters
+    ----------
+    path : Path
+        The output folder.
+    maker : str
+        The command that wants to make it, such as "audit".
+    overwrite : bool
+        Whether the user allows it to be replaced.
+    inputs : iterable of paths, optional
+        What the command reads.
+
+    Raises
+    ------
+    UsageError
+        If the folder may not be replaced.
+    CytoyoloError
+        If another process is writing it.
     """
     check_place(path)
     check_free(path)
@@ -109,7 +153,7 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
         raise UsageError(f"{path} is {kind}; give the name of a folder.")
     if path.samefile(Path.cwd()) or path.is_mount():
         raise UsageError(f"{path} is the working folder or a mounted disk, and can't be replaced; give one inside it.")
-    if all(is_temporary(one.name) for one in path.iterdir()):
+    if all(is_temporary(entry.name) for entry in path.iterdir()):
         return
     if not overwrite:
         raise UsageError(f"{path} exists; give another folder or --overwrite.")
@@ -119,17 +163,17 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
     foreign = foreign_files(path)
     if foreign:
         raise UsageError(f"{path} holds files this tool did not make (such as {foreign[0]}); give another folder.")
-    for one in inputs:
-        if one is not None and Path(one).resolve().is_relative_to(path.resolve()):
-            raise UsageError(f"{one} lies in {path}, which --overwrite would delete; give another folder.")
+    for source in inputs:
+        if source is not None and Path(source).resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"{source} lies in {path}, which --overwrite would delete; give another folder.")
 
 
 def clear_folder(
     path: Path, maker: str, overwrite: bool, inputs: Iterable[str | Path | None] = (), also: Iterable[str] = ()
 ) -> None:
-    """Make an output folder that is filled step by step, empty but for its marker, which owns `also` (see `mark`).
+    """Make an output folder that is filled step by step. At first it contains only its marker, which lists `also`.
 
-    What `check_folder` allows to be replaced is removed. After a kill at any moment it may be cleared again.
+    A folder that `check_folder` allows to be replaced is emptied. After a kill at any moment it may be emptied again.
     """
     check_folder(path, maker, overwrite, inputs)
     path = path.resolve()
@@ -139,8 +183,8 @@ def clear_folder(
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder of the tool's own; its marker, by which it is known, goes last. A link to it stays, and leads to
-    an empty folder."""
+    """Remove one of the tool's own folders. Its marker is removed last. If `path` is a link, the link and the empty
+    folder stay."""
     _remove_content(path)
     (path / MARKER).unlink(missing_ok=True)
     if not path.is_symlink():
@@ -148,9 +192,9 @@ def remove_folder(path: Path) -> None:
 
 
 def _remove_content(folder: Path) -> None:
-    """Remove all but the marker: files first, among them those that say that the work is finished."""
-    found = [path for path in folder.iterdir() if path.name != MARKER]
-    for path in sorted(found, key=_is_real_folder):
+    """Remove everything except the marker. Files come first, because some of them say that the work is finished."""
+    content = [path for path in folder.iterdir() if path.name != MARKER]
+    for path in sorted(content, key=_is_real_folder):
         if _is_real_folder(path):
             shutil.rmtree(path)
         else:
@@ -162,7 +206,7 @@ def _is_real_folder(path: Path) -> bool:
 
 
 def _marker(folder: Path) -> dict[str, Any]:
-    """What the marker says; nothing where there is none, a damaged one, or something else than a file."""
+    """Read the marker of a folder; {} if it is missing or damaged, or is not a file."""
     try:
         with open(folder / MARKER, encoding="utf-8", opener=unlinked) as file:
             content = json.load(file)
@@ -172,21 +216,20 @@ def _marker(folder: Path) -> dict[str, Any]:
 
 
 def maker_of(folder: Path) -> str | None:
-    """The command that made a folder, None where that is not known."""
+    """Return the command that made a folder, or None if that is not known."""
     maker = _marker(folder).get("maker")
     return maker if isinstance(maker, str) else None
 
 
 def discard(path: Path, maker: str) -> None:
-    """Remove a folder that the command `maker` made, if it is there. Raises UsageError for one that may not be
-    replaced."""
+    """Remove a folder that the command `maker` made, if it exists. Raises UsageError if it may not be replaced."""
     check_folder(path, maker, overwrite=True)
     if path.exists():
         remove_folder(path)
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """Files below the folder that its marker does not list; all of them when it has no marker."""
+    """List the files in a folder that its marker does not list; without a marker, all files."""
     listed = _marker(folder).get("made")
     made = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
     prefixes = tuple(name for name in made if name.endswith("/"))
@@ -194,30 +237,68 @@ def foreign_files(folder: Path) -> list[str]:
 
 
 def listing(folder: Path) -> list[str]:
-    """All files and links below the folder, as sorted relative paths, without the marker and temporary ones."""
-    found = []
+    """List all files and links in a folder, at any depth, without the marker and temporary files.
+
+    Returns
+    -------
+    list of str
+        Paths relative to the folder, sorted.
+    """
+    paths = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_temporary(name)]
         names = [name for name in names if not is_temporary(name)]
         links = [name for name in folders if Path(root, name).is_symlink()]
         relative = os.path.relpath(root, folder)
-        found += [name if relative == "." else f"{relative}/{name}" for name in names + links]
-    return sorted(name for name in found if name != MARKER)
+        paths += [name if relative == "." else f"{relative}/{name}" for name in names + links]
+    return sorted(path for path in paths if path != MARKER)
 
 
 def mark(folder: Path, maker: str, also: Iterable[str] = ()) -> None:
-    """Record all files now in the folder as made by the command `maker`.
+    """Write the marker of a folder: all files in it were made by the command `maker`.
 
-    `also` names what later steps will add to it: files, or subfolders ("engine/") owned whole.
+    `also` names what later steps will add: files, or whole subfolders ("engine/").
     """
     write_text(folder / MARKER, json.dumps({"maker": maker, "made": [*listing(folder), *also]}))
 
 
 @contextmanager
 def new_folder(path: Path, maker: str, overwrite: bool = False, also: Iterable[str] = ()) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; at the end mark it and rename it to `path`, on any error delete it.
+    """Make an output folder whole or not at all.
 
-    What such a block left that was killed is removed first.
+    Temporary folders that killed processes left behind are removed first.
+
+    Parameters
+    ----------
+    path : Path
+        The output folder.
+    maker : str
+        The command that makes it.
+    overwrite : bool
+        Whether an existing output of the same command may be replaced.
+    also : iterable of str
+        What later steps will add, see `mark`.
+
+    Yields
+    ------
+    Path
+        A temporary folder beside `path`. It gets its marker and is renamed to `path` at the end of the block, and is
+        deleted if the block raises an error.
+
+    Raises
+    ------
+    UsageError
+        If the output exists and may not be replaced.
+    CytoyoloError
+        If another process is writing it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with new_folder(Path("audit"), "audit") as temporary:
+    ...     _ = (temporary / "findings.csv").write_text("line,rule")
+    >>> listing(Path("audit")), maker_of(Path("audit"))
+    (['findings.csv'], 'audit')
     """
     target = path.resolve()
     with locked(path):
@@ -233,7 +314,7 @@ def new_folder(path: Path, maker: str, overwrite: bool = False, also: Iterable[s
 
 
 def _prefix(target: Path) -> str:
-    """How the names of temporary folders begin that stand for `target`."""
+    """Return how the names of the temporary folders for `target` begin."""
     return f"{_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}."
 
 
@@ -245,25 +326,25 @@ def _remove_unfinished(target: Path) -> None:
 
 
 def _is_own_folder(path: Path) -> bool:
-    """Whether this is a folder, no link, of the user who runs this: others may put theirs into a shared place."""
+    """Tell whether a path is a folder (not a link) of this user. In a shared place, other users may add folders."""
     return _is_real_folder(path) and is_mine(path)
 
 
 def finish_folder(made: Path, path: Path, maker: str, overwrite: bool, also: Iterable[str] = ()) -> None:
-    """Mark a folder that is whole, and rename it to `path`, in place of what `check_folder` allows to be replaced."""
+    """Write the marker of a finished folder and rename it to `path`, which `check_folder` must allow."""
     made.chmod(0o777 & ~_umask())
     mark(made, maker, also)
     with locked(path):
-        check_folder(path, maker, overwrite)  # again: something may have come there meanwhile
+        check_folder(path, maker, overwrite)  # again, because something may have been written there since
         _replace(path.resolve(), made)
 
 
 def _replace(target: Path, new: Path) -> None:
-    """Rename the folder `new` to `target`; a folder that stands there goes, but only once the new one has its place.
+    """Rename the folder `new` to `target`. An old folder there is removed only when the new folder is in place.
 
-    After a kill it may be found in a shelter beside `new`: see `restore_replaced`.
+    After a kill the old folder may still be in its shelter beside `new`: see `restore_replaced`.
     """
-    if not target.exists() or not any(target.iterdir()):  # temporary files of a killed process are something
+    if not target.exists() or not any(target.iterdir()):  # with temporary files of a killed process it isn't empty
         new.rename(target)
         return
     shelter = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=_SHELTER, dir=new.parent))
@@ -277,12 +358,12 @@ def _replace(target: Path, new: Path) -> None:
 
 
 def is_shelter(path: Path) -> bool:
-    """Whether a folder is one in which a replaced folder waits."""
+    """Tell whether a folder is a shelter, in which a folder that is being replaced is kept."""
     return path.name.startswith(_PREFIX) and path.name.endswith(_SHELTER)
 
 
 def restore_replaced(folder: Path, target: Path) -> None:
-    """After a kill, give the folder that was being replaced its place back if that is empty; remove its shelter."""
+    """After a kill, move a folder that was being replaced back to its place if the place is empty; remove shelters."""
     for shelter in filter(_is_own_folder, list(folder.glob(f"{_prefix(target)}*{_SHELTER}"))):
         if not os.path.lexists(target) and (shelter / _OLD).is_dir():
             (shelter / _OLD).rename(target)

@@ -1,4 +1,4 @@
-"""YAMLs that come with the package, by name, or the user's own, by path: data sets and recipes."""
+"""Read YAML files of data sets and recipes: those of the package by name, the user's own by path."""
 
 import codecs
 import re
@@ -10,24 +10,49 @@ import yaml
 
 from cytoyolo.errors import CytoyoloError, UsageError, quoted
 
-# Characters of a YAML. Those of this tool have some thousands; a parser takes seconds for as many as these.
+# The most characters of a YAML file. The package's own files have some thousands; this many take a parser seconds.
 _LONGEST = 1_000_000
-# Lists within lists; each takes some of the interpreter's stack.
+# The most lists within lists. Each level takes some of the interpreter's stack.
 _DEEPEST = 50
-# YAML 1.1 takes 010 for 8 and 1:30 for 90; YAML 1.2 and people do not.
+# YAML 1.1 reads 010 as 8 and 1:30 as 90. YAML 1.2 and people do not.
 _AMBIGUOUS = re.compile(r"[-+]?(0[0-9_]+|[0-9].*:.*)")
 
 
 def names(package: str) -> list[str]:
-    """Names of the YAMLs in a package such as "cytoyolo.recipes"."""
-    found = (entry.name for entry in files(package).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+    """List the names of the YAML files in a package.
+
+    Examples
+    --------
+    >>> names("cytoyolo.recipes")
+    ['demo', 'quick', 'third-place']
+    """
+    entries = (entry.name for entry in files(package).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in entries if name.endswith(".yaml"))
 
 
 def load_yaml(name: str | Path, package: str, kind: str) -> Any:
-    """The content of a YAML of the package, given by name, or of a file, given by a path ending in .yaml or .yml.
+    """Read a YAML file.
 
-    `kind` is what a sentence calls it. Raises UsageError when there is none and CytoyoloError when it is no YAML.
+    Parameters
+    ----------
+    name : str or Path
+        The name of a YAML file in the package, or a path that ends in .yaml or .yml.
+    package : str
+        The package, such as "cytoyolo.recipes".
+    kind : str
+        What error messages call the file, such as "recipe".
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    CytoyoloError
+        If it is not valid YAML.
+
+    Examples
+    --------
+    >>> load_yaml("quick", "cytoyolo.recipes", "recipe")["imgsz"]
+    256
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
@@ -45,7 +70,7 @@ def load_yaml(name: str | Path, package: str, kind: str) -> Any:
 
 
 def parse_yaml(name: str | Path, data: bytes) -> Any:
-    """The content of a YAML whose bytes are `data`. Raises CytoyoloError, which calls it `name`, when it is none."""
+    """Parse the bytes of a YAML file. Raises CytoyoloError with the file's `name` if they are not valid YAML."""
     try:
         return parse_text(_decoded(data))
     except ValueError as error:
@@ -53,7 +78,7 @@ def parse_yaml(name: str | Path, data: bytes) -> Any:
 
 
 def parse_text(text: str) -> Any:
-    """The content of a YAML. Raises ValueError that says what is wrong with it, and in which line, in a few words."""
+    """Parse the text of a YAML file. Raises ValueError that says in a few words what is wrong, and in which line."""
     if len(text) > _LONGEST:
         raise ValueError(f"longer than {_LONGEST:,} characters")
     try:
@@ -69,7 +94,7 @@ def parse_text(text: str) -> Any:
 
 
 def _decoded(data: bytes) -> str:
-    """The text of a file in UTF-8, or as some editors save it, in UTF-16 with a byte-order mark."""
+    """Decode UTF-8, or UTF-16 with a byte-order mark, as some editors write it."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             return data.decode("utf-16")
@@ -88,7 +113,7 @@ def _code_point(error: yaml.reader.ReaderError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without what means something else than it seems to, or far more than is written."""
+    """A loader that refuses YAML that means something else than it seems to, or far more than what is written."""
 
     _depth = 0
 
@@ -116,7 +141,7 @@ class _Loader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
         except yaml.YAMLError:
             raise
-        except Exception as error:  # whatever the constructor of a type raises over a text that is none of it
+        except Exception as error:  # the text is not a value of the type that YAML takes it for, such as a date
             raise _fault(node, f"{_shown(node)} is no {_kind(node)}; put it in quotes if it is text") from error
         if isinstance(value, int | float) and not isinstance(value, bool) and isinstance(node, yaml.ScalarNode):
             _check_number(node, value)
@@ -124,7 +149,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _check_number(node: yaml.ScalarNode, value: float) -> None:
-    """Raise for a number that one reader of YAML takes for another than the next, or that nothing here can be."""
+    """Raise for a number that YAML readers read differently, and for a number that is too large."""
     if _AMBIGUOUS.fullmatch(node.value):
         raise _fault(node, f"{_shown(node)} would be read as {value}; write {value}, or put it in quotes if it is text")
     if isinstance(value, int) and abs(value) >= 2**63:
@@ -141,6 +166,6 @@ def _shown(node: yaml.Node) -> str:
 
 
 def _kind(node: yaml.Node) -> str:
-    """What a value was taken for, by the last part of its tag."""
+    """Return the type that YAML took a value for, from the last part of its tag."""
     kind = str(node.tag).rpartition(":")[2]
     return {"timestamp": "date", "int": "whole number", "float": "number"}.get(kind, kind)

@@ -1,6 +1,6 @@
-"""What is known of a data set: its classes with ids and names, its columns, its fallback class.
+"""What the package knows of a data set: its classes with ids and names, its columns, its fallback class.
 
-The facts stand in one YAML a data set (the folder `datasets/`); nothing else in the package knows a class.
+Each data set has one YAML file (in the folder `datasets/`). Nothing else in the package knows a class.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,21 +14,40 @@ from cytoyolo.text import unsafe_character
 
 PACKAGE = "cytoyolo.datasets"
 
-# The names the package itself uses for the columns of a table; a YAML may map them to others.
+# The package's own names of a table's columns. A YAML file may map them to other names.
 ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
-# What the columns are called where a YAML does not say it: as in the CytologIA challenge.
+# The names of the columns if the YAML file does not give any: as in the CytologIA challenge.
 COLUMNS = dict(zip(ROLES, ("trustii_id", "NAME", "x1", "y1", "x2", "y2", "class"), strict=True))
-# What stands in a label table in place of a class where a row is no label: its box is to be painted over.
+# The class code of an ignore region. Such a row is not a label; `convert` paints its box over.
 MASK = "msk"
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """A data set's description.
+    """The description of a data set.
 
-    `codes[i]` is the class of id i, `names[i]` its English name, `leukocyte[i]` whether it counts in the
-    leukocyte differential; `columns` maps each of ROLES to its column name (by default COLUMNS); `fallback` is the
-    class of a submission row without a box.
+    Attributes
+    ----------
+    name : str
+        The data set's name.
+    codes : tuple of str
+        The class codes. The code at position i belongs to the class with id i.
+    names : tuple of str
+        The English names of the classes, in the same order.
+    leukocyte : tuple of bool
+        Whether each class counts in the leukocyte differential.
+    fallback : str
+        The class of a submission row without a box.
+    columns : mapping
+        The column name for each of ROLES (by default COLUMNS).
+
+    Examples
+    --------
+    >>> spec = load_spec("wbc5")
+    >>> spec.codes
+    ('BA', 'EO', 'LY', 'MO', 'PNN')
+    >>> spec.ids["LY"], spec.names[2]
+    (2, 'lymphocyte')
     """
 
     name: str
@@ -43,15 +62,15 @@ class DataSpec:
         return {code: index for index, code in enumerate(self.codes)}
 
     def column_map(self, *roles: str) -> dict[str, str]:
-        """Column names by role; a role that is none of ROLES ("group") is its own name."""
+        """Map roles to column names. A role that is not in ROLES (such as "group") is its own column name."""
         return {role: self.columns.get(role, role) for role in roles}
 
     def column_list(self, *roles: str) -> list[str]:
-        """The values of `column_map`."""
+        """Return the column names of roles, see `column_map`."""
         return list(self.column_map(*roles).values())
 
     def to_dict(self) -> dict[str, Any]:
-        """The description in the form of the YAML, for a manifest or a checkpoint; `parse_spec` is the inverse."""
+        """Return the content of the YAML file, for a manifest or a checkpoint. `parse_spec` is the inverse."""
         classes = zip(self.codes, self.names, self.leukocyte, strict=True)
         return {
             "name": self.name,
@@ -62,9 +81,24 @@ class DataSpec:
 
 
 def load_spec(dataset: str | Path) -> DataSpec:
-    """Read a data set's YAML, given as a shipped name ("cytologia") or a path ending in .yaml or .yml.
+    """Read the description of a data set.
 
-    Raises UsageError when there is no such data set and CytoyoloError when its YAML cannot be used.
+    Parameters
+    ----------
+    dataset : str or Path
+        A name of this package ("cytologia", "wbc5", "pbc3"), or the path of a YAML file that ends in .yaml or .yml.
+
+    Raises
+    ------
+    UsageError
+        If there is no such data set.
+    CytoyoloError
+        If its YAML file can't be used.
+
+    Examples
+    --------
+    >>> len(load_spec("cytologia").codes)
+    23
     """
     content = load_yaml(dataset, PACKAGE, "data set")
     try:
@@ -74,12 +108,36 @@ def load_spec(dataset: str | Path) -> DataSpec:
 
 
 def matching_spec(codes: tuple[str, ...]) -> DataSpec | None:
-    """The shipped data set that has exactly these classes, in any order, for weights trained elsewhere."""
+    """Return the package's data set that has exactly these classes, in any order, or None.
+
+    It is used for weights that were trained with another program.
+
+    Examples
+    --------
+    >>> matching_spec(("PNN", "MO", "LY", "EO", "BA")).name
+    'wbc5'
+    """
     return next((spec for spec in map(load_spec, names(PACKAGE)) if sorted(spec.codes) == sorted(codes)), None)
 
 
 def parse_spec(data: Any) -> DataSpec:
-    """Turn the content of a data set YAML into a DataSpec. Raises ValueError that names the wrong key."""
+    """Check the content of a data set's YAML file.
+
+    Parameters
+    ----------
+    data : dict
+        The content, as `load_yaml` returns it. A class may be a mapping or only its code.
+
+    Raises
+    ------
+    ValueError
+        If something is wrong; the message names the wrong key.
+
+    Examples
+    --------
+    >>> parse_spec({"name": "mine", "classes": ["PNN", {"code": "Er", "leukocyte": False}]}).leukocyte
+    (True, False)
+    """
     _check_keys(data, ("name", "title", "licence", "source", "columns", "fallback", "classes"), "the top level")
     classes, columns = data.get("classes"), data.get("columns", {})
     if not isinstance(classes, list) or not classes:
@@ -94,7 +152,7 @@ def parse_spec(data: Any) -> DataSpec:
     if not all(isinstance(code, str) and code.strip() == code != "" for code in codes):
         raise ValueError("each of 'classes' needs a 'code' that is text without spaces around it (quote words like NO)")
     if any(str(code).casefold() == MASK for code in codes):
-        raise ValueError(f"the 'code' {MASK} is reserved for masks, in whatever case; give that class another one")
+        raise ValueError(f"the 'code' {MASK} (in any case) is reserved for ignore regions; give that class another code")
     if len(set(codes)) != len(codes):
         raise ValueError("'classes' has the same 'code' twice")
     if not isinstance(columns, dict) or not set(columns) <= set(ROLES):
@@ -123,7 +181,7 @@ def parse_spec(data: Any) -> DataSpec:
 
 
 def check_characters(what: str, values: Iterable[str]) -> None:
-    """Raise ValueError, which calls it `what`, where a value has a character that tables or terminals can't carry."""
+    """Raise ValueError if a value has a character that tables or terminals can't show; the message names `what`."""
     for value in values:
         if character := unsafe_character(value):
             raise ValueError(f"{what} is {quoted(value)}; the character {character} in it has no place in a table")

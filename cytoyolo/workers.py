@@ -1,4 +1,4 @@
-"""Work in processes of their own: some at a time, ended together when one fails or the program is interrupted."""
+"""Run jobs in separate processes, several at a time. If one fails or the program is interrupted, all are ended."""
 
 import gc
 import os
@@ -16,17 +16,28 @@ from cytoyolo import console
 from cytoyolo.errors import CytoyoloError, explain
 from cytoyolo.machine import CORES, cores
 
-# What is to be done on one of the slots, such as a device. It must be picklable.
+# A job: a function of a slot, such as a device. It must be picklable.
 Work = Callable[[str], None]
-# Characters of a sentence: what a pipe holds without anyone reading, with room to spare.
+# The most characters of an error message. A pipe holds more than this even if nobody reads from it.
 _LONGEST = 4_000
 
 
 def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
-    """Do all jobs (by name), each in a new process, as many at a time as there are slots, which share the cores.
+    """Run all jobs, each in a new process, as many at a time as there are slots. The processes share the CPU cores.
 
-    A job is given the slot it has to itself; its notes are not shown. Raises CytoyoloError with the name of a job that
-    failed; the others are then ended, as they are on any way out, and with this process, however it ends.
+    No job outlives this function, or this process. Messages of the jobs are not shown.
+
+    Parameters
+    ----------
+    jobs : mapping
+        The jobs by name. Each is called with its slot.
+    slots : sequence of str
+        For example the devices. No two jobs have the same slot at the same time.
+
+    Raises
+    ------
+    CytoyoloError
+        If a job fails; the message begins with its name. The other jobs are ended.
     """
     waiting, free = list(jobs.items()), list(slots)
     running: dict[int, tuple[str, str, Any, Connection]] = {}
@@ -53,7 +64,7 @@ def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
 
 
 def _start(work: Work, slot: str, share: int) -> tuple[Any, Connection]:
-    # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
+    # "spawn" and not "fork", because the threads of OpenCV and torch do not survive a fork.
     context = get_context("spawn")
     answer, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(work, slot, share, theirs))
@@ -64,7 +75,7 @@ def _start(work: Work, slot: str, share: int) -> tuple[Any, Connection]:
 
 
 def _problem(code: int | None, answer: Connection) -> str:
-    """What went wrong in a process that has ended, "" if nothing did."""
+    """Return what went wrong in a process that has ended, or "" if nothing did."""
     try:
         if answer.poll():
             return str(answer.recv())
@@ -74,7 +85,7 @@ def _problem(code: int | None, answer: Connection) -> str:
 
 
 def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
-    """In the new process: do the work, and tell in a sentence why it could not be done."""
+    """In the new process: run the job, or send one sentence that says why it failed."""
     os.environ[CORES] = str(share)
     console.silence()
     signal.signal(signal.SIGTERM, _terminate)
@@ -90,7 +101,7 @@ def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
         answer.send(explain(error)[0][:_LONGEST])
     answer.close()
     gc.collect()
-    # The interpreter's own way out can hang where it meets torch in the middle of work.
+    # The normal end of the interpreter can hang while torch is working.
     os._exit(code)
 
 
@@ -99,9 +110,9 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process with the one that started it.
+    """End this process when the process that started it ends.
 
-    If that is killed, it would go on to write, unseen, what a second run writes as well, or complain of its absence.
+    Otherwise, after a kill, this process would continue and write the same files as a second run.
     """
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
@@ -115,8 +126,8 @@ def _wait_for_parent() -> None:
 
 @contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Processes started in this block leave Ctrl-C to this one, which then ends them."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may say what signals do
+    """Let processes that are started in this block ignore Ctrl-C. This process ends them."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -128,10 +139,10 @@ def interrupts_ignored() -> Iterator[None]:
 
 @contextmanager
 def interrupts_remembered() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises an interrupt of this block once more, in case somebody has swallowed it.
+    """Yield a function that raises an interrupt of this block again, in case other code has swallowed it.
 
-    Foreign code may take the exception of Ctrl-C or SIGTERM for a fault of its own, and so does Python itself where it
-    comes while an object is deleted. The function is called at the end of the block, too.
+    Other code may take the exception of Ctrl-C or SIGTERM for one of its own errors. Python itself drops an exception
+    that comes while an object is deleted. The function is also called at the end of the block.
     """
     swallowed: list[BaseException] = []
 
@@ -139,7 +150,7 @@ def interrupts_remembered() -> Iterator[Callable[[], None]]:
         if swallowed:
             raise swallowed[0]
 
-    if threading.current_thread() is not threading.main_thread():  # signals come to the main thread alone
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield again
         return
 
@@ -167,7 +178,7 @@ def interrupts_remembered() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def caller_hidden() -> Iterator[None]:
-    """Processes started in this block do not run the caller's script again, which would start them once more."""
+    """Keep processes that are started in this block from running the caller's script, which would start them again."""
     caller = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -177,7 +188,7 @@ def caller_hidden() -> Iterator[None]:
 
 
 class ForkLock:
-    """A lock between the threads of a process, which a forked child finds free, whoever holds it in the parent."""
+    """A lock between the threads of a process. A forked child finds it free, even if a thread of the parent holds it."""
 
     def __init__(self) -> None:
         self._renew()

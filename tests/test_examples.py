@@ -7,6 +7,16 @@ import pytest
 
 MODULES = (
     "cytoyolo.boxes",
+    "cytoyolo.files",
+    "cytoyolo.images.complaints",
+    "cytoyolo.images.folder",
+    "cytoyolo.images.jpeg",
+    "cytoyolo.images.kinds",
+    "cytoyolo.images.names",
+    "cytoyolo.images.reading",
+    "cytoyolo.images.samples",
+    "cytoyolo.shipped",
+    "cytoyolo.spec",
     "cytoyolo.signatures",
     "cytoyolo.text",
 )

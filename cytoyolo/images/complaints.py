@@ -1,4 +1,4 @@
-"""What decoders complain of while they work, thread by thread, which they would else print."""
+"""Collect the warnings of image decoders for each thread. Without this, the decoders would print them."""
 
 import logging
 import threading
@@ -12,12 +12,12 @@ _LONGEST = 160
 
 _heard = threading.local()
 
-# OpenCV prints what it returns as an error anyway. For the whole process, because it has no other way.
+# OpenCV prints messages about errors that it also returns. It can only be silenced for the whole process.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class _Listener(logging.Handler):
-    """Keeps the messages of each thread that listens. Messages of other threads go on to the usual handlers."""
+    """Keeps the messages of each thread that listens. The messages of other threads go to the usual handlers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = getattr(_heard, "lines", None)
@@ -33,7 +33,15 @@ for _name in _LOGGERS:
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """Collect what the decoders that this thread calls complain of; one that listens around it hears the same."""
+    """Collect the warnings of the decoders that this thread calls.
+
+    Blocks may be nested; the outer block gets the warnings too.
+
+    Yields
+    ------
+    list of str
+        The warnings so far, each in one line.
+    """
     before, lines = getattr(_heard, "lines", None), list[str]()
     _heard.lines = lines
     try:
@@ -45,7 +53,13 @@ def listening() -> Iterator[list[str]]:
 
 
 def in_one_line(lines: list[str]) -> str:
-    """Complaints as one line that a table can hold; "" for none."""
+    """Join warnings to one line for a table, "" if there are none.
+
+    Examples
+    --------
+    >>> in_one_line(["bad marker", "bad marker", "short scan"])
+    'bad marker; short scan'
+    """
     text = "; ".join(dict.fromkeys(lines))
     printable = "".join(letter if letter.isprintable() else "?" for letter in text)
     return printable if len(printable) <= _LONGEST else f"{printable[: _LONGEST - 3]}..."

@@ -1,4 +1,4 @@
-"""The files of an image folder and of its sub-folders, without what operating systems and this tool put there."""
+"""List the files of an image folder and its sub-folders, without files of operating systems and of this tool."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping
@@ -9,7 +9,8 @@ from cytoyolo.files import MARKER
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.names import NameMatches, match_names
 
-# What Windows, macOS and network storage put beside images; names that start with a dot are hidden anyway.
+# Files and folders that Windows, macOS and network storage put beside images. Names that begin with a dot are hidden
+# anyway.
 _OF_SYSTEMS = frozenset(
     ("thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@eadir", "$recycle.bin", "system volume information",
      "lost+found", "#recycle", "#snapshot", "@recycle")
@@ -17,40 +18,71 @@ _OF_SYSTEMS = frozenset(
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is none of the user's images: hidden (._a.jpg, .git), or a system's own."""
+    """Tell by its name whether a file or folder is hidden (._a.jpg, .git) or belongs to an operating system.
+
+    Examples
+    --------
+    >>> is_hidden("._a.jpg"), is_hidden("Thumbs.db"), is_hidden("a.jpg")
+    (True, True, False)
+    """
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def image_files(files: Iterable[str]) -> list[str]:
-    """The images among the files of a folder, by their extensions; sorted, hidden ones left out."""
+    """Select the images among file names, by their extensions. Hidden files are left out.
+
+    Examples
+    --------
+    >>> image_files(["b.PNG", "notes.txt", "._a.jpg", "slide1/a.jpg"])
+    ['b.PNG', 'slide1/a.jpg']
+    """
     paths = ((name, PurePosixPath(name)) for name in files)
     return sorted(name for name, path in paths if path.suffix.lower() in EXTENSIONS and not is_hidden(path.name))
 
 
 def match_in_folder(names: Iterable[str], listing: Collection[str]) -> NameMatches:
-    """Which files of a folder names mean: see `match_names`. A file that is no image counts only by its own name."""
+    """Find the files of a folder that names mean, see `match_names`. Other files than images need their exact name."""
     wanted = list(names)
     return match_names(wanted, {*image_files(listing), *(name for name in wanted if name in listing)})
 
 
 def note_renamed(files: Mapping[str, str]) -> None:
-    """Say which names were taken for another file's; `files` by name."""
+    """Say which names are not the exact name of their file. `files` has the file for each such name."""
     if files:
         name, file = next(iter(files.items()))
-        warn(f"Names that are not their file's: {len(files):,}, such as {name} for {file}.")
+        warn(f"Names that differ from the name of their file: {len(files):,}, such as {name} for {file}.")
 
 
 def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
-    """All files below an image folder, sorted: paths relative to it, with "/" between their parts.
+    """List all files in an image folder and its sub-folders.
 
-    Links are followed, each folder once. Not looked into are hidden folders, those of operating systems, and outputs of
-    this tool (such as an audit), known by their marker. Bytes that are no UTF-8, which no table can name, stand as \\x
-    and their number. Hidden files are in the list (see `is_hidden`), since a table may name one. Sub-folders that can't
-    be read are added to `unread`.
+    Links are followed; each folder is listed once. Hidden folders, folders of operating systems and outputs of this tool
+    (known by their marker) are left out. Hidden files are listed, because a table may name them (see `is_hidden`).
+
+    Parameters
+    ----------
+    folder : Path
+        The image folder.
+    unread : list of str, optional
+        Sub-folders that can't be read are appended to this list.
+
+    Returns
+    -------
+    list of str
+        Sorted paths relative to the folder, with "/" between their parts. Bytes that are not UTF-8, which no table can
+        contain, are written as \\x and their number.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> Path("images/slide1").mkdir(parents=True)
+    >>> Path("images/slide1/a.png").touch()
+    >>> folder_files(Path("images"))
+    ['slide1/a.png']
     """
     files, seen = list[str](), set[tuple[int, int]]()
     waiting, links = [(os.fspath(folder), "")], list[tuple[str, str]]()
-    # Links wait until all folders that lie here are listed, so that each is listed where it lies.
+    # Links come last, so that a folder that lies in the image folder is listed with its real path.
     while waiting or links:
         path, prefix = waiting.pop() if waiting else links.pop(0)
         if (identity := _identity(path)) in seen:
@@ -73,10 +105,10 @@ def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
 
 
 def _entries(folder: str, prefix: str) -> list[os.DirEntry[str]] | None:
-    """What a folder holds, in order of name; None where a sub-folder can't be read, such as a disk's own."""
+    """List a folder, sorted by name; None if it is a sub-folder that can't be read."""
     try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
     except PermissionError:
         if prefix:
             return None

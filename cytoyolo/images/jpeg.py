@@ -1,4 +1,4 @@
-"""The marker structure of a JPEG file (ITU-T T.81, annex B), read and mended without decoding a pixel."""
+"""Read and mend the marker structure of a JPEG file (ITU-T T.81, annex B) without decoding a pixel."""
 
 import re
 from dataclasses import dataclass
@@ -6,28 +6,35 @@ from dataclasses import dataclass
 START = b"\xff\xd8"
 END = b"\xff\xd9"
 
-# In entropy-coded data a 0xFF is followed by 0 (stuffing), a restart marker or another 0xFF (fill).
+# In entropy-coded data, 0xFF is followed by 0 (stuffing), a restart marker or another 0xFF (fill).
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-# Between segments a decoder skips everything up to a 0xFF that is followed by neither 0 nor 0xFF.
+# Between segments, a decoder skips everything up to a 0xFF that is not followed by 0 or 0xFF.
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _START_OF_SCAN = 0xDA
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _END_OF_IMAGE = 0xD9
 _APP1, _EXIF = 0xE1, b"Exif\0\0"
-# What holds a decoder up. A scan of a few bytes makes it go through all blocks of the picture: encoders write up to
-# some 20 scans, no file may have more than MAX_SCANS, and one of more than FEW_SCANS at most MAX_WORK pixels times
-# scans. Readers join EXIF blocks, in a time that grows with the square of their number.
+# Limits against files that keep a decoder busy. Each scan, even of a few bytes, makes the decoder go through all blocks
+# of the picture; encoders write about 20 scans at most. No file may have more than MAX_SCANS scans, and for a file with
+# more than FEW_SCANS scans, scans x pixels may be at most MAX_WORK. Readers join EXIF blocks in a time that grows with
+# the square of their number.
 FEW_SCANS, MAX_SCANS, MAX_WORK = 20, 100, 10**9
 MAX_SEGMENTS, MAX_EXIF_BLOCKS = 10_000, 100
 
 
 @dataclass(frozen=True)
 class Walk:
-    """What the marker walk found.
+    """The structure of a JPEG file.
 
-    junk are extraneous byte spans between segments, end is where the end marker stops (or None), and segments are
-    (marker code, position of its length field) in order.
+    Attributes
+    ----------
+    junk : tuple of (int, int)
+        Start and stop of bytes between segments that belong to nothing.
+    end : int or None
+        The position behind the end marker, None if there is no end marker.
+    segments : tuple of (int, int)
+        Marker code and position of the length field of each segment, in order.
     """
 
     junk: tuple[tuple[int, int], ...]
@@ -36,7 +43,13 @@ class Walk:
 
 
 def walk(data: bytes) -> Walk:
-    """Follow the segments of a JPEG from its start marker to its end marker."""
+    """Follow the segments of a JPEG from its start marker to its end marker.
+
+    Examples
+    --------
+    >>> walk(b"\\xff\\xd8\\xff\\xd9")
+    Walk(junk=(), end=4, segments=())
+    """
     junk: list[tuple[int, int]] = []
     segments: list[tuple[int, int]] = []
     position, in_scan = len(START), False
@@ -58,7 +71,7 @@ def walk(data: bytes) -> Walk:
 
 
 def excess(found: Walk, data: bytes) -> str:
-    """In a few words why this JPEG would hold a decoder up for long, "" if it would not."""
+    """Say in a few words why this JPEG would keep a decoder busy for too long, "" if it would not."""
     scans = sum(code == _START_OF_SCAN for code, _ in found.segments)
     exif = sum(code == _APP1 and data[at + 2 : at + 2 + len(_EXIF)] == _EXIF for code, at in found.segments)
     limits = {"scans": (scans, MAX_SCANS), "EXIF blocks": (exif, MAX_EXIF_BLOCKS)}
@@ -72,14 +85,20 @@ def excess(found: Walk, data: bytes) -> str:
 
 
 def _pixels(data: bytes, at: int) -> int:
-    """Height times width of a frame, whose segment's length field is at `at`."""
+    """Return height x width of a frame. `at` is the position of its segment's length field."""
     return int.from_bytes(data[at + 3 : at + 5], "big") * int.from_bytes(data[at + 5 : at + 7], "big")
 
 
 def mend(data: bytes) -> bytes:
-    """The same picture, byte for byte, without extraneous bytes and with its end marker last."""
+    """Remove extraneous bytes and add a missing end marker. The compressed picture stays the same, byte for byte.
+
+    Examples
+    --------
+    >>> mend(b"\\xff\\xd8\\xff\\xd9 and more")
+    b'\\xff\\xd8\\xff\\xd9'
+    """
     found = walk(data)
-    # Without an end marker a last 0xFF is the first half of it.
+    # Without an end marker, a 0xFF at the end is the first half of the marker.
     end = found.end or len(data.rstrip(b"\xff"))
     pieces, position = [], 0
     for start, stop in found.junk:
@@ -90,10 +109,11 @@ def mend(data: bytes) -> bytes:
 
 
 def probes(data: bytes) -> tuple[bytes, ...]:
-    """Completions of a JPEG without end marker that decode alike if, and only if, its last scan is complete.
+    """Complete a JPEG without end marker in several ways, to find out whether its last scan is complete.
 
-    After the last coded block a decoder ignores all bits up to the next marker; before it, these bytes are
-    taken for coefficients and change the picture. The last of them goes on with the restart marker that is next.
+    If the last scan is complete, all these files decode to the same picture, because a decoder ignores all bits between
+    the last coded block and the next marker. If it is not complete, the added bytes are decoded as coefficients and
+    change the picture. The last of the files begins with the restart marker that comes next.
     """
     data = data.rstrip(b"\xff")
     scans = [position for code, position in walk(data).segments if code == _START_OF_SCAN]
@@ -104,7 +124,7 @@ def probes(data: bytes) -> tuple[bytes, ...]:
 
 
 def has_all_scans(data: bytes) -> bool:
-    """Whether the scans of a JPEG give every coefficient of every component in full precision (T.81, annex G)."""
+    """Tell whether the scans of a JPEG give every coefficient of every component in full precision (T.81, annex G)."""
     missing: dict[int, list[int]] = {}
     try:
         for code, position in walk(data).segments:
@@ -116,6 +136,6 @@ def has_all_scans(data: bytes) -> bool:
                 first, last, bits = data[position + 3 + 2 * count : position + 6 + 2 * count]
                 for component in data[position + 3 : position + 3 + 2 * count : 2]:
                     missing[component][first : last + 1] = [bits & 15] * (last + 1 - first)
-    except (IndexError, KeyError, ValueError):  # segments that say nonsense, or stop in the middle
+    except (IndexError, KeyError, ValueError):  # a segment has impossible values or is cut off
         return False
     return bool(missing) and not any(any(levels) for levels in missing.values())

@@ -1,26 +1,27 @@
-"""What a file is to a person who looks for images: one that is read, one of a kind that is not, or something else.
+"""Sort the files of a folder: images that are read, images of a kind that is not read, and other files.
 
-The name's extension is asked first, and the first bytes where it says nothing or may be wrong. No file is read whole:
-some of these kinds have many gigabytes.
+The extension decides. The first bytes decide if the extension says nothing or may be wrong. Files are never read whole,
+because some kinds of images have many gigabytes. `signatures` knows kinds of files by their first bytes.
 """
 
 from pathlib import Path
 
 from cytoyolo.images.decoding import EXTENSIONS, FORMATS
+from cytoyolo.signatures import by_mark
 
-# Further names of files that hold one of FORMATS, or are to be told from it by their content.
+# Further extensions of images in one of FORMATS. If such a file is of another kind, its bytes tell.
 _ALSO_READ = frozenset(
     (".jfif", ".jpe", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo", ".dib", ".apng", ".tf2", ".tf8", ".btf")
 )
 READ = EXTENSIONS | _ALSO_READ
-# Microscopes' files that are TIFFs inside.
+# Extensions of microscope files that are TIFF files inside.
 _TIFF_INSIDE = (".lsm", ".stk")
 
 _PICTURE = "save it as PNG or TIFF"
 _RAW = "develop it to TIFF or PNG"
 _MICROSCOPE = "export its images as TIFF or PNG"
 _SLIDE = "export fields of it as TIFF or PNG"
-# Kinds of images that are not read: what they are, what to do, and the extensions they have.
+# Kinds of images that are not read: what they are, what to do, and their extensions.
 _UNREAD = (
     ("a GIF image", _PICTURE, "gif"),
     ("a JPEG 2000 image", _PICTURE, "jp2 j2k j2c jpc jpf jpx jpm jph jhc"),
@@ -47,25 +48,34 @@ _UNREAD = (
     ("an image volume", _MICROSCOPE, "nii nrrd nhdr mha mhd"),
 )  # fmt: skip
 _KINDS = {f".{name}": (what, remedy) for what, remedy, names in _UNREAD for name in names.split()}
-# Other kinds of images by their first bytes, for files whose names say nothing.
-_SIGNS = (
-    (0, b"GIF8", ".gif"),
-    (0, b"\x00\x00\x00\x0cjP  ", ".jp2"),
-    (0, b"\xff\x4f\xff\x51", ".jp2"),
-    (0, b"\x00\x00\x00\x0cJXL ", ".jxl"),
-    (4, b"ftypheic", ".heic"),
-    (4, b"ftypheix", ".heic"),
-    (4, b"ftypmif1", ".heic"),
-    (4, b"ftypavif", ".avif"),
-    (128, b"DICM", ".dcm"),
-)
+# The extension for what `signatures` says of a file whose name says nothing. Kinds that are seldom images, or whose
+# signature is short, are not listed.
+_EXTENSION_OF = {
+    "a GIF image": ".gif",
+    "a JPEG 2000 image": ".jp2",
+    "a JPEG XL image": ".jxl",
+    "a HEIC image": ".heic",
+    "an AVIF image": ".avif",
+    "a DICOM file": ".dcm",
+}
 _HEAD = 132
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is to be read as an image: by its name, or where that says nothing or another kind by its bytes.
+    """Tell whether a file is read as an image.
 
-    A file that can't be opened is one if its name says so; reading it will tell why.
+    Its extension decides, or its first bytes if the extension says nothing or names a kind that is not read.
+
+    Parameters
+    ----------
+    path : Path
+        The file. If it can't be opened, its extension decides, and reading it will give the reason.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> is_image(Path("a.JPG")), is_image(Path("notes.txt"))
+    (True, False)
     """
     suffix = _suffix(path)
     if suffix in READ:
@@ -73,16 +83,23 @@ def is_image(path: Path) -> bool:
     if suffix not in _KINDS and not _says_nothing(suffix):
         return False
     kind = _kind_of(_head(path))
-    # Raw and whole-slide files may be TIFFs that show no more than a thumbnail.
+    # Raw and whole-slide files may be TIFF files, but their first picture is often only a thumbnail.
     return bool(kind) and (kind != "TIFF" or suffix in _TIFF_INSIDE or _says_nothing(suffix))
 
 
 def unread_kind(path: Path) -> str:
-    """Of an image of a kind that is not read, what it is and what to do; else ""."""
+    """Say what an image of a kind that is not read is, and what to do; "" for any other file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> unread_kind(Path("scan.heic"))
+    'is a HEIF image (.heic), a kind that is not read; save it as PNG or TIFF'
+    """
     suffix = _suffix(path)
     if suffix not in _KINDS and _says_nothing(suffix):
-        head = _head(path)
-        suffix = next((named for start, sign, named in _SIGNS if head[start:].startswith(sign)), suffix)
+        kind = by_mark(_head(path))
+        suffix = _EXTENSION_OF.get(kind[0], suffix) if kind else suffix
     if suffix not in _KINDS:
         return ""
     what, remedy = _KINDS[suffix]
@@ -94,12 +111,12 @@ def _suffix(path: Path) -> str:
 
 
 def _says_nothing(suffix: str) -> bool:
-    """Whether an extension tells no kind: none, or a number (IM.0001)."""
+    """Tell whether an extension says nothing: it is empty or a number (IM.0001)."""
     return not suffix or suffix[1:].isdecimal()
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a file; none of what is no file, or can't be opened."""
+    """Return the first bytes of a file; b"" if it is not a file or can't be opened."""
     try:
         if not path.is_file():
             return b""
@@ -110,8 +127,11 @@ def _head(path: Path) -> bytes:
 
 
 def _kind_of(head: bytes) -> str:
-    """The format of a file that begins so, "" for none of FORMATS; stricter than where the name says it as well."""
-    kind = next((found for magic, (found, _) in FORMATS.items() if head.startswith(magic)), "")
+    """Return the format of a file with these first bytes, "" for none of FORMATS.
+
+    This is stricter than `decoding.sniff`, because the extension does not name the format here.
+    """
+    kind = next((name for magic, (name, _) in FORMATS.items() if head.startswith(magic)), "")
     if kind == "WEBP" and head[8:12] != b"WEBP":
         return ""
     if kind == "BMP" and (head[6:10] != b"\0\0\0\0" or len(head) < 30):

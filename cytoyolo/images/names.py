@@ -1,4 +1,4 @@
-"""Which file of an image folder a NAME means: as it stands, or in the way that people and programs change it."""
+"""Find the file of an image folder that a NAME means: the exact name, or a name that people or programs changed."""
 
 import posixpath
 import re
@@ -12,26 +12,32 @@ from typing import Literal, TypeVar
 from urllib.parse import unquote
 
 How = Literal["spelling", "case", "extension", "folder", "number"]
-# In these ways a name still gives the path of its file, so that several names may mean one file.
+# Names that differ in these ways still give the path of their file, so several of them may mean the same file.
 _SAME_PATH = ("spelling", "case")
 Key = TypeVar("Key")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _DRIVE = re.compile(r"/*[a-zA-Z]:")
-# An extension has a letter in front: the end of "slide1.2" is none.
+# An extension begins with a letter, so ".2" in "slide1.2" is not an extension.
 _EXTENSION = re.compile(r"\.[a-zA-Z][a-zA-Z0-9]{0,4}$")
 _QUOTED = re.compile(r"""=?"(.*)"|'(.*?)'?""")
 _NUMBER = re.compile(r"(\d+)(?:[.,](\d*))?(?:e([+-]?\d{1,2}))?", re.IGNORECASE)
-# From here on Excel shows a number with an exponent and five decimals, and the rest of its digits is lost.
+# Excel shows numbers of at least this size with an exponent and five decimals. The other digits are lost.
 _EXCEL_ROUNDS = Decimal(10) ** 11
 
 
 @dataclass(frozen=True)
 class NameMatches:
-    """What `match_names` found of n names.
+    """The files that names mean.
 
-    file: the file that a name means, for the names that mean one. how: for those of them that are not the file's own
-    name, in which way they differ. candidates: for the names that mean none, the files that fit equally well, or the
-    one that fits and that another name has; empty where no file fits.
+    Attributes
+    ----------
+    file : dict
+        The file of each name that means exactly one file.
+    how : dict
+        The way in which such a name differs from the file's exact name, if it differs.
+    candidates : dict
+        For each name that has no file: the files that fit equally well, or the single file that fits but belongs to
+        another name. Empty if no file fits.
     """
 
     file: dict[str, str]
@@ -40,25 +46,45 @@ class NameMatches:
 
 
 def match_names(names: Iterable[str], files: Collection[str]) -> NameMatches:
-    """Find the file that each name means among `files`: paths relative to their folder, with "/" between their parts.
+    """Find the file that each name means.
 
-    Steps, from strict to lax; the first one that any file fits decides:
+    The steps go from strict to tolerant. The first step in which any file fits decides:
 
     1. exact: the name is the file's path.
-    2. spelling: the same path but for spaces and quotes around it, "./", doubled slashes, "\\" for "/", characters
-       that are composed (NFC) or decomposed (NFD), and "%20".
-    3. case: the same path but for upper and lower case.
-    4. extension: the same path, where the name has no extension or another one.
-    5. folder: the name's last part is the file's, be it with another case or extension. Of several such files the one
-       counts that has the most folders in common with the name, seen from the end. This serves absolute paths of other
-       machines, addresses ("file://"), and files that lie one folder deeper or higher than the name says. A file in
-       another folder doesn't count where the name's own folder is there.
-    6. number: both are the same number: 12, 12.0 or 1.2E+01 for 00012. A number that Excel rounded (12 digits or more,
-       shown as 1.23457E+11) fits each file that is rounded to it.
+    2. spelling: the same path, apart from spaces and quotes around it, "./", doubled slashes, "\\" for "/", composed
+       (NFC) or decomposed (NFD) characters, and "%20".
+    3. case: the same path, apart from upper and lower case.
+    4. extension: the same path, but the name has another extension or none.
+    5. folder: the same last part of the path, perhaps with another case or extension. If there are several such files,
+       the file counts that has the most folders in common with the name, counted from the end. This finds absolute
+       paths of other machines, addresses ("file://"), and files that lie one folder deeper or higher than the name
+       says. If the name's own folder exists, files in other folders don't count.
+    6. number: both are the same number: 12, 12.0 or 1.2E+01 for 00012. A number that Excel rounded (at least 12 digits,
+       shown as 1.23457E+11) fits every file whose number is rounded to it.
 
-    A step counts only where exactly one file fits. From step 4 on, names that contradict each other don't share a
-    file: then those of step 2 and 3 keep it, and the others mean none. A name with "/" at its start, a drive or ".."
+    A step counts only if exactly one file fits. In the steps 4 to 6, names that contradict each other don't share a
+    file: the names of steps 2 and 3 keep it, and the others have no file. A name with "/" at its start, a drive or ".."
     never leads to a file that is not in `files`.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names in a table.
+    files : collection of str
+        The files of the image folder: paths relative to it, with "/" between their parts.
+
+    Returns
+    -------
+    NameMatches
+        The file of each name, or the candidates.
+
+    Examples
+    --------
+    >>> matches = match_names(["A.PNG", "12", "b"], ["a.png", "00012.png", "b.jpg", "b.png"])
+    >>> matches.file
+    {'A.PNG': 'a.png', '12': '00012.png'}
+    >>> matches.how, matches.candidates
+    ({'A.PNG': 'case', '12': 'number'}, {'b': ('b.jpg', 'b.png')})
     """
     listed = files if isinstance(files, frozenset | set | dict) else frozenset(files)
     wanted = list(dict.fromkeys(names))
@@ -69,11 +95,11 @@ def match_names(names: Iterable[str], files: Collection[str]) -> NameMatches:
         index = _Index(listed)
         for name in wanted:
             if name not in file:
-                found, way = index.look_up(name)
-                if way and len(found) == 1:
-                    file[name], how[name] = found[0], way
+                fitting, way = index.look_up(name)
+                if way and len(fitting) == 1:
+                    file[name], how[name] = fitting[0], way
                 else:
-                    candidates[name] = tuple(found)
+                    candidates[name] = tuple(fitting)
         for name in _contradicted(file, how):
             candidates[name] = (file.pop(name),)
             del how[name]
@@ -98,7 +124,7 @@ class _Path:
         return "/".join((*self.folders, self.last))
 
     def folded(self) -> "_Path":
-        """The same with no difference between upper and lower case."""
+        """Return the same path without a difference between upper and lower case."""
         return _Path(tuple(map(_fold, self.folders)), _fold(self.stem), _fold(self.extension), self.absolute)
 
 
@@ -107,7 +133,7 @@ def _fold(text: str) -> str:
 
 
 def _parsed(name: str, decoded: bool = False) -> _Path:
-    """The parts of a name, whatever system wrote it; `decoded` where "%20" is to be a space."""
+    """Split a name into its parts, whatever system wrote it. With `decoded`, "%20" becomes a space."""
     text = unicodedata.normalize("NFC", name).strip()
     if quoted := _QUOTED.fullmatch(text):
         text = (quoted[1] or quoted[2] or "").strip()
@@ -125,11 +151,11 @@ def _parsed(name: str, decoded: bool = False) -> _Path:
 
 
 def _number(stem: str) -> tuple[Decimal, int] | None:
-    """The number that a stem is, and its decimals if it has an exponent, else -1; None if it is no number."""
-    found = _NUMBER.fullmatch(stem.strip())
-    if not found or len(stem) > 40:
+    """Read a stem as a number. Returns the number and its count of decimals (-1 without an exponent), or None."""
+    match = _NUMBER.fullmatch(stem.strip())
+    if not match or len(stem) > 40:
         return None
-    whole, decimals, exponent = found.groups()
+    whole, decimals, exponent = match.groups()
     if "," in stem and (decimals or "").strip("0"):  # 12,0 is 12, but 12,345 may be two things
         return None
     value = Decimal(f"{whole}.{decimals or 0}").scaleb(int(exponent or 0))
@@ -137,19 +163,19 @@ def _number(stem: str) -> tuple[Decimal, int] | None:
 
 
 class _Index:
-    """Files by what names may have in common with them; each table is made when it is first asked for."""
+    """Tables that find files by the parts of their names. Each table is made when it is first needed."""
 
     def __init__(self, files: Collection[str]) -> None:
         self._parsed = {file: _parsed(file) for file in sorted(files)}
         self._folded = {file: path.folded() for file, path in self._parsed.items()}
 
     def look_up(self, name: str) -> tuple[list[str], How | None]:
-        """The files that fit best, and in which way; without one, [] and None."""
+        """Return the files that fit best, and the way in which they differ; ([], None) if no file fits."""
         readings = dict.fromkeys((_parsed(name), _parsed(name, decoded=True)))
         for way, fitting in self._steps():
             for path in readings:
-                if found := fitting(path):
-                    return found, way
+                if files := fitting(path):
+                    return files, way
         return [], None
 
     def _steps(self) -> Iterator[tuple[How, Callable[[_Path], list[str]]]]:
@@ -198,7 +224,10 @@ class _Index:
         return frozenset(folder for path in self._folded.values() for folder in path.folders)
 
     def _by_stem_of(self, path: _Path) -> list[str]:
-        """Files of the same path but for the extension; a name without one comes first ("a.b" for "a.b.png")."""
+        """Find files whose path differs only in the extension. First the name is taken to have no extension.
+
+        So "a.b" finds "a.b.png".
+        """
         return self._by_stem.get((path.folders, path.last)) or self._by_stem.get((path.folders, path.stem), [])
 
     def _by_last_stem_of(self, path: _Path) -> list[str]:
@@ -217,7 +246,7 @@ class _Index:
         return self._rounded[decimals].get(_scientific(value, decimals), [])
 
     def _nearest(self, path: _Path, files: list[str]) -> list[str]:
-        """Those of the files that have the most folders in common with a name, seen from the end."""
+        """Select the files that have the most folders in common with a name, counted from the end."""
         files = [file for file in files if self._parsed[file].last == path.last] or files
         folders = path.folded().folders
         if folders and folders[-1] in self._folder_names:
@@ -243,20 +272,20 @@ def _grouped(pairs: Iterable[tuple[Key, str]]) -> Mapping[Key, list[str]]:
 
 
 def _contradicted(file: Mapping[str, str], how: Mapping[str, How]) -> list[str]:
-    """The names of step 4 and later that share their file with names which can't mean the same image."""
+    """List the names of steps 4 to 6 that share their file with a name that can't mean the same image."""
     if all(way in _SAME_PATH for way in how.values()):
         return []
     lax = {file[name] for name, way in how.items() if way not in _SAME_PATH}
-    sharing = _grouped((one, name) for name, one in file.items() if one in lax)
+    sharing = _grouped((path, name) for name, path in file.items() if path in lax)
     crowded = [names for names in sharing.values() if len(names) > 1 and not _agree(names)]
     return [name for names in crowded for name in names if how.get(name, "spelling") not in _SAME_PATH]
 
 
 def _agree(names: Iterable[str]) -> bool:
-    """Whether names may all mean one image: no two tell another stem, extension or folder.
+    """Tell whether names can all mean the same image: no two names have different stems, extensions or folders.
 
-    A name without an extension says nothing of it. An absolute path says nothing of the image folder, so its folders
-    may go on above those of a relative one.
+    A name without an extension fits every extension. An absolute path may have more folders in front than a relative
+    path.
     """
     paths = [_parsed(name, decoded=True).folded() for name in names]
     stems = {number[0] if (number := _number(path.last)) else path.stem for path in paths}

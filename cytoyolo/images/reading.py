@@ -1,4 +1,4 @@
-"""Bytes of files, each of one moment; and work on many of them at once, in order."""
+"""Read files, even if other programs change them meanwhile; and work on many items in parallel, in their order."""
 
 import os
 import stat
@@ -14,9 +14,9 @@ import cv2
 
 from cytoyolo.machine import cores
 
-# Handing over a task costs about as much as reading an image's header, so items go in chunks.
+# Giving a task to a thread costs about as much as reading an image's header, so threads get chunks of items.
 _CHUNK, _CHUNKS_AHEAD = 32, 16
-# Seconds that a work which is given up has to finish the items it is at. A decoder can't be stopped.
+# After an interrupt, threads have so many seconds to finish their current items. A decoder can't be stopped.
 _GRACE = 5.0
 
 Item = TypeVar("Item")
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class Loaded(NamedTuple):
-    """A file's bytes, or its problem in a few words; and its size and time of modification when it was read."""
+    """A file's bytes, or in a few words why it can't be read; and its size and time of modification when it was read."""
 
     data: bytes
     problem: str
@@ -33,10 +33,26 @@ class Loaded(NamedTuple):
 
 
 def load(path: Path) -> Loaded:
-    """Read a file; once more where it changed meanwhile."""
+    """Read a file. If it changes while it is read, it is read a second time.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Loaded
+        The bytes, or a problem such as "is missing". This function never raises an error for a bad file.
+
+    Examples
+    --------
+    >>> load(Path("missing.png")).problem
+    'is missing'
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # opening a pipe would wait for its other end
-            return Loaded(b"", "is no file")
+            return Loaded(b"", "is not a file")
         for _ in range(2):
             with path.open("rb", buffering=0) as file:
                 before = os.fstat(file.fileno())
@@ -61,13 +77,35 @@ def in_order(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None, chunk: int = _CHUNK,
     ahead: int = _CHUNKS_AHEAD,
 ) -> Generator[Result]:  # fmt: skip
-    """work(item) for each item, in their order, on all cores or by so many workers, which take `chunk` items at once.
+    """Call a function for each item in parallel, and yield the results in the order of the items.
 
-    At most `ahead` chunks are taken ahead of what is used. After an interrupt, or when the rest is not wanted, work
-    under way is waited for a few seconds, and then left to itself.
+    After an interrupt, or if the caller stops early, running calls have a few seconds to finish.
+
+    Parameters
+    ----------
+    work : function
+        It is called with one item. It must be safe in threads.
+    items : iterable
+        The items. At most `ahead` chunks are read before their results are used.
+    workers : int, optional
+        How many threads; by default the number of CPU cores.
+    chunk : int
+        How many items a thread takes at once.
+    ahead : int
+        How many chunks may wait.
+
+    Yields
+    ------
+    object
+        The results.
+
+    Examples
+    --------
+    >>> list(in_order(len, ["a", "bb", "ccc"]))
+    [1, 2, 3]
     """
     remaining, threads = iter(items), cv2.getNumThreads()
-    cv2.setNumThreads(1)  # all cores are busy with items of their own
+    cv2.setNumThreads(1)  # every core already works on its own item
     waiting: deque[Future[list[Result]]] = deque()
     given_up = threading.Event()
 

@@ -1,8 +1,8 @@
-"""Samples of more than 8 bits, and how they become 8-bit pictures: one range for all images of a set.
+"""Show samples of more than 8 bits in 8 bits, with the same range of values for all images of a set.
 
-A camera of 12 bits writes files of 16 bits, and no tag says so. Scaled by 16 bits, such a set would be black. Scaled
-image by image, the brightness of a stain would be lost. So the set decides: its range is the smallest number of bits
-that holds its largest value.
+A 12-bit camera writes 16-bit files, and no tag says so. If white were 65,535, such images would be nearly black. If each
+image had its own white, the differences in brightness would be lost. So the whole set decides: its range has the smallest
+number of bits that can hold the set's largest value.
 """
 
 from collections.abc import Iterable
@@ -12,19 +12,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# The two kinds of samples whose file doesn't say which value is white.
+# The two kinds of samples for which a file does not say which value is white.
 INTEGER, REAL = "integer", "real"
-# The white of a file that uses all of its 16 bits, whose picture is the high byte.
+# The white of a file that uses all 16 bits. Its picture is the high byte of each sample.
 FULL_WHITE = 65_535.0
-# A file whose own values would fit so many times into the range is shown dark.
+# An image is shown dark if white is more than so many times its largest value.
 _DARK = 4
-# The mean of a picture, of 255, below which it is shown dark as well: one wrong value may have set its range.
+# An image is also shown dark if its mean brightness (of 255) is below this: a single wrong value may have set its range.
 _BLACK = 20
-# A share of an image's samples above the range of another set tells that it is of another camera.
+# If more than this share of the samples lies above the range, the image is from another camera than the range.
 _BEYOND = 0.05
-# A real image overshoots its range where it was resampled: by so much of the range at the most.
+# Resampling makes real-valued images overshoot their range by at most this share of the range.
 _OVERSHOOT = 1 / 16
-# A real image up to this value is one of 0 to 1, with an overshoot; as one of 0 to 255 it would be black.
+# A real-valued image with values up to this number has the range 0 to 1 (with overshoot). With the range 0 to 255 it
+# would be black.
 _UNIT = 2.0
 
 Samples = NDArray[Any]
@@ -32,7 +33,7 @@ Samples = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class White:
-    """The values that are shown as white (255), by kind of sample; 0 where it is not known."""
+    """The value that is shown as white (255) for each kind of samples; 0 if it is not known."""
 
     integer: int = 0
     real: float = 0.0
@@ -41,7 +42,7 @@ class White:
         return float({INTEGER: self.integer, REAL: self.real}.get(kind, 0))
 
     def to_dict(self) -> dict[str, float]:
-        """As it is stored: the levels that are known."""
+        """Return the values that are known, as they are stored in files."""
         return {kind: level for kind, level in asdict(self).items() if level}
 
 
@@ -49,7 +50,7 @@ UNKNOWN = White()
 
 
 class Measured(Protocol):
-    """An image: the kind of its samples, "" where its file says which value is white, and the largest of them."""
+    """An image with the kind of its samples ("" if its file says which value is white) and the largest sample."""
 
     @property
     def samples(self) -> str: ...
@@ -58,22 +59,33 @@ class Measured(Protocol):
 
 
 def parse_white(stored: object) -> White:
-    """The inverse of `White.to_dict`, None being nothing known. Raises ValueError for anything else."""
+    """Read what `White.to_dict` returned. None means that nothing is known.
+
+    Raises
+    ------
+    ValueError
+        If `stored` is anything else.
+
+    Examples
+    --------
+    >>> parse_white({"integer": 4095})
+    White(integer=4095, real=0.0)
+    """
     if stored is None:
         return White()
     if not isinstance(stored, dict) or not stored.keys() <= {INTEGER, REAL}:
-        raise ValueError("the range of the pixels is no mapping of integer and real")
+        raise ValueError("the range of the pixels is not a mapping with the keys integer and real")
     if not all(isinstance(level, int | float) and 0 < level < 2**64 for level in stored.values()):
-        raise ValueError("the range of the pixels is no number above 0")
+        raise ValueError("the range of the pixels is not a number above 0")
     return White(int(stored.get(INTEGER, 0)), float(stored.get(REAL, 0)))
 
 
 def white_of(images: Iterable[Measured]) -> White:
-    """The range of a set of images: of each kind of sample, the smallest that holds the largest value."""
+    """Return the range of a set of images: for each kind of samples, the smallest that holds the largest value."""
     peaks: dict[str, float] = {}
-    for one in images:
-        if one.samples:
-            peaks[one.samples] = max(peaks.get(one.samples, 0.0), one.peak)
+    for image in images:
+        if image.samples:
+            peaks[image.samples] = max(peaks.get(image.samples, 0.0), image.peak)
     return White(
         integer=int(smallest_white(INTEGER, peaks[INTEGER])) if INTEGER in peaks else 0,
         real=smallest_white(REAL, peaks[REAL]) if REAL in peaks else 0.0,
@@ -81,7 +93,15 @@ def white_of(images: Iterable[Measured]) -> White:
 
 
 def smallest_white(kind: str, peak: float) -> float:
-    """The white level of samples of which `peak` is the largest: 2^k - 1, k from 8 on, or 1 for real ones of 0 to 1."""
+    """Return the smallest value of white for samples whose largest is `peak`.
+
+    It is 2^k - 1 with k >= 8, or 1 for real-valued samples from 0 to 1.
+
+    Examples
+    --------
+    >>> smallest_white(INTEGER, 3000), smallest_white(REAL, 0.9)
+    (4095.0, 1.0)
+    """
     if kind == INTEGER:
         return float((1 << max(int(peak).bit_length(), 8)) - 1)
     if peak <= _UNIT:
@@ -93,37 +113,51 @@ def smallest_white(kind: str, peak: float) -> float:
 
 
 def is_dark(peak: float, white: float, brightness: float) -> bool:
-    """Whether an image is shown dark that uses so little of the range, or is of this mean brightness (NaN: unknown)."""
+    """Tell whether an image is shown dark, by its largest sample, its white and its mean brightness (NaN: unknown)."""
     return peak * _DARK < white or brightness < _BLACK
 
 
 def lies_beyond(samples: Samples, level: float) -> bool:
-    """Whether so many samples lie above a white level that the level can't be meant for them."""
+    """Tell whether so many samples lie above the value of white that it can't be the white of this image."""
     return float((samples > level).mean()) > _BEYOND
 
 
 def kind_of(samples: Samples) -> str:
-    """The kind of samples whose file doesn't say which value is white; "" for those of 8 bits."""
+    """Return the kind of samples, INTEGER or REAL, or "" for samples of 8 bits."""
     if samples.dtype.kind == "f":
         return REAL
     return INTEGER if samples.dtype.kind in "ui" and samples.dtype.itemsize > 1 else ""
 
 
 def fault_of(samples: Samples) -> str:
-    """Why samples can't be shown, in a few words; "" where they can."""
+    """Say in a few words why samples can't be shown, "" if they can."""
     if samples.dtype.kind not in "iuf":
         return ""
-    low, high = samples.min(), samples.max()  # NaN where any is
+    low, high = samples.min(), samples.max()  # NaN if any sample is NaN
     if not np.isfinite(low) or not np.isfinite(high):
-        return "holds pixels that are no finite number; save it without them"
-    # A little below 0 is left by resampling, or by a dark image that was subtracted.
+        return "holds pixels that are not finite numbers; save it without them"
+    # Resampling and the subtraction of a dark image give values a little below 0.
     if low < 0 and -float(low) > _OVERSHOOT * max(float(high), 0):
-        return f"holds pixels below 0 (from {low:g} to {high:g}), which no picture has; save it with values from 0 on"
+        return f"holds pixels below 0 (from {low:g} to {high:g}); save it with values of at least 0"
     return ""
 
 
 def to_bytes(samples: Samples, white: float) -> NDArray[np.uint8]:
-    """Samples of any kind in 8 bits, `white` as 255: bits are dropped from above 8 on, and what lies outside is cut."""
+    """Convert samples of any kind to 8 bits.
+
+    Parameters
+    ----------
+    samples : array
+        Integers, real numbers or booleans.
+    white : float
+        The value that becomes 255. Values outside 0 to `white` are clipped. If `white` is above 255, the highest 8 bits
+        are kept.
+
+    Examples
+    --------
+    >>> to_bytes(np.array([0, 2048, 4095, 9000], np.uint16), 4095).tolist()
+    [0, 128, 255, 255]
+    """
     if samples.dtype == np.bool_:
         return samples.astype(np.uint8) * np.uint8(255)
     if white == 255 and samples.dtype == np.uint8:

@@ -1,9 +1,12 @@
-"""Why an image file can't be used: it is damaged, or it is sound and not for this tool."""
+"""Why an image file can't be used: it is damaged, or it is a good file of a kind that is not read here."""
 
 
 class Unusable(Exception):
-    """What is wrong with a file, in a few words: it is damaged, or no image."""
+    """The file is damaged or not an image. The message says in a few words what is wrong."""
 
 
 class Unsupported(Unusable):
-    """What of a sound file isn't read here, in a few words, with a remedy. Its labels are as good as before."""
+    """The file is good as far as is known, but is not read here. Its labels stay valid.
+
+    The message says in a few words what is not read and what the user can do.
+    """

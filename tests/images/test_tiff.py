@@ -183,7 +183,7 @@ REFUSED = {
     "a negative number": (tiff(GRAY.astype(np.int16) - 128), "holds pixels below 0 (from -28 to 24)"),
     "no number": (
         tiff(np.where(GRAY > 100, np.nan, GRAY).astype(np.float32)),
-        "holds pixels that are no finite number",
+        "holds pixels that are not finite numbers",
     ),
     "complex numbers": (tiff(GRAY.astype(np.complex64)), "is a TIFF file of 64-bit samples of format 6"),
     "many channels": (tiff(np.stack([GRAY] * 8), photometric="minisblack", planarconfig="separate"), "has 8 channels"),
