@@ -152,7 +152,7 @@ def parse_spec(data: Any) -> DataSpec:
     if not all(isinstance(code, str) and code.strip() == code != "" for code in codes):
         raise ValueError("each of 'classes' needs a 'code' that is text without spaces around it (quote words like NO)")
     if any(str(code).casefold() == MASK for code in codes):
-        raise ValueError(f"the 'code' {MASK} (in any case) is reserved for ignore regions; give that class another code")
+        raise ValueError(f"the 'code' {MASK} (in any case) is reserved for ignore regions; give that class another")
     if len(set(codes)) != len(codes):
         raise ValueError("'classes' has the same 'code' twice")
     if not isinstance(columns, dict) or not set(columns) <= set(ROLES):

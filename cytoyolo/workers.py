@@ -188,7 +188,8 @@ def caller_hidden() -> Iterator[None]:
 
 
 class ForkLock:
-    """A lock between the threads of a process. A forked child finds it free, even if a thread of the parent holds it."""
+    """A lock between the threads of a process. A forked child finds it free, even if a thread of the parent holds
+    it."""
 
     def __init__(self) -> None:
         self._renew()

@@ -112,7 +112,7 @@ def test_columns_that_are_not_named_have_the_challenges_names() -> None:
 @pytest.mark.parametrize("code", ["msk", "MSK"])
 def test_the_class_of_masks_is_no_class_of_a_data_set(code: str, tmp_path: Path) -> None:
     path = write(tmp_path / "mine.yaml", json.dumps(description(classes=["a", code])))
-    with pytest.raises(CytoyoloError, match=r"the 'code' msk \(in any case\) is reserved for ignore regions") as refused:
+    with pytest.raises(CytoyoloError, match=r"the 'code' msk \(in any case\) is reserved for ignore") as refused:
         load_spec(path)
     assert "\n" not in str(refused.value)
 

@@ -56,8 +56,8 @@ def note_renamed(files: Mapping[str, str]) -> None:
 def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
     """List all files in an image folder and its sub-folders.
 
-    Links are followed; each folder is listed once. Hidden folders, folders of operating systems and outputs of this tool
-    (known by their marker) are left out. Hidden files are listed, because a table may name them (see `is_hidden`).
+    Links are followed; each folder is listed once. Hidden folders, folders of operating systems and outputs of this
+    tool (known by their marker) are left out. Hidden files are listed, because a table may name them (see `is_hidden`).
 
     Parameters
     ----------

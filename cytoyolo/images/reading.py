@@ -24,7 +24,8 @@ Result = TypeVar("Result")
 
 
 class Loaded(NamedTuple):
-    """A file's bytes, or in a few words why it can't be read; and its size and time of modification when it was read."""
+    """A file's bytes, or in a few words why it can't be read; and its size and time of modification when it was
+    read."""
 
     data: bytes
     problem: str

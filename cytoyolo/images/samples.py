@@ -1,8 +1,8 @@
 """Show samples of more than 8 bits in 8 bits, with the same range of values for all images of a set.
 
-A 12-bit camera writes 16-bit files, and no tag says so. If white were 65,535, such images would be nearly black. If each
-image had its own white, the differences in brightness would be lost. So the whole set decides: its range has the smallest
-number of bits that can hold the set's largest value.
+A 12-bit camera writes 16-bit files, and no tag says so. If white were 65,535, such images would be nearly black. If
+each image had its own white, the differences in brightness would be lost. So the whole set decides: its range has the
+smallest number of bits that can hold the set's largest value.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,8 @@ INTEGER, REAL = "integer", "real"
 FULL_WHITE = 65_535.0
 # An image is shown dark if white is more than so many times its largest value.
 _DARK = 4
-# An image is also shown dark if its mean brightness (of 255) is below this: a single wrong value may have set its range.
+# An image is also shown dark if its mean brightness (of 255) is below this: a single wrong value may have set its
+# range.
 _BLACK = 20
 # If more than this share of the samples lies above the range, the image is from another camera than the range.
 _BEYOND = 0.05
