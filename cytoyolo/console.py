@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from cytoyolo.errors import as_called, as_typed
@@ -109,18 +110,24 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.1f}/s" if task.speed else "")
 
 
-def progress(*columns: str, rate: bool = False) -> Progress:
+# Below these widths of a terminal a display leaves the counts, or the rate, out, so that the time and the state stay.
+_COUNTS_FROM, _RATE_FROM = 50, 60
+
+
+def progress(*columns: str, rate: bool = False, visible: bool = True) -> Progress:
     """A progress display on stderr; `columns` are extra text columns, such as "{task.fields[loss]}".
 
-    A file or a pipe gets the notes alone, and so does a program that uses the package.
+    The bar takes what the other columns leave of the terminal's width. A file, a pipe and a terminal that can't draw a
+    line anew (TERM=dumb) get the notes alone, and so does a program that uses the package.
     """
+    whole = Column(no_wrap=True)
     return Progress(
-        _Words("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        *([_Rate()] if rate else []),
-        TimeRemainingColumn(),
+        _Words("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=None, table_column=Column(max_width=40)),
+        *([MofNCompleteColumn(table_column=whole)] if not columns or stderr.width >= _COUNTS_FROM else []),
+        *([_Rate(table_column=whole)] if rate and stderr.width >= _RATE_FROM else []),
+        TimeRemainingColumn(table_column=whole),
         *(_Words(column) for column in columns),
         console=stderr,
-        disable=not (stderr.is_terminal and is_shown()),
+        disable=not (visible and stderr.is_interactive and is_shown()),
     )

@@ -1,7 +1,8 @@
 """The program `cytoyolo`: its commands, and one place where errors become a sentence and an exit code.
 
 Exit codes: 0 fine; 1 findings, or an input or a machine that the work cannot be done with; 2 a wrong call
-(option, argument, or a path given as one); 130 and 143 interrupted (Ctrl-C, SIGTERM).
+(option, argument, or a path given as one); 130 and 143 interrupted (Ctrl-C, SIGTERM); 141 nobody reads the results on,
+as in `cytoyolo audit ... | head -1`.
 """
 
 import gc
@@ -41,10 +42,8 @@ from cytoyolo.text import one_line
 app = typer.Typer(
     name="cytoyolo",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    # color: to a file or a pipe, typer would else drop what looks like a colour from a name.
-    context_settings={"help_option_names": ["-h", "--help"], "color": True},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS = (
     *(audit, repair, undo, apply, convert, train, crossval, curate, predict, fuse, score, check),
@@ -72,11 +71,14 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback(epilog="Exit codes: 0 fine, 1 findings or an error of input or machine, 2 wrong call.")
 def cytoyolo(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Leukocytes on blood smears: clean labels, one YOLO of all classes, submission rows."""
+    # To a file or a pipe, typer would otherwise drop from a name what looks like a colour.
+    context.color = True
 
 
 def _terminate(signum: int, frame: object) -> None:
@@ -96,6 +98,7 @@ def main() -> None:
         gc.collect()  # what still holds semaphores of worker processes gives them back
         # All is cleaned up by now. The interpreter's own way out can hang where it meets torch in the middle of work.
         os._exit(code)
+    sys.stdout.flush()  # here, where it is seen that nobody reads on
     sys.exit(code)
 
 

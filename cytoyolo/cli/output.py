@@ -3,10 +3,12 @@
 import io
 import json
 import math
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
@@ -14,9 +16,52 @@ from cytoyolo.text import lines, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
-# A file or a pipe has no width of its own; a terminal has.
-PIPE_WIDTH = 120
+# The exit code of a program whose reader goes away, as a shell shows it: 128 and the number of SIGPIPE.
+READER_GONE = 141
+# A table that no terminal shows is as wide as it needs to be.
+_UNLIMITED = 10_000
+# How narrow a column of texts, or of numbers, becomes at the least.
+_LEAST_TEXT, _LEAST_NUMBER = 6, 4
+
+
+class Piped:
+    """A stream, of text or of bytes, whose reader may go away before the end, as in `cytoyolo audit ... | head -1`.
+
+    Without a reader of its results (`ends`) the program ends quietly. Without a reader of its messages it goes on: a
+    training of hours is not thrown away because nobody listens.
+    """
+
+    def __init__(self, stream: IO[Any], ends: bool) -> None:
+        self._stream, self._ends = stream, ends
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def buffer(self) -> "Piped":
+        """The same stream for bytes."""
+        return Piped(cast(TextIO, self._stream).buffer, self._ends)
+
+    def write(self, data: Any) -> int:
+        with self._read_or_gone():
+            return self._stream.write(data)
+        return 0
+
+    def flush(self) -> None:
+        with self._read_or_gone():
+            self._stream.flush()
+
+    @contextmanager
+    def _read_or_gone(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            # What is still in the stream's memory goes nowhere, or the interpreter would complain of it at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if self._ends:
+                raise SystemExit(READER_GONE) from None
 
 
 class Shown(io.TextIOBase):
@@ -30,13 +75,13 @@ class Shown(io.TextIOBase):
     encoding = "utf-8"  # whatever the stream's: what its own can't express comes out as an escape, too
     errors = "backslashreplace"
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, ends: bool = False) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=self.errors)
-        self.rich_proxied_file = stream
+        self.rich_proxied_file = Piped(stream, ends)
 
     @property
-    def buffer(self) -> IO[bytes]:
+    def buffer(self) -> Piped:
         return self.rich_proxied_file.buffer
 
     def write(self, text: str) -> int:
@@ -47,18 +92,18 @@ class Shown(io.TextIOBase):
         self.rich_proxied_file.flush()
 
     def isatty(self) -> bool:
-        return self.rich_proxied_file.isatty()
+        return bool(self.rich_proxied_file.isatty())
 
     def fileno(self) -> int:
-        return self.rich_proxied_file.fileno()
+        return int(self.rich_proxied_file.fileno())
 
     def writable(self) -> bool:
         return True
 
 
 def guard_streams() -> None:
-    """From now on whatever is printed shows control characters as escapes."""
-    sys.stdout, sys.stderr = Shown(sys.stdout), Shown(sys.stderr)
+    """From now on whatever is printed shows control characters as escapes, and may lose its reader."""
+    sys.stdout, sys.stderr = Shown(sys.stdout, ends=True), Shown(sys.stderr)
 
 
 def print_json(result: Mapping[str, Any]) -> None:
@@ -79,20 +124,39 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(table: "pd.DataFrame", fraction: str) -> None:
-    """Print a table: text to the left, numbers to the right, fractions in the format `fraction`, "-" for none."""
-    from rich.console import Console
-    from rich.table import Table
+    """Print a table: text to the left, numbers to the right, fractions in the format `fraction`, "-" for none.
 
-    shown = Table()
-    for column in table.columns:
-        is_text = bool(len(table)) and isinstance(table[column].iloc[0], str)
-        shown.add_column(one_line(str(column)).replace("_", " "), justify="left" if is_text else "right", no_wrap=True)
-    for row in table.itertuples(index=False):
-        shown.add_row(*(_text(value, fraction) for value in row))
+    On a terminal that is too narrow the frame goes first, then texts go on in the next line. Numbers are never cut.
+    """
+    from rich.console import Console
+
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    console.print(shown)
+        console.width = _UNLIMITED
+    framed = _table(table, fraction, framed=True)
+    fits = console.measure(framed, options=console.options.update(max_width=_UNLIMITED)).maximum <= console.width
+    console.print(framed if fits else _table(table, fraction, framed=False), crop=False)
+
+
+def _table(table: "pd.DataFrame", fraction: str, framed: bool) -> "Table":
+    from rich.box import HEAVY_HEAD
+    from rich.table import Table
+
+    shown = Table(box=HEAVY_HEAD) if framed else Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    columns = [[_text(value, fraction) for value in table[column]] for column in table.columns]
+    for name, texts in zip(table.columns, columns, strict=True):
+        is_text = bool(len(table)) and isinstance(table[name].iloc[0], str)
+        widest = max(map(len, texts), default=1)
+        shown.add_column(
+            one_line(str(name)).replace("_", " "),
+            justify="left" if is_text else "right",
+            overflow="fold",
+            no_wrap=framed,
+            min_width=min(widest, _LEAST_TEXT) if is_text else max(widest, _LEAST_NUMBER),
+        )
+    for row in zip(*columns, strict=True):
+        shown.add_row(*row)
+    return shown
 
 
 def _text(value: object, fraction: str) -> str:

@@ -218,8 +218,8 @@ def _near(
             correlation=detail_correlation(first, second, _shift(first, second) if shifted else (0, 0))
         )
 
-    with ThreadPoolExecutor(cores()) as pool, progress() as display:
-        task = display.add_task("Compare near pictures", total=len(order), visible=len(order) > _MANY)
+    with ThreadPoolExecutor(cores()) as pool, progress(visible=len(order) > _MANY) as display:
+        task = display.add_task("Compare pictures", total=len(order))
         while batch := list(islice(proposed, _BATCH)):
             open_pairs = [link for link in batch if not groups.joined(link.first, link.second)]
             for link in pool.map(confirmed, open_pairs):
