@@ -5,23 +5,30 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# One's own data: DATA holds images/, train.csv and (for predict) test.csv; RUN is the folder of all results.
+# Your own data: DATA holds images/, train.csv and (for submit) test.csv. RUN is the folder of all results.
+# Give a variable in each call, or write it into a file local.mk beside this one: DATA := slides
+-include local.mk
 DATA ?= data
 RUN ?= runs/mine
 DATASET ?= cytologia
 RECIPE ?= third-place
-# Further options of the training, such as TRAIN="--model yolo11n.pt --epochs 50"; --overwrite replaces a finished run
-TRAIN ?=
-# Further options of the conversion, such as CONVERT="--repair --groups slides.csv"
+# Further options of a step, such as TRAIN="--model yolo11n.pt --epochs 50". With other options than before a step is done
+# again; a finished training is only replaced with TRAIN=--overwrite.
+REPAIR ?=
 CONVERT ?=
-# Further options of the prediction, such as PREDICT="--imgsz 512"
-PREDICT ?=
-# Further options of the reproduction, such as REPRODUCE="--epochs 50 --dry-run"
+TRAIN ?=
+SUBMIT ?=
 REPRODUCE ?=
 # The truth of the test rows, for `make score`.
 TRUTH ?= $(DATA)/test_truth.csv
 
-.PHONY: help install demo test lint typecheck audit repair convert train predict score reproduce bench clean
+one_word = $(if $(filter 1,$(words $($1))),,$(error $1 is '$($1)'. Make takes only names without blanks; rename it, or \
+call cytoyolo itself))
+$(foreach name,DATA RUN DATASET RECIPE TRUTH,$(call one_word,$(name)))
+
+.PHONY: help install demo test lint typecheck audit repair convert train submit score reproduce bench clean again
+# Each step uses all cores, and an input that is missing must be told before a long step begins.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## List these targets.
@@ -52,35 +59,57 @@ typecheck: $(INSTALLED)  ## Check types.
 	$(BIN)/mypy
 
 # A test table that is there is looked at too, for images that leak into it.
-TEST := $(if $(wildcard $(DATA)/test.csv),--test $(DATA)/test.csv)
+TEST := $(wildcard $(DATA)/test.csv)
+TEST_OPTION := $(if $(TEST),--test $(TEST))
+# What `make repair` wrote, or writes in this call, is converted; else the table as it was given.
+LABELS := $(if $(or $(filter repair,$(MAKECMDGOALS)),$(wildcard $(RUN)/repaired.csv)),$(RUN)/repaired.csv,$(DATA)/train.csv)
+
+audit_call = audit $(DATA)/train.csv --images $(DATA)/images $(TEST_OPTION) -o $(RUN)/audit --dataset $(DATASET) --overwrite
+repair_call = repair $(DATA)/train.csv --images $(DATA)/images $(TEST_OPTION) -o $(RUN)/repaired.csv --dataset $(DATASET) $(REPAIR) --overwrite
+convert_call = convert $(LABELS) --images $(DATA)/images $(TEST_OPTION) -o $(RUN)/dataset --dataset $(DATASET) $(CONVERT) --overwrite
+train_call = train $(RUN)/dataset -o $(RUN)/run --recipe $(RECIPE) $(TRAIN)
+submit_call = predict $(RUN)/run/weights/best.pt $(DATA)/test.csv --images $(DATA)/images -o $(RUN)/submission.csv --dataset $(DATASET) $(SUBMIT) --overwrite
+score_call = score $(TRUTH) $(RUN)/submission.csv -o $(RUN)/score --dataset $(DATASET) --overwrite
+
+# RUN/.calls/STEP holds the call that a step was done with. The step is done again where the call of now is another one
+# (the option --overwrite apart), and where a file that its options name has changed.
+call_of = $(filter-out --overwrite,$($1_call))
+call_before = $(strip $(shell cat $(RUN)/.calls/$1 2>/dev/null))
+differs = $(subst [$(strip $1)],,[$(strip $2)])
+again_if_changed = $(if $(call call_before,$1),$(if $(call differs,$(call call_before,$1),$(call call_of,$1)),again)) \
+	$(wildcard $(filter %.csv %.yaml %.yml,$(DATASET) $2))
+define do
+	$(BIN)/cytoyolo $($1_call)
+	@mkdir -p $(RUN)/.calls && printf '%s\n' '$(subst ','\'',$(call call_of,$1))' > $(RUN)/.calls/$1
+endef
 
 audit: $(DATA)/train.csv | $(INSTALLED)  ## What is wrong with DATA (images/, train.csv): see RUN/audit.
-	$(BIN)/cytoyolo audit $(DATA)/train.csv --images $(DATA)/images $(TEST) -o $(RUN)/audit --dataset $(DATASET) --overwrite
+	$(BIN)/cytoyolo $(audit_call)
 
-repair: $(RUN)/train.csv  ## Mend DATA/train.csv into RUN/train.csv; RUN/changes.csv says how and takes it back.
+repair: $(RUN)/repaired.csv  ## Mend DATA/train.csv into RUN/repaired.csv, which convert then takes; RUN/changes.csv says how.
 
-$(RUN)/train.csv: $(DATA)/train.csv | $(INSTALLED)
-	$(BIN)/cytoyolo repair $(DATA)/train.csv --images $(DATA)/images $(TEST) -o $@ --dataset $(DATASET) --overwrite
+$(RUN)/repaired.csv: $(DATA)/train.csv $(TEST) $(call again_if_changed,repair,$(REPAIR)) | $(INSTALLED)
+	$(call do,repair)
 
 convert: $(RUN)/dataset/dataset.json  ## DATA (images/, train.csv) to the YOLO folder RUN/dataset.
 
-$(RUN)/dataset/dataset.json: $(DATA)/train.csv | $(INSTALLED)
-	$(BIN)/cytoyolo convert $(DATA)/train.csv --images $(DATA)/images $(TEST) -o $(RUN)/dataset --dataset $(DATASET) $(CONVERT) --overwrite
+$(RUN)/dataset/dataset.json: $(LABELS) $(TEST) $(call again_if_changed,convert,$(CONVERT)) | $(INSTALLED)
+	$(call do,convert)
 
 train: $(RUN)/run/weights/best.pt  ## Train by RECIPE into RUN/run; an interrupted run goes on, a finished one is kept.
 
-$(RUN)/run/weights/best.pt: $(RUN)/dataset/dataset.json
-	$(BIN)/cytoyolo train $(RUN)/dataset -o $(RUN)/run --recipe $(RECIPE) $(TRAIN)
+$(RUN)/run/weights/best.pt: $(RUN)/dataset/dataset.json $(call again_if_changed,train,$(RECIPE) $(TRAIN)) $(if $(filter --overwrite,$(TRAIN)),again)
+	$(call do,train)
 
-predict: $(RUN)/submission.csv  ## Predict the rows of DATA/test.csv into RUN/submission.csv.
+submit: $(RUN)/submission.csv  ## Predict the rows of DATA/test.csv into RUN/submission.csv.
 
-$(RUN)/submission.csv: $(RUN)/run/weights/best.pt $(DATA)/test.csv
-	$(BIN)/cytoyolo predict $< $(DATA)/test.csv --images $(DATA)/images -o $@ --dataset $(DATASET) $(PREDICT) --overwrite
+$(RUN)/submission.csv: $(DATA)/test.csv $(RUN)/run/weights/best.pt $(call again_if_changed,submit,$(SUBMIT))
+	$(call do,submit)
 
 score: $(RUN)/score/score.json  ## Score RUN/submission.csv against TRUTH.
 
-$(RUN)/score/score.json: $(RUN)/submission.csv $(TRUTH)
-	$(BIN)/cytoyolo score $(TRUTH) $< -o $(RUN)/score --dataset $(DATASET) --overwrite
+$(RUN)/score/score.json: $(TRUTH) $(RUN)/submission.csv $(call again_if_changed,score)
+	$(call do,score)
 
 reproduce: $(DATA)/train.csv $(DATA)/test.csv | $(INSTALLED)  ## The third place's whole way into RUN; REPRODUCE=--dry-run shows the plan.
 	$(BIN)/cytoyolo reproduce $(DATA) -o $(RUN) --dataset $(DATASET) --recipe $(RECIPE) $(REPRODUCE)

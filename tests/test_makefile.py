@@ -1,0 +1,129 @@
+"""The Makefile, with a program that only writes down its calls and makes the outputs."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MAKEFILE = Path(__file__).parents[1] / "Makefile"
+SUBMIT = "predict"  # the command that `make submit` calls
+PROGRAM = """#!/bin/bash
+echo "$*" >> calls.log
+while [ $# -gt 0 ]; do [ "$1" = -o ] && output=$2; [ -z "$command" ] && command=$1; shift; done
+case $command in
+    convert) mkdir -p "$output" && touch "$output/dataset.json" ;;
+    train) mkdir -p "$output/weights" && touch "$output/weights/best.pt" ;;
+    score) mkdir -p "$output" && touch "$output/score.json" ;;
+    *) mkdir -p "$(dirname "$output")" && touch "$output" ;;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with data, in which `make` finds all installed."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "cytoyolo").write_text(PROGRAM)
+    (tmp_path / "bin" / "cytoyolo").chmod(0o755)
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for name in ("pyproject.toml", "constraints.txt", "installed", "data/train.csv", "data/test.csv"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1_000_000, 1_000_000))
+    return tmp_path
+
+
+def make(project: Path, *arguments: str) -> list[str]:
+    """Run make; the commands that it called, or its message where it was refused."""
+    (project / "calls.log").unlink(missing_ok=True)
+    call = ["make", "-s", "-f", str(MAKEFILE), "BIN=bin", "INSTALLED=installed", *arguments]
+    done = subprocess.run(call, cwd=project, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [done.stderr]
+    log = project / "calls.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def commands(calls: list[str]) -> list[str]:
+    return [call.split()[0] for call in calls]
+
+
+def test_a_step_is_done_again_for_other_options_and_only_for_them(project: Path) -> None:
+    assert commands(make(project, "convert")) == ["convert"]
+    assert make(project, "convert") == []
+    (again,) = make(project, "convert", "CONVERT=--val 0.3")
+    assert "--val 0.3" in again
+    assert make(project, "convert", "CONVERT=--val   0.3") == []
+    assert commands(make(project, "convert")) == ["convert"]
+
+
+@pytest.mark.parametrize(
+    ("option", "done"),
+    [
+        ("TRAIN=--epochs 5", ["train", SUBMIT]),
+        ("SUBMIT=--imgsz 512", [SUBMIT]),
+        ("RECIPE=quick", ["train", SUBMIT]),
+        ("DATASET=wbc5", ["convert", "train", SUBMIT]),
+        ("CONVERT=--groups 'my groups'", ["convert", "train", SUBMIT]),
+    ],
+)
+def test_the_options_of_each_step_count_and_what_depends_on_it_follows(
+    option: str, done: list[str], project: Path
+) -> None:
+    assert commands(make(project, "submit")) == ["convert", "train", SUBMIT]
+    assert make(project, "submit") == []
+    assert commands(make(project, "submit", option)) == done
+    assert make(project, "submit", option) == []
+
+
+def test_a_file_that_options_name_counts_as_an_input(project: Path) -> None:
+    (project / "groups.csv").touch()
+    os.utime(project / "groups.csv", (1_000_000, 1_000_000))
+    options = ("convert", "CONVERT=--groups groups.csv")
+    make(project, *options)
+    assert make(project, *options) == []
+    os.utime(project / "groups.csv", (4_000_000_000, 4_000_000_000))
+    assert commands(make(project, *options)) == ["convert"]
+
+
+def test_overwrite_trains_anew_once(project: Path) -> None:
+    make(project, "train")
+    assert commands(make(project, "train", "TRAIN=--overwrite")) == ["train"]
+    assert make(project, "train") == []
+
+
+def test_a_repaired_table_is_what_is_converted(project: Path) -> None:
+    assert "convert data/train.csv " in make(project, "convert")[0]
+    repaired, converted = make(project, "repair", "convert")
+    assert repaired.startswith("repair data/train.csv ") and "-o runs/mine/repaired.csv" in repaired
+    assert converted.startswith("convert runs/mine/repaired.csv ")
+    assert make(project, "convert") == []
+    os.utime(project / "data" / "train.csv", (4_000_000_000, 4_000_000_000))
+    assert commands(make(project, "convert")) == ["repair", "convert"]
+
+
+@pytest.mark.parametrize(("goal", "missing"), [("score", "test_truth.csv"), ("submit", "test.csv")])
+def test_what_is_missing_is_told_before_anything_is_trained(goal: str, missing: str, project: Path) -> None:
+    (project / "data" / missing).unlink(missing_ok=True)
+    for jobs in ("-j1", "-j4"):
+        (said,) = make(project, goal, jobs)
+        assert f"data/{missing} is missing; give the folder that holds it" in said
+        assert not (project / "calls.log").exists()
+
+
+def test_the_truth_is_scored(project: Path) -> None:
+    (project / "truth.csv").touch()
+    assert make(project, "score", "TRUTH=truth.csv")[-1].startswith("score truth.csv runs/mine/submission.csv ")
+    assert make(project, "score", "TRUTH=truth.csv") == []
+
+
+@pytest.mark.parametrize("name", ["DATA", "RUN", "DATASET", "RECIPE", "TRUTH"])
+def test_a_name_with_blanks_is_refused_in_one_sentence(name: str, project: Path) -> None:
+    (said,) = make(project, "score", f"{name}=my own")
+    assert f"{name} is 'my own'. Make takes only names without blanks" in said and said.count("\n") == 1
+
+
+def test_settings_may_stand_in_a_file(project: Path) -> None:
+    (project / "local.mk").write_text("RUN := runs/other\nCONVERT := --folds 3\n")
+    (converted,) = make(project, "convert")
+    assert "-o runs/other/dataset" in converted and "--folds 3" in converted
