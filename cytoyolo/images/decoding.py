@@ -1,8 +1,9 @@
-"""Bytes of an image file become pictures: what kind of file they are, how it must be read, and its upright pixels.
+"""Decode the bytes of an image file: find its kind, read its header, and give its upright pixels.
 
-OpenCV is the reference, because a training reads with it. JPEGs go to simplejpeg and PNGs to imagecodecs, which have
-the same decoders (libjpeg-turbo and libpng, the same pixels), work without the interpreter's lock, and tell what these
-complain of, where OpenCV prints it. TIFFs, which OpenCV garbles in several forms, go to tifffile.
+OpenCV is the reference, because a training reads images with it. JPEG files are decoded by simplejpeg and PNG files by
+imagecodecs. They use the same decoders as OpenCV (libjpeg-turbo and libpng) and give the same pixels, but they release
+Python's global lock and return the decoder's warnings, which OpenCV would print. TIFF files are decoded by tifffile,
+because OpenCV reads several forms of TIFF wrongly.
 """
 
 import io
@@ -25,7 +26,7 @@ from cytoyolo.images.tiff import Raster
 from cytoyolo.images.unusable import Unsupported, Unusable
 from cytoyolo.signatures import what_is
 
-# Formats by their first bytes, with the file extension each is expected to have.
+# The formats by their first bytes, with the file extensions of each.
 FORMATS = {
     b"\xff\xd8\xff": ("JPEG", (".jpg", ".jpeg")),
     b"\x89PNG\r\n\x1a\n": ("PNG", (".png",)),
@@ -38,16 +39,16 @@ FORMATS = {
 }
 EXTENSIONS = frozenset(extension for _, extensions in FORMATS.values() for extension in extensions)
 
-# Pillow's own threshold for a decompression bomb; nothing from a microscope camera at one cell an image comes near.
+# Pillow's own limit against decompression bombs. Images of single cells are far smaller.
 MAX_PIXELS = 89_478_485
 PIXELS_SETTING = "CYTOYOLO_MAX_PIXELS"
-# Four channels of 32 bits. A TIFF may have many more, which a small file unpacks to.
+# Memory for four channels of 32 bits. A small TIFF file may unpack to many more.
 _BYTES_A_PIXEL = 16
 # Ultralytics drops images with a side under 10 pixels.
 MIN_SIDE = 10
 _ORIENTATION_TAG = 274
-# Start-of-frame markers (T.81, table B.1), and those of the processes that simplejpeg is given: baseline, extended
-# sequential and progressive, all of them Huffman-coded.
+# Start-of-frame markers (T.81, table B.1). The plain frames are decoded by simplejpeg: baseline, extended sequential
+# and progressive, all with Huffman coding.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PLAIN_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
 _ODD_FRAMES = {"lossless": (0xC3, 0xC7, 0xCB, 0xCF), "hierarchical": (0xC5, 0xC6, 0xCD, 0xCE)}
@@ -55,7 +56,7 @@ _JPEG_LS = 0xF7
 _PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")
 # The checksum of the chunk that ends a PNG.
 _PNG_END = b"\xaeB`\x82"
-# What libjpeg calls a warning (its jerror.h, JWRN_*) and decodes over; any other message ends its work.
+# The messages of libjpeg after which it still gives a picture (JWRN_* in its jerror.h). After other messages it stops.
 _WARNINGS = (
     "Corrupt JPEG data",
     "Premature end of JPEG file",
@@ -67,13 +68,19 @@ _WARNINGS = (
 
 Picture = NDArray[np.uint8]
 
-# Pillow warns of damage it can read over, and of sizes that are judged here. For the whole process, because
-# warnings.catch_warnings is not safe with threads.
+# Pillow warns of damage that does not stop it, and of large images, which are checked here. Its warnings are switched
+# off in the whole process, because warnings.catch_warnings is not safe in threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def max_pixels() -> int:
-    """The most pixels of an image. Raises UsageError where the environment gives no number."""
+    """Return the largest number of pixels that an image may have.
+
+    Raises
+    ------
+    UsageError
+        If the environment variable CYTOYOLO_MAX_PIXELS is not a whole number above 0.
+    """
     told = os.environ.get(PIXELS_SETTING, "").strip().replace("_", "").replace(",", "")
     if not told:
         return MAX_PIXELS
@@ -84,16 +91,17 @@ def max_pixels() -> int:
 
 def _too_large(what: str) -> Unsupported:
     return Unsupported(
-        f"{what} {max_pixels():,} pixels; set {PIXELS_SETTING} to a larger number, if the memory is enough"
+        f"{what} {max_pixels():,} pixels; set {PIXELS_SETTING} to a larger number, if there is enough memory"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What Pillow tells of an image file without decoding it; width and height are not yet turned upright.
+    """What is known of an image file without decoding it.
 
-    orientation is that of the EXIF block, which is what OpenCV applies; `turned` also counts one that only XMP names,
-    by which other readers go. `taken` says what of several pages, channels or frames is the picture, "" for all.
+    Width and height are those of the stored picture, before it is turned upright. `orientation` comes from the EXIF
+    block, which OpenCV uses. `turned` is also true if only XMP has an orientation, which other programs use. `taken`
+    says which of several pages, channels or frames is the picture, "" if there is only one.
     """
 
     kind: str
@@ -107,11 +115,11 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture (h, w, 3) BGR and how it came about.
+    """A decoded picture (h, w, 3) in BGR.
 
-    `warning` is what a JPEG's decoder complains of (see complaints.py for the others). `samples` is the kind of samples
-    whose file doesn't say which value is white (see samples.py), "" for all others, and `peak` the largest of them.
-    `white` is the value that is shown as 255, 0 for samples of 8 bits.
+    `warning` is the warning of the JPEG decoder (complaints.py collects those of other decoders). `samples` is the kind
+    of samples if their file does not say which value is white (see samples.py), else "". `peak` is the largest of these
+    samples. `white` is the value that is shown as 255, 0 for samples of 8 bits.
     """
 
     picture: Picture
@@ -122,12 +130,28 @@ class Decoded:
 
 
 def sniff(data: bytes) -> tuple[str, tuple[str, ...]]:
-    """The format by the first bytes, and the extensions it is expected to have. Raises Unusable for none of FORMATS."""
+    """Find the format of an image by its first bytes.
+
+    Returns
+    -------
+    tuple of (str, tuple of str)
+        The format, such as "JPEG", and its usual extensions.
+
+    Raises
+    ------
+    Unusable
+        If it is none of FORMATS.
+
+    Examples
+    --------
+    >>> sniff(b"\\x89PNG\\r\\n\\x1a\\n...")
+    ('PNG', ('.png',))
+    """
     if not data:
         raise Unusable("is empty")
-    for magic, found in FORMATS.items():
+    for magic, kind in FORMATS.items():
         if data.startswith(magic) and (magic != b"RIFF" or data[8:12] in (b"WEBP", b"")):
-            return found
+            return kind
     if stranger := what_is(data):
         raise Unsupported("is {}; {}".format(*stranger))
     raise Unusable("is not a JPEG, PNG, BMP, TIFF or WEBP image")
@@ -135,15 +159,15 @@ def sniff(data: bytes) -> tuple[str, tuple[str, ...]]:
 
 @contextmanager
 def damage_refused(kind: str) -> Iterator[None]:
-    """Turn what the libraries raise over a bad file into Unusable."""
+    """Turn the errors that libraries raise for a bad file into Unusable."""
     try:
         yield
     except Image.DecompressionBombError as error:
         raise _too_large("has more than") from error
     except MemoryError as error:
-        raise Unsupported("needs more memory than there is; use a machine that has more") from error
+        raise Unsupported("needs more memory than is free; use a machine with more memory") from error
     except (OSError, SyntaxError, ValueError, EOFError, ImportError, cv2.error) as error:
-        # ImportError: once Ultralytics is loaded, it wraps Image.open to look for a HEIF plugin.
+        # ImportError: when Ultralytics is loaded, it wraps Image.open, which then looks for a HEIF plugin.
         if str(error).startswith("Unsupported"):
             reason = str(error)[0].lower() + str(error)[1:]
             raise Unsupported(f"is a {kind} file of a form that is not read here ({reason}); save it as PNG") from error
@@ -151,7 +175,7 @@ def damage_refused(kind: str) -> Iterator[None]:
 
 
 def read_header(kind: str, data: bytes) -> Header:
-    """The header of an image of this kind. Raises Unusable where its size is out of bounds."""
+    """Read the header of an image of the format `kind`. Raises Unusable if it is too large or too small."""
     header = _tiff_header(data) if kind == "TIFF" else _pillow_header(kind, data)
     if header.width * header.height > max_pixels():
         raise _too_large(f"is {header.width}x{header.height} px, more than")
@@ -161,14 +185,14 @@ def read_header(kind: str, data: bytes) -> Header:
 
 
 def _tiff_header(data: bytes) -> Header:
-    found = tiff.read_header(data)
-    if found.size > _BYTES_A_PIXEL * max_pixels():
-        raise _too_large(f"needs {found.size:,} bytes of memory, {_BYTES_A_PIXEL} for each of more than")
-    return Header("TIFF", found.width, found.height, found.mode, found.orientation, found.orientation > 1, found.taken)
+    tags = tiff.read_header(data)
+    if tags.size > _BYTES_A_PIXEL * max_pixels():
+        raise _too_large(f"needs {tags.size:,} bytes of memory, {_BYTES_A_PIXEL} for each of more than")
+    return Header("TIFF", tags.width, tags.height, tags.mode, tags.orientation, tags.orientation > 1, tags.taken)
 
 
 def raise_pillow_limit() -> None:
-    """Let Pillow read images of as many pixels as this tool: in the whole process, because it has no other way."""
+    """Raise Pillow's limit of pixels to that of this package. It can only be set for the whole process."""
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels() > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels()
 
@@ -189,18 +213,18 @@ def _pillow_header(kind: str, data: bytes) -> Header:
 
 
 def _orientation(image: Image.Image) -> tuple[int, bool]:
-    """The orientation in the EXIF block, 1 to 8, and whether a reader may turn the picture by that or by XMP."""
+    """Return the orientation in the EXIF block, 1 to 8, and whether EXIF or XMP asks to turn the picture."""
     if image.getexif().get(_ORIENTATION_TAG) not in range(2, 9):
         return 1, False
     exif = Image.Exif()
     exif.load(image.info.get("exif", b""))
-    found = exif.get(_ORIENTATION_TAG)
-    return next((orientation for orientation in range(2, 9) if orientation == found), 1), True
+    stored = exif.get(_ORIENTATION_TAG)
+    return next((orientation for orientation in range(2, 9) if orientation == stored), 1), True
 
 
-def refuse_odd_jpeg(found: jpeg.Walk, data: bytes) -> None:
-    """Raise Unsupported for a sound JPEG of a kind that the decoders don't read."""
-    for code, position in found.segments:
+def refuse_odd_jpeg(structure: jpeg.Walk, data: bytes) -> None:
+    """Raise Unsupported for a good JPEG of a kind that the decoders don't read."""
+    for code, position in structure.segments:
         if code == _JPEG_LS:
             raise Unsupported("is a JPEG-LS image; save it as PNG")
         if code in _FRAMES:
@@ -211,57 +235,57 @@ def refuse_odd_jpeg(found: jpeg.Walk, data: bytes) -> None:
                 raise Unsupported(f"is a JPEG of {data[position + 2]} bits; save it as PNG")
 
 
-def is_plain_jpeg(found: jpeg.Walk, data: bytes) -> bool:
-    """Whether a JPEG is of the usual kind: Huffman-coded, 8 bits, gray or of three colours."""
-    return _components(found, data) in (1, 3)
+def is_plain_jpeg(structure: jpeg.Walk, data: bytes) -> bool:
+    """Tell whether a JPEG is of the usual kind: Huffman coding, 8 bits, gray or three colours."""
+    return _components(structure, data) in (1, 3)
 
 
-def is_cmyk_jpeg(found: jpeg.Walk, data: bytes) -> bool:
-    """Whether a JPEG is one for a printer: as a plain one, but of four colours."""
-    return _components(found, data) == 4
+def is_cmyk_jpeg(structure: jpeg.Walk, data: bytes) -> bool:
+    """Tell whether a JPEG has four inks (CMYK) for a printer: Huffman coding, 8 bits, four components."""
+    return _components(structure, data) == 4
 
 
-def _components(found: jpeg.Walk, data: bytes) -> int:
-    """How many components a JPEG has that is Huffman-coded and of 8 bits; 0 for any other."""
-    frames = [(code, position) for code, position in found.segments if code in _FRAMES]
+def _components(structure: jpeg.Walk, data: bytes) -> int:
+    """Return how many components a JPEG with Huffman coding and 8 bits has; 0 for any other JPEG."""
+    frames = [(code, position) for code, position in structure.segments if code in _FRAMES]
     if len(frames) != 1:
         return 0
     code, position = frames[0]
-    # Of a frame's segment: length (2 bytes), precision, height (2), width (2), number of components.
+    # The segment of a frame: length (2 bytes), precision (1), height (2), width (2), number of components (1).
     precision, count = data[position + 2 : position + 3], data[position + 7 : position + 8]
     return count[0] if code in _PLAIN_FRAMES and precision == b"\x08" and count else 0
 
 
 def decode_plain(data: bytes) -> Picture:
-    """A plain JPEG as (h, w, 3) BGR, whatever its EXIF orientation."""
+    """Decode a plain JPEG to (h, w, 3) BGR as it is stored, whatever its EXIF orientation."""
     picture, _ = _decode_plain(data, "BGR")
     return _decode_with_opencv(data) if picture is None else picture
 
 
 def decode_gray(data: bytes) -> tuple[Picture, str]:
-    """A plain JPEG as gray (h, w), and what its decoder complains of."""
+    """Decode a plain JPEG to gray (h, w). Returns the picture and the decoder's warning."""
     picture, warning = _decode_plain(data, "GRAY")
     return to_gray(_decode_with_opencv(data)) if picture is None else picture[..., 0], warning
 
 
 def _decode_plain(data: bytes, colours: str) -> tuple[Picture | None, str]:
-    """The picture, None where OpenCV must decide whether there is one, and the decoder's complaint in one line."""
+    """Return the picture and the decoder's warning in one line. None means that OpenCV must try to decode it."""
     try:
         return simplejpeg.decode_jpeg(data, colours), ""
     except ValueError as error:
-        # Complaints of the interface to the decoder, not of the decoder, begin with the function's name.
+        # Messages that begin with "tj" come from the interface to the decoder, not from the decoder.
         complaint = "" if str(error).startswith("tj") else " ".join(str(error).split())
-    # After a warning simplejpeg takes even a fatal error for one, whose text then is the last.
+    # After a warning, simplejpeg also reports a fatal error as a warning. Its text is then the last one.
     if not complaint.startswith(_WARNINGS) or not _has_all_data(data):
         return None, complaint
     try:
         return simplejpeg.decode_jpeg(data, colours, strict=False), complaint
-    except ValueError:  # it warned of the header
+    except ValueError:  # the warning was about the header
         return None, complaint
 
 
 def _has_all_data(data: bytes) -> bool:
-    """Whether Pillow gets to the end of a JPEG. Like OpenCV, it refuses one that ends early, but prints nothing."""
+    """Tell whether Pillow can read a JPEG to its end. It refuses a JPEG that ends early, as OpenCV does."""
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         image.draft("L", (1, 1))
         try:
@@ -272,19 +296,21 @@ def _has_all_data(data: bytes) -> bool:
 
 
 def decode(header: Header, data: bytes, white: White = UNKNOWN) -> Decoded:
-    """An image of any kind, upright. `white` is the range of its set; the image's own is taken where that isn't known,
-    or where more than a few of its samples lie beyond.
+    """Decode an image of any kind and turn it upright.
 
-    Raises Unusable.
+    `white` is the range of its set. The image's own range is used if the range of the set is not known, or if more than
+    a few samples lie above it.
+
+    Raises Unusable for a file that can't be decoded.
     """
     if header.kind not in ("TIFF", "PNG"):
         return Decoded(_decode_with_opencv(data))
-    found = _shown(tiff.read_raster(data) if header.kind == "TIFF" else _png(data), white)
-    return replace(found, picture=_turned(found.picture, header.orientation))
+    decoded = _shown(tiff.read_raster(data) if header.kind == "TIFF" else _png(data), white)
+    return replace(decoded, picture=_turned(decoded.picture, header.orientation))
 
 
 def decode_jpeg(header: Header, data: bytes, cmyk: bool) -> Decoded:
-    """A plain JPEG, or one of CMYK, upright."""
+    """Decode a plain JPEG, or with `cmyk` a CMYK JPEG, and turn it upright."""
     picture, warning = _decode_plain(data, "CMYK" if cmyk else "BGR")
     if picture is None:
         return Decoded(_decode_with_opencv(data), warning)
@@ -292,7 +318,7 @@ def decode_jpeg(header: Header, data: bytes, cmyk: bool) -> Decoded:
 
 
 def _bgr_of_cmyk(inks: Picture) -> Picture:
-    """Inks (h, w, 4), 255 being none, as OpenCV mixes them."""
+    """Convert inks (h, w, 4) to BGR as OpenCV does. 255 means no ink."""
     black = inks[..., 3:].astype(np.int32)
     return np.asarray((black - ((255 - inks[..., 2::-1].astype(np.int32)) * black >> 8)), np.uint8)
 
@@ -300,19 +326,19 @@ def _bgr_of_cmyk(inks: Picture) -> Picture:
 def _png(data: bytes) -> Raster:
     from imagecodecs import PngError, png_decode
 
-    if not _has_png_end(data):  # which libpng would not miss, and OpenCV does
+    if not _has_png_end(data):  # libpng accepts such a file, OpenCV does not
         raise Unusable("is a truncated PNG file")
     try:
-        found = np.asarray(png_decode(data))
+        pixels = np.asarray(png_decode(data))
     except PngError as error:
         raise Unusable("is a damaged PNG file") from error
-    if found.ndim == 3:  # without alpha
-        found = found[..., 0] if found.shape[2] < 3 else found[..., :3]
-    return Raster(found, 0 if found.dtype == np.uint16 else 8)
+    if pixels.ndim == 3:  # leave out alpha
+        pixels = pixels[..., 0] if pixels.shape[2] < 3 else pixels[..., :3]
+    return Raster(pixels, 0 if pixels.dtype == np.uint16 else 8)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a PNG: the kind of each, and all of its bytes."""
+    """Yield the kind and all bytes of each chunk of a PNG."""
     position = 8
     while position + 12 <= len(data):
         end = position + 12 + int.from_bytes(data[position : position + 4], "big")
@@ -321,26 +347,26 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _has_png_end(data: bytes) -> bool:
-    """Whether the chunks of a PNG go on to the one that ends it."""
+    """Tell whether a PNG has its end chunk."""
     return next((chunk[8:] == _PNG_END for kind, chunk in _chunks(data) if kind == b"IEND"), False)
 
 
 def _needed_chunks(data: bytes) -> bytes:
-    """A PNG with the chunks of its picture only. Pillow refuses a file whose comments are damaged; libpng does not."""
+    """Keep only the chunks of the picture. Pillow refuses a PNG with damaged comments, but libpng reads it."""
     return data[:8] + b"".join(chunk for kind, chunk in _chunks(data) if kind in _PICTURE_CHUNKS)
 
 
 def _shown(raster: Raster, white: White) -> Decoded:
-    """The samples as a picture, not turned upright."""
-    found = raster.samples
-    if fault := samples.fault_of(found):
+    """Convert samples to an 8-bit picture as it is stored."""
+    values = raster.samples
+    if fault := samples.fault_of(values):
         raise Unsupported(fault)
-    kind = "" if raster.bits else samples.kind_of(found)
-    peak = float(found.max()) if kind else 0.0
+    kind = "" if raster.bits else samples.kind_of(values)
+    peak = float(values.max()) if kind else 0.0
     level = white.level(kind) if kind else float((1 << (raster.bits or 8)) - 1)
-    if not level or (kind and peak > level and samples.lies_beyond(found, level)):
+    if not level or (kind and peak > level and samples.lies_beyond(values, level)):
         level = samples.smallest_white(kind, peak)
-    shown = samples.to_bytes(found, level)
+    shown = samples.to_bytes(values, level)
     if raster.inverted:
         shown = 255 - shown
     if raster.colours is not None:
@@ -350,7 +376,7 @@ def _shown(raster: Raster, white: White) -> Decoded:
 
 
 def _joined(channels: Picture, colours: NDArray[np.uint8]) -> Picture:
-    """Channels (h, w, n) in the colours of their tables (n, 256, 3), one light above the other: (h, w, 3) RGB."""
+    """Add the channels (h, w, n) in the colours of their tables (n, 256, 3), as lights add up: (h, w, 3) RGB."""
     light = np.zeros((*channels.shape[:2], 3), np.uint16)
     for at, table in enumerate(colours):
         light += table[channels[..., at]]
@@ -358,7 +384,7 @@ def _joined(channels: Picture, colours: NDArray[np.uint8]) -> Picture:
 
 
 def _turned(picture: Picture, orientation: int) -> Picture:
-    """A picture as stored, turned as its EXIF orientation asks (tag 274, 1 to 8)."""
+    """Turn a stored picture upright by its EXIF orientation (tag 274, 1 to 8)."""
     if orientation in (5, 6, 7, 8):
         picture = picture.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
@@ -376,5 +402,11 @@ def _decode_with_opencv(data: bytes) -> Picture:
 
 
 def to_gray(picture: Picture) -> Picture:
-    """The luma of a BGR picture, (h, w): 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601)."""
+    """Convert a BGR picture to gray (h, w): 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+
+    Examples
+    --------
+    >>> to_gray(np.full((1, 1, 3), (255, 0, 0), np.uint8)).tolist()  # blue
+    [[29]]
+    """
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)

@@ -1,9 +1,9 @@
-"""Images that show the same: the same bytes, the same pixels, or nearly the same picture in any orientation.
+"""Find images that show the same: the same bytes, the same pixels, or nearly the same picture in any orientation.
 
-Perceptual hashes only propose near pairs. Each is confirmed by aligning the two pictures (Evangelidis and Psarakis
-2008, "Parametric Image Alignment Using Enhanced Correlation Coefficient Maximization") and correlating their detail.
-Gray levels themselves won't do: those of two cells on plain ground correlate at 0.99, those of one cell under two
-lights at 0.5. So brightness and shading are filtered out first, by differences of Gaussians.
+Perceptual hashes only propose pairs. Each pair is confirmed by aligning the two pictures (Evangelidis and Psarakis
+2008, "Parametric Image Alignment Using Enhanced Correlation Coefficient Maximization") and correlating their details.
+The gray levels themselves can't be compared: two different cells on plain ground correlate at 0.99, and one cell in two
+kinds of light at 0.5. So brightness and shading are first removed by differences of Gaussians.
 """
 
 import math
@@ -34,14 +34,14 @@ from cytoyolo.images.info import ImageInfo, decode_as, pixel_digest
 from cytoyolo.images.reading import in_order
 from cytoyolo.machine import cores
 
-# Measured on real images, see docs/audit.md: bits of a hash, and correlation of the detail.
+# Limits that were measured on real images (docs/audit.md): bits of a hash, and correlation of the details.
 MAX_DISTANCE = 64
-# Anchored hashes of half the picture are nearer by chance, so that less is allowed between them.
+# The limit for anchored hashes is this share of it. They show half of the picture, so more of them are near by chance.
 _ANCHORED = 0.75
 MIN_CORRELATION = 0.8
 COLUMNS = ("image", "twin", "kind", "distance", "correlation", "turn", "group")
 
-# By orientation (see hashes.Pairs), what turns the earlier picture into the later one; degrees are clockwise.
+# For each orientation (see hashes.Pairs): how the earlier picture must be turned to look like the later. Clockwise.
 _TURNS = (
     "",
     "mirrored",
@@ -52,15 +52,16 @@ _TURNS = (
     "turned 270",
     "turned 270 and mirrored",
 )
-# Pictures are compared at this size. Standard deviations in its pixels: of the Gaussian that hides what resampling
-# changes, and of those below whose scale lie the detail that is compared and the features that align two pictures.
+# The side of the pictures that are compared, and standard deviations of Gaussians in its pixels: the first hides what
+# resampling changes; the second separates the details that are compared; the third separates the features that are used
+# to align two pictures.
 _SIDE = 96
 _FINE, _DETAIL, _FEATURES = 1.0, 3.0, 6.0
 _ALIGNMENT = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-4)
 _MIN_OVERLAP = 0.5
-# At most so many bits differ between the hashes of the same pixels, read from files of different kinds.
+# The hashes of the same pixels in files of different kinds differ by at most so many bits.
 _SAME_PIXELS = 16
-# Pictures kept for the next comparisons (9 KB each), and pairs compared at once.
+# How many pictures are kept in memory for the next comparisons (9 KB each), and how many pairs are compared at once.
 _KEPT_PICTURES = 16_384
 _BATCH = 64
 _MANY = 1_000
@@ -70,7 +71,7 @@ Band = NDArray[np.float32]
 
 
 class Link(NamedTuple):
-    """Two images, by their place in a list, that show the same."""
+    """Two images, by their positions in a list, that show the same."""
 
     first: int
     second: int
@@ -81,7 +82,7 @@ class Link(NamedTuple):
 
 
 class _Groups:
-    """Connected groups of n things (union-find); a group goes by its first member."""
+    """Connected groups of n things (union-find). A group is named by its first member."""
 
     def __init__(self, n: int) -> None:
         self._parent = list(range(n))
@@ -105,18 +106,47 @@ def find_duplicates(
     correlation: float = MIN_CORRELATION,
     names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The links between images that show the same, as few as connect each group of them.
+    """Find the images that show the same.
 
-    Columns: image, twin (names; the twin comes earlier in `facts`), kind ("bytes", "pixels" or "near"), distance (bits
-    of their hashes in the best orientation), correlation (of the detail once aligned), turn (what makes the twin look
-    like the image: "mirrored", "turned 90", ...) and group (a number). An image that two earlier images are linked by
-    has two rows. Images with a problem are passed over. `names` are those of the images where they are not those of
-    their files.
+    Parameters
+    ----------
+    facts : sequence of ImageInfo
+        The images. Images with a problem are left out.
+    distance : int
+        The largest number of different bits between two hashes.
+    correlation : float
+        The smallest correlation of the details, 0 to 1.
+    names : sequence of str, optional
+        The names of the images, if they are not the names of their files.
+
+    Returns
+    -------
+    DataFrame
+        One row for each link, and only as many links as connect each group of images. Columns:
+
+        - image, twin: the names of the two images; the twin comes earlier in `facts`,
+        - kind: "bytes", "pixels" or "near",
+        - distance: the different bits of the hashes in the best orientation,
+        - correlation: the correlation of the details after alignment,
+        - turn: how the twin must be turned to look like the image ("mirrored", "turned 90", ...),
+        - group: the number of the group.
+
+        An image that connects two groups has two rows.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from cytoyolo.images.info import read_many
+    >>> picture = np.random.default_rng(0).integers(256, size=(64, 64, 3)).astype(np.uint8)
+    >>> for name in ("a.png", "b.png"):
+    ...     _ = cv2.imwrite(name, picture)
+    >>> find_duplicates(list(read_many([Path("a.png"), Path("b.png")])))[["image", "twin", "kind"]].values.tolist()
+    [['b.png', 'a.png', 'bytes']]
     """
-    names = [found.path.name for found in facts] if names is None else names
+    names = [image.path.name for image in facts] if names is None else names
     readable, names = _readable(facts, names)
     groups = _Groups(len(readable))
-    links = list(_equal("bytes", ((at, found.digest) for at, found in enumerate(readable)), groups))
+    links = list(_equal("bytes", ((at, image.digest) for at, image in enumerate(readable)), groups))
     alone = [at for at in range(len(readable)) if groups.of(at) == at]
     words = as_words([readable[at].hash or bytes(HASH_BYTES) for at in alone])
     pairs = near_pairs(words, max(distance, _SAME_PIXELS))
@@ -145,13 +175,14 @@ def find_duplicates(
 
 
 def _readable(facts: Sequence[ImageInfo], names: Sequence[str]) -> tuple[list[ImageInfo], list[str]]:
-    """The images without a problem, and their names."""
-    known = [(found, name) for found, name in zip(facts, names, strict=True) if not found.problem]
-    return [found for found, _ in known], [name for _, name in known]
+    """Select the images without a problem, and their names."""
+    known = [(image, name) for image, name in zip(facts, names, strict=True) if not image.problem]
+    return [image for image, _ in known], [name for _, name in known]
 
 
 def _equal(kind: str, values: Iterable[tuple[int, str]], groups: _Groups) -> Iterator[Link]:
-    """Links of images (by their place) with the same value, where it is known, that are not connected yet."""
+    """Link images that have the same value and are not connected yet. `values` are pairs of position and value, "" for
+    a value that is not known."""
     first_with: dict[str, int] = {}
     for at, value in values:
         if value:
@@ -162,12 +193,12 @@ def _equal(kind: str, values: Iterable[tuple[int, str]], groups: _Groups) -> Ite
 
 
 def _pixels(facts: Sequence[ImageInfo], alone: Sequence[int], pairs: Pairs) -> Iterator[tuple[int, str]]:
-    """The place and the pixels' fingerprint of the images that another may have the same pixels as.
+    """Compute the fingerprint of the pixels for images that may have the same pixels as another image.
 
-    Files of one kind then have the same hash; those of two may differ in a few bits, since the gray of a JPEG is not
-    worked out from its colours.
+    Files of one kind with the same pixels have the same hash. The hashes of files of two kinds may differ in a few
+    bits, because the gray values of a JPEG are not computed from its colours.
     """
-    size = [(found.width, found.height) for found in facts]
+    size = [(image.width, image.height) for image in facts]
     alike: dict[tuple[bytes, tuple[int, int]], list[int]] = {}
     for at in alone:
         alike.setdefault((facts[at].hash, size[at]), []).append(at)
@@ -176,12 +207,12 @@ def _pixels(facts: Sequence[ImageInfo], alone: Sequence[int], pairs: Pairs) -> I
     for first, second in zip(pairs.first[close].tolist(), pairs.second[close].tolist(), strict=True):
         if size[first] == size[second]:
             suspects |= {first, second}
-    found = [facts[at] for at in sorted(suspects)]
-    return zip(sorted(suspects), in_order(lambda one: pixel_digest(one.path, one.range), found), strict=True)
+    images = [facts[at] for at in sorted(suspects)]
+    return zip(sorted(suspects), in_order(lambda image: pixel_digest(image.path, image.range), images), strict=True)
 
 
 def _shifted_pairs(facts: Sequence[ImageInfo], distance: int, groups: _Groups) -> Pairs:
-    """The pairs of images, one of each group, whose anchored hashes are near: those of shifted views."""
+    """Find pairs of images whose anchored hashes are near, which may be shifted views. Each group gives one image."""
     alone = [at for at in range(len(facts)) if groups.of(at) == at]
     words = as_words([facts[at].anchored_hash or bytes(HASH_BYTES) for at in alone])
     pairs, place = near_pairs(words, distance), np.array(alone, dtype=np.intp)
@@ -191,9 +222,9 @@ def _shifted_pairs(facts: Sequence[ImageInfo], distance: int, groups: _Groups) -
 def _near(
     facts: Sequence[ImageInfo], pairs: Pairs, correlation: float, groups: _Groups, shifted: bool = False
 ) -> Iterator[Link]:
-    """Confirmed links of images whose hashes are near, nearest first, while they connect what isn't connected yet.
+    """Confirm proposed pairs, the nearest first. Pairs that are already connected are left out.
 
-    Where they may be `shifted`, their anchors say by how much at first.
+    With `shifted`, the alignment starts with the distance between the two anchors.
     """
     order = np.argsort(pairs.distance, kind="stable")
     proposed = (
@@ -230,7 +261,7 @@ def _near(
 
 
 def small_gray(facts: ImageInfo) -> Gray | None:
-    """The upright gray picture squeezed to 96x96 px, in which pictures are compared; None where it can't be read."""
+    """Read an image as an upright gray picture of 96x96 px, which is used for comparisons; None if it can't be read."""
     picture, problem = decode_as(facts)
     if problem:
         return None
@@ -238,7 +269,7 @@ def small_gray(facts: ImageInfo) -> Gray | None:
 
 
 def turned(picture: Gray, orientation: int) -> Gray:
-    """A picture (h, w) in another orientation: see hashes.Pairs."""
+    """Turn a picture (h, w) to another orientation, see hashes.Pairs."""
     if orientation & TRANSPOSED:
         picture = picture.T
     if orientation & UPSIDE_DOWN:
@@ -249,30 +280,40 @@ def turned(picture: Gray, orientation: int) -> Gray:
 
 
 def _shift(first: Gray, second: Gray) -> tuple[float, float]:
-    """How far right and down the anchor of a small picture lies in the second one, in pixels."""
+    """Return how far to the right and down the anchor lies in the second picture, compared with the first, in
+    pixels."""
     (x, y), (other_x, other_y) = anchor(first), anchor(second)
     return (other_x - x) * _SIDE, (other_y - y) * _SIDE
 
 
 def detail_correlation(first: Gray, second: Gray, shift: tuple[float, float] = (0, 0)) -> float:
-    """Pearson's correlation of two small pictures' detail where they overlap after affine alignment, -1 to 1.
+    """Align two small pictures and correlate their details where they overlap.
 
-    The alignment starts with the second one shifted by so many pixels to the right and down. 0 where they can't be
-    aligned, as pictures without detail.
+    Parameters
+    ----------
+    first, second : array (96, 96)
+        Gray pictures, see `small_gray`.
+    shift : tuple of (float, float)
+        The alignment starts with the second picture shifted by so many pixels to the right and down.
+
+    Returns
+    -------
+    float
+        Pearson's correlation, -1 to 1. 0 if the pictures can't be aligned, for example because they have no details.
     """
-    one, other = (_blurred(picture.astype(np.float32), _FINE) for picture in (first, second))
-    features, others = _without(one, _FEATURES), _without(other, _FEATURES)
+    smooth, other = (_blurred(picture.astype(np.float32), _FINE) for picture in (first, second))
+    features, others = _without(smooth, _FEATURES), _without(other, _FEATURES)
     start, everywhere = np.eye(2, 3, dtype=np.float32), np.ones_like(second)
     start[:, 2] = shift
     try:
-        _, found = cv2.findTransformECC(features, others, start, cv2.MOTION_AFFINE, _ALIGNMENT, everywhere, 1)
+        _, transform = cv2.findTransformECC(features, others, start, cv2.MOTION_AFFINE, _ALIGNMENT, everywhere, 1)
     except cv2.error:  # it doesn't converge
         return 0.0
-    warp = np.asarray(found, np.float32)
+    warp = np.asarray(transform, np.float32)
     inside = _warped(np.ones_like(other), warp, cv2.BORDER_CONSTANT) > 0.99
     if inside.mean() < _MIN_OVERLAP:
         return 0.0
-    here = _without(one, _DETAIL)[inside]
+    here = _without(smooth, _DETAIL)[inside]
     there = _warped(_without(other, _DETAIL), warp, cv2.BORDER_REPLICATE)[inside]
     here, there = here - here.mean(), there - there.mean()
     size = float(np.linalg.norm(here) * np.linalg.norm(there))
@@ -284,7 +325,7 @@ def _blurred(picture: Band, sigma: float) -> Band:
 
 
 def _without(picture: Band, sigma: float) -> Band:
-    """The picture without what is coarser than sigma."""
+    """Remove everything that is coarser than sigma."""
     return picture - _blurred(picture, sigma)
 
 

@@ -1,11 +1,11 @@
-"""Perceptual hashes of pictures, and all pairs of them that are near in any of the eight orientations. No files.
+"""Perceptual hashes of pictures, and all pairs of hashes that are near in any of the eight orientations. No files.
 
-A hash is the signs of the 16x16 lowest frequencies of the picture's cosine transform (DCT-II) at 32x32 pixels (Zauner
-2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"). The threshold is 0, not the median, so that
-orientations are exact: mirroring negates the coefficients of odd columns, turning upside down those of odd rows, and
-transposing the picture transposes them. The bits lie in four 64-bit words by the parities of row and column: (even,
-even), (even, odd), (odd, even), (odd, odd). One popcount a word then gives the distances of four orientations, and
-those against the transposed hash give the other four.
+A hash holds the signs of the 16x16 lowest frequencies of the picture's cosine transform (DCT-II) at 32x32 pixels
+(Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"). The threshold is 0, and not the
+median, so that orientations are exact: mirroring negates the coefficients of odd columns, turning upside down negates
+those of odd rows, and transposing the picture transposes the coefficients. The bits are stored in four 64-bit words by
+the parities of row and column: (even, even), (even, odd), (odd, even), (odd, odd). Counting the different bits of each
+word gives the distances in four orientations. Comparing with the transposed hash gives the other four.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -18,29 +18,37 @@ from numpy.typing import NDArray
 from cytoyolo.machine import cores
 
 HASH_BYTES = 32
-# An orientation is a sum of these; a picture is transposed first.
+# An orientation is a sum of these numbers. A picture is transposed first.
 MIRRORED, UPSIDE_DOWN, TRANSPOSED = 1, 2, 4
 
 _SIDE, _KEPT = 32, 16
-# In gray levels. Below, the signs are those of noise, or of nothing.
+# The least contrast in gray levels. With less contrast, the signs come from noise.
 _MIN_CONTRAST = 1.0
-# Rows and columns of a block of pairs: 4 MB of 64-bit words.
+# Rows and columns of a block of pairs, which has 4 MB of 64-bit words.
 _ROWS, _COLUMNS = 64, 8192
 
 _frequency, _position = np.ogrid[:_KEPT, :_SIDE]
 _DCT = (np.sqrt(2 / _SIDE) * np.cos(np.pi * _frequency * (2 * _position + 1) / (2 * _SIDE))).astype(np.float32)
 
 
-# The anchored hash is that of a window of half the picture's side, at these sizes in pixels: of the picture, of its
-# window, and of the picture in which the anchor is looked for, by a Gaussian, not nearer to the edge than the margin.
+# Sizes for the anchored hash, in pixels: the side of the picture, the side of its window (half of the picture's), the
+# side of the picture in which the anchor is searched, the sigma of the Gaussian that is used there, and the least
+# distance of the anchor from the edge.
 _VIEW, _WINDOW, _MAP, _GAUSSIAN, _MARGIN = 128, 64, 64, 6.0, 14
 
 
 class Pairs(NamedTuple):
-    """Pairs of hashes by their row, first < second (m,), ordered by both; `distance` is in bits (m,).
+    """Pairs of hashes that are near.
 
-    The second picture looks like the first one turned by `orientation` (m,): transposed where that has TRANSPOSED, then
-    upside down, then mirrored.
+    Attributes
+    ----------
+    first, second : array (m,)
+        The rows of the two hashes, first < second, sorted.
+    distance : array (m,)
+        The number of different bits.
+    orientation : array (m,)
+        How the first picture must be turned to look like the second: it is transposed if the number contains
+        TRANSPOSED, then turned upside down (UPSIDE_DOWN), then mirrored (MIRRORED).
     """
 
     first: NDArray[np.intp]
@@ -50,21 +58,41 @@ class Pairs(NamedTuple):
 
 
 def perceptual_hash(gray: NDArray[np.uint8]) -> bytes:
-    """The hash (32 bytes) of a gray picture (h, w); all zero for one without contrast, which is near to none."""
+    """Compute the hash of a gray picture.
+
+    Parameters
+    ----------
+    gray : array (h, w)
+        An 8-bit gray picture of any size.
+
+    Returns
+    -------
+    bytes
+        32 bytes. All bytes are 0 for a picture without contrast; such a hash is near to no other.
+
+    Examples
+    --------
+    >>> picture = np.arange(4096, dtype=np.uint16).reshape(64, 64).astype(np.uint8)
+    >>> len(perceptual_hash(picture)), any(perceptual_hash(np.full((64, 64), 200, np.uint8)))
+    (32, False)
+    """
     small = np.ascontiguousarray(gray)
-    while min(small.shape) >= 4 * _SIDE:  # by whole halves first, which takes a tenth of the time of all at once
+    while min(small.shape) >= 4 * _SIDE:  # halving it several times takes a tenth of the time of a single resize
         small = _even(small)
         small = _resized(small, small.shape[1] // 2, small.shape[0] // 2)
     coefficients = _DCT @ _resized(small, _SIDE, _SIDE).astype(np.float32) @ _DCT.T
-    coefficients[0, 0] = 0  # the mean gray tells nothing by its sign
-    if np.vdot(coefficients, coefficients) < (_MIN_CONTRAST * _SIDE) ** 2:  # Parseval: a sum of squares over the pixels
+    coefficients[0, 0] = 0  # the sign of the mean gray says nothing
+    if np.vdot(coefficients, coefficients) < (_MIN_CONTRAST * _SIDE) ** 2:  # by Parseval, the sum of squares of pixels
         return bytes(HASH_BYTES)
     by_parity = (coefficients > 0).reshape(_KEPT // 2, 2, _KEPT // 2, 2).transpose(1, 3, 0, 2)
     return np.packbits(by_parity).tobytes()
 
 
 def anchored_hash(gray: NDArray[np.uint8]) -> bytes:
-    """The hash (32 bytes) of the window around the anchor of a gray picture (h, w); a shifted view has the same."""
+    """Compute the hash (32 bytes) of the window around the anchor of a gray picture (h, w).
+
+    A shifted view of the same cells has nearly the same anchored hash.
+    """
     small = np.ascontiguousarray(gray)
     while min(small.shape) >= 2 * _VIEW:
         small = _even(small)
@@ -76,9 +104,14 @@ def anchored_hash(gray: NDArray[np.uint8]) -> bytes:
 
 
 def anchor(gray: NDArray[np.uint8]) -> tuple[float, float]:
-    """The place of a gray picture (h, w), in shares of its width and height, where most is dark: a nucleus, mostly.
+    """Find the anchor of a gray picture (h, w): the darkest area, which is usually a nucleus.
 
-    It moves along with what is shown when the view is shifted, and turns along with the picture.
+    The anchor stays on the same cell when the view is shifted or the picture is turned.
+
+    Returns
+    -------
+    tuple of (float, float)
+        x and y as fractions of width and height, 0 to 1.
     """
     small = _resized(gray, _MAP, _MAP)
     dark = np.maximum(float(np.median(small)) - small.astype(np.float32), 0) ** 2
@@ -91,14 +124,14 @@ def anchor(gray: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def _vertex(values: NDArray[np.float32]) -> float:
-    """Where the parabola through three values has its top, from the middle one on, at most half a step away."""
+    """Return the position of the top of the parabola through three values, -0.5 to 0.5 from the middle value."""
     before, middle, after = values.tolist()
     bend = before - 2 * middle + after
     return min(max((before - after) / 2 / bend, -0.5), 0.5) if bend < 0 else 0.0
 
 
 def _even(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture without the middle line of a side of odd length, so that a turned picture gives the same, turned."""
+    """Remove the middle row or column of a side of odd length. So a turned picture gives the same result, turned."""
     for axis in (0, 1):
         if gray.shape[axis] % 2:
             gray = np.delete(gray, gray.shape[axis] // 2, axis)
@@ -110,22 +143,42 @@ def _resized(gray: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 def as_words(hashes: list[bytes]) -> NDArray[np.uint64]:
-    """Hashes as the rows (n, 4) that `near_pairs` takes."""
+    """Convert hashes to the rows (n, 4) that `near_pairs` takes."""
     return np.frombuffer(b"".join(hashes), dtype=np.uint64).reshape(-1, 4)
 
 
 def transposed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The hashes (n, 4) of the transposed pictures."""
+    """Compute the hashes (n, 4) of the transposed pictures."""
     bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8)).reshape(-1, 4, 8, 8)
     turned = bits.transpose(0, 1, 3, 2)[:, [0, 2, 1, 3]]
     return np.packbits(turned).view(np.uint64).reshape(hashes.shape)
 
 
 def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Pairs:
-    """All pairs of hashes (n, 4) that differ in at most `distance` bits in the best orientation.
+    """Find all pairs of hashes that are near in the best of the eight orientations.
 
-    Of hashes that are the same, each is paired with the first one, and that one alone with other hashes. Hashes of
-    pictures without contrast are in no pair.
+    If several hashes are equal, each of them is paired with the first of them, and only the first is paired with other
+    hashes. Hashes of pictures without contrast are in no pair.
+
+    Parameters
+    ----------
+    hashes : array (n, 4)
+        Hashes, see `as_words`.
+    distance : int
+        The largest number of different bits.
+
+    Returns
+    -------
+    Pairs
+        The pairs, sorted.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> picture = random.integers(256, size=(64, 64)).astype(np.uint8)
+    >>> hashes = as_words([perceptual_hash(picture), perceptual_hash(picture[:, ::-1])])
+    >>> near_pairs(hashes, 10).orientation.tolist() == [MIRRORED]
+    True
     """
     telling = np.flatnonzero(hashes.any(axis=1))
     _, first, of = np.unique(hashes[telling], axis=0, return_index=True, return_inverse=True)
@@ -146,8 +199,8 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Pairs:
 
 
 def _near_pairs_of_different(hashes: NDArray[np.uint64], distance: int) -> Pairs:
-    """The near pairs of hashes (n, 4) none of which are the same."""
-    # Words first, so that each word of a block is contiguous.
+    """Find the near pairs of hashes (n, 4) that are all different."""
+    # The axis of words comes first, so that each word of a block is contiguous.
     words = [np.ascontiguousarray(turned.T) for turned in (hashes, transposed(hashes))]
 
     def search(corner: tuple[int, int]) -> Pairs:
@@ -160,7 +213,7 @@ def _near_pairs_of_different(hashes: NDArray[np.uint64], distance: int) -> Pairs
         bits = np.concatenate([_flip_distances(mine[:, first], words[0][:, second]) for mine in words])
         return Pairs(first, second, bits.min(axis=0), bits.argmin(axis=0).astype(np.uint8))
 
-    found = [search((0, len(hashes)))]  # no pairs
+    found = [search((0, len(hashes)))]  # an empty result, for hashes without a near pair
     size = len(hashes)
     corners = ((top, left) for top in range(0, size, _ROWS) for left in range(top, size, _COLUMNS))
     with ThreadPoolExecutor(cores()) as pool:
@@ -169,10 +222,11 @@ def _near_pairs_of_different(hashes: NDArray[np.uint64], distance: int) -> Pairs
 
 
 def _least_flip_distance(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """The least of `_flip_distances`, (...).
+    """Compute the smallest of `_flip_distances`, (...).
 
-    With the bits a, b, c of the three words that flips invert and their sum s, it is the first word's and the least of
-    s, 128 - s + 2a, 128 - s + 2b and 128 - s + 2c. Whole numbers modulo 256 hold what is between.
+    a, b, c are the different bits of the three words that flips invert, s is their sum, and d are the different bits of
+    the first word. The result is d + min(s, 128 - s + 2a, 128 - s + 2b, 128 - s + 2c). 8-bit arithmetic modulo 256 is
+    enough for the steps between.
     """
     same, columns, rows, both = (np.bitwise_count(first[word] ^ second[word]) for word in range(4))
     least: NDArray[np.uint8] = np.minimum(columns, rows)
@@ -188,9 +242,10 @@ def _least_flip_distance(first: NDArray[np.uint64], second: NDArray[np.uint64]) 
 
 
 def _flip_distances(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Bits in which `second` (4, ...) differs from `first` (4, ...) unturned, mirrored, upside down and both, (4, ...).
+    """Count the bits in which `second` (4, ...) differs from `first` (4, ...) in four orientations.
 
-    At most 255, since the bit of the mean gray is the same in all. `first` and `second` broadcast.
+    The orientations are: unturned, mirrored, upside down, and both. A count is 255 at most, because the bit of the mean
+    gray is the same in all hashes. `first` and `second` broadcast.
     """
     same, columns, rows, both = (np.bitwise_count(first[word] ^ second[word]) for word in range(4))
     return np.stack(

@@ -1,4 +1,4 @@
-"""Facts of image files: format, size, integrity, hashes. No labels, and nothing is changed."""
+"""Properties of image files: format, size, integrity, hashes. This module knows no labels and changes no files."""
 
 import hashlib
 import io
@@ -22,12 +22,12 @@ from cytoyolo.images.reading import Loaded, in_order, load
 from cytoyolo.images.samples import FULL_WHITE, UNKNOWN, White
 from cytoyolo.images.unusable import Unsupported, Unusable
 
-# To be raised when the meaning of a fact changes: facts are kept from run to run.
+# Raise this number when the meaning of a property changes, because properties are kept from run to run.
 FACTS_VERSION = 3
-# Names of repairs: those of a JPEG's structure, and that of a picture whose EXIF orientation must be applied.
+# Names of repairs: three of a JPEG's structure, and the one for a picture whose EXIF orientation must be applied.
 JUNK, OPEN, TAIL = "extraneous bytes", "no end marker", "bytes after the end"
 ROTATED = "EXIF orientation"
-# What stands before the range of an image of more than 8 bits that is no longer shown by its high byte.
+# The name of the repair for an image of more than 8 bits begins with this, if it is not simply shown by its high byte.
 RANGE = "range 0 to "
 
 _NO_PICTURE: Picture = np.zeros((0, 0, 3), np.uint8)
@@ -35,15 +35,47 @@ _NO_PICTURE: Picture = np.zeros((0, 0, 3), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What one image file is.
+    """What is known of one image file.
 
-    width and height are those of the upright picture, EXIF orientation applied, in pixels. `problem` says in a few
-    words why the file cannot be used (then the other facts are empty), and `unsupported` whether it is sound for all
-    that is known; `repairs` names what a staged copy must mend; `warning` is what the decoder complains of in a picture
-    that it gives nevertheless; `taken` says what of several pages, channels or frames the picture is. `samples` and
-    `peak` are the kind of samples whose file doesn't say which value is white, and the largest of them; `white` is the
-    value shown as 255 (see samples.py). brightness (mean, 0 to 255), entropy (bits of the histogram) and blur (variance
-    of the Laplacian) are of the upright gray picture, and there only where the file was read thoroughly.
+    Attributes
+    ----------
+    path : Path
+        The file.
+    format : str
+        "JPEG", "PNG", "BMP", "TIFF" or "WEBP".
+    width, height : int
+        Size of the upright picture (after its EXIF orientation is applied), in pixels.
+    digest : str
+        Fingerprint of the file's bytes.
+    repairs : tuple of str
+        What must be repaired in the staged copy.
+    problem : str
+        In a few words why the file can't be used, "" if it can. With a problem the other attributes are empty.
+    unsupported : bool
+        Whether a file with a problem is good as far as is known, but of a kind that is not read.
+    orientation : int
+        EXIF orientation, 1 to 8.
+    warning : str
+        The decoder's warning, if it gives a picture nevertheless.
+    hash, anchored_hash : bytes
+        Perceptual hashes, see hashes.py.
+    brightness, entropy, blur : float
+        Mean (0 to 255), bits of the histogram, and variance of the Laplacian of the upright gray picture. NaN if the
+        file was not read thoroughly.
+    taken : str
+        Which of several pages, channels or frames is the picture.
+    samples, peak, white : str, float, float
+        The kind of samples if the file does not say which value is white, the largest sample, and the value that is
+        shown as 255 (see samples.py).
+
+    Examples
+    --------
+    >>> _ = cv2.imwrite("a.png", np.full((40, 30, 3), 128, np.uint8))
+    >>> info = read_facts(Path("a.png"))
+    >>> info.format, info.width, info.height, info.problem
+    ('PNG', 30, 40, '')
+    >>> read_facts(Path("missing.png")).problem
+    'is missing'
     """
 
     path: Path
@@ -68,12 +100,12 @@ class ImageInfo:
 
     @property
     def range(self) -> White:
-        """The range in which it is shown."""
+        """The range of values in which the picture is shown."""
         return White(**{self.samples: self.white}) if self.samples else White()  # type: ignore[arg-type]
 
 
 class Shown(NamedTuple):
-    """The upright picture of a file (h, w, 3) BGR, or an empty one and its problem, and how it came about."""
+    """The upright picture of a file (h, w, 3) in BGR, or an empty picture and the file's problem. See `ImageInfo`."""
 
     picture: Picture
     problem: str
@@ -85,9 +117,9 @@ class Shown(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """An image file whose structure was looked into: its header, its data (mended), and the repairs it needs.
+    """An image file whose structure is known: its header, its data (repaired), and the repairs that it needs.
 
-    Of a JPEG, `plain` and `cmyk` say which decoder it goes to.
+    For a JPEG, `plain` and `cmyk` choose the decoder.
     """
 
     header: decoding.Header
@@ -98,9 +130,18 @@ class _Source(NamedTuple):
 
 
 def read_facts(path: Path, thorough: bool = False, white: White = UNKNOWN) -> ImageInfo:
-    """Read one file and tell what it is. Never raises for a bad file: see `ImageInfo.problem`.
+    """Read the properties of one image file.
 
-    `white` is the range of its set; where it isn't known, an image of more than 8 bits is shown in its own.
+    A bad file raises no error, but gives a `problem`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    thorough : bool
+        Also measure brightness, entropy and blur.
+    white : White
+        The range of the file's set. If it is not known, an image of more than 8 bits is shown in its own range.
     """
     loaded = load(path)
     if loaded.problem:
@@ -109,7 +150,7 @@ def read_facts(path: Path, thorough: bool = False, white: White = UNKNOWN) -> Im
 
 
 def image_facts(path: Path, data: bytes, thorough: bool = False, white: White = UNKNOWN) -> ImageInfo:
-    """The facts of an image file whose bytes are `data`; `path` gives its name only."""
+    """Compute the properties of an image file from its bytes `data`. Only the name of `path` is used."""
     try:
         with complaints.listening() as lines, decoding.damage_refused(_kind(data)):
             facts = _facts(path, data, thorough, white)
@@ -119,30 +160,47 @@ def image_facts(path: Path, data: bytes, thorough: bool = False, white: White = 
 
 
 def decode(path: Path, white: White = UNKNOWN) -> tuple[Picture, str]:
-    """The upright picture as (h, w, 3) uint8 BGR; or an empty one and its problem.
+    """Read an image as an upright picture.
 
-    An image of more than 8 bits is shown in the range `white`, or its own where that isn't known.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    white : White
+        The range in which an image of more than 8 bits is shown. If it is not known, the image's own range is used.
+
+    Returns
+    -------
+    tuple of (array (h, w, 3), str)
+        The picture (uint8, BGR) and "", or an empty picture and the file's problem.
+
+    Examples
+    --------
+    >>> _ = cv2.imwrite("a.png", np.full((40, 30, 3), 128, np.uint8))
+    >>> picture, problem = decode(Path("a.png"))
+    >>> picture.shape, problem
+    ((40, 30, 3), '')
     """
     return decode_bytes(path, load(path), white)[:2]
 
 
 def decode_as(facts: ImageInfo) -> tuple[Picture, str]:
-    """The picture of a file as its facts were found: in the range of its set."""
+    """Read the picture of a file in the same range of values as when its properties were read."""
     return decode(facts.path, facts.range)
 
 
 def decode_bytes(path: Path, loaded: Loaded, white: White = UNKNOWN) -> Shown:
-    """The same of a file that was loaded, and how it came about."""
+    """Decode a file that was loaded, see `decode`."""
     if loaded.problem:
         return Shown(_NO_PICTURE, loaded.problem)
     try:
         with complaints.listening() as lines, decoding.damage_refused(_kind(loaded.data)):
             source = _look(path, loaded.data)
-            found = _decoded(source, white)
-            warning = complaints.in_one_line(lines) or found.warning
+            decoded = _decoded(source, white)
+            warning = complaints.in_one_line(lines) or decoded.warning
     except Unusable as error:
         return Shown(_NO_PICTURE, str(error))
-    return Shown(found.picture, "", warning, found.samples, found.peak, found.white, source.header.taken)
+    return Shown(decoded.picture, "", warning, decoded.samples, decoded.peak, decoded.white, source.header.taken)
 
 
 def _kind(data: bytes) -> str:
@@ -150,32 +208,33 @@ def _kind(data: bytes) -> str:
 
 
 def digest(data: bytes) -> str:
-    """The fingerprint of a file's bytes."""
+    """Compute the fingerprint of a file's bytes."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def pixel_digest(path: Path, white: White = UNKNOWN) -> str:
-    """The fingerprint of an image's upright BGR pixels, whatever its format; empty where it can't be read."""
+    """Compute the fingerprint of an image's upright BGR pixels, whatever its format; "" if it can't be read."""
     picture, problem = decode(path, white)
     if problem:
         return ""
-    found = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
-    found.update(picture.data)
-    return found.hexdigest()
+    fingerprint = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
+    fingerprint.update(picture.data)
+    return fingerprint.hexdigest()
 
 
 def must_be_decoded(repairs: Iterable[str]) -> bool:
-    """Whether one of these repairs needs the picture to be decoded and stored anew."""
+    """Tell whether one of these repairs needs the picture to be decoded and stored again."""
     return any(repair in (ROTATED, "TIFF") or repair.startswith(("mode ", RANGE)) for repair in repairs)
 
 
 def must_be_mended(repairs: Iterable[str]) -> bool:
-    """Whether one of these repairs is that of a JPEG's structure, which `jpeg.mend` does without touching a pixel."""
+    """Tell whether one of these repairs is about a JPEG's structure. `jpeg.mend` does it without changing a pixel."""
     return any(repair in (JUNK, OPEN, TAIL) for repair in repairs)
 
 
 def _look(path: Path, data: bytes) -> _Source:
-    """Look into a file without decoding it. Raises Unusable, or whatever a library does for damaged data."""
+    """Read the structure of a file without decoding it. Raises Unusable, or errors of the libraries for damaged
+    data."""
     kind, extensions = decoding.sniff(data)
     found = jpeg.walk(data) if kind == "JPEG" else None
     if found and (excess := jpeg.excess(found, data)):
@@ -209,7 +268,7 @@ def _facts(path: Path, data: bytes, thorough: bool, white: White) -> ImageInfo:
     source = _look(path, data)
     header, repairs = source.header, source.repairs
     if source.plain and not must_be_decoded(repairs):
-        # The gray picture tells as well whether the file can be decoded, in less time.
+        # Decoding gray is faster, and also shows whether the file can be decoded.
         gray, warning = decoding.decode_gray(source.data)
         found = decoding.Decoded(gray, warning)
     else:
@@ -238,11 +297,11 @@ def _facts(path: Path, data: bytes, thorough: bool, white: White) -> ImageInfo:
 
 
 def _with_measures(facts: ImageInfo, gray: Picture) -> ImageInfo:
-    """The facts together with what is measured of the upright gray picture."""
+    """Add the measures of the upright gray picture."""
     share = cv2.calcHist([gray], [0], None, [256], [0, 256]).ravel().astype(np.float64) / gray.size
     filled = share[share > 0]
     laplacian = cv2.Laplacian(gray, cv2.CV_16S)
-    # Of whole numbers, so exact; cv2.meanStdDev gives the same in six times the time.
+    # The sums are of whole numbers, so they are exact. cv2.meanStdDev gives the same, but takes six times as long.
     mean, square = cv2.sumElems(laplacian)[0] / gray.size, cv2.norm(laplacian, cv2.NORM_L2SQR) / gray.size
     return replace(
         facts,
@@ -253,7 +312,7 @@ def _with_measures(facts: ImageInfo, gray: Picture) -> ImageInfo:
 
 
 def _jpeg_repairs(found: jpeg.Walk, data: bytes) -> list[str]:
-    """What of the JPEG's structure a staged copy must mend. Raises Unusable for a truncated one."""
+    """List the repairs that a JPEG's structure needs. Raises Unusable for a truncated file."""
     repairs = [JUNK] if found.junk else []
     if found.end is None:
         pictures = {Image.open(io.BytesIO(probe), formats=["JPEG"]).tobytes() for probe in jpeg.probes(data)}
@@ -266,12 +325,23 @@ def _jpeg_repairs(found: jpeg.Walk, data: bytes) -> list[str]:
 
 
 def read_many(paths: Iterable[Path], thorough: bool = False, white: White = UNKNOWN) -> Iterator[ImageInfo]:
-    """The facts of many files, in the order asked, read on all cores; memory doesn't grow with their number."""
+    """Read the properties of many files on all cores, in the given order, see `read_facts`.
+
+    Memory does not grow with the number of files.
+    """
     return in_order(partial(read_facts, thorough=thorough, white=white), paths)
 
 
 def check_image_folder(folder: Path) -> None:
-    """Raise when a path given as image folder is none or is empty."""
+    """Check that an image folder exists and has content.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder.
+    CytoyoloError
+        If it is empty or can't be read.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such image folder; check --images.")
     try:

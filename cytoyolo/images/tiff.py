@@ -1,7 +1,7 @@
-"""The picture in a TIFF file, as its own tags say: its samples, how they are shown, and what was taken of the file.
+"""Read the picture of a TIFF file as its tags describe it: the samples, and how they are shown.
 
-tifffile tells pages, channels and stacks apart and decodes them with imagecodecs. Both are imported here only, where a
-TIFF is read.
+A TIFF file may have several pages, channels, planes or sizes; `taken` says which of them is read. tifffile finds the
+pages and decodes them with imagecodecs. Both are imported only when a TIFF file is read.
 """
 
 import io
@@ -21,6 +21,7 @@ from cytoyolo.images.unusable import Unsupported, Unusable
 
 _ORIENTATION, _INK_SET, _COLOUR_MAP = 274, 332, 320
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
+# Colour interpretations that are not read here.
 _OTHERS = {
     4: "a mask of another picture",
     10: "of ITU Lab colours",
@@ -32,20 +33,21 @@ _OTHERS = {
 }
 _REMEDY = "save it as PNG"
 _NO_COMPRESSION, _HORIZONTAL = 1, 2
-# JPEG of several kinds, whose decoder gives RGB for YCbCr; JPEG 2000 that is YCbCr and doesn't say so itself.
+# Compressions by JPEG, whose decoder turns YCbCr into RGB; and JPEG 2000 in YCbCr, whose data don't say that.
 _JPEGS, _JPEG_2000_YCBCR = (6, 7, 33007, 34892), 33003
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _UNSIGNED, _SIGNED, _REAL, _UNDEFINED = 1, 2, 3, 4
-# The colours that ImageJ gives to channels without any.
+# The colours that ImageJ gives to channels without a colour.
 _COLOURS = {
     "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "cyan": (0, 255, 255),
     "magenta": (255, 0, 255), "yellow": (255, 255, 0),
 }  # fmt: skip
 _SIGNED_OFFSET = -32768
 _MOST_SAMPLES = 16
-# What holds a reader up: it reads the tags of all pages, and a tile is unpacked whole, however small its picture.
+# Limits against files that keep a reader busy: the reader reads the tags of all pages, and unpacks a whole tile even if
+# its picture is small.
 MAX_PAGES, _LARGE_TILE = 10_000, 4096**2
-# Tags without which a picture can't be told, and what tifffile says of a tag that it can't read and goes on without.
+# Tags that are needed to read a picture, and the message of tifffile for a tag that it can't read and leaves out.
 _NEEDED = frozenset((*range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 338, 339, 347))
 _LOST_TAG = re.compile(r"TiffTag (\d+) @\d+> invalid value offset")
 _AXES = {"Z": "plane", "T": "time point", "I": "page", "Q": "plane", "C": "channel"}
@@ -54,7 +56,8 @@ _CHANNEL = re.compile(r"<(?:\w+:)?Channel\b[^>]*>")
 
 
 class Header(NamedTuple):
-    """What the tags tell; width and height are not yet turned upright. `size` is that of the samples, in bytes."""
+    """What the tags say. Width and height are those of the stored picture, `size` is the size of the samples in
+    bytes."""
 
     width: int
     height: int
@@ -66,10 +69,19 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True)
 class Raster:
-    """Samples (h, w) gray or (h, w, n), of which n == 3 are RGB, or channels that `colours` (n, 256, 3) join.
+    """The samples of a picture, and how they are shown.
 
-    bits is the depth that the file itself states, 0 where it states 16 or more, or a real number, so that the set
-    decides. `inverted` says that 0 is white.
+    Attributes
+    ----------
+    samples : array (h, w) or (h, w, n)
+        Gray, RGB (n = 3), or channels that are joined by `colours`.
+    bits : int
+        The depth that the file states. 0 if the file states 16 bits or more, or has real numbers; then the whole set
+        decides which value is white.
+    inverted : bool
+        Whether 0 is white.
+    colours : array (n, 256, 3), optional
+        The colour table of each channel.
     """
 
     samples: Samples
@@ -79,7 +91,7 @@ class Raster:
 
 
 class _Chosen(NamedTuple):
-    """The pages that make up the picture: their series, their places in it, and how they are joined."""
+    """The pages of the picture that is read: their series, their positions in it, and how they are joined."""
 
     series: Any
     page: Any
@@ -91,7 +103,7 @@ class _Chosen(NamedTuple):
 
 
 def read_header(data: bytes) -> Header:
-    """What the tags of a TIFF tell of its picture. Raises Unusable."""
+    """Read the tags of a TIFF file. Raises Unusable for a file that can't be used."""
     with _opened(data) as chosen:
         page = chosen.page
         orientation = page.tags.valueof(_ORIENTATION)
@@ -101,7 +113,7 @@ def read_header(data: bytes) -> Header:
 
 
 def read_raster(data: bytes) -> Raster:
-    """The samples of a TIFF's picture, not turned upright. Raises Unusable."""
+    """Read the samples of a TIFF file as they are stored. Raises Unusable for a file that can't be used."""
     with _opened(data) as chosen:
         planes = [_plane(data, chosen, place) for place in chosen.places]
         if len(planes) == 1:
@@ -112,7 +124,7 @@ def read_raster(data: bytes) -> Raster:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[_Chosen]:
-    """The picture of a file that is open; whatever the libraries raise over it becomes Unusable."""
+    """Open a file and choose its picture. Every error of the libraries becomes Unusable."""
     import tifffile
 
     try:
@@ -132,15 +144,15 @@ def _opened(data: bytes) -> Iterator[_Chosen]:
         raise
     except MemoryError as error:
         raise Unsupported("needs more memory than there is") from error
-    except Exception as error:  # a dozen types, depending on what is wrong with the file
+    except Exception as error:  # the libraries raise a dozen types of errors for damaged files
         raise Unusable("is a damaged TIFF file") from error
 
 
 def _choose(file: Any) -> _Chosen:
-    """The picture of the file: the largest of a pyramid, the first of a stack, all channels of a composite."""
-    several = [one for one in file.series if not (one.keyframe.is_reduced or one.keyframe.is_mask)] or file.series
+    """Choose the picture: the largest size of a pyramid, the first page of a stack, all channels of a composite."""
+    several = [part for part in file.series if not (part.keyframe.is_reduced or part.keyframe.is_mask)] or file.series
     series = several[0].levels[0]
-    page = next(one for one in [series[0], *series._pages] if one is not None).keyframe
+    page = next(page for page in [series[0], *series._pages] if page is not None).keyframe
     axes, shape = _outer_axes(series, page)
     said = [f"{_AXES.get(axis, 'plane')} 1 of {size}" for axis, size in zip(axes, shape, strict=True)
             if size > 1 and axis != "C"]  # fmt: skip
@@ -169,7 +181,7 @@ def _choose(file: Any) -> _Chosen:
 
 
 def _outer_axes(series: Any, page: Any) -> tuple[str, tuple[int, ...]]:
-    """The axes of a series over its pages, and their sizes."""
+    """Return the axes along which the pages of a series lie, and their sizes."""
     axes, shape = series.get_axes(False), series.get_shape(False)
     size, outer = int(np.prod(page.shape)), 0
     while outer < len(shape) and int(np.prod(shape[outer:])) > size:
@@ -178,16 +190,16 @@ def _outer_axes(series: Any, page: Any) -> tuple[str, tuple[int, ...]]:
 
 
 def _told(file: Any, page: Any) -> tuple[int, dict[int, Any], int]:
-    """What the file tells of its samples: the bits in use (0: nothing), colours by channel, and what is to be added to
-    each sample."""
+    """Return what the file says of its samples: the bits in use (0: not stated), the colour of each channel, and the
+    number that must be added to each sample."""
     bits = page.bitspersample if isinstance(page.bitspersample, int) else 8 * page.dtype.itemsize
     if bits >= 16 or page.sampleformat == _REAL:
         bits = 0
     colours: dict[int, Any] = {}
-    if file.is_ome and (found := _PIXELS.search(file.ome_metadata or "")):
-        if (used := re.search(r'SignificantBits="(\d+)"', found[0])) and 8 <= int(used[1]) < 16 and not bits:
+    if file.is_ome and (pixels := _PIXELS.search(file.ome_metadata or "")):
+        if (used := re.search(r'SignificantBits="(\d+)"', pixels[0])) and 8 <= int(used[1]) < 16 and not bits:
             bits = int(used[1])
-        for at, channel in enumerate(_CHANNEL.findall(found[0])):
+        for at, channel in enumerate(_CHANNEL.findall(pixels[0])):
             if colour := re.search(r'\bColor="(-?\d+)"', channel):
                 red, green, blue, _ = (int(colour[1]) & 0xFFFFFFFF).to_bytes(4, "big")
                 colours[at] = (red, green, blue)
@@ -199,14 +211,17 @@ def _told(file: Any, page: Any) -> tuple[int, dict[int, Any], int]:
     if told.get("mode") != "grayscale" and page.photometric != _PALETTE:
         luts = [np.asarray(lut, np.uint8) for lut in told.get("LUTs") or ()]
         colours = {at: lut.T for at, lut in enumerate(luts) if lut.shape == (3, 256)}
-    # How ImageJ stores signed 16-bit samples.
+    # ImageJ stores signed 16-bit samples with this offset.
     return bits, colours, _SIGNED_OFFSET if (told.get("c0"), told.get("c1")) == (_SIGNED_OFFSET, 1) else 0
 
 
 def _luts(channels: int, colours: Mapping[int, Any]) -> NDArray[np.uint8]:
-    """The tables (n, 256, 3) that colour each channel: the file's own, else those of ImageJ. Raises Unsupported."""
+    """Return the colour table (n, 256, 3) of each channel: from the file, or else as ImageJ shows it.
+
+    Raises Unsupported if there are too many channels.
+    """
     if channels > len(_COLOURS):
-        raise Unsupported(f"has {channels} channels; save those to look at as a colour picture")
+        raise Unsupported(f"has {channels} channels; save the channels to look at as a colour picture")
     ramp = np.arange(256)[:, None]
     defaults = list(_COLOURS.values()) if not colours else [_COLOURS["white"]] * channels
     luts = []
@@ -223,19 +238,19 @@ def _joined(luts: NDArray[np.uint8]) -> str:
 
 
 def _colour_samples(page: Any) -> int:
-    """How many samples of a pixel are its colour."""
+    """Return how many samples of a pixel are its colour."""
     return {_RGB: 3, _CMYK: 4, _YCBCR: 3, _CIELAB: 3, _ICCLAB: 3}.get(int(page.photometric), 1)
 
 
 def _extras(page: Any) -> list[int]:
-    """The kinds of samples beyond the colour, unspecified where the file tells none."""
+    """List the kinds of the samples beyond the colour, 0 (unspecified) if the file does not say it."""
     count = page.samplesperpixel - _colour_samples(page)
     told = [int(kind) for kind in page.extrasamples or ()]
     return ([0] * count + told)[-count:] if count > 0 else []
 
 
 def _bare_channels(page: Any) -> int:
-    """How many channels a gray page has whose samples beyond the first are no alpha; 1 for any other page."""
+    """Return how many channels a gray page has, without alpha; 1 for any other page."""
     extras = _extras(page)
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) or not extras:
         return 1
@@ -243,7 +258,7 @@ def _bare_channels(page: Any) -> int:
 
 
 def _mode(chosen: _Chosen) -> str:
-    """The kind of picture in a word, as Pillow has it where it knows it; RGB and L are those of 8 bits."""
+    """Name the kind of picture with Pillow's word if there is one. RGB and L mean 8 bits."""
     page = chosen.page
     if chosen.colours is not None and len(chosen.colours) > 1:
         return f"{len(chosen.colours)} channels"
@@ -261,7 +276,7 @@ def _is_inverted(page: Any) -> bool:
 
 
 def _refuse(page: Any) -> None:
-    """Raise Unsupported for a page that tifffile or this module can't show as its tags say."""
+    """Raise Unsupported for a page that tifffile or this module can't read as its tags describe it."""
     from tifffile import TIFF
 
     if 0 in (page.imagewidth, page.imagelength) or not len(page.dataoffsets):
@@ -279,9 +294,9 @@ def _refuse(page: Any) -> None:
         form = f"{page.bitspersample}-bit samples of format {int(page.sampleformat)}"
         raise Unsupported(f"is a TIFF file of {form}, which are not read here; {_REMEDY}")
     if page.samplesperpixel > _MOST_SAMPLES:
-        raise Unsupported(f"has {page.samplesperpixel} channels; save those to look at as a colour picture")
+        raise Unsupported(f"has {page.samplesperpixel} channels; save the channels to look at as a colour picture")
     if page.imagedepth > 1:
-        raise Unsupported(f"is a TIFF file of a volume of {page.imagedepth} planes; {_REMEDY}")
+        raise Unsupported(f"is a TIFF file of a volume with {page.imagedepth} planes; {_REMEDY}")
     if photometric == _CMYK and page.tags.valueof(_INK_SET) not in (None, 1):
         raise Unsupported(f"is a TIFF file of inks that are not CMYK; {_REMEDY}")
     if page.samplesperpixel < _colour_samples(page):
@@ -292,12 +307,12 @@ def _refuse(page: Any) -> None:
 
 
 def _plane(data: bytes, chosen: _Chosen, place: int) -> Samples:
-    """The samples (h, w, n) of one page of the picture."""
+    """Read the samples (h, w, n) of one page."""
     page = chosen.series[0] if place == 0 else None
     if place and not chosen.series.is_truncated:
         page = chosen.series[place]
     if place and page is None:
-        # ImageJ stores a large stack behind one page that describes it.
+        # ImageJ stores a large stack as raw bytes behind a single page that describes it.
         key = chosen.page
         if not key.is_final or key.compression != _NO_COMPRESSION:
             raise Unusable("lacks some of its channels")
@@ -316,20 +331,20 @@ def _plane(data: bytes, chosen: _Chosen, place: int) -> Samples:
 
 
 def _pixels_last(samples: Samples) -> Samples:
-    """Samples as tifffile shapes them, (separate planes, depth, h, w, samples), as (h, w, n)."""
+    """Bring samples from tifffile's shape (separate planes, depth, h, w, samples) to (h, w, n)."""
     separate, _, height, width, contiguous = samples.shape
     return samples[:, 0].transpose(1, 2, 0, 3).reshape(height, width, separate * contiguous)
 
 
 def _needs_libtiff(page: Any) -> bool:
-    """Whether a YCbCr page is none whose decoder gives RGB."""
+    """Tell whether the decoder of a YCbCr page does not give RGB, so that libtiff must decode it."""
     from tifffile import TIFF
 
     return page.compression not in (*_JPEGS, *TIFF.IMAGE_COMPRESSIONS)
 
 
 def _refuse_cut(page: Any, size: int) -> None:
-    """Raise Unusable for a page whose strips or tiles are not all in the file."""
+    """Raise Unusable if strips or tiles of a page are missing from the file."""
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if not parts or any(count == 0 or offset == 0 for offset, count in parts):
         raise Unusable("is a TIFF file that lacks part of its pixels")
@@ -339,7 +354,7 @@ def _refuse_cut(page: Any, size: int) -> None:
 
 
 def _raster(data: bytes, chosen: _Chosen, samples: Samples) -> Raster:
-    """The picture of a single page whose samples (h, w, n) are given."""
+    """Make the picture of a single page from its samples (h, w, n)."""
     page, photometric = chosen.page, int(chosen.page.photometric)
     if photometric == _PALETTE:
         return Raster(_coloured(page, samples[..., 0]))
@@ -363,18 +378,18 @@ def _moved(samples: Samples, offset: int) -> Samples:
 
 
 def _without_alpha(colour: Samples, alpha: Samples, bits: int) -> Samples:
-    """Colours that were multiplied by alpha, as they were before."""
+    """Divide colours by alpha, if they were multiplied by it."""
     white = (1 << (bits or 8 * colour.dtype.itemsize)) - 1
     whole = colour.astype(np.uint64) * white // np.maximum(alpha, 1)[..., None]
     return np.where(alpha[..., None] > 0, np.minimum(whole, white), colour).astype(colour.dtype)
 
 
 def _coloured(page: Any, index: Samples) -> NDArray[np.uint8]:
-    """The colours (h, w, 3) of a picture with a palette."""
+    """Look up the colours (h, w, 3) of a picture with a palette."""
     colours = page.colormap
     if colours is None:
         raise Unusable("is a TIFF file that lacks its palette")
-    # The map's values have 16 bits; some programs write them with 8.
+    # The values of the colour map have 16 bits, but some programs write 8-bit values.
     table = np.asarray(colours if colours.max() < 256 else colours >> 8, np.uint8).T
     if int(index.max()) >= len(table):
         raise Unusable("is a TIFF file whose palette lacks colours")
@@ -382,7 +397,7 @@ def _coloured(page: Any, index: Samples) -> NDArray[np.uint8]:
 
 
 def _converted(photometric: int, samples: Samples) -> NDArray[np.uint8]:
-    """CMYK or Lab as RGB (h, w, 3)."""
+    """Convert CMYK or Lab to RGB (h, w, 3)."""
     if samples.dtype.kind not in "ui" or samples.dtype.itemsize > 2:
         raise Unsupported(f"is a TIFF file of {samples.dtype} inks or Lab colours; {_REMEDY}")
     high = np.ascontiguousarray(samples >> 8 if samples.dtype.itemsize == 2 else samples).astype(np.uint8)
@@ -391,7 +406,7 @@ def _converted(photometric: int, samples: Samples) -> NDArray[np.uint8]:
         image = Image.frombytes("CMYK", size, np.ascontiguousarray(high[..., :4]).tobytes())
         return np.asarray(image.convert("RGB"))
     lab = high[..., :3].copy()
-    if photometric == _ICCLAB:  # a and b from 0 on, where Pillow takes signed ones
+    if photometric == _ICCLAB:  # here a and b are unsigned, but Pillow expects signed numbers
         lab[..., 1:] ^= 0x80
     image = Image.frombytes("LAB", size, lab.tobytes())
     profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")

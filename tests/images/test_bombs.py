@@ -92,7 +92,7 @@ TIFF_BOMBS = {
     "many wide channels": (
         claiming_tags(SIXTEEN_CHANNELS, ImageWidth=9_000, ImageLength=9_000),
         "needs 10,368,000,000 bytes of memory, 16 for each of more than 89,478,485 pixels; set CYTOYOLO_MAX_PIXELS to "
-        "a larger number, if the memory is enough",
+        "a larger number, if there is enough memory",
     ),
 }
 

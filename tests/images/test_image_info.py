@@ -286,7 +286,7 @@ def test_the_digest_is_that_of_the_content_alone(tmp_path: Path) -> None:
 
 # A BMP that holds a compressed picture, which nothing reads.
 PNG_IN_BMP = opencv(".bmp", np.asarray(photo()))[:30] + b"\x05" + opencv(".bmp", np.asarray(photo()))[31:]
-RAISE = "set CYTOYOLO_MAX_PIXELS to a larger number, if the memory is enough"
+RAISE = "set CYTOYOLO_MAX_PIXELS to a larger number, if there is enough memory"
 
 
 @pytest.mark.parametrize(
