@@ -6,20 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo.annotations.rules import RULES, Rule
-from cytoyolo.annotations.rules.registry import OFF, REVIEW, SEVERITIES
+from cytoyolo.annotations.rules.own import MODULES, installed_rules, module_rules, place
+from cytoyolo.annotations.rules.registry import OFF, REVIEW, SEVERITIES, Source
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import read_bytes
 from cytoyolo.shipped import parse_yaml
 
 
 def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dict[str, Rule]:
-    """The rules with the severities, actions and thresholds that a YAML gives them.
+    """The rules by name in the order they are asked, with what a YAML sets.
 
-    The YAML maps names of rules to any of `severity`, `action` and the rule's thresholds. Rules of `skip` only report.
-    Raises UsageError for a file or a rule that does not exist, and CytoyoloError for anything it can't be given.
+    The YAML maps names of rules to any of `severity`, `action` and the rule's thresholds, and `modules` to Python
+    modules with rules of the user's own, whose code is run. Rules of `skip` only report. Raises UsageError for a file
+    or a rule that does not exist, and CytoyoloError for anything it can't be given or for a fault in a module.
     """
-    policy = dict(RULES)
-    for name, settings in _read_yaml(path).items():
+    content = _read_yaml(path)
+    own = list(installed_rules())
+    if path is not None and MODULES in content:
+        own += module_rules(Path(path), content.pop(MODULES))
+    policy = place(RULES, own)
+    for name, settings in content.items():
         if name not in policy:
             raise CytoyoloError(f"{path}: there is no rule '{name}'; `cytoyolo audit --rules` lists them.")
         policy[name] = _configured(path, policy[name], settings)
@@ -32,6 +38,20 @@ def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dic
         if policy[name].action != OFF:
             policy[name] = replace(policy[name], action=REVIEW)
     return policy
+
+
+def own_modules(policy: Mapping[str, Rule]) -> list[dict[str, object]]:
+    """The modules of a user's own rules in a policy: name, SHA-256 of the file, and the names of their rules."""
+    names: dict[Source, list[str]] = {}
+    for rule in policy.values():
+        if rule.source is not None:
+            names.setdefault(rule.source, []).append(rule.name)
+    return [{"name": source.name, "sha256": source.sha256, "rules": rules} for source, rules in names.items()]
+
+
+def own_files(policy: Mapping[str, Rule]) -> list[str]:
+    """The files of these modules."""
+    return sorted({rule.source.file for rule in policy.values() if rule.source is not None})
 
 
 def _read_yaml(path: str | Path | None) -> dict[str, Any]:

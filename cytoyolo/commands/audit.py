@@ -11,7 +11,7 @@ import pandas as pd
 
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.opening import open_labels, optional
-from cytoyolo.annotations.policy import load_policy
+from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
 from cytoyolo.annotations.table import LabelTable
@@ -69,7 +69,7 @@ def audit(
     labels, images, test = Path(labels), optional(images), optional(test)
     policy, spec = load_policy(config), load_spec(dataset)
     if output is not None:
-        check_folder(Path(output), MAKER, overwrite, inputs=(labels, images, test, config))
+        check_folder(Path(output), MAKER, overwrite, inputs=(labels, images, test, config, *own_files(policy)))
     data = read_table_bytes(labels)
     try:
         opened = open_labels(labels, data, spec, images=images, test=test)
@@ -94,6 +94,7 @@ def audit(
         "rules": counts.to_dict("records"),
         "not_run": not_run,
         "settings": {name: _settings(rule) for name, rule in policy.items()},
+        **({"modules": modules} if (modules := own_modules(policy)) else {}),
     }
     if output is not None:
         with new_folder(Path(output), MAKER, overwrite) as folder:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited
 from cytoyolo.annotations.changes import repair as carry_out
 from cytoyolo.annotations.opening import open_labels, optional
-from cytoyolo.annotations.policy import load_policy
+from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import usable
 from cytoyolo.commands.audit import FINDINGS
@@ -103,7 +104,7 @@ def convert(
         raise UsageError(f"--mask-fill is {mask_fill!r}; give {' or '.join(FILLS)}.")
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
-    check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config))
+    check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config, *own_files(policy)))
     data = read_table_bytes(labels)
     opened = open_labels(labels, data, spec, images=images.resolve(), test=optional(test), thorough=repair)
     note_form(labels, opened.records)
@@ -138,6 +139,8 @@ def convert(
         note(sentence)
     inputs = {"groups": groups, "test": test, "config": config}
     manifest = _manifest(spec, labels.name, data, inputs, facts, class_id, settings)
+    if modules := own_modules(policy):  # a part of what tells the data set from others
+        manifest["config"] = {**(manifest["config"] or {}), "modules": modules}
     if groups is not None:
         manifest["grouping"] = own.record()
     if groups is not None or far:
@@ -227,7 +230,7 @@ def _manifest(
     facts: dict[str, ImageInfo],
     class_id: np.ndarray,
     settings: Mapping[str, object],
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """How the data set was made and from what; names and hashes only, no path of this machine."""
     return {
         "cytoyolo": __version__,

@@ -10,7 +10,7 @@ from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations import changes as repairing
 from cytoyolo.annotations.audit import refuse_stops
 from cytoyolo.annotations.opening import open_labels, optional
-from cytoyolo.annotations.policy import load_policy
+from cytoyolo.annotations.policy import load_policy, own_files
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.spec import load_spec
@@ -54,8 +54,9 @@ def repair(
     labels, output = Path(labels), Path(output)
     log = output.with_name(CHANGES) if changes is None else Path(changes)
     policy, spec = load_policy(config, tuple(skip)), load_spec(dataset)
-    check_output(output, (labels, log, test, config))
-    check_output(log, (labels, test, config))
+    others = (labels, test, config, *own_files(policy))
+    check_output(output, (*others, log))
+    check_output(log, others)
     check_writable(log, repairing.COLUMNS, overwrite)
     opened = open_labels(labels, read_table_bytes(labels), spec, images=optional(images), test=optional(test))
     note_form(labels, opened.records)
