@@ -6,6 +6,7 @@ from importlib import import_module
 import pytest
 
 MODULES = (
+    "cytoyolo.annotations.coordinate_forms",
     "cytoyolo.boxes",
     "cytoyolo.files",
     "cytoyolo.images.complaints",

@@ -1,10 +1,16 @@
-"""In which form a table gives its boxes: corners in pixels, or something else that was taken for them. No files.
+"""Find out in which form a table gives its boxes: corners in pixels (as it should), or another form. No files.
 
-Corners, x,y,width,height, centre forms, other orders, per cent, fractions and pixels of a resized copy are told apart
-by the likelihood of the table under each. The model of a cell's box is wide on purpose: its size is log-normal with
-heavy tails, its sides are about as long as each other, it lies in its image, anywhere or near the centre, and one box
-in fifty is anything. A form's likelihood counts in the table's own numbers, so that forms of another scale compare.
-What is said of a table then rests on how much likelier a form is than corners in pixels, in nats (natural logarithms).
+The forms are: corners; x, y, width, height; centre, width, height; corners in another order; per cent; fractions; and
+pixels of a resized copy of the image. For each form, the likelihood of the whole table is computed. The model behind it
+is wide on purpose:
+
+- the size of a box is log-normal with heavy tails,
+- its width and height are similar,
+- it lies in its image, anywhere or near the centre,
+- one box in fifty can be anything.
+
+The likelihood is a density over the numbers in the table, so that forms with different scales can be compared. A form
+is judged by its log-likelihood minus that of corners in pixels, in nats (natural logarithms).
 """
 
 import math
@@ -20,41 +26,54 @@ Layout = Literal["xyxy", "xywh", "cxcywh", "xxyy", "yxyx"]
 Floats = NDArray[np.float64]
 
 LAYOUTS: tuple[Layout, ...] = ("xyxy", "xywh", "cxcywh", "xxyy", "yxyx")
-# A form is likelier by so many nats, in all and a row, where there is weak or strong evidence for it; and strong
-# evidence takes so many rows, of boxes that lie in the upper left as many images. Measured in docs/audit.md.
+# How much likelier than corners a form must be, in nats: (for the whole table, for each row). WEAK evidence is
+# reported, STRONG evidence stops an audit. Measured in docs/audit.md.
 WEAK, STRONG = (8.0, 0.25), (20.0, 0.5)
+# Strong evidence needs at least so many rows or, if all boxes lie in the upper left of their images, so many images.
 MIN_ROWS = 10
-# A form explains a table when so many of the boxes lie in their images, by this tolerance (a share of the side, and
-# in pixels).
+# A form explains a table if at least this share of the boxes lies in their images. A box may reach outside by the
+# tolerance: a share of the image's side plus some pixels.
 MIN_FITTING = 0.95
 _TOLERANCE, _TOLERANCE_PX = 0.02, 1.0
-# Rows that are looked at, evenly over the table; and rows without which nothing is said.
+# At most so many rows are examined, spread evenly over the table. With fewer rows than the least, nothing is said.
 _MOST_ROWS, _LEAST_ROWS = 20_000, 2
-# The model: share of boxes that are anything, and of corners in the wrong order, as some tools write them; degrees of
-# freedom of Student's t; candidates for the spread of log(width / height), each with what it costs a row (cells are
-# seldom so unlike a circle), and for the share of boxes near the centre of their image, all chosen by likelihood;
-# spread of those, in sides of the image.
+# The share of boxes that can be anything, the share of boxes with corners in the wrong order (some tools write them),
+# and the degrees of freedom of Student's t.
 _ANYTHING, _INVERTED, _FREEDOM = 0.02, 0.02, 4
+# The spread of log(width / height) and the share of boxes near the centre of their images: the likeliest candidate is
+# used. A large spread costs nats for each row, because cells are seldom so far from a circle. The last number is the
+# spread of centred boxes, in sides of the image.
 _ASPECT_SPREADS, _CENTRED_SHARES, _CENTRED_SPREAD = {0.08: 0.0, 0.15: 0.0, 0.3: 0.1, 0.6: 0.3}, (0.02, 0.5, 0.9), 0.05
-# Spread of log(side): as if so many boxes of this spread had been seen before, and at least this.
+# The spread of log(side) is estimated as if _SIZE_ROWS boxes with _SIZE_SPREAD had been seen before. It is never
+# smaller than the last number.
 _SIZE_SPREAD, _SIZE_ROWS, _MIN_SIZE_SPREAD = 0.4, 4, 0.12
-# What a form must be likelier by, in nats, because it is rare or was fitted to the table.
+# The penalty of a form, in nats for the whole table, because it is rare or because a number was fitted to the table.
 _RARE_UNIT, _RARE_ORDER, _SIMPLE_FACTOR, _SQUARE, _ANY_FACTOR = 2.0, 3.0, 6.0, 7.0, 9.0
-# By so many nats a row a form must be likelier than a simpler one: pixels of a copy, whose size is fitted to the table;
-# and axes that are exchanged, which hardly tells where images are nearly square, or two faults at once.
+# The penalty of a form, in nats for each row. _COPY: pixels of a copy, whose size is fitted to the table. _TWOFOLD:
+# axes that are exchanged (in nearly square images this makes little difference), or two faults at once.
 _COPY, _TWOFOLD = 0.2, 0.5
+# Scales of resized copies that are tried, and sides of square copies that networks use.
 _FACTORS = (1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2, 5 / 2, 3, 4, 5, 6, 8)
 _SQUARES = (224, 256, 320, 384, 416, 448, 512, 600, 608, 640, 768, 800, 832, 1000, 1024, 1280, 1600, 2048)
-_NEAR = 0.06  # of a logarithm
-# Boxes of a smaller copy, which lie in the images themselves as well, are clear where the copy is so much smaller.
+# A candidate is tried if its logarithm differs by less than this from the table's own.
+_NEAR = 0.06
+# The boxes of a smaller copy also lie in the images themselves. They are clear evidence if boxes of the copy become at
+# least so many times larger.
 _CLEAR_SCALE = 1.5
 
 
 class Form(NamedTuple):
-    """How four numbers give a box: in which layout and unit.
+    """How four numbers describe a box.
 
-    A number times `by` is a pixel; or, where the form is `relative`, its share of `by` is that of the image's side: by
-    is 1 for fractions, 100 for per cent, the side of the copy in pixels for boxes of a square resized copy.
+    Attributes
+    ----------
+    layout : str
+        What the four numbers are: "xyxy", "xywh", "cxcywh", "xxyy" or "yxyx".
+    relative : bool
+        Whether the numbers are relative to the image's size.
+    by : float
+        Not relative: pixels = number x by. Relative: pixels = number / by x side of the image. So `by` is 1 for
+        fractions, 100 for per cent, and the side of the copy for boxes of a square resized copy.
     """
 
     layout: Layout = "xyxy"
@@ -70,7 +89,7 @@ class Form(NamedTuple):
 
     @property
     def cost(self) -> float:
-        """Nats a row by which it must be likelier than a form that costs nothing."""
+        """The penalty of the form, in nats for each row."""
         if self.layout == "yxyx" or (self.unit == "resized" and self.layout != "xyxy"):
             return _TWOFOLD
         return _COPY if self.unit == "resized" else 0.0
@@ -80,13 +99,29 @@ PIXELS = Form()
 
 
 class Evidence(NamedTuple):
-    """What speaks for a form of a table of `rows` rows that can be judged.
+    """The evidence for the likeliest form of a table.
 
-    gain: nats by which the form is likelier than corners in pixels; rival: a form that can't be told from it, or None;
-    fitting, fitting_as_corners: shares of boxes that lie in their images under the form and as corners; inverted: rows
-    with x2 < x1 or y2 < y1; aspect, aspect_as_corners: the quartiles of width / height; sizes: whether the sizes of the
-    images were known; scale: how many times as large the boxes are under the form as they are as corners (median of
-    the square root of their areas, NaN without any).
+    Attributes
+    ----------
+    form : Form
+        The likeliest form.
+    gain : float
+        Its log-likelihood minus that of corners in pixels, in nats.
+    rival : Form or None
+        Another form that is about as likely.
+    rows, images : int
+        How many rows and images were examined.
+    fitting, fitting_as_corners : float
+        The share of boxes that lie in their images, in this form and as corners.
+    inverted : int
+        Rows with x2 < x1 or y2 < y1.
+    aspect, aspect_as_corners : tuple of (float, float)
+        The quartiles of width / height.
+    sizes : bool
+        Whether the sizes of the images were known.
+    scale : float
+        How many times longer the sides of the boxes are in this form than as corners (the median of the square root of
+        the ratio of areas); NaN if there are no such boxes.
     """
 
     form: Form
@@ -104,34 +139,54 @@ class Evidence(NamedTuple):
 
     @property
     def weak(self) -> bool:
-        """Whether the form explains the table better than corners in pixels do, if only by a little."""
+        """Whether the form explains the table better than corners in pixels, perhaps only a little."""
         return self._gains(WEAK)
 
     @property
     def strong(self) -> bool:
-        """Whether nobody would take the table for corners in pixels.
+        """Whether it is certain that the table does not hold corners in pixels.
 
-        Less is needed where corners are in the wrong order and the form has them right: else a repair would exchange
-        those of single rows.
+        Weak evidence is enough if some rows, read as corners, have corners in the wrong order. Otherwise a repair would
+        swap the corners of these rows.
         """
         if self.inverted and self.weak:
             return True
-        # Boxes that all lie in the upper left may be all that there is in a few images; boxes beyond them can't.
+        # In a few images all cells may happen to lie in the upper left. So such a form needs many images, not rows.
         upper_left = self.form.unit == "resized" and self.fitting_as_corners > 0.5
-        # Where all boxes lie in their images as corners too, their cells may just not be in the middle.
+        # If all boxes also lie in their images as corners, their cells may simply not be in the middle.
         if upper_left and self.fitting_as_corners >= MIN_FITTING and not self.scale >= _CLEAR_SCALE:
             return False
         return (self.images if upper_left else self.rows) >= MIN_ROWS and self._gains(STRONG)
 
     def _gains(self, least: tuple[float, float]) -> bool:
-        # Corners in pixels that are all in order are as likely any other numbers, while nothing is known of the images.
+        # Without the sizes of the images, corners in the right order could be any other form too.
         if not self.sizes and not self.inverted:
             return False
         return self.form != PIXELS and self.gain >= least[0] and self.gain >= least[1] * self.rows
 
 
 def to_xyxy(values: Boxes, size: Floats, form: Form) -> Boxes:
-    """The boxes (n, 4) in pixels that values (n, 4) of a form give in images of `size` (n, 2); corners as they come."""
+    """Convert the numbers of a table to boxes in pixels.
+
+    Parameters
+    ----------
+    values : array (n, 4)
+        The numbers of each row.
+    size : array (n, 2)
+        Width and height of each row's image, in pixels.
+    form : Form
+        The form of the numbers.
+
+    Returns
+    -------
+    array (n, 4)
+        Boxes (xyxy). Corners in the wrong order stay so.
+
+    Examples
+    --------
+    >>> to_xyxy(np.array([[10.0, 20, 30, 40]]), np.array([[100.0, 100]]), Form("xywh")).tolist()
+    [[10.0, 20.0, 40.0, 60.0]]
+    """
     first, second, third, fourth = values.T
     corners = {
         "xyxy": (first, second, third, fourth),
@@ -144,15 +199,38 @@ def to_xyxy(values: Boxes, size: Floats, form: Form) -> Boxes:
 
 
 def _scale(size: Floats, form: Form) -> Floats:
-    """Pixels (n, 2) that a number of the form stands for."""
+    """Return how many pixels (n, 2) the number 1 means in this form."""
     return size / form.by if form.relative else np.full_like(size, form.by)
 
 
 def judge(values: Boxes, size: Floats, image: NDArray[np.int64]) -> Evidence | None:
-    """The likeliest form of a table's values (n, 4) in images of `size` (n, 2), infinite where it is not known.
+    """Find the likeliest form of a table.
 
-    `image` (n,) numbers the images. None where there is too little to judge by. Where sizes are known only their rows
-    count. Without any, they are taken from the outermost corners, and only layouts of pixels are compared.
+    If the sizes of some images are known, only their rows are examined. If no size is known, the sizes are estimated
+    from the outermost corners, and only the layouts in pixels are compared.
+
+    Parameters
+    ----------
+    values : array (n, 4)
+        The numbers of each row.
+    size : array (n, 2)
+        Width and height of each row's image in pixels; infinite if not known.
+    image : array (n,)
+        The number of each row's image.
+
+    Returns
+    -------
+    Evidence or None
+        None if there are too few rows.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> corner = random.uniform(20, 200, (50, 2))
+    >>> values = np.hstack([corner, random.uniform(70, 90, (50, 2))])  # x, y, width, height
+    >>> evidence = judge(values, np.full((50, 2), 300.0), np.arange(50))
+    >>> evidence.form.layout, evidence.strong
+    ('xywh', True)
     """
     known = np.isfinite(size).all(axis=1)
     rows = np.flatnonzero(np.isfinite(values).all(axis=1) & (known if known.any() else True))
@@ -166,10 +244,10 @@ def judge(values: Boxes, size: Floats, image: NDArray[np.int64]) -> Evidence | N
 
 
 def judge_layout(values: Boxes, by: float) -> Layout:
-    """The likeliest layout of values (n, 4) that are shares of `by`, of images whose shape is not known."""
+    """Find the likeliest layout of values (n, 4) that are relative to `by`, for images whose size is not known."""
     size = np.full((len(values), 2), 1000.0)
-    found = {form: (size, 0.0 if form.layout == "xyxy" else _RARE_UNIT) for form in _layouts(relative=True, by=by)}
-    return _likeliest(values, found, sizes=True)[0].layout
+    candidates = {form: (size, 0.0 if form.layout == "xyxy" else _RARE_UNIT) for form in _layouts(relative=True, by=by)}
+    return _likeliest(values, candidates, sizes=True)[0].layout
 
 
 def _chosen(
@@ -178,9 +256,9 @@ def _chosen(
     form, likelihoods = _likeliest(values, candidates, sizes)
     rivals = [other for other, value in likelihoods.items() if value > likelihoods[form] - WEAK[0] and other != form]
     rivals = [other for other in rivals if (other.layout, other.unit) != (form.layout, form.unit)]
-    if not sizes and form.layout in ("xywh", "cxcywh"):  # only the frame of the image would tell
+    if not sizes and form.layout in ("xywh", "cxcywh"):  # only the size of the image could decide between these
         rivals = [PIXELS._replace(layout="cxcywh" if form.layout == "xywh" else "xywh")]
-    boxes, corners = (to_xyxy(values, candidates[one][0], one) for one in (form, PIXELS))
+    boxes, corners = (to_xyxy(values, candidates[each][0], each) for each in (form, PIXELS))
     return Evidence(
         form,
         likelihoods[form] - likelihoods[PIXELS],
@@ -200,7 +278,7 @@ def _chosen(
 def _likeliest(
     values: Boxes, candidates: dict[Form, tuple[Floats, float]], sizes: bool
 ) -> tuple[Form, dict[Form, float]]:
-    """The likeliest of the candidates (each with sizes of images and its rarity in nats), and all log-likelihoods."""
+    """Return the likeliest candidate, and the log-likelihood of each. A candidate has image sizes and a penalty."""
     likelihoods = {}
     for form, (size, rarity) in candidates.items():
         boxes = to_xyxy(values, size, form)
@@ -215,7 +293,7 @@ def _layouts(relative: bool = False, by: float = 1.0) -> Iterator[Form]:
 
 
 def _candidates(values: Boxes, size: Floats) -> Iterator[tuple[Form, float]]:
-    """Forms a table may have, and how many nats each must be likelier by."""
+    """Yield the forms that a table may have, each with its penalty in nats."""
     for form in _layouts():
         order = _RARE_ORDER if form.layout == "yxyx" else 0.0
         yield form, order
@@ -226,7 +304,7 @@ def _candidates(values: Boxes, size: Floats) -> Iterator[tuple[Form, float]]:
 
 
 def _resized(values: Boxes, size: Floats, form: Form) -> Iterator[tuple[Form, float]]:
-    """The form of boxes of a resized copy, by where the outermost boxes end and where the middle one lies."""
+    """Yield possible scales of a resized copy, from the ends of the outermost boxes and the median of the centres."""
     boxes = to_xyxy(values, size, form)
     boxes, size = boxes[whole := (boxes[:, 2:] > boxes[:, :2]).all(axis=1)], size[whole]
     if not len(boxes):
@@ -247,20 +325,20 @@ def _resized(values: Boxes, size: Floats, form: Form) -> Iterator[tuple[Form, fl
 
 
 def _outermost(values: Boxes, form: Form) -> Floats:
-    """A size (n, 2) for all images: where the outermost boxes of the form end, were the images square."""
+    """Estimate one size (n, 2) for all images from the ends of the outermost boxes, as if the images were square."""
     ends = to_xyxy(values, np.ones((len(values), 2)), form)[:, 2:]
     return np.full((len(values), 2), max(1.03 * float(np.quantile(ends, 0.995, axis=0).max()), 1.0))
 
 
 def _fits(boxes: Boxes, size: Floats) -> NDArray[np.bool_]:
-    """Whether boxes (n, 4) in pixels have sides and lie in their images."""
+    """Tell for boxes (n, 4) in pixels whether they have positive sides and lie in their images."""
     beyond = _TOLERANCE * size + _TOLERANCE_PX
     inside = (boxes[:, :2] >= -beyond).all(axis=1) & (boxes[:, 2:] <= size + beyond).all(axis=1)
     return np.asarray(inside & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 
 
 def _quartiles(boxes: Boxes) -> tuple[float, float]:
-    """The quartiles of width / height of the boxes (n, 4) that have both; NaN without any."""
+    """Return the quartiles of width / height of boxes (n, 4) with positive sides; NaN if there are none."""
     side = boxes[:, 2:] - boxes[:, :2]
     side = side[(side > 0).all(axis=1)]
     if not len(side):
@@ -270,16 +348,16 @@ def _quartiles(boxes: Boxes) -> tuple[float, float]:
 
 
 def _scale_of(boxes: Boxes, corners: Boxes) -> float:
-    """How many times as large boxes (n, 4) are as other ones: the median of the square root of the areas' ratio."""
+    """Return how many times longer the sides of boxes (n, 4) are: the median of sqrt(area / area as corners)."""
     here, there = area(boxes), area(corners)
     both = (here > 0) & (there > 0)
     return float(np.median(np.sqrt(here[both] / there[both]))) if both.any() else math.nan
 
 
 def log_likelihood(values: Boxes, size: Floats, form: Form, sizes: bool = True) -> Floats:
-    """Log density (n,) of each row of values (n, 4) under a form, in the table's own numbers.
+    """Compute the log density (n,) of each row of values (n, 4) in a form, over the numbers of the table.
 
-    Where the sizes of images are none that are known (`sizes`), boxes are not expected near the centre.
+    Without `sizes` the sizes of the images are only estimated. Then boxes are not expected near the centre.
     """
     boxes = to_xyxy(values, size, form)
     rarity = np.zeros(len(boxes))
@@ -288,23 +366,23 @@ def log_likelihood(values: Boxes, size: Floats, form: Form, sizes: bool = True) 
         boxes = np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
         rarity = np.where(inverted, math.log(_INVERTED), 0.0)
     anything = math.log(_ANYTHING) - float(np.log(np.ptp(values, axis=0) * 1.1 + 1e-9).sum())
-    found = np.full(len(values), anything)
+    densities = np.full(len(values), anything)
     fits = _fits(boxes, size)
     if fits.any():
         scale = 2 * np.log(_scale(size[fits], form)).sum(axis=1)
         density = math.log(1 - _ANYTHING) + _box_density(boxes[fits], size[fits], sizes) + scale + rarity[fits]
-        found[fits] = np.logaddexp(anything, density)
-    return found
+        densities[fits] = np.logaddexp(anything, density)
+    return densities
 
 
 def _box_density(boxes: Boxes, size: Floats, sizes: bool) -> Floats:
-    """Log density (n,) of boxes (n, 4) that lie in their images, in pixels."""
+    """Compute the log density (n,) of boxes (n, 4), in pixels, that lie in their images."""
     side = boxes[:, 2:] - boxes[:, :2]
     log_side, log_aspect = np.log(side).mean(axis=1), np.log(side[:, 0] / side[:, 1])
     away = log_side - np.median(log_side)
     spread = 1.4826 * float(np.median(np.abs(away)))
     spread = math.sqrt((len(side) * spread**2 + _SIZE_ROWS * _SIZE_SPREAD**2) / (len(side) + _SIZE_ROWS))
-    # By the sides: d(width) d(height) = width height d(log side) d(log aspect).
+    # Change of variables: d(width) d(height) = width x height x d(log side) d(log aspect).
     sides = _student(away, max(spread, _MIN_SIZE_SPREAD)) - np.log(side).sum(axis=1)
     aspects = _best([_student(log_aspect, spread) - cost for spread, cost in _ASPECT_SPREADS.items()])
     room = np.maximum(size - side, 0.1 * size) + 2 * (_TOLERANCE * size + _TOLERANCE_PX)
@@ -318,12 +396,12 @@ def _box_density(boxes: Boxes, size: Floats, sizes: bool) -> Floats:
 
 
 def _best(densities: list[Floats]) -> Floats:
-    """The densities (n,) whose sum is the largest."""
+    """Return the densities (n,) with the largest sum."""
     return max(densities, key=lambda density: float(density.sum()))
 
 
 def _student(away: Floats, spread: float) -> Floats:
-    """Log density of Student's t with _FREEDOM degrees of freedom, scaled."""
+    """Compute the log density of Student's t with _FREEDOM degrees of freedom and the given spread."""
     nu = _FREEDOM
     constant = math.lgamma((nu + 1) / 2) - math.lgamma(nu / 2) - math.log(nu * math.pi) / 2 - math.log(spread)
     return np.asarray(constant - (nu + 1) / 2 * np.log1p((away / spread) ** 2 / nu))
