@@ -6,7 +6,9 @@ functions knows it as `max_loss=0.1`. A sentence therefore never holds an option
 - `UsageError("boxes", "lose", "give one of all, loose, none")` is for a parameter with a wrong value. The command line
   shows `--boxes is 'lose'; give one of all, loose, none.`, and Python shows `boxes='lose'; give ...`.
 - `check_choice("boxes", boxes, BOXES)` does the same for a closed set of words.
-- `option("overwrite", True)` is an option within a sentence: `f"give another folder or {option('overwrite', True)}."`
+- `option("images")` and `option("int8", True)` are options within a sentence: `f"{option('int8', True)} needs
+  {option('images')}."`; `OVERWRITE` is the one that most sentences name.
+- `call("train", dataset, output=run, resume=True)` is a whole call.
 - `either("`cytoyolo audit --rules`", "`cytoyolo.rules()`")` is for anything else that the two readers write
   differently.
 
@@ -17,6 +19,7 @@ gives the form of Python.
 
 import errno
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
@@ -56,18 +59,35 @@ def as_called(sentence: str) -> str:
 def option(parameter: str, value: object = None) -> str:
     """An option within a sentence: `--max-loss 0.1` or `max_loss=0.1`, `--overwrite` or `overwrite=True`.
 
-    Without a value it is the option's name alone: `--max-loss` or `max_loss=`.
+    Without a value it is the option's name alone: --max-loss, or max_loss in backticks.
     """
     dashed = _dashed(parameter)
     if value is None:
-        return either(dashed, f"{parameter}=")
+        return either(dashed, f"`{parameter}`")
     if isinstance(value, bool):
         return either(dashed if value else f"--no-{dashed[2:]}", f"{parameter}={value}")
     return either(f"{dashed} {value}", f"{parameter}={_shown(value)}")
 
 
+def call(command: str, *arguments: object, **options: object) -> str:
+    """A whole call within a sentence: `cytoyolo train DATASET -o RUN`, or `cytoyolo.train('DATASET', output='RUN')`."""
+    words = ["cytoyolo", command, *map(str, arguments)]
+    for name, value in options.items():
+        words += [_dashed(name), *([] if value is True else [str(value)])]
+    given = [*map(_shown, arguments), *(f"{name}={_shown(value)}" for name, value in options.items())]
+    return either(shlex.join(words), f"cytoyolo.{command}({', '.join(given)})")
+
+
 def _dashed(parameter: str) -> str:
     return _OTHER_NAMES.get(parameter, f"--{parameter.replace('_', '-')}")
+
+
+def _shown(value: object) -> str:
+    return quoted(str(value)) if isinstance(value, str | PurePath) else str(value)
+
+
+# The option that most sentences name.
+OVERWRITE = option("overwrite", True)
 
 
 class CytoyoloError(Exception):
@@ -114,10 +134,6 @@ def check_seed(seed: int) -> None:
     """Raise UsageError for a seed that numpy and torch would not take."""
     if seed < 0:
         raise UsageError("seed", seed, "give 0 or more")
-
-
-def _shown(value: object) -> str:
-    return quoted(str(value)) if isinstance(value, str | PurePath) else str(value)
 
 
 def quoted(value: str, limit: int = 80) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo import locks
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import is_mine, unlinked
 
@@ -156,7 +156,7 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
     if all(is_temporary(entry.name) for entry in path.iterdir()):
         return
     if not overwrite:
-        raise UsageError(f"{path} exists; give another folder or --overwrite.")
+        raise UsageError(f"{path} exists; give another folder or {OVERWRITE}.")
     other = maker_of(path)
     if other not in (None, maker):
         raise UsageError(f"{path} was made by `cytoyolo {other}`, not by `cytoyolo {maker}`; give another folder.")
@@ -165,7 +165,7 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
         raise UsageError(f"{path} holds files this tool did not make (such as {foreign[0]}); give another folder.")
     for source in inputs:
         if source is not None and Path(source).resolve().is_relative_to(path.resolve()):
-            raise UsageError(f"{source} lies in {path}, which --overwrite would delete; give another folder.")
+            raise UsageError(f"{source} lies in {path}, which {OVERWRITE} would delete; give another folder.")
 
 
 def clear_folder(

@@ -30,7 +30,7 @@ def test_a_wrong_value_is_told_as_its_reader_writes_it(parameter, value, typed, 
     [
         (option("overwrite", True), "--overwrite", "overwrite=True"),
         (option("pictures", False), "--no-pictures", "pictures=False"),
-        (option("max_det"), "--max-det", "max_det="),
+        (option("max_det"), "--max-det", "`max_det`"),
         (option("model", "yolo11n.pt"), "--model yolo11n.pt", "model='yolo11n.pt'"),
         (option("imgsz", 416), "--imgsz 416", "imgsz=416"),
         (either("`cytoyolo info`", "`info()`"), "`cytoyolo info`", "`info()`"),

@@ -212,7 +212,7 @@ def test_a_folder_with_an_input_in_it_is_not_replaced(tmp_path: Path) -> None:
     folder = made(tmp_path / "out", "a")
     (tmp_path / "link").symlink_to(folder / "a")
     for one in (folder, folder / "a", tmp_path / "link"):
-        with pytest.raises(UsageError, match="--overwrite would delete"):
+        with pytest.raises(UsageError, match="overwrite=True would delete"):
             check_folder(folder, MAKER, overwrite=True, inputs=(None, one))
     check_folder(folder, MAKER, overwrite=True, inputs=(None, tmp_path, tmp_path / "elsewhere"))
 
@@ -226,7 +226,7 @@ def test_a_file_is_no_folder(tmp_path: Path, overwrite: bool) -> None:
 
 def test_a_folder_that_exists_needs_overwrite(tmp_path: Path) -> None:
     folder = made(tmp_path / "out", "a")
-    with pytest.raises(UsageError, match="out exists; give another folder or --overwrite"):
+    with pytest.raises(UsageError, match="out exists; give another folder or overwrite=True"):
         check_folder(folder, MAKER, overwrite=False)
     check_folder(folder, MAKER, overwrite=True)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import DROP, GROUP, MERGE, OFF, REVIEW, STOP, Findings
 from cytoyolo.annotations.table import LabelTable, Rows
-from cytoyolo.errors import CytoyoloError, listed
+from cytoyolo.errors import CytoyoloError, listed, option
 from cytoyolo.images.duplicates import find_duplicates
 
 COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
@@ -161,7 +161,7 @@ SHOWN = 5
 
 
 # What is to be done where a repair would help; `convert` can do one by itself.
-MENDABLE = "mend or delete them, or let --repair do it"
+MENDABLE = f"mend or delete them, or let {option('repair', True)} do it"
 
 
 def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None:

@@ -28,7 +28,7 @@ def name_fault(name: str, alone: bool = False) -> str | None:
     if any(unicodedata.category(character) in _CONTROL for character in name):
         return f"image name {quoted(name)} has a control character"
     if alone and leads_out(name):
-        return f"image name {quoted(name)} leads to another folder; give --images, where its file is looked for"
+        return f"image name {quoted(name)} leads to another folder; give the image folder, where its file is looked for"
     return None
 
 

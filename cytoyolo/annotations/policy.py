@@ -8,9 +8,11 @@ from typing import Any
 from cytoyolo.annotations.rules import RULES, Rule
 from cytoyolo.annotations.rules.own import MODULES, installed_rules, module_rules, place
 from cytoyolo.annotations.rules.registry import OFF, REVIEW, SEVERITIES, Source
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, either, option
 from cytoyolo.files import read_bytes
 from cytoyolo.shipped import parse_yaml
+
+_RULE_LIST = either("`cytoyolo audit --rules`", "`cytoyolo.commands.audit.rules()`")
 
 
 def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dict[str, Rule]:
@@ -27,14 +29,14 @@ def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dic
     policy = place(RULES, own)
     for name, settings in content.items():
         if name not in policy:
-            raise CytoyoloError(f"{path}: there is no rule '{name}'; `cytoyolo audit --rules` lists them.")
+            raise CytoyoloError(f"{path}: there is no rule '{name}'; {_RULE_LIST} lists them.")
         policy[name] = _configured(path, policy[name], settings)
     for name in skip:
         if name not in policy:
-            raise UsageError(f"--skip {name}: there is no such rule; `cytoyolo audit --rules` lists them.")
+            raise UsageError(f"{option('skip', name)}: there is no such rule; {_RULE_LIST} lists them.")
         if REVIEW not in policy[name].actions:
             possible = ", ".join(policy[name].actions)
-            raise UsageError(f"--skip {name}: this rule can't be left out (possible: {possible}).")
+            raise UsageError(f"{option('skip', name)}: this rule can't be left out (possible: {possible}).")
         if policy[name].action != OFF:
             policy[name] = replace(policy[name], action=REVIEW)
     return policy
@@ -59,7 +61,7 @@ def _read_yaml(path: str | Path | None) -> dict[str, Any]:
         return {}
     content = parse_yaml(path, read_bytes(Path(path)))
     if not isinstance(content, dict):
-        raise CytoyoloError(f"{path} must map names of rules to their settings; see `cytoyolo audit --rules`.")
+        raise CytoyoloError(f"{path} must map names of rules to their settings; see {_RULE_LIST}.")
     return content
 
 

@@ -47,7 +47,7 @@ def bench(
     """
     path, folder = Path(weights), Path(images)
     if seconds <= 0:
-        raise UsageError(f"--seconds is {seconds:g}; give more than 0.")
+        raise UsageError("seconds", seconds, "give more than 0")
     found = find_images([folder])
     files = [found.folder / name for name in found.names]
     on_cpu = device in ("auto", "cpu")

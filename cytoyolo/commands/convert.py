@@ -20,7 +20,7 @@ from cytoyolo.annotations.trainable import usable
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.repair import CHANGES
 from cytoyolo.console import note
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed
+from cytoyolo.errors import CytoyoloError, UsageError, check_choice, check_seed, option
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.images.folder import note_renamed
 from cytoyolo.images.info import ImageInfo
@@ -100,8 +100,7 @@ def convert(
     """
     labels, images, output = Path(labels), Path(images), Path(output)
     check_seed(seed)
-    if mask_fill not in FILLS:
-        raise UsageError(f"--mask-fill is {mask_fill!r}; give {' or '.join(FILLS)}.")
+    check_choice("mask_fill", mask_fill, FILLS)
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
     check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config, *own_files(policy)))
@@ -211,14 +210,14 @@ def _refuse_empty(labels: Path, table: LabelTable) -> None:
 def _shares(val: float | None, folds: int | None) -> list[float]:
     """The shares of the parts: training and validation, or one for each fold."""
     if val is not None and folds is not None:
-        raise UsageError("--val and --folds exclude each other; give one of them.")
+        raise UsageError(f"{option('val')} and {option('folds')} exclude each other; give one of them.")
     if folds is not None:
         if folds < 2:
-            raise UsageError(f"--folds is {folds}; give 2 or more.")
+            raise UsageError("folds", folds, "give 2 or more")
         return [1 / folds] * folds
     val = DEFAULT_VAL if val is None else val
     if not 0 < val < 1:
-        raise UsageError(f"--val is {val}; give a share between 0 and 1, such as {DEFAULT_VAL}.")
+        raise UsageError("val", val, f"give a share between 0 and 1, such as {DEFAULT_VAL}")
     return [1 - val, val]
 
 

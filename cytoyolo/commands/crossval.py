@@ -37,7 +37,7 @@ from cytoyolo.detector import progress
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, merged_flags
 from cytoyolo.detector.weights import find_start
-from cytoyolo.errors import UsageError, reworded
+from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
@@ -52,7 +52,10 @@ MAKER = "crossval"
 # The held-out fold chooses nothing: no epoch is validated on it, and none ends the training early.
 FIXED_EPOCHS = {"val": False, "patience": 0}
 # What is to be done about the data set that was made of a label table here.
-_OWN_DATASET = {f", or {CONVERT_AGAIN}": "", CONVERT_AGAIN: "give another folder, or --overwrite to make it anew"}
+_OWN_DATASET = {
+    f", or {CONVERT_AGAIN}": "",
+    CONVERT_AGAIN: f"give another folder, or {OVERWRITE} to make it anew",
+}
 
 
 @dataclass(frozen=True)
@@ -100,13 +103,14 @@ def crossval(
     call, CytoyoloError where a fold can't be trained.
     """
     source, folder = Path(source), Path(output)
-    ready = _given(source, {"--images": images, "--folds": folds, "--groups": groups, "--config": config}, dataset)
+    ready = _given(source, {"images": images, "folds": folds, "groups": groups, "config": config}, dataset)
     slots = slots_of(device, jobs)
     flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed}
     resolved = load_recipe(recipe, merged_flags(flags, settings, FIXED_EPOCHS)) | FIXED_EPOCHS
     begun = resume or (not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file())
     if begun and not (folder / RECIPE).is_file():
-        advice = "leave out --resume" if resume and not (folder / MANIFEST).is_file() else "give another folder"
+        nothing = resume and not (folder / MANIFEST).is_file()
+        advice = f"leave out {option('resume', True)}" if nothing else "give another folder"
         raise UsageError(f"{folder} holds no cross-validation to go on with; {advice}.")
     if begun:
         check_free(folder)
@@ -150,25 +154,30 @@ def _coming(folds: int) -> tuple[str, ...]:
 def _given(source: Path, options: Mapping[str, object], dataset: str | Path | None) -> Dataset | None:
     """The YOLO folder, if the source is one; with a table the options are for `convert`."""
     if not source.is_dir():
-        if options["--images"] is None:
-            raise UsageError("a label table needs --images, the folder of its images.")
+        if options["images"] is None:
+            raise UsageError(f"a label table needs {option('images')}, the folder of its images.")
         return None
-    for name, value in {**options, "--dataset": dataset}.items():
+    for name, value in {**options, "dataset": dataset}.items():
         if value is not None:
-            raise UsageError(f"{name} goes with a label table, and {source} is a folder; leave it out.")
+            raise UsageError(f"{option(name)} goes with a label table, and {source} is a folder; leave it out.")
     data = load_dataset(source)
     if not data.manifest["folds"]:
-        raise UsageError(f"{source} has no folds; convert the label table with --folds, or give the table itself.")
+        raise UsageError(
+            f"{source} has no folds; convert the label table with {option('folds')}, or give the table itself."
+        )
     return data
 
 
 def slots_of(device: str, jobs: int) -> list[str]:
     """What folds can be trained on at the same time: GPUs, or a CPU several times."""
     if jobs < 1:
-        raise UsageError(f"--jobs is {jobs}; give 1 or more.")
+        raise UsageError("jobs", jobs, "give 1 or more")
     chosen = choose_device(device, several=True)
     if chosen != "cpu" and jobs > 1:
-        raise UsageError(f"--jobs goes with the CPU, and the device is {chosen}; give several GPUs as --device 0,1.")
+        raise UsageError(
+            f"{option('jobs')} goes with the CPU, and the device is {chosen}; give several GPUs as "
+            f"{option('device', '0,1')}."
+        )
     return ["cpu"] * jobs if chosen == "cpu" else chosen.split(",")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from cytoyolo.annotations.changes import read_log
 from cytoyolo.commands.repair import CHANGES
 from cytoyolo.commands.train_folder import different_settings
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, option
 from cytoyolo.files import read_bytes, write_text
 from cytoyolo.images.samples import parse_white
 from cytoyolo.machine import versions
@@ -30,7 +30,7 @@ def check_same(folder: Path, manifest: Mapping[str, Any], data: Dataset, resolve
             f"{folder} was started with other settings ({', '.join(different)}) {_remedy(folder, 'the same options')}"
         )
     if recipe["model"] != resolved["model"]:
-        raise UsageError(f"{folder} was started with another --model {_remedy(folder, 'that one')}")
+        raise UsageError(f"{folder} was started with another {option('model')} {_remedy(folder, 'that one')}")
     for key in IDENTITY:
         if manifest["dataset"].get(key) != data.manifest[key]:
             raise CytoyoloError(
@@ -56,7 +56,7 @@ def check_inputs(
             f"{folder} was started with {data.manifest['folds']} folds {_remedy(folder, 'the same options')}"
         )
     if data.spec != load_spec(dataset or DEFAULT_DATASET):
-        raise UsageError(f"{folder} was started with another --dataset {_remedy(folder, 'that one')}")
+        raise UsageError(f"{folder} was started with another {option('dataset')} {_remedy(folder, 'that one')}")
 
 
 def refuse_finished(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ def refuse_finished(folder: Path, manifest: Mapping[str, Any]) -> None:
     if manifest["status"] == "finished":
         raise UsageError(
             f"{folder} holds this cross-validation, and it is finished (see {folder / OOF}); to make it anew, give "
-            "another folder or --overwrite."
+            f"another folder or {OVERWRITE}."
         )
 
 
@@ -75,7 +75,8 @@ def done_folds(folder: Path) -> str:
 
 
 def _remedy(folder: Path, same: str) -> str:
-    return f"and holds {done_folds(folder)}; give {same} to go on, another folder, or --overwrite to throw it away."
+    away = f"{OVERWRITE} to throw it away"
+    return f"and holds {done_folds(folder)}; give {same} to go on, another folder, or {away}."
 
 
 def new_manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,5 +115,5 @@ def read_manifest(path: Path) -> dict[str, Any]:
         return manifest
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CytoyoloError(
-            f"{path} is missing or damaged; run crossval again with --overwrite, or in another folder."
+            f"{path} is missing or damaged; run crossval again with {OVERWRITE}, or in another folder."
         ) from error

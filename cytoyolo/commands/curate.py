@@ -16,7 +16,7 @@ from cytoyolo.commands.curate_inputs import open_predicted
 from cytoyolo.curation import findings as curating
 from cytoyolo.curation.corrections import DEFAULT_BOXES, check_choices, corrections, tables
 from cytoyolo.curation.findings import SPURIOUS, Curated, Labels
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, option
 from cytoyolo.files import atomic_file
 from cytoyolo.images.info import check_image_folder
 from cytoyolo.report.before_after import draw_changes
@@ -25,7 +25,7 @@ from cytoyolo.tables.table import check_writable
 
 MAX_LOSS = 0.03
 # What can be done as well where a curation would lose too much.
-ANOTHER_LIMIT = ", or another --max-loss"
+ANOTHER_LIMIT = f", or another {option('max_loss')}"
 # Suffixes of what is written beside the curated table.
 CHANGES, FINDINGS, SUGGESTIONS, SCORES, SHEET = (
     ".changes.csv", ".findings.csv", ".suggestions.csv", ".scores.csv", ".findings.png",
@@ -102,7 +102,7 @@ def curate(
     labels, output, images = Path(labels), Path(output), optional(images)
     check_choices(variant, boxes)
     if not 0 <= max_loss <= 1:
-        raise UsageError(f"--max-loss is {max_loss}; give a share from 0 to 1.")
+        raise UsageError("max_loss", max_loss, "give a share from 0 to 1")
     if images is not None:
         check_image_folder(images)
     opened = open_predicted(labels, oof)
@@ -155,7 +155,7 @@ def _check_outputs(inputs: tuple[Path, ...], output: Path, columns: list[str], s
         check_writable(path, header, overwrite)
     sheet = output.with_suffix(SHEET)
     if sheet.exists() and not overwrite:
-        raise UsageError(f"{sheet} exists; give another name or --overwrite.")
+        raise UsageError(f"{sheet} exists; give another name or {OVERWRITE}.")
 
 
 def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, variant: str, max_loss: float) -> None:
@@ -164,7 +164,7 @@ def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, v
     if flagged and flagged == len(given.row):
         raise CytoyoloError(
             f"every one of the {flagged:,} labels of {labels} is flagged, so the models and the table don't fit; "
-            "look at the score of crossval and at the boxes, or give --force."
+            f"look at the score of crossval and at the boxes, or give {option('force', True)}."
         )
     if variant != "iou":
         return
@@ -176,7 +176,8 @@ def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, v
     if much:
         raise CytoyoloError(
             f"{labels} would lose more than {max_loss:.1%} of the rows of some classes ({listed(much)}); look at them "
-            f"by `cytoyolo curate` with --variant keep, which loses none, or give --force{ANOTHER_LIMIT}."
+            f"by `cytoyolo curate` with {option('variant', 'keep')}, which loses none, or give "
+            f"{option('force', True)}{ANOTHER_LIMIT}."
         )
 
 

@@ -13,7 +13,7 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import usable
 from cytoyolo.commands.crossval_folder import MANIFEST, OOF, read_manifest
 from cytoyolo.curation.predictions import Predictions, pool_classes, read_oof
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.info import ImageInfo
 from cytoyolo.images.names import match_names
 from cytoyolo.images.samples import White, parse_white
@@ -46,7 +46,7 @@ def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Pred
     sources = tuple(Path(one) / OOF if Path(one).is_dir() else Path(one) for one in several)
     manifests = [_finished(source) for source in sources]
     if not manifests:
-        raise UsageError("--oof is missing; give the out-of-fold table that crossval made.")
+        raise UsageError(f"{option('oof')} is missing; give the out-of-fold table that crossval made.")
     spec, data = parse_spec(manifests[0]["dataset"]["spec"]), read_table_bytes(labels)
     opened = open_labels(labels, data, spec)
     note_form(labels, opened.records)
@@ -97,7 +97,8 @@ def _check_same_table(
         for earlier in range(number):
             if manifest["weights_sha256"] == manifests[earlier]["weights_sha256"]:
                 raise UsageError(
-                    f"{source} and {sources[earlier]} are of the same models; run crossval with another --seed."
+                    f"{source} and {sources[earlier]} are of the same models; run crossval with another "
+                    f"{option('seed')}."
                 )
 
 

@@ -18,7 +18,7 @@ from cytoyolo.detector.networks import ONNX, OPENVINO, Pixels
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.detector.preprocessing import to_input
 from cytoyolo.detector.table import detection_table
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, check_choice, check_seed, listed, option
 from cytoyolo.files import atomic_file, check_folder, check_place, new_folder, write_text
 from cytoyolo.images.info import check_image_folder, decode
 from cytoyolo.images.samples import White
@@ -66,21 +66,20 @@ def export(
     """
     weights, output = Path(weights), Path(output)
     if not 0 <= abs(max_loss) <= 1:
-        raise UsageError(f"--max-loss is {max_loss}; give a share of the score, such as 0.01.")
-    if format not in FORMATS:
-        raise UsageError(f"--format is '{format}'; give one of {', '.join(FORMATS)}.")
+        raise UsageError("max_loss", max_loss, "give a share of the score, such as 0.01")
+    check_choice("format", format, FORMATS)
     exports.check_packages(format, int8)
     _check_output(output, format, overwrite)
     comparison = output.with_name(f"{output.name}.comparison.json")
     if comparison.exists() and not (overwrite and _is_comparison(comparison)):
-        remedy = "is no comparison this command made; move it" if overwrite else "exists; give --overwrite"
+        remedy = "is no comparison this command made; move it" if overwrite else f"exists; give {OVERWRITE}"
         raise UsageError(f"{comparison} {remedy}, or give another output.")
     if not int8:
-        only: dict[str, object] = {"--calibrate": calibrate, "--images": images, "--imgsz": imgsz, "--dataset": dataset}
-        only |= {"--seed": seed or None, "--max-loss": None if max_loss == DEFAULT_MAX_LOSS else max_loss}
+        only: dict[str, object] = {"calibrate": calibrate, "images": images, "imgsz": imgsz, "dataset": dataset}
+        only |= {"seed": seed or None, "max_loss": None if max_loss == DEFAULT_MAX_LOSS else max_loss}
         for name, value in only.items():
             if value is not None:
-                raise UsageError(f"{name} goes with --int8; give both or neither.")
+                raise UsageError(f"{option(name)} goes with {option('int8', True)}; give both or neither.")
         if format == ONNX:
             exports.write_onnx(weights, output)
         else:
@@ -88,7 +87,10 @@ def export(
         comparison.unlink(missing_ok=True)  # that of the int8 export just replaced
         return Exported(output)
     if calibrate is None or images is None:
-        raise UsageError("--int8 needs --calibrate, a label table, and --images, the folder of its images.")
+        raise UsageError(
+            f"{option('int8', True)} needs {option('calibrate')}, a label table, and {option('images')}, the folder of "
+            "its images."
+        )
     check_seed(seed)
     check_image_folder(Path(images))
     with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
@@ -98,8 +100,8 @@ def export(
         if (loss := measured["loss"]) > max_loss:
             raise CytoyoloError(
                 f"int8 loses {loss:.4f} of the score ({measured['fp32']['score']:.4f} to "
-                f"{measured['int8']['score']:.4f}), more than --max-loss {max_loss:g}; use fp32, or calibrate on more "
-                "images."
+                f"{measured['int8']['score']:.4f}), more than {option('max_loss', max_loss)}; use fp32, or "
+                "calibrate on more images."
             )
         _put(made, output, format, overwrite)
     write_text(comparison, json.dumps(measured, indent=2) + "\n")
@@ -115,10 +117,12 @@ def _quantized(
     facts = exports.write_onnx(weights, whole) if format == ONNX else exports.write_openvino(weights, whole)
     side = facts.imgsz if imgsz is None else imgsz
     if side is None or side < 1 or side % facts.stride:
-        raise UsageError(f"{weights} can't be calibrated at {side} px; give --imgsz, a multiple of {facts.stride}.")
+        raise UsageError(
+            f"{weights} can't be calibrated at {side} px; give {option('imgsz')}, a multiple of {facts.stride}."
+        )
     spec = facts.spec if dataset is None else load_spec(dataset)
     if spec is None:
-        raise UsageError("these weights don't say what data set they are for; give --dataset.")
+        raise UsageError(f"these weights don't say what data set they are for; give {option('dataset')}.")
     truth = _truth(table, spec, facts.codes)
     learn, test = _parted(truth["image"].unique().tolist(), seed)
     exports.write_int8(whole, small, [images / name for name in learn], partial(_input, side=side, white=facts.white))
@@ -147,7 +151,7 @@ def _check_output(output: Path, format: str, overwrite: bool) -> None:
     if output.is_dir():
         raise UsageError(f"{output} is a folder; give the name of a file.")
     if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists; give another name or --overwrite.")
+        raise UsageError(f"{output} exists; give another name or {OVERWRITE}.")
     if output.exists() and not exports.is_own(output):
         raise UsageError(f"{output} is no file that this command made; give another name.")
 

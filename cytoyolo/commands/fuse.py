@@ -16,7 +16,7 @@ from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, Fused
 from cytoyolo.detector.fusion import fuse as fuse_boxes
 from cytoyolo.detector.predict import MAX_DETECTIONS
 from cytoyolo.detector.table import Stored, detection_columns, detection_table, joined, public_names, read_detections
-from cytoyolo.errors import UsageError, listed
+from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.scoring.check import row_faults
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.table_kinds import DETECTIONS, SUBMISSION, kind_named
@@ -31,6 +31,7 @@ from cytoyolo.tables.table import (
     write_table,
 )
 
+_PREDICT = either("predict --probabilities", "predict(probabilities=True)")
 # Images fused together; more take more memory and are no faster.
 _AT_ONCE = 512
 
@@ -62,28 +63,29 @@ def fuse(
 ) -> FusedTables:
     """Fuse tables of detections, one a model, by weighted boxes fusion (class-agnostic, from `iou` on).
 
-    The tables are those of `predict --probabilities`; of one without probabilities a detection counts with its
+    The tables are those of `predict` with probabilities; of one without probabilities a detection counts with its
     confidence for its own class. With a test table (CSV: id and image) the output is a submission, else a table of
     detections with probabilities. Raises UsageError for a wrong call and CytoyoloError for tables that can't be used.
     """
     paths, output, spec = [Path(one) for one in tables], Path(output), load_spec(dataset)
     if not paths:
-        raise UsageError("there is no table to fuse; give those that predict --probabilities wrote.")
+        raise UsageError(f"there is no table to fuse; give those that {_PREDICT} wrote.")
     if any(path.resolve() == output.resolve() for path in paths):
         raise UsageError(f"{output} is one of the tables to fuse; give another name.")
     if not 0 <= iou <= 1:
-        raise UsageError(f"--iou is {iou}; give a number from 0 to 1.")
+        raise UsageError("iou", iou, "give a number from 0 to 1")
     weights = check_weights(model_weights, len(paths))
     if test is not None:
         check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
     elif fallback is not None:
-        raise UsageError("--fallback goes with --test; give both or neither.")
+        raise UsageError(f"{option('fallback')} goes with {option('test')}; give both or neither.")
     stored, codes = joined([_read(path, spec) for path in paths], paths)
     incomplete = _incomplete(stored, paths)
     codes = codes or spec.codes  # without a detection, and without probabilities, no table names a class
     if unknown := sorted(set(codes) - set(spec.codes)) if test is not None else []:
         raise UsageError(
-            f"'{spec.name}' has not all classes of the tables ({listed(unknown)}); give theirs with --dataset."
+            f"'{spec.name}' has not all classes of the tables ({listed(unknown)}); give theirs with "
+            f"{option('dataset')}."
         )
     if test is None:
         check_writable(output, detection_columns(spec, codes, True), overwrite)
@@ -95,7 +97,7 @@ def fuse(
         return FusedTables(output, images, len(found), 0, incomplete)
     chosen = spec.fallback if fallback is None else fallback
     if chosen not in spec.codes:
-        raise UsageError(f"--fallback is '{chosen}'; give one of {listed(list(spec.codes), 30)}.")
+        raise UsageError("fallback", chosen, f"give one of {listed(list(spec.codes), 30)}")
     wanted = read_table(test, spec, TEST_ROLES)
     refuse(test, row_faults(wanted, spec), "mend or delete them", wanted)
     rows, unfilled = fill(wanted, found, chosen)
@@ -105,8 +107,8 @@ def fuse(
 
 def _read(path: Path, spec: DataSpec) -> Stored:
     beside = path.with_suffix(".detections.csv")
-    there = "which stands beside it" if beside.is_file() else "which predict --probabilities writes beside it"
-    general = "give those that predict --probabilities writes: OUTPUT.detections.csv, or detections.csv in a folder"
+    there = "which stands beside it" if beside.is_file() else f"which {_PREDICT} writes beside it"
+    general = f"give those that {_PREDICT} writes: OUTPUT.detections.csv, or detections.csv in a folder"
     remedies = {SUBMISSION: f"it has no confidences to fuse, so give {beside}, {there}", "": general}
     with kind_named(path, spec, DETECTIONS, remedies):
         return read_detections(path, spec)
@@ -121,7 +123,8 @@ def _incomplete(stored: Sequence[Stored], paths: Sequence[Path]) -> list[str]:
     if names:
         console.warn(
             f"Images that reached the limit of boxes an image when they were predicted: {len(names):,} "
-            f"({listed(sorted(names), 3)}). Their faintest boxes are missing. Predict with a higher --max-det."
+            f"({listed(sorted(names), 3)}). Their faintest boxes are missing. Predict with a higher "
+            f"{option('max_det')}."
         )
     return sorted(names)
 

@@ -24,7 +24,7 @@ from cytoyolo.detector.journal import RESULT, partial_folder
 from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, MAX_DETECTIONS, Detector, Found, Model
 from cytoyolo.detector.search import Call, searched
 from cytoyolo.detector.table import detection_columns, detection_tables, listing
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.files import check_folder, same_content
 from cytoyolo.images.decoding import max_pixels
 from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed
@@ -112,7 +112,7 @@ def predict(
     if not sources:
         raise UsageError("there is nothing to search; give a test table (.csv), images or folders of images.")
     table, output = find_table(sources), Path(output)
-    _check_call(sources[0], table is not None, {"--images": images, "--fallback": fallback}, pictures, flat)
+    _check_call(sources[0], table is not None, {"images": images, "fallback": fallback}, pictures, flat)
     wanted = None if dataset is None else load_spec(dataset)
     several = [weights] if isinstance(weights, str | Path) else list(weights)
     if not several:
@@ -154,15 +154,17 @@ def _sha256(weights: Path) -> list[str]:
 
 
 def _check_call(source: Path, is_table: bool, table_only: dict[str, object], pictures: bool, flat: bool) -> None:
-    if is_table and table_only["--images"] is None:
-        raise UsageError("a test table needs --images, the folder of its images.")
+    if is_table and table_only["images"] is None:
+        raise UsageError(f"a test table needs {option('images')}, the folder of its images.")
     if is_table and not pictures:
-        raise UsageError("--no-pictures goes with an image or a folder; a test table has no pictures anyway.")
+        raise UsageError(
+            f"{option('pictures', False)} goes with an image or a folder; a test table has no pictures anyway."
+        )
     if is_table and flat:
-        raise UsageError("--flat goes with a folder; a test table names its images itself.")
+        raise UsageError(f"{option('flat', True)} goes with a folder; a test table names its images itself.")
     for name, value in table_only.items():
         if value is not None and not is_table:
-            raise UsageError(f"{name} goes with a test table (.csv), and {source} is none.")
+            raise UsageError(f"{option(name)} goes with a test table (.csv), and {source} is none.")
 
 
 def _describe(model: Model, wanted: DataSpec | None, weights: str | Path) -> DataSpec | None:
@@ -190,7 +192,9 @@ def _predict_table(
     if call.probabilities:
         headers[details] = detection_columns(spec, codes, True)
     elif os.path.lexists(details):
-        raise UsageError(f"{details} would stand beside an output it is not of; give --probabilities, or move it.")
+        raise UsageError(
+            f"{details} would stand beside an output it is not of; give {option('probabilities', True)}, or move it."
+        )
     _check_tables(headers, call.overwrite or partial_folder(output).exists())
     remedy = f"to predict the images it names, give their folder {images}"
     with kind_named(source, spec, TEST, {"": remedy}):
@@ -246,7 +250,7 @@ def _files_meant(source: Path, test: pd.DataFrame, images: Path) -> dict[str, st
     found = match_in_folder(names, listing)
     lost = test["image"].isin([name for name in found.candidates if leads_out(name)])
     faults = {int(row): f"no image of the folder is meant by {test['image'].iloc[row]}" for row in np.flatnonzero(lost)}
-    refuse(source, faults, "correct these names, or give --images the folder that holds the files", test)
+    refuse(source, faults, f"correct these names, or give {option('images')} the folder that holds the files", test)
     note_renamed({name: found.file[name] for name in found.how})
     return {name: found.file.get(name, name) for name in names}
 
@@ -291,12 +295,12 @@ def _fallback(wanted: str | None, spec: DataSpec | None, codes: tuple[str, ...])
     """The class of a row without a box: the one asked for, else that of the data set."""
     if wanted is not None:
         if wanted not in codes:
-            raise UsageError(
-                f"--fallback is '{wanted}', and the weights know {listed(list(codes), 30)}; give one of these."
-            )
+            raise UsageError("fallback", wanted, f"the weights know {listed(list(codes), 30)}; give one of these")
         return wanted
     if spec is None:
-        raise UsageError("these weights don't say which class a row without a box gets; give --fallback CLASS.")
+        raise UsageError(
+            f"these weights don't say which class a row without a box gets; give {option('fallback', 'CLASS')}."
+        )
     return spec.fallback
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cytoyolo import console
 from cytoyolo.detector.journal import JOURNAL, SUFFIX
 from cytoyolo.detector.networks import XML_FILE
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
@@ -94,8 +94,8 @@ def find_table(sources: Sequence[Path]) -> Path | None:
     if alone := next((path for path in tables if path.parent not in beside), None):
         other = next((path for path in sources if path != alone), alone)
         raise UsageError(
-            f"{alone} is a table and stands beside {other}; give one test table with --images, or only images and "
-            "folders (of a folder, tables are passed over)."
+            f"{alone} is a table and stands beside {other}; give one test table with {option('images')}, or only "
+            "images and folders (of a folder, tables are passed over)."
         )
     return None
 
@@ -175,7 +175,7 @@ def _look_into(folder: Path, flat: bool, found: _Found) -> None:
             folders = {entry.name: entry.is_dir() for entry in entries}
         below = sum(is_one and not is_hidden(name) for name, is_one in folders.items())
         if below:
-            console.note(f"Sub-folders of {folder} left out, as --flat asks: {below:,}.")
+            console.note(f"Sub-folders of {folder} left out, as {option('flat', True)} asks: {below:,}.")
         files = sorted(name for name, is_one in folders.items() if not is_one)
     else:
         unread: list[str] = []

@@ -10,7 +10,7 @@ import pandas as pd
 from cytoyolo import console
 from cytoyolo.detector.journal import Entry
 from cytoyolo.detector.predict import Model, shrinkage
-from cytoyolo.errors import listed
+from cytoyolo.errors import listed, option
 
 # The largest side that is proposed: the memory a network needs grows with its square.
 _LARGEST_SIDE = 4_096
@@ -71,7 +71,7 @@ class Warnings:
             side = -(-max(size) // self.stride) * self.stride
             remedy = "cut them"
             if side <= _LARGEST_SIDE:
-                remedy = f"give --imgsz {side} (with --threads 1 if memory is short), or cut them"
+                remedy = f"give {option('imgsz', side)} (with {option('threads', 1)} if memory is short), or cut them"
             console.warn(
                 f"Images far larger than the network's input of {self.imgsz} px: {len(self._large):,} (the largest, "
                 f"{name}, is {size[0]}x{size[1]} px, {max(size) / self.imgsz:.1f} times). Their cells are shrunk as "
@@ -81,7 +81,7 @@ class Warnings:
             console.warn(
                 f"Images with more boxes than the limit of {self.limit:,}: {len(self._crowded):,} "
                 f"({listed(self._crowded, _SHOWN)}). Their faintest boxes are left out. Give `predict` a higher "
-                "--max-det."
+                f"{option('max_det')}."
             )
 
 

@@ -38,12 +38,12 @@ from cytoyolo.commands.train import DEFAULT_RECIPE, train
 from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
 from cytoyolo.curation.corrections import DEFAULT_BOXES, VARIANTS, check_choices
 from cytoyolo.detector.train import FEWER_WORKERS
-from cytoyolo.errors import UsageError, reworded
+from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.files import check_place, discard
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
 
-KEEP = "give another folder to keep it, or --overwrite to replace it"
+KEEP = f"give another folder to keep it, or {OVERWRITE} to replace it"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def reproduce(
     if (lost := losses(folder, steps, pictures)) and not overwrite:
         if not dry_run:
             raise UsageError(f"{lost}; {KEEP}.")
-        console.warn(f"{lost}; without --overwrite this call is refused.")
+        console.warn(f"{lost}; without {OVERWRITE} this call is refused.")
     states = [state_of(folder, step, pictures) for step in steps]
     # What a step makes anew changes what those behind it go by.
     first = next((at for at, state in enumerate(states) if state != DONE), len(states))
@@ -121,7 +121,7 @@ def reproduce(
     way_on = f"{folder} keeps what is done; the same call goes on with it."
     instead = {
         MENDABLE: f"mend or delete them in {source / 'train.csv'}",
-        FEWER_WORKERS: "give a --recipe with workers: 0",
+        FEWER_WORKERS: f"give a {option('recipe')} with workers: 0",
         ANOTHER_LIMIT: "",
     }
     with locked(folder / STATE, shown=folder), console.with_way_on(way_on), reworded(instead):

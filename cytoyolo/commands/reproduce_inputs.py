@@ -45,7 +45,7 @@ def check_inputs(source: Path, folder: Path, settings: Mapping[str, Any], device
         raise UsageError(f"{folder} lies in {images}, the folder of the images; give another folder.")
     check_seed(settings["seed"])
     if settings["folds"] < 2:
-        raise UsageError(f"--folds is {settings['folds']}; give 2 or more.")
+        raise UsageError("folds", settings["folds"], "give 2 or more")
     slots_of(device, jobs)
     spec = load_spec(settings["dataset"])
     table = open_labels(train, read_table_bytes(train), spec, images=images, test=test, thorough=False).table

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo.commands.crossval_folder import MANIFEST, done_folds
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import OVERWRITE, CytoyoloError
 from cytoyolo.files import write_text
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.machine import __version__
@@ -120,7 +120,7 @@ def read_state(folder: Path) -> dict[str, Any]:
         return {name: {"by": {}, **one} for name, one in state.items()}
     except (ValueError, AttributeError) as error:
         raise CytoyoloError(
-            f"{path} is damaged; give another folder, or delete that file and give --overwrite to do all steps anew."
+            f"{path} is damaged; give another folder, or delete that file and give {OVERWRITE} to do all steps anew."
         ) from error
 
 

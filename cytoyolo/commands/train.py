@@ -1,6 +1,5 @@
 """`train`: one YOLO of all classes, in a run folder that says how it came about and can be resumed."""
 
-import shlex
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,7 +28,7 @@ from cytoyolo.detector import train as training
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, merged_flags, resolve_optimizer
 from cytoyolo.detector.weights import Start, find_start, seal
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, call, either, option
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.machine import versions
@@ -124,7 +123,9 @@ def _refuse_settings(run: Path, dataset: str | Path, given: list[str]) -> None:
         return
     finished = (run / MANIFEST).is_file() and read_manifest(run)["status"] == "finished"
     more = f"; {training_on(run, dataset)}" if finished else ""
-    raise UsageError(f"--resume goes on with the run's own settings; leave out {', '.join(given)}{more}.")
+    raise UsageError(
+        f"{option('resume', True)} goes on with the run's own settings; leave out {', '.join(given)}{more}."
+    )
 
 
 def _new_manifest(
@@ -147,7 +148,10 @@ def _new_manifest(
 def _fold(data: Dataset, fold: int | None) -> int | None:
     """The fold to hold out: of a data set with folds, the first one unless another is asked for."""
     if fold is None and data.manifest["folds"]:
-        console.note(f"{data.folder} has {data.manifest['folds']} folds; holding out fold 0 (--fold K for another).")
+        console.note(
+            f"{data.folder} has {data.manifest['folds']} folds; holding out fold 0 "
+            f"({either('--fold K', 'fold=K')} for another)."
+        )
         return 0
     return fold
 
@@ -197,8 +201,8 @@ def _keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
     """On the way out of a broken training: whether it can be resumed, and say so if it can."""
     if training.checkpoint_to_resume(run) is None:
         return False
-    call = shlex.join(["cytoyolo", "train", str(dataset), "-o", str(run), "--resume"])
-    console.way_on(f"{run} keeps its last whole epoch; the same call goes on with it, and so does `{call}`.")
+    again = call("train", dataset, output=run, resume=True)
+    console.way_on(f"{run} keeps its last whole epoch; the same call goes on with it, and so does `{again}`.")
     return True
 
 

@@ -1,13 +1,12 @@
 """The folder of a training: its manifest and settings, and whether a call may go on with it."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cytoyolo.detector import train as training
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, call
 from cytoyolo.files import maker_of, read_bytes, write_text
 from cytoyolo.shipped import parse_yaml
 from cytoyolo.yolo.folder import IDENTITY
@@ -25,8 +24,8 @@ def is_empty(run: Path) -> bool:
 def training_on(run: Path, dataset: str | Path, epochs: object = "N") -> str:
     """How a finished run is trained on: a training of its own, from its last weights."""
     weights = run / "weights" / "last.pt"
-    call = ["cytoyolo", "train", str(dataset), "-o", "NEW", "--model", str(weights), "--epochs", str(epochs)]
-    return f"for more epochs, train on from its weights: `{shlex.join(call)}`"
+    again = call("train", dataset, output="NEW", model=weights, epochs=epochs)
+    return f"for more epochs, train on from its weights: `{again}`"
 
 
 def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
@@ -42,13 +41,14 @@ def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], reso
     if not other:
         raise UsageError(
             f"{run} holds this training, and it is finished (see {run / 'weights'}); to train anew, give another "
-            f"folder or --overwrite; {training_on(run, dataset)}."
+            f"folder or {OVERWRITE}; {training_on(run, dataset)}."
         )
-    differs, replace = f"that differs in {', '.join(other)}", "give another folder, or --overwrite to throw it away"
+    differs = f"that differs in {', '.join(other)}"
+    replace = f"give another folder, or {OVERWRITE} to throw it away"
     if not finished:
         own = "DATASET" if "the data set" in other else str(dataset)
-        call = shlex.join(["cytoyolo", "train", own, "-o", str(run), "--resume"])
-        raise UsageError(f"{run} holds an interrupted training {differs}; go on with it by `{call}`, {replace}.")
+        again = call("train", own, output=run, resume=True)
+        raise UsageError(f"{run} holds an interrupted training {differs}; go on with it by `{again}`, {replace}.")
     more = resolved["epochs"] - recipe.get("epochs", 0)
     advice = f"{replace}; {training_on(run, dataset, more)}" if more > 0 else replace
     raise UsageError(f"{run} holds a finished training {differs}; {advice}.")
@@ -72,7 +72,7 @@ def read_recipe(run: Path) -> dict[str, Any]:
         return dict(parse_yaml(run / RECIPE, read_bytes(run / RECIPE)))
     except (OSError, ValueError, TypeError, CytoyoloError) as error:
         raise CytoyoloError(
-            f"{run / RECIPE} is missing or damaged; start the training anew in another folder, or with --overwrite."
+            f"{run / RECIPE} is missing or damaged; start the training anew in another folder, or with {OVERWRITE}."
         ) from error
 
 
@@ -92,5 +92,5 @@ def read_manifest(run: Path) -> dict[str, Any]:
         raise UsageError(f"{run} holds no run to resume; give the folder of an interrupted training.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CytoyoloError(
-            f"{run / MANIFEST} is damaged; start the training anew in another folder, or with --overwrite."
+            f"{run / MANIFEST} is damaged; start the training anew in another folder, or with {OVERWRITE}."
         ) from error

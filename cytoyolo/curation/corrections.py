@@ -11,7 +11,7 @@ from cytoyolo.boxes import to_pixels
 from cytoyolo.curation.findings import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS, Curated, Labels, describe
 from cytoyolo.curation.matching import pick
 from cytoyolo.curation.predictions import Predictions
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import check_choice
 from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.table import XYXY
 
@@ -24,9 +24,8 @@ REPLACED = "box"
 
 def check_choices(variant: str, boxes: str) -> None:
     """Raise UsageError for a variant or a choice of boxes that there is not."""
-    for name, value, known in (("--variant", variant, VARIANTS), ("--boxes", boxes, BOXES)):
-        if value not in known:
-            raise UsageError(f"{name} is '{value}'; give one of {', '.join(known)}.")
+    check_choice("variant", variant, VARIANTS)
+    check_choice("boxes", boxes, BOXES)
 
 
 def corrections(

@@ -223,6 +223,4 @@ def choose_device(device: str, several: bool = False) -> str:
     if device in known or (several and len(set(wanted)) == len(wanted) and set(wanted) <= set(available)):
         return device
     also = ", or several GPUs as 0,1" if several and len(available) > 1 else ""
-    raise UsageError(
-        f"--device is '{device}', and this machine has {', '.join(sorted(known))}; give auto or one of these{also}."
-    )
+    raise UsageError("device", device, f"this machine has {', '.join(sorted(known))}; give auto or one of these{also}")

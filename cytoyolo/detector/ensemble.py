@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, fuse
 from cytoyolo.detector.predict import MAX_DETECTIONS, Detector, Image
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.samples import UNKNOWN, White
 
 # Views of an image besides itself; a box found in one is turned back.
@@ -47,7 +47,7 @@ class Ensemble:
                 )
         for view in views:
             if view not in VIEWS:
-                raise UsageError(f"--tta has '{view}'; give some of {','.join(VIEWS)}.")
+                raise UsageError("tta", view, f"give some of {','.join(VIEWS)}")
         self.detectors, self.views, self.iou_of_fusion = tuple(detectors), tuple(dict.fromkeys(views)), iou
         self.weights = check_weights(weights, len(detectors))
         self.codes, self.spec = first.codes, first.spec
@@ -121,10 +121,10 @@ def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, .
         return (1.0,) * count
     if len(weights) != count:
         raise UsageError(
-            f"--model-weights has {len(weights)} numbers, and there are {count} models; give one for each."
+            f"{option('model_weights')} has {len(weights)} numbers, and there are {count} models; give one for each."
         )
     if not all(weight > 0 for weight in weights) or not sum(weights) < float("inf"):
-        raise UsageError("--model-weights must be numbers above 0, and not of an infinite sum.")
+        raise UsageError(f"{option('model_weights')} must be numbers above 0, and not of an infinite sum.")
     return tuple(map(float, weights))
 
 

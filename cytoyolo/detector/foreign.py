@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cytoyolo.errors import call
+
 _GIVE = "give weights from a source you trust, such as a run's best.pt"
 _TRAIN = "train anew with cytoyolo or the package ultralytics, and give that best.pt"
 _AGAIN = "download or copy it again"
@@ -66,7 +68,7 @@ def name_bytes(path: Path) -> tuple[str, str] | None:
     if text.startswith(b"<?xml"):
         return (
             "is XML, such as a part of an OpenVINO network",
-            "give the folder that `cytoyolo export --format openvino` made",
+            f"give the folder that `{call('export', format='openvino')}` made",
         )
     if _is_text(head):
         return "is a text file", _GIVE

@@ -18,7 +18,7 @@ import numpy as np
 
 from cytoyolo.detector.detections import Detections, of_scores
 from cytoyolo.detector.predict import Found
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import OVERWRITE, UsageError
 from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
 from cytoyolo.locks import locked
 from cytoyolo.ownership import check_own, unlinked
@@ -113,7 +113,7 @@ def open_journal(
         restore_replaced(folder, folder.with_name(folder.name.removesuffix(SUFFIX)))
         ends, bad, problem = _read(file, facts, images, names)
         if problem and not anew:
-            raise UsageError(f"{folder} holds unfinished work {problem}; give --overwrite to start anew.")
+            raise UsageError(f"{folder} holds unfinished work {problem}; give {OVERWRITE} to start anew.")
         if problem or not ends:
             shutil.rmtree(folder / RESULT, ignore_errors=True)
             file.truncate(0)

@@ -21,7 +21,7 @@ from cytoyolo.detector.engine import MAX_SIDE
 from cytoyolo.detector.foreign import name_onnx
 from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.ultralytics_onnx import Form, read_ultralytics
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, call, check_choice, option
 from cytoyolo.machine import cores
 from cytoyolo.tables.table import fingerprint
 
@@ -87,17 +87,18 @@ def _watched(path: Path, network: Network) -> Network:
 
 
 def _opened(path: Path, backend: str, device: str, imgsz: int | None, count: int) -> Network:
-    if backend not in ("auto", *BACKENDS):
-        raise UsageError(f"--backend is '{backend}'; give auto, {', '.join(BACKENDS)}.")
+    check_choice("backend", backend, ("auto", *BACKENDS))
     if not path.exists():
         raise UsageError(f"{path}: no such weights; check the path.")
     if path.is_dir() or path.suffix.lower() == ".onnx":
         own = OPENVINO if path.is_dir() else ONNX
         if backend not in ("auto", own):
-            raise UsageError(f"{path} runs with --backend {own} only, and '{backend}' was asked for; give the .pt.")
+            raise UsageError(
+                f"{path} runs with {option('backend', own)} only, and '{backend}' was asked for; give the .pt."
+            )
         if own == OPENVINO and not (path / XML_FILE).is_file():
             raise UsageError(
-                f"{path} holds no {XML_FILE}; give a folder that `cytoyolo export --format openvino` made."
+                f"{path} holds no {XML_FILE}; give a folder that `{call('export', format=OPENVINO)}` made."
             )
         return _open_openvino(path, device, imgsz, count) if own == OPENVINO else _open_onnx(path, device, imgsz, count)
     if backend == "auto":
@@ -128,7 +129,9 @@ def _open_converted(path: Path, backend: str, device: str, imgsz: int | None, th
         except UsageError:
             raise
         except CytoyoloError as error:  # its sentence names the converted file, which the user never gave
-            raise CytoyoloError(f"{path} can't be run by {backend} on this machine; give --backend {TORCH}.") from error
+            raise CytoyoloError(
+                f"{path} can't be run by {backend} on this machine; give {option('backend', TORCH)}."
+            ) from error
 
 
 def _fastest(device: str) -> str:
@@ -155,9 +158,9 @@ def _side(path: Path, imgsz: int | None, facts: ModelInfo) -> int:
     side = imgsz or facts.imgsz
     if side is None or side % facts.stride:
         what = "does not say the side of its images" if side is None else f"can't take images of {side} px"
-        raise UsageError(f"{path} {what}; give --imgsz, a multiple of {facts.stride}.")
+        raise UsageError(f"{path} {what}; give {option('imgsz')}, a multiple of {facts.stride}.")
     if side > MAX_SIDE:
-        raise UsageError(f"{path} can't take images of {side:,} px; give --imgsz, {MAX_SIDE:,} at most.")
+        raise UsageError(f"{path} can't take images of {side:,} px; give {option('imgsz')}, {MAX_SIDE:,} at most.")
     return side
 
 
@@ -196,7 +199,7 @@ def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int, given: 
     gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     chosen = ("0" if gpu else "cpu") if device == "auto" else device
     if chosen != "cpu" and not (gpu and chosen.isdecimal()):
-        raise UsageError(f"--device is '{device}', and this ONNX Runtime has {'cpu, 0' if gpu else 'cpu'} only.")
+        raise UsageError("device", device, f"this ONNX Runtime has {'cpu, 0' if gpu else 'cpu'} only")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
@@ -210,7 +213,7 @@ def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int, given: 
         raise CytoyoloError(f"{path} {what}; {remedy}.") from error
     if chosen != "cpu" and "CUDAExecutionProvider" not in session.get_providers():  # it has one, and no GPU to go with
         if device != "auto":
-            raise UsageError(f"--device is '{device}', and ONNX Runtime can't use a GPU here; give cpu or auto.")
+            raise UsageError("device", device, "ONNX Runtime can't use a GPU here; give cpu or auto")
         chosen = "cpu"
     metadata = session.get_modelmeta().custom_metadata_map
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -229,7 +232,7 @@ def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int, given: 
     on_cpu = chosen == "cpu"
     side = _side(given or path, imgsz, facts)
     if form.side not in (None, side):
-        raise UsageError(f"{path} takes images of {form.side} px only; leave out --imgsz, or export it anew.")
+        raise UsageError(f"{path} takes images of {form.side} px only; leave out {option('imgsz')}, or export it anew.")
     return Network(run, facts, side, ONNX, chosen, threads if on_cpu else 2, 1 if on_cpu else _BATCH_GPU)
 
 
@@ -237,7 +240,7 @@ def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int, giv
     """Open an OpenVINO folder; `given` is the checkpoint that it was converted from, which the user knows."""
     _need(OPENVINO)
     if device not in ("auto", "cpu"):
-        raise UsageError(f"--device is '{device}', and the openvino backend runs on the CPU; give auto or cpu.")
+        raise UsageError("device", device, "the openvino backend runs on the CPU; give auto or cpu")
     _check_openvino()
     openvino = silent_openvino()
     xml, stored = path / XML_FILE, path / FACTS_FILE
@@ -284,7 +287,7 @@ def _check_openvino() -> None:
     if _openvino_process != os.getpid():
         raise UsageError(
             "OpenVINO was used before this process was forked, and can't be used after a fork; start processes by the "
-            f'method "spawn", open the first Detector after the fork, or give --backend {ONNX}.'
+            f'method "spawn", open the first Detector after the fork, or give {option("backend", ONNX)}.'
         )
 
 

@@ -108,13 +108,13 @@ class Detector:
         Raises UsageError for a missing file, package or device, or a wrong number, and CytoyoloError for a file that is
         no YOLO detector.
         """
-        counts = {"--imgsz": imgsz, "--batch": batch, "--threads": threads, "--max-det": max_detections}
+        counts = {"imgsz": imgsz, "batch": batch, "threads": threads, "max_det": max_detections}
         for name, value in counts.items():
             if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; give 1 or more.")
-        for name, share in {"--conf": conf, "--iou": iou}.items():
+                raise UsageError(name, value, "give 1 or more")
+        for name, share in {"conf": conf, "iou": iou}.items():
             if not 0 <= share <= 1:
-                raise UsageError(f"{name} is {share}; give a number from 0 to 1.")
+                raise UsageError(name, share, "give a number from 0 to 1")
         self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
         self._weights, self._batch = Path(weights).absolute(), batch
         self.conf, self.iou = conf, iou

@@ -12,7 +12,7 @@ from typing import Any
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import engine
 from cytoyolo.detector.weights import Start, load_checkpoint
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, either, option
 from cytoyolo.workers import interrupts_remembered
 
 # The engine's own folder inside a run. It empties this folder when it launches several GPUs, so nothing else may
@@ -20,7 +20,7 @@ from cytoyolo.workers import interrupts_remembered
 FOLDER = "engine"
 _SHM = Path("/dev/shm")
 # What is to be done where the processes that load images fail.
-FEWER_WORKERS = "give --set workers=0, or workers: 0 in the recipe"
+FEWER_WORKERS = f"give {either('--set workers=0', 'workers=0')}, or workers: 0 in the recipe"
 
 
 def checkpoint_to_resume(run: Path) -> Path | None:
@@ -110,10 +110,12 @@ def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
                 trainer.add_callback(event, lambda trainer: raise_swallowed())
             trainer.train()
         except torch.OutOfMemoryError as error:
-            raise CytoyoloError("the GPU's memory is used up; try a smaller --batch or --imgsz.") from error
+            raise CytoyoloError(
+                f"the GPU's memory is used up; try a smaller {option('batch')} or {option('imgsz')}."
+            ) from error
         except subprocess.CalledProcessError as error:
             raise CytoyoloError(
-                "a process of the training failed; see above, or try one GPU with --device 0."
+                f"a process of the training failed; see above, or try one GPU with {option('device', '0')}."
             ) from error
         except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:
             if problem := _worker_problem(str(error)):

@@ -14,7 +14,7 @@ from cytoyolo import console
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.foreign import name_loaded, name_unreadable
 from cytoyolo.detector.model_info import ModelInfo, check_names, parse_names
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, read_bytes
 from cytoyolo.images.samples import White, parse_white
 from cytoyolo.machine import cores, state_folder
@@ -156,7 +156,7 @@ def find_start(model: str, asked: bool) -> Start:
     if model.lower().endswith((".yaml", ".yml")):
         return Start(_network_yaml(model))
     if not model.lower().endswith(".pt"):
-        raise UsageError(f"--model is '{model}'; give a .pt file, or a network such as yolo11n.yaml.")
+        raise UsageError("model", model, "give a .pt file, or a network such as yolo11n.yaml")
     path = _find_file(model, asked)
     network = load_checkpoint(path)["model"]
     _refuse_torchvision(network.yaml, model)
@@ -221,8 +221,9 @@ def _find_file(model: str, asked: bool) -> Path:
         raise UsageError(f"{model}: no such weights file; check the path.")
     if not asked:
         raise UsageError(
-            f"this recipe starts from {model}, which is not on this machine; give --model {model} to download it from "
-            f"Ultralytics, --model FILE.pt for weights you have, or --model {Path(model).stem}.yaml for none."
+            f"this recipe starts from {model}, which is not on this machine; give {option('model', model)} to "
+            f"download it from Ultralytics, {option('model', 'FILE.pt')} for weights you have, or "
+            f"{option('model', f'{Path(model).stem}.yaml')} for none."
         )
     return _download(model, stored)
 
@@ -238,7 +239,8 @@ def _download(model: str, target: Path) -> Path:
             load_checkpoint(temporary)
     except (OSError, HTTPException, CytoyoloError) as error:
         raise CytoyoloError(
-            f"{model} could not be downloaded from {url}; copy it here by other means and give --model FILE.pt."
+            f"{model} could not be downloaded from {url}; copy it here by other means and give "
+            f"{option('model', 'FILE.pt')}."
         ) from error
     return target
 

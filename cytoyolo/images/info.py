@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.images import complaints, decoding, jpeg
 from cytoyolo.images.decoding import Picture
 from cytoyolo.images.hashes import anchored_hash, perceptual_hash
@@ -343,7 +343,7 @@ def check_image_folder(folder: Path) -> None:
         If it is empty or can't be read.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such image folder; check --images.")
+        raise UsageError(f"{folder}: no such image folder; check {option('images')}.")
     try:
         with os.scandir(folder) as entries:
             if next(entries, None) is None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cytoyolo.errors import listed, quoted
+from cytoyolo.errors import listed, option, quoted
 from cytoyolo.tables.dialect import SchemaError
 
 # What other tools call the columns of a label table, by role, without case and spaces.
@@ -100,12 +100,15 @@ def _missing(
     others = {role: _other(role, header, plain, place) for role in expected if role not in place}
     if all(others.values()):
         yaml = ", ".join(f"{role}: {other}" for role, other in others.items())
-        return f"{needs}; rename its columns, or describe them in a --dataset MINE.yaml as columns: {{{yaml}}}."
+        return (
+            f"{needs}; rename its columns, or describe them in a {option('dataset', 'MINE.yaml')} as columns: "
+            f"{{{yaml}}}."
+        )
     lacking = ",".join(expected[role] for role in others)
     lacks = f" (it lacks {lacking})" if place else ""
     if "group" in expected:  # a data set has no such column
         return f"{needs}{lacks}; rename or add columns."
-    return f"{needs}{lacks}; rename, add or delete columns, or describe them with --dataset."
+    return f"{needs}{lacks}; rename, add or delete columns, or describe them with {option('dataset')}."
 
 
 def _other(role: str, header: Sequence[str], plain: Sequence[str], place: Mapping[str, int]) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo import console
-from cytoyolo.errors import CytoyoloError, UsageError, listed, quoted
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, quoted
 from cytoyolo.files import atomic_file, check_place, read_bytes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import SchemaError
@@ -110,7 +110,7 @@ def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
     if not path.is_file():
         raise UsageError(f"{path} is no file but a pipe or a device; give the name of a CSV file.")
     if not overwrite:
-        raise UsageError(f"{path} exists; give another name or --overwrite.")
+        raise UsageError(f"{path} exists; give another name or {OVERWRITE}.")
     if header_names(path) != header:
         raise UsageError(
             f"{path} is not a table this command made with these columns (its header differs); give another name."

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, either
 
 # Weight of the number of images beside that of the class sets, where groups are placed.
 SIZE_WEIGHT = 0.1
@@ -82,7 +82,10 @@ class Parts:
         if groups:
             said += f", {self.groups[1]:,} of {groups:,} groups"
         if groups and not self.groups[1]:
-            return f"{said}: only images without a group. A larger share (`convert --val`) holds out whole groups."
+            return (
+                f"{said}: only images without a group. A larger share "
+                f"(`{either('convert --val', 'convert(val=...)')}`) holds out whole groups."
+            )
         return f"{said}."
 
 

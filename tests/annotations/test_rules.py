@@ -286,7 +286,7 @@ def test_names_with_folders_mean_files_of_sub_folders() -> None:
     assert found("name-variant", table) == [(3, "./s1/a.jpg"), (4, "C:\\img\\b.jpg"), (5, "s2\\a.jpg")]
     details = audited.findings.set_index(["rule", "line"])["detail"]
     several = "several files fit (s1/a.jpg; s2/a.jpg); write the path of the one that is meant"
-    nowhere = "no such file, nor one called so in any folder below; give --images the folder that holds it"
+    nowhere = "no such file, nor one called so in any folder below; give the image folder that holds it"
     assert details["ambiguous-name"].to_dict() == {6: several, 7: several}
     assert details["missing-image"].to_dict() == {8: nowhere}
     assert not len(audited.stopping)

@@ -446,7 +446,7 @@ def assert_refused(cytoyolo: Program, lab: Path, code: int, words: str, *options
     [
         ("../x.jpg,4,5,30,36,PNN", "line 14: missing-image: ../x.jpg, no such file, nor one called so in any folder"),
         ("/etc/passwd,4,5,30,36,PNN", "line 14: missing-image: /etc/passwd, no such file"),
-        ("..\\x.jpg,4,5,30,36,PNN", "give --images the folder that holds it"),
+        ("..\\x.jpg,4,5,30,36,PNN", "give the image folder that holds it"),
         ("..,4,5,30,36,PNN", "line 14: path: the image name is '..'"),
         (",4,5,30,36,PNN", "line 14: blank: 4,5,30,36, NAME empty"),
         ("a\0.jpg,4,5,30,36,PNN", "NUL byte in line 14"),
@@ -946,7 +946,7 @@ def test_a_table_of_masks_alone_is_refused(lab: Path, cytoyolo: Program) -> None
 
 @pytest.mark.parametrize("fill", ["grey", "", "Black"])
 def test_a_fill_that_does_not_exist_is_a_wrong_call(fill: str, lab: Path) -> None:
-    with pytest.raises(UsageError, match=rf"--mask-fill is '{fill}'; give black or background\.$"):
+    with pytest.raises(UsageError, match=rf"mask_fill='{fill}'; give black or background\.$"):
         call(lab, mask_fill=fill)
     assert not (lab / "out").exists()
 
@@ -1188,7 +1188,7 @@ def test_no_repair_is_proposed_where_a_repair_stops_too(row: str, lab: Path) -> 
         file.write(f"{row}\n")
     with pytest.raises(CytoyoloError) as refused:
         call(lab)
-    assert "--repair" not in str(refused.value)
+    assert "repair=True" not in str(refused.value)
 
 
 @pytest.mark.parametrize("row", ["a.jpg,4,5", ",4,5,30,36,PNN"])

@@ -327,7 +327,7 @@ def test_images_that_were_moved_are_named_and_are_to_be_moved_back(copied, lab):
         run(lab, copied, groups=lab / "groups.csv", resume=True)
     link.unlink()
     with pytest.raises(
-        CytoyoloError, match=r"blob03\.jpg is missing\); give another folder, or --overwrite to make it"
+        CytoyoloError, match=r"blob03\.jpg is missing\); give another folder, or overwrite=True to make it"
     ):
         run(lab, copied, groups=lab / "groups.csv", resume=True)
 
@@ -344,7 +344,7 @@ def test_going_on_with_another_table_is_refused(copied, lab, cytoyolo: Program):
 
 
 def test_a_folder_without_a_crossvalidation_cannot_be_gone_on_with(lab, tmp_path):
-    with pytest.raises(UsageError, match="holds no cross-validation to go on with; leave out --resume"):
+    with pytest.raises(UsageError, match="holds no cross-validation to go on with; leave out resume=True"):
         run(lab, tmp_path, resume=True)
 
 
@@ -364,18 +364,18 @@ def test_a_crossvalidation_without_its_manifest_cannot_be_gone_on_with(copied, l
 @pytest.mark.parametrize(
     ("source", "options", "words"),
     [
-        ("dataset", {}, "dataset has no folds; convert the label table with --folds"),
-        ("dataset", {"folds": 2}, "--folds goes with a label table, and"),
-        ("dataset", {"dataset": "cytologia"}, "--dataset goes with a label table"),
+        ("dataset", {}, "dataset has no folds; convert the label table with `folds`"),
+        ("dataset", {"folds": 2}, "`folds` goes with a label table, and"),
+        ("dataset", {"dataset": "cytologia"}, "`dataset` goes with a label table"),
         ("images", {}, "is not a data set made by `cytoyolo convert`"),
-        ("labels.csv", {}, "a label table needs --images"),
+        ("labels.csv", {}, "a label table needs `images`"),
         ("gone.csv", {"images": "images"}, "gone.csv: no such file"),
         ("labels.csv", {"images": "gone", "dataset": "spec.yaml"}, "gone: no such"),
-        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "folds": 1}, "--folds is 1; give 2 or more"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "folds": 1}, "folds=1; give 2 or more"),
         ("labels.csv", {"images": "images", "dataset": "spec.yaml", "folds": 99}, "use 16 folds or fewer"),
-        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "jobs": 0}, "--jobs is 0; give 1 or more"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "jobs": 0}, "jobs=0; give 1 or more"),
         ("labels.csv", {"images": "images", "dataset": "spec.yaml", "epochs": 0}, "epochs=0"),
-        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "device": "7"}, "--device is '7'"),
+        ("labels.csv", {"images": "images", "dataset": "spec.yaml", "device": "7"}, "device='7'"),
         ("labels.csv", {"images": "images", "dataset": "gone"}, "gone"),
     ],
     ids=str,
@@ -394,7 +394,7 @@ def test_a_setting_with_a_flag_of_its_own_is_not_set(lab, tmp_path, untrained):
 
 
 def test_an_earlier_one_is_replaced_only_on_request_and_never_with_a_users_file(copied, lab):
-    with pytest.raises(CytoyoloError, match=r"started with a groups file .* --overwrite"):
+    with pytest.raises(CytoyoloError, match=r"started with a groups file .* overwrite=True"):
         run(lab, copied)
     (copied / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"notes\.txt"):

@@ -249,7 +249,7 @@ def test_of_several_crossvalidations_the_first_gives_boxes_and_all_name_classes(
 TWICE: dict[str, tuple[dict[str, object], type[CytoyoloError], str]] = {
     "the same models": (
         {"weights_sha256": [f"{fold:064x}" for fold in range(2)]}, UsageError,
-        "are of the same models; run crossval with another --seed",
+        "are of the same models; run crossval with another `seed`",
     ),
     "another table": ({"labels_sha256": "0" * 64}, CytoyoloError, "is not the table that the folds of .*CV2 were made"),
     "another data set": (
@@ -270,7 +270,7 @@ def test_a_second_crossvalidation_that_does_not_fit_is_one_sentence(name, lab):
 
 
 def test_a_call_without_predictions_is_a_wrong_one(lab):
-    with pytest.raises(UsageError, match="--oof is missing"):
+    with pytest.raises(UsageError, match="`oof` is missing"):
         curate(lab / "t.csv", oof=[], output=lab / "made.csv")
 
 
@@ -338,7 +338,7 @@ def test_a_sheet_shows_the_findings(lab, cytoyolo: Program):
         (["--max-loss", 0.1], 1, "would lose more than 10.0%"),
         (["--max-loss", 2], 2, "--max-loss is 2.0; give a share from 0 to 1."),
         (["--max-loss", "nan"], 2, "--max-loss is nan; give a share from 0 to 1."),
-        (["--variant", "all"], 2, "--variant is 'all'; give one of iou, keep."),
+        (["--variant", "all"], 2, "--variant is 'all'; give iou or keep."),
         (["--boxes", "some"], 2, "--boxes is 'some'; give one of loose, all, none."),
     ],
     ids=str,
@@ -458,13 +458,13 @@ def test_every_label_may_be_flagged_on_request(lab):
         ({"output": "../lab/t.csv", "overwrite": True}, "is an input too"),
         ({"output": "link.csv", "overwrite": True}, "is an input too"),
         ({"output": "CV/oof.csv", "overwrite": True}, "is an input too"),
-        ({"output": "there.csv"}, "there.csv exists; give another name or --overwrite."),
+        ({"output": "there.csv"}, "there.csv exists; give another name or overwrite=True."),
         ({"output": "there.csv", "overwrite": True}, "there.csv is not a table this command made"),
-        ({"output": "other.csv"}, "other.scores.csv exists; give another name or --overwrite."),
+        ({"output": "other.csv"}, "other.scores.csv exists; give another name or overwrite=True."),
         ({"output": "other.csv", "overwrite": True}, "other.scores.csv is not a table this command made"),
         (
             {"output": "picture.csv", "images": "images"},
-            "picture.findings.png exists; give another name or --overwrite.",
+            "picture.findings.png exists; give another name or overwrite=True.",
         ),
         ({"output": "folder.csv"}, "folder.csv is a folder; give the name of a CSV file."),
         ({"output": "folder.csv", "overwrite": True}, "folder.csv is a folder; give the name of a CSV file."),

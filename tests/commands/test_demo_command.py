@@ -81,7 +81,7 @@ def test_a_finished_demo_is_replaced_on_request_only_and_by_a_call_that_can_be_d
     monkeypatch.setattr(command, "read_faults", lambda path: exit(0))  # what follows the last step
     with pytest.raises(SystemExit):
         demo(output=tmp_path / "demo", images=IMAGES)
-    with pytest.raises(UsageError, match="exists; give another folder or --overwrite"):
+    with pytest.raises(UsageError, match="exists; give another folder or overwrite=True"):
         demo(output=tmp_path / "demo", images=IMAGES)
     for wrong in ({"images": 3}, {"seed": -1}, {"device": "7"}):
         with pytest.raises(UsageError):

@@ -34,7 +34,7 @@ def test_int8_comes_with_a_comparison(weights, blobs, tmp_path, cytoyolo, format
 
 
 def test_a_loss_that_is_too_great_is_refused(weights, blobs, tmp_path):
-    with pytest.raises(CytoyoloError, match=r"int8 loses .* more than --max-loss -1"):
+    with pytest.raises(CytoyoloError, match=r"int8 loses .* more than max_loss=-1"):
         export(
             weights, output=tmp_path / "a.onnx", int8=True, calibrate=blobs / "labels.csv", images=blobs / "images",
             max_loss=-1,
@@ -45,7 +45,7 @@ def test_a_loss_that_is_too_great_is_refused(weights, blobs, tmp_path):
 def test_an_export_is_replaced_only_on_request(weights, tmp_path):
     for name, format in (("a.onnx", "onnx"), ("b", "openvino")):
         export(weights, output=tmp_path / name, format=format)
-        with pytest.raises(UsageError, match="--overwrite"):
+        with pytest.raises(UsageError, match="overwrite=True"):
             export(weights, output=tmp_path / name, format=format)
         export(weights, output=tmp_path / name, format=format, overwrite=True)
 
@@ -108,7 +108,7 @@ def test_wrong_benches(weights, blobs, tmp_path):
         with pytest.raises(UsageError):
             bench(weights, **{"images": blobs / "images", "device": "cpu", **wrong})
     export(weights, output=tmp_path / "a.onnx")
-    with pytest.raises(UsageError, match="runs with --backend onnx only"):
+    with pytest.raises(UsageError, match="runs with backend='onnx' only"):
         bench(tmp_path / "a.onnx", images=blobs / "images", backend=["torch"], device="cpu")
     (tmp_path / "a.jpg").write_text("no picture")
     with pytest.raises(CytoyoloError, match="give a folder of images that can be read"):

@@ -100,9 +100,9 @@ def test_tables_of_other_kinds_are_named(stored, blobs, small_run, tmp_path):
     submission = tmp_path / "s.csv"
     predict(small_run / "weights" / "best.pt", blobs / "test.csv", images=blobs / "images", output=submission)
     (tmp_path / "failures.csv").write_text("NAME,problem\na.jpg,is empty\n")
-    general = "give those that predict --probabilities writes: OUTPUT.detections.csv, or detections.csv in a folder"
+    general = "give those that .*probabilities.* writes: OUTPUT.detections.csv, or detections.csv in a folder"
     cases = (
-        (submission, r"s\.csv is a submission, .* give .*s\.detections\.csv, which predict --probabilities writes"),
+        (submission, r"s\.csv is a submission, .* give .*s\.detections\.csv, which .*probabilities.* writes"),
         (blobs / "labels.csv", f"labels.csv is a label table, not a table of detections; {general}"),
         (blobs / "test.csv", f"is a test table, not a table of detections; {general}"),
         (tmp_path / "failures.csv", f"is a table of failures, not a table of detections; {general}"),

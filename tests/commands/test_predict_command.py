@@ -115,7 +115,7 @@ def test_weights_trained_elsewhere_need_a_fallback(blobs, tmp_path, monkeypatch)
     network.names = {0: "cat", 1: "dog"}
     path = tmp_path / "stranger.pt"
     torch.save({"model": network, "train_args": {"imgsz": 64}}, path)
-    with pytest.raises(UsageError, match="--fallback"):
+    with pytest.raises(UsageError, match="fallback="):
         predict(path, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv")
     made = predict(path, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv", fallback="dog")
     assert made.rows == 6
@@ -188,7 +188,7 @@ def test_an_output_is_replaced_only_on_request_and_only_if_it_is_a_submission(we
     output = tmp_path / "submission.csv"
     call = {"source": blobs / "test.csv", "images": blobs / "images", "output": output}
     predict(weights, **call)
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(UsageError, match="overwrite=True"):
         predict(weights, **call)
     predict(weights, **call, overwrite=True)
     output.write_text("my notes\n")
@@ -277,11 +277,11 @@ def test_unfinished_work_of_another_run_is_refused(weights, blobs, images, tmp_p
         killed_after(None)
 
     interrupt()
-    with pytest.raises(UsageError, match=r"of another run \(its conf differ\); give --overwrite"):
+    with pytest.raises(UsageError, match=r"of another run \(its conf differ\); give overwrite=True"):
         predict(weights, images, output=tmp_path / "out", conf=0.5)
     with (images / "blob02.jpg").open("ab") as file:
         file.write(b" ")
-    with pytest.raises(UsageError, match=r"blob02\.jpg, which has changed since; give --overwrite"):
+    with pytest.raises(UsageError, match=r"blob02\.jpg, which has changed since; give overwrite=True"):
         predict(weights, images, output=tmp_path / "out")
     shutil.copy(images / "blob02.jpg", images / "more.jpg")
     with pytest.raises(UsageError, match="its images differ"):
@@ -306,9 +306,9 @@ def test_unfinished_work_gives_no_leave_to_replace_what_came_meanwhile(weights, 
     shutil.copytree(other, tmp_path / "out")
     pd.DataFrame([[0, "mine.jpg", 1, 2, 3, 4, "dark"]], columns=COLUMNS).to_csv(tmp_path / "out.csv", index=False)
     before = (tmp_path / "out" / "detections.csv").read_bytes()
-    with pytest.raises(UsageError, match="exists; give another folder or --overwrite"):
+    with pytest.raises(UsageError, match="exists; give another folder or overwrite=True"):
         predict(weights, images, output=tmp_path / "out")
-    with pytest.raises(UsageError, match="exists; give another name or --overwrite"):
+    with pytest.raises(UsageError, match="exists; give another name or overwrite=True"):
         predict(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
     assert (tmp_path / "out" / "detections.csv").read_bytes() == before
     assert pd.read_csv(tmp_path / "out.csv")["NAME"].tolist() == ["mine.jpg"]
@@ -473,7 +473,7 @@ def test_a_listing_of_another_run_is_in_the_way(weights, blobs, tmp_path):
     call = {"source": blobs / "test.csv", "images": blobs / "images", "output": tmp_path / "s.csv"}
     predict(weights, **call, probabilities=True)
     before = (tmp_path / "s.detections.csv").read_bytes()
-    with pytest.raises(UsageError, match="give --probabilities, or move it"):
+    with pytest.raises(UsageError, match="give probabilities=True, or move it"):
         predict(weights, **call, overwrite=True)
     assert (tmp_path / "s.detections.csv").read_bytes() == before
     predict(weights, **call, overwrite=True, probabilities=True)

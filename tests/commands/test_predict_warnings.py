@@ -118,5 +118,5 @@ def test_a_detector_warns_its_caller(weights, blobs, field):
     detector.conf = 0.9
     with pytest.warns(UserWarning, match=r"6\.2 times as large as the network's input of 64 px"):
         detector.predict(field / "field.png")
-    with pytest.raises(UsageError, match="--max-det is 0"):
+    with pytest.raises(UsageError, match="max_det=0"):
         Detector(weights, max_detections=0)

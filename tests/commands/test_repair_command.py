@@ -331,7 +331,7 @@ def test_the_log_of_another_table_is_refused(lab: Path, cytoyolo: Program) -> No
 STOPS = {
     "normalised": ("a.jpg,0.1,0.2,0.5,0.6,PNN\n" * 3, "multiply x by the width of the image and y by its height"),
     "xywh": ("a.jpg,120,100,60,40,PNN\n" * 12, "make x2 = x1 + width and y2 = y1 + height"),
-    "path": ("../a.jpg,20,25,90,100,PNN\n", "image name '../a.jpg' leads to another folder; give --images"),
+    "path": ("../a.jpg,20,25,90,100,PNN\n", "image name '../a.jpg' leads to another folder; give the image folder"),
 }
 
 
@@ -388,7 +388,7 @@ def test_a_table_of_which_nothing_is_left_is_refused(lab: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        ({"output": "there.csv"}, "there.csv exists; give another name or --overwrite."),
+        ({"output": "there.csv"}, "there.csv exists; give another name or overwrite=True."),
         ({"output": "clean.csv", "changes": "there.csv"}, "there.csv exists"),
         ({"output": "t.csv"}, "t.csv is an input or the change log too"),
         ({"output": "t.csv", "overwrite": True}, "t.csv is an input or the change log too"),

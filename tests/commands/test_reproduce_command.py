@@ -143,7 +143,7 @@ def test_what_was_done_with_other_settings_or_inputs_is_kept(run, own, monkeypat
     assert "train (0:" in str(refused.value) and "\n" not in str(refused.value)
     if options.keys() - {"boxes", "variant"} or change:
         assert "cross-validate (2 of 2 folds, 0:" in str(refused.value)
-    assert str(refused.value).endswith("; give another folder to keep it, or --overwrite to replace it.")
+    assert str(refused.value).endswith("; give another folder to keep it, or overwrite=True to replace it.")
     assert state(run) == before
 
 
@@ -200,7 +200,7 @@ def test_what_other_calls_put_there_is_kept(data, tmp_path, name):
     (place if "." in name else place / "file").parent.mkdir(parents=True, exist_ok=True)
     (place if "." in name else place / "file").write_text("mine")
     before = state(tmp_path / "run")
-    with pytest.raises(UsageError, match=rf"{name} is there and was not made by `cytoyolo reproduce`.*--overwrite"):
+    with pytest.raises(UsageError, match=rf"{name} is there and was not made by `cytoyolo reproduce`.*overwrite=True"):
         reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **OPTIONS)
     assert state(tmp_path / "run") == before
 
@@ -267,10 +267,10 @@ WRONG = [
     (None, {"recipe": "gone"}, "gone"),
     (None, {"epochs": 0}, "epochs=0"),
     (None, {"imgsz": 50}, "imgsz=50"),
-    (None, {"device": "7"}, "--device is '7'"),
-    (None, {"jobs": 0}, "--jobs is 0"),
-    (None, {"folds": 1}, "--folds is 1"),
-    (None, {"seed": -1}, "seed is -1"),
+    (None, {"device": "7"}, "device='7'"),
+    (None, {"jobs": 0}, "jobs=0"),
+    (None, {"folds": 1}, "folds=1"),
+    (None, {"seed": -1}, "seed=-1"),
     (None, {"output": "images/run"}, "lies in .*images, the folder of the images"),
     (None, {"output": "test.csv/run"}, "is a file"),
 ]
@@ -329,8 +329,8 @@ def test_an_interrupted_one_says_that_the_same_call_goes_on(own, monkeypatch, ca
     ("said", "instead"),
     [
         (MENDABLE, "mend or delete them in {}/train.csv"),
-        (f"out of memory; {FEWER_WORKERS}, or", "out of memory; give a --recipe with workers: 0, or"),
-        (f"or give --force{ANOTHER_LIMIT}.", "or give --force."),
+        (f"out of memory; {FEWER_WORKERS}, or", "out of memory; give a `recipe` with workers: 0, or"),
+        (f"or give it{ANOTHER_LIMIT}.", "or give it."),
     ],
 )
 def test_no_option_of_a_step_is_advised(own, monkeypatch, said, instead):

@@ -56,7 +56,7 @@ def test_score_function_and_its_folder(folder: Path) -> None:
 def test_an_output_that_exists_needs_overwrite_and_only_own_files(folder: Path) -> None:
     call = (folder / "truth.csv", folder / "sub.csv", folder / "out")
     cytoyolo.score(*call)
-    with pytest.raises(UsageError, match="exists; give another folder or --overwrite"):
+    with pytest.raises(UsageError, match="exists; give another folder or overwrite=True"):
         cytoyolo.score(*call)
     cytoyolo.score(*call, overwrite=True)
     (folder / "out" / "mine.txt").write_text("keep")

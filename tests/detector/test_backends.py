@@ -62,7 +62,7 @@ def test_a_side_other_than_the_trainings_works_too(exports, blobs, backend):
     for given in (exports[backend], exports["torch"]):  # a converted checkpoint is named as the user gave it
         with pytest.raises(UsageError) as error:
             Detector(given, imgsz=100, device="cpu", backend=backend)
-        assert str(error.value) == f"{given} can't take images of 100 px; give --imgsz, a multiple of 32."
+        assert str(error.value) == f"{given} can't take images of 100 px; give `imgsz`, a multiple of 32."
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnx", "openvino"])
@@ -222,7 +222,7 @@ def test_a_conversion_that_stays_unusable_is_not_named(exports, tmp_path, monkey
     monkeypatch.setattr(networks, "_checked", refuse)
     with pytest.raises(CytoyoloError) as error:
         open_network(exports["torch"], target, device="cpu")
-    assert str(error.value) == f"{exports['torch']} can't be run by {target} on this machine; give --backend torch."
+    assert str(error.value) == f"{exports['torch']} can't be run by {target} on this machine; give backend='torch'."
 
 
 def test_a_conversion_that_lost_its_network_is_made_anew(exports, tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from cytoyolo import convert, train
 from cytoyolo.commands import train as command
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, as_typed
 from cytoyolo.files import clear_folder
 from cytoyolo.tables.table import fingerprint
 from tests.blobs import SETTINGS
@@ -97,15 +97,16 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
 def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, small_run, tmp_path):
     before = {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()}
     last = small_run / "weights" / "last.pt"
-    with pytest.raises(UsageError, match=r"holds this training, and it is finished .* --overwrite; for more epochs"):
+    with pytest.raises(UsageError, match=r"holds this training, and it is finished .* overwrite=True; for more epochs"):
         train(blobs / "dataset", output=small_run, **SETTINGS)
     with pytest.raises(UsageError) as refused:
         train(blobs / "dataset", output=small_run, **{**SETTINGS, "epochs": 3})
-    assert "finished training that differs in epochs (2, now 3); give another folder, or --overwrite" in str(
+    assert "finished training that differs in epochs (2, now 3); give another folder, or overwrite=True" in str(
         refused.value
     )
     more = shlex.join(["cytoyolo", "train", str(blobs / "dataset"), "-o", "NEW", "--model", str(last), "--epochs", "1"])
-    assert f"`{more}`" in str(refused.value)
+    assert f"`{more}`" in as_typed(refused.value.sentence)
+    assert f"('{blobs / 'dataset'}', output='NEW', model='{last}', epochs=1)`" in str(refused.value)
     with pytest.raises(UsageError, match=r"leave out epochs; for more epochs, train on from its weights: .*last\.pt"):
         train(blobs / "dataset", output=small_run, resume=True, epochs=3)
     assert {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()} == before
@@ -239,7 +240,7 @@ def test_a_run_is_replaced_only_on_request_and_never_with_a_users_file(blobs, sm
     run = tmp_path / "run"
     shutil.copytree(small_run, run)
     for settings in (SETTINGS, {**SETTINGS, "epochs": 1}):
-        with pytest.raises(UsageError, match="--overwrite"):
+        with pytest.raises(UsageError, match="overwrite=True"):
             train(blobs / "dataset", output=run, **settings)
     (run / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"notes\.txt"):
@@ -301,7 +302,7 @@ def test_what_the_engine_cannot_do_is_one_sentence(blobs, tmp_path):
         ("unable to write to file </torch_77_123_0>: No space left on device (28)", "out of shared memory"),
         ("unable to open shared memory object </torch_77_5_1> in read-write mode: Permission denied", "shared memory"),
         ("unable to mmap 28311552 bytes from file </torch_7_1_0>: Cannot allocate memory (12)", "out of shared memory"),
-        ("received 0 items of ancdata", "too many files open; give --set workers=0, or .*ulimit -n"),
+        ("received 0 items of ancdata", "too many files open; give workers=0, or .*ulimit -n"),
         ("unable to open file: Too many open files (24)", "too many files open"),
         ("DataLoader worker (pid(s) 77, 78) exited unexpectedly", "a worker that loads images was ended"),
         ("DataLoader worker (pid 77) is killed by signal: Killed.", "memory is used up"),
@@ -323,7 +324,7 @@ def test_workers_that_fail_are_named_with_a_remedy(tmp_path, monkeypatch, error,
     monkeypatch.setattr(trainer, "Trainer", Broken)
     with pytest.raises(CytoyoloError, match=rf"{words}.*") as refused:
         command.training._run(tmp_path, {})
-    assert "--set workers=0" in str(refused.value) and "\n" not in str(refused.value)
+    assert "; give workers=0, or" in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_of_equal_epochs_the_last_is_the_best_and_a_repeated_one_counts_once(tmp_path):

@@ -126,7 +126,7 @@ def test_sealing_keeps_the_network_and_no_trace_of_the_machine(checkpoint, tmp_p
 def test_official_weights_are_only_downloaded_when_asked_for(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path / "home"))
-    with pytest.raises(UsageError, match=r"--model yolo11n\.pt"):
+    with pytest.raises(UsageError, match=r"model='yolo11n\.pt'"):
         find_start("yolo11n.pt", asked=False)
 
 
@@ -227,7 +227,7 @@ def test_the_size_comes_from_the_training_or_is_asked_for(network, settings, wor
     if works:
         assert Detector(path, device="cpu").imgsz == (96 if settings else 640)
         return
-    with pytest.raises(UsageError, match="--imgsz, a multiple of 32"):
+    with pytest.raises(UsageError, match="`imgsz`, a multiple of 32"):
         Detector(path, device="cpu")
     assert Detector(path, imgsz=64, device="cpu").imgsz == 64
 
@@ -254,7 +254,7 @@ def test_names_are_read_in_each_form_by_each_backend(form, backend, network, tmp
 
 def test_a_side_that_no_machine_has_the_memory_for_is_refused(checkpoint):
     for backend in ("torch", "onnx"):
-        with pytest.raises(UsageError, match="can't take images of 32,000,000 px; give --imgsz, 16,384 at most"):
+        with pytest.raises(UsageError, match="can't take images of 32,000,000 px; give `imgsz`, 16,384 at most"):
             Detector(checkpoint, imgsz=32_000_000, backend=backend, device="cpu")
 
 

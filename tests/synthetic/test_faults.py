@@ -640,10 +640,10 @@ def test_rows_and_images_that_were_faulty_before_get_no_fault_and_stay(smears: P
 @pytest.mark.parametrize(
     ("rate", "words"),
     [
-        (0.0, "--faults is 0.0; give more than 0 and at most 0.5"),
-        (0.51, "--faults is 0.51"),
-        (-1.0, "--faults is -1.0"),
-        (math.nan, "--faults is nan"),
+        (0.0, "faults=0.0; give more than 0 and at most 0.5"),
+        (0.51, "faults=0.51"),
+        (-1.0, "faults=-1.0"),
+        (math.nan, "faults=nan"),
         (0.1, "100 images with a share of faults of 0.1 .* one of each of the 42 kinds; give at least 420 images"),
     ],
 )

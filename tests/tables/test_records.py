@@ -190,7 +190,7 @@ def test_only_numbers_lose_their_commas() -> None:
             "columns: {image: filename, x1: xmin, y1: ymin, x2: xmax, y2",
         ),
         ("filename,region_count,region_shape_attributes\n", "is a table of VIA (VGG Image Annotator)"),
-        (f"{HEADER.replace('class', 'label')}\n{ROW}\n", "--dataset MINE.yaml as columns: {class: label}"),
+        (f"{HEADER.replace('class', 'label')}\n{ROW}\n", "dataset='MINE.yaml' as columns: {class: label}"),
         (f"{HEADER.replace(',class', '')}\na.jpg,1,2,3,4\n", "(it lacks class)"),
         ("NAME\na.jpg\n", "(it lacks x1,y1,x2,y2,class)"),
         (f"{HEADER}\na.jpg,1,5,2,5,30,40,PNN\nb.jpg,1,5,2,5,30,40,PNN\n", "has more values in each row than columns"),

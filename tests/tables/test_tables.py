@@ -348,7 +348,7 @@ def test_a_written_table_is_plain_utf8(tmp_path: Path) -> None:
 
 def test_an_existing_table_needs_overwrite(tmp_path: Path) -> None:
     write_table(tmp_path / "a.csv", TABLE)
-    with pytest.raises(UsageError, match=r"a\.csv exists; give another name or --overwrite"):
+    with pytest.raises(UsageError, match=r"a\.csv exists; give another name or overwrite=True"):
         write_table(tmp_path / "a.csv", TABLE.iloc[:1])
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == TEXT
     write_table(tmp_path / "a.csv", TABLE.iloc[:0], overwrite=True)

@@ -21,11 +21,13 @@ from cytoyolo.annotations.rules.registry import (
 )
 from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.errors import option
 from cytoyolo.images.info import JUNK, OPEN, ROTATED, TAIL, ImageInfo
 
 # Images that aren't read here are sound, so that to delete them is the last thing to do.
 _LEAVE_OUT = (
-    "do as said, or leave these images out by `cytoyolo repair` with a --config of `unsupported: {action: drop}`"
+    f"do as said, or leave these images out by `cytoyolo repair` with a {option('config')} of "
+    "`unsupported: {action: drop}`"
 )
 
 

@@ -247,4 +247,4 @@ def unsure_form(table: LabelTable) -> Iterator[Findings]:
         broken = (values != np.rint(values)).mean()
         if 1 < values.max() <= _PER_CENT and values.min() >= 0 and broken > 0.5:
             form = Form(judge_layout(values, 100.0), relative=True, by=100.0)
-            yield from by_table({f"all numbers are at most {values.max():g}": f"{_said(form)}; --images would tell"})
+            yield from by_table({f"all numbers are at most {values.max():g}": f"{_said(form)}; the images would tell"})

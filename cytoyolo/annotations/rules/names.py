@@ -103,7 +103,7 @@ def _missing(name: str, found: NameMatches) -> str:
     if name in found.file:  # a user has the rule above do something else
         return f"the file is {found.file[name]}"
     if "/" in name or "\\" in name:
-        return "no such file, nor one called so in any folder below; give --images the folder that holds it"
+        return "no such file, nor one called so in any folder below; give the image folder that holds it"
     return "no such file"
 
 

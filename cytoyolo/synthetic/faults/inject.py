@@ -28,7 +28,7 @@ _MIN_ROWS = 20
 def check_rate(rate: float, images: int, wanted: Sequence[Kind]) -> None:
     """Raise UsageError for a share of images that can't be given faults, or not one of each kind."""
     if not 0 < rate <= MAX_RATE:
-        raise UsageError(f"--faults is {rate}; give more than 0 and at most {MAX_RATE}.")
+        raise UsageError("faults", rate, f"give more than 0 and at most {MAX_RATE}")
     if round(rate * images) < len(wanted):
         raise UsageError(
             f"{images:,} images with a share of faults of {rate} can't have one of each of the {len(wanted)} kinds; "
