@@ -23,6 +23,11 @@ MODULES = (
     "cytoyolo.shipped",
     "cytoyolo.spec",
     "cytoyolo.signatures",
+    "cytoyolo.tables.columns",
+    "cytoyolo.tables.dialect",
+    "cytoyolo.tables.kinds",
+    "cytoyolo.tables.records",
+    "cytoyolo.tables.table",
     "cytoyolo.text",
 )
 

@@ -215,5 +215,5 @@ def test_nothing_is_kept_or_believed_where_others_can_write(
 
 def test_a_table_is_not_written_to_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
-    with pytest.raises(UsageError, match="is no file but a pipe"):
+    with pytest.raises(UsageError, match="is a pipe or a device, not a file"):
         check_writable(tmp_path / "a.csv", ["a"], overwrite=True)

@@ -1,4 +1,4 @@
-"""Which column of a table is which: by its name, or else by its name without case and spaces."""
+"""Find the columns of a table by their names, also if case and spaces differ."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cytoyolo.errors import listed, option, quoted
 from cytoyolo.tables.dialect import SchemaError
 
-# What other tools call the columns of a label table, by role, without case and spaces.
+# The names that other tools give to the columns of a label table, by role, in lower case and without spaces.
 _OTHERS = {
     "image": "filename file_name file image image_name imagename image_path imagepath img img_name path name image_id",
     "x1": "xmin x_min left x1 bbox_xmin x_1 box_x1 bbox_x1",
@@ -22,8 +22,11 @@ _NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)?\s*")
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the columns asked for stand in a table: `place` by role; `renamed` are the names that others were taken
-    for, by the file's own; `unused` are the further ones."""
+    """The columns of a table.
+
+    `place` is the position of each role's column, `renamed` the expected name for each column whose name in the file
+    differs from it, and `unused` are the names of further columns.
+    """
 
     place: dict[str, int]
     renamed: dict[str, str]
@@ -31,25 +34,42 @@ class Columns:
 
     @property
     def notes(self) -> list[str]:
-        """What was taken for what, in a few words."""
+        """What is unusual about the columns, in a few words."""
         notes = []
         if self.renamed:
             taken = [f"{quoted(own)} is {name}" for own, name in self.renamed.items()]
             notes.append(f"columns are named in another way ({listed(taken, 8)})")
         if self.unused:
-            notes.append(
-                f"columns are not used ({listed([name.strip() or 'one without a name' for name in self.unused], 8)})"
-            )
+            names = [name.strip() or "a column without a name" for name in self.unused]
+            notes.append(f"columns are not used ({listed(names, 8)})")
         return notes
 
 
 def find_columns(
     what: str, header: Sequence[str], expected: Mapping[str, str], later: Sequence[Sequence[str]] = ()
 ) -> Columns:
-    """Find the columns `expected` (their names by role) in a header; there may be others.
+    """Find columns in a header.
 
-    `what` is the file in words, `later` the values of the next lines. Raises SchemaError where a column is missing or
-    there twice.
+    Parameters
+    ----------
+    what : str
+        The name of the file, for error messages.
+    header : sequence of str
+        The names of the file's columns.
+    expected : mapping
+        The names of the columns that are needed, by role.
+    later : sequence, optional
+        The values of the next lines, to say in which line the header is.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing or is there twice.
+
+    Examples
+    --------
+    >>> find_columns("labels.csv", ["Name ", "x1"], {"image": "NAME", "x1": "x1"}).place
+    {'image': 0, 'x1': 1}
     """
     place, renamed = dict[str, int](), dict[str, str]()
     exact = set(expected.values())
@@ -75,14 +95,14 @@ def _times(count: int) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name without what does not tell one column from another."""
+    """Return a name in lower case and without spaces."""
     return "".join(name.strip("\ufeff").split()).casefold()
 
 
 def _missing(
     header: Sequence[str], expected: Mapping[str, str], place: Mapping[str, int], later: Sequence[Sequence[str]]
 ) -> str:
-    """What is wrong with a header, and what to do, in words that follow the name of the file."""
+    """Say what is wrong with a header and what to do, in words that follow the name of the file."""
     needed, first = ",".join(expected.values()), quoted(",".join(header), 200)
     needs = f"needs the columns {needed}, and its first line is {first}"
     for number, values in enumerate(later, start=2):
@@ -93,10 +113,12 @@ def _missing(
     if len(header) == 1 and re.search(r"[,;\t]", header[0]):
         return f"{needs}, which is in quotes as a whole; save the table again with one value in a cell."
     if not place and sum(bool(_NUMBER.fullmatch(value)) for value in header) >= min(4, len(expected) - 1):
-        return f"{needs}, which is a row already; put the names of its columns above it as the first line."
+        return f"{needs}, which is already a row; put the names of its columns above it as the first line."
     plain = [_plain(name) for name in header]
     if "region_shape_attributes" in plain:
-        return f"is a table of VIA (VGG Image Annotator); give a CSV with a row a box and the columns {needed}."
+        return (
+            f"is a table of VIA (VGG Image Annotator); give a CSV with one row for each box and the columns {needed}."
+        )
     others = {role: _other(role, header, plain, place) for role in expected if role not in place}
     if all(others.values()):
         yaml = ", ".join(f"{role}: {other}" for role, other in others.items())
@@ -106,14 +128,14 @@ def _missing(
         )
     lacking = ",".join(expected[role] for role in others)
     lacks = f" (it lacks {lacking})" if place else ""
-    if "group" in expected:  # a data set has no such column
+    if "group" in expected:  # a data set's YAML file has no such column
         return f"{needs}{lacks}; rename or add columns."
     return f"{needs}{lacks}; rename, add or delete columns, or describe them with {option('dataset')}."
 
 
 def _other(role: str, header: Sequence[str], plain: Sequence[str], place: Mapping[str, int]) -> str:
-    """The one column that other tools would name so for this role, "" if there is none."""
+    """Return the column that has another tool's name for this role, "" if there is none."""
     known = _OTHERS.get(role, "").split()
-    found = [index for index, name in enumerate(plain) if name in known and index not in place.values()]
-    found.sort(key=lambda index: known.index(plain[index]))
-    return header[found[0]].strip() if found else ""
+    columns = [index for index, name in enumerate(plain) if name in known and index not in place.values()]
+    columns.sort(key=lambda index: known.index(plain[index]))
+    return header[columns[0]].strip() if columns else ""

@@ -1,7 +1,7 @@
-"""How a table is written down: its bytes become rows of text and come back, byte for byte.
+"""The form of a table file: convert its bytes to rows of text, and back, byte for byte.
 
 Spreadsheets write the same table in many ways: with semicolons or tabs, decimal commas, a byte-order mark, in UTF-16 or
-Windows-1252, with a first line `sep=;`, with line breaks inside quotes. All of it is told by the bytes alone.
+Windows-1252, with a first line `sep=;`, with line breaks inside quotes. The form is found from the bytes alone.
 """
 
 import csv
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from cytoyolo.errors import CytoyoloError
 
-# A row may be as long as it likes; what is wrong with it is judged by what it says.
+# A row may have any length. If it is wrong, its content shows it.
 csv.field_size_limit(2**31 - 1)
 _LINE_END = re.compile("(\r\n|\n|\r)")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -19,21 +19,28 @@ _SEP_LINE = re.compile('"?sep=([^\\w"\r\n])"?(\r\n|\n|\r)', re.IGNORECASE)
 _BOMS = {"utf-8": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
 WESTERN = "cp1252"
 _ENCODINGS = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", WESTERN: "Windows-1252"}
-# Bytes that other encodings of one byte a letter (those of DOS and of old Macs) use for letters, and Windows hardly.
+# Bytes that the encodings of DOS and old Macs use for letters, and that are rare in Windows-1252.
 _OTHER_ENCODINGS = re.compile(rb"[\x80-\x9f]")
-# Lines that one row may have.
+# The most lines of one row.
 _MOST_LINES = 100
 
 
 class SchemaError(CytoyoloError):
-    """The file is no table of the columns asked for, so that none of its rows can be trusted."""
+    """The file is not a table with the expected columns, so none of its rows can be trusted."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """The form of a table: the encoding and its byte-order mark, the mark between columns, that before decimals.
+    """The form of a table: encoding, byte-order mark, mark between columns, decimal mark.
 
-    With `spaced`, blanks after a delimiter belong to no value.
+    With `spaced`, blanks after a delimiter are not part of a value.
+
+    Examples
+    --------
+    >>> PLAIN.split('a.png,"1,5"')
+    ['a.png', '1,5']
+    >>> PLAIN.join(["a.png", "1,5"])
+    'a.png,"1,5"'
     """
 
     encoding: str = "utf-8"
@@ -43,13 +50,13 @@ class Dialect:
     spaced: bool = False
 
     def split(self, line: str) -> list[str]:
-        """The values of one row. Raises csv.Error when its quotes don't match."""
+        """Split one row into its values. Raises csv.Error if its quotes don't match."""
         if '"' not in line and not self.spaced:
             return line.split(self.delimiter)
         return next(csv.reader([line], strict=True, delimiter=self.delimiter, skipinitialspace=self.spaced))
 
     def join(self, values: Sequence[str]) -> str:
-        """The row that holds these values, quoted where they need it."""
+        """Join values to a row, with quotes where they are needed."""
         special = ('"', "\r", "\n", self.delimiter)
         return self.delimiter.join(
             '"' + value.replace('"', '""') + '"'
@@ -59,7 +66,8 @@ class Dialect:
         )
 
     def encode(self, text: str) -> bytes:
-        """The bytes of a file. Raises CytoyoloError for a character that the encoding does not have."""
+        """Convert a text to the bytes of a file. Raises CytoyoloError for a character that the encoding does not
+        have."""
         try:
             return self.bom + text.encode(self.encoding)
         except UnicodeEncodeError as error:
@@ -87,9 +95,9 @@ PLAIN = Dialect()
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as rows of text without their line ends, the header first; `preamble` is what stands before it.
+    """A table as rows of text without line ends. The first row is the header; `preamble` is the text before it.
 
-    Line i + 1 is `rows[i]`, as a spreadsheet counts: a row is one line even where a value in quotes has a line break.
+    `rows[i]` is line i + 1, as a spreadsheet counts: a row is one line, even if a value in quotes has a line break.
     """
 
     dialect: Dialect
@@ -98,36 +106,47 @@ class Sheet:
     ends: list[str]
 
     def to_bytes(self) -> bytes:
-        """The file, byte for byte."""
+        """Return the file, byte for byte."""
         return self.dialect.encode(self.preamble + self.text)
 
     @property
     def text(self) -> str:
-        """The rows with their ends."""
+        """The rows with their line ends."""
         return "".join(part for pair in zip(self.rows, self.ends, strict=True) for part in pair)
 
     def with_rows(self, rows: list[str], ends: list[str]) -> "Sheet":
-        """Other rows in the same form."""
+        """Return a sheet with other rows in the same form."""
         return replace(self, rows=rows, ends=ends)
 
 
 def read_sheet(data: bytes, encoding: str | None = None, joined: bool = True) -> Sheet:
-    """The rows of a file whose bytes are `data`; there is at least the header.
+    """Read the rows of a file from its bytes. There is at least a header.
 
-    A row goes on in the next line where a quote is open, a later line closes it, and no line by itself is a row;
-    without `joined` it never does. Raises ValueError, whose words follow the name of the file and say what is wrong.
+    A row continues in the next line if all of these are true: a quote is open, a later line closes it, and no line in
+    between is a row by itself. Without `joined`, no row continues.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a table; the words follow the name of the file and say what is wrong.
+
+    Examples
+    --------
+    >>> sheet = read_sheet(b"NAME;class\\r\\na.png;PNN\\r\\n")
+    >>> sheet.rows, sheet.dialect.delimiter
+    (['NAME;class', 'a.png;PNN'], ';')
     """
     text, dialect = _decode(data, encoding)
     if not text.strip():
         raise ValueError(" is empty; give a CSV with a header and rows.")
-    found = _SEP_LINE.match(text)
-    preamble = found.group(0) if found else ""
+    sep_line = _SEP_LINE.match(text)
+    preamble = sep_line.group(0) if sep_line else ""
     rows, ends = split_lines(text[len(preamble) :])
     if not rows:
         raise ValueError(" has no header; give a CSV with a header and rows.")
     if joined and rows[0].count('"') % 2:
         rows, ends = _with_whole_header(rows, ends)
-    delimiter = found.group(1) if found else _delimiter(rows[0])
+    delimiter = sep_line.group(1) if sep_line else _delimiter(rows[0])
     dialect = replace(dialect, delimiter=delimiter, spaced=_is_spaced(rows[0], delimiter))
     if joined and '"' in text:
         rows, ends = _joined(rows, ends, dialect)
@@ -135,7 +154,7 @@ def read_sheet(data: bytes, encoding: str | None = None, joined: bool = True) ->
 
 
 def split_lines(text: str) -> tuple[list[str], list[str]]:
-    """The lines of a text and how each ends; only the last one's end may be empty."""
+    """Split a text into its lines and their line ends. Only the last line may have no line end."""
     pieces = _LINE_END.split(text)
     if not pieces[-1]:  # what follows the end of the last line
         pieces.pop()
@@ -144,7 +163,7 @@ def split_lines(text: str) -> tuple[list[str], list[str]]:
 
 
 def _decode(data: bytes, encoding: str | None) -> tuple[str, Dialect]:
-    """The text of a file and what its encoding tells of its form."""
+    """Decode a file. Returns its text and its form as far as the encoding shows it."""
     marked = next((name for name, bom in _BOMS.items() if data.startswith(bom)), "")
     name, bom = marked or encoding or "utf-8", _BOMS.get(marked, b"")
     body = data[len(bom) :]
@@ -163,7 +182,7 @@ def _decode(data: bytes, encoding: str | None) -> tuple[str, Dialect]:
 
 
 def _delimiter(header: str) -> str:
-    """The mark that splits the header into the most columns."""
+    """Return the mark that splits the header into the most columns."""
 
     def columns(delimiter: str) -> int:
         try:
@@ -175,12 +194,12 @@ def _delimiter(header: str) -> str:
 
 
 def _is_spaced(header: str, delimiter: str) -> bool:
-    """Whether a blank follows each delimiter of the header."""
+    """Tell whether a blank follows each delimiter of the header."""
     return header.count(f"{delimiter} ") == header.count(delimiter) > 0
 
 
 def _with_whole_header(rows: list[str], ends: list[str]) -> tuple[list[str], list[str]]:
-    """The lines with the header joined from all up to the one that closes its quote, where there is one."""
+    """Join the first lines to one header, up to the line that closes its open quote, if there is such a line."""
     for last in range(1, min(len(rows), _MOST_LINES)):
         if rows[last].count('"') % 2:
             return [_row(rows, ends, 0, last), *rows[last + 1 :]], ends[last:]
@@ -188,13 +207,13 @@ def _with_whole_header(rows: list[str], ends: list[str]) -> tuple[list[str], lis
 
 
 def _row(lines: list[str], ends: list[str], first: int, last: int) -> str:
-    """The text of a row that goes on from line `first` to line `last`."""
+    """Return the text of a row that goes from line `first` to line `last`."""
     before = (line + end for line, end in zip(lines[first:last], ends[first:last], strict=True))
     return "".join(before) + lines[last]
 
 
 def _joined(lines: list[str], ends: list[str], dialect: Dialect) -> tuple[list[str], list[str]]:
-    """Rows from lines: those with a line break inside quotes are put together."""
+    """Make rows from lines. Lines of a row that has a line break inside quotes are joined."""
     width = _width(lines[0], dialect)
     rows, row_ends, first = [], [], 0
     while first < len(lines):
@@ -206,7 +225,7 @@ def _joined(lines: list[str], ends: list[str], dialect: Dialect) -> tuple[list[s
 
 
 def _last_line(lines: list[str], ends: list[str], first: int, dialect: Dialect, width: int) -> int:
-    """Where the row that begins in line `first` with an open quote ends: `first` itself if it closes nowhere."""
+    """Return the last line of the row that begins in line `first` with an open quote; `first` if no line closes it."""
     for last in range(first + 1, min(first + _MOST_LINES, len(lines))):
         if lines[last].count('"') % 2:
             return last if _width(_row(lines, ends, first, last), dialect) == width else first
@@ -216,7 +235,7 @@ def _last_line(lines: list[str], ends: list[str], first: int, dialect: Dialect, 
 
 
 def _width(text: str, dialect: Dialect) -> int:
-    """How many values a row has, 0 for none."""
+    """Return how many values a row has, 0 if it can't be split."""
     try:
         return len(dialect.split(text))
     except csv.Error:

@@ -1,4 +1,4 @@
-"""What a file or folder is that was given in place of a table: told by its bytes or names, in words."""
+"""Say what a file or folder is that was given instead of a table, by its bytes or by the names in it."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from cytoyolo.errors import UsageError
 from cytoyolo.signatures import by_mark
 
 _HEAD = 100_000
-# First bytes -> what the file is, besides what is known of files that are no images.
+# Kinds of files by their first bytes, in addition to those that `signatures` knows.
 _MAGIC = {
     b"PAR1": "a Parquet file",
     b"ARROW1": "a Feather (Arrow) file",
@@ -24,7 +24,7 @@ _MAGIC = {
     b"\x28\xb5\x2f\xfd": "a file compressed with zstd",
     b"{\\rtf": "an RTF document",
 }
-# What a ZIP archive holds -> what it is.
+# Kinds of ZIP archives by what they contain.
 _ZIPPED = {
     b"xl/workbook": "an Excel workbook",
     b"opendocument.spreadsheet": "a LibreOffice spreadsheet (ODS)",
@@ -42,19 +42,32 @@ _LABELS_REMEDY = "cytoyolo reads labels from a CSV, so write them to one with th
 
 
 def file_fault(path: Path, data: bytes, wanted: str) -> str:
-    """One sentence that says what a file is and what to do, "" if it may be a table with the columns `wanted`."""
+    """Say in one sentence what a file is and what to do, "" if it may be a table.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    data : bytes
+        Its bytes.
+    wanted : str
+        The columns that a table should have.
+
+    Examples -------- >>> file_fault(Path("labels.json"), b'{"annotations": [], "categories": []}', "NAME,class")
+    'labels.json is a file of COCO annotations (JSON), not a table; cytoyolo reads labels from a CSV, so write ...'
+    """
     kind, remedy = _kind(data)
     return f"{path} is {kind}, not a table; {remedy.format(wanted=wanted)}." if kind else ""
 
 
 def folder_fault(path: Path) -> UsageError:
-    """The error about a folder that was given in place of a table."""
+    """Return the error for a folder that was given instead of a table."""
     kind, remedy = _folder_kind(path)
     return UsageError(f"{path} is {kind}; {remedy}.")
 
 
 def _kind(data: bytes) -> tuple[str, str]:
-    """What a file is, and what to do about it; nothing for what may be a table."""
+    """Return what a file is and what to do; ("", "") if it may be a table."""
     head = data[:_HEAD]
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         kind = next((words for mark, words in _ZIPPED.items() if mark in data), "")
@@ -84,8 +97,8 @@ def _kind(data: bytes) -> tuple[str, str]:
 
 
 def _by_mark(data: bytes) -> str:
-    if found := next((words for mark, words in _MAGIC.items() if data.startswith(mark)), ""):
-        return found
+    if words := next((words for mark, words in _MAGIC.items() if data.startswith(mark)), ""):
+        return words
     if data.startswith(b"BM") and data[6:10] == b"\0\0\0\0":
         return "a BMP image"
     stranger = by_mark(data)
@@ -127,7 +140,7 @@ def _folder_kind(folder: Path) -> tuple[str, str]:
     if (_has(names, ".txt") and _is_yolo(folder)) or ".txt" in inner or ("data.yaml" in names and "labels" in names):
         return "a folder of YOLO labels", remedy
     if _has(names, ".xml") or (
-        "annotations" in names and ".xml" in [one.suffix for one in _files(folder / "Annotations")]
+        "annotations" in names and ".xml" in [path.suffix for path in _files(folder / "Annotations")]
     ):
         return "a folder of XML annotations (such as Pascal VOC's)", remedy
     tables = [name for name in names if name.endswith(".csv")]
@@ -147,7 +160,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_yolo(folder: Path) -> bool:
-    """Whether a text file of the folder holds YOLO labels."""
+    """Tell whether a text file in a folder holds YOLO labels."""
     for path in sorted(folder.glob("*.txt"))[:20]:
         lines = path.read_bytes()[:_HEAD].splitlines()
         if lines and all(_YOLO_LINE.fullmatch(line) for line in lines[:50] if line.strip()):

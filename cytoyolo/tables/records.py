@@ -1,6 +1,6 @@
-"""A CSV as it stands: its rows, their ends and their values, so that it can be written back byte for byte.
+"""Read a CSV file with its rows, line ends and values unchanged, so that it can be written back byte for byte.
 
-Row i is line i + 2 of the file as a spreadsheet counts, the header being line 1.
+Row i is line i + 2 of the file, as a spreadsheet counts. The header is line 1.
 """
 
 import csv
@@ -15,9 +15,9 @@ from cytoyolo.tables.columns import Columns, find_columns
 from cytoyolo.tables.dialect import Dialect, SchemaError, Sheet, read_sheet
 from cytoyolo.tables.kinds import file_fault, folder_fault
 
-# Lines in which a header that is not in the first one is looked for.
+# If the first line is not the header, the header is searched in so many lines.
 _LOOKED_AT = 20
-# "12,5" is a number with a decimal comma, "1,234" may be one, or have a comma between thousands.
+# "12,5" has a decimal comma. The comma of "1,234" may be a decimal comma or stand between thousands.
 _DECIMAL = re.compile(r"\s*[+-]?(\d+,\d+|,\d+|\d+,)\s*")
 _PERHAPS_THOUSANDS = {mark: re.compile(rf"\s*[+-]?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}\s*") for mark in ",."}
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
@@ -25,11 +25,22 @@ _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 
 @dataclass(frozen=True)
 class Records:
-    """A CSV file: its rows as they stand (`sheet`), where its columns are (`columns`), and what stands in them.
+    """A CSV file.
 
-    `cells` holds the values of each row, with a decimal point where the file has a comma; `broken` says by row what is
-    wrong with one that can't be split into the columns, which holds empty strings. `blank` are the rows in which
-    nothing stands, which are passed over. `notes` say in a few words what of the form is unusual.
+    Attributes
+    ----------
+    sheet : Sheet
+        The rows as they are in the file.
+    columns : Columns
+        Where the columns are.
+    cells : list of list of str
+        The values of each row. Decimal commas are replaced by points.
+    broken : dict
+        What is wrong with each row that can't be split into the columns. Its cells are empty strings.
+    blank : frozenset of int
+        The empty rows, which are skipped.
+    notes : tuple of str
+        What is unusual about the form, in a few words.
     """
 
     sheet: Sheet
@@ -45,50 +56,72 @@ class Records:
 
     @property
     def header(self) -> list[str]:
-        """The names of the file's columns, further ones included."""
+        """The names of all columns of the file."""
         return self.dialect.split(self.sheet.rows[0])
 
     @property
     def texts(self) -> list[str]:
-        """The rows as they stand, without the header and without their line ends."""
+        """The rows as they are in the file, without the header and the line ends."""
         return self.sheet.rows[1:]
 
     @property
     def ends(self) -> list[str]:
-        """How each row ends."""
+        """The line end of each row."""
         return self.sheet.ends[1:]
 
     def column(self, role: str) -> list[str]:
-        """The values (n,) of a column."""
+        """Return the values (n,) of a column."""
         place = self.columns.place[role]
         return [row[place] for row in self.cells]
 
     def row_text(self, values: Sequence[str], numeric: Collection[str]) -> str:
-        """A row of these values as it would stand in the file; those of the roles `numeric` are numbers."""
+        """Write values as a row in the form of the file. The columns of the roles `numeric` hold numbers."""
         if self.dialect.decimal != ".":
             places = {self.columns.place[role] for role in numeric}
             values = [value.replace(".", ",") if place in places else value for place, value in enumerate(values)]
         return self.dialect.join(values)
 
     def to_bytes(self) -> bytes:
-        """The file, byte for byte."""
+        """Return the file, byte for byte."""
         return self.sheet.to_bytes()
 
 
 def read_records(
     path: str | Path, expected: Mapping[str, str], numeric: Collection[str] = (), empty: bool = False
 ) -> Records:
-    """Read a CSV that must have the columns `expected` (names by role); those of the roles `numeric` hold numbers.
+    """Read a CSV file.
 
-    Raises UsageError when there is no such file and SchemaError when it is no table with these columns and, unless it
-    may be `empty`, at least one row.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    expected : mapping
+        The columns that it must have: their names by role.
+    numeric : collection of str
+        The roles whose columns hold numbers.
+    empty : bool
+        Whether the file may have no rows.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    SchemaError
+        If it is not a table with these columns.
+
+    Examples
+    --------
+    >>> _ = Path("boxes.csv").write_text("NAME;x1\\na.png;1,5\\n")
+    >>> records = read_records("boxes.csv", {"image": "NAME", "x1": "x1"}, numeric=["x1"])
+    >>> records.column("x1"), records.texts
+    (['1.5'], ['a.png;1,5'])
     """
     path = Path(path)
     return parse_records(path, read_table_bytes(path), expected, numeric, empty)
 
 
 def read_table_bytes(path: Path) -> bytes:
-    """The bytes of a table. Raises UsageError when there is no such file; of a folder it says what is in it."""
+    """Read the bytes of a table. Raises UsageError if there is no such file; for a folder it says what is in it."""
     if path.is_dir():
         raise folder_fault(path)
     return read_bytes(path)
@@ -97,7 +130,7 @@ def read_table_bytes(path: Path) -> bytes:
 def parse_records(
     path: Path, data: bytes, expected: Mapping[str, str], numeric: Collection[str] = (), empty: bool = False
 ) -> Records:
-    """The records of a file whose bytes are `data`; `path` names it in errors. See `read_records`."""
+    """Read the records of a file from its bytes. Errors show `path`. See `read_records`."""
     sheet, names = read_header(path, data, ",".join(expected.values()))
     later = [line.split(sheet.dialect.delimiter) for line in sheet.rows[1:_LOOKED_AT]]
     columns = find_columns(str(path), names, expected, later)
@@ -115,14 +148,12 @@ def parse_records(
     inside = [row for row in blank if row < len(cells) - len(blank)]
     notes = [*sheet.dialect.notes, *columns.notes]
     if inside:
-        notes.append(
-            f"{len(inside):,} empty lines are passed over" if len(inside) > 1 else "an empty line is passed over"
-        )
+        notes.append(f"{len(inside):,} empty lines are skipped" if len(inside) > 1 else "an empty line is skipped")
     return Records(sheet, columns, cells, broken, blank, tuple(notes))
 
 
 def read_header(path: Path, data: bytes, wanted: str) -> tuple[Sheet, list[str]]:
-    """The rows of a file and the names of its columns. Raises SchemaError, which says what else the file is."""
+    """Read the rows of a file and the names of its columns. Raises SchemaError, which says what the file is instead."""
     if fault := file_fault(path, data, wanted):
         raise SchemaError(fault)
     try:
@@ -135,9 +166,9 @@ def read_header(path: Path, data: bytes, wanted: str) -> tuple[Sheet, list[str]]
 
 
 def _overlong(sheet: Sheet, width: int) -> tuple[int, bool]:
-    """How many values the rows have, and whether the first of them is a column that the header leaves out.
+    """Return how many values each row has, and whether the first column has no name in the header.
 
-    R leaves out the name of the column of row numbers; other programs end each row with a delimiter.
+    R writes row numbers without a name for their column. Other programs end each row with a delimiter.
     """
     rows = [row for row in sheet.rows[1:] if row.strip()]
     try:
@@ -155,9 +186,9 @@ def _overlong(sheet: Sheet, width: int) -> tuple[int, bool]:
 
 
 def _cells(sheet: Sheet, width: int, least: int) -> tuple[list[list[str]], dict[int, str], frozenset[int]]:
-    """The values of each row, what is wrong with broken ones, and the empty ones.
+    """Split the rows. Returns the values of each row, what is wrong with broken rows, and the empty rows.
 
-    A row has `width` values; those behind the first `least` of them may be missing.
+    A row has `width` values. Values after the first `least` may be missing.
     """
     split, cells, broken, blank = sheet.dialect.split, list[list[str]](), dict[int, str](), set[int]()
     for row, line in enumerate(sheet.rows[1:]):
@@ -181,18 +212,18 @@ def _cells(sheet: Sheet, width: int, least: int) -> tuple[list[list[str]], dict[
 
 
 def _refuse_shifted(path: Path, cells: list[list[str]], broken: Mapping[int, str], blank: frozenset[int]) -> None:
-    """Raise SchemaError where each row has more values than there are columns, and so none is where it belongs."""
+    """Raise SchemaError if every row has more values than the header, because then no value is in its column."""
     if len(broken) == len(cells) - len(blank) > 1 and all(fault.startswith("more") for fault in broken.values()):
         raise SchemaError(
             f"{path} has more values in each row than columns in its first line; if its numbers have decimal commas, "
-            "save it with semicolons between the columns or with decimal points, else mend the first line."
+            "save it with semicolons between the columns or with decimal points, else correct the first line."
         )
 
 
 def _decimal(path: Path, sheet: Sheet, cells: list[list[str]], places: Sequence[int]) -> str:
-    """The mark before decimals in these columns; values with a comma are rewritten with a point.
+    """Find the decimal mark of these columns, and replace decimal commas by points.
 
-    Raises SchemaError where a mark may stand before decimals as well as between thousands.
+    Raises SchemaError if a mark can be a decimal mark as well as a mark between thousands.
     """
     plain = sheet.dialect.delimiter == ","
     if plain and not any('"' in row for row in sheet.rows[1:]):

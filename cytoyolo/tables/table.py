@@ -1,7 +1,7 @@
-"""CSV tables: read them, write them atomically. What their content means is judged elsewhere.
+"""Read and write CSV tables. Other modules judge their content.
 
-A table is a DataFrame of strings, exactly as they stand in the file, with the package's own column names
-(`classes.ROLES`); the row of index i is line i + 2 of the file. Empty rows are left out.
+A table is a DataFrame of strings, exactly as they are in the file, with the package's own column names (`spec.ROLES`).
+The row with index i is line i + 2 of the file. Empty rows are left out.
 """
 
 import hashlib
@@ -24,20 +24,55 @@ TEST_ROLES = ("id", "image")
 SUBMISSION_ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
 XYXY = ["x1", "y1", "x2", "y2"]
 
-# No image of a microscope is this wide; such a number is a slip, not a coordinate.
+# No image of a microscope is so wide. A larger number is a typing error, not a coordinate.
 MAX_COORDINATE = 1_000_000
 
 
 def line(row: int) -> str:
-    """How a row of a table is named to people: by its line in the file, the header being line 1."""
+    """Name a row of a table for people, by its line in the file. The header is line 1.
+
+    Examples
+    --------
+    >>> line(0)
+    'line 2'
+    """
     return f"line {row + 2}"
 
 
 def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV that must have the columns of `roles`, in any order; it may have others.
+    """Read a CSV table.
 
-    Returns the `role_table`. What is unusual about the form is said. Raises UsageError when there is no such file and
-    CytoyoloError when it is no table with these columns and at least one row.
+    A message says what is unusual about the form of the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The CSV file.
+    spec : DataSpec
+        The data set, which knows the names of the columns.
+    roles : sequence of str
+        The columns that the file must have, by the package's own names, in any order. It may have further columns.
+
+    Returns
+    -------
+    DataFrame
+        Strings, with `roles` as columns. The index i belongs to line i + 2 of the file.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    CytoyoloError
+        If it is not a table with these columns and at least one row.
+
+    Examples
+    --------
+    >>> from cytoyolo.spec import load_spec
+    >>> _ = Path("test.csv").write_text("NAME;trustii_id\\na.png;1\\nb.png;2\\n")
+    >>> read_table("test.csv", load_spec("cytologia"), TEST_ROLES)
+      id  image
+    0  1  a.png
+    1  2  b.png
     """
     records = read_records(path, spec.column_map(*roles), [role for role in roles if role in XYXY])
     refuse(path, records.broken, "correct or delete them")
@@ -46,15 +81,15 @@ def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.Dat
 
 
 def note_form(path: str | Path, records: Records) -> None:
-    """Say what is unusual about the form of a table, and how it was read."""
+    """Print what is unusual about the form of a table."""
     if records.notes:
         console.note(f"{path} was read in its own form: {'; '.join(records.notes)}.")
 
 
 def role_table(records: Records, roles: Sequence[str]) -> pd.DataFrame:
-    """The values of records as a DataFrame of strings with `roles` as columns, indexed by the row in the file.
+    """Make a DataFrame of strings from records, with `roles` as columns and the row in the file as index.
 
-    Rows in which nothing stands are left out.
+    Empty rows are left out.
     """
     table = pd.DataFrame({role: records.column(role) for role in roles}, dtype=str)
     return table.drop(index=sorted(records.blank)) if records.blank else table
@@ -63,9 +98,28 @@ def role_table(records: Records, roles: Sequence[str]) -> pd.DataFrame:
 def numbers(
     table: pd.DataFrame, columns: Sequence[str], limit: float = MAX_COORDINATE
 ) -> tuple[NDArray[np.float64], dict[int, str]]:
-    """The columns as float64 (n, len(columns)), and for each row that has no number up to `limit` what is wrong.
+    """Convert columns of strings to numbers.
 
-    Rows are positions in the table. Unusable values are NaN in the array.
+    Parameters
+    ----------
+    table : DataFrame
+        Strings.
+    columns : sequence of str
+        The columns to convert.
+    limit : float
+        The largest absolute value that is accepted.
+
+    Returns
+    -------
+    tuple of (array (n, len(columns)), dict)
+        The numbers (float64), NaN for a value that is not a number up to `limit`; and what is wrong, by the row's
+        position in the table.
+
+    Examples
+    --------
+    >>> values, faults = numbers(pd.DataFrame({"x1": ["1.5", "left"]}), ["x1"])
+    >>> values.tolist(), faults
+    ([[1.5], [nan]], {1: "x1 is 'left', not a pixel coordinate"})
     """
     values = np.column_stack([pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64) for column in columns])
     usable = np.abs(values) <= limit
@@ -77,9 +131,9 @@ def numbers(
 
 
 def refuse(path: str | Path, faults: dict[int, str], remedy: str, of: pd.DataFrame | None = None) -> None:
-    """Raise one CytoyoloError that names the faulty rows by line, if there are any.
+    """Raise CytoyoloError that names the faulty rows by line, if there are any.
 
-    The rows are those of the file, or positions in a table `of` that was read from it.
+    The rows are rows of the file or, if a table `of` is given that was read from it, positions in that table.
     """
     if faults:
         row_of = {row: row for row in faults} if of is None else {row: int(of.index[row]) for row in faults}
@@ -89,10 +143,29 @@ def refuse(path: str | Path, faults: dict[int, str], remedy: str, of: pd.DataFra
 
 
 def write_table(path: str | Path, table: pd.DataFrame, overwrite: bool = False) -> None:
-    """Write a CSV (UTF-8, comma, LF) under a temporary name and rename it. What of a file's name is not UTF-8 is an
-    escape in it.
+    """Write a CSV file (UTF-8, commas, LF), whole or not at all.
 
-    An existing file is replaced only with `overwrite`, and only if it is a table with the same header.
+    Bytes of a file name that are not UTF-8 are written as escapes.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    table : DataFrame
+        What is written, without its index.
+    overwrite : bool
+        Whether an existing table with the same header may be replaced.
+
+    Raises
+    ------
+    UsageError
+        If the file exists and may not be replaced.
+
+    Examples
+    --------
+    >>> write_table("counts.csv", pd.DataFrame({"class": ["PNN"], "count": [3]}))
+    >>> Path("counts.csv").read_text()
+    'class,count\\nPNN,3\\n'
     """
     path = Path(path)
     check_writable(path, list(map(str, table.columns)), overwrite)
@@ -101,14 +174,14 @@ def write_table(path: str | Path, table: pd.DataFrame, overwrite: bool = False) 
 
 
 def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
-    """Refuse now, before long work, what `write_table` would refuse later."""
+    """Refuse now, before long work, an output that `write_table` would refuse later."""
     check_place(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give the name of a CSV file.")
     if not path.exists():
         return
     if not path.is_file():
-        raise UsageError(f"{path} is no file but a pipe or a device; give the name of a CSV file.")
+        raise UsageError(f"{path} is a pipe or a device, not a file; give the name of a CSV file.")
     if not overwrite:
         raise UsageError(f"{path} exists; give another name or {OVERWRITE}.")
     if header_names(path) != header:
@@ -118,7 +191,7 @@ def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
 
 
 def header_names(path: Path) -> list[str]:
-    """The names of the columns of a table, none for any other file."""
+    """Read the names of a table's columns; an empty list for any other file."""
     try:
         return read_header(path, read_bytes(path), "")[1]
     except SchemaError:
@@ -126,10 +199,16 @@ def header_names(path: Path) -> list[str]:
 
 
 def fingerprint(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """Compute the SHA-256 of a file's bytes, in hex."""
     return sha256(read_bytes(Path(path)))
 
 
 def sha256(data: bytes) -> str:
-    """SHA-256 of bytes, in hex."""
+    """Compute the SHA-256 of bytes, in hex.
+
+    Examples
+    --------
+    >>> sha256(b"")[:8]
+    'e3b0c442'
+    """
     return hashlib.sha256(data).hexdigest()

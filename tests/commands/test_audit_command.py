@@ -352,7 +352,7 @@ def test_the_form_of_a_table_is_said_by_findings(tmp_path: Path) -> None:
     said = findings[findings["rule"] == "table-form"]
     assert said["detail"].tolist() == [
         *["semicolons stand between the columns", "decimals have a comma", "columns are not used (note)"],
-        "an empty line is passed over",
+        "an empty line is skipped",
     ]
     assert set(said["severity"]) == {"info"}
     others = findings[~findings["rule"].isin(["table-form", "rare-class"])]

@@ -131,14 +131,14 @@ def test_the_same_table_in_many_forms(text: str, encoding: str, end: str) -> Non
     ("text", "notes"),
     [
         (f"{HEADER}\n{ROW}\n\n,,,,,\n", ()),
-        (f"{HEADER}\n\n{ROW}\n", ("an empty line is passed over",)),
+        (f"{HEADER}\n\n{ROW}\n", ("an empty line is skipped",)),
         (
             "Name;X1;y1;x2;y2;class;width;\na.jpg;1,5;2;30;40;PNN;320;\n",
             (
                 "semicolons stand between the columns",
                 "decimals have a comma",
                 "columns are named in another way ('Name' is NAME; 'X1' is x1)",
-                "columns are not used (width; one without a name)",
+                "columns are not used (width; a column without a name)",
             ),
         ),
         (f"{HEADER}\né{ROW}\n".encode("latin-1"), ("the text is Windows-1252",)),
@@ -180,7 +180,7 @@ def test_only_numbers_lose_their_commas() -> None:
     [
         (f"{HEADER},x1\n{ROW},1\n", "has the column x1 twice; keep one of them"),
         (f"Name,name{HEADER[4:]}\na.jpg,{ROW}\n", "has the column NAME twice"),
-        (f"{ROW}\n{ROW}\n", "which is a row already; put the names of its columns above it"),
+        (f"{ROW}\n{ROW}\n", "which is already a row; put the names of its columns above it"),
         (f"Table 1\n{HEADER}\n{ROW}\n", "its columns are named in line 2, so delete the lines above it"),
         (f"# made by hand\n\n{HEADER}\n{ROW}\n", "its columns are named in line 3"),
         (HEADER.replace(",", "  ") + "\na.jpg 1 2 3 4 PNN\n", "with blanks between its columns; save it with commas"),
