@@ -2,39 +2,20 @@
 
 import doctest
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
-MODULES = (
-    "cytoyolo.annotations.coordinate_forms",
-    "cytoyolo.boxes",
-    "cytoyolo.files",
-    "cytoyolo.images.complaints",
-    "cytoyolo.images.decoding",
-    "cytoyolo.images.duplicates",
-    "cytoyolo.images.folder",
-    "cytoyolo.images.hashes",
-    "cytoyolo.images.info",
-    "cytoyolo.images.jpeg",
-    "cytoyolo.images.kinds",
-    "cytoyolo.images.names",
-    "cytoyolo.images.reading",
-    "cytoyolo.images.samples",
-    "cytoyolo.shipped",
-    "cytoyolo.spec",
-    "cytoyolo.signatures",
-    "cytoyolo.tables.columns",
-    "cytoyolo.tables.dialect",
-    "cytoyolo.tables.kinds",
-    "cytoyolo.tables.records",
-    "cytoyolo.tables.table",
-    "cytoyolo.text",
-)
+import cytoyolo
+
+PACKAGE = Path(cytoyolo.__file__).parent
+SOURCES = [path for path in sorted(PACKAGE.rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_examples(name, monkeypatch, tmp_path):
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_examples(source, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # examples that write files write them here
-    results = doctest.testmod(import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
-    assert results.attempted
-    assert not results.failed
+    parts = source.relative_to(PACKAGE.parent).with_suffix("").parts
+    module = import_module(".".join(part for part in parts if part != "__init__"))
+    results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert results.attempted and not results.failed

@@ -53,7 +53,9 @@ def file_fault(path: Path, data: bytes, wanted: str) -> str:
     wanted : str
         The columns that a table should have.
 
-    Examples -------- >>> file_fault(Path("labels.json"), b'{"annotations": [], "categories": []}', "NAME,class")
+    Examples
+    --------
+    >>> file_fault(Path("labels.json"), b'{"annotations": [], "categories": []}', "NAME,class")
     'labels.json is a file of COCO annotations (JSON), not a table; cytoyolo reads labels from a CSV, so write ...'
     """
     kind, remedy = _kind(data)
