@@ -4,6 +4,7 @@ Every command of the `cytoyolo` program is also a function of this package with 
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `crossval`, `curate`,
 `predict`, `fuse`, `score`, `check`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo.Detector` is a trained network for programs of one's own.
+The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
 They are imported on first use, because some of them need torch and others must not.
 """
 
@@ -12,33 +13,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cytoyolo.annotations.table import LabelTable
     from cytoyolo.commands.apply import apply
-    from cytoyolo.commands.audit import audit
+    from cytoyolo.commands.audit import Audit, audit
     from cytoyolo.commands.bench import bench
     from cytoyolo.commands.check import check
-    from cytoyolo.commands.convert import convert
-    from cytoyolo.commands.crossval import crossval
-    from cytoyolo.commands.curate import curate
-    from cytoyolo.commands.demo import demo
-    from cytoyolo.commands.export import export
-    from cytoyolo.commands.fuse import fuse
+    from cytoyolo.commands.convert import Converted, convert
+    from cytoyolo.commands.crossval import Crossvalidated, crossval
+    from cytoyolo.commands.curate import CuratedTable, curate
+    from cytoyolo.commands.demo import Demonstrated, demo
+    from cytoyolo.commands.export import Exported, export
+    from cytoyolo.commands.fuse import FusedTables, fuse
     from cytoyolo.commands.info import info
-    from cytoyolo.commands.predict import predict
-    from cytoyolo.commands.repair import repair
-    from cytoyolo.commands.reproduce import reproduce
+    from cytoyolo.commands.predict import Predicted, predict
+    from cytoyolo.commands.repair import Repaired, repair
+    from cytoyolo.commands.reproduce import Planned, reproduce
     from cytoyolo.commands.score import score
-    from cytoyolo.commands.smear import smear
-    from cytoyolo.commands.train import train
+    from cytoyolo.commands.smear import Smeared, smear
+    from cytoyolo.commands.train import Trained, train
     from cytoyolo.commands.undo import undo
+    from cytoyolo.detector.detections import Detections
     from cytoyolo.detector.predict import Detector
+    from cytoyolo.errors import CytoyoloError, UsageError
     from cytoyolo.machine import __version__ as __version__
+    from cytoyolo.scoring.check import Finding
+    from cytoyolo.scoring.score import Score
+    from cytoyolo.spec import DataSpec
 
 # OpenCV, with which a training reads, has a limit of its own, which it takes from here when it is imported.
 if "CYTOYOLO_MAX_PIXELS" in os.environ:
     os.environ.setdefault("CV_IO_MAX_IMAGE_PIXELS", str(2**40))
 
 __all__ = [
+    "Audit",
+    "Converted",
+    "Crossvalidated",
+    "CuratedTable",
+    "CytoyoloError",
+    "DataSpec",
+    "Demonstrated",
+    "Detections",
     "Detector",
+    "Exported",
+    "Finding",
+    "FusedTables",
+    "LabelTable",
+    "Planned",
+    "Predicted",
+    "Repaired",
+    "Score",
+    "Smeared",
+    "Trained",
+    "UsageError",
     "apply",
     "audit",
     "bench",
@@ -65,12 +91,37 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # The module of each name; a command's has the command's name.
 _MODULES = {name: f"commands.{name}" for name in __all__} | {
+    "Audit": "commands.audit",
+    "Converted": "commands.convert",
+    "Crossvalidated": "commands.crossval",
+    "CuratedTable": "commands.curate",
+    "CytoyoloError": "errors",
+    "DataSpec": "spec",
+    "Demonstrated": "commands.demo",
+    "Detections": "detector.detections",
     "Detector": "detector.predict",
+    "Exported": "commands.export",
+    "Finding": "scoring.check",
+    "FusedTables": "commands.fuse",
+    "LabelTable": "annotations.table",
+    "Planned": "commands.reproduce",
+    "Predicted": "commands.predict",
+    "Repaired": "commands.repair",
+    "Score": "scoring.score",
+    "Smeared": "commands.smear",
+    "Trained": "commands.train",
+    "UsageError": "errors",
     "__version__": "machine",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'cytoyolo' has no attribute {name!r}")
-    return getattr(import_module(f"cytoyolo.{_MODULES[name]}"), name)
+if not TYPE_CHECKING:  # a checker knows all names from above, and tells wrong ones
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'cytoyolo' has no attribute {name!r}")
+        return getattr(import_module(f"cytoyolo.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -1,0 +1,140 @@
+"""A program of the user's type-checks against the installed package, and gets its names lazily."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import cytoyolo
+
+ROOT = Path(__file__).parents[1]
+# It stays from run to run, so that mypy need not read pandas and this package anew.
+PLACE = ROOT / ".mypy_cache" / "installed"
+PROGRAM = """
+from pathlib import Path
+
+import pandas as pd
+
+import cytoyolo
+from cytoyolo import CytoyoloError, Detections, Detector, LabelTable, Score, UsageError
+
+
+def clean(folder: Path) -> int:
+    audit = cytoyolo.audit(folder / "train.csv", images=folder / "images", config=None)
+    frame: pd.DataFrame = audit.findings
+    if audit.errors:
+        repaired = cytoyolo.repair(folder / "train.csv", output=folder / "clean.csv", skip=["overlap"])
+        return repaired.rows + len(repaired.changes)
+    return len(frame)
+
+
+def learn(folder: Path) -> Path:
+    converted = cytoyolo.convert(folder / "clean.csv", images=folder / "images", output=folder / "set", val=0.1)
+    share: float = converted.boxes / converted.images
+    trained = cytoyolo.train(converted.folder, output=folder / "run", epochs=10, imgsz=320)
+    metrics: dict[str, float] = trained.metrics
+    print(share, metrics["metrics/mAP50(B)"])
+    return trained.weights
+
+
+def use(weights: Path, folder: Path) -> Detections:
+    predicted = cytoyolo.predict(weights, folder / "images", output=folder / "found")
+    print(predicted.images, predicted.failures.get("a.jpg", "fine"))
+    detections = Detector(weights).predict(folder / "images" / "a.jpg")
+    print(detections.xyxy.shape, detections.confidence.max(), detections.to_pandas().columns)
+    return detections
+
+
+def judge(folder: Path) -> float:
+    result: Score = cytoyolo.score(folder / "truth.csv", folder / "submission.csv")
+    low, high = result.interval
+    faults = [finding.message for finding in cytoyolo.check(folder / "test.csv", folder / "submission.csv")]
+    return result.score if low <= high and not faults else 0.0
+
+
+def cells(table: LabelTable) -> int:
+    return int(table.labels.sum())
+
+
+try:
+    clean(Path("data"))
+except UsageError as error:
+    raise SystemExit(2) from error
+except CytoyoloError as error:
+    print(error)
+"""
+# What has no types of its own, in the user's program or behind the package.
+SETTINGS = """
+[mypy]
+strict = true
+[mypy-ultralytics.*,torch.*,scipy.*,simplejpeg.*,tifffile.*,imagecodecs.*,onnx.*,onnxruntime.*,openvino.*,nncf.*]
+ignore_missing_imports = true
+follow_imports = skip
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python in which the built package is installed, beside the libraries of this one."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("cytoyolo", "datasets"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = "from setuptools import build_meta; build_meta.build_wheel('.')"
+    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, check=True)
+    environment = PLACE / "environment"
+    shutil.rmtree(environment, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (site,) = environment.glob("lib/*/site-packages")
+    (wheel,) = source.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "libraries.pth").write_text("".join(f"{path}\n" for path in libraries))
+    return environment / "bin" / "python"
+
+
+def check(program: str, python: Path) -> list[str]:
+    (PLACE / "program.py").write_text(program)
+    (PLACE / "mypy.ini").write_text(SETTINGS)
+    call = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", "cache"]
+    done = subprocess.run(
+        [*call, "--python-executable", python, "program.py"], cwd=PLACE, capture_output=True, text=True, check=False
+    )
+    assert not done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_program_of_the_users_type_checks(installed: Path) -> None:
+    assert check(PROGRAM, installed) == ["Success: no issues found in 1 source file"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("cytoyolo.audit(3)", 'Argument 1 to "audit" has incompatible type "int"'),
+        ("cytoyolo.audit('a.csv').nothing", '"Audit" has no attribute "nothing"'),
+        ("cytoyolo.convert('a.csv', output='b')", 'Missing named argument "images" for "convert"'),
+        ("cytoyolo.nothing", 'Module has no attribute "nothing"'),
+    ],
+)
+def test_a_wrong_call_is_told(wrong: str, words: str, installed: Path) -> None:
+    first, *_ = check(f"import cytoyolo\n{wrong}\n", installed)
+    assert words in first
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    assert sorted(cytoyolo.__all__) == cytoyolo.__all__
+    for name in cytoyolo.__all__:
+        assert getattr(cytoyolo, name).__name__ == name
+    assert set(cytoyolo.__all__) <= set(dir(cytoyolo))
+
+
+def test_the_package_loads_nothing_before_a_name_is_used() -> None:
+    code = "import sys, cytoyolo; dir(cytoyolo); cytoyolo.UsageError; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "pandas", "numpy", "cv2", "ultralytics"} & set(loaded)
