@@ -1,4 +1,4 @@
-"""How sure it is that a label is right, and its class, by the prediction that it was matched with."""
+"""Scores that say how certain it is that a label and its class are right, compared with the matched prediction."""
 
 import numpy as np
 
@@ -7,7 +7,8 @@ from cytoyolo.curation.predictions import Predictions, log_odds
 
 
 def class_shares(match: Ints, class_id: Ints, predictions: Predictions) -> tuple[Floats, Floats]:
-    """What each label's match gives the labelled class and, at most, another (n,); NaN without a match."""
+    """Return for each label (n,) what its match says: the probability of the labelled class, and the highest
+    probability of another class. Both are NaN without a match."""
     shares = np.full((len(match), predictions.probabilities.shape[1]), np.nan)
     found = match >= 0
     shares[found] = predictions.probabilities[match[found]]
@@ -18,12 +19,31 @@ def class_shares(match: Ints, class_id: Ints, predictions: Predictions) -> tuple
 
 
 def doubts(labelled: Floats, other: Floats, models: Ints) -> Floats:
-    """How much speaks for another class, by the probabilities (n,) of the labelled and of the best other one.
+    """Compute how much speaks for another class: doubt = logit(p) - logit(q) x k / (k + 1).
 
-    logit(p) - logit(q) k / (k + 1), k the number of models whose mean the probabilities are. Logits, because near 0 and
-    1 a difference of probabilities hardly tells apart. Less of q's, because a network that is sure of no class gives a
-    small q as well, a mean of several less so: k / (k + 1) is the reliability of a mean of k where that of one is
-    a half (Spearman 1910, Brown 1910). docs/curation.md has what each brings.
+    Logits are used because differences of probabilities close to 0 or 1 are too small. The weight of logit(q) is below
+    1 because q is also small if the network is not sure of any class. This happens less in a mean of several models: k
+    / (k + 1) is the reliability of a mean of k measurements if a single measurement has the reliability 1/2 (Spearman
+    1910, Brown 1910). docs/curation.md shows what each part improves.
+
+    Parameters
+    ----------
+    labelled : array (n,)
+        q, the probability of the labelled class.
+    other : array (n,)
+        p, the highest probability of another class.
+    models : array (n,)
+        k, the number of models whose mean the probabilities are.
+
+    Returns
+    -------
+    array (n,)
+        The higher, the more probable is a wrong class.
+
+    Examples
+    --------
+    >>> doubts(np.array([0.1, 0.9]), np.array([0.8, 0.1]), np.array([1, 1])).round(2).tolist()
+    [2.48, -3.3]
     """
     return log_odds(other) - log_odds(labelled) * models / (models + 1)
 
@@ -31,13 +51,16 @@ def doubts(labelled: Floats, other: Floats, models: Ints) -> Floats:
 def scores(
     pairs: Pairs, match: Ints, predictions: Predictions, confident: Floats, labelled: Floats, other: Floats
 ) -> Floats:
-    """How sure it is that each label (n,) is right, 0 to 1: the soft minimum of place and class.
+    """Compute how certain it is that each label (n,) is right, 0 to 1.
 
-    Place: 0.9 IoU + 0.1 exp(-0.1 d) with the matched prediction, d the distance of the centres in pixels (ObjectLab's
-    similarity), times how confident that prediction is, 1 from the threshold of its class on (`confident`, of each
-    prediction). Class: 0.75 + (q - p) / 4 of the probabilities of the labelled class and of the best other one, so 0.5
-    to 1: a model names classes less surely than it finds cells, and docs/curation.md has what that brings. Without a
-    match: half of the place's measure with any prediction, and 0.5.
+    The score is the soft minimum of two numbers:
+
+    - place: (0.9 IoU + 0.1 exp(-0.1 d)) x min(confidence / `confident`, 1) with the matched prediction, where d is the
+      distance between the centres in pixels (ObjectLab's similarity) and `confident` is the threshold of the
+      prediction's class. A label without a match gets half of the largest value with any prediction.
+    - class: 0.75 + (q - p) / 4, where q is the probability of the labelled class and p the highest probability of
+      another class. It is at least 0.5, because a model finds cells more reliably than it names classes
+      (docs/curation.md). A label without a match gets 0.5.
     """
     near = 0.9 * pairs.iou + 0.1 * np.exp(-0.1 * pairs.distance)
     near *= np.minimum(predictions.confidence / np.maximum(confident, 1e-6), 1)[pairs.prediction]
@@ -50,6 +73,12 @@ def scores(
 
 
 def soft_minimum(values: Floats, temperature: float = 0.1) -> Floats:
-    """The mean of values (n, k) weighted by exp(-value / temperature), (n,): near the smallest, moved by the others."""
+    """Compute the mean of values (n, k) with the weights exp(-value / temperature). It is close to the smallest value.
+
+    Examples
+    --------
+    >>> soft_minimum(np.array([[0.2, 0.9]])).round(3).tolist()
+    [0.201]
+    """
     weight = np.exp(-(values - values.min(axis=1, keepdims=True)) / temperature)
     return np.asarray((values * weight).sum(axis=1) / weight.sum(axis=1))

@@ -1,4 +1,4 @@
-"""Is a submission fit for upload? Rules over the rows of two tables of strings; nothing is changed."""
+"""Check a submission before its upload. The rules look at two tables of strings; nothing is changed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from cytoyolo.spec import DataSpec
 from cytoyolo.tables.records import Records
 from cytoyolo.tables.table import XYXY, line, numbers
 
-# Areas of such coordinates are numbers still.
+# The area of a box with such coordinates is still a finite number.
 _LARGEST = 1e100
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: the row of the submission, or None when it is about no single row, and a sentence."""
+    """One thing that is wrong with a submission: its row (None if it is not about a single row) and a sentence."""
 
     row: int | None
     message: str
 
     @property
     def line(self) -> int | None:
-        """The row's line in the file, the header being line 1."""
+        """The row's line in the file. The header is line 1."""
         return None if self.row is None else self.row + 2
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Finding:
 
 
 def unscorable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, str]]:
-    """The boxes (n, 4) of a submission, and for each row that the score can't take what is wrong: see `score`."""
+    """Return the boxes (n, 4) of a submission, and what is wrong with each row that can't be scored; see `score`."""
     xyxy, faults = numbers(table, XYXY, limit=_LARGEST)
     for row in _rows(table["class"].str.strip() == ""):
         faults.setdefault(row, f"{spec.columns['class']} is empty")
@@ -44,7 +44,7 @@ def unscorable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, st
 
 
 def unusable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, str]]:
-    """The boxes (n, 4) of a table of strings, and for each row that is no truth and no sound answer what is wrong."""
+    """Return the boxes (n, 4) of a table of strings, and what is wrong with each row that can't be a true label."""
     xyxy, faults = numbers(table, XYXY)
     for row in _rows((xyxy[:, 2:] < xyxy[:, :2]).any(axis=1)):
         faults.setdefault(row, f"box {_box_text(table, row)} is inverted")
@@ -55,7 +55,7 @@ def unusable(table: pd.DataFrame, spec: DataSpec) -> tuple[Boxes, dict[int, str]
 
 
 def row_faults(test: pd.DataFrame, spec: DataSpec) -> dict[int, str]:
-    """Rows of a test table with an unusable image name, or an id that is empty or was there before."""
+    """Find rows of a test table that have an unusable image name, or an id that is empty or repeated."""
     names = {name: fault for name in test["image"].unique() if (fault := name_fault(name))}
     faults = {int(row): names[test["image"].iloc[row]] for row in np.flatnonzero(test["image"].isin(names))}
     key = comparable_ids(test["id"], test["id"])[0]
@@ -72,11 +72,33 @@ def findings(
     spec: DataSpec,
     sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> list[Finding]:
-    """What is wrong with a submission, by row; findings about no single row come last.
+    """List what is wrong with a submission.
 
-    test has the columns id (each once) and image; the submission also x1, y1, x2, y2 and class; all are strings. sizes
-    gives width and height in pixels by image name; an image without an entry is not judged. A box 0,0,0,0 (no cell
-    found) is legal anywhere. Rows of the findings are those of the submission's index.
+    Parameters
+    ----------
+    test : DataFrame
+        The test table as strings: id (each once) and image.
+    submission : DataFrame
+        The submission as strings: id, image, x1, y1, x2, y2 and class. A box 0,0,0,0 (no cell found) is always allowed.
+    spec : DataSpec
+        The data set.
+    sizes : mapping, optional
+        Width and height in pixels for each image name. Boxes of other images are not compared with their image.
+
+    Returns
+    -------
+    list of Finding
+        Sorted by row (of the submission's index). Findings that are not about a single row come last.
+
+    Examples
+    --------
+    >>> from cytoyolo.spec import load_spec
+    >>> test = pd.DataFrame({"id": ["1", "2"], "image": ["a.png", "b.png"]})
+    >>> submission = pd.DataFrame([["1", "a.png", "5", "5", "5", "9", "PNN"]], columns=[*test, *XYXY, "class"])
+    >>> for finding in findings(test, submission, load_spec("cytologia")):
+    ...     print(finding)
+    line 2: box 5,5,5,9 has no area
+    trustii_id 2 of b.png has no row
     """
     rows = submission.index.tolist()
     test, submission = test.reset_index(drop=True), submission.reset_index(drop=True)
@@ -95,7 +117,7 @@ def findings(
 
 
 def form_findings(records: Records) -> list[Finding]:
-    """What of a submission's form the challenge may not read: it takes plain CSV with its own names of columns."""
+    """List what is unusual about a submission's form. The challenge reads plain CSV with its own column names."""
     bom = ["the file begins with a byte-order mark"] if records.dialect.bom else []
     preamble = ["a line sep= stands before the header"] if records.sheet.preamble else []
     return [Finding(None, f"{words}; save it as a plain CSV (UTF-8)") for words in (*bom, *preamble, *records.notes)]
@@ -110,7 +132,8 @@ def _box_text(table: pd.DataFrame, row: int) -> str:
 
 
 def _ids(test: pd.DataFrame, submission: pd.DataFrame, spec: DataSpec) -> Iterator[Finding]:
-    """Ids of the test table without a row, unknown and repeated ids, and rows whose id belongs to another image."""
+    """Find ids of the test table without a row, unknown and repeated ids, and rows whose id belongs to another
+    image."""
     column, name = spec.columns["id"], spec.columns["image"]
     named = submission[submission["id"].str.strip() != ""]
     test_id, submission_id = comparable_ids(test["id"], named["id"])
@@ -122,7 +145,7 @@ def _ids(test: pd.DataFrame, submission: pd.DataFrame, spec: DataSpec) -> Iterat
     ):
         earlier = first.setdefault(key, row)
         if earlier != row:
-            yield Finding(row, f"{column} {text} repeats that of {line(earlier)}")
+            yield Finding(row, f"{column} {text} is already in {line(earlier)}")
         if where < 0:
             yield Finding(row, f"{column} {text} is not in the test table")
         elif image in known_images and image != images[where]:
@@ -146,7 +169,7 @@ def _classes(submission: pd.DataFrame, spec: DataSpec) -> Iterator[Finding]:
 
 
 def _coordinates(submission: pd.DataFrame, xyxy: Boxes, faulty: set[int]) -> Iterator[Finding]:
-    """Negative and fractional coordinates, and boxes without area other than 0,0,0,0."""
+    """Find negative and fractional coordinates, and boxes without area, except 0,0,0,0."""
     finite = ~np.isnan(xyxy).any(axis=1)
     negative = finite & (xyxy < 0).any(axis=1)
     fractional = finite & (xyxy != np.rint(xyxy)).any(axis=1)
@@ -170,7 +193,7 @@ def _outside(submission: pd.DataFrame, xyxy: Boxes, sizes: Mapping[str, tuple[in
 
 
 def _repeated_boxes(submission: pd.DataFrame, xyxy: Boxes) -> Iterator[Finding]:
-    """The same box and class twice in one image, which the score counts once."""
+    """Find a box and class that are repeated in the same image. The score counts them once."""
     boxes = pd.DataFrame(xyxy, columns=XYXY).assign(image=submission["image"], label=submission["class"])
     boxes = boxes[(xyxy != 0).any(axis=1) & ~np.isnan(xyxy).any(axis=1)]
     repeated = boxes.duplicated()

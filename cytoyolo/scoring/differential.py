@@ -8,10 +8,30 @@ from cytoyolo.spec import DataSpec
 
 
 def differential(counts: Mapping[str, int], spec: DataSpec) -> pd.DataFrame:
-    """Shares of the classes, of which so many cells were found.
+    """Compute the leukocyte differential.
 
-    Returns class, name, count, share (of all cells, 0 to 1) and leukocyte_share (of all leukocytes; empty for a class
-    that is none, such as an erythroblast), the commonest first.
+    Parameters
+    ----------
+    counts : mapping
+        How many cells of each class were found, by class code.
+    spec : DataSpec
+        The data set, which says which classes are leukocytes.
+
+    Returns
+    -------
+    DataFrame
+        class, name, count, share (of all cells, 0 to 1) and leukocyte_share (of all leukocytes, 0 to 1; NaN for other
+        cells, such as erythroblasts). The most frequent class comes first.
+
+    Examples
+    --------
+    >>> from cytoyolo.spec import parse_spec
+    >>> spec = parse_spec({"classes": ["PNN", "LY", {"code": "Er", "leukocyte": False}]})
+    >>> differential({"PNN": 3, "LY": 1, "Er": 4}, spec)[["class", "count", "share", "leukocyte_share"]]
+      class  count  share  leukocyte_share
+    0    Er      4  0.500              NaN
+    1   PNN      3  0.375             0.75
+    2    LY      1  0.125             0.25
     """
     table = pd.DataFrame({"class": spec.codes, "name": spec.names})
     table["count"] = [counts.get(code, 0) for code in spec.codes]

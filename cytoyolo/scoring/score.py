@@ -1,13 +1,14 @@
-"""The CytologIA challenge's score: 0.2 x mean (GIoU + 1) / 2 + 0.8 x macro F1, over the rows of the truth.
+"""The CytologIA challenge's score: 0.2 x mean((GIoU + 1) / 2) + 0.8 x macro F1, over the rows of the truth.
 
-For every image of the truth, the submission rows of that image whose id is one of the truth's for it take part, each id
-once (the first row). The match of a truth row is the row with the highest GIoU, the first on a tie; one row may match
-several truth rows. In an image without such rows each truth row gets GIoU -1 and the class `None`.
+A submission row takes part if the truth has a row with the same image and the same id. If an id is repeated, its first
+row takes part. The match of a truth row is the submission row of its image with the highest GIoU; on a tie, the first.
+One submission row may match several truth rows. If an image has no submission row that takes part, each of its truth
+rows gets GIoU -1 and the class `None`.
 
-Boxes of the submission may be inverted, empty, or outside the image: they are scored by the same formula, as the
-challenge's code is taken to do, since nothing in its definition treats them apart (see `boxes.giou`). The definition
-counts a missing GIoU as 0. Which row is the match where one of several has no GIoU it does not say, so a box that is
-not four finite numbers is no input here, and neither is a row without a class, which no F1 can be worked out of.
+Boxes of the submission may be inverted, empty, or outside the image. They are scored by the same formula, because the
+challenge's definition makes no difference for them (see `boxes.giou`). Two kinds of rows can't be scored here: a box
+that is not four finite numbers (the definition counts a missing GIoU as 0, but does not say which row is then the
+match), and a row without a class (it has no F1).
 """
 
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ F1_WEIGHT = 0.8
 NO_CLASS = "None"
 NO_GIOU = -1.0
 
-# Pairs of boxes compared at once: some 150 MB at the peak, however many rows one image has.
+# So many pairs of boxes are compared at once. They need about 150 MB, however many rows one image has.
 PAIRS_PER_BLOCK = 500_000
-# Whole numbers up to here are exact in a float64; ids from there on are compared as text.
+# A float64 holds whole numbers below this exactly. Larger ids are compared as text.
 MAX_EXACT = 2**53
 
 Ints = NDArray[np.int64]
@@ -37,13 +38,27 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """The score of a submission and what it is made of.
+    """The score of a submission and its parts.
 
-    score, giou and macro_f1 are 0 to 1: the score and its two parts before their weights (giou is the mean of
-    (GIoU + 1) / 2 over truth rows); interval is the bootstrap's 95 % interval of the score. `classes` has a row for
-    each label that occurs: class, precision, recall, f1, giou (as above, NaN without truth rows) and support (truth
-    rows). `matches` has a row for each truth row: id, image, true, predicted and GIoU (-1 to 1). images counts those
-    of the truth, unanswered those of them without a usable row, ignored the submission rows that took no part.
+    Attributes
+    ----------
+    score : float
+        0 to 1.
+    giou, macro_f1 : float
+        The two parts before their weights, 0 to 1. giou is the mean of (GIoU + 1) / 2 over the truth rows.
+    interval : tuple of (float, float)
+        The 95 % bootstrap interval of the score.
+    classes : DataFrame
+        One row for each class that occurs: class, precision, recall, f1, giou (NaN without truth rows) and support (the
+        number of truth rows).
+    matches : DataFrame
+        One row for each truth row: id, image, true, predicted and GIoU (-1 to 1).
+    images : int
+        Images of the truth.
+    unanswered : int
+        Images of the truth without a submission row that takes part.
+    ignored : int
+        Submission rows that take no part.
     """
 
     score: float
@@ -57,7 +72,7 @@ class Score:
     ignored: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The score, its parts, the interval and the classes by code, as plain numbers for JSON (None for NaN)."""
+        """Return the score, its parts, the interval and the classes as plain numbers for JSON (None for NaN)."""
         rows = self.classes.astype(object).where(self.classes.notna(), None).to_dict("records")
         return {
             "score": self.score,
@@ -68,7 +83,7 @@ class Score:
         }
 
     def confusion(self) -> pd.DataFrame:
-        """Counts of truth rows: a row for each class of the truth, a column for each label that occurs."""
+        """Count the truth rows by true class (rows) and predicted class (columns)."""
         labels = self.classes["class"]
         truth = labels[self.classes["support"] > 0]
         counts = pd.crosstab(self.matches["true"], self.matches["predicted"])
@@ -78,15 +93,36 @@ class Score:
 def evaluate(truth: pd.DataFrame, submission: pd.DataFrame, *, seed: int = 0, replicates: int = 1000) -> Score:
     """Score a submission as the challenge does.
 
-    Both tables have the columns id, image, x1, y1, x2, y2 (finite numbers; of the truth x1 <= x2 and y1 <= y2) and
-    class (text); the truth has at least one row. The interval comes from `replicates` bootstrap samples of images,
-    seeded.
+    Parameters
+    ----------
+    truth : DataFrame
+        The true labels, at least one row: id, image, x1, y1, x2, y2 (finite numbers with x1 <= x2 and y1 <= y2) and
+        class (text).
+    submission : DataFrame
+        The same columns. The numbers must be finite.
+    seed : int
+        Seed of the bootstrap.
+    replicates : int
+        Number of bootstrap samples. Each draws images with replacement.
+
+    Returns
+    -------
+    Score
+
+    Examples
+    --------
+    >>> columns = ["id", "image", "x1", "y1", "x2", "y2", "class"]
+    >>> truth = pd.DataFrame([[1, "a.png", 0, 0, 10, 10, "PNN"], [2, "b.png", 0, 0, 10, 10, "LY"]], columns=columns)
+    >>> submission = truth.assign(x2=[10, 5])  # the second box has half of the area
+    >>> result = evaluate(truth, submission)
+    >>> round(result.score, 3), result.giou, result.macro_f1
+    (0.975, 0.875, 1.0)
     """
     image, names = pd.factorize(truth["image"])
     kept, kept_image = _usable_rows(truth, submission, image, pd.Index(names))
     overlap, match = _best_matches(_xyxy(truth), image, _xyxy(submission)[kept], kept_image, len(names))
 
-    # A last entry stands for "no row", which match -1 picks.
+    # The last entry means "no row". The match -1 selects it.
     options = np.append(submission["class"].to_numpy(object)[kept], NO_CLASS)
     code, labels = _label_codes(truth["class"].to_numpy(object), options)
     true, predicted = code[: len(truth)], code[len(truth) :][match]
@@ -115,9 +151,16 @@ def evaluate(truth: pd.DataFrame, submission: pd.DataFrame, *, seed: int = 0, re
 
 
 def comparable_ids(first: pd.Series, second: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Two columns of ids in a form in which equal ids are equal.
+    """Convert two columns of ids so that they can be compared.
 
-    As numbers if all of both are finite numbers below 2**53 (so 12 equals 12.0), else as text.
+    If all ids of both columns are finite numbers below 2**53, they are compared as numbers (12 equals 12.0), else as
+    text.
+
+    Examples
+    --------
+    >>> first, second = comparable_ids(pd.Series(["12", "13"]), pd.Series(["12.0", "14"]))
+    >>> (first == second).tolist()
+    [True, False]
     """
     columns = [pd.to_numeric(column, errors="coerce").astype(np.float64) for column in (first, second)]
     if all((column.abs() < MAX_EXACT).all() for column in columns):
@@ -126,10 +169,10 @@ def comparable_ids(first: pd.Series, second: pd.Series) -> tuple[pd.Series, pd.S
 
 
 def _usable_rows(truth: pd.DataFrame, submission: pd.DataFrame, image: Ints, names: pd.Index) -> tuple[Ints, Ints]:
-    """Submission rows that take part, sorted by image and then by row, and their images' numbers.
+    """Return the submission rows that take part, sorted by image and then by row, and the numbers of their images.
 
-    The challenge also drops rows that repeat a box and its class. That changes nothing: such a row ties with the
-    earlier one, which wins, so it is left out here.
+    The challenge also drops rows that repeat a box and its class. This is left out here, because it changes nothing:
+    such a row has the same GIoU as the earlier row, and the earlier row wins.
     """
     truth_id, submission_id = comparable_ids(truth["id"], submission["id"])
     code, ids = pd.factorize(truth_id)
@@ -143,9 +186,9 @@ def _usable_rows(truth: pd.DataFrame, submission: pd.DataFrame, image: Ints, nam
 
 
 def _best_matches(truth: Boxes, image: Ints, kept: Boxes, kept_image: Ints, images: int) -> tuple[Floats, Ints]:
-    """The highest GIoU of each truth box (n, 4) among the kept boxes (m, 4) of its image, and which box has it.
+    """Find for each truth box (n, 4) the box of its image (among m, 4) with the highest GIoU; on a tie, the first.
 
-    The first one on a tie. kept_image is sorted. Without a box in the image: GIoU -1 and box -1.
+    `kept_image` is sorted. Returns GIoU and the box's number, both -1 if the image has no box.
     """
     choices = np.bincount(kept_image, minlength=images)
     start = np.cumsum(choices) - choices
@@ -164,7 +207,7 @@ def _best_matches(truth: Boxes, image: Ints, kept: Boxes, kept_image: Ints, imag
 
 
 def _block_matches(truth: Boxes, start: Ints, choices: Ints, kept: Boxes) -> tuple[Floats, Ints]:
-    """`_best_matches` for truth boxes whose choices are kept[start : start + choices], at least one each."""
+    """Do `_best_matches` for truth boxes that each have at least one candidate, kept[start : start + choices]."""
     first = np.cumsum(choices) - choices
     owner = np.repeat(np.arange(len(truth)), choices)
     candidate = np.arange(len(owner)) + np.repeat(start - first, choices)
@@ -180,14 +223,15 @@ def _xyxy(table: pd.DataFrame) -> Boxes:
 
 
 def _label_codes(true: NDArray[np.object_], options: NDArray[np.object_]) -> tuple[Ints, NDArray[np.object_]]:
-    """Codes of the true classes and then of the options, and the labels in sorted order, `None` last."""
+    """Number the classes. Returns the numbers of the true classes, then of the options; and the sorted classes, `None`
+    last."""
     code, labels = pd.factorize(np.concatenate([true, options]))
     order = np.array(sorted(range(len(labels)), key=lambda index: (labels[index] == NO_CLASS, labels[index])))
     return np.argsort(order)[code], labels[order]
 
 
 def _counts(true: Ints, predicted: Ints, weight: Floats | None, labels: int) -> tuple[Floats, Floats]:
-    """For each label the rows that are right, and its uses in either column (a right row is two uses)."""
+    """Count for each class the correct rows, and how often it occurs in both columns (twice in a correct row)."""
     right = true == predicted
     hits = np.bincount(true[right], None if weight is None else weight[right], minlength=labels)
     uses = np.bincount(true, weight, minlength=labels) + np.bincount(predicted, weight, minlength=labels)
@@ -195,7 +239,7 @@ def _counts(true: Ints, predicted: Ints, weight: Floats | None, labels: int) -> 
 
 
 def _macro_f1(hits: Floats, uses: Floats) -> float:
-    """Mean F1 = 2 TP / (truth rows + predicted rows) over the labels that occur."""
+    """Compute the mean of F1 = 2 TP / (truth rows + predicted rows) over the classes that occur."""
     occurs = uses > 0
     return float(np.mean(2 * hits[occurs] / uses[occurs]))
 
@@ -205,7 +249,7 @@ def _combine(giou_part: float, macro_f1: float) -> float:
 
 
 def _class_table(labels: NDArray[np.object_], true: Ints, predicted: Ints, quality: Floats) -> pd.DataFrame:
-    """Precision, recall, F1, GIoU and support of the labels that occur; 0 where there is nothing to divide by."""
+    """Compute precision, recall, F1, GIoU and support of the classes that occur. A division by zero gives 0."""
     hits, uses = _counts(true, predicted, None, len(labels))
     support = np.bincount(true, minlength=len(labels))
     answers = np.bincount(predicted, minlength=len(labels))
@@ -226,10 +270,10 @@ def _class_table(labels: NDArray[np.object_], true: Ints, predicted: Ints, quali
 def _interval(
     image: Ints, quality: Floats, true: Ints, predicted: Ints, seed: int, replicates: int
 ) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile of the score of `replicates` samples of images, drawn with replacement.
+    """Compute the 2.5th and 97.5th percentile of the score over samples of images, drawn with replacement.
 
-    image numbers each row's image from 0. Rows are first summed by their pair of classes, so that a replicate costs
-    little and memory stays that of the rows, however many labels there are.
+    `image` numbers each row's image from 0. Rows are first counted by their pair of classes. So a sample costs little,
+    and the memory does not depend on the number of classes.
     """
     images, labels = int(image.max()) + 1, int(max(true.max(), predicted.max())) + 1
     pairs, pair = np.unique(true * labels + predicted, return_inverse=True)
@@ -241,7 +285,8 @@ def _interval(
         times = np.bincount(random.integers(images, size=images), minlength=images).astype(np.float64)
         weight = np.bincount(pair, times[image], minlength=len(pairs)).astype(np.float64)
         macro_f1 = _macro_f1(*_counts(pair_true, pair_predicted, weight, labels))
-        # einsum, because the threads of a BLAS dot product can cost a hundred times its work on a busy machine.
+        # einsum and not dot: on a busy machine, the threads of BLAS can take a hundred times as long as the dot
+        # product.
         scores[replicate] = _combine(float(np.einsum("i,i", times, quality_sum) / weight.sum()), macro_f1)
     low, high = np.percentile(scores, [2.5, 97.5])
     return float(low), float(high)

@@ -267,7 +267,7 @@ def test_check_prints_findings_and_tells_by_its_exit_code(folder: Path) -> None:
     code, text, _ = invoke(folder, "check", "test.csv", "sub.csv", "--json")
     found = json.loads(text)["findings"]
     assert code == 1 and [one["line"] for one in found] == [3, 4, None]
-    assert found[1]["message"] == "trustii_id 1 repeats that of line 2"
+    assert found[1]["message"] == "trustii_id 1 is already in line 2"
 
 
 def test_check_shows_people_the_first_findings_and_counts_the_rest(folder: Path) -> None:

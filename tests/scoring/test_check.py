@@ -81,7 +81,7 @@ def test_an_empty_id_does_not_turn_the_others_into_text() -> None:
 
 def test_repeated_id_and_box() -> None:
     assert found([*GOOD, GOOD[0]]) == [
-        "line 5: trustii_id 1 repeats that of line 2",
+        "line 5: trustii_id 1 is already in line 2",
         "line 5: box 0,0,10,10 PNN repeats an earlier row of a.jpg",
     ]
 
