@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cytoyolo import console
+from cytoyolo.annotations.data_set import check_data_set
 from cytoyolo.annotations.table import FactsOf, LabelTable
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.cache import read_cached
@@ -37,7 +38,7 @@ def open_labels(
     """The label table whose bytes are `data`, with its image folder and test table where they are given.
 
     Images are read when a rule first asks for them: thorough facts through the cache, plain ones anew. Raises
-    SchemaError when the bytes are no such table.
+    SchemaError when the bytes are no such table, and UsageError when its classes are those of another data set.
     """
     if images is not None:
         check_image_folder(images)
@@ -50,6 +51,7 @@ def open_labels(
         facts_of=None if images is None else _reader(images, thorough, frozenset(tested or ())),
         test=tested,
     )
+    check_data_set(labels, table.text["class"][table.labels], spec)
     return Opened(records, table)
 
 

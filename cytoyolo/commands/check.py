@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo import console
+from cytoyolo.annotations.data_set import check_data_set
 from cytoyolo.scoring.check import Finding, findings, form_findings, row_faults
 from cytoyolo.scoring.table_kinds import SUBMISSION, TEST, kind_named, score_remedies
 from cytoyolo.spec import load_spec
@@ -29,6 +30,7 @@ def check(
     with kind_named(submission, spec, SUBMISSION, score_remedies(spec)):
         records = read_records(submission, spec.column_map(*SUBMISSION_ROLES), XYXY)
     refuse(submission, records.broken, "correct or delete them")
+    check_data_set(submission, records.column("class"), spec)
     sizes, problems = ({}, []) if images is None else _image_sizes(Path(images), wanted["image"])
     found = findings(wanted, role_table(records, SUBMISSION_ROLES), spec, sizes)
     return [*form_findings(records), *found, *problems]
