@@ -76,7 +76,7 @@ def cytoyolo(
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Leukocytes on blood smears: clean labels, one YOLO of all classes, submission rows."""
+    """Find and classify white blood cells on blood smears: clean labels, train one YOLO, predict cells."""
     # To a file or a pipe, typer would otherwise drop from a name what looks like a colour.
     context.color = True
 

@@ -20,7 +20,7 @@ def apply(
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Carry out a change log of `repair` or `curate` again, on the table that it was made for."""
+    """Make the changes of a log of `repair` or `curate` again, in the table that the log was made for."""
     from cytoyolo.commands.apply import apply as run
 
     check_call(output, as_json, overwrite)

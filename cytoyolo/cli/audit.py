@@ -27,22 +27,22 @@ def audit(
         Path | None, typer.Argument(help="Label table: NAME,x1,y1,x2,y2,class in pixels.", metavar="LABELS.csv")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder that holds the images, to judge them too.", metavar="DIR")
+        Path | None, typer.Option("--images", help="Folder of the images, to check them too.", metavar="DIR")
     ] = None,
     test: TestOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to make: all findings, figures, pictures.", metavar="DIR"),
+        typer.Option("--output", "-o", help="Folder to make, with all findings and their pictures.", metavar="DIR"),
     ] = None,
     dataset: DatasetOption = "cytologia",
     config: ConfigOption = None,
-    list_rules: Annotated[bool, typer.Option("--rules", help="List the rules and what they do, and stop.")] = False,
+    list_rules: Annotated[bool, typer.Option("--rules", help="Only list the rules and what they find.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find what is wrong with a label table and its images; nothing is changed.
+    """List what is wrong with a label table and its images. Nothing is changed.
 
-    Exit code 1 when there are errors among the findings.
+    The exit code is 1 if some of the findings are errors.
     """
     from cytoyolo.commands import audit as commands
 

@@ -18,16 +18,24 @@ def bench(
     images: ImagesOption,
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="What runs a .pt; more than once for several.", show_default="all installed"),
+        typer.Option(
+            help="What runs a .pt file: torch, onnx, openvino. May be repeated.", show_default="all installed"
+        ),
     ] = None,
-    threads: Annotated[list[int] | None, typer.Option(help="Cores to use.", show_default="1 and all")] = None,
-    batch: Annotated[list[int] | None, typer.Option(help="Images at once.", show_default="the backend's own")] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Side images are scaled to.", show_default="the training's")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(help="CPU cores to use. May be repeated.", show_default="1 and all")
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Images at a time. May be repeated.", show_default="the backend's own")
+    ] = None,
+    imgsz: Annotated[
+        int | None, typer.Option(help="Side in pixels to which images are scaled.", show_default="the training's")
+    ] = None,
     device: Device = "auto",
-    seconds: Annotated[float, typer.Option(help="Time for each way.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 5.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Images a second on this machine, from files to detections, by backend, batch and threads."""
+    """Measure images per second on this machine, from files to detections, by backend, batch and threads."""
     from cytoyolo.commands.bench import bench as run
 
     made = run(

@@ -22,14 +22,17 @@ def register(app: typer.Typer) -> None:
 
 def check(
     test: Annotated[Path, typer.Argument(help="The test table: trustii_id,NAME.", metavar="TEST.csv")],
-    submission: Annotated[Path, typer.Argument(help="trustii_id,NAME,x1,y1,x2,y2,class.", metavar="SUBMISSION.csv")],
+    submission: Annotated[
+        Path, typer.Argument(help="The submission: trustii_id,NAME,x1,y1,x2,y2,class.", metavar="SUBMISSION.csv")
+    ],
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the test images, to judge boxes by.", metavar="DIR")
+        Path | None,
+        typer.Option("--images", help="Folder of the test images, to find boxes that reach outside.", metavar="DIR"),
     ] = None,
     dataset: DatasetOption = "cytologia",
     as_json: JsonOption = False,
 ) -> None:
-    """Check a submission against the test table before you upload it. Exit code 1 if there are findings."""
+    """List what is wrong with a submission before you upload it. The exit code is 1 if there are findings."""
     from cytoyolo.commands.check import check as run
 
     findings = run(test, submission, images=images, dataset=dataset)

@@ -30,7 +30,7 @@ def convert(
     images: ImagesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The YOLO folder to make.", metavar="DATASET")],
     dataset: DatasetOption = "cytologia",
-    val: Annotated[float | None, typer.Option(help="Share held out for validation.", show_default="0.05")] = None,
+    val: Annotated[float | None, typer.Option(help="Share of the images for validation.", show_default="0.05")] = None,
     folds: Annotated[int | None, typer.Option(help="Make K cross-validation folds instead of one split.")] = None,
     groups: GroupsOption = None,
     test: TestOption = None,
@@ -40,7 +40,8 @@ def convert(
     config: ConfigOption = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking them.")] = False,
     mask_fill: Annotated[
-        str, typer.Option(help="What rows of class msk are painted over with.", metavar="black|background")
+        str,
+        typer.Option(help="Colour with which ignore regions (class msk) are painted over.", metavar="black|background"),
     ] = "black",
     seed: Seed = 0,
     as_json: JsonOption = False,

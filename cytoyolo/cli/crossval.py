@@ -43,7 +43,7 @@ def crossval(
         str | None,
         typer.Option(
             "--dataset",
-            help="Classes and columns of the label table: a name of this package or a YAML.",
+            help="Classes and columns: the name of a data set, such as wbc5, or a YAML file.",
             metavar="NAME|FILE.yaml",
             show_default="cytologia",
         ),
@@ -54,15 +54,15 @@ def crossval(
     epochs: Epochs = None,
     imgsz: ImageSize = None,
     batch: Batch = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2: a fold on each.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs (0,1,2), one fold on each.")] = "auto",
     jobs: Jobs = 1,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="the recipe's")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random choices.", show_default="the recipe's")] = None,
     settings: Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with one that is there, and begin none.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Only continue an existing cross-validation.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train a model for each fold, and collect what it finds in images it has not seen."""
+    """Train a model for each fold, and predict the images that it has not seen."""
     from cytoyolo.cli.score import show
     from cytoyolo.commands.crossval import crossval as run
     from cytoyolo.detector.recipes import parse_assignments

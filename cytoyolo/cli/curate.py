@@ -17,12 +17,12 @@ def register(app: typer.Typer) -> None:
 
 
 def curate(
-    labels: Annotated[Path, typer.Argument(help="The label table that crossval was given.", metavar="LABELS.csv")],
+    labels: Annotated[Path, typer.Argument(help="The label table that was given to crossval.", metavar="LABELS.csv")],
     oof: Annotated[
         list[Path],
         typer.Option(
             "--oof",
-            help="The out-of-fold table that crossval made; several, of other seeds, mostly rank wrong classes better.",
+            help="The predictions that crossval wrote. May be repeated for cross-validations with other seeds.",
             metavar="CV/oof.csv",
         ),
     ],
@@ -32,16 +32,16 @@ def curate(
     ] = "iou",
     boxes: Boxes = "all",
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the images, to draw what was found.", metavar="DIR")
+        Path | None, typer.Option("--images", help="Folder of the images, to draw the findings.", metavar="DIR")
     ] = None,
-    max_loss: Annotated[float, typer.Option(help="The greatest share of its rows that a class may lose.")] = 0.03,
-    force: Annotated[bool, typer.Option("--force", help="Let a class lose more, and flag every label.")] = False,
+    max_loss: Annotated[float, typer.Option(help="The largest share of its rows that a class may lose.")] = 0.03,
+    force: Annotated[bool, typer.Option("--force", help="Accept larger losses, and findings for every label.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Correct a label table by what models found in images they had not seen.
+    """Correct a label table with the predictions of models that have not seen its images.
 
-    `cytoyolo undo CURATED.csv CURATED.changes.csv` takes it back.
+    `cytoyolo undo CURATED.csv CURATED.changes.csv` gives the original table back.
     """
     from cytoyolo.commands.curate import curate as run
 

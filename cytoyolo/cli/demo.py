@@ -17,13 +17,13 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="DIR")] = Path(
         "runs/demo"
     ),
-    images: Annotated[int, typer.Option(help="How many smears to paint.")] = 2400,
+    images: Annotated[int, typer.Option(help="How many images to draw.")] = 2400,
     seed: Seed = 0,
     device: Device = "cpu",
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Do every step on synthetic smears with faults, offline: paint, audit, repair, train, predict, score."""
+    """Run every step on synthetic smears with faults, offline: draw, audit, repair, train, predict, score."""
     from cytoyolo.cli.score import show
     from cytoyolo.commands.demo import demo as run
 

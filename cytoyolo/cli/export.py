@@ -18,10 +18,12 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="FILE.onnx, or a folder for OpenVINO.", metavar="FILE.onnx|DIR")
     ],
-    format: Annotated[str, typer.Option(help="What is to run it.", metavar="onnx|openvino")] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="Whole numbers of 8 bits: faster, at a measured cost.")] = False,
+    format: Annotated[
+        str, typer.Option(help="The program that will run the network.", metavar="onnx|openvino")
+    ] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Use 8-bit whole numbers: faster, slightly less exact.")] = False,
     calibrate: Annotated[
-        Path | None, typer.Option(help="With --int8: label table to calibrate and compare on.", metavar="LABELS.csv")
+        Path | None, typer.Option(help="With --int8: label table for calibration and comparison.", metavar="LABELS.csv")
     ] = None,
     images: Annotated[
         Path | None, typer.Option("--images", help="With --int8: folder of the table's images.", metavar="DIR")
@@ -31,14 +33,14 @@ def export(
         typer.Option(help="Columns of the table.", show_default="what the weights carry", metavar="NAME|FILE.yaml"),
     ] = None,
     imgsz: Annotated[
-        int | None, typer.Option(help="With --int8: side images are scaled to.", show_default="the training's")
+        int | None, typer.Option(help="With --int8: side to which images are scaled.", show_default="the training's")
     ] = None,
-    max_loss: Annotated[float, typer.Option(help="With --int8: refuse to lose more of the score.")] = 0.01,
+    max_loss: Annotated[float, typer.Option(help="With --int8: the largest loss of score that is accepted.")] = 0.01,
     seed: Seed = 0,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a checkpoint for ONNX Runtime or OpenVINO; int8 is compared with fp32 on labels kept apart."""
+    """Write a network for ONNX Runtime or OpenVINO. With --int8, its score is compared with the original network."""
     from cytoyolo.commands.export import export as run
 
     made = run(

@@ -20,12 +20,13 @@ def fuse(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to make.", metavar="FILE.csv")],
     test: Annotated[
-        Path | None, typer.Option(help="Test table (id, NAME): makes the rows of a submission.", metavar="TEST.csv")
+        Path | None,
+        typer.Option(help="Test table with the columns trustii_id,NAME: write a submission.", metavar="TEST.csv"),
     ] = None,
     model_weights: Annotated[
-        str | None, typer.Option(help="How much each model counts.", metavar="2,1,1", show_default="alike")
+        str | None, typer.Option(help="The weight of each model.", metavar="2,1,1", show_default="equal")
     ] = None,
-    iou: Annotated[float, typer.Option(help="IoU from which on boxes of any class are one.")] = 0.4,
+    iou: Annotated[float, typer.Option(help="Boxes of any class are fused if their IoU is at least this.")] = 0.4,
     dataset: DatasetOption = "cytologia",
     fallback: Annotated[
         str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")

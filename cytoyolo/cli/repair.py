@@ -14,10 +14,10 @@ def register(app: typer.Typer) -> None:
 
 
 def repair(
-    labels: Annotated[Path, typer.Argument(help="The label table to mend.", metavar="LABELS.csv")],
+    labels: Annotated[Path, typer.Argument(help="The label table to repair.", metavar="LABELS.csv")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CLEAN.csv")],
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder that holds the images, to judge by them too.", metavar="DIR")
+        Path | None, typer.Option("--images", help="Folder of the images, to use them too.", metavar="DIR")
     ] = None,
     test: TestOption = None,
     changes: Annotated[

@@ -44,11 +44,11 @@ def reproduce(
     device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2.")] = "auto",
     jobs: Jobs = 1,
     seed: Seed = 0,
-    force: Annotated[bool, typer.Option("--force", help="Let a class lose more of its rows in the curation.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Accept larger losses of a class in the curation.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Do anew what was done with other settings or inputs.")
+        bool, typer.Option("--overwrite", help="Repeat steps that were done with other settings or inputs.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with time and disk.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with time and disk space.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go the third place's whole way; steps that are done are skipped, and an interrupted training goes on."""

@@ -18,8 +18,10 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    truth: Annotated[Path, typer.Argument(help="The truth, in the columns of a submission.", metavar="TRUTH")],
-    submission: Annotated[Path, typer.Argument(help="trustii_id,NAME,x1,y1,x2,y2,class.", metavar="SUBMISSION")],
+    truth: Annotated[Path, typer.Argument(help="The true labels, with the columns of a submission.", metavar="TRUTH")],
+    submission: Annotated[
+        Path, typer.Argument(help="The submission: trustii_id,NAME,x1,y1,x2,y2,class.", metavar="SUBMISSION")
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to make, with confusion matrix and tables.", metavar="DIR"),

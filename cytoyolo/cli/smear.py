@@ -15,17 +15,17 @@ def register(app: typer.Typer) -> None:
 
 def smear(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="DIR")],
-    images: Annotated[int, typer.Option(help="How many images to paint.")] = 600,
-    test: Annotated[float, typer.Option(help="Share of the images held out for the test.")] = 0.25,
+    images: Annotated[int, typer.Option(help="How many images to draw.")] = 600,
+    test: Annotated[float, typer.Option(help="Share of the images for the test.")] = 0.25,
     seed: Seed = 0,
     faults: Annotated[
         float | None,
-        typer.Option(help="Share of the training images that get a fault, listed in faults.csv.", metavar="RATE"),
+        typer.Option(help="Share of the training images that get a fault; faults.csv lists them.", metavar="RATE"),
     ] = None,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Paint synthetic blood smears of 23 kinds of cell, with train, test and truth tables."""
+    """Draw synthetic blood smears with 23 kinds of cells, and tables for training, test and truth."""
     from cytoyolo.commands.smear import smear as run
 
     made = run(output=output, images=images, test=test, seed=seed, faults=faults, overwrite=overwrite)

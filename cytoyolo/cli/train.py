@@ -22,16 +22,18 @@ def train(
     imgsz: ImageSize = None,
     batch: Batch = None,
     device: Device = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="the recipe's")] = None,
-    fold: Annotated[int | None, typer.Option(help="Hold this fold out (data set converted with --folds).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random choices.", show_default="the recipe's")] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Leave this fold out of the training (data set made with --folds).")
+    ] = None,
     settings: Settings = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, with its own settings.")
+        bool, typer.Option("--resume", help="Continue an interrupted run with its own settings.")
     ] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train one YOLO of all classes. A run that was interrupted goes on with the same call, or with --resume."""
+    """Train one YOLO for all classes. An interrupted run continues with the same call, or with --resume."""
     from cytoyolo.commands.train import train as run
     from cytoyolo.detector.recipes import parse_assignments
 

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def undo(
-    labels: Annotated[Path, typer.Argument(help="The table that the changes are in.", metavar="CLEAN.csv")],
+    labels: Annotated[Path, typer.Argument(help="The table that contains the changes.", metavar="CLEAN.csv")],
     changes: ChangesArgument,
     output: TableOutput = None,
     as_json: JsonOption = False,
