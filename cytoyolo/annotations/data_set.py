@@ -8,6 +8,7 @@ from cytoyolo.annotations.labels import meant_classes
 from cytoyolo.errors import UsageError, listed, option, quoted
 from cytoyolo.shipped import names
 from cytoyolo.spec import PACKAGE, DataSpec, load_spec
+from cytoyolo.tables.frame import Frame
 
 # A table of fewer rows is not refused: each of its unknown classes can be told.
 _FEWEST = 20
@@ -16,7 +17,7 @@ _FEWEST = 20
 _HARDLY_ANY, _HALF, _NEARLY_ALL = 0.05, 0.5, 0.95
 
 
-def check_data_set(path: Path, classes: Iterable[str], spec: DataSpec) -> None:
+def check_data_set(path: Path | Frame, classes: Iterable[str], spec: DataSpec) -> None:
     """Raise UsageError for a table of another data set, by the classes of its rows, before each row is called wrong."""
     rows = Counter(classes)
     total, known = rows.total(), _known(rows, spec)

@@ -9,28 +9,30 @@ from cytoyolo.annotations.data_set import check_data_set
 from cytoyolo.scoring.check import Finding, findings, form_findings, row_faults
 from cytoyolo.scoring.table_kinds import SUBMISSION, TEST, kind_named, score_remedies
 from cytoyolo.spec import load_spec
+from cytoyolo.tables.frame import AnyTable, given
 from cytoyolo.tables.records import read_records
 from cytoyolo.tables.table import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table, refuse, role_table
 
 
 def check(
-    test: str | Path, submission: str | Path, *, images: str | Path | None = None, dataset: str | Path = "cytologia"
+    test: AnyTable, submission: AnyTable, *, images: str | Path | None = None, dataset: str | Path = "cytologia"
 ) -> list[Finding]:
-    """Validate a submission (CSV) against the test table (CSV: id and image) before upload; [] when all is well.
+    """Validate a submission against the test table (id and image) before upload; [] when all is well.
 
-    Judges missing, unknown and repeated ids, image names, classes (those of `dataset`) and boxes; with images, the
-    folder of the test images, also that boxes lie inside them. Raises UsageError for a wrong call and CytoyoloError
-    for files that are no such tables.
+    Each table is a CSV file or a DataFrame with the data set's names of columns, whose row 0 is line 2. Judges missing,
+    unknown and repeated ids, image names, classes (those of `dataset`) and boxes; with images, the folder of the test
+    images, also that boxes lie inside them. Raises UsageError for a wrong call and CytoyoloError for tables that are
+    none of these.
     """
-    test, submission = Path(test), Path(submission)
+    tested, answered = given(test, "the test table"), given(submission, "the submission")
     spec = load_spec(dataset)
-    with kind_named(test, spec, TEST, score_remedies(spec)):
-        wanted = read_table(test, spec, TEST_ROLES)
-    refuse(test, row_faults(wanted, spec), "mend the test table, or take it anew from its source", wanted)
-    with kind_named(submission, spec, SUBMISSION, score_remedies(spec)):
-        records = read_records(submission, spec.column_map(*SUBMISSION_ROLES), XYXY)
-    refuse(submission, records.broken, "correct or delete them")
-    check_data_set(submission, records.column("class"), spec)
+    with kind_named(tested, spec, TEST, score_remedies(spec)):
+        wanted = read_table(tested, spec, TEST_ROLES)
+    refuse(tested, row_faults(wanted, spec), "mend the test table, or take it anew from its source", wanted)
+    with kind_named(answered, spec, SUBMISSION, score_remedies(spec)):
+        records = read_records(answered, spec.column_map(*SUBMISSION_ROLES), XYXY)
+    refuse(answered, records.broken, "correct or delete them")
+    check_data_set(answered, records.column("class"), spec)
     sizes, problems = ({}, []) if images is None else _image_sizes(Path(images), wanted["image"])
     found = findings(wanted, role_table(records, SUBMISSION_ROLES), spec, sizes)
     return [*form_findings(records), *found, *problems]

@@ -14,6 +14,7 @@ from cytoyolo.scoring.check import Finding, findings, unscorable, unusable
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.scoring.table_kinds import SUBMISSION, kind_named, score_remedies
 from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.tables.frame import AnyTable, Frame, file_of, given
 from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY, read_table, refuse
 
 MAKER = "score"
@@ -21,8 +22,8 @@ _TRUTH = "a truth"
 
 
 def score(
-    truth: str | Path,
-    submission: str | Path,
+    truth: AnyTable,
+    submission: AnyTable,
     output: str | Path | None = None,
     *,
     dataset: str | Path = "cytologia",
@@ -30,8 +31,9 @@ def score(
     replicates: int = 1000,
     overwrite: bool = False,
 ) -> Score:
-    """Score a submission (CSV) against the truth (CSV of the same columns) as the CytologIA challenge does.
+    """Score a submission against the truth, a table of the same columns, as the CytologIA challenge does.
 
+    Each table is a CSV file or a DataFrame with the data set's names of columns, whose row 0 is line 2.
     The 95 % interval comes from `replicates` bootstrap samples of images, seeded. With output, a folder is made with
     confusion.png, confusion.csv, classes.csv, matches.csv and score.json. `dataset` gives the names of the columns;
     any class labels are scored. Faulty rows (an inverted box, an id twice) are scored as the challenge scores them, and
@@ -41,28 +43,29 @@ def score(
     check_seed(seed)
     if replicates < 1:
         raise UsageError(f"replicates is {replicates}; give 1 or more.")
+    true, answered = given(truth, "the truth"), given(submission, "the submission")
     if output is not None:
-        check_folder(Path(output), MAKER, overwrite, inputs=(truth, submission))
+        check_folder(Path(output), MAKER, overwrite, inputs=(file_of(true), file_of(answered)))
     spec = load_spec(dataset)
-    right, answer = _read(Path(truth), spec, _TRUTH), _read(Path(submission), spec, SUBMISSION)
+    right, answer = _read(true, spec, _TRUTH), _read(answered, spec, SUBMISSION)
     tables = (
-        _with_boxes(Path(truth), right, unusable(right, spec)),
-        _with_boxes(Path(submission), answer, unscorable(answer, spec)),
+        _with_boxes(true, right, unusable(right, spec)),
+        _with_boxes(answered, answer, unscorable(answer, spec)),
     )
     result = evaluate(*tables, seed=seed, replicates=replicates)
-    _warn(submission, findings(right, answer, spec))
+    _warn(answered, findings(right, answer, spec))
     if output is not None:
         write_score(result, Path(output), spec, overwrite)
     return result
 
 
-def _read(path: Path, spec: DataSpec, what: str) -> pd.DataFrame:
+def _read(path: Path | Frame, spec: DataSpec, what: str) -> pd.DataFrame:
     """A table in the columns of a submission; `what` it is given as, in words."""
     with kind_named(path, spec, SUBMISSION, score_remedies(spec), what):
         return read_table(path, spec, SUBMISSION_ROLES)
 
 
-def _with_boxes(path: Path, table: pd.DataFrame, judged: tuple[Boxes, dict[int, str]]) -> pd.DataFrame:
+def _with_boxes(path: Path | Frame, table: pd.DataFrame, judged: tuple[Boxes, dict[int, str]]) -> pd.DataFrame:
     """A table with numeric boxes. Raises CytoyoloError that names the rows that can't be scored."""
     xyxy, faults = judged
     refuse(path, faults, "mend them", table)
@@ -71,7 +74,7 @@ def _with_boxes(path: Path, table: pd.DataFrame, judged: tuple[Boxes, dict[int, 
     return made
 
 
-def _warn(submission: str | Path, found: list[Finding]) -> None:
+def _warn(submission: Path | Frame, found: list[Finding]) -> None:
     """Say how many faults a submission has that was scored as it stands."""
     if found:
         faults = "1 fault" if len(found) == 1 else f"{len(found):,} faults"

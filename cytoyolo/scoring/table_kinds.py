@@ -7,6 +7,7 @@ from pathlib import Path
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import SchemaError
+from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.table import SUBMISSION_ROLES, TEST_ROLES, XYXY, header_names
 
 SUBMISSION, DETECTIONS, LABELS = "a submission", "a table of detections", "a label table"
@@ -14,7 +15,7 @@ OUT_OF_FOLD, TEST = "a table of out-of-fold predictions", "a test table"
 _BOX = ("image", *XYXY, "class")
 
 
-def table_kind(path: Path, spec: DataSpec) -> str:
+def table_kind(path: Path | Frame, spec: DataSpec) -> str:
     """What a table is by the names of its columns, "" for one of no known kind."""
     header = {name.strip().casefold() for name in header_names(path)}
     named = {role: name.casefold() for role, name in spec.columns.items()}
@@ -40,7 +41,9 @@ def table_kind(path: Path, spec: DataSpec) -> str:
 
 
 @contextmanager
-def kind_named(path: Path, spec: DataSpec, wanted: str, remedies: dict[str, str], role: str = "") -> Iterator[None]:
+def kind_named(
+    path: Path | Frame, spec: DataSpec, wanted: str, remedies: dict[str, str], role: str = ""
+) -> Iterator[None]:
     """Say of a table that lacks the columns of the kind `wanted` what it is, and what to do.
 
     `remedies` are by kind, "" for all others; `role` is what the table was given as, where that is not its kind.

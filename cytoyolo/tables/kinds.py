@@ -41,7 +41,7 @@ _OTHER_REMEDY = "give a CSV with the columns {wanted}"
 _LABELS_REMEDY = "cytoyolo reads labels from a CSV, so write them to one with the columns {wanted}"
 
 
-def file_fault(path: Path, data: bytes, wanted: str) -> str:
+def file_fault(path: object, data: bytes, wanted: str) -> str:
     """Say in one sentence what a file is and what to do, "" if it may be a table.
 
     Parameters

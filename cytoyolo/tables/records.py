@@ -13,6 +13,7 @@ from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.files import read_bytes
 from cytoyolo.tables.columns import Columns, find_columns
 from cytoyolo.tables.dialect import Dialect, SchemaError, Sheet, read_sheet
+from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.kinds import file_fault, folder_fault
 
 # If the first line is not the header, the header is searched in so many lines.
@@ -87,14 +88,14 @@ class Records:
 
 
 def read_records(
-    path: str | Path, expected: Mapping[str, str], numeric: Collection[str] = (), empty: bool = False
+    path: str | Path | Frame, expected: Mapping[str, str], numeric: Collection[str] = (), empty: bool = False
 ) -> Records:
     """Read a CSV file.
 
     Parameters
     ----------
-    path : str or Path
-        The file.
+    path : str, Path or Frame
+        The file, or a table in memory.
     expected : mapping
         The columns that it must have: their names by role.
     numeric : collection of str
@@ -116,19 +117,24 @@ def read_records(
     >>> records.column("x1"), records.texts
     (['1.5'], ['a.png;1,5'])
     """
-    path = Path(path)
     return parse_records(path, read_table_bytes(path), expected, numeric, empty)
 
 
-def read_table_bytes(path: Path) -> bytes:
+def read_table_bytes(path: str | Path | Frame) -> bytes:
     """Read the bytes of a table. Raises UsageError if there is no such file; for a folder it says what is in it."""
-    if path.is_dir():
-        raise folder_fault(path)
-    return read_bytes(path)
+    if isinstance(path, Frame):
+        return path.data
+    if Path(path).is_dir():
+        raise folder_fault(Path(path))
+    return read_bytes(Path(path))
 
 
 def parse_records(
-    path: Path, data: bytes, expected: Mapping[str, str], numeric: Collection[str] = (), empty: bool = False
+    path: str | Path | Frame,
+    data: bytes,
+    expected: Mapping[str, str],
+    numeric: Collection[str] = (),
+    empty: bool = False,
 ) -> Records:
     """Read the records of a file from its bytes. Errors show `path`. See `read_records`."""
     sheet, names = read_header(path, data, ",".join(expected.values()))
@@ -152,7 +158,7 @@ def parse_records(
     return Records(sheet, columns, cells, broken, blank, tuple(notes))
 
 
-def read_header(path: Path, data: bytes, wanted: str) -> tuple[Sheet, list[str]]:
+def read_header(path: str | Path | Frame, data: bytes, wanted: str) -> tuple[Sheet, list[str]]:
     """Read the rows of a file and the names of its columns. Raises SchemaError, which says what the file is instead."""
     if fault := file_fault(path, data, wanted):
         raise SchemaError(fault)
@@ -211,7 +217,7 @@ def _cells(sheet: Sheet, width: int, least: int) -> tuple[list[list[str]], dict[
     return cells, broken, frozenset(blank)
 
 
-def _refuse_shifted(path: Path, cells: list[list[str]], broken: Mapping[int, str], blank: frozenset[int]) -> None:
+def _refuse_shifted(path: object, cells: list[list[str]], broken: Mapping[int, str], blank: frozenset[int]) -> None:
     """Raise SchemaError if every row has more values than the header, because then no value is in its column."""
     if len(broken) == len(cells) - len(blank) > 1 and all(fault.startswith("more") for fault in broken.values()):
         raise SchemaError(
@@ -220,7 +226,7 @@ def _refuse_shifted(path: Path, cells: list[list[str]], broken: Mapping[int, str
         )
 
 
-def _decimal(path: Path, sheet: Sheet, cells: list[list[str]], places: Sequence[int]) -> str:
+def _decimal(path: object, sheet: Sheet, cells: list[list[str]], places: Sequence[int]) -> str:
     """Find the decimal mark of these columns, and replace decimal commas by points.
 
     Raises SchemaError if a mark can be a decimal mark as well as a mark between thousands.
@@ -247,7 +253,7 @@ def _decimal(path: Path, sheet: Sheet, cells: list[list[str]], places: Sequence[
     return ","
 
 
-def _ambiguous(path: Path, value: str, mark: str) -> CytoyoloError:
+def _ambiguous(path: object, value: str, mark: str) -> CytoyoloError:
     return SchemaError(
         f"{path} has numbers such as {quoted(value)}, whose {mark} may stand before decimals or between thousands; "
         "save it without marks between thousands and with decimal points."

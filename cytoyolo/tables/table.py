@@ -17,7 +17,8 @@ from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, quoted
 from cytoyolo.files import atomic_file, check_place, read_bytes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import SchemaError
-from cytoyolo.tables.records import Records, read_header, read_records
+from cytoyolo.tables.frame import Frame
+from cytoyolo.tables.records import Records, read_header, read_records, read_table_bytes
 
 LABEL_ROLES = ("image", "x1", "y1", "x2", "y2", "class")
 TEST_ROLES = ("id", "image")
@@ -39,15 +40,15 @@ def line(row: int) -> str:
     return f"line {row + 2}"
 
 
-def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.DataFrame:
+def read_table(path: str | Path | Frame, spec: DataSpec, roles: Sequence[str]) -> pd.DataFrame:
     """Read a CSV table.
 
     A message says what is unusual about the form of the file.
 
     Parameters
     ----------
-    path : str or Path
-        The CSV file.
+    path : str, Path or Frame
+        The CSV file, or a table in memory.
     spec : DataSpec
         The data set, which knows the names of the columns.
     roles : sequence of str
@@ -80,7 +81,7 @@ def read_table(path: str | Path, spec: DataSpec, roles: Sequence[str]) -> pd.Dat
     return role_table(records, roles)
 
 
-def note_form(path: str | Path, records: Records) -> None:
+def note_form(path: str | Path | Frame, records: Records) -> None:
     """Print what is unusual about the form of a table."""
     if records.notes:
         console.note(f"{path} was read in its own form: {'; '.join(records.notes)}.")
@@ -130,7 +131,7 @@ def numbers(
     return np.where(usable, values, np.nan), faults
 
 
-def refuse(path: str | Path, faults: dict[int, str], remedy: str, of: pd.DataFrame | None = None) -> None:
+def refuse(path: str | Path | Frame, faults: dict[int, str], remedy: str, of: pd.DataFrame | None = None) -> None:
     """Raise CytoyoloError that names the faulty rows by line, if there are any.
 
     The rows are rows of the file or, if a table `of` is given that was read from it, positions in that table.
@@ -190,17 +191,17 @@ def check_writable(path: Path, header: list[str], overwrite: bool) -> None:
         )
 
 
-def header_names(path: Path) -> list[str]:
+def header_names(path: Path | Frame) -> list[str]:
     """Read the names of a table's columns; an empty list for any other file."""
     try:
-        return read_header(path, read_bytes(path), "")[1]
+        return read_header(path, read_table_bytes(path), "")[1]
     except SchemaError:
         return []
 
 
-def fingerprint(path: str | Path) -> str:
-    """Compute the SHA-256 of a file's bytes, in hex."""
-    return sha256(read_bytes(Path(path)))
+def fingerprint(path: str | Path | Frame) -> str:
+    """Compute the SHA-256 of a file's bytes, in hex, or of those of a table in memory."""
+    return sha256(read_table_bytes(path) if isinstance(path, Frame) else read_bytes(Path(path)))
 
 
 def sha256(data: bytes) -> str:
