@@ -1,8 +1,8 @@
-"""Thorough facts of image files, kept from run to run in an SQLite file.
+"""Keep the properties of image files from run to run in an SQLite file.
 
-An entry holds for a name as long as the file's size and time of modification stay, or else its bytes. The cache is
-never needed: whatever goes wrong with it, the images are read. Each row has a checksum, and one that is damaged is as
-good as none.
+An entry is valid as long as the file's size and time of modification stay the same, or else its bytes. The program
+never needs the cache: if anything is wrong with it, the images are read. Each row has a checksum, and a damaged row is
+ignored.
 """
 
 import json
@@ -33,36 +33,36 @@ from cytoyolo.images.reading import in_order, load
 from cytoyolo.images.samples import UNKNOWN, White
 from cytoyolo.machine import state_folder
 
-# Of an SQLite file's header (sqlite.org/fileformat.html): its first bytes, and where its application id lies.
+# The header of an SQLite file (sqlite.org/fileformat.html): its first bytes, and the position of its application id.
 _MAGIC, _ID_PLACE = b"SQLite format 3\0", slice(68, 72)
-# Versions of its form for writing and reading; of one above the newest, a file could only be read.
+# The versions of its format for writing and for reading. A file with a version above the newest could only be read.
 _FORMS, _NEWEST_FORM = slice(18, 20), 2
 _APPLICATION_ID = int.from_bytes(b"CYFT", "big")
-# Facts that are kept, by the names of their columns.
+# The properties that are stored, by the names of their columns.
 _FACTS = tuple(field.name for field in fields(ImageInfo) if field.name not in ("path", "problem", "unsupported"))
 _COLUMNS = ("size", "mtime_ns", "read_ns", *_FACTS)
-# The checksum of a row.
+# The column with the checksum of a row.
 _CHECK = "checksum"
-# Primary result codes of SQLite (sqlite.org/rescode.html) that say nothing of the file's content.
+# Primary result codes of SQLite (sqlite.org/rescode.html) that do not mean damage of the file.
 _NOT_DAMAGE = frozenset(
     getattr(sqlite3, f"SQLITE_{name}")
     for name in ("BUSY", "LOCKED", "READONLY", "IOERR", "CANTOPEN", "FULL", "PERM", "AUTH", "NOMEM", "PROTOCOL")
 )
-# What SQLite raises; where its own message quotes damaged text, that the message is none.
+# The errors of SQLite. UnicodeDecodeError comes if SQLite's own message contains damaged text.
 _FAILURES = (sqlite3.Error, UnicodeDecodeError)
-# Seconds to wait for another run that writes; a run holds the file for milliseconds.
+# Seconds to wait for another run that is writing. A run locks the file for milliseconds.
 _PATIENCE = 5.0
 _BATCH = 256
-# The coarsest clock of a file system in use, FAT's. A file that was changed less than that before it was read may have
-# been changed again with the same time of modification.
+# File systems store times with at most this inaccuracy (FAT). If a file was changed less than this before it was read,
+# it may have been changed again with the same time of modification.
 _CLOCK_NS = 2_000_000_000
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A file's name and facts, its size and time of modification, and when it was read."""
+class CacheEntry:
+    """A file's name and properties, its size and time of modification, and the time when it was read."""
 
     name: str
     facts: ImageInfo
@@ -74,15 +74,43 @@ class Entry:
 def read_cached(
     folder: Path, names: Iterable[str], cache: Path | None = None, white: White = UNKNOWN
 ) -> Iterator[ImageInfo]:
-    """Thorough facts of the files of a folder, in the order asked; those known already are not read again.
+    """Read the properties of the files of a folder. Files that are in the cache and have not changed are not read
+    again.
 
-    `cache` is the file that keeps them; without it, it is one in the program's own folder. Memory doesn't grow with the
-    number of files, and a run that is killed keeps all but the last of what it read. Facts of an image of more than 8
-    bits hold for the range `white`, or for any where that isn't known. A damaged cache is begun anew. Raises UsageError
-    where `cache` is something else than such a file.
+    Memory does not grow with the number of files. If a run is killed, nearly everything that it read is in the cache. A
+    damaged cache is replaced by an empty one.
+
+    Parameters
+    ----------
+    folder : Path
+        The image folder.
+    names : iterable of str
+        The files.
+    cache : Path, optional
+        The file of the cache. By default it is in the program's own folder.
+    white : White
+        The range of the set. Properties of an image of more than 8 bits are only valid in the range in which they were
+        computed. If the range is not known, any range is accepted.
+
+    Yields
+    ------
+    ImageInfo
+        In the order of `names`.
+
+    Raises
+    ------
+    UsageError
+        If `cache` is a file of another kind.
+
+    Examples
+    --------
+    >>> Path("images").mkdir()
+    >>> _ = cv2.imwrite("images/a.png", np.full((40, 30, 3), 128, np.uint8))
+    >>> [info.width for info in read_cached(Path("images"), ["a.png"], Path("facts.sqlite"))]
+    [30]
     """
     with closing(InfoCache(folder, cache)) as known:
-        fresh: list[Entry] = []
+        fresh: list[CacheEntry] = []
         try:
             for facts, entry in in_order(partial(_facts, folder, white), _with_entries(known, names)):
                 if entry is not None:
@@ -96,20 +124,20 @@ def read_cached(
 
 
 def default_place(folder: Path) -> Path:
-    """Where the facts of the images in a folder are kept."""
+    """Return the default file of the cache for an image folder."""
     name = blake2b(os.fsencode(folder.resolve()), digest_size=16).hexdigest()
     return state_folder() / "facts" / f"{name}.sqlite"
 
 
-def _with_entries(known: "InfoCache", names: Iterable[str]) -> Iterator[tuple[str, Entry | None]]:
-    """Each name and what is known of its file."""
+def _with_entries(known: "InfoCache", names: Iterable[str]) -> Iterator[tuple[str, CacheEntry | None]]:
+    """Yield each name with the entry of its file."""
     remaining = iter(names)
     while batch := list(islice(remaining, _BATCH)):
         yield from zip(batch, known.get(batch), strict=True)
 
 
-def _facts(folder: Path, white: White, asked: tuple[str, Entry | None]) -> tuple[ImageInfo, Entry | None]:
-    """The facts of a file, and the entry to be kept where that is a new one."""
+def _facts(folder: Path, white: White, asked: tuple[str, CacheEntry | None]) -> tuple[ImageInfo, CacheEntry | None]:
+    """Return the properties of a file, and a new entry if the cache has none that is valid."""
     name, known = asked
     path = folder / name
     if known and not (_is_in_range(known.facts, white) and known.facts.width * known.facts.height <= max_pixels()):
@@ -124,7 +152,7 @@ def _facts(folder: Path, white: White, asked: tuple[str, Entry | None]) -> tuple
         facts = known.facts
     else:
         facts = image_facts(path, loaded.data, thorough=True, white=white)
-    return facts, None if facts.problem else Entry(name, facts, loaded.size, loaded.mtime_ns, now)
+    return facts, None if facts.problem else CacheEntry(name, facts, loaded.size, loaded.mtime_ns, now)
 
 
 def _is_in_range(facts: ImageInfo, white: White) -> bool:
@@ -141,7 +169,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 
 
 class InfoCache:
-    """Entries of one folder's files by name. After the first failure it says so, knows nothing and keeps nothing."""
+    """The entries of one folder's files. After the first failure a message says so, and the cache is no longer used."""
 
     def __init__(self, folder: Path, place: Path | None) -> None:
         self._folder = folder
@@ -150,8 +178,8 @@ class InfoCache:
         self._told = False
         self._connection = _open(self._place, self._identity, replaceable=place is None)
 
-    def get(self, names: Sequence[str]) -> list[Entry | None]:
-        """What is known of each of these files."""
+    def get(self, names: Sequence[str]) -> list[CacheEntry | None]:
+        """Return the entry of each file, None for a file without an entry."""
         query = f"SELECT {', '.join((*_COLUMNS, _CHECK))} FROM facts WHERE name = ?"
         rows = self._transaction(
             "BEGIN", lambda file: [file.execute(query, (_key(name),)).fetchone() for name in names]
@@ -164,8 +192,8 @@ class InfoCache:
             self._told = True
         return found
 
-    def put(self, entries: Iterable[Entry]) -> None:
-        """Keep these, in place of what was known of their files."""
+    def put(self, entries: Iterable[CacheEntry]) -> None:
+        """Store entries. They replace earlier entries of the same files."""
         rows = [_row(entry) for entry in entries]
         insert = f"INSERT OR REPLACE INTO facts VALUES ({', '.join('?' * (2 + len(_COLUMNS)))})"
         if rows:
@@ -177,7 +205,7 @@ class InfoCache:
             self._connection = None
 
     def _transaction(self, begin: str, work: Callable[[sqlite3.Connection], Result]) -> Result | None:
-        """What `work` returns within a transaction, or None where the cache can't be used (any more)."""
+        """Call `work` in a transaction and return its result, or None if the cache can't be used."""
         if self._connection is None:
             return None
         try:
@@ -197,11 +225,11 @@ class InfoCache:
 
 
 class _DamagedError(sqlite3.DatabaseError):
-    """What this module itself finds wrong with a file."""
+    """Damage of a cache file that this module finds, and not SQLite."""
 
 
 def _is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
-    """Whether an error is about the content of a file."""
+    """Tell whether an error means that the file is damaged."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, _DamagedError | UnicodeDecodeError) or (
         code is not None and code & 0xFF not in _NOT_DAMAGE
@@ -209,7 +237,7 @@ def _is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
 
 
 def _open(place: Path, identity: str, replaceable: bool) -> sqlite3.Connection | None:
-    """A connection to a sound cache of this identity, begun anew where it is of another; None where that fails."""
+    """Open a cache; if it has another identity or is damaged, replace it by an empty one. None if that fails."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         start = _start(place)
@@ -239,7 +267,7 @@ def _note_unusable(place: Path, error: Exception) -> None:
 
 
 def _start(place: Path) -> bytes:
-    """The header of a file, empty where there is none yet."""
+    """Read the first bytes of a file; b"" if there is no file yet."""
     try:
         with place.open("rb") as file:
             return file.read(100)
@@ -248,17 +276,18 @@ def _start(place: Path) -> bytes:
 
 
 def _is_ours(start: bytes) -> bool:
-    """Whether a file begins with the header of a cache."""
+    """Tell whether a file begins with the header of a cache."""
     return start.startswith(_MAGIC) and int.from_bytes(start[_ID_PLACE], "big") == _APPLICATION_ID
 
 
 def _lenient(text: bytes) -> str:
-    """Text as it stands: damaged text fails at the row's checksum, not when it is read."""
+    """Decode text without an error. Damaged text is found later by the row's checksum."""
     return text.decode("utf-8", "surrogateescape")
 
 
 def _prepared(place: Path, identity: str) -> sqlite3.Connection:
-    # A write-ahead log would need no waiting, but does not work on network disks, where many home folders are.
+    # With a write-ahead log nobody would have to wait, but it does not work on network disks, where home folders often
+    # are.
     connection = sqlite3.connect(place, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     connection.text_factory = _lenient
     try:
@@ -285,7 +314,7 @@ def _prepared(place: Path, identity: str) -> sqlite3.Connection:
 
 
 def _identity(folder: Path) -> str:
-    """What must be the same for kept facts to hold: the folder, what they mean, and the libraries that found them."""
+    """Return what must be the same for stored properties to be valid: folder, meaning, and versions of libraries."""
     libraries = [library.__version__ for library in (np, cv2, PIL, simplejpeg)]
     libraries += [version(library) for library in ("tifffile", "imagecodecs")]  # imported only where they are needed
     return json.dumps([os.fspath(folder.resolve()), FACTS_VERSION, _COLUMNS, _CHECK, libraries])
@@ -295,10 +324,10 @@ def _key(name: str) -> bytes:
     return name.encode("utf-8", "surrogatepass")
 
 
-def _row(entry: Entry) -> tuple[object, ...]:
+def _row(entry: CacheEntry) -> tuple[object, ...]:
     facts = {name: getattr(entry.facts, name) for name in _FACTS}
     facts["repairs"] = json.dumps(entry.facts.repairs)
-    # SQLite keeps NaN as NULL, and -0.0 as 0.0.
+    # SQLite stores NaN as NULL, and -0.0 as 0.0.
     kept = [None if value != value else value + 0.0 if isinstance(value, float) else value for value in facts.values()]
     row = (_key(entry.name), entry.size, entry.mtime_ns, entry.read_ns, *kept)
     return *row, _checksum(row)
@@ -308,8 +337,8 @@ def _checksum(row: Sequence[object]) -> bytes:
     return blake2b(repr(tuple(row)).encode(), digest_size=8).digest()
 
 
-def _entry(folder: Path, name: str, row: Sequence[Any]) -> Entry | None:
-    """The entry that a row holds, None where it is damaged."""
+def _entry(folder: Path, name: str, row: Sequence[Any]) -> CacheEntry | None:
+    """Read the entry in a row, None if the row is damaged."""
     *values, check = row
     if _checksum((_key(name), *values)) != check:
         return None
@@ -318,4 +347,4 @@ def _entry(folder: Path, name: str, row: Sequence[Any]) -> Entry | None:
         column: math.nan if value is None else value for column, value in zip(_FACTS, kept, strict=True)
     }
     facts["repairs"] = tuple(json.loads(facts["repairs"]))
-    return Entry(name, ImageInfo(path=folder / name, **facts), size, mtime_ns, read_ns)
+    return CacheEntry(name, ImageInfo(path=folder / name, **facts), size, mtime_ns, read_ns)

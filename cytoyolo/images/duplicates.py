@@ -25,7 +25,7 @@ from cytoyolo.images.hashes import (
     MIRRORED,
     TRANSPOSED,
     UPSIDE_DOWN,
-    Pairs,
+    HashPairs,
     anchor,
     as_words,
     near_pairs,
@@ -41,7 +41,7 @@ _ANCHORED = 0.75
 MIN_CORRELATION = 0.8
 COLUMNS = ("image", "twin", "kind", "distance", "correlation", "turn", "group")
 
-# For each orientation (see hashes.Pairs): how the earlier picture must be turned to look like the later. Clockwise.
+# For each orientation (see hashes.HashPairs): how the earlier picture must be turned to look like the later. Clockwise.
 _TURNS = (
     "",
     "mirrored",
@@ -154,7 +154,7 @@ def find_duplicates(
     pairs = pairs._replace(first=place[pairs.first], second=place[pairs.second])
     links += _equal("pixels", _pixels(readable, alone, pairs), groups)
     near = pairs.distance <= distance
-    pairs = Pairs(pairs.first[near], pairs.second[near], pairs.distance[near], pairs.orientation[near])
+    pairs = HashPairs(pairs.first[near], pairs.second[near], pairs.distance[near], pairs.orientation[near])
     links += _near(readable, pairs, correlation, groups)
     links += _near(readable, _shifted_pairs(readable, int(_ANCHORED * distance), groups), correlation, groups, True)
     links.sort(key=lambda link: (link.second, link.first))
@@ -192,7 +192,7 @@ def _equal(kind: str, values: Iterable[tuple[int, str]], groups: _Groups) -> Ite
                 yield Link(first, at, kind)
 
 
-def _pixels(facts: Sequence[ImageInfo], alone: Sequence[int], pairs: Pairs) -> Iterator[tuple[int, str]]:
+def _pixels(facts: Sequence[ImageInfo], alone: Sequence[int], pairs: HashPairs) -> Iterator[tuple[int, str]]:
     """Compute the fingerprint of the pixels for images that may have the same pixels as another image.
 
     Files of one kind with the same pixels have the same hash. The hashes of files of two kinds may differ in a few
@@ -211,7 +211,7 @@ def _pixels(facts: Sequence[ImageInfo], alone: Sequence[int], pairs: Pairs) -> I
     return zip(sorted(suspects), in_order(lambda image: pixel_digest(image.path, image.range), images), strict=True)
 
 
-def _shifted_pairs(facts: Sequence[ImageInfo], distance: int, groups: _Groups) -> Pairs:
+def _shifted_pairs(facts: Sequence[ImageInfo], distance: int, groups: _Groups) -> HashPairs:
     """Find pairs of images whose anchored hashes are near, which may be shifted views. Each group gives one image."""
     alone = [at for at in range(len(facts)) if groups.of(at) == at]
     words = as_words([facts[at].anchored_hash or bytes(HASH_BYTES) for at in alone])
@@ -220,9 +220,9 @@ def _shifted_pairs(facts: Sequence[ImageInfo], distance: int, groups: _Groups) -
 
 
 def _near(
-    facts: Sequence[ImageInfo], pairs: Pairs, correlation: float, groups: _Groups, shifted: bool = False
+    facts: Sequence[ImageInfo], pairs: HashPairs, correlation: float, groups: _Groups, shifted: bool = False
 ) -> Iterator[Link]:
-    """Confirm proposed pairs, the nearest first. Pairs that are already connected are left out.
+    """Confirm proposed pairs, the nearest first. HashPairs that are already connected are left out.
 
     With `shifted`, the alignment starts with the distance between the two anchors.
     """
@@ -269,7 +269,7 @@ def small_gray(facts: ImageInfo) -> Gray | None:
 
 
 def turned(picture: Gray, orientation: int) -> Gray:
-    """Turn a picture (h, w) to another orientation, see hashes.Pairs."""
+    """Turn a picture (h, w) to another orientation, see hashes.HashPairs."""
     if orientation & TRANSPOSED:
         picture = picture.T
     if orientation & UPSIDE_DOWN:

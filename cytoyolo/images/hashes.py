@@ -37,8 +37,8 @@ _DCT = (np.sqrt(2 / _SIDE) * np.cos(np.pi * _frequency * (2 * _position + 1) / (
 _VIEW, _WINDOW, _MAP, _GAUSSIAN, _MARGIN = 128, 64, 64, 6.0, 14
 
 
-class Pairs(NamedTuple):
-    """Pairs of hashes that are near.
+class HashPairs(NamedTuple):
+    """HashPairs of hashes that are near.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ def transposed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return np.packbits(turned).view(np.uint64).reshape(hashes.shape)
 
 
-def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Pairs:
+def near_pairs(hashes: NDArray[np.uint64], distance: int) -> HashPairs:
     """Find all pairs of hashes that are near in the best of the eight orientations.
 
     If several hashes are equal, each of them is paired with the first of them, and only the first is paired with other
@@ -169,7 +169,7 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Pairs:
 
     Returns
     -------
-    Pairs
+    HashPairs
         The pairs, sorted.
 
     Examples
@@ -190,7 +190,7 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Pairs:
     earlier = np.concatenate([same[again], rows[near.first]])
     later = np.concatenate([telling[again], rows[near.second]])
     order = np.lexsort((later, earlier))
-    return Pairs(
+    return HashPairs(
         earlier[order],
         later[order],
         np.concatenate([zeros, near.distance])[order],
@@ -198,12 +198,12 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Pairs:
     )
 
 
-def _near_pairs_of_different(hashes: NDArray[np.uint64], distance: int) -> Pairs:
+def _near_pairs_of_different(hashes: NDArray[np.uint64], distance: int) -> HashPairs:
     """Find the near pairs of hashes (n, 4) that are all different."""
     # The axis of words comes first, so that each word of a block is contiguous.
     words = [np.ascontiguousarray(turned.T) for turned in (hashes, transposed(hashes))]
 
-    def search(corner: tuple[int, int]) -> Pairs:
+    def search(corner: tuple[int, int]) -> HashPairs:
         top, left = corner
         others = words[0][:, None, left : left + _COLUMNS]
         upright, turned = (_least_flip_distance(mine[:, top : top + _ROWS, None], others) for mine in words)
@@ -211,14 +211,14 @@ def _near_pairs_of_different(hashes: NDArray[np.uint64], distance: int) -> Pairs
         ordered = top + first < left + second
         first, second = top + first[ordered], left + second[ordered]
         bits = np.concatenate([_flip_distances(mine[:, first], words[0][:, second]) for mine in words])
-        return Pairs(first, second, bits.min(axis=0), bits.argmin(axis=0).astype(np.uint8))
+        return HashPairs(first, second, bits.min(axis=0), bits.argmin(axis=0).astype(np.uint8))
 
     found = [search((0, len(hashes)))]  # an empty result, for hashes without a near pair
     size = len(hashes)
     corners = ((top, left) for top in range(0, size, _ROWS) for left in range(top, size, _COLUMNS))
     with ThreadPoolExecutor(cores()) as pool:
         found += [pairs for pairs in pool.map(search, corners) if len(pairs.first)]
-    return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    return HashPairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def _least_flip_distance(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint8]:

@@ -1,1 +1,1 @@
-"""Makers of test data: painted smears, and faults put into a data set."""
+"""Make test data: draw synthetic smears, and put faults into a data set."""

@@ -14,7 +14,7 @@ import pytest
 
 from cytoyolo.errors import UsageError
 from cytoyolo.images import cache
-from cytoyolo.images.cache import Entry, InfoCache, default_place, read_cached
+from cytoyolo.images.cache import CacheEntry, InfoCache, default_place, read_cached
 from cytoyolo.images.info import ImageInfo, read_facts
 from cytoyolo.images.samples import White
 from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, photo, save
@@ -200,11 +200,11 @@ def test_files_of_one_name_in_two_subfolders(folder: Path, place: Path) -> None:
 def test_a_number_that_is_none_stays_none(folder: Path, place: Path) -> None:
     odd = ImageInfo(folder / "a", blur=math.nan, brightness=math.inf, entropy=-0.0, warning="a\nb", repairs=("\udce9",))
     known = InfoCache(folder, place)
-    known.put([Entry("a", odd, 1, -2, 3)])
-    assert known.get(["b", "a"]) == [None, Entry("a", odd, 1, -2, 3)]
+    known.put([CacheEntry("a", odd, 1, -2, 3)])
+    assert known.get(["b", "a"]) == [None, CacheEntry("a", odd, 1, -2, 3)]
     known.close()
     assert known.get(["a"]) == [None]
-    known.put([Entry("a", odd, 1, 2, 3)])
+    known.put([CacheEntry("a", odd, 1, 2, 3)])
 
 
 def test_a_cache_of_another_folder_is_begun_anew(folder: Path, place: Path, notes: list[str]) -> None:
@@ -363,7 +363,7 @@ def test_a_cache_begun_anew_by_another_run_is_left_to_it(folder: Path, place: Pa
     other = folder.parent / "other"
     other.mkdir()
     facts(other, place, [])
-    entry = Entry("a", ImageInfo(folder / "a"), 1, 2, 3)
+    entry = CacheEntry("a", ImageInfo(folder / "a"), 1, 2, 3)
     known.put([entry])
     assert known.get(["a"]) == [None] and kept(place) == set()
     assert len(notes) == 2 and "another run has begun it anew" in notes[1]
@@ -480,7 +480,7 @@ def test_every_fact_is_kept(folder: Path, place: Path) -> None:
         if name not in ("path", "problem", "unsupported")
     )
     known = InfoCache(folder, place)
-    known.put([Entry("a", whole, 1, 2, 3)])
-    known.put([Entry("a", replace(whole, width=7), 1, 2, 3)])
-    assert known.get(["a"]) == [Entry("a", replace(whole, width=7), 1, 2, 3)]
+    known.put([CacheEntry("a", whole, 1, 2, 3)])
+    known.put([CacheEntry("a", replace(whole, width=7), 1, 2, 3)])
+    assert known.get(["a"]) == [CacheEntry("a", replace(whole, width=7), 1, 2, 3)]
     known.close()

@@ -657,5 +657,5 @@ def test_images_that_can_take_no_fault_are_told(smears: Path, tmp_path: Path) ->
     shutil.copytree(smears, source)
     for path in (source / "images").iterdir():
         path.write_bytes(b"no image")
-    with pytest.raises(UsageError, match="no image without a fault takes one of"):
+    with pytest.raises(UsageError, match="no image without a fault fits the fault"):
         run(source, tmp_path / "out", load_spec("cytologia"))

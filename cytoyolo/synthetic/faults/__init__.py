@@ -1,4 +1,4 @@
-"""Faults put into a sound label table and its images, each listed with its truth, to measure an audit by."""
+"""Put faults into a good label table and its images, and list each fault with its truth, to measure an audit."""
 
 from cytoyolo.synthetic.faults import border, copies, files, frames, names, overlaps, rows
 from cytoyolo.synthetic.faults.inject import MAX_RATE, check_rate, inject

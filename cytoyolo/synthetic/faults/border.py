@@ -1,4 +1,4 @@
-"""Faults of a box against its image: beyond an edge, at an edge, as large as the image, of an odd shape."""
+"""Faults of a box at the border of its image: beyond an edge, at an edge, as large as the image; and odd shapes."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from cytoyolo import boxes
 from cytoyolo.synthetic.faults import pictures
-from cytoyolo.synthetic.faults.faulty_image import MAX_IOU, Host, Made, Setting, with_box
+from cytoyolo.synthetic.faults.faulty_image import MAX_IOU, Fault, Host, Setting, with_box
 from cytoyolo.synthetic.faults.registry import fault
 from cytoyolo.synthetic.faults.rows import spoilt
 from cytoyolo.tables.dialect import PLAIN
 
 # The column of a box's coordinate on each side; columns 0 and 2 are of x, 1 and 3 of y.
 SIDES = {"left": 0, "top": 1, "right": 2, "bottom": 3}
-# A further box is drawn to the edge where this share of its side lies between.
+# A box is extended to the edge if it is closer to the edge than this share of its side.
 _NEAR_EDGE = 0.1
 _ODD = 6.5
 
@@ -22,18 +22,18 @@ Box = NDArray[np.float64]
 
 
 def clear(host: Host, box: Box, *but: int) -> bool:
-    """Whether a box (4,) overlaps none of the image's boxes, but for these, by more than a sound one may."""
+    """Tell whether a box (4,) hardly overlaps the image's other boxes. The boxes `but` are not compared."""
     others = np.delete(host.xyxy, but, axis=0)
     return not len(others) or bool(boxes.iou(box, others).max() <= MAX_IOU)
 
 
-def _replaced(host: Host, place: int, box: Box, detail: str, truth: str = "") -> Made:
+def _replaced(host: Host, place: int, box: Box, detail: str, truth: str = "") -> Fault:
     return spoilt(host, place, PLAIN.join(with_box(host.values[place], box)), detail, truth)
 
 
 @fault("outside", *SIDES)
-def outside(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
-    """A box wholly beyond one side of its image; so far that it won't fit with axes swapped either."""
+def outside(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
+    """A box that lies beyond one side of its image, so far that it does not fit with swapped axes either."""
     place, axis = int(rng.integers(len(host.rows))), SIDES[variant] % 2
     box, gap = host.xyxy[place].copy(), int(rng.integers(1, 40))
     start = -gap - (box[axis + 2] - box[axis]) if variant in ("left", "top") else max(host.size) + gap
@@ -42,7 +42,7 @@ def outside(host: Host, variant: str, rng: np.random.Generator, setting: Setting
 
 
 class _Cut(NamedTuple):
-    """A box (4,) that reaches beyond a side of its image, and the file for it where the picture was moved."""
+    """A box (4,) that reaches beyond a side of its image, and the new file if the picture was moved."""
 
     place: int
     box: Box
@@ -50,7 +50,8 @@ class _Cut(NamedTuple):
 
 
 def _cut(host: Host, side: str, keeps: float, rng: np.random.Generator) -> _Cut | None:
-    """Draw a box that touches an edge on beyond it; or else move an image's only cell, and its box, over the edge."""
+    """Extend a box that touches an edge beyond this edge; or else move an image's only cell and its box over the
+    edge."""
     column, axis = SIDES[side], SIDES[side] % 2
     outwards = -1 if column < 2 else 1
     edge = 0 if column < 2 else host.size[axis]
@@ -70,7 +71,7 @@ def _cut(host: Host, side: str, keeps: float, rng: np.random.Generator) -> _Cut 
     return _Cut(0, box, {host.name: pictures.encode(picture)})
 
 
-def _hanging(host: Host, side: str, rng: np.random.Generator, low: float, high: float, repaired: bool) -> Made | None:
+def _hanging(host: Host, side: str, rng: np.random.Generator, low: float, high: float, repaired: bool) -> Fault | None:
     cut = _cut(host, side, rng.uniform(low, high), rng)
     if cut is None:
         return None
@@ -83,22 +84,22 @@ def _hanging(host: Host, side: str, rng: np.random.Generator, low: float, high: 
     truth = PLAIN.join(with_box(host.values[cut.place], inside)) if repaired else ""
     share = boxes.area(inside) / boxes.area(cut.box)
     made = _replaced(host, cut.place, cut.box, f"over the {side}, keeps {share:.0%}", truth)
-    return Made(made.detail, made.rows, cut.files)
+    return Fault(made.detail, made.rows, cut.files)
 
 
 @fault("overhang", *SIDES)
-def overhang(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
+def overhang(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
     return _hanging(host, variant, rng, 0.56, 0.92, repaired=True)
 
 
 @fault("mostly-outside", *SIDES)
-def mostly_outside(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
+def mostly_outside(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
     return _hanging(host, variant, rng, 0.14, 0.42, repaired=False)
 
 
 @fault("at-edge", "right", "bottom")
-def at_edge(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
-    """A box that ends with its image, which is legal: drawn on where the edge is near, or else moved there."""
+def at_edge(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
+    """A box that ends at the image's edge, which is allowed. A box near the edge is extended, another is moved."""
     column, axis = SIDES[variant], SIDES[variant] % 2
     gap = host.size[axis] - host.xyxy[:, column]
     detail = f"ends with the image on the {variant}"
@@ -110,12 +111,12 @@ def at_edge(host: Host, variant: str, rng: np.random.Generator, setting: Setting
         if clear(host, box, place):
             return _replaced(host, place, box, detail)
     cut = None if (gap == 0).any() else _cut(host, variant, 1.0, rng)
-    return None if cut is None else Made(detail, _replaced(host, cut.place, cut.box, detail).rows, cut.files)
+    return None if cut is None else Fault(detail, _replaced(host, cut.place, cut.box, detail).rows, cut.files)
 
 
 @fault("whole-image")
-def whole_image(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
-    """A box that leaves a pixel or so at each side of its image."""
+def whole_image(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
+    """A box that is only one or a few pixels smaller than its image at each side."""
     place, (width, height) = int(rng.integers(len(host.rows))), host.size
     margin = np.array(rng.integers(1, max(min(host.size) // 150, 1) + 1, 4), dtype=np.float64)
     box = np.array([0, 0, width, height]) + margin * (1, 1, -1, -1)
@@ -124,8 +125,8 @@ def whole_image(host: Host, variant: str, rng: np.random.Generator, setting: Set
 
 
 @fault("odd-box", "wide", "high", "large")
-def odd_box(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
-    """A long thin box, or one that is far larger than its class but smaller than its image."""
+def odd_box(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
+    """A long thin box, or a box that is far larger than other boxes of its class but smaller than its image."""
     place, size = int(rng.integers(len(host.rows))), np.array(host.size)
     code = host.values[place][5]
     side = {"wide": (0.85 * size[0], 9.0), "high": (9.0, 0.85 * size[1]), "large": tuple(0.96 * size)}[variant]

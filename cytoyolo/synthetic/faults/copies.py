@@ -8,7 +8,7 @@ from PIL import Image
 
 from cytoyolo import boxes
 from cytoyolo.synthetic.faults import pictures
-from cytoyolo.synthetic.faults.faulty_image import Host, Made, Setting, Written, with_box
+from cytoyolo.synthetic.faults.faulty_image import Fault, FaultyLine, Host, Setting, with_box
 from cytoyolo.synthetic.faults.overlaps import other_class
 from cytoyolo.synthetic.faults.registry import fault
 from cytoyolo.tables.dialect import PLAIN
@@ -28,26 +28,26 @@ def commented(data: bytes, text: bytes) -> bytes:
 
 def _copied(
     host: Host, data: bytes, detail: str, setting: Setting, xyxy: NDArray[np.float64] | None = None, code: str = ""
-) -> Made:
-    """A copy of the image under a new name, each of its rows after the original's; `code` is its first row's class."""
+) -> Fault:
+    """Copy the image under a new name. Each of its rows follows the original row; `code` is the class of the first."""
     name = setting.new_name(host.name)
     rows = host.lines()
     for place, (row, lines) in enumerate(host.lines(name, xyxy, listed="first").items()):
         copy = lines[0]
         if code and place == 0:
             values = host.values[0] if xyxy is None else with_box(host.values[0], xyxy[0])
-            copy = Written(PLAIN.join((name, *values[1:5], code)), name, True)
+            copy = FaultyLine(PLAIN.join((name, *values[1:5], code)), name, True)
         rows[row].append(copy)
-    return Made(f"{detail} of {host.name}", rows, {name: data})
+    return Fault(f"{detail} of {host.name}", rows, {name: data})
 
 
 @fault("same-bytes")
-def same_bytes(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def same_bytes(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     return _copied(host, host.read(), "copy", setting)
 
 
 @fault("same-pixels", "comment", "end of a scan filled")
-def same_pixels(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def same_pixels(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     """Other bytes that decode to the same: with a comment, or a fill byte before the end marker (T.81, B.1.1.2)."""
     data = host.read()
     other = commented(data, b"stored again") if variant == "comment" else data[:-2] + b"\xff" + data[-2:]
@@ -55,7 +55,7 @@ def same_pixels(host: Host, variant: str, rng: np.random.Generator, setting: Set
 
 
 @fault("near-duplicate", "re-encoded", "brightened", "resized", "cropped", *_TURNS)
-def near_duplicate(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
+def near_duplicate(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
     picture, xyxy = pictures.decode(host.read()), host.xyxy
     quality = pictures.QUALITY
     if variant == "re-encoded":
@@ -81,7 +81,7 @@ def near_duplicate(host: Host, variant: str, rng: np.random.Generator, setting: 
 
 
 @fault("duplicate-labels", "same bytes", "same pixels")
-def duplicate_labels(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
+def duplicate_labels(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
     """A copy whose first row has another class."""
     code = other_class(host.values[0][5], setting, rng)
     data = host.read() if variant == "same bytes" else commented(host.read(), b"labelled again")
@@ -89,10 +89,11 @@ def duplicate_labels(host: Host, variant: str, rng: np.random.Generator, setting
 
 
 @fault("leak", "row of the test", "same bytes", "re-encoded", needs="test")
-def leak(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
-    """A row of a test image, or of a copy of it under another name, after one of an image that stays sound.
+def leak(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
+    """Add a row with a test image, or with a copy of a test image under another name.
 
-    Its box is of its class's usual size, in the middle: nobody knows the truth, and the row has to go anyway.
+    The box has the usual size of its class and lies in the middle, because the true box is not known. A repair drops
+    the row anyway.
     """
     test = setting.next_test()
     if test is None:
@@ -106,8 +107,8 @@ def leak(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -
     code = host.values[0][5]
     text = PLAIN.join((name, *_middle_box(test, setting.typical[code]), code))
     rows = host.lines()
-    rows[host.rows[-1]].append(Written(text, name, True))
-    return Made(f"{variant}: {test.name}", rows, files)
+    rows[host.rows[-1]].append(FaultyLine(text, name, True))
+    return Fault(f"{variant}: {test.name}", rows, files)
 
 
 def _middle_box(path: Path, side: tuple[float, float]) -> tuple[str, ...]:

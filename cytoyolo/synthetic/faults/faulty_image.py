@@ -1,4 +1,4 @@
-"""What faults are put into: images with their rows, and what becomes of both. No fault is known here."""
+"""Images with their rows, into which faults are put, and the result. This module knows no kind of fault."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +16,9 @@ from cytoyolo.images import jpeg
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import PLAIN
 
-# What an image and its rows must keep to, so that a fault in them is their only one: sides of boxes in pixels, IoU of
-# any two, share of the image that one covers, sides of the image in pixels.
+# Limits for an image and its rows, so that a fault that is put in is their only fault: the smallest side of a box in
+# pixels, the largest IoU of two boxes, the largest share of the image for a box, the smallest side of the image in
+# pixels.
 MIN_BOX, MAX_IOU, MAX_SHARE, MIN_SIDE = 12, 0.38, 0.94, 64
 _ORIENTATION_TAG = 274
 
@@ -25,8 +26,8 @@ Values = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Written:
-    """A line of the faulty table: its text, its image's name, whether it is listed as a fault, its truth if it has."""
+class FaultyLine:
+    """A line of the faulty table: its text, its image's name, whether it is listed as a fault, and its truth or ""."""
 
     text: str
     name: str
@@ -35,14 +36,25 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a fault makes of an image: lines in place of the table's rows (by index), files to write and to leave out.
+class Fault:
+    """A fault of an image.
 
-    `name` is that of the faulty image, for a fault that no line is listed for.
+    Attributes
+    ----------
+    detail : str
+        What is wrong, in a few words.
+    rows : mapping
+        The lines that replace rows of the table, by the index of the row.
+    files : mapping
+        Files to write, by name.
+    gone : tuple of str
+        Files to leave out.
+    name : str
+        The name of the faulty image, if no line is listed for the fault.
     """
 
     detail: str
-    rows: Mapping[int, Sequence[Written]]
+    rows: Mapping[int, Sequence[FaultyLine]]
     files: Mapping[str, bytes] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
     name: str = ""
@@ -75,7 +87,7 @@ class Host:
         return self.path.read_bytes()
 
     def is_sound(self, spec: DataSpec) -> bool:
-        """Whether the file is a plain JPEG without a fault, and its rows are whole boxes inside it, well apart."""
+        """Tell whether the file is a plain JPEG without a fault, and its boxes lie inside it and hardly overlap."""
         return self._rows_sound(spec) and is_sound_jpeg(self.path) and self._apart()
 
     def _rows_sound(self, spec: DataSpec) -> bool:
@@ -98,19 +110,19 @@ class Host:
         xyxy: NDArray[np.float64] | None = None,
         listed: Literal["none", "first", "all"] = "none",
         truths: Sequence[str] | None = None,
-    ) -> dict[int, list[Written]]:
-        """The image's lines under another name or with other boxes (n, 4)."""
+    ) -> dict[int, list[FaultyLine]]:
+        """Return the image's lines, with another name or other boxes (n, 4) if these are given."""
         made = {}
         for place, (row, values) in enumerate(zip(self.rows, self.values, strict=True)):
             changed = values if xyxy is None else with_box(values, xyxy[place])
             changed = changed if name is None else (name, *changed[1:])
             shown = listed == "all" or (listed == "first" and place == 0)
             truth = truths[place] if truths is not None and shown else ""
-            made[row] = [Written(PLAIN.join(changed), changed[0], shown, truth)]
+            made[row] = [FaultyLine(PLAIN.join(changed), changed[0], shown, truth)]
         return made
 
     def texts(self, xyxy: NDArray[np.float64] | None = None) -> list[str]:
-        """The image's rows as text, with other boxes (n, 4) where these are given."""
+        """Return the image's rows as text, with other boxes (n, 4) if these are given."""
         return [line.text for lines in self.lines(xyxy=xyxy).values() for line in lines]
 
 
@@ -122,7 +134,7 @@ class Spread:
     mad: float
 
     def z(self, value: float) -> float:
-        """The modified z-score (Iglewicz and Hoaglin, 1993); infinite where all but `value` are equal."""
+        """Return the modified z-score (Iglewicz and Hoaglin, 1993); infinite if the spread is 0 and `value` differs."""
         away = abs(value - self.median)
         return 0.6745 * away / self.mad if self.mad > 0 else (np.inf if away > 0 else 0.0)
 
@@ -134,11 +146,24 @@ def spread(values: NDArray[np.float64]) -> Spread:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a fault may ask of the whole set.
+    """What a fault needs to know of the whole set.
 
-    `another` gives an image that no fault has, other than this one; `next_test` a sound test image, none given before;
-    `new_name` a file name that nothing has, like this one; areas and aspects are spreads by class of log box area and
-    log(width / height); typical is the median width and height by class; image_area is the spread of log image area.
+    Attributes
+    ----------
+    spec : DataSpec
+        The data set.
+    another : function
+        Returns another image that has no fault yet.
+    next_test : function
+        Returns the next good test image.
+    new_name : function
+        Returns a similar file name that is not used yet.
+    areas, aspects : mapping
+        For each class the spread of log(box area) and log(width / height).
+    typical : mapping
+        For each class the median width and height.
+    image_area : function
+        Returns the spread of log(image area).
     """
 
     spec: DataSpec
@@ -152,24 +177,24 @@ class Setting:
 
 
 def number(value: float) -> str:
-    """A coordinate as text, whole pixels without a point."""
+    """Write a coordinate as text. Whole pixels have no point."""
     return str(int(value)) if value == int(value) else repr(float(value))
 
 
 def with_box(values: Values, box: NDArray[np.float64]) -> Values:
-    """A row's values with another box (4,)."""
+    """Return a row's values with another box (4,)."""
     return (values[0], *(number(value) for value in box), values[5])
 
 
 def is_sound_jpeg(path: Path) -> bool:
-    """Whether a file is a JPEG in colour or gray, upright, from its start marker to its end marker and no further."""
+    """Tell whether a file is a good JPEG: colour or gray, upright, with nothing behind its end marker."""
     if PurePosixPath(path).suffix.lower() not in (".jpg", ".jpeg") or not path.is_file():
         return False
     data = path.read_bytes()
     if not data.startswith(jpeg.START):
         return False
-    found = jpeg.walk(data)
-    if found.junk or found.end != len(data):
+    structure = jpeg.walk(data)
+    if structure.junk or structure.end != len(data):
         return False
     try:
         with Image.open(path, formats=["JPEG"]) as image:

@@ -1,4 +1,4 @@
-"""Faults of image files: bytes that can't be read, that must be mended, or that hold another kind of picture."""
+"""Faults of image files: bytes that can't be read or must be repaired, and other kinds of pictures."""
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -9,30 +9,30 @@ from PIL import Image
 
 from cytoyolo.images import jpeg
 from cytoyolo.synthetic.faults import pictures
-from cytoyolo.synthetic.faults.faulty_image import Host, Made, Setting, Spread
+from cytoyolo.synthetic.faults.faulty_image import Fault, Host, Setting, Spread
 from cytoyolo.synthetic.faults.registry import fault
 
 _START_OF_SCAN, _TABLES = 0xDA, b"\xff\xdb"
 _TRIES = 400
-# What the decoder says of bits that make no sense, and where it finds too few of them, by the beginning of its text.
+# The decoder's messages about bits that make no sense, or that are missing, begin with this.
 _CORRUPT = "Corrupt JPEG data"
 # Standard deviation in gray levels; robust z of a log area.
 _NOISE, _ODD = 50, 8.0
 
 
-def replaced(host: Host, data: bytes, detail: str) -> Made:
-    """Other bytes under the image's own name, its rows as they are."""
-    return Made(detail, host.lines(listed="first"), {host.name: data})
+def replaced(host: Host, data: bytes, detail: str) -> Fault:
+    """Make a fault that writes other bytes under the image's own name. Its rows stay the same."""
+    return Fault(detail, host.lines(listed="first"), {host.name: data})
 
 
-def renamed(host: Host, data: bytes, extension: str, detail: str) -> Made:
-    """Other bytes under a name with another extension, which the rows take over."""
+def renamed(host: Host, data: bytes, extension: str, detail: str) -> Fault:
+    """Make a fault that writes other bytes under a name with another extension. The rows get this name."""
     name = PurePosixPath(host.name).stem + extension
-    return Made(detail, host.lines(name, listed="first"), {name: data}, (host.name,))
+    return Fault(detail, host.lines(name, listed="first"), {name: data}, (host.name,))
 
 
 @fault("unreadable", "empty", "text", "truncated", "garbage")
-def unreadable(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def unreadable(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     data = host.read()
     scan = _scan_start(data)
     spoil: dict[str, Callable[[], bytes]] = {
@@ -41,43 +41,44 @@ def unreadable(host: Host, variant: str, rng: np.random.Generator, setting: Sett
         "truncated": lambda: data[: scan + int(rng.uniform(0.2, 0.7) * (len(data) - scan))],
         "garbage": lambda: b"\xff\xd8\xff" + rng.bytes(2000).replace(b"\xff", b"\0"),
     }
-    return Made(variant, host.lines(listed="all"), {host.name: spoil[variant]()})
+    return Fault(variant, host.lines(listed="all"), {host.name: spoil[variant]()})
 
 
 @fault("no-end-marker")
-def no_end_marker(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def no_end_marker(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     return replaced(host, host.read()[: -len(jpeg.END)], "without its last two bytes")
 
 
 @fault("extraneous-bytes", "before a marker", "after the end")
-def extraneous_bytes(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def extraneous_bytes(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     data, junk = host.read(), bytes(rng.integers(1, 255, int(rng.integers(5, 60)), dtype=np.uint8))
     spoilt = data + junk if variant == "after the end" else data.replace(_TABLES, junk + _TABLES, 1)
     return replaced(host, spoilt, f"{len(junk)} bytes {variant}")
 
 
 @fault("decoder-warning")
-def decoder_warning(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
-    """A bit of the compressed data is flipped, late in the scan, such that the decoder complains and goes on."""
+def decoder_warning(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
+    """A bit of the compressed data is flipped, late in the scan, so that the decoder warns but still gives a
+    picture."""
     data = host.read()
-    found = jpeg.walk(data)
+    structure = jpeg.walk(data)
     start = _scan_start(data)
     for _ in range(_TRIES):
         place = start + int(rng.uniform(0.6, 0.98) * (len(data) - start))
         spoilt = bytearray(data)
         spoilt[place] ^= 1 << int(rng.integers(8))
-        if jpeg.walk(bytes(spoilt)) == found and (warning := _warning(bytes(spoilt))):
+        if jpeg.walk(bytes(spoilt)) == structure and (warning := _warning(bytes(spoilt))):
             return replaced(host, bytes(spoilt), warning)
     return None
 
 
 def _scan_start(data: bytes) -> int:
-    """Where the compressed data of a JPEG's first scan begin, but for the scan's own header."""
+    """Return about where the compressed data of a JPEG's first scan begin, behind the scan's header."""
     return next(position for code, position in jpeg.walk(data).segments if code == _START_OF_SCAN) + 12
 
 
 def _warning(data: bytes) -> str:
-    """The decoder's complaint about a picture that it, and Pillow, give nevertheless; empty where it has none."""
+    """Return the decoder's warning if it and Pillow still give a picture, else ""."""
     try:
         simplejpeg.decode_jpeg(data, "BGR")
     except ValueError as error:
@@ -94,7 +95,7 @@ def _warning(data: bytes) -> str:
 
 
 @fault("colour-mode", "CMYK", "alpha", "palette", "16-bit gray")
-def colour_mode(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def colour_mode(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     image = Image.fromarray(pictures.decode(host.read()))
     if variant == "CMYK":
         return replaced(host, pictures.encode(image.convert("CMYK")), variant)
@@ -107,26 +108,26 @@ def colour_mode(host: Host, variant: str, rng: np.random.Generator, setting: Set
 
 
 @fault("tiff")
-def tiff(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def tiff(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     return renamed(host, pictures.encode(pictures.decode(host.read()), "TIFF"), ".tif", "TIFF")
 
 
 @fault("wrong-extension", "PNG", "BMP", "WEBP")
-def wrong_extension(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def wrong_extension(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     options = {"lossless": True} if variant == "WEBP" else {}
     data = pictures.encode(pictures.decode(host.read()), variant, **options)
     return replaced(host, data, f"{variant} named {host.path.suffix}")
 
 
 @fault("dark-or-bright", "dark", "bright")
-def dark_or_bright(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def dark_or_bright(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     factor, offset = (0.04, 0.0) if variant == "dark" else (0.04, 245.0)
     picture = pictures.brightened(pictures.decode(host.read()), factor, offset)
     return replaced(host, pictures.encode(picture), variant)
 
 
 @fault("odd-blur", "noise", "blur")
-def odd_blur(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def odd_blur(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     if variant == "noise":
         picture = pictures.decode(host.read())
         noise = rng.normal(0, _NOISE, picture.shape)
@@ -137,8 +138,8 @@ def odd_blur(host: Host, variant: str, rng: np.random.Generator, setting: Settin
 
 
 @fault("odd-entropy")
-def odd_entropy(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
-    """Two gray levels, those of the darker and the brighter half."""
+def odd_entropy(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
+    """A picture with two gray levels, for its darker and its brighter half."""
     gray = pictures.decode(host.read()).mean(axis=2)
     dark, middle, bright = np.quantile(gray, (0.25, 0.5, 0.75))
     picture = np.where(gray < middle, dark, bright).astype(np.uint8)
@@ -146,8 +147,8 @@ def odd_entropy(host: Host, variant: str, rng: np.random.Generator, setting: Set
 
 
 @fault("odd-size-image")
-def odd_size_image(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
-    """The picture lies at the top left of a canvas that is large for this set."""
+def odd_size_image(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
+    """The picture lies in the upper left of a canvas that is much larger than the images of this set."""
     spread: Spread = setting.image_area()
     area = np.clip(np.exp(spread.median + _ODD * spread.mad / 0.6745), 4 * np.prod(host.size), 3e7)
     scale = float(np.sqrt(area / np.prod(host.size)))

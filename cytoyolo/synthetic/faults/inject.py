@@ -13,7 +13,7 @@ from PIL import Image
 
 from cytoyolo.errors import UsageError, check_seed
 from cytoyolo.spec import DataSpec
-from cytoyolo.synthetic.faults.faulty_image import Host, Made, Setting, Spread, is_sound_jpeg, spread
+from cytoyolo.synthetic.faults.faulty_image import Fault, Host, Setting, Spread, is_sound_jpeg, spread
 from cytoyolo.synthetic.faults.registry import Kind, kinds
 from cytoyolo.synthetic.faults.stops import ROWS, Listed, write_stops
 from cytoyolo.tables.dialect import PLAIN
@@ -26,7 +26,7 @@ _MIN_ROWS = 20
 
 
 def check_rate(rate: float, images: int, wanted: Sequence[Kind]) -> None:
-    """Raise UsageError for a share of images that can't be given faults, or not one of each kind."""
+    """Raise UsageError if the share of faulty images is impossible, or too small for one fault of each kind."""
     if not 0 < rate <= MAX_RATE:
         raise UsageError("faults", rate, f"give more than 0 and at most {MAX_RATE}")
     if round(rate * images) < len(wanted):
@@ -39,19 +39,46 @@ def check_rate(rate: float, images: int, wanted: Sequence[Kind]) -> None:
 def inject(
     labels: Path, images: Path, output: Path, *, spec: DataSpec, rate: float, seed: int, test: Path | None = None
 ) -> pd.DataFrame:
-    """Write images/, train.csv (faulty), faults.csv and stops/ into the folder `output`; return the faults.
+    """Write images/, train.csv (faulty), faults.csv and stops/ into a folder.
 
-    `rate` is the share of images of the table that get a fault, spread evenly over the kinds; none gets two, nor does a
-    row. Faults go into sound JPEGs with whole, sound boxes; what else the table holds stays as it is. The inputs are
-    only read. Of the audit's rules all have their kind but many-boxes, rare-class and imbalance, which are facts of a
-    whole set.
+    Faults are put into good JPEG files with whole, good boxes. Everything else in the table stays as it is. No image
+    and no row gets two faults. The inputs are only read. There is a kind of fault for each rule of the audit except
+    many-boxes, rare-class and imbalance, which are properties of a whole set. For `leak`, copies of test images are
+    added to the table.
 
-    The faults have the columns table ("train.csv" or "stops/..."), line (the header is 1; none for an image without a
-    row), NAME (as it stands), rule, detail and truth: the row as it should be after repair, empty where it should be
-    dropped and where a repair changes no row. A fault that changes or drops an image's rows is listed with each of
-    them, any other once. Coordinates of a truth are in the picture as it is in images/, which for overhang and
-    boxes-unturned may be moved or extended. For leak, copies of images that `test` names get into the table. Raises
-    UsageError where there are too few images for a fault of each kind.
+    Parameters
+    ----------
+    labels, images : Path
+        The label table and its image folder.
+    output : Path
+        The folder to write into.
+    spec : DataSpec
+        The data set.
+    rate : float
+        The share of the images that get a fault. All kinds of faults are about equally frequent.
+    seed : int
+        Seed of all random choices.
+    test : Path, optional
+        The test table.
+
+    Returns
+    -------
+    DataFrame
+        The faults:
+
+        - table: "train.csv" or "stops/...",
+        - line: the line in the table (the header is line 1), none for an image without a row,
+        - NAME: the image's name as it is in the table,
+        - rule, detail: the rule that should find the fault, and what is wrong,
+        - truth: the row as it should be after a repair, in the coordinates of the picture in images/ (which may be
+          moved or extended). It is empty if the row should be dropped or stay as it is.
+
+        A fault that changes or drops several rows of an image is listed for each of them; other faults are listed once.
+
+    Raises
+    ------
+    UsageError
+        If there are too few images for one fault of each kind.
     """
     check_seed(seed)
     table = read_table(labels, spec, LABEL_ROLES)
@@ -59,7 +86,7 @@ def inject(
     if not images.is_dir():
         raise UsageError(f"{images}: no such folder; give the folder of the images.")
     (output / "images").mkdir()
-    # The list of kinds depends on whether the file system takes names that differ only in case for two.
+    # The kinds depend on whether names that differ only in case are two files on this file system.
     wanted = kinds(test=bool(tested), case=not (output / "IMAGES").exists())
     count = table["image"].nunique()
     check_rate(rate, count, wanted)
@@ -78,7 +105,7 @@ def inject(
 
 @dataclass
 class _Work:
-    """The images of a table, and which of them still are without a fault."""
+    """The images of a table, and which of them have no fault yet."""
 
     table: pd.DataFrame
     images: Path
@@ -105,17 +132,17 @@ class _Work:
         self.tests = iter([self.tested[place] for place in rng.permutation(len(self.tested))])
 
     def first_sound(self, count: int) -> list[Host]:
-        """The first images of the table that are sound, with so many rows in all or what there is."""
-        found: list[Host] = []
+        """Return the first good images of the table, with at least `count` rows together if there are so many."""
+        hosts: list[Host] = []
         for host in self.hosts:
-            if sum(len(one.rows) for one in found) >= count and len(found) >= count // 2:
+            if sum(len(chosen.rows) for chosen in hosts) >= count and len(hosts) >= count // 2:
                 break
             if self._is_sound(host):
-                found.append(host)
-        return found
+                hosts.append(host)
+        return hosts
 
-    def faults(self, wanted: Sequence[Kind], total: int) -> Iterator[tuple[Kind, Made]]:
-        """One fault of each kind in turn, until there are `total` or no image takes another."""
+    def faults(self, wanted: Sequence[Kind], total: int) -> Iterator[tuple[Kind, Fault]]:
+        """Yield faults of each kind in turn, until there are `total` faults or no image fits any more."""
         setting, count = self._setting(), Counter[str]()
         full: set[str] = set()
         while count.total() < total and len(full) < len(wanted):
@@ -127,15 +154,15 @@ class _Work:
                     continue
                 made = self._one(kind, index, count[kind.rule], setting)
                 if made is None and not count[kind.rule]:
-                    raise UsageError(f"no image without a fault takes one of '{kind.rule}'; give more images.")
+                    raise UsageError(f"no image without a fault fits the fault '{kind.rule}'; give more images.")
                 if made is None:
                     full.add(kind.rule)
                     continue
                 count[kind.rule] += 1
                 yield kind, made
 
-    def _one(self, kind: Kind, index: int, turn: int, setting: Setting) -> Made | None:
-        """The next variant of a kind that an image takes."""
+    def _one(self, kind: Kind, index: int, turn: int, setting: Setting) -> Fault | None:
+        """Put the next possible variant of a kind into an image; None if no image fits."""
         for step in range(len(kind.variants)):
             variant = kind.variants[(turn + step) % len(kind.variants)]
             rng = np.random.default_rng([self.seed, 1, index, turn, step])
@@ -195,8 +222,8 @@ class _Work:
         return spread(np.array(areas))
 
 
-def _lines(table: pd.DataFrame, made: Sequence[tuple[Kind, Made]]) -> tuple[list[str], list[Listed]]:
-    """The lines of the faulty table, without the header, and its faults."""
+def _lines(table: pd.DataFrame, made: Sequence[tuple[Kind, Fault]]) -> tuple[list[str], list[Listed]]:
+    """Return the lines of the faulty table, without the header, and its faults."""
     by_row = {row: (kind, fault, lines) for kind, fault in made for row, lines in fault.rows.items()}
     texts: list[str] = []
     listed: list[Listed] = []
@@ -213,7 +240,7 @@ def _lines(table: pd.DataFrame, made: Sequence[tuple[Kind, Made]]) -> tuple[list
     return texts, listed
 
 
-def _write_images(source: Path, target: Path, made: Sequence[Made]) -> None:
+def _write_images(source: Path, target: Path, made: Sequence[Fault]) -> None:
     written = {name: data for fault in made for name, data in fault.files.items()}
     gone = {name for fault in made for name in fault.gone}
     for path in sorted(source.iterdir()):

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from cytoyolo import boxes
 from cytoyolo.synthetic.faults.border import clear
-from cytoyolo.synthetic.faults.faulty_image import Host, Made, Setting, with_box
+from cytoyolo.synthetic.faults.faulty_image import Fault, Host, Setting, with_box
 from cytoyolo.synthetic.faults.registry import fault
 from cytoyolo.synthetic.faults.rows import added
 from cytoyolo.tables.dialect import PLAIN
@@ -14,15 +14,15 @@ _TRIES = 40
 
 
 def other_class(code: str, setting: Setting, rng: np.random.Generator) -> str | None:
-    """Another class of the list than `code`, if there is one."""
-    others = [one for one in setting.spec.codes if one != code]
+    """Return a random class other than `code`, if there is one."""
+    others = [other for other in setting.spec.codes if other != code]
     return others[int(rng.integers(len(others)))] if others else None
 
 
 def _beside(
     host: Host, place: int, low: float, high: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], float] | None:
-    """A box (4,) inside the image whose IoU with that of a row is within bounds, and that IoU."""
+    """Find a box (4,) inside the image whose IoU with a row's box lies between two limits. Returns box and IoU."""
     box = host.xyxy[place]
     side = box[2:] - box[:2]
     reach = 1 - low
@@ -37,7 +37,7 @@ def _beside(
 
 
 @fault("repeated-row", "same text", "other text")
-def repeated_row(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
+def repeated_row(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
     place = int(rng.integers(len(host.rows)))
     name, *box, code = host.values[place]
     values = (name, *(box if variant == "same text" else [f"{int(value)}.0" for value in box]), code)
@@ -45,8 +45,8 @@ def repeated_row(host: Host, variant: str, rng: np.random.Generator, setting: Se
 
 
 @fault("near-same")
-def near_same(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
-    """The row once more, with the box moved by a little."""
+def near_same(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
+    """The same row again, with its box moved a little."""
     place = int(rng.integers(len(host.rows)))
     beside = _beside(host, place, 0.82, 0.96, rng)
     if beside is None:
@@ -55,7 +55,7 @@ def near_same(host: Host, variant: str, rng: np.random.Generator, setting: Setti
 
 
 @fault("two-classes", "same box", "box 1 px off")
-def two_classes(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
+def two_classes(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
     place = int(rng.integers(len(host.rows)))
     box, code = host.xyxy[place].copy(), other_class(host.values[place][5], setting, rng)
     box[2] -= 1 if variant != "same box" else 0
@@ -66,7 +66,7 @@ def two_classes(host: Host, variant: str, rng: np.random.Generator, setting: Set
 
 
 @fault("overlap", "same class", "other class")
-def overlap(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
+def overlap(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
     place = int(rng.integers(len(host.rows)))
     code: str | None = host.values[place][5]
     beside = _beside(host, place, 0.45, 0.75, rng)

@@ -11,7 +11,7 @@ from PIL import Image
 Picture = NDArray[np.uint8]
 QUALITY = 95
 _ORIENTATION_TAG = 274
-# EXIF orientations (Exif 2.32, tag 274) are undone by themselves, but for the two quarter turns.
+# The EXIF orientation (Exif 2.32, tag 274) that undoes each orientation. Only the two quarter turns differ.
 INVERSE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 
 
@@ -21,7 +21,7 @@ def decode(data: bytes) -> Picture:
 
 
 def encode(image: Image.Image | Picture, kind: str = "JPEG", **options: Any) -> bytes:
-    """The bytes of an image file; JPEGs with quality 95 and without chroma subsampling where not told otherwise."""
+    """Return the bytes of an image file. By default, JPEG files have quality 95 and no chroma subsampling."""
     if kind == "JPEG":
         options = {"quality": QUALITY, "subsampling": 0} | options
     buffer = io.BytesIO()
@@ -32,14 +32,14 @@ def encode(image: Image.Image | Picture, kind: str = "JPEG", **options: Any) -> 
 
 
 def encode_turned(picture: Picture, orientation: int) -> bytes:
-    """A JPEG that holds the picture turned, with the EXIF orientation that shows it upright."""
+    """Return a JPEG that stores the picture turned, with the EXIF orientation that shows it upright."""
     exif = Image.Exif()
     exif[_ORIENTATION_TAG] = orientation
     return encode(turned(picture, INVERSE[orientation]), exif=exif)
 
 
 def turned(picture: Picture, orientation: int) -> Picture:
-    """What a picture stored with this EXIF orientation looks like upright."""
+    """Turn a stored picture with this EXIF orientation upright."""
     if orientation >= 5:
         picture = picture.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -50,7 +50,7 @@ def turned(picture: Picture, orientation: int) -> Picture:
 
 
 def moved(picture: Picture, right: int, down: int, size: tuple[int, int], rng: np.random.Generator) -> Picture:
-    """A picture of `size` (width, height) that shows the given one moved by these pixels, on plain background."""
+    """Move a picture by some pixels on a plain background of `size` (width, height)."""
     height, width = picture.shape[:2]
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     noise = cv2.GaussianBlur(rng.normal(0, 6, (size[1], size[0])).astype(np.float32), (0, 0), 1)
@@ -67,10 +67,10 @@ def blurred(picture: Picture, sigma: float) -> Picture:
 
 
 def brightened(picture: Picture, factor: float, offset: float | NDArray[np.float64]) -> Picture:
-    """Each value times a factor plus an offset (one, or one each), within 0 to 255."""
+    """Compute value x factor + offset, clipped to 0 to 255. The offset is a number or one number for each value."""
     return np.asarray(np.clip(picture * factor + offset, 0, 255), np.uint8)
 
 
 def resized(picture: Picture, size: tuple[int, int]) -> Picture:
-    """The picture at another width and height."""
+    """Scale a picture to another width and height."""
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

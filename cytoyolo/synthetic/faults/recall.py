@@ -1,4 +1,4 @@
-"""What an audit made of faults that were put in: which were found, and which a repair mended."""
+"""Count which of the faults that were put into a data set an audit found, and which of them a repair corrected."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +10,12 @@ from cytoyolo.annotations.rules.registry import DROP
 from cytoyolo.synthetic.faults.inject import TRAIN
 from cytoyolo.tables.dialect import PLAIN
 
-# Actions that change the table, so that the row must become its truth; others leave the row to a person or a split.
+# Actions that change the table: the row must become its truth. Other actions do not change rows.
 _CHANGES = {DROP, "recode", "rename", "turn", "swap", "clip", "merge"}
 
 
 def read_faults(path: Path) -> pd.DataFrame:
-    """A faults.csv, with the column `image` for the image names."""
+    """Read a faults.csv. The column of the image names is called `image`."""
     table = pd.read_csv(path, keep_default_na=False, dtype=str).rename(columns={"NAME": "image"})
     return table.assign(line=pd.to_numeric(table["line"], errors="coerce").astype("Int64"))
 
@@ -23,12 +23,27 @@ def read_faults(path: Path) -> pd.DataFrame:
 def outcome(
     faults: pd.DataFrame, findings: pd.DataFrame, changes: pd.DataFrame, policy: Mapping[str, Rule] = RULES
 ) -> pd.DataFrame:
-    """By rule: rule, action, put_in, found and mended (NaN where the action leaves the rows as they are).
+    """Count the faults that were found and corrected, for each rule.
 
-    faults is a faults.csv with the column `image`, findings those of an audit of its train.csv, changes the log of a
-    repair. A fault is found when its rule has a finding about its row or, for a rule about images, its image; mended
-    when the repair made its row what the truth says, or dropped it where there is none; that it may have dropped a
-    mended row for another reason does not count.
+    A fault is *found* if its rule has a finding about its row (or its image, if the rule is about images). It is
+    *mended* if a repair made the row equal to its truth, or dropped a row without a truth. It does not matter if the
+    repair later dropped the row for another reason.
+
+    Parameters
+    ----------
+    faults : DataFrame
+        A faults.csv, see `read_faults`.
+    findings : DataFrame
+        The findings of an audit of its train.csv.
+    changes : DataFrame
+        The change log of a repair.
+    policy : mapping
+        The rules with their actions.
+
+    Returns
+    -------
+    DataFrame
+        rule, action, put_in, found and mended (NaN if the action changes no rows).
     """
     after = changes.groupby("line")["after"].agg(list).to_dict()
     rows = []
@@ -44,10 +59,10 @@ def outcome(
 
 
 def keys(table: pd.DataFrame, rule: Rule) -> list[object]:
-    """What a rule's faults or findings go by: the line of a row, or the name of an image."""
+    """Return what identifies a rule's faults or findings: the line of a row, or the name of an image."""
     return list(table["line"] if rule.about == "row" else table["image"])
 
 
 def _is_among(steps: list[str], truth: str) -> bool:
-    """Whether one of the steps of a row made it its truth; that of a row to drop is empty."""
+    """Tell whether a step of the repair made a row equal to its truth. The truth of a row to drop is empty."""
     return truth in steps or (truth != "" and PLAIN.split(truth) in [PLAIN.split(step) for step in steps if step])

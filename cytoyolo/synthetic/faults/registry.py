@@ -1,4 +1,4 @@
-"""The kinds of faults: each a small function, registered once under the name of the rule that finds it."""
+"""The kinds of faults. Each is a small function that is registered under the name of the rule that finds it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from cytoyolo.synthetic.faults.faulty_image import Host, Made, Setting
+from cytoyolo.synthetic.faults.faulty_image import Fault, Host, Setting
 
-Injector = Callable[[Host, str, np.random.Generator, Setting], Made | None]
+Injector = Callable[[Host, str, np.random.Generator, Setting], Fault | None]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Faults of one rule: `make` puts a variant of them into an image, or returns None where that image won't do."""
+    """The faults of one rule. `make` puts a variant into an image, or returns None if the image does not fit."""
 
     rule: str
     make: Injector
@@ -23,14 +23,14 @@ class Kind:
 
 
 REGISTERED: dict[str, Kind] = {}
-# The modules of kinds, in the order in which these get their images; within a module they do as they stand there.
+# The modules of kinds, in the order in which the kinds get their images.
 _SUBJECTS = ("rows", "border", "overlaps", "names", "files", "frames", "copies")
 
 
 def fault(
     rule: str, *variants: str, limit: int | None = None, needs: Literal["", "test", "case"] = ""
 ) -> Callable[[Injector], Injector]:
-    """Register an injector, at most `limit` faults of which go into a set."""
+    """Register a kind of fault. At most `limit` faults of it are put into a set."""
 
     def register(make: Injector) -> Injector:
         if rule in REGISTERED:
@@ -42,7 +42,7 @@ def fault(
 
 
 def kinds(test: bool, case: bool = True) -> list[Kind]:
-    """The kinds of faults: with a test table or without, on a file system that tells case apart or not."""
+    """List the kinds of faults that are possible: with a test table, and if the file system distinguishes case."""
     there = {"": True, "test": test, "case": case}
     ordered = sorted(REGISTERED.values(), key=lambda kind: _SUBJECTS.index(kind.make.__module__.rpartition(".")[2]))
     return [kind for kind in ordered if there[kind.needs]]

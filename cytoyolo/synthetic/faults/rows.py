@@ -1,37 +1,37 @@
-"""Faults of one row's values: columns, numbers, classes, corners. The image stays as it is."""
+"""Faults in the values of one row: columns, numbers, classes, corners. The image stays as it is."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from cytoyolo.synthetic.faults.faulty_image import Host, Made, Setting, Values, Written, number, with_box
+from cytoyolo.synthetic.faults.faulty_image import Fault, FaultyLine, Host, Setting, Values, number, with_box
 from cytoyolo.synthetic.faults.registry import Injector, fault
 from cytoyolo.tables.dialect import PLAIN
 from cytoyolo.tables.table import LABEL_ROLES
 
-# A row's values and the variant -> the values that take their place, or None.
+# A function of a row's values and the variant. It returns the values that replace them, or None.
 Spoil = Callable[[Values, str, np.random.Generator, Setting], Values | None]
 
 
-def spoilt(host: Host, place: int, text: str, detail: str, truth: str = "", name: str | None = None) -> Made:
-    """A fault that puts another text into one of the image's rows."""
+def spoilt(host: Host, place: int, text: str, detail: str, truth: str = "", name: str | None = None) -> Fault:
+    """Make a fault that replaces the text of one of the image's rows."""
     rows = host.lines()
-    rows[host.rows[place]] = [Written(text, host.name if name is None else name, True, truth)]
-    return Made(detail, rows)
+    rows[host.rows[place]] = [FaultyLine(text, host.name if name is None else name, True, truth)]
+    return Fault(detail, rows)
 
 
-def added(host: Host, place: int, text: str, detail: str, name: str | None = None) -> Made:
-    """A fault that is a further line after one of the image's rows."""
+def added(host: Host, place: int, text: str, detail: str, name: str | None = None) -> Fault:
+    """Make a fault that adds a line after one of the image's rows."""
     rows = host.lines()
-    rows[host.rows[place]].append(Written(text, host.name if name is None else name, True))
-    return Made(detail, rows)
+    rows[host.rows[place]].append(FaultyLine(text, host.name if name is None else name, True))
+    return Fault(detail, rows)
 
 
 def row_fault(rule: str, *variants: str, repaired: bool = False) -> Callable[[Spoil], Spoil]:
-    """Register a fault that spoils the values of any row; with `repaired`, a repair brings the row back."""
+    """Register a fault that changes the values of a row. With `repaired`, a repair restores the row."""
 
     def register(spoil: Spoil) -> Spoil:
-        def make(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made | None:
+        def make(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault | None:
             place = int(rng.integers(len(host.rows)))
             sound = host.values[place]
             values = spoil(sound, variant, rng, setting)
@@ -47,8 +47,8 @@ def row_fault(rule: str, *variants: str, repaired: bool = False) -> Callable[[Sp
 
 
 @fault("broken-row", "too few columns", "too many columns", "open quote")
-def broken_row(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
-    """A further line that is no row; in place of one, it would also leave an image without a row."""
+def broken_row(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
+    """An added line that is not a row. If it replaced a row, the image could be left without a row."""
     place = int(rng.integers(len(host.rows)))
     text = PLAIN.join(host.values[place])
     broken = {
@@ -60,8 +60,8 @@ def broken_row(host: Host, variant: str, rng: np.random.Generator, setting: Sett
 
 
 @fault("blank", *LABEL_ROLES)
-def blank(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Made:
-    """A row without a coordinate or class, or a further one without a NAME."""
+def blank(host: Host, variant: str, rng: np.random.Generator, setting: Setting) -> Fault:
+    """A row without a coordinate or class, or an added row without a NAME."""
     place, column = int(rng.integers(len(host.rows))), LABEL_ROLES.index(variant)
     values = list(host.values[place])
     values[column] = ("", " ")[int(rng.integers(2))]
@@ -78,9 +78,9 @@ def no_number(values: Values, variant: str, rng: np.random.Generator, setting: S
 @row_fault("class-variant", "other case", "space before", "space after", repaired=True)
 def class_variant(values: Values, variant: str, rng: np.random.Generator, setting: Setting) -> Values | None:
     code, codes = values[5], setting.spec.codes
-    if [one.casefold() for one in codes].count(code.casefold()) > 1:
+    if [known.casefold() for known in codes].count(code.casefold()) > 1:
         return None
-    cases = [one for one in (code.lower(), code.upper(), code.swapcase()) if one not in codes]
+    cases = [text for text in (code.lower(), code.upper(), code.swapcase()) if text not in codes]
     written = {"space before": f" {code}", "space after": f"{code} ", "other case": cases[0] if cases else ""}
     return (*values[:5], written[variant]) if written[variant] else None
 
@@ -119,7 +119,7 @@ def tiny_side(values: Values, variant: str, rng: np.random.Generator, setting: S
 
 
 def _shrunk(values: Values, sides: str, pixels: int) -> Values:
-    """The row with these sides so long, about the middle of its box."""
+    """Shrink sides of a box to some pixels, around its middle."""
     name, *texts, code = values
     box = [int(text) for text in texts]
     for axis, side in enumerate(("width", "height")):

@@ -1,4 +1,4 @@
-"""Small tables, each with a fault for which an audit must stop, and a folder with all images that they name."""
+"""Write small tables, each with a fault that must stop an audit, and a folder with the images that they name."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,7 @@ Listed = tuple[str, int | None, str, str, str, str]
 
 
 def write_stops(folder: Path, hosts: Sequence[Host], spec: DataSpec, rng: np.random.Generator) -> list[Listed]:
-    """Write the tables and images/ into a folder; `hosts` are sound images with ROWS rows or what there is."""
+    """Write the tables and images/ into a folder. `hosts` are good images, with ROWS rows together if possible."""
     (folder / "images").mkdir(parents=True)
     rows = [values for host in hosts for values in host.values][:ROWS]
     named = {values[0] for values in rows}
@@ -46,7 +46,7 @@ def write_stops(folder: Path, hosts: Sequence[Host], spec: DataSpec, rng: np.ran
     turned: list[Values] = []
     for host in hosts[:_WIDE]:
         name = f"{PurePosixPath(host.name).stem}-wide{host.path.suffix}"
-        # So much that all boxes fit only one way, and lie further to the right than they are wide.
+        # With so many pixels, all boxes fit in one orientation only, and x1 is larger than their width.
         image = padded(host, "left", max(host.size), rng)
         (folder / "images" / name).write_bytes(pictures.encode(image.picture))
         for values, box, other in zip(host.values, image.xyxy, swapped(image.xyxy), strict=True):
@@ -67,7 +67,7 @@ def _put(folder: Path, rule: str, text: str, detail: str) -> Listed:
 
 
 def _schemas(folder: Path, header: str, text: str, rows: Sequence[Values]) -> list[Listed]:
-    """Files that are no table: each with what is wrong in its first line, or in all."""
+    """Write files that are not tables with the right columns."""
     first = PLAIN.join(rows[0])
     variants = {
         "xml": (f"<annotation><filename>{rows[0][0]}</filename></annotation>\n".encode(), "an annotation in XML"),
@@ -87,7 +87,7 @@ def _schemas(folder: Path, header: str, text: str, rows: Sequence[Values]) -> li
 
 
 def _paths(folder: Path, header: str, rows: Sequence[Values]) -> list[Listed]:
-    """One table, the first rows of which have names that no file has, or with a control character."""
+    """Write a table whose first rows have impossible file names, such as names with a control character."""
     stem, dot, extension = rows[0][0].rpartition(".")
     spoilt = ("..", f"images/{dot}{extension}", f"{stem}\t{dot}{extension}", f"{stem}\x07{dot}{extension}", "images/")
     names = [values[0] for values in rows]
