@@ -24,8 +24,8 @@ def run(work: Path, name: str, training: dict[str, object], device: str) -> None
             work / "tables" / f"{name}.csv", images=work / "images", dataset="wbc5", output=folder / "dataset",
             overwrite=True,
         )  # fmt: skip
-        settings = {"val": False, "patience": 0}
-        train(folder / "dataset", output=folder / "run", device=device, settings=settings, overwrite=True, **training)
+        settings = {"val": False, "patience": 0, **training}
+        train(folder / "dataset", output=folder / "run", device=device, overwrite=True, **settings)
     truth = pd.read_csv(work / "held_out.csv")
     truth.insert(0, "trustii_id", range(len(truth)))
     truth.to_csv(folder / "truth.csv", index=False)

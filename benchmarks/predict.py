@@ -46,7 +46,7 @@ def trained(work: Path) -> dict[str, Path]:
         if not found[name].is_file():
             train(
                 work / "dataset", output=work / f"run-{name}", recipe="quick", model=str(START), imgsz=side, seed=seed,
-                device="cpu", settings={"val": False, "patience": 0}, overwrite=True,
+                device="cpu", val=False, patience=0, overwrite=True,
             )  # fmt: skip
     listing, table = pd.read_csv(work / "dataset" / "images.csv"), pd.read_csv(DATA / "train.csv")
     kept_out = table["NAME"].isin(listing.loc[listing["part"] == 1, "NAME"])

@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "cytoyolo"
 # From the ground up. A room uses rooms before it.
 ROOMS = (
-    *("recipes", "errors", "text", "boxes", "console", "ownership", "machine", "locks", "files", "workers"),
+    *("recipes", "defaults", "errors", "text", "boxes", "console", "ownership", "machine", "locks", "files", "workers"),
     *("signatures", "shipped", "spec", "tables", "images", "annotations", "yolo", "detector", "scoring", "curation"),
     *("report", "synthetic", "commands", "cli", "__main__", "__init__"),
 )

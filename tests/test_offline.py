@@ -90,7 +90,7 @@ import cytoyolo
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 some = dict(images=folder / "images", dataset=folder / "spec.yaml")
 tiny = dict(recipe="quick", model="yolo11n.yaml", epochs=1, imgsz=64, batch=8, device="cpu")
-weights = cytoyolo.train(folder / "dataset", output=out / "run", **tiny, settings={"plots": False}).weights
+weights = cytoyolo.train(folder / "dataset", output=out / "run", **tiny, plots=False).weights
 for backend in ("onnx", "openvino", "torch"):
     cytoyolo.predict(weights, folder / "images", output=out / backend, backend=backend, conf=1e-3, pictures=False)
 int8 = dict(int8=True, calibrate=folder / "labels.csv", max_loss=1, **some)

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from cytoyolo.annotations.policy import load_policy
-from cytoyolo.detector.recipes import load_recipe, parse_assignments
+from cytoyolo.cli.options import parse_assignments
+from cytoyolo.detector.recipes import load_recipe
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import parse_yaml
 from cytoyolo.spec import load_spec
@@ -76,7 +77,7 @@ def test_what_editors_save_is_read(encoding: str, end: str) -> None:
 def test_each_reader_of_yaml_says_so_in_its_own_words(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(LAUGHS)
-    for read in (load_spec, load_policy, lambda path: load_recipe(path, {})):
+    for read in (load_spec, load_policy, lambda path: load_recipe({"recipe": path})):
         with pytest.raises(CytoyoloError, match=r"mine\.yaml is not valid YAML \(line 2: the alias \*a0"):
             read(path)
 
@@ -108,7 +109,7 @@ def test_a_value_of_a_recipe_that_no_training_can_take(line: str, words: str, tm
     text = "".join(f"{name}: {value}\n" for name, value in recipe.items() if name != key)
     (tmp_path / "mine.yaml").write_text(text + line + "\n")
     with pytest.raises(UsageError, match=words) as caught:
-        load_recipe(tmp_path / "mine.yaml", {})
+        load_recipe({"recipe": tmp_path / "mine.yaml"})
     assert len(str(caught.value)) < 300 + len(str(tmp_path))
 
 

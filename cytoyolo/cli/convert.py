@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import (
     ConfigOption,
     DatasetOption,
@@ -30,7 +31,9 @@ def convert(
     images: ImagesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The YOLO folder to make.", metavar="DATASET")],
     dataset: DatasetOption = "cytologia",
-    val: Annotated[float | None, typer.Option(help="Share of the images for validation.", show_default="0.05")] = None,
+    val: Annotated[
+        float | None, typer.Option(help="Share of the images for validation.", show_default=str(defaults.VAL))
+    ] = None,
     folds: Annotated[int | None, typer.Option(help="Make K cross-validation folds instead of one split.")] = None,
     groups: GroupsOption = None,
     test: TestOption = None,

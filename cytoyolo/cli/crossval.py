@@ -6,26 +6,22 @@ from typing import Annotated
 import typer
 
 from cytoyolo.cli.options import (
-    Batch,
     ConfigOption,
-    Epochs,
     GroupsOption,
-    ImageSize,
     Jobs,
     JsonOption,
-    Model,
     Overwrite,
-    Recipe,
-    Settings,
+    with_training_settings,
 )
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.detector.settings import TrainingSettings
 
 # Groups shown to people; groups.csv has them all.
 SHOWN = 20
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(crossval)
+    app.command()(with_training_settings(crossval))
 
 
 def crossval(
@@ -49,15 +45,10 @@ def crossval(
         ),
     ] = None,
     config: ConfigOption = None,
-    recipe: Recipe = "third-place",
-    model: Model = None,
-    epochs: Epochs = None,
-    imgsz: ImageSize = None,
-    batch: Batch = None,
+    *,
+    settings: TrainingSettings,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs (0,1,2), one fold on each.")] = "auto",
     jobs: Jobs = 1,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random choices.", show_default="the recipe's")] = None,
-    settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Only continue an existing cross-validation.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
@@ -65,12 +56,10 @@ def crossval(
     """Train a model for each fold, and predict the images that it has not seen."""
     from cytoyolo.cli.score import show
     from cytoyolo.commands.crossval import crossval as run
-    from cytoyolo.detector.recipes import parse_assignments
 
     made = run(
-        source, output=output, images=images, folds=folds, groups=groups, dataset=dataset, config=config, recipe=recipe,
-        model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device, jobs=jobs, seed=seed,
-        settings=parse_assignments(settings or []), resume=resume, overwrite=overwrite,
+        source, output=output, images=images, folds=folds, groups=groups, dataset=dataset, config=config, device=device,
+        jobs=jobs, resume=resume, overwrite=overwrite, **settings,
     )  # fmt: skip
     if as_json:
         print_json({"oof": made.oof, "folds": made.folds, **made.score.to_dict(), "groups": made.groups})

@@ -7,23 +7,19 @@ from typing import Annotated
 import typer
 
 from cytoyolo.cli.options import (
-    Batch,
     Boxes,
     DatasetOption,
-    Epochs,
     GroupsOption,
-    ImageSize,
     Jobs,
     JsonOption,
-    Model,
-    Recipe,
-    Seed,
+    with_training_settings,
 )
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.detector.settings import TrainingSettings
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(reproduce)
+    app.command()(with_training_settings(reproduce))
 
 
 def reproduce(
@@ -36,14 +32,10 @@ def reproduce(
         str, typer.Option(help="Which curated labels the final model is trained on.", metavar="iou|keep")
     ] = "iou",
     boxes: Boxes = "all",
-    recipe: Recipe = "third-place",
-    model: Model = None,
-    epochs: Epochs = None,
-    imgsz: ImageSize = None,
-    batch: Batch = None,
+    *,
+    settings: TrainingSettings,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2.")] = "auto",
     jobs: Jobs = 1,
-    seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Accept larger losses of a class in the curation.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Repeat steps that were done with other settings or inputs.")
@@ -55,9 +47,8 @@ def reproduce(
     from cytoyolo.commands.reproduce import reproduce as run
 
     made = run(
-        data, output=output, dataset=dataset, groups=groups, folds=folds, variant=variant, boxes=boxes, recipe=recipe,
-        model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device, jobs=jobs, seed=seed, force=force,
-        overwrite=overwrite, dry_run=dry_run,
+        data, output=output, dataset=dataset, groups=groups, folds=folds, variant=variant, boxes=boxes, device=device,
+        jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **settings,
     )  # fmt: skip
     if as_json:
         print_json({"steps": [vars(step) for step in made]})

@@ -5,28 +5,24 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Batch, Device, Epochs, ImageSize, JsonOption, Model, Overwrite, Recipe, Settings
+from cytoyolo.cli.options import Device, JsonOption, Overwrite, with_training_settings
 from cytoyolo.cli.output import print_json
+from cytoyolo.detector.settings import TrainingSettings
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(train)
+    app.command()(with_training_settings(train))
 
 
 def train(
     dataset: Annotated[Path, typer.Argument(help="A folder made by `cytoyolo convert`.", metavar="DATASET")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to make.", metavar="RUN")],
-    recipe: Recipe = "third-place",
-    model: Model = None,
-    epochs: Epochs = None,
-    imgsz: ImageSize = None,
-    batch: Batch = None,
+    *,
+    settings: TrainingSettings,
     device: Device = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of all random choices.", show_default="the recipe's")] = None,
     fold: Annotated[
         int | None, typer.Option(help="Leave this fold out of the training (data set made with --folds).")
     ] = None,
-    settings: Settings = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run with its own settings.")
     ] = False,
@@ -35,12 +31,8 @@ def train(
 ) -> None:
     """Train one YOLO for all classes. An interrupted run continues with the same call, or with --resume."""
     from cytoyolo.commands.train import train as run
-    from cytoyolo.detector.recipes import parse_assignments
 
-    trained = run(
-        dataset, output=output, recipe=recipe, model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device,
-        seed=seed, fold=fold, settings=parse_assignments(settings or []), resume=resume, overwrite=overwrite,
-    )  # fmt: skip
+    trained = run(dataset, output=output, device=device, fold=fold, resume=resume, overwrite=overwrite, **settings)
     if as_json:
         print_json(vars(trained))
         return

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo import boxes
+from cytoyolo import boxes, defaults
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import Audited
 from cytoyolo.annotations.changes import repair as carry_out
@@ -36,7 +36,6 @@ from cytoyolo.yolo.split import Parts, class_sets, joined_groups, split
 from cytoyolo.yolo.writing import list_images, must_copy, stage_images, write_labels, write_lists
 
 MAKER = "convert"
-DEFAULT_VAL = 0.05
 
 
 @dataclass(frozen=True)
@@ -215,9 +214,9 @@ def _shares(val: float | None, folds: int | None) -> list[float]:
         if folds < 2:
             raise UsageError("folds", folds, "give 2 or more")
         return [1 / folds] * folds
-    val = DEFAULT_VAL if val is None else val
+    val = defaults.VAL if val is None else val
     if not 0 < val < 1:
-        raise UsageError("val", val, f"give a share between 0 and 1, such as {DEFAULT_VAL}")
+        raise UsageError("val", val, f"give a share between 0 and 1, such as {defaults.VAL}")
     return [1 - val, val]
 
 

@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval_folder import (
     DATASET,
-    DEFAULT_DATASET,
-    DEFAULT_FOLDS,
     GROUPS,
     MANIFEST,
     OOF,
@@ -31,11 +29,12 @@ from cytoyolo.commands.crossval_folder import (
 )
 from cytoyolo.commands.crossval_predictions import by_group, predict_table, submission_rows
 from cytoyolo.commands.score import write_score
-from cytoyolo.commands.train import DEFAULT_RECIPE, train
+from cytoyolo.commands.train import train
 from cytoyolo.curation import predictions as oof
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import choose_device
-from cytoyolo.detector.recipes import load_recipe, merged_flags
+from cytoyolo.detector.recipes import given, load_recipe
+from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.weights import find_start
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
@@ -82,54 +81,38 @@ def crossval(
     groups: str | Path | None = None,
     dataset: str | Path | None = None,
     config: str | Path | None = None,
-    recipe: str | Path = DEFAULT_RECIPE,
-    model: str | None = None,
-    epochs: int | None = None,
-    imgsz: int | None = None,
-    batch: int | None = None,
-    device: str = "auto",
-    jobs: int = 1,
-    seed: int | None = None,
-    settings: Mapping[str, Any] | None = None,
+    device: str = defaults.DEVICE,
+    jobs: int = defaults.JOBS,
     resume: bool = False,
     overwrite: bool = False,
+    **settings: Unpack[TrainingSettings],
 ) -> Crossvalidated:
     """Train a model for each fold and collect what it finds in the fold's own images, which it has not seen.
 
-    source is a label table with its image folder, split into `folds` (5), or a folder that `convert --folds` made. All
-    epochs are trained and the last one's weights taken, so that a fold has no say in its own model. `device` may be
-    several GPUs ("0,1,2"), a fold on each; on a CPU, `jobs` folds at a time share its cores. The same call goes on with
-    one that was interrupted, and so it does with resume, which needs one that is there. Raises UsageError for a wrong
-    call, CytoyoloError where a fold can't be trained.
+    source is a label table with its image folder, split into `folds` (5), or a folder that `convert` made with folds.
+    `settings` (recipe, model, epochs, imgsz, batch, seed, and any training setting of Ultralytics) decide the
+    trainings, see `cytoyolo.detector.settings.TrainingSettings`. All epochs are trained and the last one's weights
+    taken, so that a fold has no say in its own model. `device` may be several GPUs ("0,1,2"), a fold on each; on a CPU,
+    `jobs` folds at a time share its cores. The same call goes on with one that was interrupted, and so it does with
+    resume, which needs one that is there. Raises UsageError for a wrong call, CytoyoloError where a fold can't be
+    trained.
     """
     source, folder = Path(source), Path(output)
-    ready = _given(source, {"images": images, "folds": folds, "groups": groups, "config": config}, dataset)
+    table = {"images": images, "groups": groups, "config": config, "dataset": dataset}
+    ready = _ready(source, {**table, "folds": folds})
     slots = slots_of(device, jobs)
-    flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed}
-    resolved = load_recipe(recipe, merged_flags(flags, settings, FIXED_EPOCHS)) | FIXED_EPOCHS
+    settings = given(settings)
+    resolved = load_recipe(settings, FIXED_EPOCHS)
     begun = resume or (not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file())
-    if begun and not (folder / RECIPE).is_file():
-        nothing = resume and not (folder / MANIFEST).is_file()
-        advice = f"leave out {option('resume', True)}" if nothing else "give another folder"
-        raise UsageError(f"{folder} holds no cross-validation to go on with; {advice}.")
     if begun:
-        check_free(folder)
-        check_parts(folder)
+        _check_begun(folder, resume)
     else:
-        check_folder(folder, MAKER, overwrite, inputs=(source, images, groups, config, model, recipe))
-        find_start(str(resolved["model"]), asked=model is not None)
+        inputs = (source, images, groups, config, settings.get("model"), settings.get("recipe"))
+        check_folder(folder, MAKER, overwrite, inputs)
+        find_start(str(resolved["model"]), asked="model" in settings)
     with locked(folder):
         if not begun:
-            count = (DEFAULT_FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
-            with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
-                if ready is None:
-                    with reworded({MENDABLE: "mend or delete them, or let `cytoyolo repair` do it"}):
-                        convert(
-                            source, images=images or "", output=made / DATASET, dataset=dataset or DEFAULT_DATASET,
-                            groups=groups, config=config, folds=count, seed=resolved["seed"],
-                        )  # fmt: skip
-                write_text(made / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
-                write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved))
+            _begin(folder, overwrite, ready, source, table, folds, resolved)
         data = ready or load_dataset(folder / DATASET)
         manifest = read_manifest(folder / MANIFEST)
         if begun:
@@ -146,18 +129,51 @@ def crossval(
         return _finish(folder, data, listing, manifest)
 
 
+def _check_begun(folder: Path, resume: bool) -> None:
+    """Raise where there is no cross-validation to go on with, or another process is at work on it."""
+    if not (folder / RECIPE).is_file():
+        nothing = resume and not (folder / MANIFEST).is_file()
+        advice = f"leave out {option('resume', True)}" if nothing else "give another folder"
+        raise UsageError(f"{folder} holds no cross-validation to go on with; {advice}.")
+    check_free(folder)
+    check_parts(folder)
+
+
+def _begin(
+    folder: Path,
+    overwrite: bool,
+    ready: Dataset | None,
+    labels: Path,
+    table: Mapping[str, str | Path | None],
+    folds: int | None,
+    resolved: Mapping[str, Any],
+) -> None:
+    """Make the folder with its settings, and with a data set of the label table unless there is one."""
+    count = (defaults.FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
+    with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
+        if ready is None:
+            with reworded({MENDABLE: "mend or delete them, or let `cytoyolo repair` do it"}):
+                convert(
+                    labels, images=table["images"] or "", output=made / DATASET,
+                    dataset=table["dataset"] or defaults.DATASET, groups=table["groups"], config=table["config"],
+                    folds=count, seed=resolved["seed"],
+                )  # fmt: skip
+        write_text(made / RECIPE, yaml.safe_dump(dict(resolved), sort_keys=False))
+        write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved))
+
+
 def _coming(folds: int) -> tuple[str, ...]:
     """What comes into the folder after it was made; anything else there is the user's."""
     return (OOF, GROUPS, f"{SCORE}/", *(name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/")))
 
 
-def _given(source: Path, options: Mapping[str, object], dataset: str | Path | None) -> Dataset | None:
+def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
     """The YOLO folder, if the source is one; with a table the options are for `convert`."""
     if not source.is_dir():
         if options["images"] is None:
             raise UsageError(f"a label table needs {option('images')}, the folder of its images.")
         return None
-    for name, value in {**options, "dataset": dataset}.items():
+    for name, value in options.items():
         if value is not None:
             raise UsageError(f"{option(name)} goes with a label table, and {source} is a folder; leave it out.")
     data = load_dataset(source)

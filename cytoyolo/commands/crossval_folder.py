@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cytoyolo import defaults
 from cytoyolo.annotations.changes import read_log
 from cytoyolo.commands.repair import CHANGES
 from cytoyolo.commands.train_folder import different_settings
@@ -19,7 +20,6 @@ from cytoyolo.yolo.folder import IDENTITY, Dataset
 
 MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
 DATASET, SCORE = "dataset", "score"
-DEFAULT_FOLDS, DEFAULT_DATASET = 5, "cytologia"
 
 
 def check_same(folder: Path, manifest: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
@@ -51,11 +51,11 @@ def check_inputs(
         if before != (None if path is None else fingerprint(path)):
             given = "another" if path is not None and before else "no" if before is None else "a"
             raise CytoyoloError(f"{folder} was started with {given} {key} file {_remedy(folder, 'the same files')}")
-    if data.manifest["folds"] != (DEFAULT_FOLDS if folds is None else folds):
+    if data.manifest["folds"] != (defaults.FOLDS if folds is None else folds):
         raise UsageError(
             f"{folder} was started with {data.manifest['folds']} folds {_remedy(folder, 'the same options')}"
         )
-    if data.spec != load_spec(dataset or DEFAULT_DATASET):
+    if data.spec != load_spec(dataset or defaults.DATASET):
         raise UsageError(f"{folder} was started with another {option('dataset')} {_remedy(folder, 'that one')}")
 
 

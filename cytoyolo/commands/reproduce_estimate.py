@@ -1,11 +1,11 @@
 """What a reproduction will take: time from a few training steps on this machine, disk from a few images."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 
+from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe
 from cytoyolo.detector.timing import seconds_per_image
@@ -26,18 +26,14 @@ _BLOCKS = 8_192
 _RUN = 13.0
 
 
-def seconds(
-    images: int, tests: int, steps: Collection[str], settings: Mapping[str, Any], device: str
-) -> dict[str, float]:
+def seconds(images: int, tests: int, steps: Collection[str], call: Call) -> dict[str, float]:
     """What the given steps will take for so many images and test images; those that take next to nothing are not in
     it."""
-    spec = load_spec(settings["dataset"])
-    flags = {key: settings[key] for key in ("model", "epochs", "imgsz", "batch", "seed")}
-    resolved = load_recipe(settings["recipe"], flags)
+    spec, resolved = load_spec(call.dataset), load_recipe(call.training)
     training = {"cross-validate", "train", "predict"} & set(steps)
-    each = seconds_per_image(resolved, len(spec.codes), device) if training else 0.0
-    folds, epochs = settings["folds"], resolved["epochs"]
-    several = len(choose_device(device, several=True).split(","))
+    each = seconds_per_image(resolved, len(spec.codes), call.device) if training else 0.0
+    folds, epochs = call.folds, resolved["epochs"]
+    several = len(choose_device(call.device, several=True).split(","))
     rounds = -(-folds // several)
     reading = (images + tests) * _AUDIT / cores()
     found = {

@@ -3,18 +3,17 @@
 import posixpath
 import shutil
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cytoyolo import console
 from cytoyolo.annotations.opening import open_labels
-from cytoyolo.commands.crossval import FIXED_EPOCHS, slots_of
+from cytoyolo.commands.crossval import slots_of
+from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes
-from cytoyolo.detector.recipes import load_recipe
 from cytoyolo.detector.weights import check_start
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed
+from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.folder import folder_files
 from cytoyolo.images.names import match_names
 from cytoyolo.scoring.check import row_faults
@@ -32,32 +31,34 @@ class Inputs:
     tests: int
 
 
-def check_inputs(source: Path, folder: Path, settings: Mapping[str, Any], device: str, jobs: int) -> Inputs:
-    """Raise what a step would raise for inputs, settings and places, before any step is done.
-
-    Raises UsageError for a wrong call and CytoyoloError for a table, recipe or network that can't be used.
-    """
-    images, train, test = source / "images", source / "train.csv", source / "test.csv"
-    for path in (train, test, images):
+def check_call(data: Path, folder: Path, folds: int) -> None:
+    """Raise UsageError for what can be told to be wrong at once: files that are missing, a place, a number."""
+    images = data / "images"
+    for path in (data / "train.csv", data / "test.csv", images):
         if not path.exists():
             raise UsageError(f"{path} is missing; give the folder that holds images/, train.csv and test.csv.")
     if folder.resolve().is_relative_to(images.resolve()):
         raise UsageError(f"{folder} lies in {images}, the folder of the images; give another folder.")
-    check_seed(settings["seed"])
-    if settings["folds"] < 2:
-        raise UsageError("folds", settings["folds"], "give 2 or more")
-    slots_of(device, jobs)
-    spec = load_spec(settings["dataset"])
+    if folds < 2:
+        raise UsageError("folds", folds, "give 2 or more")
+
+
+def check_inputs(call: Call) -> Inputs:
+    """Raise what a step would raise for its inputs, before any step is done.
+
+    Raises UsageError for a wrong call and CytoyoloError for a table or network that can't be used.
+    """
+    images, train, test = call.images, call.labels, call.test
+    slots_of(call.device, call.jobs)
+    spec = load_spec(call.dataset)
     table = open_labels(train, read_table_bytes(train), spec, images=images, test=test, thorough=False).table
     rows = read_table(test, spec, TEST_ROLES)
     refuse(test, row_faults(rows, spec), "mend or delete them")
     there = table.listing or frozenset()
     _check_images(train, images, list(table.first_rows), there)
     _check_images(test, images, list(table.test or ()), there)
-    read_groups(settings["groups"], spec, table.text["image"], there)
-    resolved = load_recipe(settings["recipe"], {key: settings[key] for key in ("model", "epochs", "imgsz", "batch")})
-    load_recipe(settings["recipe"], {**resolved, **FIXED_EPOCHS, "seed": settings["seed"]})
-    check_start(str(resolved["model"]), asked=settings["model"] is not None)
+    read_groups(call.groups, spec, table.text["image"], there)
+    check_start(str(call.resolved["model"]), asked="model" in call.training)
     return Inputs([images / name for name in table.first_rows if name in there], len(table.test or ()))
 
 

@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 import yaml
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.commands.train_folder import (
     MAKER,
     MANIFEST,
@@ -26,7 +26,8 @@ from cytoyolo.commands.train_folder import (
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.engine import choose_device
-from cytoyolo.detector.recipes import load_recipe, merged_flags, resolve_optimizer
+from cytoyolo.detector.recipes import given, load_recipe, resolve_optimizer
+from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError, call, either, option
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
@@ -37,7 +38,6 @@ from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import IDENTITY, Dataset, load_dataset
 from cytoyolo.yolo.verify import verify
 
-DEFAULT_RECIPE = "third-place"
 # What a run folder will hold; anything else there is the user's.
 _COMING = (
     *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE),
@@ -58,34 +58,26 @@ def train(
     dataset: str | Path,
     *,
     output: str | Path,
-    recipe: str | Path = DEFAULT_RECIPE,
-    model: str | None = None,
-    epochs: int | None = None,
-    imgsz: int | None = None,
-    batch: int | None = None,
-    device: str = "auto",
-    seed: int | None = None,
+    device: str = defaults.DEVICE,
     fold: int | None = None,
-    settings: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    **settings: Unpack[TrainingSettings],
 ) -> Trained:
     """Train on a folder made by `convert`, into a run folder (weights, metrics, curves, recipe, manifest).
 
-    recipe is a shipped name or a YAML; the other arguments, and `settings` for any further training setting of
-    Ultralytics, win over it. fold trains on one fold of a data set converted with folds. The same call goes on with a
-    run that was interrupted; resume does so without its settings. Raises UsageError for a wrong call and CytoyoloError
-    when the training cannot be carried out.
+    `settings` (recipe, model, epochs, imgsz, batch, seed, and any training setting of Ultralytics) decide the training,
+    see `cytoyolo.detector.settings.TrainingSettings`. `fold` is the fold to hold out of a data set that was converted
+    with folds. The same call goes on with a run that was interrupted. With `resume` the settings are not needed. Raises
+    UsageError for a wrong call and CytoyoloError when the training cannot be carried out.
     """
     run, data = Path(output), load_dataset(dataset)
-    flags = {"model": model, "epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": seed}
-    flags = merged_flags(flags, settings)
+    settings = given(settings)
     if resume:
-        others = {"fold": fold, "overwrite": overwrite or None, "recipe": None if recipe == DEFAULT_RECIPE else recipe}
-        own: dict[str, Any] = {**flags, **others}
-        _refuse_settings(run, dataset, [name for name, value in own.items() if value is not None])
+        others = {"fold": fold is not None, "overwrite": overwrite}
+        _refuse_settings(run, dataset, [*settings, *(name for name, is_given in others.items() if is_given)])
         return _resume(run, data, device)
-    inputs = (dataset, model, recipe)
+    inputs = (dataset, settings.get("model"), settings.get("recipe"))
     begun = not overwrite and maker_of(run) == MAKER and (run / MANIFEST).is_file()
     overwrite = overwrite or is_empty(run)
     if begun:
@@ -94,10 +86,10 @@ def train(
         check_folder(run, MAKER, overwrite, inputs)
     device = choose_device(device, several=True)
     fold = _fold(data, fold)
-    resolved = load_recipe(recipe, flags)
+    resolved = load_recipe(settings)
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
-    start = find_start(str(resolved["model"]), asked=model is not None)
-    manifest = _new_manifest(data, resolved, Path(recipe).name, start, device, fold)
+    start = find_start(str(resolved["model"]), asked="model" in settings)
+    manifest = _new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
     if begun:
         check_same(run, dataset, manifest, resolved)
         console.note(f"{run} holds this training, which was interrupted.")
@@ -117,14 +109,14 @@ def train(
         return _finish(run, data, manifest)
 
 
-def _refuse_settings(run: Path, dataset: str | Path, given: list[str]) -> None:
+def _refuse_settings(run: Path, dataset: str | Path, names: list[str]) -> None:
     """Raise UsageError for settings that are given beside --resume."""
-    if not given:
+    if not names:
         return
     finished = (run / MANIFEST).is_file() and read_manifest(run)["status"] == "finished"
     more = f"; {training_on(run, dataset)}" if finished else ""
     raise UsageError(
-        f"{option('resume', True)} goes on with the run's own settings; leave out {', '.join(given)}{more}."
+        f"{option('resume', True)} goes on with the run's own settings; leave out {', '.join(names)}{more}."
     )
 
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from cytoyolo import defaults
 from cytoyolo.detector.engine import MAX_SIDE, STRIDE, engine
-from cytoyolo.errors import CytoyoloError, UsageError, quoted
-from cytoyolo.shipped import load_yaml, parse_text
+from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.shipped import load_yaml
 
 PACKAGE = "cytoyolo.recipes"
 # Settings the tool decides itself; a recipe that gives one would be overruled silently, so it is refused.
@@ -38,33 +39,29 @@ _OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAda
 _SGD_STEPS = 10_000
 
 
-def merged_flags(
-    flags: Mapping[str, Any], settings: Mapping[str, Any] | None, own: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Flags and further settings as one. Raises UsageError for a setting that has a flag, or that the command (`own`)
-    decides itself."""
-    for key in settings or {}:
-        if key in flags:
-            raise UsageError(f"--set gives {key}; use --{key} instead.")
-        if key in (own or {}):
-            raise UsageError(f"--set gives {key}, which this command decides itself; take it out.")
-    return {**flags, **(settings or {})}
+def given(settings: TrainingSettings) -> TrainingSettings:
+    """The settings without those that are None, which are the recipe's."""
+    return cast(TrainingSettings, {key: value for key, value in settings.items() if value is not None})
 
 
-def load_recipe(recipe: str | Path, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's settings, with every flag that is not None in place of the recipe's own.
+def load_recipe(settings: TrainingSettings, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All settings of a training: the recipe's, and those that are given in their place.
 
-    recipe is a shipped name or the path of a YAML. Raises UsageError for an unknown recipe or flag, CytoyoloError for
-    a recipe file that cannot be used.
+    `own` are settings that the command decides itself, whatever the recipe says. Raises UsageError for an unknown
+    recipe or setting and for one of `own`, CytoyoloError for a recipe file that cannot be used.
     """
-    settings = load_yaml(recipe, PACKAGE, "recipe")
-    missing = [key for key in _NEEDED if key not in settings] if isinstance(settings, dict) else list(_NEEDED)
+    flags: dict[str, Any] = dict(given(settings))
+    recipe, own = flags.pop("recipe", defaults.RECIPE), own or {}
+    if decided := own.keys() & flags:
+        raise UsageError(f"the call gives '{min(decided)}', which this command decides itself; take it out.")
+    base = load_yaml(recipe, PACKAGE, "recipe")
+    missing = [key for key in _NEEDED if key not in base] if isinstance(base, dict) else list(_NEEDED)
     if missing:
         raise CytoyoloError(f"{recipe} says nothing of {', '.join(missing)}; compare it with a shipped recipe.")
-    merged = {**settings, **{key: value for key, value in flags.items() if value is not None}}
+    merged = {**base, **flags}
     for key, value in merged.items():
-        _check(str(key), value, "the call" if flags.get(key) is not None else str(recipe))
-    return merged
+        _check(str(key), value, "the call" if key in flags else str(recipe))
+    return {**merged, **own}
 
 
 def _check(key: str, value: Any, where: str) -> None:
@@ -116,18 +113,3 @@ def resolve_optimizer(settings: Mapping[str, Any], images: int, classes: int) ->
     steps = math.ceil(images / nominal) * settings["epochs"]
     chosen = ("SGD", 0.01) if steps > _SGD_STEPS else ("AdamW", round(0.01 / (4 + classes), 6))
     return {**settings, "optimizer": chosen[0], "lr0": chosen[1], "momentum": 0.9, "warmup_bias_lr": 0.0}
-
-
-def parse_assignments(pairs: list[str]) -> dict[str, Any]:
-    """Turn ["mixup=0.1", ...] into settings, values read as YAML. Raises UsageError for what is no such pair."""
-    settings = {}
-    for pair in pairs:
-        key, _, text = (part.strip() for part in pair.partition("="))
-        try:
-            value = parse_text(text)
-        except ValueError as error:
-            raise UsageError(f"--set is {quoted(pair)}, which is not valid YAML ({error}); correct it.") from error
-        if not key or value is None:
-            raise UsageError(f"--set is '{pair}'; give KEY=VALUE, such as mixup=0.1.")
-        settings[key] = value
-    return settings

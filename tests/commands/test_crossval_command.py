@@ -295,10 +295,10 @@ def test_an_image_that_cannot_be_read_is_left_out_by_a_command_that_can(lab, tmp
         (
             {"epochs": 2},
             "was started with other settings (epochs (1, now 2)) and holds 2 of 2 folds; give the same "
-            "options to go on, another folder, or --overwrite to throw it away.",
+            "options to go on, another folder, or overwrite=True to throw it away.",
         ),
         ({"seed": 3}, "was started with other settings (seed (0, now 3))"),
-        ({"settings": {"mosaic": 0.5}}, "was started with other settings (mosaic ("),
+        ({"mosaic": 0.5}, "was started with other settings (mosaic ("),
         ({"folds": 3}, "was started with 2 folds"),
         ({"groups": None}, "was started with a groups file and holds 2 of 2 folds; give the same files"),
     ],
@@ -388,9 +388,9 @@ def test_a_wrong_call_is_one_sentence_and_makes_nothing(source, options, words, 
     assert not (tmp_path / "CV").exists()
 
 
-def test_a_setting_with_a_flag_of_its_own_is_not_set(lab, tmp_path, untrained):
-    with pytest.raises(UsageError, match="use --epochs instead"):
-        run(lab, tmp_path / "CV", settings={"epochs": 3})
+def test_the_held_out_fold_chooses_no_epoch(lab, tmp_path, untrained):
+    with pytest.raises(UsageError, match="the call gives 'patience', which this command decides itself"):
+        run(lab, tmp_path / "CV", patience=3)
 
 
 def test_an_earlier_one_is_replaced_only_on_request_and_never_with_a_users_file(copied, lab):
@@ -420,7 +420,7 @@ def test_a_refused_call_replaces_nothing(copied, lab):
 @pytest.mark.usefixtures("printed")
 def test_a_fold_that_fails_is_named_and_the_folder_can_be_gone_on_with(made, lab, tmp_path, capsys):
     with pytest.raises(CytoyoloError, match=r"^fold 0: Ultralytics can't train") as failed:
-        run(lab, tmp_path / "CV", settings={"freeze": 99})
+        run(lab, tmp_path / "CV", freeze=99)
     assert "\n" not in str(failed.value) and "the same call goes on" in capsys.readouterr().err
 
 

@@ -15,7 +15,7 @@ from cytoyolo.commands import reproduce as command
 from cytoyolo.commands import reproduce_inputs
 from cytoyolo.commands import train as train_command
 from cytoyolo.commands.curate import ANOTHER_LIMIT
-from cytoyolo.detector.train import FEWER_WORKERS
+from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
 from cytoyolo.locks import locked
@@ -329,7 +329,6 @@ def test_an_interrupted_one_says_that_the_same_call_goes_on(own, monkeypatch, ca
     ("said", "instead"),
     [
         (MENDABLE, "mend or delete them in {}/train.csv"),
-        (f"out of memory; {FEWER_WORKERS}, or", "out of memory; give a `recipe` with workers: 0, or"),
         (f"or give it{ANOTHER_LIMIT}.", "or give it."),
     ],
 )
@@ -360,7 +359,8 @@ def test_a_plan_downloads_nothing(data, tmp_path, monkeypatch):
 def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(command, "predict", lambda *_, **options: seen.append(options["device"]))
-    options = {"dataset": "wbc5", "groups": None, "folds": 2, "seed": 0, "force": False}
-    steps = command._steps(data, tmp_path, options, {"recipe": "quick"}, "1,2", 1, "iou", "loose")
-    steps[-1].work(False)
+    call = Call(
+        data, tmp_path, "wbc5", None, 2, "iou", "loose", "1,2", 1, False, {"recipe": "quick", "seed": 0}, {"seed": 0}
+    )
+    command._steps(call)[-1].work(False)
     assert seen == ["1"]

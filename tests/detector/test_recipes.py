@@ -2,13 +2,16 @@
 
 import pytest
 
-from cytoyolo.detector.recipes import PACKAGE, load_recipe, parse_assignments, resolve_optimizer
+from cytoyolo import defaults
+from cytoyolo.cli.options import parse_assignments
+from cytoyolo.detector.recipes import _OWN, PACKAGE, load_recipe, resolve_optimizer
+from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import names
 
 
 def test_third_place_is_the_published_training():
-    recipe = load_recipe("third-place", {})
+    recipe = load_recipe({"recipe": "third-place"})
     published = {"model": "yolo11n.pt", "epochs": 250, "imgsz": 384, "batch": 64, "hsv_h": 0.0, "mixup": 0.0}
     assert published.items() <= recipe.items()
     assert recipe["close_mosaic"] == 10
@@ -16,11 +19,11 @@ def test_third_place_is_the_published_training():
 
 @pytest.mark.parametrize("name", names(PACKAGE))
 def test_every_shipped_recipe_is_valid(name):
-    assert load_recipe(name, {})["epochs"] > 0
+    assert load_recipe({"recipe": name})["epochs"] > 0
 
 
 def test_flags_win_and_unset_flags_do_not():
-    recipe = load_recipe("quick", {"epochs": 3, "imgsz": None, "degrees": 5.0})
+    recipe = load_recipe({"recipe": "quick", "epochs": 3, "imgsz": None, "degrees": 5.0})
     assert (recipe["epochs"], recipe["imgsz"], recipe["degrees"]) == (3, 256, 5.0)
 
 
@@ -44,15 +47,34 @@ def test_flags_win_and_unset_flags_do_not():
 )
 def test_a_wrong_setting_is_named_with_its_value(flags, words):
     with pytest.raises(UsageError) as error:
-        load_recipe("quick", flags)
+        load_recipe({"recipe": "quick", **flags})
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_third_place_is_the_recipe_unless_another_is_given():
+    assert load_recipe({}) == load_recipe({"recipe": defaults.RECIPE})
+
+
+def test_a_setting_that_a_command_decides_is_refused_in_a_call_and_wins_over_a_recipe():
+    assert load_recipe({}, {"patience": 7})["patience"] == 7
+    with pytest.raises(UsageError, match="the call gives 'patience', which this command decides itself"):
+        load_recipe({"patience": 3}, {"patience": 7})
+
+
+def test_every_key_of_the_typed_settings_is_a_setting_of_the_engine():
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    keys = TrainingSettings.__optional_keys__
+    assert keys - {"recipe"} <= DEFAULT_CFG_DICT.keys() - _OWN
+    for name in names(PACKAGE):
+        assert load_recipe({"recipe": name}).keys() <= keys
 
 
 def test_a_recipe_file_of_the_user(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("model: yolo11n.yaml\nepochs: 2\nimgsz: 64\nbatch: 4\nseed: 0\n")
-    assert load_recipe(path, {"batch": 8})["batch"] == 8
+    assert load_recipe({"recipe": path, "batch": 8})["batch"] == 8
 
 
 @pytest.mark.parametrize("text", ["model: [", "just words", "epochs: 3", "", "model: yolo11n.yaml", "\u0001"])
@@ -60,18 +82,18 @@ def test_an_unusable_recipe_file_is_one_sentence(tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(CytoyoloError) as error:
-        load_recipe(path, {})
+        load_recipe({"recipe": path})
     assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["fourth-place", "missing.yaml"])
 def test_an_unknown_recipe_is_a_usage_error(name):
     with pytest.raises(UsageError):
-        load_recipe(name, {})
+        load_recipe({"recipe": name})
 
 
 def test_auto_is_what_it_was_for_the_third_place():
-    settings = load_recipe("third-place", {})
+    settings = load_recipe({"recipe": "third-place"})
     large = resolve_optimizer(settings, images=45_996, classes=23)  # 719 steps an epoch
     assert (large["optimizer"], large["lr0"], large["warmup_bias_lr"]) == ("SGD", 0.01, 0.0)
     small = resolve_optimizer(settings, images=600, classes=5)
@@ -91,5 +113,5 @@ def test_assignments_are_read_as_yaml():
 
 
 def test_the_nominal_batch_of_a_recipe_counts():
-    settings = load_recipe("third-place", {"nbs": 16, "batch": 16, "epochs": 100})
+    settings = load_recipe({"recipe": "third-place", "nbs": 16, "batch": 16, "epochs": 100})
     assert resolve_optimizer(settings, images=2000, classes=23)["optimizer"] == "SGD"  # 125 steps an epoch, not 32

@@ -120,7 +120,7 @@ def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, 
         ({"seed": 3}, r"seed \(0, now 3\)"),
         ({"model": "yolo11s.yaml"}, "what it starts from"),
         ({"imgsz": 32, "batch": 4}, r"batch \(8, now 4\), imgsz \(64, now 32\)"),
-        ({"settings": {"mosaic": 0.5}}, r"mosaic \(.*, now 0.5\)"),
+        ({"mosaic": 0.5}, r"mosaic \(.*, now 0.5\)"),
     ],
     ids=str,
 )
@@ -282,14 +282,15 @@ def test_a_failed_resume_deletes_nothing(blobs, tmp_path, monkeypatch):
     assert (run / "notes.txt").read_text() == "mine" and (run / "recipe.yaml").is_file()
 
 
-def test_a_setting_with_a_flag_of_its_own_is_not_set(blobs, tmp_path):
-    with pytest.raises(UsageError, match="use --epochs instead"):
-        train(blobs / "dataset", output=tmp_path / "run", epochs=3, settings={"epochs": 5})
+def test_a_setting_that_the_engine_does_not_have_is_refused(blobs, tmp_path):
+    with pytest.raises(UsageError, match="the call gives 'mosaik', which is no training setting of Ultralytics"):
+        train(blobs / "dataset", output=tmp_path / "run", mosaik=0.5)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_the_engine_cannot_do_is_one_sentence(blobs, tmp_path):
     with pytest.raises(CytoyoloError, match="Ultralytics can't train with this network and these settings") as caught:
-        train(blobs / "dataset", output=tmp_path / "run", **SETTINGS, settings={"freeze": 99})
+        train(blobs / "dataset", output=tmp_path / "run", **SETTINGS, freeze=99)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 

@@ -1,0 +1,40 @@
+"""What a reproduction is given, as its steps take it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cytoyolo.detector.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Call:
+    """The folders and options of a reproduction.
+
+    training has a recipe and a seed, and those of the other settings that were given. resolved has all settings.
+    """
+
+    source: Path
+    folder: Path
+    dataset: str | Path
+    groups: str | Path | None
+    folds: int
+    variant: str
+    boxes: str
+    device: str
+    jobs: int
+    force: bool
+    training: TrainingSettings
+    resolved: dict[str, Any]
+
+    @property
+    def labels(self) -> Path:
+        return self.source / "train.csv"
+
+    @property
+    def test(self) -> Path:
+        return self.source / "test.csv"
+
+    @property
+    def images(self) -> Path:
+        return self.source / "images"

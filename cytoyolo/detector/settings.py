@@ -1,0 +1,76 @@
+"""The settings of a training as one typed mapping, which `train`, `crossval` and `reproduce` take as keywords."""
+
+from pathlib import Path
+from typing import TypedDict
+
+
+class TrainingSettings(TypedDict, total=False):
+    """What decides a training. Each setting that is not given is the recipe's.
+
+    `recipe` is a shipped name or the path of a YAML. The other settings win over what it says. `model` is a file of
+    weights (.pt) or a network (.yaml), `imgsz` the side of an image in pixels (a multiple of 32), `batch` the images of
+    one step, and `seed` the seed of everything random. All further keys are Ultralytics' own and mean what its
+    documentation says. A key or a value that it does not take is a UsageError. A type checker knows the keys that are
+    listed here. A key that only a later release of Ultralytics has can be given as `**{"key": value}`.
+
+    Examples
+    --------
+    >>> settings: TrainingSettings = {"recipe": "quick", "epochs": 3, "mosaic": 0.5}
+    """
+
+    recipe: str | Path
+    model: str
+    epochs: int
+    imgsz: int
+    batch: int
+    seed: int
+    # The course of a training.
+    optimizer: str
+    lr0: float
+    lrf: float
+    cos_lr: bool
+    momentum: float
+    weight_decay: float
+    warmup_epochs: float
+    warmup_momentum: float
+    warmup_bias_lr: float
+    nbs: int
+    patience: int
+    time: float
+    freeze: int | list[int]
+    dropout: float
+    # What the loss weighs.
+    box: float
+    cls: float
+    cls_pw: float
+    dfl: float
+    # What is done to an image before it is learned from.
+    hsv_h: float
+    hsv_s: float
+    hsv_v: float
+    degrees: float
+    translate: float
+    scale: float
+    shear: float
+    perspective: float
+    flipud: float
+    fliplr: float
+    bgr: float
+    mosaic: float
+    close_mosaic: int
+    mixup: float
+    cutmix: float
+    multi_scale: float
+    rect: bool
+    fraction: float
+    # How it is carried out.
+    val: bool
+    iou: float
+    max_det: int
+    workers: int
+    cache: bool | str
+    amp: bool
+    compile: bool | str
+    deterministic: bool
+    plots: bool
+    save_period: int
