@@ -1,18 +1,19 @@
-"""What curation finds among labels with known faults, and what a training gains by it.
+"""Measure which faults of labels a curation finds, and how much a training gains by it.
 
     python benchmarks/curation.py [--work DIR] [--seed N] [--shares 0 0.03 0.1] [--kinds removed ...]
         [--epochs 25] [--imgsz 224] [--train 0 1 2]
     python benchmarks/curation.py --swaps 0.1 [--work DIR] [--seed N] [--epochs 60] [--imgsz 320]
     python benchmarks/curation.py --natural CV [CV ...]
 
-Of ../shared/data/wbc5, train table, a quarter of the images (copies never parted) is kept clean and out of trainings:
-the models are scored on it. Since hardly an image there has two labels, and a label can't be missing from an image
-without another, PAIRED of the others are put side by side in pairs. Then a share of the labels gets faults
-(_label_faults.py), on top of those they have by nature. The folds know no slides: a fault of a label is best seen by a
-model that knows the look of its slide. All steps lie in DIR; trainings that are done are not done again.
+The data are the training table of ../shared/data/wbc5. A quarter of the images (similar images stay together) gets no
+faults and is left out of all trainings; the models are scored on it. Few images have two labels, but a label can only
+be removed from an image that keeps another label. So the share PAIRED of the other images is put side by side in pairs.
+Then a share of the labels gets faults (_label_faults.py), in addition to the faults that the labels already have. The
+folds do not keep slides together, because a model that knows the look of a slide finds a fault of its labels best. All
+results are in DIR; finished trainings are not repeated.
 
---swaps puts class swaps alone into a share of all labels of the train table before the trainings; --natural puts faults
-into the labels that the models of a crossval of that table, or of several, are compared with.
+--swaps only swaps classes, in a share of all labels of the training table, before the trainings. --natural puts faults
+into the labels after the trainings; the models are those of one or several cross-validations of the table.
 """
 
 import argparse

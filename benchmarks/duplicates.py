@@ -2,22 +2,23 @@
 
     python benchmarks/duplicates.py [--seed N] [--shifts] [--set FOLDER ...]
 
-Originals are all images of each set: a folder of images, or one that holds them in `images/`. Without --set they are
-those of ../shared/data/wbc5 and pbc3 that are there, or else painted smears. 200 of each set (150 of pbc3) are drawn,
-and of each 11 copies are made as JPEG: re-encoded (quality 50 to 95), brightened (times 0.7 to 1.4, plus -20 to 20),
-resized (0.5 to 2 times), cropped (0 to 5 px a side), in five other orientations, turned and re-encoded, and all at
-once. `find_duplicates`, at its defaults, searches all originals and copies. Files lie on the RAM disk, if there is one.
+A set is a folder of images, or a folder that contains them in `images/`. Without --set, the sets are
+../shared/data/wbc5 and pbc3, or synthetic smears if these are missing. From each set, 200 originals are drawn (150 from
+pbc3). 11 JPEG copies of each original are made: re-encoded (quality 50 to 95), brightened (times 0.7 to 1.4, plus -20
+to 20), resized (0.5 to 2 times), cropped (0 to 5 px on each side), in five other orientations, turned and re-encoded,
+and all of these together. `find_duplicates`, with its defaults, searches all originals and copies. The files are on the
+RAM disk if there is one.
 
-Recall is the share of copies in the group of their original, and, stricter, of those whose pair with it passes by
-itself. Precision is that of the pairs that pass, of a copy and its original or of images of two originals (these
-themselves or copies of them). Nobody labelled which originals show the same by nature: pairs of two originals count as
-true where the tool, given the originals alone, groups them, and as unrelated otherwise. All such groups of wbc5 and
-pbc3 were judged by eye, and are true; those of other sets were not. Pairs that count as unrelated can still be true, of
-two pictures of one cell that are near only once altered, so their originals are listed for the eye to judge.
+Recall is the share of copies in the group of their original. The stricter recall counts only copies whose own pair with
+the original passes. Precision counts the pairs that pass: a copy and its original are a correct pair. Pairs of images
+of two originals are correct if the tool also groups these two originals without the copies, otherwise they count as
+wrong. (No labels say which originals show the same. All groups of originals of wbc5 and pbc3 were checked by eye and
+are correct; groups of other sets were not checked.) Pairs that count as wrong may still show the same cell, so their
+originals are listed for a check by eye.
 
-With --shifts two views of 86 % of each side are cut from 100 images of each set, so many shares of a side apart in any
-direction, half of the second ones turned or mirrored. Printed is the share of views found in one group, and how many
-links join views of two originals, with their names (they may show the same by nature).
+With --shifts, two views with 86 % of each side are cut from 100 images of each set. They lie some shares of a side
+apart in any direction, and half of the second views are turned or mirrored. The output is the share of views that are
+in one group, and the number of links between views of two originals, with their names (they may show the same).
 """
 
 import argparse

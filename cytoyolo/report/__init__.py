@@ -1,1 +1,1 @@
-"""Tables become pictures; nothing is computed here."""
+"""Draw tables as pictures. Nothing is computed here."""

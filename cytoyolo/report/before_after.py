@@ -1,4 +1,4 @@
-"""A sheet of pictures of a curation's findings: before, after, and why."""
+"""Draw a sheet of a curation's findings: labels before, labels after, and the reason."""
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -23,12 +23,28 @@ _GAP, _LINE = 4, 62
 def draw_changes(
     findings: pd.DataFrame, boxes: pd.DataFrame, table: LabelTable, images: Path, white: White
 ) -> Picture | None:
-    """A BGR picture of up to TILES findings, spread over the rules; None when there are none.
+    """Draw up to TILES findings, as many of each rule as possible.
 
-    Images of more than 8 bits are shown in the range `white`.
-    findings: line, image, rule, action and detail, by the same rows as `boxes` (x1 to y2: the predictions). `table` is
-    the table before. Each tile has the image twice: the labels as they were, the finding's own in red; and as they are,
-    what is new in green and masks in black.
+    Each tile shows the image twice. Left: the labels before, with the finding's label in red. Right: the labels after,
+    with new boxes in green and ignore regions in black.
+
+    Parameters
+    ----------
+    findings : DataFrame
+        line, image, rule, action and detail.
+    boxes : DataFrame
+        The predicted boxes x1, y1, x2, y2, with the same rows.
+    table : LabelTable
+        The table before the curation.
+    images : Path
+        The image folder.
+    white : White
+        The range in which images of more than 8 bits are shown.
+
+    Returns
+    -------
+    array (h, w, 3) or None
+        A BGR picture, None if there are no findings.
     """
     if not len(findings):
         return None
@@ -70,17 +86,17 @@ def _panel(
     predicted: NDArray[np.float64],
     table: LabelTable,
 ) -> Picture:
-    """The image with its labels as they were or, with the finding, as it leaves them."""
+    """Draw the image with its labels before or, if a finding is given, after it."""
     action = "" if finding is None else finding["action"]
     rows = np.flatnonzero((table.text["image"] == name) & table.labels).tolist() if image.size else []
     if action == "mask" and image.size:
-        image = paint(image, predicted[None], table.xyxy[[one for one in rows if one != row]], FILLS[0])
+        image = paint(image, predicted[None], table.xyxy[[other for other in rows if other != row]], FILLS[0])
     shown, scale = fit(image, PANEL, PANEL - _GAP)
-    for one in sorted(rows, key=lambda at: at == row):
-        if one != row:
-            draw_box(shown, table.xyxy[one] * scale, GRAY, 1)
+    for at in sorted(rows, key=lambda at: at == row):
+        if at != row:
+            draw_box(shown, table.xyxy[at] * scale, GRAY, 1)
         elif action not in ("mask", "replace"):
-            draw_box(shown, table.xyxy[one] * scale, RED, 2)
+            draw_box(shown, table.xyxy[at] * scale, RED, 2)
     if finding is not None and action != "mask" and image.size:
         draw_box(shown, predicted * scale, GREEN, 2)
     return shown

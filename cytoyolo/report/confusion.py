@@ -1,20 +1,28 @@
-"""The confusion matrix as a picture."""
+"""Draw a confusion matrix."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-# More rows or columns than this can't be read, and would make a picture of tens of thousands of pixels.
+# The most rows or columns. More could not be read, and would need a picture of tens of thousands of pixels.
 MAX_LABELS = 100
-# From this share on a cell is too dark for dark figures.
+# Figures are white if the share is larger than this, because the cell is then dark.
 _DARK_FROM = 0.4
 
 
 def draw_confusion(counts: pd.DataFrame, path: Path, title: str) -> None:
-    """Draw counts (true classes by predicted labels, MAX_LABELS at most) as a PNG.
+    """Draw a confusion matrix as a PNG file.
 
-    Each cell is coloured by its share of the true class; a cell without a count is left empty.
+    Parameters
+    ----------
+    counts : DataFrame
+        Counts by true class (rows) and predicted class (columns), at most MAX_LABELS each. A cell has the colour of its
+        share of the true class; a cell with the count 0 is empty.
+    path : Path
+        The PNG file.
+    title : str
+        The title of the picture.
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure

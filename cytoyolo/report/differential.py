@@ -1,4 +1,4 @@
-"""The leukocyte differential as a bar chart."""
+"""Draw the leukocyte differential as a bar chart."""
 
 from pathlib import Path
 
@@ -6,7 +6,17 @@ import pandas as pd
 
 
 def draw_differential(table: pd.DataFrame, path: Path, title: str) -> None:
-    """Draw the classes that occur, the commonest on top: their count and their share of all cells as a PNG."""
+    """Draw the classes that occur as a PNG file: their counts and shares of all cells, the most frequent class on top.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The differential, as `scoring.differential` computes it.
+    path : Path
+        The PNG file.
+    title : str
+        The title of the picture.
+    """
     from matplotlib.figure import Figure
 
     shown = table[table["count"] > 0].iloc[::-1]
@@ -14,7 +24,7 @@ def draw_differential(table: pd.DataFrame, path: Path, title: str) -> None:
     axes = figure.add_subplot()
     labels = [f"{name} ({code})" for code, name in zip(shown["class"], shown["name"], strict=True)]
     leukocyte = shown["leukocyte_share"].notna()
-    colours = ["#5b3a8c" if is_one else "#b9b3c4" for is_one in leukocyte]
+    colours = ["#5b3a8c" if is_leukocyte else "#b9b3c4" for is_leukocyte in leukocyte]
     bars = axes.barh(range(len(labels)), shown["share"] * 100, color=colours)
     if labels:
         axes.set_yticks(range(len(labels)), labels, parse_math=False)

@@ -1,4 +1,4 @@
-"""Pictures of detections: boxes and classes drawn on the image, one colour a class."""
+"""Draw detections on their image: boxes and classes, with one colour for each class."""
 
 import colorsys
 
@@ -11,7 +11,13 @@ from cytoyolo.tables.table import XYXY
 
 
 def class_colour(index: int, classes: int) -> tuple[int, int, int]:
-    """A BGR colour for class `index`; neighbours in the list are far apart in hue."""
+    """Return the BGR colour of a class. Classes that are neighbours in the list have very different hues.
+
+    Examples
+    --------
+    >>> class_colour(0, 5)
+    (19, 19, 191)
+    """
     hue = (index * 0.618034) % 1.0  # golden ratio: evenly spread for any number of classes
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.9, 0.75 if index * 2 < classes else 0.55)
     return round(blue * 255), round(green * 255), round(red * 255)
@@ -32,7 +38,7 @@ def annotate(image: NDArray[np.uint8], rows: pd.DataFrame, codes: tuple[str, ...
 def _tag(
     canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], scale: float, colour: tuple[int, int, int]
 ) -> None:
-    """White text on the class colour above the box, or inside it at the edge of the image."""
+    """Write white text on the class colour above the box, or inside the box at the upper edge of the image."""
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     x = min(max(corner[0], 0), max(canvas.shape[1] - width - 4, 0))
     top = corner[1] - height - below - 2

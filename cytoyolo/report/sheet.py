@@ -1,4 +1,4 @@
-"""A sheet of pictures of an audit's findings, for people who would rather look than read."""
+"""Draw a sheet of an audit's findings, for people who prefer pictures to tables."""
 
 from collections.abc import Hashable, Mapping
 from textwrap import wrap
@@ -13,9 +13,9 @@ from cytoyolo.images.info import decode_as
 from cytoyolo.report.tiles import GRAY, RED, Picture, arrange, draw_box, fit, write_lines
 
 TILE, CAPTION, COLUMNS = 240, 64, 6
-# Characters of a line, as OpenCV writes them.
+# The most characters of a line in a tile.
 _LINE = 42
-# Tiles for each rule, spread over its findings.
+# The most tiles for each rule, spread over its findings.
 PER_RULE = 6
 
 
@@ -58,7 +58,7 @@ def _tile(number: int, finding: Mapping[Hashable, Any], table: LabelTable, shown
 
 
 def _picture(name: str, flagged: int, table: LabelTable, width: int) -> Picture:
-    """The image at the width of its tile with its boxes, that of row `flagged` in red."""
+    """Draw the image at the width of its tile, with its boxes. The box of the row `flagged` is red."""
     image = decode_as(table.facts[name])[0] if name in table.facts else np.zeros((0, 0, 3), np.uint8)
     shown, scale = fit(image, width - 4, TILE - 6)
     rows = np.flatnonzero(table.text["image"] == name) if image.size else np.zeros(0, np.int64)

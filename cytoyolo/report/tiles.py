@@ -1,4 +1,4 @@
-"""Pictures as tiles of a sheet: fitted, with boxes and captions."""
+"""Arrange pictures as tiles of a sheet, with boxes and captions."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,13 @@ _INK = (40, 40, 40)
 
 
 def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
-    """Tiles (h, w, 3) of one size as one picture, row by row."""
+    """Arrange tiles (h, w, 3) of the same size in one picture, row by row.
+
+    Examples
+    --------
+    >>> arrange([np.zeros((10, 20, 3), np.uint8)] * 3, columns=2).shape
+    (20, 40, 3)
+    """
     height, width = tiles[0].shape[:2]
     sheet = np.full((-(-len(tiles) // columns) * height, columns * width, 3), 255, np.uint8)
     for place, tile in enumerate(tiles):
@@ -23,7 +29,14 @@ def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
 
 
 def fit(image: Picture, width: int, height: int) -> tuple[Picture, float]:
-    """The image scaled to fit, and by how much; a gray field for an empty image."""
+    """Scale an image to fit into width and height. Returns the picture and the scale; for an empty image a gray field.
+
+    Examples
+    --------
+    >>> picture, scale = fit(np.zeros((100, 50, 3), np.uint8), 100, 50)
+    >>> picture.shape, scale
+    ((50, 25, 3), 0.5)
+    """
     if not image.size:
         return np.full((height // 2, width, 3), 225, np.uint8), 1.0
     scale = min(width / image.shape[1], height / image.shape[0])
@@ -32,14 +45,14 @@ def fit(image: Picture, width: int, height: int) -> tuple[Picture, float]:
 
 
 def draw_box(picture: Picture, xyxy: NDArray[np.float64], colour: tuple[int, int, int], thickness: int) -> None:
-    """Draw a box (4,) into a picture, unless a corner is no number."""
+    """Draw a box (4,) into a picture. A box with a NaN is not drawn."""
     if np.isfinite(xyxy).all():
         x1, y1, x2, y2 = np.rint(np.clip(xyxy, -10_000, 10_000)).astype(int).tolist()
         cv2.rectangle(picture, (x1, y1), (x2, y2), colour, thickness)
 
 
 def write_lines(tile: Picture, lines: Sequence[str], corner: tuple[int, int]) -> None:
-    """Write lines into a tile, the first of them larger, in what OpenCV's font has."""
+    """Write lines into a tile, the first line larger. Characters that OpenCV's font lacks become question marks."""
     for row, text in enumerate(lines):
         plain, scale = text.encode("ascii", "replace").decode(), 0.42 if row == 0 else 0.34
         place = (corner[0], corner[1] + row * 15)
