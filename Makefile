@@ -68,7 +68,7 @@ audit_call = audit $(DATA)/train.csv --images $(DATA)/images $(TEST_OPTION) -o $
 repair_call = repair $(DATA)/train.csv --images $(DATA)/images $(TEST_OPTION) -o $(RUN)/repaired.csv --dataset $(DATASET) $(REPAIR) --overwrite
 convert_call = convert $(LABELS) --images $(DATA)/images $(TEST_OPTION) -o $(RUN)/dataset --dataset $(DATASET) $(CONVERT) --overwrite
 train_call = train $(RUN)/dataset -o $(RUN)/run --recipe $(RECIPE) $(TRAIN)
-submit_call = predict $(RUN)/run/weights/best.pt $(DATA)/test.csv --images $(DATA)/images -o $(RUN)/submission.csv --dataset $(DATASET) $(SUBMIT) --overwrite
+submit_call = submit $(RUN)/run/weights/best.pt $(DATA)/test.csv --images $(DATA)/images -o $(RUN)/submission.csv --dataset $(DATASET) $(SUBMIT) --overwrite
 score_call = score $(TRUTH) $(RUN)/submission.csv -o $(RUN)/score --dataset $(DATASET) --overwrite
 
 # RUN/.calls/STEP holds the call that a step was done with. The step is done again where the call of now is another one

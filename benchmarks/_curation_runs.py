@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cytoyolo import convert, predict, score, train
+from cytoyolo import convert, score, submit, train
 from cytoyolo.curation.matching import pair_up
 from cytoyolo.curation.predictions import Predictions
 from cytoyolo.spec import MASK
@@ -31,7 +31,7 @@ def run(work: Path, name: str, training: dict[str, object], device: str) -> None
     truth.to_csv(folder / "truth.csv", index=False)
     truth[["trustii_id", "NAME"]].to_csv(folder / "test.csv", index=False)
     images = work / "held_out"
-    predict(
+    submit(
         best, folder / "test.csv", images=images, output=folder / "submission.csv", dataset="wbc5",
         device=device, overwrite=True,
     )  # fmt: skip

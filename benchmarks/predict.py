@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 from _standins import run
 
-from cytoyolo import convert, export, fuse, predict, score, train
+from cytoyolo import convert, export, fuse, score, submit, train
 from cytoyolo.detector.networks import BACKENDS, open_network
 from cytoyolo.detector.preprocessing import to_input
 from cytoyolo.files import atomic_file
@@ -109,11 +109,11 @@ def _plain(weights: Path, side: int, work: Path) -> float:
 
 def _ours(weights: Path, name: str, side: int, work: Path) -> float:
     code = (
-        "import sys, time; from cytoyolo import predict; import pandas\n"
+        "import sys, time; from cytoyolo import submit; import pandas\n"
         "from cytoyolo.detector.engine import engine\n"
         "if sys.argv[2] == 'torch': engine(); import ultralytics.nn.autobackend\n"
         "start = time.perf_counter()\n"
-        "predict(sys.argv[1], sys.argv[3], images=sys.argv[4], output=sys.argv[5], imgsz=int(sys.argv[6]), "
+        "submit(sys.argv[1], sys.argv[3], images=sys.argv[4], output=sys.argv[5], imgsz=int(sys.argv[6]), "
         "backend=sys.argv[2], device='cpu', dataset='wbc5', overwrite=True)\n"
         "print(time.perf_counter() - start)"
     )
@@ -139,7 +139,7 @@ def equal_rows(work: Path, weights: Path) -> None:
         found = {}
         for backend in BACKENDS:
             output = work / f"rows-{data.name}-{backend}.csv"
-            predict(
+            submit(
                 weights, data / "test.csv", images=data / "images", output=output, backend=backend, device="cpu",
                 overwrite=True,
             )  # fmt: skip
@@ -167,7 +167,18 @@ def memory(work: Path, weights: Path) -> None:
         for source in (folder, _table_of(folder, work / f"links-{count}.csv")):
             options = ["--no-pictures"] if source.is_dir() else ["--images", folder]
             output = work / f"memory-{count}{'' if source.is_dir() else '.csv'}"
-            call = [PROGRAM, "predict", weights, source, "-o", output, "--imgsz", 96, "--overwrite", *options]
+            call = [
+                PROGRAM,
+                "predict" if source.is_dir() else "submit",
+                weights,
+                source,
+                "-o",
+                output,
+                "--imgsz",
+                96,
+                "--overwrite",
+                *options,
+            ]
             seconds, peak = run(*call)
             peaks.append(peak)
             print(f"{count:,} images, {'folder' if source.is_dir() else 'table'}: {peak:.0f} MB at the peak, "
@@ -189,7 +200,7 @@ def kills(work: Path, weights: Path, side: int, seed: int) -> None:
     def call(output: Path) -> list[str]:
         parts = [
             PROGRAM,
-            "predict",
+            "submit",
             weights,
             TEST,
             "--images",
@@ -237,13 +248,13 @@ def scores(work: Path, models: dict[str, Path]) -> None:
     ways["a + b + c with flips"] = (list(models.values()), {"tta": ["hflip", "vflip"]})
     rows = []
     for name, (paths, options) in ways.items():
-        predict(
+        submit(
             paths, work / "rows.csv", images=IMAGES, output=work / "scored.csv", dataset="wbc5", device="cpu",
             probabilities=True, overwrite=True, **options,
         )  # fmt: skip
         rows.append((name, *_scored(work)))
     for name in models:
-        predict(
+        submit(
             models[name], work / "rows.csv", images=IMAGES, output=work / f"one-{name}.csv", dataset="wbc5",
             device="cpu", probabilities=True, overwrite=True,
         )  # fmt: skip

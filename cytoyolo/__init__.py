@@ -2,7 +2,7 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `crossval`, `curate`,
-`predict`, `fuse`, `score`, `check`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`predict`, `submit`, `fuse`, `score`, `check`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo.Detector` is a trained network for programs of one's own.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
 They are imported on first use, because some of them need torch and others must not.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.reproduce import Planned, reproduce
     from cytoyolo.commands.score import score
     from cytoyolo.commands.smear import Smeared, smear
+    from cytoyolo.commands.submit import Submitted, submit
     from cytoyolo.commands.train import Trained, train
     from cytoyolo.commands.undo import undo
     from cytoyolo.detector.detections import Detections
@@ -63,6 +64,7 @@ __all__ = [
     "Repaired",
     "Score",
     "Smeared",
+    "Submitted",
     "Trained",
     "UsageError",
     "apply",
@@ -81,6 +83,7 @@ __all__ = [
     "reproduce",
     "score",
     "smear",
+    "submit",
     "train",
     "undo",
 ]
@@ -109,6 +112,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Repaired": "commands.repair",
     "Score": "scoring.score",
     "Smeared": "commands.smear",
+    "Submitted": "commands.submit",
     "Trained": "commands.train",
     "UsageError": "errors",
     "__version__": "machine",

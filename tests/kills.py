@@ -16,8 +16,9 @@ from pathlib import Path
 import matplotlib.figure  # noqa: F401  (loaded once, not in each fork)
 import onnxruntime  # noqa: F401
 
-import cytoyolo.commands.predict  # noqa: F401
-from cytoyolo import predict
+import cytoyolo.commands.predict
+import cytoyolo.commands.submit  # noqa: F401
+from cytoyolo import predict, submit
 
 FEW, MANY = 0.9, 1e-3  # least confidences
 STEPS = ("replace", "rename", "unlink", "rmdir", "mkdir")
@@ -63,10 +64,11 @@ def content(folder: Path) -> dict[str, bytes]:
 def main() -> None:
     weights, source, images, folder = sys.argv[1:]
     output = Path(folder) / ("out.csv" if source.endswith(".csv") else "out")
+    command = submit if source.endswith(".csv") else predict
     options = {"images": images} if source.endswith(".csv") else {}
 
     def call(conf: float, overwrite: bool) -> Callable[[], object]:
-        return lambda: predict(
+        return lambda: command(
             weights, source, output=output, conf=conf, probabilities=True, overwrite=overwrite, device="cpu", **options
         )
 

@@ -10,6 +10,8 @@ import typer
 import cytoyolo
 from cytoyolo.cli.app import app
 from cytoyolo.cli.options import TRAINING
+from cytoyolo.commands.submit import SUBMISSION_CONF
+from cytoyolo.detector.inference import complete
 
 COMMANDS = typer.main.get_command(app).commands
 # What only a command takes: the way to print, and the list of `audit --rules`, for which no table is needed.
@@ -17,8 +19,9 @@ ONLY_COMMAND = {"help", "as_json", "list_rules"}
 NEEDED = {("audit", "labels")}
 # What only a function takes: the bootstrap's size.
 ONLY_FUNCTION = {"replicates"}
-# What a function takes as one mapping, and what a command takes as one list.
-TOGETHER = {"settings": tuple(TRAINING), "paths": ("weights", "source")}
+# What a function takes as one mapping, with the defaults, and what a command takes as one list.
+SETTINGS = {"predict": complete({}), "submit": complete({}, SUBMISSION_CONF)}
+PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test")}
 
 
 def plain(default: Any, required: bool) -> Any:
@@ -32,10 +35,11 @@ def of_function(name: str) -> tuple[dict[str, Any], list[str]]:
     """The defaults of a function's parameters by name, and its positional parameters."""
     taken = {}
     for one in inspect.signature(getattr(cytoyolo, name)).parameters.values():
-        mapping = one.kind is one.VAR_KEYWORD
-        taken |= (
-            dict.fromkeys(TOGETHER[one.name]) if mapping else {one.name: plain(one.default, one.default is one.empty)}
-        )
+        if one.kind is one.VAR_KEYWORD:
+            settings = SETTINGS.get(name, dict.fromkeys(TRAINING))
+            taken |= {key: plain(default, False) for key, default in settings.items()}
+        else:
+            taken[one.name] = plain(one.default, one.default is one.empty)
     positional = inspect.getfullargspec(getattr(cytoyolo, name)).args
     return {name: default for name, default in taken.items() if name not in ONLY_FUNCTION}, positional
 
@@ -44,7 +48,7 @@ def of_command(name: str) -> tuple[dict[str, Any], list[str]]:
     """The same of a command."""
     given, arguments = {}, []
     for one in COMMANDS[name].params:
-        parts = TOGETHER.get(one.name, (one.name,)) if one.name not in ONLY_COMMAND else ()
+        parts = PATHS[name] if one.name == "paths" else (one.name,) if one.name not in ONLY_COMMAND else ()
         given |= dict.fromkeys(parts, plain(one.default, one.required or (name, one.name) in NEEDED))
         arguments += parts if one.param_type_name == "argument" else ()
     return given, arguments

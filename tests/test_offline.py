@@ -63,7 +63,7 @@ def test_no_command_uses_the_network(tmp_path, offline, blobs):
         ("convert", blobs / "labels.csv", *images, "-o", data, *spec),
         ("train", data, "-o", run, "--recipe", "quick", "--model", "yolo11n.yaml", *tiny),
         ("train", data, "-o", run, "--resume"),
-        ("predict", run / "weights" / "best.pt", blobs / "test.csv", *images, "-o", table),
+        ("submit", run / "weights" / "best.pt", blobs / "test.csv", *images, "-o", table),
         ("predict", run / "weights" / "best.pt", blobs / "images", "-o", tmp_path / "detections", "--conf", 1e-4),
         ("score", table, table, "-o", tmp_path / "score", *spec),
         ("demo", "-o", tmp_path / "demo", "--images", 120),

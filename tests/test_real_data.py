@@ -25,13 +25,13 @@ def test_every_command_runs_on_real_images(name, classes, shared, cytoyolo, tmp_
     program("convert", tmp_path / "train.csv", *images, "-o", yolo, *dataset, "--val", 0.2)
     sizes = ("--epochs", 1, "--imgsz", 64, "--batch", 8, "--device", "cpu")
     program("train", yolo, "-o", run, "--recipe", "quick", "--model", start, *sizes)
-    program("predict", weights, tmp_path / "test.csv", *images, "-o", submission, *dataset)
+    program("submit", weights, tmp_path / "test.csv", *images, "-o", submission, *dataset)
     rows = pd.read_csv(submission)
     pd.testing.assert_frame_equal(rows[["trustii_id", "NAME"]], test.reset_index(drop=True))
     assert rows["class"].nunique() <= classes
     for backend in ("torch", "openvino"):
         other = tmp_path / f"{backend}.csv"
-        program("predict", weights, tmp_path / "test.csv", *images, "-o", other, *dataset, "--backend", backend)
+        program("submit", weights, tmp_path / "test.csv", *images, "-o", other, *dataset, "--backend", backend)
         found = pd.read_csv(other)
         assert (found["class"] == rows["class"]).all()
         assert (found[["x1", "y1", "x2", "y2"]] - rows[["x1", "y1", "x2", "y2"]]).abs().max(axis=None) <= 1

@@ -31,6 +31,7 @@ from cytoyolo.cli import (
     reproduce,
     score,
     smear,
+    submit,
     train,
     undo,
 )
@@ -46,7 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS = (
-    *(audit, repair, undo, apply, convert, train, crossval, curate, predict, fuse, score, check),
+    *(audit, repair, undo, apply, convert, train, crossval, curate, predict, submit, fuse, score, check),
     *(export, bench, reproduce, smear, demo, info),
 )
 for module in _COMMANDS:
@@ -57,6 +58,8 @@ RENAMED = {
     "score --check": "check TEST.csv SUBMISSION.csv",
     "repair --undo": "undo CLEAN.csv CHANGES.csv",
     "repair --apply": "apply LABELS.csv CHANGES.csv",
+    "predict --images": "submit WEIGHTS TEST.csv --images DIR -o FILE.csv",
+    "predict --fallback": "submit WEIGHTS TEST.csv --images DIR -o FILE.csv --fallback CLASS",
 }
 
 # Exit codes after Ctrl-C and SIGTERM.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.boxes import to_pixels
-from cytoyolo.commands.predict import SUBMISSION_CONF
+from cytoyolo.commands.submit import SUBMISSION_CONF
 from cytoyolo.curation import predictions as oof
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.networks import TORCH

@@ -17,6 +17,7 @@ from cytoyolo.commands.predict import predict
 from cytoyolo.commands.repair import CHANGES
 from cytoyolo.commands.score import score
 from cytoyolo.commands.smear import check_numbers, smear
+from cytoyolo.commands.submit import submit
 from cytoyolo.commands.train import train
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.journal import partial_folder
@@ -96,7 +97,7 @@ def demo(
         with _step(seconds, "Train from scratch"):
             train(dataset, output=run, recipe=RECIPE, seed=seed, device=device)
         with _step(seconds, "Predict the test rows"):
-            predict(weights, test, images=pictures, output=submission, device=device)
+            submit(weights, test, images=pictures, output=submission, device=device)
         with _step(seconds, "Draw detections and the differential"):
             predict(weights, _link_test_images(smears, new_images), output=detections, device=device)
         with _step(seconds, "Score the submission"):

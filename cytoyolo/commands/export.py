@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo.commands.predict import SUBMISSION_CONF
+from cytoyolo.commands.submit import SUBMISSION_CONF
 from cytoyolo.detector import export as exports
 from cytoyolo.detector.networks import ONNX, OPENVINO, Pixels
 from cytoyolo.detector.predict import Detector, detect_files

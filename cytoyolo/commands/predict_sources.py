@@ -1,4 +1,4 @@
-"""What a prediction is to search: images, folders of images or a test table, told from weights by what they are."""
+"""What a prediction is to search: images and folders of images, or a test table, told from weights by what they are."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from cytoyolo import console
 from cytoyolo.detector.journal import JOURNAL, SUFFIX
 from cytoyolo.detector.networks import XML_FILE
-from cytoyolo.errors import CytoyoloError, UsageError, listed, option
+from cytoyolo.errors import CytoyoloError, UsageError, either, listed, option
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
@@ -21,7 +21,8 @@ _WEIGHTS = frozenset(
 )
 # A spreadsheet saves tables with tabs as .txt or .tsv.
 _TABLES = (".csv", ".tsv", ".txt")
-_WANTED = "first the weights, then a test table, images or folders: cytoyolo predict best.pt images/ -o results"
+_WANTED = "first the weights, then images or folders: cytoyolo predict best.pt images/ -o results"
+_WANTED_TABLE = "first the weights, then a test table: cytoyolo submit best.pt test.csv --images DIR -o submission.csv"
 # What a table of one line a row can't hold: parts of a name that are not UTF-8, and ends of lines.
 _UNFIT = re.compile("[\ud800-\udfff\r\n]")
 _SHOWN = 5
@@ -52,52 +53,71 @@ class Images:
         return f"{self.others.total():,} ({listed([f'{kind} {count:,}' for kind, count in kinds], _SHOWN)})"
 
 
-def divide(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def divide(paths: Sequence[Path], wanted: str = _WANTED) -> tuple[list[Path], list[Path]]:
     """The weights among the paths of a call, and what is to be searched. Raises UsageError where either is missing.
 
-    What a path is decides, not its place: a shell gives a list of images for `slides/*.jpg`.
+    What a path is decides, not its place: a shell gives a list of images for `slides/*.jpg`. `wanted` says how a call
+    looks.
     """
     if not paths:
-        raise UsageError(f"there is nothing to predict; give {_WANTED}.")
+        raise UsageError(f"there is nothing to predict; give {wanted}.")
     is_one = [_is_weights(path) for path in paths]
     if not any(is_one) and not _is_source(paths[0]):
         is_one[0] = True  # what opens it says what is wrong with it
     weights = [path for path, found in zip(paths, is_one, strict=True) if found]
     sources = [path for path, found in zip(paths, is_one, strict=True) if not found]
     if not weights:
-        raise _no_weights(sources)
+        raise _no_weights(sources, wanted)
     if not sources:
-        raise UsageError(f"there is nothing to search with {listed([str(one) for one in weights], 2)}; give {_WANTED}.")
+        raise UsageError(f"there is nothing to search with {listed([str(one) for one in weights], 2)}; give {wanted}.")
     if list(paths[: len(weights)]) != weights:
         late = next(path for path in reversed(paths) if path in weights)
-        raise UsageError(f"{late} is a file of weights and comes after {sources[0]}; give {_WANTED}.")
+        raise UsageError(f"{late} is a file of weights and comes after {sources[0]}; give {wanted}.")
     return weights, sources
 
 
-def _no_weights(sources: Sequence[Path]) -> UsageError:
+def divide_table(paths: Sequence[Path]) -> tuple[list[Path], Path]:
+    """The weights among the paths of a call, and the test table. Raises UsageError where either is missing."""
+    weights, sources = divide(paths, _WANTED_TABLE)
+    if len(sources) > 1:
+        raise UsageError(f"{sources[1]} comes after {sources[0]}, and one test table is filled; give {_WANTED_TABLE}.")
+    return weights, sources[0]
+
+
+def _no_weights(sources: Sequence[Path], wanted: str) -> UsageError:
     for path in sources:
         if (path / "weights" / "best.pt").is_file():
             return UsageError(f"{path} is the folder of a training; give its weights, {path / 'weights' / 'best.pt'}.")
-    return UsageError(f"no weights are given, and {sources[0]} is no file of weights; give {_WANTED}.")
+    return UsageError(f"no weights are given, and {sources[0]} is no file of weights; give {wanted}.")
 
 
-def find_table(sources: Sequence[Path]) -> Path | None:
-    """The test table that is to be filled, None where images are to be searched.
+def refuse_table(sources: Sequence[Path]) -> None:
+    """Raise UsageError for a table among what is to be searched.
 
     A table among images of its own folder is what a shell gives for `slides/*`, and is passed over as in a folder.
-    Raises UsageError for any other table that is not alone.
     """
-    tables = [path for path in sources if path.suffix.lower() in _TABLES and not path.is_dir()]
-    if len(sources) == 1:
-        return tables[0] if tables else None
+    if not sources:
+        raise UsageError("there is nothing to search; give images or folders of images.")
     beside = {path.parent for path in sources if not path.is_dir() and is_image(path)}
-    if alone := next((path for path in tables if path.parent not in beside), None):
-        other = next((path for path in sources if path != alone), alone)
-        raise UsageError(
-            f"{alone} is a table and stands beside {other}; give one test table with {option('images')}, or only "
-            "images and folders (of a folder, tables are passed over)."
+    if alone := next((path for path in sources if _is_table(path) and path.parent not in beside), None):
+        typed = f"`cytoyolo submit WEIGHTS {alone} --images DIR -o submission.csv`"
+        called = f'`cytoyolo.submit(weights, "{alone}", images=..., output="submission.csv")`'
+        raise UsageError(f"{alone} is a table, and predict takes images and folders; {either(typed, called)} fills it.")
+
+
+def refuse_images(test: Path) -> None:
+    """Raise UsageError where the test table is a folder or an image."""
+    if test.is_dir() or (not _is_table(test) and is_image(test)):
+        kind = "a folder" if test.is_dir() else "an image"
+        typed, called = (
+            f"`cytoyolo predict WEIGHTS {test} -o DIR`",
+            f'`cytoyolo.predict(weights, "{test}", output=...)`',
         )
-    return None
+        raise UsageError(f"{test} is {kind}, and submit takes a test table; {either(typed, called)} predicts images.")
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in _TABLES and not path.is_dir()
 
 
 def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
@@ -132,7 +152,7 @@ def _check(path: Path) -> None:
         return
     if re.search(r"[*?\[]", str(path)):
         raise UsageError(f"no file matches {path}; check the pattern, or give the folder itself.")
-    raise UsageError(f"{path}: no such file or folder; give a test table (.csv), an image or a folder of images.")
+    raise UsageError(f"{path}: no such file or folder; give an image or a folder of images.")
 
 
 def _refuse_nothing(images: Images) -> None:

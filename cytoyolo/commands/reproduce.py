@@ -15,7 +15,6 @@ from cytoyolo.commands.crossval import FIXED_EPOCHS, crossval
 from cytoyolo.commands.crossval_folder import MANIFEST as CV_MANIFEST
 from cytoyolo.commands.crossval_folder import OOF
 from cytoyolo.commands.curate import ANOTHER_LIMIT, curate
-from cytoyolo.commands.predict import predict
 from cytoyolo.commands.repair import repair
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes, seconds
@@ -35,6 +34,7 @@ from cytoyolo.commands.reproduce_state import (
     record,
     state_of,
 )
+from cytoyolo.commands.submit import submit
 from cytoyolo.commands.train import train
 from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
 from cytoyolo.curation.corrections import DEFAULT_BOXES, VARIANTS, check_choices
@@ -182,7 +182,7 @@ def _steps(call: Call) -> list[Step]:
              else train(staged, output=run, device=call.device, **call.training),
              images=False, trained="train"),
         Step("predict", submission, (run / "weights" / "best.pt", test, *described), {},
-             lambda _: predict(run / "weights" / "best.pt", test, output=submission, device=call.device.split(",")[0],
+             lambda _: submit(run / "weights" / "best.pt", test, output=submission, device=call.device.split(",")[0],
                                overwrite=True, **known)),  # one GPU is enough
     ]  # fmt: skip
 

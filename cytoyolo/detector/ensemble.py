@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from cytoyolo.images.samples import UNKNOWN, White
 # Views of an image besides itself; a box found in one is turned back.
 HFLIP, VFLIP = "hflip", "vflip"
 VIEWS = (HFLIP, VFLIP)
+View = Literal["hflip", "vflip"]
 # From this confidence on boxes go into a fusion, whatever confidence is asked of the fused ones; of fainter ones, most
 # of them noise, the best few of each model and view.
 FAINT, BEST_FAINT = 1e-3, 30
@@ -24,7 +26,7 @@ class Ensemble:
     """Detectors of the same classes, in any order, whose findings in the image and its `views` are fused.
 
     It finds boxes as a `Detector` does, those of a fused confidence above theirs. `weights` are the detectors', as
-    many, all 1 by default. `max_detections` is the most fused boxes kept of one image; a detector keeps its own limit,
+    many, all 1 by default. `max_det` is the most fused boxes kept of one image; a detector keeps its own limit,
     or MAX_DETECTIONS where that is lower, so that a low limit does not change what is fused.
     """
 
@@ -35,7 +37,7 @@ class Ensemble:
         weights: Sequence[float] | None = None,
         views: Sequence[str] = (),
         iou: float = DEFAULT_FUSION_IOU,
-        max_detections: int = sys.maxsize,
+        max_det: int = sys.maxsize,
     ) -> None:
         """Raises UsageError for an unknown view or wrong weights, CytoyoloError for detectors of other classes."""
         first = detectors[0]
@@ -57,7 +59,7 @@ class Ensemble:
         self.batch = max(one.batch for one in detectors)
         self.imgsz = min(one.imgsz for one in detectors)
         self.stride = max(one.stride for one in detectors)
-        self.max_detections = max_detections
+        self.max_det = max_det
         self.conf = max(one.conf for one in detectors)
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
@@ -68,7 +70,7 @@ class Ensemble:
             for view in ("", *self.views):
                 weights.append(weight)
                 seen = detector.detect(
-                    [_turned(image, view) for image in images], max(MAX_DETECTIONS, detector.max_detections),
+                    [_turned(image, view) for image in images], max(MAX_DETECTIONS, detector.max_det),
                     min(self.conf, FAINT),
                 )  # fmt: skip
                 for place, image, one in zip(found, images, seen, strict=True):
@@ -77,7 +79,7 @@ class Ensemble:
 
     def keep_at_least(self, count: int) -> None:
         """Raise the limits of boxes an image to `count`, where they are lower."""
-        self.max_detections = max(self.max_detections, count)
+        self.max_det = max(self.max_det, count)
         for one in self.detectors:
             one.keep_at_least(count)
 
@@ -92,8 +94,8 @@ class Ensemble:
         xyxy, shares = made.xyxy.astype(np.float32), made.probabilities.astype(np.float32)
         found = of_scores(xyxy, shares, self.codes)
         count = int((found.confidence > self.conf).sum())
-        if count > self.max_detections:
-            count, cut = self.max_detections, max(cut, float(found.confidence[self.max_detections - 1]))
+        if count > self.max_det:
+            count, cut = self.max_det, max(cut, float(found.confidence[self.max_det - 1]))
         return of_scores(xyxy[:count], shares[:count], self.codes, cut)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from cytoyolo.tables.table import fingerprint
 
 TORCH, ONNX, OPENVINO = "torch", "onnx", "openvino"
 BACKENDS = (TORCH, ONNX, OPENVINO)
+Backend = Literal["auto", "torch", "onnx", "openvino"]
 XML_FILE = "model.xml"
 # The packages a backend needs to run, and those to make its network of a checkpoint.
 _RUNS = {TORCH: ("torch",), ONNX: ("onnxruntime",), OPENVINO: ("openvino",)}

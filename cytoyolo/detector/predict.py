@@ -53,7 +53,7 @@ class Model(Protocol):
     """What finds boxes in images: a `Detector`, or several as an `Ensemble`.
 
     `label` names it to people; it likes `batch` images at once and `calls` calls at a time. `imgsz` is the side in
-    pixels that images are scaled to, a multiple of `stride`, and `max_detections` the most boxes kept of one image.
+    pixels that images are scaled to, a multiple of `stride`, and `max_det` the most boxes kept of one image.
     `white` is the range in which images of more than 8 bits are shown to it.
     """
 
@@ -64,7 +64,7 @@ class Model(Protocol):
     batch: int
     imgsz: int
     stride: int
-    max_detections: int
+    max_det: int
     white: White
 
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
@@ -83,7 +83,7 @@ class Detector:
     forked or by a pickle, it opens its weights again when it is first used.
 
     `codes` are its classes by id and `spec` is the data set it was trained for, None when it was trained elsewhere;
-    `max_detections` is the most boxes kept of one image.
+    `max_det` is the most boxes kept of one image.
     """
 
     def __init__(
@@ -97,18 +97,18 @@ class Detector:
         device: str = "auto",
         batch: int | None = None,
         threads: int | None = None,
-        max_detections: int = MAX_DETECTIONS,
+        max_det: int = MAX_DETECTIONS,
     ) -> None:
         """Load weights: a checkpoint (.pt), or an ONNX file or OpenVINO folder made by `cytoyolo export`.
 
         conf is the least confidence of a box and iou the overlap from which on of two boxes the weaker goes, 0 to 1.
         imgsz is that of the training unless given. backend is auto, torch, onnx or openvino; batch is the images of
         one call of the network (1 on a CPU with a runtime, 8 with torch, 32 on a GPU) and threads the cores used (all).
-        max_detections is the most boxes kept of one image, the most confident ones.
+        max_det is the most boxes kept of one image, the most confident ones.
         Raises UsageError for a missing file, package or device, or a wrong number, and CytoyoloError for a file that is
         no YOLO detector.
         """
-        counts = {"imgsz": imgsz, "batch": batch, "threads": threads, "max_det": max_detections}
+        counts = {"imgsz": imgsz, "batch": batch, "threads": threads, "max_det": max_det}
         for name, value in counts.items():
             if value is not None and value < 1:
                 raise UsageError(name, value, "give 1 or more")
@@ -118,7 +118,7 @@ class Detector:
         self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
         self._weights, self._batch = Path(weights).absolute(), batch
         self.conf, self.iou = conf, iou
-        self.max_detections = max_detections
+        self.max_det = max_det
         network = open_network(Path(weights), **self._given)
         self.white = network.facts.white
         self._remarks = Remarks(self.white)
@@ -211,14 +211,14 @@ class Detector:
             )
         if any(one.cut_confidence for one in found):
             warnings.warn(
-                f"an image has more boxes than max_detections={self.max_detections}: the faintest are left out; give a "
-                "higher max_detections.",
+                f"an image has more boxes than max_det={self.max_det}: the faintest are left out; give a "
+                "higher max_det.",
                 stacklevel=3,
             )
 
     def keep_at_least(self, count: int) -> None:
         """Raise the limit of boxes an image to `count`, where it is lower."""
-        self.max_detections = max(self.max_detections, count)
+        self.max_det = max(self.max_det, count)
 
     def detect(self, images: Sequence[Image], most: int | None = None, conf: float | None = None) -> list[Detections]:
         """Detections of images (h, w, 3) uint8 BGR, in one call of the network; `most` an image, of confidence `conf`,
@@ -228,9 +228,7 @@ class Detector:
         outputs = self._own_network().run(to_input(images, self.imgsz))
         found = []
         for image, output in zip(images, outputs, strict=True):
-            xyxy, scores, cut = suppress(
-                output, self.conf if conf is None else conf, self.iou, most or self.max_detections
-            )
+            xyxy, scores, cut = suppress(output, self.conf if conf is None else conf, self.iou, most or self.max_det)
             found.append(of_scores(boxes_back(xyxy, image, self.imgsz), scores, self.codes, cut))
         return found
 

@@ -26,6 +26,7 @@ CALLS = {
     "train": ("dataset -o run --resume", {"folder", "weights", "metrics"}),
     "curate": ("labels.csv --oof CV/oof.csv -o new/curated.csv --force", {"table", "findings", "changes", "suspects"}),
     "predict": ("run/weights/best.pt images -o new/found", {"output", "rows", "differential", "failures"}),
+    "submit": ("run/weights/best.pt test.csv --images images -o new/s.csv", {"output", "rows", "fallback_rows"}),
     "fuse": ("found.csv found.csv --dataset spec.yaml -o new/fused.csv", {"output", "images", "rows"}),
     "score": ("truth.csv truth.csv --dataset spec.yaml", {"score", "interval", "classes"}),
     "check": ("test.csv truth.csv --dataset spec.yaml", {"findings"}),

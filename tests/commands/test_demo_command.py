@@ -8,7 +8,7 @@ from cytoyolo.commands import demo as command
 from cytoyolo.commands.demo import demo
 from cytoyolo.errors import UsageError
 
-STEPS = ("smear", "audit", "convert", "train", "predict", "predict", "score")
+STEPS = ("smear", "audit", "convert", "train", "submit", "predict", "score")
 IMAGES = 100
 
 
@@ -31,7 +31,7 @@ def play(monkeypatch: pytest.MonkeyPatch, last: int) -> None:
             output.with_name(".cytoyolo.k2j4h5.partial.csv"),
             output.with_name(f"{output.name}.partial") / "result" / "detections.csv",
         ):
-            if "result" not in unfinished.parts or STEPS[last] == "predict":
+            if "result" not in unfinished.parts or STEPS[last] in ("submit", "predict"):
                 unfinished.parent.mkdir(parents=True, exist_ok=True)
                 unfinished.write_text("half")
         if STEPS[last] == "train":

@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from cytoyolo import bench, export, predict
+from cytoyolo import bench, export, submit
 from cytoyolo.commands.export import _parted
 from cytoyolo.errors import CytoyoloError, UsageError
 
@@ -28,7 +28,7 @@ def test_int8_comes_with_a_comparison(weights, blobs, tmp_path, cytoyolo, format
     assert found["calibration_images"] + found["comparison_images"] == 24
     assert found["loss"] == pytest.approx(found["fp32"]["score"] - found["int8"]["score"])
     assert str(tmp_path) not in json.dumps(found)
-    made = predict(output, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv")
+    made = submit(output, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv")
     assert made.rows == 6
     assert cytoyolo(*call, "--images", blobs / "images").returncode == 2  # it exists
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from cytoyolo import fuse, predict
+from cytoyolo import fuse, predict, submit
 from cytoyolo.errors import CytoyoloError, UsageError
 
 
@@ -98,7 +98,7 @@ def test_wrong_tables_are_one_sentence(stored, blobs, tmp_path):
 
 def test_tables_of_other_kinds_are_named(stored, blobs, small_run, tmp_path):
     submission = tmp_path / "s.csv"
-    predict(small_run / "weights" / "best.pt", blobs / "test.csv", images=blobs / "images", output=submission)
+    submit(small_run / "weights" / "best.pt", blobs / "test.csv", images=blobs / "images", output=submission)
     (tmp_path / "failures.csv").write_text("NAME,problem\na.jpg,is empty\n")
     general = "give those that .*probabilities.* writes: OUTPUT.detections.csv, or detections.csv in a folder"
     cases = (

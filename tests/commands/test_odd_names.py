@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from cytoyolo import audit, convert, export, predict, repair, score, train
+from cytoyolo import audit, convert, export, predict, repair, score, submit, train
 from cytoyolo.detector.weights import load_network
 from cytoyolo.errors import CytoyoloError
 from tests.blobs import SETTINGS, draw
@@ -38,10 +38,10 @@ def test_odd_names_come_through_the_whole_chain(tmp_path: Path) -> None:
     repair(tmp_path / "labels.csv", output=tmp_path / "clean.csv", **described)
     convert(tmp_path / "clean.csv", output=tmp_path / "dataset", val=0.25, **described)
     run = train(tmp_path / "dataset", output=tmp_path / "run", **{**SETTINGS, "epochs": 1})
-    predict(run.weights, tmp_path / "test.csv", images=tmp_path / "images", output=tmp_path / "rows.csv", conf=1e-4)
+    submit(run.weights, tmp_path / "test.csv", images=tmp_path / "images", output=tmp_path / "rows.csv", conf=1e-4)
     predict(run.weights, tmp_path / "images", output=tmp_path / "found", conf=1e-4)
     export(run.weights, output=tmp_path / "run.onnx")
-    predict(tmp_path / "run.onnx", tmp_path / "test.csv", images=tmp_path / "images", output=tmp_path / "again.csv")
+    submit(tmp_path / "run.onnx", tmp_path / "test.csv", images=tmp_path / "images", output=tmp_path / "again.csv")
     own = score(tmp_path / "rows.csv", tmp_path / "rows.csv", dataset=tmp_path / "spec.yaml")
 
     order = [COLUMNS[role] for role in ("id", "image", "x1", "y1", "x2", "y2", "class")]

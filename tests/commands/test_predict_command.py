@@ -1,6 +1,7 @@
 """`predict`: submission rows by the rule, everyday detections, and everything that can be wrong."""
 
 import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import cv2
 import pandas as pd
 import pytest
 
-from cytoyolo import predict
+from cytoyolo import predict, submit
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.locks import locked
 
@@ -28,7 +29,7 @@ def images(blobs, tmp_path):
 
 def test_one_row_a_test_row_in_its_order(weights, blobs, tmp_path):
     output = tmp_path / "submission.csv"
-    made = predict(weights, blobs / "test.csv", images=blobs / "images", output=output)
+    made = submit(weights, blobs / "test.csv", images=blobs / "images", output=output)
     rows, test = pd.read_csv(output), pd.read_csv(blobs / "test.csv")
     assert list(rows.columns) == COLUMNS
     pd.testing.assert_frame_equal(rows[["trustii_id", "NAME"]], test)
@@ -40,7 +41,7 @@ def test_one_row_a_test_row_in_its_order(weights, blobs, tmp_path):
 
 def test_the_same_call_gives_the_same_bytes(weights, blobs, tmp_path):
     for name in ("a.csv", "b.csv"):
-        predict(weights, blobs / "test.csv", images=blobs / "images", output=tmp_path / name)
+        submit(weights, blobs / "test.csv", images=blobs / "images", output=tmp_path / name)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
@@ -48,7 +49,7 @@ def test_bad_images_are_reported_and_filled_by_the_rule(weights, blobs, images, 
     (images / "blob03.jpg").unlink()
     (images / "blob01.jpg").write_text("no picture")
     output = tmp_path / "submission.csv"
-    done = cytoyolo("predict", weights, blobs / "test.csv", "--images", images, "-o", output)
+    done = cytoyolo("submit", weights, blobs / "test.csv", "--images", images, "-o", output)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     rows = pd.read_csv(output)
     filled = rows[rows["NAME"].isin(["blob03.jpg", "blob01.jpg"])]
@@ -60,7 +61,7 @@ def test_bad_images_are_reported_and_filled_by_the_rule(weights, blobs, images, 
 
 def test_rows_beyond_the_detections_get_the_fallback(weights, blobs, tmp_path):
     output = tmp_path / "submission.csv"
-    made = predict(weights, blobs / "test.csv", images=blobs / "images", output=output, conf=1.0, fallback="pale")
+    made = submit(weights, blobs / "test.csv", images=blobs / "images", output=output, conf=1.0, fallback="pale")
     rows = pd.read_csv(output)
     assert made.fallback_rows == len(rows) == 6
     assert (rows[["x1", "y1", "x2", "y2"]] == 0).all(axis=None) and set(rows["class"]) == {"pale"}
@@ -69,7 +70,7 @@ def test_rows_beyond_the_detections_get_the_fallback(weights, blobs, tmp_path):
 def test_more_rows_than_the_engine_keeps_by_default(weights, blobs, tmp_path):
     test = tmp_path / "test.csv"
     pd.DataFrame({"trustii_id": range(400), "NAME": "blob03.jpg"}).to_csv(test, index=False)
-    made = predict(weights, test, images=blobs / "images", output=tmp_path / "submission.csv")
+    made = submit(weights, test, images=blobs / "images", output=tmp_path / "submission.csv")
     assert len(pd.read_csv(tmp_path / "submission.csv")) == made.rows == 400
 
 
@@ -116,8 +117,8 @@ def test_weights_trained_elsewhere_need_a_fallback(blobs, tmp_path, monkeypatch)
     path = tmp_path / "stranger.pt"
     torch.save({"model": network, "train_args": {"imgsz": 64}}, path)
     with pytest.raises(UsageError, match="fallback="):
-        predict(path, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv")
-    made = predict(path, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv", fallback="dog")
+        submit(path, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv")
+    made = submit(path, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv", fallback="dog")
     assert made.rows == 6
 
 
@@ -139,7 +140,7 @@ def test_an_unusable_test_table_is_one_sentence(weights, blobs, tmp_path, text, 
     path = tmp_path / "test.csv"
     path.write_text(text)
     with pytest.raises(CytoyoloError) as error:
-        predict(weights, path, images=blobs / "images", output=tmp_path / "submission.csv")
+        submit(weights, path, images=blobs / "images", output=tmp_path / "submission.csv")
     assert words in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "submission.csv").exists()
 
@@ -153,8 +154,8 @@ def test_a_test_table_may_name_images_in_folders_and_as_people_write_them(weight
     rows = "".join(f"{number},{name}\n" for number, name in enumerate(names))
     (tmp_path / "test.csv").write_text(f"trustii_id,NAME\n{rows}")
     (tmp_path / "plain.csv").write_text("trustii_id,NAME\n0,blob00.jpg\n1,blob01.jpg\n2,blob02.jpg\n3,blob00.jpg\n")
-    predict(weights, tmp_path / "test.csv", images=images, output=tmp_path / "s.csv", probabilities=True)
-    predict(weights, tmp_path / "plain.csv", images=blobs / "images", output=tmp_path / "p.csv")
+    submit(weights, tmp_path / "test.csv", images=images, output=tmp_path / "s.csv", probabilities=True)
+    submit(weights, tmp_path / "plain.csv", images=blobs / "images", output=tmp_path / "p.csv")
     made, plain = pd.read_csv(tmp_path / "s.csv"), pd.read_csv(tmp_path / "p.csv")
     assert made["NAME"].tolist() == names
     pd.testing.assert_frame_equal(made.drop(columns="NAME"), plain.drop(columns="NAME"))
@@ -164,20 +165,21 @@ def test_a_test_table_may_name_images_in_folders_and_as_people_write_them(weight
 def test_wrong_calls(weights, blobs, tmp_path):
     test, images = blobs / "test.csv", blobs / "images"
     output = tmp_path / "submission.csv"
-    wrong = [
-        {"source": test},
-        {"source": test, "images": tmp_path / "none"},
-        {"source": test, "images": images, "conf": 2.0},
-        {"source": test, "images": images, "iou": -1.0},
-        {"source": test, "images": images, "fallback": "PNN"},
-        {"source": test, "images": images, "device": "99"},
-        {"source": images, "images": images},
-        {"source": test, "images": images, "pictures": False},
-        {"source": tmp_path / "none"},
-    ]
-    for call in wrong:
-        with pytest.raises(UsageError):
-            predict(weights, output=output, **call)
+    wrong = {
+        "no such image folder": (submit, {"test": test, "images": tmp_path / "none"}),
+        "conf=2.0; give a number from 0 to 1": (submit, {"test": test, "images": images, "conf": 2.0}),
+        "iou=-1.0; give a number from 0 to 1": (submit, {"test": test, "images": images, "iou": -1.0}),
+        "fallback='PNN'; the weights know dark; pale": (submit, {"test": test, "images": images, "fallback": "PNN"}),
+        "device": (submit, {"test": test, "images": images, "device": "99"}),
+        "there is no setting 'confidence'; give some of conf, iou,": (predict, {"source": images, "confidence": 0.5}),
+        "is a folder, and submit takes a test table; `cytoyolo.predict": (submit, {"test": images, "images": images}),
+        "is an image, and submit takes": (submit, {"test": images / "blob00.jpg", "images": images}),
+        "test.csv is a table, and predict takes images and folders; `cytoyolo.submit": (predict, {"source": test}),
+        "no such file or folder": (predict, {"source": tmp_path / "none"}),
+    }
+    for words, (command, call) in wrong.items():
+        with pytest.raises(UsageError, match=re.escape(words)):
+            command(weights, output=output, **call)
     (tmp_path / "empty").mkdir()
     with pytest.raises(CytoyoloError, match="no images"):
         predict(weights, tmp_path / "empty", output=output)
@@ -186,14 +188,14 @@ def test_wrong_calls(weights, blobs, tmp_path):
 
 def test_an_output_is_replaced_only_on_request_and_only_if_it_is_a_submission(weights, blobs, tmp_path):
     output = tmp_path / "submission.csv"
-    call = {"source": blobs / "test.csv", "images": blobs / "images", "output": output}
-    predict(weights, **call)
+    call = {"test": blobs / "test.csv", "images": blobs / "images", "output": output}
+    submit(weights, **call)
     with pytest.raises(UsageError, match="overwrite=True"):
-        predict(weights, **call)
-    predict(weights, **call, overwrite=True)
+        submit(weights, **call)
+    submit(weights, **call, overwrite=True)
     output.write_text("my notes\n")
     with pytest.raises(UsageError, match="header differs"):
-        predict(weights, **call, overwrite=True)
+        submit(weights, **call, overwrite=True)
     assert output.read_text() == "my notes\n"
 
 
@@ -240,16 +242,16 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(weights, blobs, tmp_p
     test = tmp_path / "test.csv"
     names = [path.name for path in sorted((blobs / "images").iterdir())]
     pd.DataFrame({"trustii_id": range(len(names)), "NAME": names}).to_csv(test, index=False)
-    predict(weights, test, output=tmp_path / "whole.csv", **call)
+    submit(weights, test, output=tmp_path / "whole.csv", **call)
     for limit in (7, 0, 9):
         killed_after(limit)
         with pytest.raises(_Killed):
-            predict(weights, test, output=tmp_path / "again.csv", **call)
+            submit(weights, test, output=tmp_path / "again.csv", **call)
         assert not (tmp_path / "again.csv").exists()
     journal = tmp_path / "again.csv.partial" / "journal.jsonl"
     journal.write_bytes(journal.read_bytes()[:-20])  # the last line was not written to its end
     killed_after(len(names) - 4)  # what is done is not done again
-    predict(weights, test, output=tmp_path / "again.csv", **call)
+    submit(weights, test, output=tmp_path / "again.csv", **call)
     for suffix in (".csv", ".detections.csv"):
         assert (tmp_path / f"again{suffix}").read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
     assert not journal.parent.exists()
@@ -301,7 +303,7 @@ def test_unfinished_work_gives_no_leave_to_replace_what_came_meanwhile(weights, 
         predict(weights, images, output=tmp_path / "out")
     killed_after(1)
     with pytest.raises(_Killed):
-        predict(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
+        submit(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
     killed_after(None)
     shutil.copytree(other, tmp_path / "out")
     pd.DataFrame([[0, "mine.jpg", 1, 2, 3, 4, "dark"]], columns=COLUMNS).to_csv(tmp_path / "out.csv", index=False)
@@ -309,16 +311,16 @@ def test_unfinished_work_gives_no_leave_to_replace_what_came_meanwhile(weights, 
     with pytest.raises(UsageError, match="exists; give another folder or overwrite=True"):
         predict(weights, images, output=tmp_path / "out")
     with pytest.raises(UsageError, match="exists; give another name or overwrite=True"):
-        predict(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
+        submit(weights, blobs / "test.csv", images=images, output=tmp_path / "out.csv", batch=1)
     assert (tmp_path / "out" / "detections.csv").read_bytes() == before
     assert pd.read_csv(tmp_path / "out.csv")["NAME"].tolist() == ["mine.jpg"]
 
 
 @pytest.mark.parametrize("name", ["out", "out.csv"])
 def test_a_run_killed_when_its_output_had_its_place_goes_on(weights, blobs, images, tmp_path, monkeypatch, name):
-    source = blobs / "test.csv" if name == "out.csv" else images
+    command, source = (submit, blobs / "test.csv") if name == "out.csv" else (predict, images)
     call = {"images": images, "probabilities": True} if name == "out.csv" else {}
-    whole = predict(weights, source, output=tmp_path / f"whole-{name}", **call).output
+    whole = command(weights, source, output=tmp_path / f"whole-{name}", **call).output
 
     def kill(folder):
         raise _Killed
@@ -326,8 +328,8 @@ def test_a_run_killed_when_its_output_had_its_place_goes_on(weights, blobs, imag
     with monkeypatch.context() as patched:
         patched.setattr("cytoyolo.detector.search.remove", kill)
         with pytest.raises(_Killed):
-            predict(weights, source, output=tmp_path / name, **call)
-    made = predict(weights, source, output=tmp_path / name, **call).output
+            command(weights, source, output=tmp_path / name, **call)
+    made = command(weights, source, output=tmp_path / name, **call).output
     if name == "out.csv":
         assert made.read_bytes() == whole.read_bytes()
     else:
@@ -349,7 +351,7 @@ def test_probabilities_of_every_detection(weights, blobs, tmp_path):
     rows = pd.read_csv(tmp_path / "out" / "detections.csv")
     assert list(rows.columns)[-2:] == ["p_dark", "p_pale"] and len(rows) > 24
     assert (rows[["p_dark", "p_pale"]].max(axis=1) - rows["confidence"]).abs().max() <= 1e-6
-    made = predict(
+    made = submit(
         weights, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv", probabilities=True, conf=1e-3
     )
     rows, listed = pd.read_csv(tmp_path / "s.csv"), pd.read_csv(tmp_path / "s.detections.csv")
@@ -360,14 +362,14 @@ def test_probabilities_of_every_detection(weights, blobs, tmp_path):
 
 def test_several_models_and_views_are_fused(weights, blobs, tmp_path, cytoyolo):
     done = cytoyolo(
-        "predict", weights, weights, blobs / "test.csv", "--images", blobs / "images", "-o", tmp_path / "s.csv",
+        "submit", weights, weights, blobs / "test.csv", "--images", blobs / "images", "-o", tmp_path / "s.csv",
         "--model-weights", "2,1", "--tta", "hflip,vflip",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(tmp_path / "s.csv")) == 6
     for wrong in (["--model-weights", "1,x"], ["--model-weights", "1"], ["--tta", "rot"]):
         done = cytoyolo(
-            "predict", weights, weights, blobs / "test.csv", "--images", blobs / "images", "-o", tmp_path / "t.csv",
+            "submit", weights, weights, blobs / "test.csv", "--images", blobs / "images", "-o", tmp_path / "t.csv",
             *wrong,
         )  # fmt: skip
         assert done.returncode == 2 and "Traceback" not in done.stderr
@@ -376,7 +378,7 @@ def test_several_models_and_views_are_fused(weights, blobs, tmp_path, cytoyolo):
 
 def test_views_give_the_same_rows_with_and_without_probabilities(weights, blobs, tmp_path):
     for name, listed in (("a.csv", False), ("b.csv", True)):
-        predict(
+        submit(
             weights, blobs / "test.csv", images=blobs / "images", output=tmp_path / name, tta=["hflip"],
             probabilities=listed,
         )  # fmt: skip
@@ -470,12 +472,26 @@ def test_an_image_that_changes_after_it_was_read_is_refused_later(weights, image
 
 
 def test_a_listing_of_another_run_is_in_the_way(weights, blobs, tmp_path):
-    call = {"source": blobs / "test.csv", "images": blobs / "images", "output": tmp_path / "s.csv"}
-    predict(weights, **call, probabilities=True)
+    call = {"test": blobs / "test.csv", "images": blobs / "images", "output": tmp_path / "s.csv"}
+    submit(weights, **call, probabilities=True)
     before = (tmp_path / "s.detections.csv").read_bytes()
     with pytest.raises(UsageError, match="give probabilities=True, or move it"):
-        predict(weights, **call, overwrite=True)
+        submit(weights, **call, overwrite=True)
     assert (tmp_path / "s.detections.csv").read_bytes() == before
-    predict(weights, **call, overwrite=True, probabilities=True)
+    submit(weights, **call, overwrite=True, probabilities=True)
     (tmp_path / "s.detections.csv").unlink()
-    predict(weights, **call, overwrite=True)
+    submit(weights, **call, overwrite=True)
+
+
+def test_a_table_given_to_predict_is_sent_to_submit(weights, blobs, tmp_path, cytoyolo):
+    table, images = blobs / "test.csv", blobs / "images"
+    for call in ([table, "-o", tmp_path / "s.csv"], [table, images, "-o", tmp_path / "out"]):
+        done = cytoyolo("predict", weights, *call)
+        assert done.returncode == 2 and f"`cytoyolo submit WEIGHTS {table} --images DIR" in done.stderr
+    done = cytoyolo("predict", weights, table, "--images", images, "-o", tmp_path / "s.csv")
+    assert done.returncode == 2 and "is now `cytoyolo submit WEIGHTS TEST.csv --images DIR" in done.stderr
+    done = cytoyolo("submit", weights, images, "--images", images, "-o", tmp_path / "s.csv")
+    assert done.returncode == 2 and f"`cytoyolo predict WEIGHTS {images} -o DIR`" in done.stderr
+    done = cytoyolo("submit", weights, table, table, "--images", images, "-o", tmp_path / "s.csv")
+    assert done.returncode == 2 and "one test table is filled; give first the weights" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cytoyolo import predict
-from cytoyolo.commands.predict_sources import divide, find_images, find_table
+from cytoyolo.commands.predict_sources import divide, find_images, refuse_table
 from cytoyolo.detector.journal import JOURNAL
 from cytoyolo.errors import CytoyoloError, UsageError
 from tests.pictures import JPEG, photo, save
@@ -150,11 +150,11 @@ def test_weights_are_told_from_images_by_what_they_are(tree, tmp_path, weights):
     ):
         with pytest.raises(UsageError, match=words):
             divide(wrong)
-    assert find_table([tree / "labels.csv"]) == tree / "labels.csv" and find_table([tree]) is None
-    assert find_table(sorted(tree.glob("*"))) is None  # as a shell gives slides/*
-    for others in ([tree / "slideC" / "e"], [tree / "slideC"], [tree / "labels.csv"]):
-        with pytest.raises(UsageError, match=r"labels\.csv is a table and stands beside .*; give one"):
-            find_table([tree / "labels.csv", *others])
+    refuse_table([tree])
+    refuse_table(sorted(tree.glob("*")))  # as a shell gives slides/*
+    for others in ([], [tree / "slideC" / "e"], [tree / "slideC"], [tree / "labels.csv"]):
+        with pytest.raises(UsageError, match=r"labels\.csv is a table, and predict takes .*cytoyolo\.submit\("):
+            refuse_table([tree / "labels.csv", *others])
 
 
 def test_sub_folders_from_end_to_end(weights, blobs, tmp_path, cytoyolo):
@@ -192,7 +192,3 @@ def test_images_of_a_shells_pattern_are_those_of_their_folder(weights, blobs, tm
     predict(weights, source, output=tmp_path / "folder", pictures=False)
     for name in ("detections.csv", "differential.csv", "differential.png"):
         assert (tmp_path / "some" / name).read_bytes() == (tmp_path / "folder" / name).read_bytes()
-    done = cytoyolo(
-        "predict", weights, blobs / "test.csv", "--images", blobs / "images", "-o", tmp_path / "s.csv", "--flat"
-    )
-    assert done.returncode == 2 and "--flat goes with a folder" in done.stderr

@@ -4,7 +4,7 @@ import cv2
 import pandas as pd
 import pytest
 
-from cytoyolo import Detector, fuse, predict
+from cytoyolo import Detector, fuse, predict, submit
 from cytoyolo.errors import UsageError
 
 
@@ -41,11 +41,11 @@ def test_a_limit_of_boxes_that_is_reached_is_said_and_listed(weights, blobs, tmp
 
 @pytest.mark.usefixtures("printed")
 def test_the_limit_of_a_table_is_that_of_its_list(weights, blobs, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("cytoyolo.commands.predict.LISTED_CONF", 1e-4)  # the small network is sure of nothing
-    call = {"source": blobs / "test.csv", "images": blobs / "images", "iou": 0.99}
-    predict(weights, **call, output=tmp_path / "plain.csv")
-    made = predict(weights, **call, output=tmp_path / "s.csv", probabilities=True, max_det=1)
-    whole = predict(weights, **call, output=tmp_path / "w.csv", probabilities=True)
+    monkeypatch.setattr("cytoyolo.commands.submit.LISTED_CONF", 1e-4)  # the small network is sure of nothing
+    call = {"test": blobs / "test.csv", "images": blobs / "images", "iou": 0.99}
+    submit(weights, **call, output=tmp_path / "plain.csv")
+    made = submit(weights, **call, output=tmp_path / "s.csv", probabilities=True, max_det=1)
+    whole = submit(weights, **call, output=tmp_path / "w.csv", probabilities=True)
     assert not whole.warnings and not (tmp_path / "w.warnings.csv").exists()
     listed = pd.read_csv(tmp_path / "s.detections.csv")
     # blob03.jpg has three rows, so that the limit is 3.
@@ -54,10 +54,10 @@ def test_the_limit_of_a_table_is_that_of_its_list(weights, blobs, tmp_path, caps
     assert set(made.warnings) == set(more[more > 3].index) != set()
     assert set(pd.read_csv(tmp_path / "s.warnings.csv")["NAME"]) == set(made.warnings)
     assert "more boxes than the limit of 3" in capsys.readouterr().err
-    made = predict(weights, **call, output=tmp_path / "again.csv", max_det=1)
+    made = submit(weights, **call, output=tmp_path / "again.csv", max_det=1)
     assert not made.warnings  # rows without a list: each image has as many boxes as it has rows
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
-    predict(weights, **call, output=tmp_path / "s.csv", probabilities=True, overwrite=True)
+    submit(weights, **call, output=tmp_path / "s.csv", probabilities=True, overwrite=True)
     assert not (tmp_path / "s.warnings.csv").exists()
 
 
@@ -90,7 +90,7 @@ def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, t
     assert done.returncode == 0 and "larger" not in done.stderr
     assert not (tmp_path / "wide" / "warnings.csv").exists()
     pd.DataFrame({"trustii_id": [1], "NAME": ["field.png"]}).to_csv(tmp_path / "test.csv", index=False)
-    made = predict([weights, weights], tmp_path / "test.csv", images=field, output=tmp_path / "s.csv")
+    made = submit([weights, weights], tmp_path / "test.csv", images=field, output=tmp_path / "s.csv")
     assert list(made.warnings) == ["field.png"]
 
 
@@ -111,12 +111,12 @@ def test_a_field_too_large_for_any_network_is_to_be_cut(capsys):
 
 
 def test_a_detector_warns_its_caller(weights, blobs, field):
-    detector = Detector(weights, conf=1e-4, device="cpu", max_detections=1)
-    with pytest.warns(UserWarning, match=r"more boxes than max_detections=1") as caught:
+    detector = Detector(weights, conf=1e-4, device="cpu", max_det=1)
+    with pytest.warns(UserWarning, match=r"more boxes than max_det=1") as caught:
         (found,) = detector.predict([str(blobs / "images" / "blob00.jpg")])
     assert len(found) == 1 and found.cut_confidence > 1e-4 and caught[0].filename == __file__
     detector.conf = 0.9
     with pytest.warns(UserWarning, match=r"6\.2 times as large as the network's input of 64 px"):
         detector.predict(field / "field.png")
     with pytest.raises(UsageError, match="max_det=0"):
-        Detector(weights, max_detections=0)
+        Detector(weights, max_det=0)

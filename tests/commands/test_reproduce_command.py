@@ -358,7 +358,7 @@ def test_a_plan_downloads_nothing(data, tmp_path, monkeypatch):
 
 def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(command, "predict", lambda *_, **options: seen.append(options["device"]))
+    monkeypatch.setattr(command, "submit", lambda *_, **options: seen.append(options["device"]))
     call = Call(
         data, tmp_path, "wbc5", None, 2, "iou", "loose", "1,2", 1, False, {"recipe": "quick", "seed": 0}, {"seed": 0}
     )

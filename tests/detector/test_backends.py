@@ -124,13 +124,13 @@ def test_a_detector_is_pickled_as_its_path_and_settings(exports, blobs, backend,
     shutil.copyfile(exports["torch"], weights)
     monkeypatch.chdir(tmp_path)
     detector = Detector("best.pt", conf=1e-3, iou=0.3, backend=backend, device="cpu", batch=3)
-    detector.max_detections = 7
+    detector.max_det = 7
     stored = pickle.dumps(detector)
     assert len(stored) < 5000
     monkeypatch.chdir(tmp_path.parent)
     image = pictures(blobs, 1)[0]
     for again in (pickle.loads(stored), copy.deepcopy(detector)):
-        assert (again.conf, again.iou, again.batch, again.max_detections) == (1e-3, 0.3, 3, 7)
+        assert (again.conf, again.iou, again.batch, again.max_det) == (1e-3, 0.3, 3, 7)
         assert again.label == detector.label
         assert (again.predict(image).xyxy == detector.predict(image).xyxy).all()
     ensemble = Ensemble([detector, detector], weights=[1, 2], views=["hflip"])

@@ -225,7 +225,7 @@ def test_boxes_equal_the_stock_predictors_and_carry_all_probabilities(config, tm
     torch.save({"model": network, "train_args": {"imgsz": 64}, "ema": None}, path)
     images = [np.random.default_rng(seed).integers(0, 255, (70, 90, 3)).astype(np.uint8) for seed in range(3)]
     detector = Detector(path, conf=1e-5, device="cpu")
-    detector.max_detections = 50
+    detector.max_det = 50
     ours = detector.detect(images)
     stock = YOLO(path).predict(
         images, conf=1e-5, iou=0.4, agnostic_nms=True, imgsz=64, max_det=50, rect=False, verbose=False, save=False

@@ -90,8 +90,8 @@ class Known:
     codes, spec, label, calls, batch, imgsz, stride = ("a", "b"), None, "known", 1, 1, 64, 32
     white = UNKNOWN
 
-    def __init__(self, shares, conf=0.25, max_detections=300):
-        self.conf, self.max_detections = conf, max_detections
+    def __init__(self, shares, conf=0.25, max_det=300):
+        self.conf, self.max_det = conf, max_det
         corner = np.arange(len(shares), dtype=np.float32)[:, None] * [10, 0]
         self.xyxy = np.concatenate([corner, corner + 8], axis=1).astype(np.float32)
         self.probabilities = np.stack([shares, np.zeros(len(shares))], axis=1).astype(np.float32)
@@ -103,7 +103,7 @@ class Known:
         return [replace(kept.take(slice(most)), cut_confidence=cut) for _ in images]
 
     def keep_at_least(self, count):
-        self.max_detections = max(self.max_detections, count)
+        self.max_det = max(self.max_det, count)
 
 
 def test_all_cells_of_a_crowded_field_are_fused():
@@ -119,13 +119,13 @@ def test_limits_of_boxes_are_of_the_members_and_of_the_fused_ones():
     members = [Known(shares), Known(shares[:10])]
     (found,) = Ensemble(members).detect([image])
     assert len(found) == 300 and found.cut_confidence == pytest.approx(shares[299])
-    (found,) = Ensemble(members, max_detections=50).detect([image])
+    (found,) = Ensemble(members, max_det=50).detect([image])
     assert len(found) == 50 and found.cut_confidence == pytest.approx(shares[299])
-    (found,) = Ensemble(members[1:], max_detections=4).detect([image])
+    (found,) = Ensemble(members[1:], max_det=4).detect([image])
     assert len(found) == 4 and found.cut_confidence == pytest.approx(shares[3])
     (found,) = Ensemble(members[1:]).detect([image])
     assert len(found) == 10 and found.cut_confidence == 0
-    ensemble = Ensemble(members, max_detections=50)
+    ensemble = Ensemble(members, max_det=50)
     ensemble.keep_at_least(400)
     (found,) = ensemble.detect([image])
     assert len(found) == 400 and found.cut_confidence == 0

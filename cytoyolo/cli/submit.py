@@ -1,0 +1,83 @@
+"""`cytoyolo submit`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cytoyolo.cli import inference
+from cytoyolo.cli.options import Device, ImagesOption, JsonOption, Overwrite, numbers
+from cytoyolo.cli.output import print_json
+
+if TYPE_CHECKING:
+    from cytoyolo.commands.submit import Submitted
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(submit)
+
+
+def submit(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Trained weights (.pt, .onnx or an OpenVINO folder), several to fuse them; then a test table (id, "
+            "NAME).",
+            metavar="WEIGHTS... TEST.csv",
+        ),
+    ],
+    images: ImagesOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The submission to write.", metavar="FILE.csv")],
+    conf: Annotated[float, typer.Option(help="Least confidence of a box.")] = 1e-5,
+    iou: inference.Iou = 0.4,
+    imgsz: inference.ImageSize = None,
+    batch: inference.Batch = None,
+    backend: inference.Backend = "auto",
+    device: Device = "auto",
+    threads: inference.Threads = None,
+    max_det: Annotated[
+        int | None,
+        typer.Option(
+            help="Most boxes kept of an image, the most confident ones.", show_default="300, or more for more rows"
+        ),
+    ] = None,
+    model_weights: inference.ModelWeights = None,
+    tta: inference.Views = None,
+    dataset: inference.WeightsOf = None,
+    fallback: Annotated[
+        str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
+    ] = None,
+    probabilities: inference.Probabilities = False,
+    as_json: JsonOption = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Predict the rows of a test table; --probabilities lists detections in FILE.detections.csv too.
+
+    After an interruption the same call goes on where it was. Exit code 1 when images could not be read: they are
+    listed, and all others are in the output.
+    """
+    from cytoyolo.commands.predict_sources import divide_table
+    from cytoyolo.commands.submit import submit as run
+
+    weights, test = divide_table(paths)
+    settings: Any = {"conf": conf, "iou": iou, "imgsz": imgsz, "batch": batch, "backend": backend, "device": device}
+    settings |= {"threads": threads, "max_det": max_det, "tta": inference.views(tta)}
+    settings["model_weights"] = numbers("--model-weights", model_weights)
+    made = run(
+        weights, test, images=images, output=output, dataset=dataset, fallback=fallback, probabilities=probabilities,
+        overwrite=overwrite, **settings,
+    )  # fmt: skip
+    if as_json:
+        print_json(vars(made))
+    else:
+        _show(made)
+    if made.failures:
+        raise typer.Exit(1)
+
+
+def _show(made: "Submitted") -> None:
+    typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
+    if made.fallback_rows:
+        typer.echo(f"Rows without a box, filled with the fallback: {made.fallback_rows:,}.", err=True)
+    if made.failures:
+        typer.echo(f"Images that could not be read (see the failures table): {len(made.failures):,}.", err=True)
