@@ -9,6 +9,7 @@ Examples
 """
 
 import re
+from collections.abc import Sequence
 
 # The unsafe characters are, in this order: control characters (C0 and C1); the Arabic letter mark, marks of direction,
 # line and paragraph separators; invisible characters (without the zero width joiner, which several scripts need); the
@@ -20,6 +21,8 @@ _UNSAFE = (
 )
 _ANY = re.compile(f"[{_UNSAFE}]")
 _NO_LAYOUT = re.compile(rf"(?![\n\t])[{_UNSAFE}]")
+# What stands in a sentence for a value: something in quotes, or a word with a digit or a mark of a path in it.
+_VALUE = re.compile(r"'[^']*'|\S*[\d/\\]\S*")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -48,3 +51,45 @@ def lines(text: str) -> str:
 def _escape(match: re.Match[str]) -> str:
     character = match.group()
     return _SHORT.get(character) or f"\\u{ord(character):04x}"
+
+
+def kind_of(sentence: str) -> str:
+    """What a sentence says, without its names and numbers. Sentences about many rows mostly differ in these alone.
+
+    Examples
+    --------
+    >>> kind_of("line 3: class 'ly' is unknown") == kind_of("line 41: class '?' is unknown")
+    True
+    """
+    return _VALUE.sub("", sentence)
+
+
+def some_of_each(kinds: Sequence[str], room: int) -> list[tuple[list[int], int]]:
+    """Which of many findings are shown, where there is room for some: a few of each kind, the rarest kinds first.
+
+    Parameters
+    ----------
+    kinds
+        The kind of each finding.
+    room
+        How many findings may be shown.
+
+    Returns
+    -------
+    list[tuple[list[int], int]]
+        For each kind the places of the findings that are shown, and how many more there are.
+
+    Examples
+    --------
+    >>> some_of_each(["path", "path", "class", "path", "path"], room=3)
+    [([2], 0), ([0, 1], 2)]
+    """
+    places: dict[str, list[int]] = {}
+    for place, kind in enumerate(kinds):
+        places.setdefault(kind, []).append(place)
+    chosen = []
+    for number, found in enumerate(sorted(places.values(), key=len)):
+        share = min(room, max(room // (len(places) - number), 1))
+        room -= min(share, len(found))
+        chosen.append((found[:share], max(len(found) - share, 0)))
+    return chosen

@@ -4,7 +4,17 @@ import pickle
 
 import pytest
 
-from cytoyolo.errors import CytoyoloError, UsageError, as_typed, check_choice, either, explain, option, reworded
+from cytoyolo.errors import (
+    CytoyoloError,
+    UsageError,
+    as_typed,
+    check_choice,
+    either,
+    explain,
+    listed_by_kind,
+    option,
+    reworded,
+)
 
 
 def forms(error: Exception) -> tuple[str, str]:
@@ -61,3 +71,13 @@ def test_both_forms_outlive_another_process_and_another_wording():
     with pytest.raises(UsageError) as caught, reworded({option("force", True): option("folds", 3)}):
         raise UsageError(f"give {option('force', True)}.")
     assert forms(caught.value) == ("give --folds 3.", "give folds=3.")
+
+
+def test_a_sentence_names_the_rare_kinds_of_fault_first():
+    kinds = ["cut", *["empty"] * 40, "dark", "empty"]
+    items = [f"{place} is {kind}" for place, kind in enumerate(kinds)]
+    expected = "0 is cut; 41 is dark; 1 is empty; 2 is empty; 3 is empty; and 38 more of this kind"
+    assert listed_by_kind(items, kinds) == expected
+    assert listed_by_kind(items, kinds, 1) == "0 is cut; and 42 more of other kinds"
+    assert listed_by_kind(items[:2], kinds[:2], 2) == "0 is cut; 1 is empty"
+    assert listed_by_kind(items[1:9], kinds[1:9], 2) == "1 is empty; 2 is empty; and 6 more"

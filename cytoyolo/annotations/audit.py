@@ -11,7 +11,7 @@ import pandas as pd
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import DROP, GROUP, MERGE, OFF, REVIEW, STOP, Findings
 from cytoyolo.annotations.table import LabelTable, Rows
-from cytoyolo.errors import CytoyoloError, listed, option
+from cytoyolo.errors import CytoyoloError, listed_by_kind, option
 from cytoyolo.images.duplicates import find_duplicates
 
 COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
@@ -156,10 +156,6 @@ def counts(findings: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-# Findings that a refusal names.
-SHOWN = 5
-
-
 # What is to be done where a repair would help; `convert` can do one by itself.
 MENDABLE = f"mend or delete them, or let {option('repair', True)} do it"
 
@@ -168,7 +164,7 @@ def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None
     """Raise CytoyoloError when findings say that the table must not be used; `mendable` if a repair was not tried."""
     stops = audited.stopping
     if len(stops):
-        whats = [sentence(one) for one in stops.head(SHOWN + 1).to_dict("records")]
+        whats = [sentence(one) for one in stops.to_dict("records")]
         number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
         rules = [audited.policy[name] for name in stops["rule"].unique()]
         # A repair helps unless it would stop for the same reason, or leave it to a person.
@@ -176,4 +172,6 @@ def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None
         remedy = MENDABLE if mendable else "mend or delete them"
         if len(rules) == 1 and rules[0].remedy:
             remedy = rules[0].remedy
-        raise CytoyoloError(f"{labels} can't be used: {number} ({listed(whats, SHOWN, len(stops))}); {remedy}.")
+        raise CytoyoloError(
+            f"{labels} can't be used: {number} ({listed_by_kind(whats, list(stops['rule']))}); {remedy}."
+        )

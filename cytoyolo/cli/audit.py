@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.output import print_json, print_some, print_table
 from cytoyolo.errors import UsageError
-from cytoyolo.text import one_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cytoyolo.commands.audit import Audit
 
 # Findings shown to people; findings.csv and --json give them all.
@@ -74,16 +75,20 @@ def _show(labels: Path, made: "Audit", output: Path | None) -> None:
     if len(made.counts):
         print_table(made.counts, "{}")
     grave = made.findings[made.findings["severity"] == "error"]
-    for one in grave.head(SHOWN).to_dict("records"):
-        where = f", line {one['line']}" if one["line"] else ""
-        words = " ".join(one[part] for part in ("image", "value", "detail") if one[part])
-        typer.echo(one_line(f"{labels}{where}: {one['rule']}: {words}"))
-    if len(grave) > SHOWN:
-        typer.echo(f"and {len(grave) - SHOWN:,} more errors (-o DIR writes all findings, --json prints them)")
+    print_some(
+        lambda place: _sentence(labels, grave.iloc[place]), list(grave["rule"]), SHOWN,
+        "-o DIR writes all findings, --json prints them",
+    )  # fmt: skip
     for reason, number in Counter(made.not_run.values()).items():
         typer.echo(f"Rules not asked ({reason}): {number}.", err=True)
     if output is not None:
         typer.echo(f"All findings: {output}", err=True)
+
+
+def _sentence(labels: Path, finding: "pd.Series") -> str:
+    where = f", line {finding['line']}" if finding["line"] else ""
+    words = " ".join(finding[part] for part in ("image", "value", "detail") if finding[part])
+    return f"{labels}{where}: {finding['rule']}: {words}"
 
 
 def _show_rules(rules: list[dict[str, str]], as_json: bool) -> None:

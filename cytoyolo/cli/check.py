@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo.cli.options import DatasetOption, JsonOption
-from cytoyolo.cli.output import print_json
-from cytoyolo.text import one_line
+from cytoyolo.cli.output import print_json, print_some
+from cytoyolo.text import kind_of
 
 if TYPE_CHECKING:
     from cytoyolo.scoring.check import Finding
@@ -45,10 +45,10 @@ def check(
 
 
 def _show(submission: Path, findings: "list[Finding]") -> None:
-    for one in findings[:SHOWN]:
-        typer.echo(one_line(f"{submission}, {one}" if one.line else f"{submission}: {one}"))
-    hidden = len(findings) - SHOWN
-    if hidden > 0:
-        typer.echo(f"and {hidden:,} more findings (--json lists all)")
+    def sentence(place: int) -> str:
+        one = findings[place]
+        return f"{submission}, {one}" if one.line else f"{submission}: {one}"
+
+    print_some(sentence, [kind_of(one.message) for one in findings], SHOWN, "--json lists all findings")
     if not findings:
         typer.echo(f"{submission}: no findings")

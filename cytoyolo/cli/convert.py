@@ -17,7 +17,8 @@ from cytoyolo.cli.options import (
     TestOption,
 )
 from cytoyolo.cli.output import print_json
-from cytoyolo.errors import listed
+from cytoyolo.errors import listed_by_kind
+from cytoyolo.text import kind_of
 
 
 def register(app: typer.Typer) -> None:
@@ -84,7 +85,8 @@ def convert(
         shown = f"shown in the range {ranges}, which dataset.json keeps" if ranges else "shown as their files say"
         typer.echo(f"Images of more than 8 bits, {shown}: {made.deep:,}.", err=True)
     if made.complaints:
-        named = listed(list(made.complaints), 3)
+        kinds = [kind_of(complaint.partition(": ")[2]) for complaint in made.complaints]
+        named = listed_by_kind(made.complaints, kinds, 3)
         typer.echo(f"Images that their decoder complains of (look at them): {named}.", err=True)
     if made.repaired:
         typer.echo(f"Images mended in the staged copy (see images.csv there): {made.repaired:,}.", err=True)

@@ -5,14 +5,14 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
-from cytoyolo.text import lines, one_line
+from cytoyolo.text import lines, one_line, some_of_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,6 +121,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
+
+
+def print_some(sentence: Callable[[int], str], kinds: Sequence[str], room: int, way: str) -> None:
+    """Print findings, of which `sentence` gives each by its place: all, or if there is no room, some of each kind.
+
+    Of many findings the rarest kinds come first, and the others of a kind are counted; `way` is the way to see them.
+    """
+    if len(kinds) <= room:
+        for place in range(len(kinds)):
+            typer.echo(one_line(sentence(place)))
+        return
+    for places, hidden in some_of_each(kinds, room):
+        for place in places:
+            typer.echo(one_line(sentence(place)))
+        if hidden:
+            typer.echo(f"and {hidden:,} more of {'this' if places else 'another'} kind")
+    typer.echo(f"({way})")
 
 
 def print_table(table: "pd.DataFrame", fraction: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from cytoyolo import console
 from cytoyolo.detector.journal import JOURNAL, SUFFIX
 from cytoyolo.detector.networks import XML_FILE
-from cytoyolo.errors import CytoyoloError, UsageError, either, listed, option
+from cytoyolo.errors import CytoyoloError, UsageError, either, listed, listed_by_kind, option
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
@@ -157,7 +157,8 @@ def _check(path: Path) -> None:
 
 def _refuse_nothing(images: Images) -> None:
     if images.problems:
-        bad = listed([f"{name} {problem}" for name, problem in images.problems.items()], 3)
+        problems = images.problems
+        bad = listed_by_kind([f"{name} {problem}" for name, problem in problems.items()], list(problems.values()), 3)
         raise CytoyoloError(f"none of the {len(images.problems):,} images of {images.shown} can be used ({bad}).")
     others = f", but other files: {images.others_in_words()}" if images.others else ""
     raise CytoyoloError(

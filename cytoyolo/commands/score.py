@@ -7,7 +7,7 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.boxes import Boxes
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed_by_kind
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
 from cytoyolo.scoring.check import Finding, findings, unscorable, unusable
@@ -16,6 +16,7 @@ from cytoyolo.scoring.table_kinds import SUBMISSION, kind_named, score_remedies
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.frame import AnyTable, Frame, file_of, given
 from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY, read_table, refuse
+from cytoyolo.text import kind_of
 
 MAKER = "score"
 _TRUTH = "a truth"
@@ -78,7 +79,7 @@ def _warn(submission: Path | Frame, found: list[Finding]) -> None:
     """Say how many faults a submission has that was scored as it stands."""
     if found:
         faults = "1 fault" if len(found) == 1 else f"{len(found):,} faults"
-        named = listed([str(one) for one in found])
+        named = listed_by_kind([str(one) for one in found], [kind_of(one.message) for one in found])
         console.warn(f"{submission} has {faults} that `cytoyolo check` names ({named}); it was scored as it is.")
 
 

@@ -12,7 +12,7 @@ from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.journal import Journal, open_journal, partial_folder, remove
 from cytoyolo.detector.predict import Found, Model, detect_files
 from cytoyolo.detector.remarks import Remarks
-from cytoyolo.errors import CytoyoloError, listed
+from cytoyolo.errors import CytoyoloError, listed_by_kind
 from cytoyolo.tables.table import sha256
 
 
@@ -51,7 +51,9 @@ def searched(
                 journal.keep(journal.done // batch * batch)
             _search(call.model, journal, folder, names, keep)
             if len(failures := journal.failures) == len(names):
-                bad = listed([f"{name} {problem}" for name, problem in failures.items()], 3)
+                bad = listed_by_kind(
+                    [f"{name} {problem}" for name, problem in failures.items()], list(failures.values()), 3
+                )
                 journal.keep(0)
                 raise CytoyoloError(f"none of the {len(names):,} images of {source} can be used ({bad}).")
             yield journal

@@ -13,12 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo import console
-from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, quoted
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed_by_kind, quoted
 from cytoyolo.files import atomic_file, check_place, read_bytes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import SchemaError
 from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.records import Records, read_header, read_records, read_table_bytes
+from cytoyolo.text import kind_of
 
 LABEL_ROLES = ("image", "x1", "y1", "x2", "y2", "class")
 TEST_ROLES = ("id", "image")
@@ -139,8 +140,9 @@ def refuse(path: str | Path | Frame, faults: dict[int, str], remedy: str, of: pd
     if faults:
         row_of = {row: row for row in faults} if of is None else {row: int(of.index[row]) for row in faults}
         rows = [f"{line(row_of[row])}: {what}" for row, what in sorted(faults.items())]
+        kinds = [kind_of(what) for _, what in sorted(faults.items())]
         plural = "row" if len(rows) == 1 else "rows"
-        raise CytoyoloError(f"{path}: {len(rows):,} {plural} can't be used ({listed(rows)}); {remedy}.")
+        raise CytoyoloError(f"{path}: {len(rows):,} {plural} can't be used ({listed_by_kind(rows, kinds)}); {remedy}.")
 
 
 def write_table(path: str | Path, table: pd.DataFrame, overwrite: bool = False) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from cytoyolo import console
-from cytoyolo.cli.output import Shown
+from cytoyolo.cli.output import Shown, print_some
 from cytoyolo.text import lines, one_line, unsafe_character
 from tests.conftest import PROGRAM
 from tests.pictures import JPEG
@@ -115,3 +115,25 @@ def test_bytes_go_to_the_stream_as_they_are() -> None:
     shown.buffer.write(b"\x1b\xff")
     assert raw.getvalue() == rb"\xe9\u001b" + b"\n\x1b\xff"
     assert not shown.isatty() and sys.stdout is not shown
+
+
+def test_of_many_findings_the_rare_kinds_are_shown_first_and_the_rest_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = [f"{number}.jpg,2,2,90,95,PNN" for number in range(200)]
+    unknown, lower = ["a.jpg,1,1,9,9,XYZ"] * 400, [f"c{number}.jpg,2,2,90,95,pnn" for number in range(30)]
+    rows = [*sound, *unknown, "b.jpg,x,2,9,9,PNN", *lower, "b.jpg,y,2,9,9,PNN"]
+    (tmp_path / "t.csv").write_text("\n".join(["NAME,x1,y1,x2,y2,class", *rows]))
+    done = subprocess.run([PROGRAM, "audit", tmp_path / "t.csv"], capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    rules = [line.split(": ")[1] for line in lines if line.startswith(f"{tmp_path / 't.csv'}, line")]
+    assert rules == ["number"] * 2 + ["class-variant"] * 9 + ["unknown-class"] * 9
+    assert [line for line in lines if line.startswith("and ")] == [
+        "and 21 more of this kind",
+        "and 391 more of this kind",
+    ]
+    assert lines[-1] == "(-o DIR writes all findings, --json prints them)"
+    print_some(str, [*"aabcdde"], 3, "way")
+    assert capsys.readouterr().out == "2\n3\n6\nand 2 more of another kind\nand 2 more of another kind\n(way)\n"
+    print_some(str, [*"aab"], 3, "way")
+    assert capsys.readouterr().out == "0\n1\n2\n"

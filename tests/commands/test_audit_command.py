@@ -124,9 +124,9 @@ def test_exit_codes_go_by_the_errors(faulty: Path, cytoyolo: Program) -> None:
 
 
 def test_every_error_is_counted_where_only_some_are_shown(tmp_path: Path, cytoyolo: Program) -> None:
-    (tmp_path / "t.csv").write_text(HEADER + "a.jpg,2,3,30,36,XYZ\n" * 25)
+    (tmp_path / "t.csv").write_text(HEADER + "a.jpg,2,3,30,36,PNN\na.jpg,2,3,30,36,XYZ\n" * 25)
     done = cytoyolo("audit", tmp_path / "t.csv")
-    assert "25 errors" in done.stdout and "and 5 more errors (-o DIR writes all findings" in done.stdout
+    assert "25 errors" in done.stdout and "and 5 more of this kind\n(-o DIR writes all findings" in done.stdout
     assert done.stdout.count("not one of the 23 classes") == 20
 
 

@@ -273,7 +273,7 @@ def test_check_prints_findings_and_tells_by_its_exit_code(folder: Path) -> None:
 def test_check_shows_people_the_first_findings_and_counts_the_rest(folder: Path) -> None:
     (folder / "test.csv").write_text(TEST + "".join(f"{number},c.jpg\n" for number in range(10, 80)))
     text = invoke(folder, "check", "test.csv", "sub.csv")[1]
-    assert text.count("has no row") == 50 and "and 20 more findings" in text
+    assert text.count("has no row") == 50 and "and 20 more of this kind\n(--json lists all findings)" in text
 
 
 def test_check_judges_boxes_by_the_images(folder: Path) -> None:
