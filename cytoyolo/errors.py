@@ -25,8 +25,6 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import overload
 
-from cytoyolo.text import some_of_each
-
 # The Debian/Ubuntu package of each system library OpenCV's wheel needs.
 SYSTEM_PACKAGES = {"libGL.so": "libgl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0"}
 # What OpenCV, torch and the runtimes say instead of raising MemoryError.
@@ -147,29 +145,6 @@ def listed(items: list[str], limit: int = 5, total: int | None = None) -> str:
     """Join the first `limit` items with semicolons and count the others, of `total` where the items are not all."""
     rest = (len(items) if total is None else total) - limit
     return "; ".join(items[:limit]) + (f"; and {rest:,} more" if rest > 0 else "")
-
-
-def listed_by_kind(items: Sequence[str], kinds: Sequence[str], limit: int = 5) -> str:
-    """Join some items of each kind with semicolons, the rarest kinds first, and count the others of the same kind.
-
-    As many as `limit` items stay in their order.
-
-    Examples
-    --------
-    >>> listed_by_kind(["a is empty", "b is empty", "c is cut", "d is empty"], ["empty", "empty", "cut", "empty"], 2)
-    'c is cut; a is empty; and 2 more of this kind'
-    """
-    groups = some_of_each(kinds, limit)
-    if len(items) <= limit or len(groups) == 1:
-        return listed(list(items), limit)
-    parts, rest = list[str](), 0
-    for places, hidden in groups:
-        parts += [items[place] for place in places]
-        if hidden and places:
-            parts.append(f"and {hidden:,} more of this kind")
-        elif hidden:
-            rest += hidden
-    return "; ".join(parts) + (f"; and {rest:,} more of other kinds" if rest else "")
 
 
 @contextmanager

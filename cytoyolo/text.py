@@ -11,6 +11,8 @@ Examples
 import re
 from collections.abc import Sequence
 
+from cytoyolo.errors import listed
+
 # The unsafe characters are, in this order: control characters (C0 and C1); the Arabic letter mark, marks of direction,
 # line and paragraph separators; invisible characters (without the zero width joiner, which several scripts need); the
 # byte-order mark, annotation marks and code points that are no characters; surrogates, which stand for bytes of a file
@@ -93,3 +95,26 @@ def some_of_each(kinds: Sequence[str], room: int) -> list[tuple[list[int], int]]
         room -= min(share, len(found))
         chosen.append((found[:share], max(len(found) - share, 0)))
     return chosen
+
+
+def listed_by_kind(items: Sequence[str], kinds: Sequence[str], limit: int = 5) -> str:
+    """Join some items of each kind with semicolons, the rarest kinds first, and count the others of the same kind.
+
+    As many as `limit` items stay in their order.
+
+    Examples
+    --------
+    >>> listed_by_kind(["a is empty", "b is empty", "c is cut", "d is empty"], ["empty", "empty", "cut", "empty"], 2)
+    'c is cut; a is empty; and 2 more of this kind'
+    """
+    groups = some_of_each(kinds, limit)
+    if len(items) <= limit or len(groups) == 1:
+        return listed(list(items), limit)
+    parts, rest = list[str](), 0
+    for places, hidden in groups:
+        parts += [items[place] for place in places]
+        if hidden and places:
+            parts.append(f"and {hidden:,} more of this kind")
+        elif hidden:
+            rest += hidden
+    return "; ".join(parts) + (f"; and {rest:,} more of other kinds" if rest else "")

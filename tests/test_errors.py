@@ -11,10 +11,10 @@ from cytoyolo.errors import (
     check_choice,
     either,
     explain,
-    listed_by_kind,
     option,
     reworded,
 )
+from cytoyolo.text import listed_by_kind
 
 
 def forms(error: Exception) -> tuple[str, str]:

@@ -11,8 +11,9 @@ import pandas as pd
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import DROP, GROUP, MERGE, OFF, REVIEW, STOP, Findings
 from cytoyolo.annotations.table import LabelTable, Rows
-from cytoyolo.errors import CytoyoloError, listed_by_kind, option
+from cytoyolo.errors import CytoyoloError, option
 from cytoyolo.images.duplicates import find_duplicates
+from cytoyolo.text import listed_by_kind
 
 COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
 

@@ -17,8 +17,7 @@ from cytoyolo.cli.options import (
     TestOption,
 )
 from cytoyolo.cli.output import print_json
-from cytoyolo.errors import listed_by_kind
-from cytoyolo.text import kind_of
+from cytoyolo.text import kind_of, listed_by_kind
 
 
 def register(app: typer.Typer) -> None:

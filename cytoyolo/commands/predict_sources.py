@@ -10,10 +10,11 @@ from pathlib import Path
 from cytoyolo import console
 from cytoyolo.detector.journal import JOURNAL, SUFFIX
 from cytoyolo.detector.networks import XML_FILE
-from cytoyolo.errors import CytoyoloError, UsageError, either, listed, listed_by_kind, option
+from cytoyolo.errors import CytoyoloError, UsageError, either, listed, option
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
+from cytoyolo.text import listed_by_kind
 
 # Trained networks by their extension, those that can't be used among them: what opens them says so.
 _WEIGHTS = frozenset(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.boxes import Boxes
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed_by_kind
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
 from cytoyolo.scoring.check import Finding, findings, unscorable, unusable
@@ -16,7 +16,7 @@ from cytoyolo.scoring.table_kinds import SUBMISSION, kind_named, score_remedies
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.frame import AnyTable, Frame, file_of, given
 from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY, read_table, refuse
-from cytoyolo.text import kind_of
+from cytoyolo.text import kind_of, listed_by_kind
 
 MAKER = "score"
 _TRUTH = "a truth"

@@ -12,8 +12,9 @@ from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.journal import Journal, open_journal, partial_folder, remove
 from cytoyolo.detector.predict import Found, Model, detect_files
 from cytoyolo.detector.remarks import Remarks
-from cytoyolo.errors import CytoyoloError, listed_by_kind
+from cytoyolo.errors import CytoyoloError
 from cytoyolo.tables.table import sha256
+from cytoyolo.text import listed_by_kind
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo import console
-from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed_by_kind, quoted
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, quoted
 from cytoyolo.files import atomic_file, check_place, read_bytes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import SchemaError
 from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.records import Records, read_header, read_records, read_table_bytes
-from cytoyolo.text import kind_of
+from cytoyolo.text import kind_of, listed_by_kind
 
 LABEL_ROLES = ("image", "x1", "y1", "x2", "y2", "class")
 TEST_ROLES = ("id", "image")
