@@ -1,13 +1,14 @@
 """Audit a label table: ask every rule, and say what each finding's action would change. Nothing is changed here."""
 
-from collections.abc import Collection, Hashable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from cytoyolo.annotations.lines import Edit
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import DROP, GROUP, MERGE, OFF, REVIEW, STOP, Findings
 from cytoyolo.annotations.table import LabelTable, Rows
@@ -19,26 +20,15 @@ COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
 
 
 @dataclass(frozen=True)
-class Edit:
-    """What a rule's action changes: the rows (k,), the strings it puts there by role (none: the rows are dropped)."""
-
-    rule: str
-    rows: Rows
-    after: Mapping[str, list[str]]
-    reasons: list[str]
-
-
-@dataclass(frozen=True)
 class Audited:
     """The outcome of an audit.
 
     findings has the columns COLUMNS; `line` is the row's line in the file, of a finding about an image that of its
-    first row, None without one. edits are what `repair` carries out, in order, and `table` is the table they leave.
+    first row, None without one. `table` is the table that the rules' actions leave, with the changes of its lines.
     `not_run` says by rule why it was not asked, and policy holds the rules as they were asked.
     """
 
     findings: pd.DataFrame
-    edits: list[Edit]
     table: LabelTable
     not_run: dict[str, str]
     policy: Mapping[str, Rule]
@@ -49,18 +39,21 @@ class Audited:
         return self.findings[self.findings["action"] == STOP]
 
 
-def run(table: LabelTable, policy: Mapping[str, Rule], only: Collection[str] | None = None) -> Audited:
-    """Ask the rules of a policy in order, or `only` some of them, each about the table as the earlier ones' actions
-    leave it. Rows that must stop the use of the table are not looked at further."""
+def run(
+    table: LabelTable, policy: Mapping[str, Rule], only: Sequence[str] | None = None, hasty: bool = False
+) -> Audited:
+    """Ask the rules of a policy in order, or `only` these in this order. Each is asked about the table as the earlier
+    rules' actions leave it.
+
+    Rows that must stop the use of the table are not looked at further. If findings stop it, a `hasty` audit ends before
+    the first rule that goes by the images, so that none is read in vain.
+    """
     near = policy["near-duplicate"].thresholds
-    table = replace(
-        table,
-        find_copies=partial(find_duplicates, distance=int(near["distance"]), correlation=near["correlation"]),
-    )
-    tables, edits, not_run, stopped = [], list[Edit](), dict[str, str](), ""
-    for rule in policy.values():
-        if only is not None and rule.name not in only:
-            continue
+    table = table.comparing(partial(find_duplicates, distance=int(near["distance"]), correlation=near["correlation"]))
+    tables, not_run, stopped, stops = [], dict[str, str](), "", False
+    for rule in policy.values() if only is None else [policy[name] for name in only]:
+        if hasty and stops and not rule.told_by_table:
+            break
         reason = stopped or _reason_to_leave_out(rule, table)
         if reason:
             not_run[rule.name] = reason
@@ -69,20 +62,20 @@ def run(table: LabelTable, policy: Mapping[str, Rule], only: Collection[str] | N
             tables.append(_table(rule, found, table))
             edit = _edit(rule, found, table)
             if edit is not None:
-                edits.append(edit)
-                table = table.rewritten(edit.rows, edit.after) if edit.after else table.without(edit.rows)
+                table = table.edited(edit)
+            stops |= rule.action == STOP
             if rule.about == "table" and rule.action == STOP:
                 stopped = f"the table is no good: {rule.name}"
             elif rule.action == STOP:
                 table = table.without(_rows_of(found, table))
     findings = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
-    return Audited(findings, edits, table, not_run, policy)
+    return Audited(findings, table, not_run, policy)
 
 
 def _reason_to_leave_out(rule: Rule, table: LabelTable) -> str:
     if rule.action == OFF:
         return "switched off"
-    if rule.needs == "images" and table.facts_of is None:
+    if rule.needs == "images" and not table.knows_images:
         return "needs the images"
     return "needs the test table" if rule.needs == "test" and table.test is None else ""
 
@@ -161,13 +154,18 @@ def counts(findings: pd.DataFrame) -> pd.DataFrame:
 MENDABLE = f"mend or delete them, or let {option('repair', True)} do it"
 
 
-def refuse_stops(labels: Path, audited: Audited, mendable: bool = False) -> None:
-    """Raise CytoyoloError when findings say that the table must not be used; `mendable` if a repair was not tried."""
-    stops = audited.stopping
+def refuse_stops(labels: Path, audited: Audited) -> None:
+    """Raise CytoyoloError when findings say that the table must not be used."""
+    refuse_findings(labels, audited.stopping, audited.policy, mendable=False)
+
+
+def refuse_findings(labels: Path, stops: pd.DataFrame, policy: Mapping[str, Rule], mendable: bool) -> None:
+    """Raise CytoyoloError when there are findings for which the table is not used; `mendable` if a repair was not
+    tried."""
     if len(stops):
-        whats = [sentence(one) for one in stops.to_dict("records")]
+        whats = [sentence(stop) for stop in stops.to_dict("records")]
         number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
-        rules = [audited.policy[name] for name in stops["rule"].unique()]
+        rules = [policy[name] for name in stops["rule"].unique()]
         # A repair helps unless it would stop for the same reason, or leave it to a person.
         mendable &= all(rule.registered_action not in (STOP, REVIEW) for rule in rules)
         remedy = MENDABLE if mendable else "mend or delete them"

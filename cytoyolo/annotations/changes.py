@@ -1,4 +1,4 @@
-"""Carry out the edits of an audit on the table's own lines, and take them back. Nothing is detected here.
+"""The change log of a label table: made of its lines, read, taken back, applied again. Nothing is detected here.
 
 A change log is a table (line, rule, before, after, line_end, reason), a change a row, in the order they were made:
 `before` and `after` are the row as it stood and stands in the file; `after` is empty for a dropped row, and `line_end`
@@ -15,46 +15,22 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from cytoyolo.annotations.audit import Edit
+from cytoyolo.annotations.lines import ENDS, Change, Lines, with_new
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import read_bytes
 from cytoyolo.tables.dialect import WESTERN, Sheet, read_sheet
-from cytoyolo.tables.records import Records
-from cytoyolo.tables.table import XYXY, sha256
+from cytoyolo.tables.table import sha256
 
-COLUMNS = ["line", "rule", "before", "after", "line_end", "reason"]
+COLUMNS = list(Change._fields)
 FINGERPRINTS = "fingerprints"
-_END_NAMES = {"\n": "LF", "\r\n": "CRLF", "\r": "CR", "": "none"}
-_ENDS = {name: end for end, name in _END_NAMES.items()}
 
 
-def repair(records: Records, edits: Iterable[Edit]) -> tuple[bytes, pd.DataFrame]:
-    """The repaired table as a file's bytes, and the change log. Lines without a change stay as they are.
-
-    A row of an edit that the table does not have, numbered on from its last one, is added to it. Changed and new rows
-    have the form of the table: its marks between columns and before decimals, and its further columns.
-    """
-    place, count = records.columns.place, len(records.cells)
-    texts: dict[int, str] = dict(enumerate(records.texts))
-    cells: dict[int, list[str]] = {}
-    changes: list[tuple[int, str, str, str, str, str]] = []
-    for edit in edits:
-        for index, row in enumerate(edit.rows.tolist()):
-            before = texts.pop(row, "")
-            if edit.after:
-                given = records.cells[row] if row < count else [""] * len(records.cells[0])
-                current = cells.setdefault(row, list(given))
-                for role, after in edit.after.items():
-                    current[place[role]] = after[index]
-                texts[row] = records.row_text(current, XYXY)
-            end = "" if edit.after else _END_NAMES[records.ends[row]]
-            changes.append((row + 2, edit.rule, before, texts.get(row, ""), end, edit.reasons[index]))
-    sheet, rows = records.sheet, sorted(row for row in texts if row < count)
-    kept = [sheet.rows[0], *(texts[row] for row in rows)], [sheet.ends[0], *(records.ends[row] for row in rows)]
-    new = [texts[row] for row in sorted(texts) if row >= count]
-    data = sheet.with_rows(*_with_new(*kept, new)).to_bytes()
-    prints = (1, FINGERPRINTS, sha256(records.to_bytes()), sha256(data), "", "the whole table before and after")
-    return data, pd.DataFrame([prints, *changes], columns=COLUMNS)
+def change_log(lines: Lines) -> tuple[bytes, pd.DataFrame]:
+    """The table that edits left, as a file's bytes, and the change log."""
+    data = lines.to_bytes()
+    before, after = sha256(lines.records.to_bytes()), sha256(data)
+    prints = Change(1, FINGERPRINTS, before, after, "", "the whole table before and after")
+    return data, pd.DataFrame([prints, *lines.changes], columns=COLUMNS)
 
 
 def undo(clean: bytes, changes: pd.DataFrame) -> bytes:
@@ -114,7 +90,7 @@ def _undone(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
         text, end = table.get(step.line, ("", ""))
         if text != step.after:
             return None
-        table[step.line] = (step.before, end if step.after else _ENDS.get(step.line_end, ""))
+        table[step.line] = (step.before, end if step.after else ENDS.get(step.line_end, ""))
     rows, row_ends = (list(values) for values in zip((lines[0], ends[0]), *table.values(), strict=True))
     return _bytes(sheet.with_rows(rows, row_ends))
 
@@ -132,7 +108,7 @@ def _applied(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
         else:
             del texts[step.line]
     kept = list(texts.values()), [sheet.ends[line - 1] for line in texts]
-    return _bytes(sheet.with_rows(*_with_new(*kept, [step.after for step in steps if step.is_new])))
+    return _bytes(sheet.with_rows(*with_new(*kept, [step.after for step in steps if step.is_new])))
 
 
 def _bytes(sheet: Sheet) -> bytes | None:
@@ -141,11 +117,6 @@ def _bytes(sheet: Sheet) -> bytes | None:
         return sheet.to_bytes()
     except CytoyoloError:
         return None
-
-
-def _with_new(lines: list[str], ends: list[str], new: list[str]) -> tuple[list[str], list[str]]:
-    """Lines (the header first) with new ones behind the last, which hands its end on to the last new one."""
-    return [*lines, *new], [*ends[:-1], *ends[:1] * len(new), *ends[-1:]]
 
 
 class _Step(NamedTuple):

@@ -1,22 +1,25 @@
-"""LabelTable: the rows of a label table by column, and what is known of their images."""
+"""LabelTable: the rows of a label table by column, the lines they stand in, and what is known of their images."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cytoyolo.annotations.coordinate_forms import Evidence, judge
+from cytoyolo.annotations.data_set import check_data_set
+from cytoyolo.annotations.folder_images import FolderImages, read_test_names
+from cytoyolo.annotations.lines import Edit, Lines
 from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import MASK, DataSpec
-from cytoyolo.tables.records import Records
-from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY
+from cytoyolo.tables.records import Records, parse_records, read_table_bytes
+from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY, sha256
 
 Text = NDArray[np.object_]
 Rows = NDArray[np.int64]
-FactsOf = Callable[[Sequence[str]], Mapping[str, ImageInfo]]
 FindCopies = Callable[..., pd.DataFrame]
 # What stands for nothing in a table; programs write the last ones.
 _NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
@@ -24,32 +27,117 @@ _NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
 
 @dataclass(frozen=True)
 class LabelTable:
-    """A label table of n rows, which rules read and never change.
+    """A label table of n rows. Rules read it and never change it; an edit gives another table.
 
-    `text` holds the rows' strings by role (n,), `broken` what is wrong with rows that are none, `alive` (n,) which
-    rows earlier rules left in the table: labels, and masks, which only rules that ask for them see. `listing` names the
-    files of the image folder (None without one), `facts_of` gives the facts of images by name, `test` the image names
-    of the test table (None without one), `find_copies` is `duplicates.find_duplicates`, and `notes` say in a few words
-    what is unusual about the form of the file.
+    It is made by `from_csv`, or by `parse` from bytes. `text` holds the rows' strings by role (n,), and `alive` (n,)
+    says which rows earlier rules left in the table: labels, and ignore regions, which only rules that ask for them
+    see. `lines` holds the lines of the file, which an edit changes along with `text` and `alive`. `folder` is the image
+    folder (None without one), `sizes` gives the width and height of images by name where they are known without
+    reading an image, `test` holds the image names of the test table (None without one), and `find_copies` is
+    `duplicates.find_duplicates`.
     """
 
     spec: DataSpec
+    lines: Lines
     text: Mapping[str, Text]
-    broken: Mapping[int, str]
     alive: NDArray[np.bool_]
-    listing: frozenset[str] | None = None
-    facts_of: FactsOf | None = None
+    folder: FolderImages | None = None
+    sizes: Mapping[str, tuple[int, int]] | None = None
     test: tuple[str, ...] | None = None
     find_copies: FindCopies | None = None
-    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, records: Records, spec: DataSpec) -> "LabelTable":
-        """The table without anything known of its images; rows in which nothing stands are taken out."""
+    def from_csv(
+        cls,
+        labels: str | Path,
+        spec: DataSpec,
+        *,
+        images: str | Path | None = None,
+        test: str | Path | None = None,
+        thorough: bool = True,
+    ) -> "LabelTable":
+        """Read a label table, with its image folder and test table where they are given.
+
+        Parameters
+        ----------
+        labels
+            The CSV file: one row a box, with the columns that `spec` names.
+        spec
+            The description of the data set: classes and columns.
+        images
+            The folder of the images. They are read when a rule first asks for them.
+        test
+            A table of test images, which labels must not show.
+        thorough
+            Whether to measure brightness, blur and entropy of images as well, and to keep what was read in the cache.
+
+        Returns
+        -------
+        LabelTable
+            All rows of the file, good or bad: the audit judges them.
+
+        Raises
+        ------
+        UsageError
+            For a file or a folder that is not there, and for classes of another data set.
+        CytoyoloError
+            For a file that is no table with these columns and at least one row (SchemaError), or an unusable folder or
+            test table.
+        """
+        path = Path(labels)
+        return cls.parse(path, read_table_bytes(path), spec, images=images, test=test, thorough=thorough)
+
+    @classmethod
+    def parse(
+        cls,
+        name: Path,
+        data: bytes,
+        spec: DataSpec,
+        *,
+        images: str | Path | None = None,
+        test: str | Path | None = None,
+        thorough: bool = True,
+    ) -> "LabelTable":
+        """The table in a file's bytes; `name` stands for the file in errors. See `from_csv`."""
+        folder = None if images is None else FolderImages(Path(images), thorough)
+        tested = None if test is None else read_test_names(Path(test), spec, None if folder is None else folder.listing)
+        records = parse_records(name, data, spec.column_map(*LABEL_ROLES), XYXY)
         alive = np.ones(len(records.cells), dtype=bool)
-        alive[sorted(records.blank)] = False
+        alive[sorted(records.blank)] = False  # nothing stands in these rows
         text = {role: np.array(records.column(role), dtype=object) for role in LABEL_ROLES}
-        return cls(spec, text, records.broken, alive, notes=records.notes)
+        table = cls(spec, Lines(records), text, alive, folder, test=tested)
+        check_data_set(name, table.text["class"][table.labels], spec)
+        return table
+
+    @property
+    def records(self) -> Records:
+        """The lines as they stand in the file."""
+        return self.lines.records
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file, in hex."""
+        return sha256(self.records.to_bytes())
+
+    @property
+    def broken(self) -> Mapping[int, str]:
+        """What is wrong with lines that are no rows of the table."""
+        return self.records.broken
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unusual about the form of the file, in a few words."""
+        return self.records.notes
+
+    @property
+    def listing(self) -> frozenset[str] | None:
+        """The names of the files of the image folder, None without one."""
+        return None if self.folder is None else self.folder.listing
+
+    @property
+    def knows_images(self) -> bool:
+        """Whether anything is known of the images: by their files, or their sizes alone."""
+        return self.folder is not None or self.sizes is not None
 
     @cached_property
     def xyxy(self) -> NDArray[np.float64]:
@@ -116,12 +204,12 @@ class LabelTable:
     @cached_property
     def facts(self) -> Mapping[str, ImageInfo]:
         """Facts of the images of the table (see `first_rows`), then of the test images, where the folder has them;
-        empty without one. A name that leads elsewhere is none of the folder's, so no file elsewhere is ever read.
+        empty without a folder. A name that leads elsewhere is none of the folder's, so no file elsewhere is ever read.
         """
-        if self.facts_of is None or self.listing is None:
+        if self.folder is None:
             return {}
-        names = dict.fromkeys([*self.first_rows, *(self.test or ())])
-        return self.facts_of([name for name in names if name in self.listing])
+        names, tested = dict.fromkeys([*self.first_rows, *(self.test or ())]), frozenset(self.test or ())
+        return self.folder.facts([name for name in names if name in self.folder.listing], tested)
 
     @cached_property
     def copies(self) -> pd.DataFrame:
@@ -133,7 +221,8 @@ class LabelTable:
     @cached_property
     def size(self) -> NDArray[np.float64]:
         """Width and height (n, 2) in pixels of each row's image, infinite where it is not known."""
-        known = {name: (found.width, found.height) for name, found in self.facts.items() if not found.problem}
+        known: dict[str, tuple[float, float]] = dict(self.sizes or {})
+        known |= {name: (facts.width, facts.height) for name, facts in self.facts.items() if not facts.problem}
         sizes = [known.get(name, (np.inf, np.inf)) for name in self.text["image"]]
         return np.array(sizes, dtype=np.float64).reshape(-1, 2)
 
@@ -164,32 +253,52 @@ class LabelTable:
         """The rows of these images that are still in the table, masks apart."""
         return np.flatnonzero(self.holds("image", names) & (self.labels | self.empty))
 
+    def edited(self, edit: Edit) -> "LabelTable":
+        """The table after an edit of its rows and lines."""
+        table = self
+        if len(edit.rows) and (count := int(edit.rows.max()) + 1 - len(self.alive)) > 0:
+            nothing = np.full(count, "", dtype=object)
+            text = {role: np.concatenate([values, nothing]) for role, values in self.text.items()}
+            table = replace(self, text=text, alive=np.concatenate([self.alive, np.ones(count, dtype=bool)]))
+        table = table.rewritten(edit.rows, edit.after) if edit.after else table.without(edit.rows)
+        return table._changed(lines=self.lines.edited(edit))
+
     def without(self, rows: Rows) -> "LabelTable":
-        """The table with these rows taken out of the table."""
+        """The table with these rows out of sight; its lines stay."""
         alive = self.alive.copy()
         alive[rows] = False
         return self._changed(alive=alive)
 
-    def rewritten(self, rows: Rows, after: Mapping[str, Sequence[str]]) -> "LabelTable":
-        """The table with other strings in these rows, by role."""
+    def rewritten(self, rows: Rows, after: Mapping[str, Sequence[str] | Text]) -> "LabelTable":
+        """The table with other strings in these rows, by role; its lines stay."""
         text = dict(self.text)
         for role, values in after.items():
             text[role] = text[role].copy()
             text[role][rows] = np.array(values, dtype=object)
         return self._changed(text=text)
 
+    def with_sizes(self, sizes: Mapping[str, tuple[int, int]]) -> "LabelTable":
+        """The table with the width and height of its images, by name, so that none has to be read for them."""
+        return self._changed(sizes=sizes)
+
+    def comparing(self, find_copies: FindCopies) -> "LabelTable":
+        """The table with a way to find images that show the same."""
+        return self._changed(find_copies=find_copies)
+
     def _changed(self, **fields: object) -> "LabelTable":
         """A new table; what was worked out from fields that stay is kept."""
-        made = replace(self, **fields)  # type: ignore[arg-type]
+        table = replace(self, **fields)  # type: ignore[arg-type]
         kept = {"class_id", "is_mask", "is_empty", "image", "facts", "copies", "size", "xyxy"}
+        kept -= {"size"} if "sizes" in fields else set()
+        kept -= {"copies"} if "find_copies" in fields else set()
         if "text" in fields:
-            changed = {role for role in LABEL_ROLES if made.text[role] is not self.text[role]}
+            changed = {role for role in LABEL_ROLES if table.text[role] is not self.text[role]}
             kept -= {"is_empty"} if changed else set()
             kept -= {"class_id", "is_mask"} if "class" in changed else set()
             kept -= {"image", "facts", "copies", "size"} if "image" in changed else set()
             kept -= {"xyxy"} if changed & set(XYXY) else set()
-        made.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})
-        return made
+        table.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})
+        return table
 
 
 def pixels(values: NDArray[np.float64]) -> list[str]:

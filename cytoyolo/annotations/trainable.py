@@ -1,45 +1,92 @@
 """Which rows of a label table go into a YOLO folder: as they are, or as a repair leaves them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import MENDABLE, Audited, Edit, refuse_stops
+from cytoyolo.annotations.audit import MENDABLE, Audited, refuse_findings, refuse_stops
+from cytoyolo.annotations.lines import Edit
 from cytoyolo.annotations.rules import Rule
-from cytoyolo.annotations.rules.registry import STOP
+from cytoyolo.annotations.rules.registry import KEEP, OFF, REVIEW, STOP
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.boxes import Boxes, to_pixels
 from cytoyolo.tables.table import refuse
 
 
-def usable(labels: Path, table: LabelTable, policy: Mapping[str, Rule], repair: bool) -> Audited:
-    """The table as it is to be converted. Raises CytoyoloError for what can't be, or could only with a repair."""
-    before = list[Edit]()
-    if repair:
-        audited = auditing.run(table, policy)
-        refuse_stops(labels, audited)
-        table = audited.table
-    else:
-        harmless = [name for name, rule in policy.items() if _mends(rule)]
-        audited = auditing.run(table, policy, only=harmless)
-        before, table = audited.edits, audited.table
-    # After a repair only what a user's settings keep is left of these.
-    strict = {name: replace(rule, action=STOP) for name, rule in policy.items()}
-    refused = [rule for rule in strict.values() if rule.training == "refuses"]
-    # First what the table tells by itself, so that no image is read for a table that is refused for its rows.
-    for by_itself in (True, False):
-        names = [rule.name for rule in refused if _told_by_table(rule) == by_itself]
-        refuse_stops(labels, auditing.run(table, strict, only=names), mendable=not repair)
-    if not repair:
-        # Else boxes are clipped, whatever is left of them, and leaks dropped.
-        clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
-        audited = auditing.run(table, {**policy, "overhang": clip}, only=("overhang", "leak"))
-        refuse_stops(labels, audited)
-        audited = replace(audited, edits=[*before, *audited.edits])
-    return _without_empty(labels, audited, repair)
+@dataclass(frozen=True)
+class Trainable:
+    """The labels (n) of a table that a training can use.
+
+    `table` is the table they are left in, with the changes of its lines, and `findings` are those of the audit. image
+    (n,) holds the names of the labels' images, class_id (n,) their class ids, xyxy (n, 4) their boxes in whole pixels
+    inside their images, and size (n, 2) the width and height of these.
+    """
+
+    table: LabelTable
+    findings: pd.DataFrame
+    image: NDArray[np.object_]
+    class_id: NDArray[np.int64]
+    xyxy: Boxes
+    size: NDArray[np.int64]
+
+
+def trainable(labels: Path, table: LabelTable, policy: Mapping[str, Rule], repair: bool) -> Trainable:
+    """The labels to convert. Raises CytoyoloError for rows that can't be converted, or only after a repair."""
+    audited = _repaired(labels, table, policy) if repair else _as_given(labels, table, policy)
+    table = audited.table
+    rows = np.flatnonzero(table.labels)
+    size = table.size[rows].astype(np.int64)
+    xyxy = to_pixels(table.xyxy[rows], size).astype(np.float64)
+    boxed = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+    table = _without_boxless(labels, table, rows[~boxed], repair)
+    rows = rows[boxed]
+    return Trainable(table, audited.findings, table.text["image"][rows], table.class_id[rows], xyxy[boxed], size[boxed])
+
+
+def _repaired(labels: Path, table: LabelTable, policy: Mapping[str, Rule]) -> Audited:
+    """The table as a repair leaves it, if a training can use that."""
+    off = [name for name, rule in policy.items() if rule.training == "refuses" and rule.action == OFF]
+    audited = auditing.run(table, {**policy, **{name: replace(policy[name], action=KEEP) for name in off}})
+    refuse_stops(labels, audited)
+    left = _left(audited)
+    for by_table in (True, False):
+        rules = [name for name, rule in policy.items() if rule.told_by_table == by_table]
+        refuse_findings(labels, left[left["rule"].isin(rules)], policy, mendable=False)
+    return replace(audited, findings=audited.findings[~audited.findings["rule"].isin(off)].reset_index(drop=True))
+
+
+def _left(audited: Audited) -> pd.DataFrame:
+    """The findings for which a training refuses the table and that no action has mended, here or in a later rule."""
+    policy, table, findings = audited.policy, audited.table, audited.findings
+    names = [name for name, rule in policy.items() if rule.training == "refuses" and rule.action in (REVIEW, KEEP)]
+    findings = findings[findings["rule"].isin(names)]
+    images = frozenset(table.text["image"][table.alive])
+    there = [
+        bool(table.alive[line - 2]) if policy[name].about == "row" else not image or image in images
+        for name, line, image in zip(findings["rule"], findings["line"], findings["image"], strict=True)
+    ]
+    return findings[np.array(there, dtype=bool)]
+
+
+def _as_given(labels: Path, table: LabelTable, policy: Mapping[str, Rule]) -> Audited:
+    """The table as it is, if a training can use that. Boxes are clipped, whatever is left of them, and leaks dropped.
+
+    First comes what the table tells by itself, so that no image is read for a table that is refused for its rows.
+    """
+    strict = {name: replace(rule, action=STOP) for name, rule in policy.items() if rule.training == "refuses"}
+    clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
+    order = [name for name, rule in policy.items() if _mends(rule)]
+    order += sorted(strict, key=lambda name: not strict[name].told_by_table)
+    audited = auditing.run(table, {**policy, **strict, "overhang": clip}, [*order, "overhang", "leak"], hasty=True)
+    refused = audited.stopping["rule"].isin(strict)
+    refuse_findings(labels, audited.stopping[refused], audited.policy, mendable=True)
+    refuse_stops(labels, audited)
+    return audited
 
 
 def _mends(rule: Rule) -> bool:
@@ -47,24 +94,15 @@ def _mends(rule: Rule) -> bool:
     return rule.training == "mends" and rule.action == rule.registered_action
 
 
-def _told_by_table(rule: Rule) -> bool:
-    """Whether a rule needs nothing but the table."""
-    return not rule.needs and not rule.sized
-
-
-def _without_empty(labels: Path, audited: Audited, repair: bool) -> Audited:
-    """The outcome without boxes of which nothing is left in whole pixels inside their image; refused without a repair.
+def _without_boxless(labels: Path, table: LabelTable, rows: NDArray[np.int64], repair: bool) -> LabelTable:
+    """The table without these rows, whose boxes have no whole pixel inside their images; refused without a repair.
 
     A person may still have to look at such a row: of an image that fits with axes swapped, or drawn mostly outside.
     """
-    table = audited.table
-    rows = np.flatnonzero(table.labels)
-    xyxy = boxes.to_pixels(table.xyxy[rows], table.size[rows].astype(np.int64))
-    empty = rows[(xyxy[:, 2:] <= xyxy[:, :2]).any(axis=1)]
-    if not len(empty):
-        return audited
+    if not len(rows):
+        return table
     if not repair:
-        faults = {int(row): f"of box {table.box(row)} no whole pixel is inside its image" for row in empty}
+        faults = {int(row): f"of box {table.box(row)} no whole pixel is inside its image" for row in rows}
         refuse(labels, faults, MENDABLE)
-    edit = Edit("zero-side", empty, {}, [f"{table.box(row)}: no whole pixel inside its image" for row in empty])
-    return replace(audited, edits=[*audited.edits, edit], table=table.without(empty))
+    reasons = [f"{table.box(row)}: no whole pixel inside its image" for row in rows]
+    return table.edited(Edit("zero-side", rows, {}, reasons))

@@ -87,5 +87,5 @@ def convert(
         kinds = [kind_of(complaint.partition(": ")[2]) for complaint in made.complaints]
         named = listed_by_kind(made.complaints, kinds, 3)
         typer.echo(f"Images that their decoder complains of (look at them): {named}.", err=True)
-    if made.repaired:
-        typer.echo(f"Images mended in the staged copy (see images.csv there): {made.repaired:,}.", err=True)
+    if made.images_mended:
+        typer.echo(f"Images mended in the staged copy (see images.csv there): {made.images_mended:,}.", err=True)

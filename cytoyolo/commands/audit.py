@@ -1,16 +1,16 @@
 """`audit`: what is wrong with a label table and its images. Nothing is changed."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.opening import open_labels, optional
 from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
@@ -66,19 +66,19 @@ def audit(
     is a YAML of severities, actions and thresholds by rule. Raises UsageError for a wrong call; what is wrong with the
     label table are findings, even where it can't be read as a table at all.
     """
-    labels, images, test = Path(labels), optional(images), optional(test)
+    labels, test = Path(labels), None if test is None else Path(test)
     policy, spec = load_policy(config), load_spec(dataset)
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(labels, images, test, config, *own_files(policy)))
     data = read_table_bytes(labels)
     try:
-        opened = open_labels(labels, data, spec, images=images, test=test)
-        note_form(labels, opened.records)
-        table, rows = opened.table, len(opened.records.cells) - len(opened.records.blank)
+        table = LabelTable.parse(labels, data, spec, images=images, test=test)
+        note_form(labels, table.records)
+        rows = int(table.alive.sum())
         audited = auditing.run(table, policy)
         findings, not_run = audited.findings, audited.not_run
         # For pictures: boxes as they were, under the names that a repair gives to images.
-        table = replace(table, text={**table.text, "image": audited.table.text["image"]})
+        table = table.rewritten(np.arange(len(table.alive)), {"image": audited.table.text["image"]})
     except SchemaError as error:
         # Findings hold no path of this machine.
         sentence = as_typed(error.sentence).replace(str(labels), labels.name, 1)

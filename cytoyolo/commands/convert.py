@@ -1,6 +1,7 @@
 """`convert`: a label table and its images become a YOLO folder."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo import boxes, defaults
+from cytoyolo import defaults
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import Audited
-from cytoyolo.annotations.changes import repair as carry_out
-from cytoyolo.annotations.opening import open_labels, optional
+from cytoyolo.annotations.changes import change_log
 from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.annotations.trainable import usable
+from cytoyolo.annotations.trainable import Trainable, trainable
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.repair import CHANGES
 from cytoyolo.console import note
@@ -26,14 +25,13 @@ from cytoyolo.images.folder import note_renamed
 from cytoyolo.images.info import ImageInfo
 from cytoyolo.images.samples import UNKNOWN, White, white_of
 from cytoyolo.machine import __version__
-from cytoyolo.spec import MASK, DataSpec, load_spec
-from cytoyolo.tables.records import read_table_bytes
-from cytoyolo.tables.table import fingerprint, note_form, sha256, write_table
+from cytoyolo.spec import MASK, load_spec
+from cytoyolo.tables.table import fingerprint, note_form, write_table
 from cytoyolo.yolo import folder as yolo
-from cytoyolo.yolo.groups import grouping, read_groups
-from cytoyolo.yolo.ignore_regions import FILLS, masks_by_image
-from cytoyolo.yolo.split import Parts, class_sets, joined_groups, split
-from cytoyolo.yolo.writing import list_images, must_copy, stage_images, write_labels, write_lists
+from cytoyolo.yolo.division import divide
+from cytoyolo.yolo.groups import read_groups
+from cytoyolo.yolo.ignore_regions import FILLS, regions_by_image
+from cytoyolo.yolo.writing import list_images, must_copy, write_data, write_lists
 
 MAKER = "convert"
 
@@ -55,7 +53,7 @@ class Converted:
     boxes: int
     clipped: int
     rounded: int
-    repaired: int
+    images_mended: int
     changes: int = 0
     leaked: int = 0
     copies: int = 0
@@ -97,104 +95,86 @@ def convert(
     are stored anew, as PNG. Raises UsageError for a wrong call and CytoyoloError for rows or images that can't be used,
     naming them.
     """
-    labels, images, output = Path(labels), Path(images), Path(output)
+    labels, output = Path(labels), Path(output)
     check_seed(seed)
     check_choice("mask_fill", mask_fill, FILLS)
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
     check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config, *own_files(policy)))
-    data = read_table_bytes(labels)
-    opened = open_labels(labels, data, spec, images=images.resolve(), test=optional(test), thorough=repair)
-    note_form(labels, opened.records)
-    given = read_groups(groups, spec, opened.table.text["image"], opened.table.listing or ())
-    audited = usable(labels, opened.table, policy, repair)
-    table = audited.table
+    given = LabelTable.from_csv(labels, spec, images=Path(images).resolve(), test=test, thorough=repair)
+    note_form(labels, given.records)
+    known_groups = read_groups(groups, spec, given.text["image"], given.listing or ())
+    usable = trainable(labels, given, policy, repair)
+    table = usable.table
     _refuse_empty(labels, table)
-    note_renamed(_renamed(opened.table, audited))
-    rows = np.flatnonzero(table.labels)
-    image, class_id = pd.Series(table.text["image"][rows]), table.class_id[rows]
-    size = table.size[rows].astype(np.int64)
-    xyxy = boxes.to_pixels(table.xyxy[rows], size).astype(np.float64)
-
-    # Images without cells are a stratum of their own.
-    strata = class_sets(image, class_id).reindex(list(table.first_rows), fill_value="")
-    copies, named = auditing.same_group(table, policy), np.flatnonzero(table.labels | table.empty)
-    own = grouping(given, pd.Series(table.text["image"][named]), opened.table.text["image"][named])
-    group = joined_groups(own.group.reindex(strata.index), copies)
-    part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
-    facts, masks = {name: table.facts[name] for name in strata.index}, masks_by_image(table)
-    listing = list_images(facts, masks, part, group)
+    note_renamed(_renamed(given, table))
+    copies = auditing.same_group(table, policy)
+    asked = None if folds else shares[1]
+    division = divide(usable, given.text["image"], known_groups, copies, shares, asked, seed)
+    facts, regions = {name: table.facts[name] for name in division.images}, regions_by_image(table)
+    for sentence in division.notes(groups):
+        note(sentence)
     settings = {
-        "val": None if folds else shares[1], "folds": folds, "copy": copy, "repair": repair, "seed": seed,
-        "mask_fill": mask_fill if masks else None, "masks": sum(len(masked) for masked, _ in masks.values()),
+        "val": asked, "folds": folds, "copy": copy, "repair": repair, "seed": seed,
+        "mask_fill": mask_fill if regions else None, "masks": sum(len(hidden) for hidden, _ in regions.values()),
     }  # fmt: skip
     if empty := len(table.without_cells):
         settings["without_cells"] = empty
-    parts = Parts.of(part, group.to_numpy(object))
-    far = parts.far_from(shares)
-    notes = list(own.notes(groups)) if groups is not None else []
-    for sentence in [*notes, parts.note(None if folds else shares[1])] if groups is not None or far else []:
-        note(sentence)
     inputs = {"groups": groups, "test": test, "config": config}
-    manifest = _manifest(spec, labels.name, data, inputs, facts, class_id, settings)
+    manifest = _manifest(labels.name, given, inputs, facts, usable.class_id, settings)
     if modules := own_modules(policy):  # a part of what tells the data set from others
         manifest["config"] = {**(manifest["config"] or {}), "modules": modules}
-    if groups is not None:
-        manifest["grouping"] = own.record()
-    if groups is not None or far:
-        manifest["parts"] = parts.record()
+    manifest |= division.record(grouped=groups is not None)
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
-        manifest["copy"] = copied = copy or (not masks and must_copy(folder, facts.values()))
-        files = dict(zip(listing["image"], listing["file"], strict=True))
-        listing["image_blake2b"] = stage_images(folder / "images", facts, files.values(), copied, masks, mask_fill)
-        texts = dict(yolo.label_texts(image, class_id, xyxy, size))
-        listing["labels_blake2b"] = write_labels(folder / "labels", texts, files)
-        write_lists(folder, spec, listing["file"], part, folds)
-        write_table(folder / yolo.LISTING, listing.rename(columns=dict(spec.columns)))
+        listing = list_images(facts, regions, division.part, division.group)
+        manifest["copy"] = copied = copy or (not regions and must_copy(folder, facts.values()))
+        manifest[yolo.ROWS] = write_data(folder, usable, listing, facts, copied, regions, mask_fill)
+        write_lists(folder, spec, listing["file"], division.part, folds)
         if repair:
-            write_table(folder / FINDINGS, audited.findings.rename(columns=dict(spec.columns)))
-            write_table(folder / CHANGES, carry_out(opened.records, audited.edits)[1])
+            write_table(folder / FINDINGS, usable.findings.rename(columns=dict(spec.columns)))
+            write_table(folder / CHANGES, change_log(table.lines)[1])
         write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
-    return _counted(output, opened.table, audited, repair, facts, copies, masks)
+    return _counted(output, given, usable, repair, facts, copies, regions)
 
 
 def _counted(
     output: Path,
     given: LabelTable,
-    audited: Audited,
+    usable: Trainable,
     repair: bool,
     facts: Mapping[str, ImageInfo],
     copies: pd.Series,
-    masks: Mapping[str, object],
+    regions: Mapping[str, object],
 ) -> Converted:
-    """What was made of the table `given` that an audit left."""
-    edits, names = audited.edits, audited.table.text["image"]
-    xyxy = audited.table.xyxy[audited.table.labels]
+    """What was made of the table `given`."""
+    table, changes = usable.table, usable.table.lines.changes
+    names, by_rule = table.text["image"], Counter(change.rule for change in changes)
+    xyxy = table.xyxy[table.labels]
     return Converted(
         output,
         images=len(facts),
         boxes=len(xyxy),
-        clipped=sum(len(edit.rows) for edit in edits if edit.rule == "overhang"),
+        clipped=by_rule["overhang"],
         rounded=int((xyxy != np.rint(xyxy)).any(axis=1).sum()),
-        repaired=sum(bool(found.repairs) for found in facts.values()),
-        changes=sum(len(edit.rows) for edit in edits) if repair else 0,
-        leaked=len({names[row] for edit in edits if edit.rule == "leak" for row in edit.rows}),
+        images_mended=sum(bool(info.repairs) for info in facts.values()),
+        changes=len(changes) if repair else 0,
+        leaked=len({names[change.row] for change in changes if change.rule == "leak"}),
         copies=len(copies) - copies.nunique(),
-        masked=len(masks),
-        left_out=len(set(names[audited.table.masks]) - masks.keys()),
-        deep=sum(found.white > 0 for found in facts.values()),
+        masked=len(regions),
+        left_out=len(set(names[table.masks]) - regions.keys()),
+        deep=sum(info.white > 0 for info in facts.values()),
         white=white_of(facts.values()),
-        complaints=tuple(f"{name}: {found.warning}" for name, found in facts.items() if found.warning),
-        without_cells=len(audited.table.without_cells),
-        renamed=_renamed(given, audited),
-        needless=sum(len(edit.rows) for edit in edits if edit.rule == "empty-row"),
+        complaints=tuple(f"{name}: {info.warning}" for name, info in facts.items() if info.warning),
+        without_cells=len(table.without_cells),
+        renamed=_renamed(given, table),
+        needless=by_rule["empty-row"],
     )
 
 
-def _renamed(given: LabelTable, audited: Audited) -> dict[str, str]:
+def _renamed(given: LabelTable, table: LabelTable) -> dict[str, str]:
     """The names of the table `given` that are not those of their files, each with its file's."""
-    rows = [row for edit in audited.edits if edit.rule == "name-variant" for row in edit.rows]
-    return {given.text["image"][row]: audited.table.text["image"][row] for row in rows}
+    rows = [change.row for change in table.lines.changes if change.rule == "name-variant"]
+    return {given.text["image"][row]: table.text["image"][row] for row in rows}
 
 
 def _refuse_empty(labels: Path, table: LabelTable) -> None:
@@ -221,25 +201,25 @@ def _shares(val: float | None, folds: int | None) -> list[float]:
 
 
 def _manifest(
-    spec: DataSpec,
     name: str,
-    data: bytes,
+    given: LabelTable,
     inputs: Mapping[str, str | Path | None],
-    facts: dict[str, ImageInfo],
+    facts: Mapping[str, ImageInfo],
     class_id: np.ndarray,
     settings: Mapping[str, object],
 ) -> dict[str, Any]:
     """How the data set was made and from what; names and hashes only, no path of this machine."""
+    spec = given.spec
     return {
         "cytoyolo": __version__,
         **settings,
-        "labels": {"name": name, "sha256": sha256(data)},
+        "labels": {"name": name, "sha256": given.sha256},
         **{
             what: None if path is None else {"name": Path(path).name, "sha256": fingerprint(path)}
             for what, path in inputs.items()
         },
         "images": len(facts),
-        "images_sha256": yolo.images_fingerprint((name, found.digest) for name, found in facts.items()),
+        "images_sha256": yolo.images_fingerprint((name, info.digest) for name, info in facts.items()),
         **({"white": white} if (white := white_of(facts.values()).to_dict()) else {}),
         "boxes": dict(zip(spec.codes, np.bincount(class_id, minlength=len(spec.codes)).tolist(), strict=True)),
         "spec": spec.to_dict(),

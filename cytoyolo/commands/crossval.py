@@ -43,9 +43,9 @@ from cytoyolo.ownership import check_parts
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.workers import run_all
-from cytoyolo.yolo.folder import Dataset, load_dataset
+from cytoyolo.yolo.folder import CONVERT_AGAIN, Dataset, load_dataset
 from cytoyolo.yolo.labels import read_labels
-from cytoyolo.yolo.verify import CONVERT_AGAIN, read_listing
+from cytoyolo.yolo.verify import read_listing
 
 MAKER = "crossval"
 # The held-out fold chooses nothing: no epoch is validated on it, and none ends the training early.
@@ -232,8 +232,9 @@ def _train_fold(folder: Path, dataset: Path, fold: int, device: str) -> None:
     data = load_dataset(dataset)
     listing = read_listing(data)
     held_out = listing[listing["part"] == str(fold)]
-    labels = read_labels(data, held_out)["image"].value_counts()
-    table = predict_table(trained.folder / "weights" / "last.pt", data, held_out, labels, fold, device)
+    labels = read_labels(data)["image"]
+    counts = labels[labels.isin(held_out[data.spec.columns["image"]])].value_counts()
+    table = predict_table(trained.folder / "weights" / "last.pt", data, held_out, counts, fold, device)
     write_table(folder / f"fold{fold}.csv", table)
 
 
@@ -248,7 +249,7 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     joined = parts.iloc[np.argsort(place[parts[column]].to_numpy(), kind="stable")]
     write_table(folder / OOF, joined, overwrite=True)
     predictions = oof.read_oof(folder / OOF, data.spec, folds)
-    labels = read_labels(data, listing)
+    labels = read_labels(data)
     truth = labels.assign(id=range(len(labels)))
     submission = submission_rows(predictions, truth, data)
     score = evaluate(truth, submission, seed=manifest["seed"])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.changes import COLUMNS as LOG_COLUMNS
-from cytoyolo.annotations.changes import repair as carry_out
-from cytoyolo.annotations.opening import optional
-from cytoyolo.commands.curate_inputs import open_predicted
+from cytoyolo.annotations.changes import change_log
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.curate_inputs import read_inputs
 from cytoyolo.curation import findings as curating
 from cytoyolo.curation.corrections import DEFAULT_BOXES, check_choices, corrections, tables
 from cytoyolo.curation.findings import SPURIOUS, Curated, Labels
@@ -99,30 +100,31 @@ def curate(
     CytoyoloError for predictions of another table or, without force, when a class would lose more than a share
     `max_loss` of its rows or every label is flagged.
     """
-    labels, output, images = Path(labels), Path(output), optional(images)
+    labels, output, images = Path(labels), Path(output), None if images is None else Path(images)
     check_choices(variant, boxes)
     if not 0 <= max_loss <= 1:
         raise UsageError("max_loss", max_loss, "give a share from 0 to 1")
     if images is not None:
         check_image_folder(images)
-    opened = open_predicted(labels, oof)
-    spec, view, predictions = opened.spec, opened.table, opened.predictions
-    _check_outputs((labels, *opened.sources), output, opened.records.header, spec, overwrite)
-    rows = np.flatnonzero(view.labels)
-    given = Labels(rows, view.text["image"][rows], view.xyxy[rows], view.class_id[rows])
+    inputs = read_inputs(labels, oof)
+    table, predictions, spec = inputs.table, inputs.predictions, inputs.table.spec
+    _check_outputs((labels, *inputs.sources), output, inputs.given.records.header, spec, overwrite)
+    rows = np.flatnonzero(table.labels)
+    given = Labels(rows, table.text["image"][rows], table.xyxy[rows], table.class_id[rows])
     made = curating.curate(given, predictions)
     if not force:
         _refuse_losses(labels, made, given, spec, variant, max_loss)
-    edits, evidence = corrections(made, given, predictions, view, spec, variant, boxes)
-    table, log = carry_out(opened.records, edits)
-    evidence["weights"] = [opened.weights[fold] for fold in evidence["fold"]]
+    edits, evidence = corrections(made, given, predictions, table, variant, boxes)
+    # The edits are those of the table as it stands, and not as a training takes it.
+    curated, log = change_log(reduce(LabelTable.edited, edits, inputs.given).lines)
+    evidence["weights"] = [inputs.weights[fold] for fold in evidence["fold"]]
     first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])  # beside the log's own fingerprints
     log = pd.concat([log, pd.concat([first, _as_text(evidence)], ignore_index=True)], axis=1)
-    findings, suggestions, scores = tables(made, given, view, spec, predictions, variant, boxes)
+    findings, suggestions, scores = tables(made, given, table, predictions, variant, boxes)
     named = {FINDINGS: findings, SUGGESTIONS: suggestions, SCORES: scores}
     texts = {CHANGES: log} | {suffix: _as_text(one).rename(columns=dict(spec.columns)) for suffix, one in named.items()}
-    contents = {output.with_suffix(suffix): _csv(one) for suffix, one in texts.items()} | {output: table}
-    sheet = None if images is None else draw_changes(findings, made.findings, view, images, opened.white)
+    contents = {output.with_suffix(suffix): _csv(one) for suffix, one in texts.items()} | {output: curated}
+    sheet = None if images is None else draw_changes(findings, made.findings, table, images, inputs.white)
     if sheet is not None:
         contents[output.with_suffix(SHEET)] = cv2.imencode(".png", sheet)[1].tobytes()
     _write_all(contents)

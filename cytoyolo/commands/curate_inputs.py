@@ -1,35 +1,34 @@
 """A label table, and what cross-validations of it predicted, opened and checked against each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cytoyolo.annotations.opening import open_labels
 from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.annotations.trainable import usable
+from cytoyolo.annotations.trainable import trainable
 from cytoyolo.commands.crossval_folder import MANIFEST, OOF, read_manifest
 from cytoyolo.curation.predictions import Predictions, pool_classes, read_oof
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
-from cytoyolo.images.info import ImageInfo
 from cytoyolo.images.names import match_names
 from cytoyolo.images.samples import White, parse_white
-from cytoyolo.spec import DataSpec, parse_spec
-from cytoyolo.tables.records import Records, read_table_bytes
-from cytoyolo.tables.table import note_form, sha256
+from cytoyolo.spec import parse_spec
+from cytoyolo.tables.table import note_form
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """A label table with its data set, its lines and what the rules see of them; the out-of-fold tables (`sources`);
-    their predictions, pooled; the SHA-256 of the weights of each fold of the first; and the range of its images of more
-    than 8 bits."""
+class CurationInputs:
+    """What a curation is given.
 
-    spec: DataSpec
-    records: Records
+    `given` is the label table as it stands, and `table` as a training takes it. `predictions` are those of the
+    out-of-fold tables (`sources`), pooled. `weights` are the SHA-256 of the weights of each fold of the first, and
+    `white` is the range in which its images of more than 8 bits are shown.
+    """
+
+    given: LabelTable
     table: LabelTable
     sources: tuple[Path, ...]
     predictions: Predictions
@@ -37,7 +36,7 @@ class Predicted:
     white: White
 
 
-def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Predicted:
+def read_inputs(labels: Path, oof: str | Path | Sequence[str | Path]) -> CurationInputs:
     """Open a label table and the out-of-fold tables (or the folders of `crossval`) that were made of it.
 
     Raises UsageError or CytoyoloError where a table can't be used, or where they don't belong together.
@@ -47,13 +46,12 @@ def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Pred
     manifests = [_finished(source) for source in sources]
     if not manifests:
         raise UsageError(f"{option('oof')} is missing; give the out-of-fold table that crossval made.")
-    spec, data = parse_spec(manifests[0]["dataset"]["spec"]), read_table_bytes(labels)
-    opened = open_labels(labels, data, spec)
-    note_form(labels, opened.records)
-    _check_same_table(labels, sha256(data), sources, manifests)
-    tables, table = [], opened.table
+    given = LabelTable.from_csv(labels, parse_spec(manifests[0]["dataset"]["spec"]))
+    note_form(labels, given.records)
+    _check_same_table(labels, given.sha256, sources, manifests)
+    tables, table = [], given
     for source, manifest in zip(sources, manifests, strict=True):
-        tables.append(read_oof(source, spec, manifest["folds"]))
+        tables.append(read_oof(source, given.spec, manifest["folds"]))
         table = _with_names_of(table, tables[-1])
         _check_images(labels, source, table, tables[-1])
         if not len(tables[-1].image):
@@ -61,10 +59,11 @@ def open_predicted(labels: Path, oof: str | Path | Sequence[str | Path]) -> Pred
                 f"{source} holds no detection at all: its models have learned nothing; train them longer."
             )
     predictions = pool_classes(tables[0], tables[1:])
-    table = usable(labels, _with_sizes(table, predictions), load_policy(), repair=False).table
+    # Sizes are those that the cross-validation saw, so that no image has to be read.
+    table = trainable(labels, table.with_sizes(predictions.size), load_policy(), repair=False).table
     first = manifests[0]
     white = parse_white(first["dataset"].get("white"))
-    return Predicted(spec, opened.records, table, sources, predictions, first["weights_sha256"], white)
+    return CurationInputs(given, table, sources, predictions, first["weights_sha256"], white)
 
 
 def _finished(source: Path) -> dict[str, Any]:
@@ -120,13 +119,3 @@ def _check_images(labels: Path, source: Path, table: LabelTable, predictions: Pr
         raise CytoyoloError(
             f"{source} has images that {labels} has not ({listed(foreign)}); run crossval on this table."
         )
-
-
-def _with_sizes(table: LabelTable, predictions: Predictions) -> LabelTable:
-    """The table with the images' sizes from the predictions, so that no image has to be read."""
-
-    def facts_of(names: Sequence[str]) -> dict[str, ImageInfo]:
-        return {name: ImageInfo(Path(name), "", *predictions.size[name]) for name in names}
-
-    # Of an image with masks only nothing is predicted, and nothing has to be known.
-    return replace(table, listing=frozenset(table.text["image"]), facts_of=facts_of)

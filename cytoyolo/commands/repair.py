@@ -7,14 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations import changes as repairing
 from cytoyolo.annotations.audit import refuse_stops
-from cytoyolo.annotations.opening import open_labels, optional
+from cytoyolo.annotations.changes import COLUMNS, change_log
 from cytoyolo.annotations.policy import load_policy, own_files
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.spec import load_spec
-from cytoyolo.tables.records import read_table_bytes
 from cytoyolo.tables.table import check_writable, note_form
 
 CHANGES = "changes.csv"
@@ -57,21 +56,21 @@ def repair(
     others = (labels, test, config, *own_files(policy))
     check_output(output, (*others, log))
     check_output(log, others)
-    check_writable(log, repairing.COLUMNS, overwrite)
-    opened = open_labels(labels, read_table_bytes(labels), spec, images=optional(images), test=optional(test))
-    note_form(labels, opened.records)
-    check_writable(output, opened.records.header, overwrite)
-    audited = auditing.run(opened.table, policy)
+    check_writable(log, COLUMNS, overwrite)
+    given = LabelTable.from_csv(labels, spec, images=images, test=test)
+    note_form(labels, given.records)
+    check_writable(output, given.records.header, overwrite)
+    audited = auditing.run(given, policy)
     refuse_stops(labels, audited)
     if not audited.table.alive.any():
         raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
-    table, made = repairing.repair(opened.records, audited.edits)
+    table, changelog = change_log(audited.table.lines)
     # Neither is in its place before both are written.
     with atomic_file(output) as new_table, atomic_file(log) as new_log:
         new_table.write_bytes(table)
-        made.to_csv(new_log, index=False, lineterminator="\n")
+        changelog.to_csv(new_log, index=False, lineterminator="\n")
     review = int((audited.findings["action"] == "review").sum())
-    return Repaired(output, log, made.iloc[1:], int(audited.table.alive.sum()), review)
+    return Repaired(output, log, changelog.iloc[1:], int(audited.table.alive.sum()), review)
 
 
 def check_output(path: Path, inputs: Iterable[str | Path | None]) -> None:

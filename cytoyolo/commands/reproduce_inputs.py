@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytoyolo import console
-from cytoyolo.annotations.opening import open_labels
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.crossval import slots_of
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes
@@ -18,7 +18,6 @@ from cytoyolo.images.folder import folder_files
 from cytoyolo.images.names import match_names
 from cytoyolo.scoring.check import row_faults
 from cytoyolo.spec import load_spec
-from cytoyolo.tables.records import read_table_bytes
 from cytoyolo.tables.table import TEST_ROLES, read_table, refuse
 from cytoyolo.yolo.groups import read_groups
 
@@ -51,7 +50,7 @@ def check_inputs(call: Call) -> Inputs:
     images, train, test = call.images, call.labels, call.test
     slots_of(call.device, call.jobs)
     spec = load_spec(call.dataset)
-    table = open_labels(train, read_table_bytes(train), spec, images=images, test=test, thorough=False).table
+    table = LabelTable.from_csv(train, spec, images=images, test=test, thorough=False)
     rows = read_table(test, spec, TEST_ROLES)
     refuse(test, row_faults(rows, spec), "mend or delete them")
     there = table.listing or frozenset()

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from cytoyolo.annotations.audit import Edit
-from cytoyolo.annotations.table import LabelTable, pixels
+from cytoyolo.annotations.lines import Edit
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.boxes import to_pixels
 from cytoyolo.curation.findings import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS, Curated, Labels, describe
 from cytoyolo.curation.matching import pick
@@ -29,7 +30,7 @@ def check_choices(variant: str, boxes: str) -> None:
 
 
 def corrections(
-    made: Curated, given: Labels, predictions: Predictions, view: LabelTable, spec: DataSpec, variant: str, boxes: str
+    made: Curated, given: Labels, predictions: Predictions, table: LabelTable, variant: str, boxes: str
 ) -> tuple[list[Edit], pd.DataFrame]:
     """What is changed, and the evidence of each change in the same order: fold, confidence, iou.
 
@@ -37,18 +38,18 @@ def corrections(
     labels masks, "keep" leaves them. Overlooked cells become new rows behind those of the table, which are masks.
     """
     findings, edits, evidence = made.findings, list[Edit](), list[pd.DataFrame]()
+    spec, count = table.spec, len(table.alive)
 
     def add(rule: str, found: pd.DataFrame, rows: np.ndarray, codes: list[str] | None, moved: bool) -> None:
         if not len(found):
             return
-        size = np.array([predictions.size[name] for name in found["image"]], dtype=np.int64)
         after = {}
         if moved:
-            xyxy = to_pixels(found[XYXY].to_numpy(np.float64), size).T.tolist()
+            xyxy = _whole_boxes(found, predictions).T.tolist()
             after = {role: [str(value) for value in side] for role, side in zip(XYXY, xyxy, strict=True)}
         if codes is not None:
             after["class"] = codes
-        if (rows >= len(view.alive)).all():
+        if (rows >= count).all():
             after["image"] = found["image"].tolist()
         edits.append(Edit(rule, rows, after, list(reasons(found, spec))))
         evidence.append(found[["fold", "confidence", "iou"]])
@@ -58,26 +59,31 @@ def corrections(
             found = findings[findings["rule"] == rule]
             add(rule, found, found["row"].to_numpy(), None, moved=True)
     if boxes == "all":
-        found = _other_matches(made, given, predictions, view)
+        found = _other_matches(made, given, predictions, table)
         add(REPLACED, found, found["row"].to_numpy(), None, moved=True)
     if variant == "iou":
         found = findings[findings["rule"] == SPURIOUS]
         add(SPURIOUS, found, found["row"].to_numpy(), [MASK] * len(found), moved=False)
     found = findings[findings["rule"] == OVERLOOKED]
-    new = np.arange(len(view.alive), len(view.alive) + len(found))
+    new = np.arange(count, count + len(found))
     add(OVERLOOKED, found, new, [MASK] * len(found), moved=True)
     empty = pd.DataFrame(columns=["fold", "confidence", "iou"])
     return edits, pd.concat(evidence, ignore_index=True) if evidence else empty
 
 
-def _other_matches(made: Curated, given: Labels, predictions: Predictions, view: LabelTable) -> pd.DataFrame:
+def _whole_boxes(findings: pd.DataFrame, predictions: Predictions) -> NDArray[np.int64]:
+    """The boxes (k, 4) of findings in whole pixels inside their images."""
+    size = np.array([predictions.size[name] for name in findings["image"]], dtype=np.int64).reshape(-1, 2)
+    return to_pixels(findings[XYXY].to_numpy(np.float64), size)
+
+
+def _other_matches(made: Curated, given: Labels, predictions: Predictions, table: LabelTable) -> pd.DataFrame:
     """Matched labels that are no finding of their box and whose prediction has other whole pixels, as findings are."""
     loose = made.findings.loc[made.findings["rule"] == LOOSE, "row"]
     which = np.flatnonzero((made.match >= 0) & ~np.isin(given.row, loose))
-    match = made.match[which]
-    size = np.array([predictions.size[name] for name in given.image[which]], dtype=np.int64).reshape(-1, 2)
-    differs = (to_pixels(predictions.xyxy[match], size) != view.xyxy[given.row[which]]).any(axis=1)
-    return describe(REPLACED, which[differs], match[differs], given, predictions)
+    found = describe(REPLACED, which, made.match[which], given, predictions)
+    differs = (_whole_boxes(found, predictions) != table.xyxy[given.row[which]]).any(axis=1)
+    return pd.DataFrame(found[differs])
 
 
 def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
@@ -97,15 +103,15 @@ def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
 
 
 def tables(
-    made: Curated, given: Labels, view: LabelTable, spec: DataSpec, predictions: Predictions, variant: str, boxes: str
+    made: Curated, given: Labels, table: LabelTable, predictions: Predictions, variant: str, boxes: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The findings, the suggestions and the scores, for people."""
-    found = made.findings
+    found, spec = made.findings, table.spec
     replaced, masked = "review" if boxes == "none" else "replace", "mask" if variant == "iou" else "review"
     actions = {LOOSE: replaced, DISPLACED: replaced, OVERLOOKED: "mask", SPURIOUS: masked, CLASS: "review"}
     values = [
-        view.box(row) if row >= 0 else ",".join(pixels(np.rint(xyxy)))
-        for row, xyxy in zip(found["row"], found[XYXY].to_numpy(np.float64), strict=True)
+        table.box(row) if row >= 0 else ",".join(map(str, xyxy))
+        for row, xyxy in zip(found["row"], _whole_boxes(found, predictions).tolist(), strict=True)
     ]
     findings = pd.DataFrame(
         {
@@ -125,7 +131,7 @@ def tables(
         {
             "line": wrong["row"] + 2,
             "image": wrong["image"],
-            "class": view.text["class"][wrong["row"].to_numpy(np.int64)],
+            "class": table.text["class"][wrong["row"].to_numpy(np.int64)],
             "suggested": codes[wrong["predicted"].to_numpy(np.int64)],
             "margin": wrong["margin"],
             "doubt": doubt[wrong["row"]].to_numpy(),

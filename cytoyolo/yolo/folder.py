@@ -20,6 +20,10 @@ from cytoyolo.spec import DataSpec, parse_spec
 
 MANIFEST = "dataset.json"
 LISTING = "images.csv"
+# The rows that the label files were made from, and what the manifest calls the file and its SHA-256.
+LABELS, ROWS = "labels.csv", "rows"
+# What is to be done about a folder that isn't what was converted.
+CONVERT_AGAIN = "convert the label table again"
 # What of the manifest says whether a data set is the one a run was trained on.
 IDENTITY = ("labels", "images_sha256", "groups", "test", "repair", "config", "val", "folds", "seed", "mask_fill")
 # Where plain Ultralytics leaves its parsed labels; trainings of this tool don't.
@@ -38,7 +42,7 @@ class Dataset:
         """The YAML Ultralytics trains on. Raises UsageError when there is no such fold."""
         path = self.folder / ("data.yaml" if fold is None else f"fold{fold}.yaml")
         if not path.is_file() and fold is None:
-            raise CytoyoloError(f"{path} is missing; convert the label table again.")
+            raise CytoyoloError(f"{path} is missing; {CONVERT_AGAIN}.")
         if not path.is_file():
             raise UsageError(f"{self.folder} has no fold {fold}; it was converted with folds={self.manifest['folds']}.")
         return path
@@ -56,8 +60,12 @@ def load_dataset(folder: str | Path) -> Dataset:
         parse_white(manifest.get("white"))
         if missing := set(IDENTITY) - manifest.keys():
             raise ValueError(f"{missing} is missing")
+        if ROWS in manifest and not isinstance(manifest[ROWS]["sha256"], str):
+            raise ValueError(f"the fingerprint of {LABELS} is missing")
     except (ValueError, KeyError, TypeError) as error:
-        raise CytoyoloError(f"{path} is damaged; convert the label table again.") from error
+        raise CytoyoloError(f"{path} is damaged; {CONVERT_AGAIN}.") from error
+    if ROWS not in manifest:
+        raise CytoyoloError(f"{folder} was made by an earlier version, without {LABELS}; {CONVERT_AGAIN}.")
     return Dataset(folder, spec, manifest)
 
 

@@ -11,6 +11,8 @@ from cytoyolo.images.decoding import Picture
 FILLS = ("black", "background")
 # Nothing is painted within so many pixels of a box that is kept: the edge of its cell must stay as it is.
 MARGIN = 2
+# Boxes of one image in pixels: the ignore regions (k, 4), and the labels that are kept (n, 4).
+Regions = tuple[Boxes, Boxes]
 
 
 def paint(picture: Picture, masks: Boxes, kept: Boxes, fill: str) -> Picture:
@@ -27,7 +29,7 @@ def paint(picture: Picture, masks: Boxes, kept: Boxes, fill: str) -> Picture:
     return painted
 
 
-def masks_by_image(table: LabelTable) -> dict[str, tuple[Boxes, Boxes]]:
+def regions_by_image(table: LabelTable) -> dict[str, Regions]:
     """By name of each image that has masks, and labels or no cells: its masks (k, 4), and the boxes of its labels
     (n, 4)."""
     masks = _by_image(table, table.masks)

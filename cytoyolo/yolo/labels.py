@@ -1,37 +1,42 @@
-"""The labels of a YOLO folder, read back from its label files."""
+"""labels.csv of a YOLO folder: the rows that its label files were made from."""
 
-from pathlib import PurePath
+from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
-from cytoyolo.boxes import from_yolo
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.annotations.trainable import Trainable
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.tables.table import XYXY
-from cytoyolo.yolo.folder import Dataset
+from cytoyolo.tables.records import read_table_bytes
+from cytoyolo.tables.table import LABEL_ROLES, XYXY, sha256
+from cytoyolo.yolo.folder import CONVERT_AGAIN, LABELS, ROWS, Dataset
 
 
-def read_labels(data: Dataset, listing: pd.DataFrame) -> pd.DataFrame:
-    """The boxes of all images in the order of images.csv (`listing`): image, x1, y1, x2, y2 (whole pixels), class.
-
-    Raises CytoyoloError where a label file is missing or none.
-    """
-    image, values, size = [], [], []
-    names = listing[data.spec.columns["image"]]
-    for name, file, width, height in zip(names, listing["file"], listing["width"], listing["height"], strict=True):
-        path = data.folder / "labels" / f"{PurePath(file).stem}.txt"
-        try:
-            found = [[float(value) for value in line.split()] for line in path.read_text(encoding="utf-8").splitlines()]
-            if any(len(row) != 5 or int(row[0]) not in range(len(data.spec.codes)) for row in found):
-                raise ValueError("a line is no label")
-            size += [(int(width), int(height))] * len(found)
-        except (OSError, ValueError) as error:
-            raise CytoyoloError(f"{path} is missing or damaged; convert the label table again.") from error
-        image += [name] * len(found)
-        values += found
-    table = np.array(values, dtype=np.float64).reshape(-1, 5)
-    xyxy = np.rint(from_yolo(table[:, 1:], np.array(size, dtype=np.int64).reshape(-1, 2)))
-    codes = np.array(data.spec.codes, dtype=object)
-    return pd.DataFrame(xyxy.astype(np.int64), columns=XYXY).assign(
-        image=image, **{"class": codes[table[:, 0].astype(np.int64)]}
+def label_rows(labels: Trainable, images: Iterable[str]) -> pd.DataFrame:
+    """The rows of labels (image, x1, y1, x2, y2, class, all strings), image by image in the order given, in which the
+    rows of one image keep their order. An image without cells has a row of its name alone."""
+    spec = labels.table.spec
+    codes = [spec.codes[number] for number in labels.class_id]
+    rows = (
+        pd.DataFrame(labels.xyxy.astype(int), columns=XYXY).astype(str).assign(image=labels.image, **{"class": codes})
     )
+    place = {name: number for number, name in enumerate(images)}
+    labelled = frozenset(labels.image)
+    empty = pd.DataFrame({"image": [name for name in place if name not in labelled]}, columns=list(LABEL_ROLES))
+    rows = pd.concat([rows, empty], ignore_index=True)[list(LABEL_ROLES)].fillna("")
+    return rows.sort_values("image", key=lambda names: names.map(place), kind="stable", ignore_index=True)
+
+
+def read_labels(data: Dataset) -> pd.DataFrame:
+    """The labels of a YOLO folder in the order of images.csv: image, x1, y1, x2, y2 (whole pixels) and class.
+
+    Raises CytoyoloError where labels.csv is missing or was changed.
+    """
+    path = data.folder / LABELS
+    content = read_table_bytes(path) if path.is_file() else b""
+    if sha256(content) != data.manifest[ROWS]["sha256"]:
+        what = "was changed" if content else "is missing"
+        raise CytoyoloError(f"{path} {what}; {CONVERT_AGAIN}.")
+    table = LabelTable.parse(path, content, data.spec)
+    labels = pd.DataFrame(table.xyxy[table.labels].astype(int), columns=XYXY)
+    return labels.assign(**{role: table.text[role][table.labels] for role in ("image", "class")})

@@ -10,13 +10,13 @@ from pathlib import Path, PurePath
 
 import cv2
 
-from cytoyolo.boxes import Boxes
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images import jpeg
 from cytoyolo.images.decoding import FORMATS, Picture
-from cytoyolo.images.info import ImageInfo, decode_as, digest, must_be_decoded, must_be_mended
+from cytoyolo.images.info import ImageInfo, decode_bytes, digest, must_be_decoded, must_be_mended
+from cytoyolo.images.reading import Loaded
 from cytoyolo.tables.table import sha256
-from cytoyolo.yolo.ignore_regions import paint
+from cytoyolo.yolo.ignore_regions import Regions, paint
 
 _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
 # Bytes of a stem, so that a file name with ".jpeg" has at most 255.
@@ -99,7 +99,7 @@ def stage(facts: ImageInfo, target: Path, copy: bool) -> str:
         return facts.digest
     data = _unchanged(facts)
     if must_be_decoded(facts.repairs):
-        return _write_png(target, _decoded(facts))
+        return _write_png(target, _decoded(facts, data))
     return _write(target, jpeg.mend(data) if must_be_mended(facts.repairs) else data)
 
 
@@ -108,14 +108,13 @@ def is_linked(facts: ImageInfo) -> bool:
     return not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs)
 
 
-def stage_painted(facts: ImageInfo, target: Path, painting: tuple[Boxes, Boxes] | None, fill: str) -> str:
+def stage_painted(facts: ImageInfo, target: Path, painting: Regions | None, fill: str) -> str:
     """Create `target`, a PNG of the image as the decoder shows it, and return its digest.
 
     `painting` holds the masks (k, 4) that are painted over and the boxes kept (n, 4), None for an image without masks,
     which goes the same way: a training must not tell the two by their encoding. Raises as `stage` does.
     """
-    _unchanged(facts)
-    picture = _decoded(facts)
+    picture = _decoded(facts, _unchanged(facts))
     return _write_png(target, picture if painting is None else paint(picture, *painting, fill))
 
 
@@ -127,11 +126,12 @@ def _unchanged(facts: ImageInfo) -> bytes:
     return data
 
 
-def _decoded(facts: ImageInfo) -> Picture:
-    picture, problem = decode_as(facts)
-    if problem:
-        raise CytoyoloError(f"{facts.path} {problem}; replace the file or take its rows out of the table.")
-    return picture
+def _decoded(facts: ImageInfo, data: bytes) -> Picture:
+    """The picture in the bytes of a file: those that were compared with its facts, and not what is there by now."""
+    shown = decode_bytes(facts.path, Loaded(data, ""), facts.range)
+    if shown.problem:
+        raise CytoyoloError(f"{facts.path} {shown.problem}; replace the file or take its rows out of the table.")
+    return shown.picture
 
 
 def _write_png(target: Path, picture: Picture) -> str:

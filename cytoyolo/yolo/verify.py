@@ -11,10 +11,9 @@ from cytoyolo.annotations.labels import name_fault
 from cytoyolo.errors import CytoyoloError, listed
 from cytoyolo.images.info import digest
 from cytoyolo.machine import cores
-from cytoyolo.yolo.folder import LISTING, Dataset, data_yaml, list_files, list_names
+from cytoyolo.tables.table import fingerprint
+from cytoyolo.yolo.folder import CONVERT_AGAIN, LABELS, LISTING, ROWS, Dataset, data_yaml, list_files, list_names
 
-# What is to be done about a folder that isn't what was converted.
-CONVERT_AGAIN = "convert the label table again"
 _NEEDED = ("file", "width", "height", "part", "group", "image_blake2b", "labels_blake2b")
 
 
@@ -29,6 +28,11 @@ def verify(data: Dataset, fold: int | None) -> None:
     yaml_path, (train, val) = data.data_yaml(fold), list_names(fold)
     expected = {train: texts[train], val: texts[val], yaml_path.name: data_yaml(data.spec, train, val)}
     faults = [f"{name} was changed" for name, text in expected.items() if _text(data.folder / name) != text]
+    rows = data.folder / LABELS
+    if not rows.is_file():
+        faults.append(f"{LABELS} is missing")
+    elif fingerprint(rows) != data.manifest[ROWS]["sha256"]:
+        faults.append(f"{LABELS} was changed")
     with console.progress() as progress:
         faults += progress.track(_file_faults(data.folder, listing), len(listing), description="Check images")
     faults = [fault for fault in faults if fault]

@@ -8,27 +8,30 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.boxes import Boxes
+from cytoyolo.annotations.trainable import Trainable
 from cytoyolo.images.info import ImageInfo, digest
 from cytoyolo.images.reading import in_order
 from cytoyolo.spec import DataSpec
+from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.yolo import folder as yolo
+from cytoyolo.yolo.ignore_regions import Regions
+from cytoyolo.yolo.labels import label_rows
 from cytoyolo.yolo.staging import is_linked, links_work, stage, stage_painted, staged_names
 
 
 def list_images(
-    facts: dict[str, ImageInfo], masks: Mapping[str, object], part: np.ndarray, group: pd.Series
+    facts: Mapping[str, ImageInfo], regions: Mapping[str, object], part: np.ndarray, group: pd.Series
 ) -> pd.DataFrame:
     """images.csv: one row an image, in the order of the table."""
     return pd.DataFrame(
         {
             "image": list(facts),
-            "file": list(staged_names(facts, anew=bool(masks)).values()),
+            "file": list(staged_names(facts, anew=bool(regions)).values()),
             "width": [row.width for row in facts.values()],
             "height": [row.height for row in facts.values()],
             "part": part,
             "group": group.to_numpy(),
-            "repairs": ["; ".join([*row.repairs, *["masked"] * (name in masks)]) for name, row in facts.items()],
+            "repairs": ["; ".join([*row.repairs, *["masked"] * (name in regions)]) for name, row in facts.items()],
         }
     )
 
@@ -47,27 +50,50 @@ def must_copy(folder: Path, facts: Collection[ImageInfo]) -> bool:
 
 def stage_images(
     folder: Path,
-    facts: dict[str, ImageInfo],
+    facts: Mapping[str, ImageInfo],
     files: Iterable[str],
     copy: bool,
-    masks: Mapping[str, tuple[Boxes, Boxes]],
+    regions: Mapping[str, Regions],
     fill: str,
 ) -> list[str]:
     """Stage all images under the names `files`, in the order of the table, and return the staged files' digests.
 
-    Without masks that is a matter of links; with any, all are encoded anew, on all cores.
+    Without ignore regions that is a matter of links; with any, all are encoded anew, on all cores.
     """
     folder.mkdir()
 
     def painted(asked: tuple[str, str]) -> str:
         name, file = asked
-        return stage_painted(facts[name], folder / file, masks.get(name), fill)
+        return stage_painted(facts[name], folder / file, regions.get(name), fill)
 
     links = (stage(found, folder / file, copy) for found, file in zip(facts.values(), files, strict=True))
-    work = in_order(painted, zip(facts, files, strict=True)) if masks else links
+    work = in_order(painted, zip(facts, files, strict=True)) if regions else links
     # Closed before the folder of a conversion that breaks off is removed, because its threads write there.
     with closing(work) as staged, console.progress() as progress:
         return list(progress.track(staged, len(facts), description="Stage images"))
+
+
+def write_data(
+    folder: Path,
+    labels: Trainable,
+    listing: pd.DataFrame,
+    facts: Mapping[str, ImageInfo],
+    copy: bool,
+    regions: Mapping[str, Regions],
+    fill: str,
+) -> dict[str, str]:
+    """Write images/, labels/, images.csv (`listing`, completed) and labels.csv; return the latter's name and SHA-256.
+
+    `regions` holds by image the boxes to paint over (k, 4) and those to keep (n, 4).
+    """
+    columns = dict(labels.table.spec.columns)
+    files = dict(zip(listing["image"], listing["file"], strict=True))
+    listing["image_blake2b"] = stage_images(folder / "images", facts, files.values(), copy, regions, fill)
+    texts = dict(yolo.label_texts(pd.Series(labels.image), labels.class_id, labels.xyxy, labels.size))
+    listing["labels_blake2b"] = write_labels(folder / "labels", texts, files)
+    write_table(folder / yolo.LISTING, listing.rename(columns=columns))
+    write_table(folder / yolo.LABELS, label_rows(labels, files).rename(columns=columns))
+    return {"name": yolo.LABELS, "sha256": fingerprint(folder / yolo.LABELS)}
 
 
 def write_labels(folder: Path, texts: Mapping[str, str], files: Mapping[str, str]) -> list[str]:

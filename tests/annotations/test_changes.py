@@ -1,6 +1,7 @@
 """Repair, undo and apply of any table, in memory."""
 
 import re
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import Audited, Edit
-from cytoyolo.annotations.changes import apply, repair, undo
+from cytoyolo.annotations.audit import Audited
+from cytoyolo.annotations.changes import apply, change_log, undo
+from cytoyolo.annotations.lines import Edit
 from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.rules.registry import REVIEW, STOP
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.spec import load_spec
-from cytoyolo.tables.records import Records, parse_records
+from cytoyolo.tables.records import parse_records
 from cytoyolo.tables.table import LABEL_ROLES, XYXY
 
 SPEC = load_spec("cytologia")
@@ -27,14 +29,20 @@ POLICY = load_policy()
 GOING_ON = load_policy(skip=tuple(name for name, rule in POLICY.items() if rule.action == STOP and name != "schema"))
 
 
-def audited(data: bytes, policy: dict[str, auditing.Rule] = GOING_ON) -> tuple[Records, Audited]:
-    records = parse_records(Path("t.csv"), data, SPEC.column_map(*LABEL_ROLES), XYXY)
-    return records, auditing.run(LabelTable.of(records, SPEC), policy)
+def table_of(data: bytes) -> LabelTable:
+    return LabelTable.parse(Path("t.csv"), data, SPEC)
+
+
+def audited(data: bytes, policy: dict[str, auditing.Rule] = GOING_ON) -> Audited:
+    return auditing.run(table_of(data), policy)
 
 
 def repaired(data: bytes) -> tuple[bytes, pd.DataFrame]:
-    records, found = audited(data)
-    return repair(records, found.edits)
+    return change_log(audited(data).table.lines)
+
+
+def edited(data: bytes, *edits: Edit) -> tuple[bytes, pd.DataFrame]:
+    return change_log(reduce(LabelTable.edited, edits, table_of(data)).lines)
 
 
 NAMES = st.sampled_from(["a.jpg", "b.jpg", "A.JPG", "a.png", "../x.jpg", "", " ", "c d.jpg", '"q.jpg"'])
@@ -100,7 +108,7 @@ def test_an_audit_of_a_repaired_table_finds_nothing_left_to_do(
     table: tuple[list[tuple[str, str]], str, list[str], bool],
 ) -> None:
     clean, _ = repaired(file_of(table, SOUND))
-    assert set(audited(clean)[1].findings["action"]) <= {"keep", REVIEW}
+    assert set(audited(clean).findings["action"]) <= {"keep", REVIEW}
 
 
 def log_of(text: str) -> tuple[bytes, bytes, pd.DataFrame]:
@@ -174,7 +182,6 @@ def test_new_changed_and_dropped_rows_come_back_byte_for_byte(rows, end, cut, ch
     if cut:
         rows = [*rows[:-1], (rows[-1][0], "")]
     data = (HEADER + end + "".join(line + tail for line, tail in rows)).encode()
-    records = parse_records(Path("t.csv"), data, SPEC.column_map(*LABEL_ROLES), XYXY)
     afters = {
         "drop": {},
         "mask": {"class": ["msk"]},
@@ -185,7 +192,7 @@ def test_new_changed_and_dropped_rows_come_back_byte_for_byte(rows, end, cut, ch
     if new:
         after = {role: [one[role] for one in new] for role in LABEL_ROLES}
         edits.append(Edit("overlooked", np.arange(len(rows), len(rows) + len(new)), after, ["why"] * len(new)))
-    clean, log = repair(records, edits)
+    clean, log = edited(data, *edits)
     assert undo(clean, log) == data
     assert apply(data, log) == clean
     dropped = sum(not edit.after for edit in edits)
@@ -200,10 +207,9 @@ def test_new_changed_and_dropped_rows_come_back_byte_for_byte(rows, end, cut, ch
 def test_new_rows_stand_at_the_end_and_end_as_the_others_do(end: str, last: bool) -> None:
     lines = [HEADER, "a.jpg,1,2,30,40,PNN", '"b.jpg", 1,2.0,30,40,EO']
     data = (end.join(lines) + end * last).encode()
-    records = parse_records(Path("t.csv"), data, SPEC.column_map(*LABEL_ROLES), XYXY)
     box = {"x1": ["3", "4"], "y1": ["5", "6"], "x2": ["7", "8"], "y2": ["9", "10"]}
     after = {"image": ["a.jpg", 'q",.jpg'], **box, "class": ["msk", "msk"]}
-    clean, log = repair(records, [Edit("overlooked", np.array([2, 3]), after, ["one", "two"])])
+    clean, log = edited(data, Edit("overlooked", np.array([2, 3]), after, ["one", "two"]))
     new = ["a.jpg,3,5,7,9,msk", '"q"",.jpg",4,6,8,10,msk']
     assert clean.decode() == end.join([*lines, *new]) + end * last
     entries = log.iloc[1:].to_dict("records")
@@ -216,19 +222,17 @@ def test_new_rows_stand_at_the_end_and_end_as_the_others_do(end: str, last: bool
 
 def test_new_rows_keep_the_order_of_the_tables_columns() -> None:
     data = b"class,y2,x2,y1,x1,NAME\nPNN,40,30,2,1,a.jpg\n"
-    records = parse_records(Path("t.csv"), data, SPEC.column_map(*LABEL_ROLES), XYXY)
     after = {role: [value] for role, value in zip(LABEL_ROLES, ("a.jpg", "1", "2", "3", "4", "msk"), strict=True)}
-    clean, log = repair(records, [Edit("overlooked", np.array([1]), after, ["why"])])
+    clean, log = edited(data, Edit("overlooked", np.array([1]), after, ["why"]))
     assert clean == data + b"msk,4,3,2,1,a.jpg\n" and undo(clean, log) == data
 
 
 @pytest.mark.parametrize("change", ["another new row", "one less", "one more", "moved"])
 def test_a_log_whose_new_rows_were_changed_is_refused(change: str) -> None:
     data = f"{HEADER}\na.jpg,1,2,30,40,PNN\n".encode()
-    records = parse_records(Path("t.csv"), data, SPEC.column_map(*LABEL_ROLES), XYXY)
     after = {role: [value] * 2 for role, value in zip(LABEL_ROLES, ("a.jpg", "1", "2", "3", "4", "msk"), strict=True)}
     after["x1"] = ["0", "1"]
-    clean, log = repair(records, [Edit("overlooked", np.array([1, 2]), after, ["why"] * 2)])
+    clean, log = edited(data, Edit("overlooked", np.array([1, 2]), after, ["why"] * 2))
     changed = {
         "another new row": log.replace("a.jpg,0,2,3,4,msk", "a.jpg,0,2,3,5,msk"),
         "one less": log.iloc[:-1],
@@ -296,20 +300,22 @@ def own_file(form: dict[str, object], rows: list[object]) -> bytes:
 def test_a_table_in_its_own_form_keeps_it_and_comes_back_byte_for_byte(form, rows) -> None:
     data = own_file(form, rows)
     try:
-        records, found = audited(data)
+        found = audited(data)
     except CytoyoloError as error:  # letters of Windows that other encodings have too
         assert form["encoding"] == "cp1252" and "is not UTF-8" in str(error)
         return
-    clean, changes = repair(records, found.edits)
+    records, lines = found.table.records, found.table.lines
+    clean, changes = change_log(lines)
     assert undo(clean, changes) == data
     assert apply(data, changes) == clean
-    again, left = audited(clean)
+    again_found = audited(clean)
+    again, left = again_found.table.records, again_found.table.lines
     assert (again.dialect.delimiter, again.header, again.sheet.preamble) == (
         *(records.dialect.delimiter, records.header, records.sheet.preamble),
     )
     assert again.dialect.bom == records.dialect.bom
-    assert not left.edits and not again.broken
-    kept = sorted(set(range(len(records.cells))) - {row for edit in found.edits if not edit.after for row in edit.rows})
+    assert not left.changes and not again.broken
+    kept = sorted(set(range(len(records.cells))) - {change.row for change in lines.changes if not change.after})
     extra = range(6, 6 + len(form["extra"]))
     assert [[row[at] for at in extra] for row in again.cells] == [
         [records.cells[row][at] for at in extra] for row in kept
@@ -320,14 +326,12 @@ def test_changed_rows_have_the_form_of_the_table() -> None:
     data = (
         'sep=;\r\nNAME;x1;y1;x2;y2;class;note\r\na.jpg;-5,5;2;30,5;40;pnn;"x;y"\r\nb.jpg;1,5;2;30;40;EO;\r\n;;;;;;\r\n'
     )
-    records, found = audited(data.encode("utf-8-sig"))
-    clean, log = repair(records, found.edits)
+    clean, log = repaired(data.encode("utf-8-sig"))
     assert clean.decode("utf-8-sig") == data.replace("-5,5", "0").replace("pnn", "PNN")
     assert undo(clean, log) == data.encode("utf-8-sig")
 
 
 def test_a_letter_that_only_the_dropped_row_had_comes_back() -> None:
     data = f"{HEADER}\na.jpg,1,2,30,40,PNN\né.jpg,1,2,30,40,XYZ\n".encode("cp1252")
-    records, found = audited(data)
-    clean, log = repair(records, found.edits)
+    clean, log = repaired(data)
     assert clean.isascii() and undo(clean, log) == data

@@ -1,6 +1,6 @@
 """Each rule on tables made for it: what it finds, what it leaves alone, and where its bounds lie."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cytoyolo import boxes
 from cytoyolo.annotations import audit as auditing
-from cytoyolo.annotations.audit import COLUMNS
+from cytoyolo.annotations.audit import COLUMNS, Audited
+from cytoyolo.annotations.folder_images import FolderImages
 from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.rules import RULES
 from cytoyolo.annotations.rules.registry import REGISTERED, in_order
@@ -20,8 +21,6 @@ from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import load_spec
-from cytoyolo.tables.records import parse_records
-from cytoyolo.tables.table import LABEL_ROLES, XYXY
 
 SPEC = load_spec("cytologia")
 HEADER = "NAME,x1,y1,x2,y2,class\n"
@@ -37,14 +36,19 @@ def _images_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auditing, "find_duplicates", no_copies)
 
 
+class Folder(FolderImages):
+    """An image folder whose images are as they are said to be."""
+
+    def __init__(self, images: dict[str, ImageInfo]) -> None:
+        self.listing, self.images = frozenset(images), images
+
+    def facts(self, names: Sequence[str], tested: Collection[str] = ()) -> dict[str, ImageInfo]:
+        return {name: self.images[name] for name in names}
+
+
 def table_of(rows: str, images: dict[str, ImageInfo] | None = None, test: tuple[str, ...] | None = None) -> LabelTable:
-    records = parse_records(Path("t.csv"), (HEADER + rows).encode(), SPEC.column_map(*LABEL_ROLES), XYXY)
-    return replace(
-        LabelTable.of(records, SPEC),
-        listing=None if images is None else frozenset(images),
-        facts_of=None if images is None else lambda names: {name: images[name] for name in names},
-        test=test,
-    )
+    table = LabelTable.parse(Path("t.csv"), (HEADER + rows).encode(), SPEC)
+    return replace(table, folder=None if images is None else Folder(images), test=test)
 
 
 def images(*names: str, **fields: object) -> dict[str, ImageInfo]:
@@ -61,6 +65,14 @@ def found(rule: str, table: LabelTable) -> list[tuple[int | None, str]]:
 
 def lines(rule: str, rows: str, known: dict[str, ImageInfo] | None = None) -> list[int | None]:
     return [line for line, _ in found(rule, table_of(rows, known))]
+
+
+def changed_lines(audited: Audited) -> dict[str, list[int]]:
+    """The lines that each rule's action changes, in the order of the changes."""
+    lines: dict[str, list[int]] = {}
+    for change in audited.table.lines.changes:
+        lines.setdefault(change.rule, []).append(change.line)
+    return lines
 
 
 GOOD = "z.jpg,10,10,40,40,PNN\n"
@@ -156,8 +168,8 @@ def test_a_sound_row_is_left_alone(row: str) -> None:
 def test_each_rule_sees_what_the_earlier_ones_left() -> None:
     rows = "a.jpg,30,-4,1,40, pnn\na.jpg,1,-4,30,40,PNN\na.jpg,1,0,30,41,PNN\n"
     audited = auditing.run(table_of(rows), load_policy())
-    assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [
-        ("class-variant", [2]), ("inverted", [2]), ("overhang", [2, 3]), ("repeated-row", [3]), ("near-same", [4]),
+    assert [(change.rule, change.line) for change in audited.table.lines.changes] == [
+        ("class-variant", 2), ("inverted", 2), ("overhang", 2), ("overhang", 3), ("repeated-row", 3), ("near-same", 4),
     ]  # fmt: skip
     assert audited.table.alive.tolist() == [True, False, False]
     assert audited.table.xyxy[0].tolist() == [1, 0, 30, 40]
@@ -168,7 +180,7 @@ def test_normalised_boxes_stop_the_table() -> None:
     audited = auditing.run(table_of(rows), load_policy())
     assert audited.stopping["rule"].tolist() == ["normalised"]
     assert "multiply x by the width" in audited.stopping["detail"].iloc[0]
-    assert audited.not_run["overhang"] == "the table is no good: normalised" and not audited.edits
+    assert audited.not_run["overhang"] == "the table is no good: normalised" and not audited.table.lines.changes
 
 
 @pytest.mark.parametrize(("inverted", "stops"), [(9, False), (10, False), (11, True)])
@@ -201,7 +213,7 @@ def _centred(form: str, n: int = 60) -> tuple[str, dict[str, ImageInfo]]:
 def test_boxes_of_another_form_stop_the_table_and_none_is_swapped(rule: str) -> None:
     rows, known = _centred(rule)
     audited = auditing.run(table_of(rows, known), load_policy())
-    assert audited.stopping["rule"].tolist() == [rule] and not audited.edits
+    assert audited.stopping["rule"].tolist() == [rule] and not audited.table.lines.changes
     assert "60 lie in their images" in audited.stopping["detail"].iloc[0].replace("59", "60")
 
 
@@ -226,7 +238,7 @@ def test_a_part_of_another_form_is_named() -> None:
     other = _centred("xywh", 120)[0].replace("PNN", "EO")
     rows = "".join((right.splitlines(keepends=True)[:60]) + other.splitlines(keepends=True)[60:])
     audited = auditing.run(table_of(rows, known), load_policy())
-    assert audited.stopping["rule"].tolist() == ["mixed-forms"] and not audited.edits
+    assert audited.stopping["rule"].tolist() == ["mixed-forms"] and not audited.table.lines.changes
     assert "class EO: the boxes look like x,y,width,height" in audited.stopping["detail"].iloc[0]
     assert audited.stopping["value"].iloc[0] == "60 of 120 rows"
 
@@ -237,7 +249,7 @@ def test_half_a_small_table_in_another_form_is_named(form: str, right: int) -> N
     rows, known = _centred("xyxy")
     rows = "".join(rows.splitlines(keepends=True)[:right] + _centred(form)[0].splitlines(keepends=True)[right:])
     audited = auditing.run(table_of(rows, known), load_policy())
-    assert audited.stopping["rule"].tolist() == ["mixed-forms"] and not audited.edits
+    assert audited.stopping["rule"].tolist() == ["mixed-forms"] and not audited.table.lines.changes
     assert "lines 42 to 61: the boxes look like" in audited.stopping["detail"].iloc[0]
 
 
@@ -315,7 +327,7 @@ def test_a_mask_of_a_name_that_several_files_fit_stays() -> None:
 def test_a_row_of_a_name_alone_is_an_image_without_cells() -> None:
     table = table_of(f"{GOOD}a.jpg,,,,,\nb.jpg,nan, ,NaN,nan,\n", images("z.jpg", "a.jpg", "b.jpg"))
     audited = auditing.run(table, load_policy())
-    assert not len(audited.findings[audited.findings["severity"] != "info"]) and not audited.edits
+    assert not len(audited.findings[audited.findings["severity"] != "info"]) and not audited.table.lines.changes
     assert audited.table.without_cells == ["a.jpg", "b.jpg"]
     assert audited.table.labels.tolist() == [True, False, False]
 
@@ -338,7 +350,7 @@ def test_an_image_with_cells_is_not_without_and_none_is_named_twice() -> None:
 def test_an_image_without_cells_is_judged_as_others_are(rule: str, fields: dict[str, object] | None) -> None:
     known = images("z.jpg") | ({} if fields is None else images("a.jpg", **fields))
     audited = auditing.run(table_of(f"{GOOD}a.jpg,,,,,\n", known, test=("a.jpg",)), load_policy())
-    assert (rule, [3]) in [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits]
+    assert changed_lines(audited)[rule] == [3]
     assert audited.table.without_cells == []
 
 
@@ -389,7 +401,7 @@ def test_an_image_unlike_the_others_is_a_note(rule: str, fields: dict[str, objec
     assert [
         (one["rule"], one["image"]) for one in audited.findings.to_dict("records") if one["rule"] != "rare-class"
     ] == [(rule, "odd.jpg")]
-    assert not audited.edits
+    assert not audited.table.lines.changes
 
 
 def test_boxes_at_and_over_the_edge_of_a_known_image() -> None:
@@ -555,7 +567,7 @@ def test_no_rule_sees_the_masks_but_those_that_ask_for_them(
     assert beside.table.labels[: len(labels)].tolist() == alone.table.labels.tolist()
     if not beside.not_run and not beside.findings["action"].eq("stop").any():
         again = auditing.run(replace(beside.table), load_policy())
-        assert not again.edits
+        assert not again.table.lines.changes
 
 
 @pytest.mark.parametrize(
@@ -565,7 +577,7 @@ def test_an_image_that_goes_takes_its_masks_along(rule: str, fields: dict[str, o
     known = images("z.jpg") | ({} if fields is None else images("a.jpg", **fields))
     rows = f"a.jpg,1,2,9,9,msk\n{GOOD}a.jpg,1,2,30,40,PNN\na.jpg,40,2,70,40,msk\n"
     audited = auditing.run(table_of(rows, known, test=("a.jpg",) if rule == "leak" else None), load_policy())
-    assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [(rule, [2, 4, 5])]
+    assert changed_lines(audited) == {rule: [2, 4, 5]}
     assert len(audited.findings[audited.findings["rule"] == rule]) == 1
 
 
@@ -584,9 +596,7 @@ def test_a_mask_written_in_another_way_is_recoded(written: str) -> None:
     audited = auditing.run(table, load_policy())
     assert audited.table.text["class"].tolist() == ["PNN", "msk", "msk"]
     assert audited.table.masks.tolist() == [False, True, False]
-    assert [(edit.rule, (edit.rows + 2).tolist()) for edit in audited.edits] == [
-        ("class-variant", [3, 4]), ("mask", [4]),
-    ]  # fmt: skip
+    assert changed_lines(audited) == {"class-variant": [3, 4], "mask": [4]}
 
 
 @pytest.mark.parametrize("orientation", range(5, 9))
@@ -601,7 +611,7 @@ def test_masks_are_turned_along_with_the_labels_of_their_image(orientation: int)
     assert audited.table.xyxy[1].tolist() == [5, 50, 30, 60]
     assert found("mask", table_of(rows, known)) == [(5, "a.jpg")]
     upright = f"a.jpg,20,15,60,80,PNN\n{mask},msk\n"
-    assert not auditing.run(table_of(upright, known), load_policy()).edits
+    assert not auditing.run(table_of(upright, known), load_policy()).table.lines.changes
 
 
 def test_counts_of_a_set() -> None:
@@ -696,7 +706,7 @@ def test_a_policy_changes_severity_action_and_thresholds(tmp_path: Path) -> None
     assert grave[["line", "rule", "severity", "action"]].to_numpy().tolist() == [
         [3, "overhang", "warning", "keep"], [2, "tiny-side", "error", "drop"],
     ]  # fmt: skip
-    assert [edit.rule for edit in audited.edits] == ["tiny-side"]
+    assert [change.rule for change in audited.table.lines.changes] == ["tiny-side"]
 
 
 @pytest.mark.parametrize(
@@ -731,5 +741,5 @@ def test_a_wrong_policy_is_one_sentence(text: str, words: str, tmp_path: Path) -
 def test_an_action_of_the_wrong_kind_cannot_be_made_by_hand() -> None:
     policy = {**RULES, "inverted": replace(RULES["inverted"], action="review")}
     audited = auditing.run(table_of("a.jpg,30,2,1,40,PNN\n"), policy)
-    assert audited.findings["action"].tolist()[0] == "review" and not audited.edits
+    assert audited.findings["action"].tolist()[0] == "review" and not audited.table.lines.changes
     assert list(audited.findings.columns) == list(COLUMNS)

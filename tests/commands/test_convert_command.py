@@ -140,7 +140,7 @@ def test_every_repair_is_listed_and_counted(every_kind: Path, tmp_path: Path) ->
         assert (table["height"][sample.name], table["width"][sample.name]) == sample.pixels.shape[:2]
         assert (every_kind / "out" / "images" / table["file"][sample.name]).is_file()
     write(tmp_path / "lab", [*SOUND, *REPAIRABLE])
-    assert call(tmp_path / "lab").repaired == len(REPAIRABLE)
+    assert call(tmp_path / "lab").images_mended == len(REPAIRABLE)
 
 
 UNUSUAL_NAMES = [
@@ -230,7 +230,7 @@ def test_real_slides_stay_on_one_side(shared: Path, tmp_path: Path) -> None:
 
 def test_the_split_is_written_to_lists_yaml_and_manifest(lab: Path) -> None:
     made = call(lab)
-    assert made == Converted(lab / "out", images=12, boxes=12, clipped=0, rounded=0, repaired=0)
+    assert made == Converted(lab / "out", images=12, boxes=12, clipped=0, rounded=0, images_mended=0)
     train, val = listed_files(lab / "out", "train.txt"), listed_files(lab / "out", "val.txt")
     assert (len(train), len(val)) == (9, 3)
     assert sorted(train + val) == [f"./images/{letter}.jpg" for letter in "abcdefghijkl"]
@@ -853,7 +853,7 @@ def test_masks_are_painted_and_all_images_encoded_alike(fill: str, curated: Path
 
 def test_the_training_takes_a_masked_set_whole(curated: Path) -> None:
     made = call(curated)
-    assert made == Converted(curated / "out", 12, 12, clipped=0, rounded=0, repaired=0, masked=2, left_out=1)
+    assert made == Converted(curated / "out", 12, 12, clipped=0, rounded=0, images_mended=0, masked=2, left_out=1)
     assert loaded_boxes(curated / "out") == Counter("abcdefghijkl")
     labels = {path.name: path.read_bytes() for path in (curated / "out" / "labels").iterdir()}
     text = (curated / "labels.csv").read_text().splitlines(keepends=True)

@@ -475,7 +475,7 @@ def test_a_users_file_is_never_replaced(name: str, lab: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device"), SystemExit(143)])
-@pytest.mark.parametrize("place", ["atomic_file", "open_labels"])
+@pytest.mark.parametrize("place", ["atomic_file", "note_form"])
 def test_a_failure_midway_leaves_nothing(
     place: str, error: BaseException, lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

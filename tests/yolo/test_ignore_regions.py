@@ -1,5 +1,7 @@
 """Painting over masks: what must be hidden is, what must be seen stays, to the pixel."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.spec import load_spec
-from cytoyolo.yolo.ignore_regions import FILLS, MARGIN, masks_by_image, paint
+from cytoyolo.yolo.ignore_regions import FILLS, MARGIN, paint, regions_by_image
 
 SPEC = load_spec("cytologia")
 Box = tuple[float, float, float, float]
@@ -108,10 +110,8 @@ def test_without_any_background_it_is_the_median_of_the_whole_picture() -> None:
 
 def view_of(*rows: tuple[str, str, str]) -> LabelTable:
     """Rows of an image, the left edge of a box of 5 px, and a class."""
-    table = [(name, left, "0", str(int(left) + 5), "5", code) for name, left, code in rows]
-    columns = np.array(table, dtype=object).reshape(-1, 6).T
-    text = dict(zip(("image", "x1", "y1", "x2", "y2", "class"), columns, strict=True))
-    return LabelTable(spec=SPEC, text=text, broken={}, alive=np.ones(len(rows), dtype=bool))
+    lines = [f"{name},{left},0,{int(left) + 5},5,{code}" for name, left, code in rows]
+    return LabelTable.parse(Path("t.csv"), "\n".join(["NAME,x1,y1,x2,y2,class", *lines]).encode(), SPEC)
 
 
 def lefts(found: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> dict[str, list[list[float]]]:
@@ -123,11 +123,11 @@ def test_masks_and_kept_boxes_are_put_together_by_image() -> None:
         ("b", "1", "PNN"), ("a", "2", "msk"), ("c", "3", "EO"), ("b", "4", "msk"), ("a", "5", "PNN"), ("b", "6", "EO"),
         ("only", "7", "msk"), ("a", "8", "msk"),
     )  # fmt: skip
-    assert lefts(masks_by_image(view)) == {"b": [[4], [1, 6]], "a": [[2, 8], [5]]}
-    assert lefts(masks_by_image(view.without(np.array([3, 1])))) == {"a": [[8], [5]]}
-    assert lefts(masks_by_image(view.without(np.array([0, 5])))) == {"a": [[2, 8], [5]]}
+    assert lefts(regions_by_image(view)) == {"b": [[4], [1, 6]], "a": [[2, 8], [5]]}
+    assert lefts(regions_by_image(view.without(np.array([3, 1])))) == {"a": [[8], [5]]}
+    assert lefts(regions_by_image(view.without(np.array([0, 5])))) == {"a": [[2, 8], [5]]}
 
 
 def test_a_table_without_masks_has_none() -> None:
-    assert masks_by_image(view_of(("b", "1", "PNN"), ("a", "2", "EO"))) == {}
-    assert masks_by_image(view_of(("b", "1", "msk"))) == {}
+    assert regions_by_image(view_of(("b", "1", "PNN"), ("a", "2", "EO"))) == {}
+    assert regions_by_image(view_of(("b", "1", "msk"))) == {}

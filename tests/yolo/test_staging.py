@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.images.info import ImageInfo, decode, read_facts
+from cytoyolo.images.info import ImageInfo, decode, digest, read_facts
+from cytoyolo.yolo import staging
 from cytoyolo.yolo.ignore_regions import paint
 from cytoyolo.yolo.staging import links_work, stage, stage_painted, staged_names
 from tests.pictures import JPEG, REPAIRABLE, SOUND, Sample, ident, photo, rotated, save, upright
@@ -181,6 +182,28 @@ def test_an_image_that_changed_before_it_is_painted_is_named(tmp_path: Path) -> 
     with pytest.raises(CytoyoloError, match=r"a\.jpg changed since it was read"):
         stage_painted(facts, tmp_path / "a.png", None, "black")
     assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("painted", [False, True])
+def test_a_file_that_is_replaced_while_it_is_staged_is_shown_as_it_was(
+    painted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pixels come from the bytes that were compared with the facts."""
+    path, target = tmp_path / "a.jpg", tmp_path / "a.png"
+    path.write_bytes(rotated("JPEG", 6))
+    facts, before = read_facts(path), decode(path)[0]
+
+    def digest_and_replace(data: bytes) -> str:
+        path.write_bytes(rotated("JPEG", 8))
+        return digest(data)
+
+    monkeypatch.setattr(staging, "digest", digest_and_replace)
+    if painted:
+        stage_painted(facts, target, None, "black")
+    else:
+        stage(facts, target, copy=False)
+    np.testing.assert_array_equal(decode(target)[0], before)
+    assert (decode(path)[0].shape != before.shape) or (decode(path)[0] != before).any()
 
 
 def test_a_rotation_beside_a_structural_fault_is_baked_in(tmp_path: Path) -> None:

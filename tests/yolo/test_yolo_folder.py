@@ -166,6 +166,7 @@ def described(folder: Path, **changes: object) -> Path:
     """A converted folder as far as opening it goes."""
     inputs = {"labels": {}, "images_sha256": "", "groups": None, "test": None, "config": None}
     manifest = {**inputs, "repair": False, "val": 0.05, "folds": None, "seed": 0, "mask_fill": None}
+    manifest |= {"rows": {"name": "labels.csv", "sha256": ""}}
     manifest |= {"spec": SPEC.to_dict()} | changes
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return folder
@@ -238,6 +239,15 @@ def test_the_yaml_of_a_fold(tmp_path: Path) -> None:
 def test_a_fold_of_a_folder_without_folds(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no fold 0"):
         load_dataset(described(tmp_path)).data_yaml(0)
+
+
+def test_a_folder_of_an_earlier_version_is_to_be_made_again(tmp_path: Path) -> None:
+    path = described(tmp_path) / MANIFEST
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    del manifest["rows"]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(CytoyoloError, match=r"earlier version, without labels\.csv; convert the label table again"):
+        load_dataset(tmp_path)
 
 
 def test_a_missing_data_yaml_is_named(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def leak(table: LabelTable) -> Iterator[Findings]:
     """The image is one of the test table's, or shows the same as one: a score would flatter."""
     test = set(table.test or ())
     found = {name: (name, "is in the test table") for name in table.first_rows if name in test}
-    if table.facts_of is not None and len(table.copies):
+    if table.folder is not None and len(table.copies):
         names = [*table.copies["image"], *table.copies["twin"]]
         group = dict(zip(names, [*table.copies["group"], *table.copies["group"]], strict=True))
         tested = {number: name for name, number in group.items() if name in test}

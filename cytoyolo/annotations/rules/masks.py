@@ -46,4 +46,4 @@ def mask(table: LabelTable) -> Iterator[Findings]:
 def _unnamed(table: LabelTable, name: str) -> str:
     """Why the name is not that of an image, as far as the table and the folder tell; "" if it is."""
     missing = table.listing is not None and name not in table.listing
-    return name_fault(name, alone=table.listing is None) or (f"the image folder has no file {name}" if missing else "")
+    return name_fault(name, alone=not table.knows_images) or (f"the image folder has no file {name}" if missing else "")

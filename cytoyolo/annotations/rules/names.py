@@ -94,8 +94,10 @@ def _fitting(files: tuple[str, ...]) -> str:
 )
 def missing_image(table: LabelTable) -> Iterator[Findings]:
     """The image folder has no file of this name, nor one that it can mean."""
-    listing, found = table.listing or frozenset(), _matches(table)
-    missing = [name for name in table.first_rows if name not in listing and not found.candidates.get(name)]
+    if table.listing is None:  # sizes are known, and no files
+        return
+    found = _matches(table)
+    missing = [name for name in table.first_rows if name not in table.listing and not found.candidates.get(name)]
     yield from by_image(table, {name: (name, _missing(name, found)) for name in missing})
 
 

@@ -112,6 +112,11 @@ class Rule:
     source: Source | None = None
 
     @property
+    def told_by_table(self) -> bool:
+        """Whether the label table alone tells it, without its images."""
+        return not self.needs and not self.sized
+
+    @property
     def text(self) -> str:
         """The rule in words: its function's docstring, in one line."""
         return " ".join((self.check.__doc__ or "").split())

@@ -50,7 +50,7 @@ def blank(table: LabelTable) -> Iterator[Findings]:
 def path(table: LabelTable) -> Iterator[Findings]:
     """The image name is none of a file: it is "..", say, or has a control character in it; or, where no image folder
     is given to look in, it is a path that leads out of one."""
-    faults = {name: fault for name in table.first_rows if (fault := name_fault(name, alone=table.listing is None))}
+    faults = {name: fault for name in table.first_rows if (fault := name_fault(name, alone=not table.knows_images))}
     rows = table.in_images(faults)
     yield from by_row(table, rows, [faults[table.text["image"][row]] for row in rows], [""] * len(rows))
 

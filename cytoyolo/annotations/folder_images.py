@@ -1,0 +1,66 @@
+"""The image folder of a label table: the names of its files, and facts of its images, which are read when needed."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from cytoyolo import console
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.images.cache import read_cached
+from cytoyolo.images.folder import folder_files, match_in_folder
+from cytoyolo.images.info import ImageInfo, check_image_folder, read_many
+from cytoyolo.images.samples import UNKNOWN, White, white_of
+from cytoyolo.spec import DataSpec
+from cytoyolo.tables.dialect import SchemaError
+from cytoyolo.tables.table import TEST_ROLES, read_table
+
+
+class FolderImages:
+    """An image folder: `listing` holds the names of its files, and `facts` reads its images."""
+
+    def __init__(self, folder: Path, thorough: bool = True) -> None:
+        """Thorough facts are kept in the cache; plain facts are read anew. Raises where this is no image folder."""
+        check_image_folder(folder)
+        self.listing = frozenset(folder_files(folder))
+        self._folder, self._thorough = folder, thorough
+        self._known: dict[str, ImageInfo] = {}
+
+    def facts(self, names: Sequence[str], tested: Collection[str] = ()) -> Mapping[str, ImageInfo]:
+        """The facts of images by name, all shown in one range. No image is read twice in the same range.
+
+        Images of more than 8 bits are read in their own range first, which tells the range of the set. Those that the
+        set shows in another range are read once more. Images of the test table (`tested`) don't count for the range of
+        the set, since a prediction won't ask them.
+        """
+        known = self._known
+        self._read([name for name in names if name not in known], UNKNOWN)
+        deep = [name for name in names if known[name].samples]
+        white = white_of(known[name] for name in [deep_one for deep_one in deep if deep_one not in tested] or deep)
+        self._read([name for name in deep if known[name].white != white.level(known[name].samples)], white)
+        return {name: known[name] for name in names}
+
+    def _read(self, names: Sequence[str], white: White) -> None:
+        """Read images under a progress bar."""
+        if not names:
+            return
+        if self._thorough:
+            facts = read_cached(self._folder, names, white=white)
+        else:
+            facts = read_many((self._folder / name for name in names), white=white)
+        with console.progress() as progress:
+            tracked = progress.track(facts, len(names), description="Read images")
+            self._known.update(zip(names, tracked, strict=True))
+
+
+def read_test_names(path: Path, spec: DataSpec, listing: frozenset[str] | None) -> tuple[str, ...]:
+    """The images of a test table, by the names of their files where a listing is given.
+
+    Raises CytoyoloError, but no SchemaError, for a file that is no test table.
+    """
+    try:
+        names = read_table(path, spec, TEST_ROLES)["image"].unique().tolist()
+    except SchemaError as error:
+        raise CytoyoloError(error.sentence) from error
+    if listing is None or listing.issuperset(names):
+        return tuple(names)
+    file = match_in_folder(names, listing).file
+    return tuple(dict.fromkeys(file.get(name, name) for name in names))

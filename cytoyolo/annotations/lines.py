@@ -1,0 +1,91 @@
+"""The lines of a label table, and what edits change in them: what a repair writes, and what its log says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytoyolo.tables.records import Records
+from cytoyolo.tables.table import XYXY
+
+_END_NAMES = {"\n": "LF", "\r\n": "CRLF", "\r": "CR", "": "none"}
+# The line ends that a log names, by name.
+ENDS = {name: end for end, name in _END_NAMES.items()}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of the rows (k,) of a table, made by a rule: the strings it puts there by role, or none, for rows that
+    are dropped; and the reason for each row (k,). Rows behind the last one of the table are new."""
+
+    rule: str
+    rows: NDArray[np.int64]
+    after: Mapping[str, Sequence[str]]
+    reasons: Sequence[str]
+
+
+class Change(NamedTuple):
+    """A change of one line, as a log holds it: see `changes`."""
+
+    line: int
+    rule: str
+    before: str
+    after: str
+    line_end: str
+    reason: str
+
+    @property
+    def row(self) -> int:
+        """The row of the table."""
+        return self.line - 2
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a label table: `records` as they stand in the file, and `changes`, in the order they were made.
+
+    `cells` and `texts` hold, by row, the values and the text of the lines that were changed or added; the text of a
+    dropped line is None.
+    """
+
+    records: Records
+    changes: tuple[Change, ...] = ()
+    cells: Mapping[int, list[str]] = field(default_factory=dict, repr=False)
+    texts: Mapping[int, str | None] = field(default_factory=dict, repr=False)
+
+    def edited(self, edit: Edit) -> "Lines":
+        """The lines after an edit. Changed and new lines have the form of the table: its marks between columns and
+        before decimals, and its further columns."""
+        records, count = self.records, len(self.records.cells)
+        place, originals = records.columns.place, records.sheet.rows
+        cells, texts, changes = dict(self.cells), dict(self.texts), list(self.changes)
+        for index, row in enumerate(edit.rows.tolist()):
+            before = texts.get(row, originals[row + 1] if row < count else None)
+            if edit.after:
+                given = records.cells[row] if row < count else [""] * len(records.cells[0])
+                values = list(cells.get(row, given))
+                for role, after in edit.after.items():
+                    values[place[role]] = after[index]
+                cells[row], texts[row] = values, records.row_text(values, XYXY)
+            else:
+                texts[row] = None
+            end = "" if edit.after else _END_NAMES[records.sheet.ends[row + 1]]
+            changes.append(Change(row + 2, edit.rule, before or "", texts[row] or "", end, edit.reasons[index]))
+        return Lines(records, tuple(changes), cells, texts)
+
+    def to_bytes(self) -> bytes:
+        """The table as a file's bytes. Lines without a change stay as they are; new lines stand at the end."""
+        sheet, count = self.records.sheet, len(self.records.cells)
+        texts = [self.texts.get(row, text) for row, text in enumerate(sheet.rows[1:])]
+        rows = [(text, end) for text, end in zip(texts, sheet.ends[1:], strict=True) if text is not None]
+        new = [text for row, text in sorted(self.texts.items()) if row >= count and text is not None]
+        lines = [sheet.rows[0], *(text for text, _ in rows)]
+        ends = [sheet.ends[0], *(end for _, end in rows)]
+        return sheet.with_rows(*with_new(lines, ends, new)).to_bytes()
+
+
+def with_new(lines: list[str], ends: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """Lines (the header first) with new ones behind the last, which hands its end on to the last new one."""
+    return [*lines, *new], [*ends[:-1], *ends[:1] * len(new), *ends[-1:]]

@@ -1,0 +1,70 @@
+"""Which image goes into which part of a split: what must stay together, and how the parts came out."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cytoyolo.annotations.trainable import Trainable
+from cytoyolo.yolo.groups import Grouping, Groups, grouping
+from cytoyolo.yolo.split import Parts, class_sets, joined_groups, split
+
+
+@dataclass(frozen=True)
+class Division:
+    """The parts of a split of n images.
+
+    `group` (n,) holds by name, in the order of the table, what each image stays together with, "" for nothing; part
+    (n,) is its part. `own` holds the groups that the user gave. `is_uneven` says whether a part is larger or smaller
+    than was asked for, and `val` is the share that was asked for validation, None for folds.
+    """
+
+    group: pd.Series
+    part: NDArray[np.int64]
+    own: Grouping
+    parts: Parts
+    is_uneven: bool
+    val: float | None
+
+    @property
+    def images(self) -> list[str]:
+        """The names of the images."""
+        return list(self.group.index)
+
+    def notes(self, groups: str | Path | None) -> list[str]:
+        """What a user must know of it; `groups` is the table of groups that was given."""
+        own = [] if groups is None else self.own.notes(groups)
+        return [*own, self.parts.note(self.val)] if groups is not None or self.is_uneven else []
+
+    def record(self, grouped: bool) -> dict[str, object]:
+        """For the manifest of the data set; `grouped` says whether groups were given."""
+        record: dict[str, object] = {"grouping": self.own.record()} if grouped else {}
+        return record | ({"parts": self.parts.record()} if grouped or self.is_uneven else {})
+
+
+def divide(
+    labels: Trainable,
+    names: Collection[str],
+    groups: Groups,
+    copies: pd.Series,
+    shares: list[float],
+    val: float | None,
+    seed: int,
+) -> Division:
+    """Divide the images of labels into len(shares) parts.
+
+    `names` are those that the rows of the table had before images were named as their files. `copies` gives by name the
+    group (a number) of images that show the same. Images without cells are a stratum of their own.
+    """
+    table = labels.table
+    strata = class_sets(pd.Series(labels.image), labels.class_id).reindex(list(table.first_rows), fill_value="")
+    named = np.flatnonzero(table.labels | table.empty)
+    before = np.asarray(names, dtype=object)[named]
+    own = grouping(groups, pd.Series(table.text["image"][named]), before)
+    group = joined_groups(own.group.reindex(strata.index), copies)
+    part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
+    parts = Parts.of(part, group.to_numpy(object))
+    return Division(group, part, own, parts, parts.far_from(shares), val)
