@@ -1,11 +1,58 @@
 """The defaults of the commands' options, and their closed sets of words, each in this place only.
 
 The functions and the command line both take them from here. Nothing but typing is imported, so that `--help` is quick.
+
+Examples
+--------
+>>> from typing import get_args
+>>> get_args(BoxChoice), BOXES
+(('all', 'loose', 'none'), 'all')
 """
+
+from typing import Literal
+
+# Which label boxes a curation replaces by the predicted box.
+BoxChoice = Literal["all", "loose", "none"]
+# What becomes of spurious labels: they become masks, or they stay.
+Variant = Literal["iou", "keep"]
+# What an ignore region is painted with.
+MaskFill = Literal["black", "background"]
+# What runs a network. "auto" is the fastest that is installed.
+Backend = Literal["auto", "torch", "onnx", "openvino"]
+# Mirrored views of an image that are searched as well.
+View = Literal["hflip", "vflip"]
+# What an export is made for.
+ExportFormat = Literal["onnx", "openvino"]
 
 DATASET = "cytologia"
 RECIPE = "third-place"
-FOLDS = 5
 DEVICE = "auto"
-JOBS = 1
+BACKEND: Backend = "auto"
+SEED = 0
+# Splits and trainings.
 VAL = 0.05
+MASK_FILL: MaskFill = "black"
+FOLDS = 5
+JOBS = 1
+# Predictions. Cells hardly ever overlap, so that class-agnostic NMS can have a low IoU. Every test row needs a box, so
+# that nearly all detections are kept for a submission. Both are the third place's settings.
+IOU = 0.4
+CONF = 0.25
+SUBMISSION_CONF = 1e-5
+MAX_DETECTIONS = 300
+FUSION_IOU = 0.4
+# Curation: the boxes as measured in docs/curation.md, and the largest share of its rows that a class may lose.
+VARIANT: Variant = "iou"
+BOXES: BoxChoice = "all"
+CURATION_LOSS = 0.03
+# Exports: the format, and the largest loss of score that int8 may cost.
+FORMAT: ExportFormat = "onnx"
+EXPORT_LOSS = 0.01
+# Seconds for each way of a benchmark.
+BENCH_SECONDS = 5.0
+# Synthetic smears: how many images, and the share of them for the test.
+SMEAR_IMAGES = 600
+SMEAR_TEST = 0.25
+DEMO_OUTPUT = "runs/demo"
+DEMO_IMAGES = 2400
+DEMO_DEVICE = "cpu"

@@ -5,7 +5,7 @@ functions knows it as `max_loss=0.1`. A sentence therefore never holds an option
 
 - `UsageError("boxes", "lose", "give one of all, loose, none")` is for a parameter with a wrong value. The command line
   shows `--boxes is 'lose'; give one of all, loose, none.`, and Python shows `boxes='lose'; give ...`.
-- `check_choice("boxes", boxes, BOXES)` does the same for a closed set of words.
+- `check_choice("boxes", boxes, BoxChoice)` does the same for a closed set of words, a Literal type.
 - `option("images")` and `option("int8", True)` are options within a sentence: `f"{option('int8', True)} needs
   {option('images')}."`; `OVERWRITE` is the one that most sentences name.
 - `call("train", dataset, output=run, resume=True)` is a whole call.
@@ -23,7 +23,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import overload
+from typing import get_args, overload
 
 # The Debian/Ubuntu package of each system library OpenCV's wheel needs.
 SYSTEM_PACKAGES = {"libGL.so": "libgl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0"}
@@ -123,11 +123,17 @@ class UsageError(CytoyoloError):
         super().__init__(sentence)
 
 
-def check_choice(parameter: str, value: str, choices: Sequence[str]) -> None:
-    """Raise UsageError for a word that is none of a closed set."""
-    if value not in choices:
-        remedy = f"give {' or '.join(choices)}" if len(choices) == 2 else f"give one of {', '.join(choices)}"
-        raise UsageError(parameter, value, remedy)
+def check_choice(parameter: str, value: str, words: object) -> None:
+    """Raise UsageError for a word that is none of a closed set, which is a Literal type."""
+    if value not in get_args(words):
+        raise wrong_choice(parameter, value, get_args(words))
+
+
+def wrong_choice(parameter: str, value: str, words: Sequence[str]) -> UsageError:
+    """The error about a word that is none of these."""
+    return UsageError(
+        parameter, value, f"give {' or '.join(words)}" if len(words) == 2 else f"give one of {', '.join(words)}"
+    )
 
 
 def check_seed(seed: int) -> None:

@@ -8,9 +8,9 @@ import pytest
 import typer
 
 import cytoyolo
+from cytoyolo import defaults
 from cytoyolo.cli.app import app
 from cytoyolo.cli.options import TRAINING
-from cytoyolo.commands.submit import SUBMISSION_CONF
 from cytoyolo.detector.inference import complete
 
 COMMANDS = typer.main.get_command(app).commands
@@ -20,7 +20,7 @@ NEEDED = {("audit", "labels")}
 # What only a function takes: the bootstrap's size.
 ONLY_FUNCTION = {"replicates"}
 # What a function takes as one mapping, with the defaults, and what a command takes as one list.
-SETTINGS = {"predict": complete({}), "submit": complete({}, SUBMISSION_CONF)}
+SETTINGS = {"predict": complete({}), "submit": complete({}, defaults.SUBMISSION_CONF)}
 PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test")}
 
 

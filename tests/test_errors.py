@@ -1,6 +1,7 @@
 """What two readers read of one error: a user of the command line and a Python caller."""
 
 import pickle
+from typing import Literal
 
 import pytest
 
@@ -55,11 +56,11 @@ def test_an_option_in_a_sentence_is_told_as_its_reader_writes_it(words, typed, c
 
 
 def test_a_closed_set_of_words_is_told():
-    check_choice("boxes", "all", ("all", "none"))
+    check_choice("boxes", "all", Literal["all", "none"])
     with pytest.raises(UsageError) as two:
-        check_choice("boxes", "lose", ("all", "none"))
+        check_choice("boxes", "lose", Literal["all", "none"])
     with pytest.raises(UsageError) as three:
-        check_choice("boxes", "lose", ("all", "loose", "none"))
+        check_choice("boxes", "lose", Literal["all", "loose", "none"])
     assert str(two.value) == "boxes='lose'; give all or none."
     assert str(three.value) == "boxes='lose'; give one of all, loose, none."
 

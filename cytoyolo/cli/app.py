@@ -7,8 +7,10 @@ as in `cytoyolo audit ... | head -1`.
 
 import gc
 import os
+import re
 import signal
 import sys
+from ast import literal_eval
 from typing import Annotated
 
 import typer
@@ -36,7 +38,7 @@ from cytoyolo.cli import (
     undo,
 )
 from cytoyolo.cli.output import guard_streams
-from cytoyolo.errors import as_typed, explain
+from cytoyolo.errors import as_typed, explain, wrong_choice
 from cytoyolo.machine import __version__
 from cytoyolo.text import one_line
 
@@ -62,6 +64,8 @@ RENAMED = {
     "predict --fallback": "submit WEIGHTS TEST.csv --images DIR -o FILE.csv --fallback CLASS",
 }
 
+# What typer says of a word that is none of a closed set.
+_NO_CHOICE = re.compile(r"Invalid value for '--([a-z0-9-]+)': (?:Value error, )?(.+) is not one of (.+)\.")
 # Exit codes after Ctrl-C and SIGTERM.
 INTERRUPTED = (130, 143)
 
@@ -116,7 +120,7 @@ def _run() -> int:
     except Exception as error:
         if os.environ.get("CYTOYOLO_DEBUG") == "1":
             raise
-        sentence, code = _renamed(error) or explain(error)
+        sentence, code = _renamed(error) or _wrong_choice(error) or explain(error)
         if sentence:  # a call without any argument has shown the help instead
             typer.echo(f"cytoyolo: {one_line(as_typed(sentence))}", err=True, color=True)
         return code
@@ -127,3 +131,12 @@ def _renamed(error: Exception) -> tuple[str, int] | None:
     command = getattr(getattr(error, "ctx", None), "info_name", None)
     call = f"{command} {getattr(error, 'option_name', None)}"
     return (f"`cytoyolo {call}` is now `cytoyolo {RENAMED[call]}`.", 2) if call in RENAMED else None
+
+
+def _wrong_choice(error: Exception) -> tuple[str, int] | None:
+    """The sentence and the exit code for a word that is none of a closed set, in the words of our own errors."""
+    message = error.format_message() if hasattr(error, "format_message") else ""
+    if not (found := _NO_CHOICE.fullmatch(message)):
+        return None
+    parameter, value, words = found.groups()
+    return explain(wrong_choice(parameter.replace("-", "_"), literal_eval(value), literal_eval(f"[{words}]")))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
 from cytoyolo.cli.output import print_json, print_some, print_table
 from cytoyolo.errors import UsageError
@@ -35,7 +36,7 @@ def audit(
         Path | None,
         typer.Option("--output", "-o", help="Folder to make, with all findings and their pictures.", metavar="DIR"),
     ] = None,
-    dataset: DatasetOption = "cytologia",
+    dataset: DatasetOption = defaults.DATASET,
     config: ConfigOption = None,
     list_rules: Annotated[bool, typer.Option("--rules", help="Only list the rules and what they find.")] = False,
     as_json: JsonOption = False,

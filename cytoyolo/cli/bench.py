@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cytoyolo.cli.options import Device, ImagesOption, JsonOption
+from cytoyolo import defaults
+from cytoyolo.cli.options import Device, ImageSize, ImagesOption, JsonOption
 from cytoyolo.cli.output import print_json, print_table
 
 
@@ -28,11 +29,9 @@ def bench(
     batch: Annotated[
         list[int] | None, typer.Option(help="Images at a time. May be repeated.", show_default="the backend's own")
     ] = None,
-    imgsz: Annotated[
-        int | None, typer.Option(help="Side in pixels to which images are scaled.", show_default="the training's")
-    ] = None,
-    device: Device = "auto",
-    seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 5.0,
+    imgsz: ImageSize = None,
+    device: Device = defaults.DEVICE,
+    seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = defaults.BENCH_SECONDS,
     as_json: JsonOption = False,
 ) -> None:
     """Measure images per second on this machine, from files to detections, by backend, batch and threads."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import DatasetOption, JsonOption
 from cytoyolo.cli.output import print_json, print_some
 from cytoyolo.text import kind_of
@@ -29,7 +30,7 @@ def check(
         Path | None,
         typer.Option("--images", help="Folder of the test images, to find boxes that reach outside.", metavar="DIR"),
     ] = None,
-    dataset: DatasetOption = "cytologia",
+    dataset: DatasetOption = defaults.DATASET,
     as_json: JsonOption = False,
 ) -> None:
     """List what is wrong with a submission before you upload it. The exit code is 1 if there are findings."""

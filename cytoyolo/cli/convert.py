@@ -30,7 +30,7 @@ def convert(
     ],
     images: ImagesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The YOLO folder to make.", metavar="DATASET")],
-    dataset: DatasetOption = "cytologia",
+    dataset: DatasetOption = defaults.DATASET,
     val: Annotated[
         float | None, typer.Option(help="Share of the images for validation.", show_default=str(defaults.VAL))
     ] = None,
@@ -43,10 +43,9 @@ def convert(
     config: ConfigOption = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking them.")] = False,
     mask_fill: Annotated[
-        str,
-        typer.Option(help="Colour with which ignore regions (class msk) are painted over.", metavar="black|background"),
-    ] = "black",
-    seed: Seed = 0,
+        defaults.MaskFill, typer.Option(help="Colour with which ignore regions (class msk) are painted over.")
+    ] = defaults.MASK_FILL,
+    seed: Seed = defaults.SEED,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:

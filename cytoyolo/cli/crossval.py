@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import (
     ConfigOption,
     GroupsOption,
@@ -33,7 +34,7 @@ def crossval(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the label table's images.", metavar="DIR")
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="How many folds.", show_default="5")] = None,
+    folds: Annotated[int | None, typer.Option(help="How many folds.", show_default=str(defaults.FOLDS))] = None,
     groups: GroupsOption = None,
     dataset: Annotated[
         str | None,
@@ -41,14 +42,16 @@ def crossval(
             "--dataset",
             help="Classes and columns: the name of a data set, such as wbc5, or a YAML file.",
             metavar="NAME|FILE.yaml",
-            show_default="cytologia",
+            show_default=defaults.DATASET,
         ),
     ] = None,
     config: ConfigOption = None,
     *,
     settings: TrainingSettings,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs (0,1,2), one fold on each.")] = "auto",
-    jobs: Jobs = 1,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, mps, 0, or several GPUs (0,1,2), one fold on each.")
+    ] = defaults.DEVICE,
+    jobs: Jobs = defaults.JOBS,
     resume: Annotated[bool, typer.Option("--resume", help="Only continue an existing cross-validation.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import Boxes, JsonOption, Overwrite
 from cytoyolo.cli.output import print_json, print_table
 
@@ -28,13 +29,15 @@ def curate(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CURATED.csv")],
     variant: Annotated[
-        str, typer.Option(help="iou: labels where nothing is found become masks; keep: they stay.", metavar="iou|keep")
-    ] = "iou",
-    boxes: Boxes = "all",
+        defaults.Variant, typer.Option(help="iou: labels where nothing is found become masks; keep: they stay.")
+    ] = defaults.VARIANT,
+    boxes: Boxes = defaults.BOXES,
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images, to draw the findings.", metavar="DIR")
     ] = None,
-    max_loss: Annotated[float, typer.Option(help="The largest share of its rows that a class may lose.")] = 0.03,
+    max_loss: Annotated[
+        float, typer.Option(help="The largest share of its rows that a class may lose.")
+    ] = defaults.CURATION_LOSS,
     force: Annotated[bool, typer.Option("--force", help="Accept larger losses, and findings for every label.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,

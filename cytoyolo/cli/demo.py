@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import Device, JsonOption, Overwrite, Seed
 from cytoyolo.cli.output import print_json, print_table
 
@@ -15,11 +16,11 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="DIR")] = Path(
-        "runs/demo"
+        defaults.DEMO_OUTPUT
     ),
-    images: Annotated[int, typer.Option(help="How many images to draw.")] = 2400,
-    seed: Seed = 0,
-    device: Device = "cpu",
+    images: Annotated[int, typer.Option(help="How many images to draw.")] = defaults.DEMO_IMAGES,
+    seed: Seed = defaults.SEED,
+    device: Device = defaults.DEMO_DEVICE,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:

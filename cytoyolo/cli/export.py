@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import JsonOption, Overwrite, Seed
 from cytoyolo.cli.output import print_json
 
@@ -19,8 +20,8 @@ def export(
         Path, typer.Option("--output", "-o", help="FILE.onnx, or a folder for OpenVINO.", metavar="FILE.onnx|DIR")
     ],
     format: Annotated[
-        str, typer.Option(help="The program that will run the network.", metavar="onnx|openvino")
-    ] = "onnx",
+        defaults.ExportFormat, typer.Option(help="The program that will run the network.")
+    ] = defaults.FORMAT,
     int8: Annotated[bool, typer.Option("--int8", help="Use 8-bit whole numbers: faster, slightly less exact.")] = False,
     calibrate: Annotated[
         Path | None, typer.Option(help="With --int8: label table for calibration and comparison.", metavar="LABELS.csv")
@@ -35,8 +36,10 @@ def export(
     imgsz: Annotated[
         int | None, typer.Option(help="With --int8: side to which images are scaled.", show_default="the training's")
     ] = None,
-    max_loss: Annotated[float, typer.Option(help="With --int8: the largest loss of score that is accepted.")] = 0.01,
-    seed: Seed = 0,
+    max_loss: Annotated[
+        float, typer.Option(help="With --int8: the largest loss of score that is accepted.")
+    ] = defaults.EXPORT_LOSS,
+    seed: Seed = defaults.SEED,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, numbers
 from cytoyolo.cli.output import print_json
 
@@ -26,8 +27,10 @@ def fuse(
     model_weights: Annotated[
         str | None, typer.Option(help="The weight of each model.", metavar="2,1,1", show_default="equal")
     ] = None,
-    iou: Annotated[float, typer.Option(help="Boxes of any class are fused if their IoU is at least this.")] = 0.4,
-    dataset: DatasetOption = "cytologia",
+    iou: Annotated[
+        float, typer.Option(help="Boxes of any class are fused if their IoU is at least this.")
+    ] = defaults.FUSION_IOU,
+    dataset: DatasetOption = defaults.DATASET,
     fallback: Annotated[
         str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
     ] = None,

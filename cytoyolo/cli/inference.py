@@ -1,15 +1,14 @@
 """Options that `predict` and `submit` share: how a model is run."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
+
 Iou = Annotated[float, typer.Option(help="IoU above which NMS drops the weaker of two boxes of any class.")]
-ImageSize = Annotated[
-    int | None, typer.Option("--imgsz", help="Side images are scaled to.", show_default="the training's")
-]
 Batch = Annotated[int | None, typer.Option(help="Images at once.", show_default="1 on a CPU, 8 by torch, 32 on a GPU")]
-Backend = Annotated[Literal["auto", "torch", "onnx", "openvino"], typer.Option(help="What runs a .pt.")]
+Backend = Annotated[defaults.Backend, typer.Option(help="What runs a .pt.")]
 Threads = Annotated[int | None, typer.Option(help="Cores to use.", show_default="all")]
 ModelWeights = Annotated[
     str | None, typer.Option(help="How much each model counts in a fusion.", metavar="2,1,1", show_default="alike")

@@ -45,10 +45,12 @@ Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output of this command.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, mps, 0, or for a training several GPUs (0,1).")]
-Jobs = Annotated[int, typer.Option(help="How many folds train at the same time on a CPU.")]
-Boxes = Annotated[
-    str, typer.Option(help="Which label boxes are replaced by the predicted box.", metavar="all|loose|none")
+ImageSize = Annotated[
+    int | None,
+    typer.Option("--imgsz", help="Side in pixels to which images are scaled.", show_default="the training's"),
 ]
+Jobs = Annotated[int, typer.Option(help="How many folds train at the same time on a CPU.")]
+Boxes = Annotated[defaults.BoxChoice, typer.Option(help="Which label boxes are replaced by the predicted box.")]
 
 
 def numbers(option: str, text: str | None) -> list[float] | None:

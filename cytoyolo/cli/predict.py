@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli import inference
-from cytoyolo.cli.options import Device, JsonOption, Overwrite, numbers
+from cytoyolo.cli.options import Device, ImageSize, JsonOption, Overwrite, numbers
 from cytoyolo.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -26,15 +27,18 @@ def predict(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.", metavar="DIR")],
-    conf: Annotated[float, typer.Option(help="Least confidence of a box.")] = 0.25,
-    iou: inference.Iou = 0.4,
-    imgsz: inference.ImageSize = None,
+    conf: Annotated[float, typer.Option(help="Least confidence of a box.")] = defaults.CONF,
+    iou: inference.Iou = defaults.IOU,
+    imgsz: ImageSize = None,
     batch: inference.Batch = None,
-    backend: inference.Backend = "auto",
-    device: Device = "auto",
+    backend: inference.Backend = defaults.BACKEND,
+    device: Device = defaults.DEVICE,
     threads: inference.Threads = None,
     max_det: Annotated[
-        int | None, typer.Option(help="Most boxes kept of an image, the most confident ones.", show_default="300")
+        int | None,
+        typer.Option(
+            help="Most boxes kept of an image, the most confident ones.", show_default=str(defaults.MAX_DETECTIONS)
+        ),
     ] = None,
     model_weights: inference.ModelWeights = None,
     tta: inference.Views = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
 from cytoyolo.cli.output import print_json, print_table
 
@@ -27,7 +28,7 @@ def repair(
     skip: Annotated[
         list[str] | None, typer.Option("--skip", help="Leave the findings of this rule as they are.", metavar="RULE")
     ] = None,
-    dataset: DatasetOption = "cytologia",
+    dataset: DatasetOption = defaults.DATASET,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import (
     Boxes,
     DatasetOption,
@@ -25,17 +26,17 @@ def register(app: typer.Typer) -> None:
 def reproduce(
     data: Annotated[Path, typer.Argument(help="Folder with images/, train.csv and test.csv.", metavar="DATA")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all results.", metavar="RUN")],
-    dataset: DatasetOption = "cytologia",
+    dataset: DatasetOption = defaults.DATASET,
     groups: GroupsOption = None,
-    folds: Annotated[int, typer.Option(help="How many folds.")] = 5,
+    folds: Annotated[int, typer.Option(help="How many folds.")] = defaults.FOLDS,
     variant: Annotated[
-        str, typer.Option(help="Which curated labels the final model is trained on.", metavar="iou|keep")
-    ] = "iou",
-    boxes: Boxes = "all",
+        defaults.Variant, typer.Option(help="Which curated labels the final model is trained on.")
+    ] = defaults.VARIANT,
+    boxes: Boxes = defaults.BOXES,
     *,
     settings: TrainingSettings,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2.")] = "auto",
-    jobs: Jobs = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2.")] = defaults.DEVICE,
+    jobs: Jobs = defaults.JOBS,
     force: Annotated[bool, typer.Option("--force", help="Accept larger losses of a class in the curation.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Repeat steps that were done with other settings or inputs.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, Seed
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.errors import UsageError
@@ -26,8 +27,8 @@ def score(
         Path | None,
         typer.Option("--output", "-o", help="Folder to make, with confusion matrix and tables.", metavar="DIR"),
     ] = None,
-    dataset: DatasetOption = "cytologia",
-    seed: Seed = 0,
+    dataset: DatasetOption = defaults.DATASET,
+    seed: Seed = defaults.SEED,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:

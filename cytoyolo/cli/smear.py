@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import JsonOption, Overwrite, Seed
 from cytoyolo.cli.output import print_json
 
@@ -15,9 +16,9 @@ def register(app: typer.Typer) -> None:
 
 def smear(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="DIR")],
-    images: Annotated[int, typer.Option(help="How many images to draw.")] = 600,
-    test: Annotated[float, typer.Option(help="Share of the images for the test.")] = 0.25,
-    seed: Seed = 0,
+    images: Annotated[int, typer.Option(help="How many images to draw.")] = defaults.SMEAR_IMAGES,
+    test: Annotated[float, typer.Option(help="Share of the images for the test.")] = defaults.SMEAR_TEST,
+    seed: Seed = defaults.SEED,
     faults: Annotated[
         float | None,
         typer.Option(help="Share of the training images that get a fault; faults.csv lists them.", metavar="RATE"),

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli import inference
-from cytoyolo.cli.options import Device, ImagesOption, JsonOption, Overwrite, numbers
+from cytoyolo.cli.options import Device, ImageSize, ImagesOption, JsonOption, Overwrite, numbers
 from cytoyolo.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -28,17 +29,18 @@ def submit(
     ],
     images: ImagesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The submission to write.", metavar="FILE.csv")],
-    conf: Annotated[float, typer.Option(help="Least confidence of a box.")] = 1e-5,
-    iou: inference.Iou = 0.4,
-    imgsz: inference.ImageSize = None,
+    conf: Annotated[float, typer.Option(help="Least confidence of a box.")] = defaults.SUBMISSION_CONF,
+    iou: inference.Iou = defaults.IOU,
+    imgsz: ImageSize = None,
     batch: inference.Batch = None,
-    backend: inference.Backend = "auto",
-    device: Device = "auto",
+    backend: inference.Backend = defaults.BACKEND,
+    device: Device = defaults.DEVICE,
     threads: inference.Threads = None,
     max_det: Annotated[
         int | None,
         typer.Option(
-            help="Most boxes kept of an image, the most confident ones.", show_default="300, or more for more rows"
+            help="Most boxes kept of an image, the most confident ones.",
+            show_default=f"{defaults.MAX_DETECTIONS}, or more for more rows",
         ),
     ] = None,
     model_weights: inference.ModelWeights = None,

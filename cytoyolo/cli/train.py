@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cytoyolo import defaults
 from cytoyolo.cli.options import Device, JsonOption, Overwrite, with_training_settings
 from cytoyolo.cli.output import print_json
 from cytoyolo.detector.settings import TrainingSettings
@@ -19,7 +20,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to make.", metavar="RUN")],
     *,
     settings: TrainingSettings,
-    device: Device = "auto",
+    device: Device = defaults.DEVICE,
     fold: Annotated[
         int | None, typer.Option(help="Leave this fold out of the training (data set made with --folds).")
     ] = None,

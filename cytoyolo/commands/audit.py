@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from cytoyolo import defaults
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.rules import Rule
@@ -56,7 +57,7 @@ def audit(
     images: str | Path | None = None,
     test: str | Path | None = None,
     output: str | Path | None = None,
-    dataset: str | Path = "cytologia",
+    dataset: str | Path = defaults.DATASET,
     config: str | Path | None = None,
     overwrite: bool = False,
 ) -> Audit:

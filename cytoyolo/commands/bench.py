@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.commands.predict_sources import find_images
 from cytoyolo.detector.networks import BACKENDS, ONNX, OPENVINO, TORCH, installed
 from cytoyolo.detector.predict import Detector, detect_files
@@ -16,7 +16,6 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores
 
 COLUMNS = ["backend", "precision", "device", "threads", "batch", "images_a_second", "milliseconds"]
-DEFAULT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ def bench(
     threads: Sequence[int] | None = None,
     batch: Sequence[int] | None = None,
     imgsz: int | None = None,
-    device: str = "auto",
-    seconds: float = DEFAULT_SECONDS,
+    device: str = defaults.DEVICE,
+    seconds: float = defaults.BENCH_SECONDS,
 ) -> pd.DataFrame:
     """Time the prediction of an image folder, from files to detections, by all ways that are installed.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.annotations.data_set import check_data_set
 from cytoyolo.scoring.check import Finding, findings, form_findings, row_faults
 from cytoyolo.scoring.table_kinds import SUBMISSION, TEST, kind_named, score_remedies
@@ -15,7 +15,7 @@ from cytoyolo.tables.table import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table
 
 
 def check(
-    test: AnyTable, submission: AnyTable, *, images: str | Path | None = None, dataset: str | Path = "cytologia"
+    test: AnyTable, submission: AnyTable, *, images: str | Path | None = None, dataset: str | Path = defaults.DATASET
 ) -> list[Finding]:
     """Validate a submission against the test table (id and image) before upload; [] when all is well.
 

@@ -30,7 +30,7 @@ from cytoyolo.tables.table import fingerprint, note_form, write_table
 from cytoyolo.yolo import folder as yolo
 from cytoyolo.yolo.division import divide
 from cytoyolo.yolo.groups import read_groups
-from cytoyolo.yolo.ignore_regions import FILLS, regions_by_image
+from cytoyolo.yolo.ignore_regions import regions_by_image
 from cytoyolo.yolo.writing import list_images, must_copy, write_data, write_lists
 
 MAKER = "convert"
@@ -72,7 +72,7 @@ def convert(
     *,
     images: str | Path,
     output: str | Path,
-    dataset: str | Path = "cytologia",
+    dataset: str | Path = defaults.DATASET,
     val: float | None = None,
     folds: int | None = None,
     groups: str | Path | None = None,
@@ -80,8 +80,8 @@ def convert(
     repair: bool = False,
     config: str | Path | None = None,
     copy: bool = False,
-    mask_fill: str = "black",
-    seed: int = 0,
+    mask_fill: defaults.MaskFill = defaults.MASK_FILL,
+    seed: int = defaults.SEED,
     overwrite: bool = False,
 ) -> Converted:
     """Turn a label table and its image folder into a YOLO folder that `yolo train data=...` takes.
@@ -97,7 +97,7 @@ def convert(
     """
     labels, output = Path(labels), Path(output)
     check_seed(seed)
-    check_choice("mask_fill", mask_fill, FILLS)
+    check_choice("mask_fill", mask_fill, defaults.MaskFill)
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
     check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config, *own_files(policy)))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cytoyolo import defaults
 from cytoyolo.boxes import to_pixels
-from cytoyolo.commands.submit import SUBMISSION_CONF
 from cytoyolo.curation import predictions as oof
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.networks import TORCH
@@ -27,7 +27,7 @@ def predict_table(
     weights: Path, data: Dataset, listing: pd.DataFrame, labels: pd.Series, fold: int, device: str
 ) -> pd.DataFrame:
     """The rows of the out-of-fold table for images (rows of images.csv); `labels` counts the labels of each by name."""
-    detector = Detector(weights, conf=SUBMISSION_CONF, backend=TORCH, device=device)
+    detector = Detector(weights, conf=defaults.SUBMISSION_CONF, backend=TORCH, device=device)
     # Twice as many as there are labels, so that the limit hides no confident one in a crowded image.
     detector.keep_at_least(2 * int(labels.max()) if len(labels) else 0)
     names = listing[data.spec.columns["image"]].tolist()

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from cytoyolo import defaults
 from cytoyolo.annotations.changes import COLUMNS as LOG_COLUMNS
 from cytoyolo.annotations.changes import change_log
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.curate_inputs import read_inputs
 from cytoyolo.curation import findings as curating
-from cytoyolo.curation.corrections import DEFAULT_BOXES, check_choices, corrections, tables
+from cytoyolo.curation.corrections import check_choices, corrections, tables
 from cytoyolo.curation.findings import SPURIOUS, Curated, Labels
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, option
 from cytoyolo.files import atomic_file
@@ -24,7 +25,6 @@ from cytoyolo.report.before_after import draw_changes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import check_writable
 
-MAX_LOSS = 0.03
 # What can be done as well where a curation would lose too much.
 ANOTHER_LIMIT = f", or another {option('max_loss')}"
 # Suffixes of what is written beside the curated table.
@@ -82,10 +82,10 @@ def curate(
     *,
     oof: str | Path | Sequence[str | Path],
     output: str | Path,
-    variant: str = "iou",
-    boxes: str = DEFAULT_BOXES,
+    variant: defaults.Variant = defaults.VARIANT,
+    boxes: defaults.BoxChoice = defaults.BOXES,
     images: str | Path | None = None,
-    max_loss: float = MAX_LOSS,
+    max_loss: float = defaults.CURATION_LOSS,
     force: bool = False,
     overwrite: bool = False,
 ) -> CuratedTable:

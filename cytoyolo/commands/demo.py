@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.annotations.changes import read_log
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
@@ -31,7 +31,6 @@ from cytoyolo.tables.table import TEST_ROLES, read_table
 from cytoyolo.yolo.staging import links_work
 
 MAKER = RECIPE = "demo"
-IMAGES = 2400
 TEST_SHARE = 0.125
 # The share of training images that get a fault, where there are enough for one of each kind.
 FAULT_RATE = 0.1
@@ -52,10 +51,10 @@ class Demonstrated:
 
 def demo(
     *,
-    output: str | Path = "runs/demo",
-    images: int = IMAGES,
-    seed: int = 0,
-    device: str = "cpu",
+    output: str | Path = defaults.DEMO_OUTPUT,
+    images: int = defaults.DEMO_IMAGES,
+    seed: int = defaults.SEED,
+    device: str = defaults.DEMO_DEVICE,
     overwrite: bool = False,
 ) -> Demonstrated:
     """Paint smears with faults, audit, repair and convert them, train by the recipe "demo", predict and score.

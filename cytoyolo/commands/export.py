@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo.commands.submit import SUBMISSION_CONF
+from cytoyolo import defaults
 from cytoyolo.detector import export as exports
 from cytoyolo.detector.networks import ONNX, OPENVINO, Pixels
 from cytoyolo.detector.predict import Detector, detect_files
@@ -28,11 +28,9 @@ from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.table import LABEL_ROLES, XYXY, fingerprint, read_table, refuse
 
-FORMATS = (ONNX, OPENVINO)
 # Images an int8 network takes its ranges from, and those on which it is compared with fp32, at the most.
 CALIBRATION, COMPARISON = 300, 1_000
 _SHARE = 0.5  # of the images, for the calibration
-DEFAULT_MAX_LOSS = 0.01
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,14 @@ def export(
     weights: str | Path,
     *,
     output: str | Path,
-    format: str = ONNX,
+    format: defaults.ExportFormat = defaults.FORMAT,
     int8: bool = False,
     calibrate: str | Path | None = None,
     images: str | Path | None = None,
     dataset: str | Path | None = None,
     imgsz: int | None = None,
-    max_loss: float = DEFAULT_MAX_LOSS,
-    seed: int = 0,
+    max_loss: float = defaults.EXPORT_LOSS,
+    seed: int = defaults.SEED,
     overwrite: bool = False,
 ) -> Exported:
     """Write a checkpoint as an ONNX file or an OpenVINO folder: dynamic batch and size, all class probabilities.
@@ -67,7 +65,7 @@ def export(
     weights, output = Path(weights), Path(output)
     if not 0 <= abs(max_loss) <= 1:
         raise UsageError("max_loss", max_loss, "give a share of the score, such as 0.01")
-    check_choice("format", format, FORMATS)
+    check_choice("format", format, defaults.ExportFormat)
     exports.check_packages(format, int8)
     _check_output(output, format, overwrite)
     comparison = output.with_name(f"{output.name}.comparison.json")
@@ -76,7 +74,7 @@ def export(
         raise UsageError(f"{comparison} {remedy}, or give another output.")
     if not int8:
         only: dict[str, object] = {"calibrate": calibrate, "images": images, "imgsz": imgsz, "dataset": dataset}
-        only |= {"seed": seed or None, "max_loss": None if max_loss == DEFAULT_MAX_LOSS else max_loss}
+        only |= {"seed": seed or None, "max_loss": None if max_loss == defaults.EXPORT_LOSS else max_loss}
         for name, value in only.items():
             if value is not None:
                 raise UsageError(f"{option(name)} goes with {option('int8', True)}; give both or neither.")
@@ -197,7 +195,7 @@ def _compare(whole: Path, small: Path, truth: pd.DataFrame, images: Path, spec: 
 
 
 def _score(path: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: int) -> Score:
-    detector = Detector(path, conf=SUBMISSION_CONF, imgsz=side, device="cpu")
+    detector = Detector(path, conf=defaults.SUBMISSION_CONF, imgsz=side, device="cpu")
     detector.keep_at_least(int(truth["image"].value_counts().max()))
     names = truth["image"].unique().tolist()
     sizes, found = [], []

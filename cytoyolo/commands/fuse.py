@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.commands.predict_warnings import crowded
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble import check_weights
-from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, Fused
+from cytoyolo.detector.fusion import Fused
 from cytoyolo.detector.fusion import fuse as fuse_boxes
-from cytoyolo.detector.predict import MAX_DETECTIONS
 from cytoyolo.detector.table import Stored, detection_columns, detection_table, joined, public_names, read_detections
 from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.scoring.check import row_faults
@@ -56,8 +55,8 @@ def fuse(
     output: str | Path,
     test: str | Path | None = None,
     model_weights: Sequence[float] | None = None,
-    iou: float = DEFAULT_FUSION_IOU,
-    dataset: str | Path = "cytologia",
+    iou: float = defaults.FUSION_IOU,
+    dataset: str | Path = defaults.DATASET,
     fallback: str | None = None,
     overwrite: bool = False,
 ) -> FusedTables:
@@ -119,7 +118,7 @@ def _incomplete(stored: Sequence[Stored], paths: Sequence[Path]) -> list[str]:
     names: set[str] = set()
     for one, path in zip(stored, paths, strict=True):
         images, counts = np.unique(one.image.astype(str), return_counts=True)
-        names |= crowded(path) | set(images[counts == MAX_DETECTIONS].tolist())
+        names |= crowded(path) | set(images[counts == defaults.MAX_DETECTIONS].tolist())
     if names:
         console.warn(
             f"Images that reached the limit of boxes an image when they were predicted: {len(names):,} "

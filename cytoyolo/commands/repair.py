@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cytoyolo import defaults
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import refuse_stops
 from cytoyolo.annotations.changes import COLUMNS, change_log
@@ -40,7 +41,7 @@ def repair(
     images: str | Path | None = None,
     test: str | Path | None = None,
     changes: str | Path | None = None,
-    dataset: str | Path = "cytologia",
+    dataset: str | Path = defaults.DATASET,
     config: str | Path | None = None,
     skip: Iterable[str] = (),
     overwrite: bool = False,

@@ -37,7 +37,7 @@ from cytoyolo.commands.reproduce_state import (
 from cytoyolo.commands.submit import submit
 from cytoyolo.commands.train import train
 from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
-from cytoyolo.curation.corrections import DEFAULT_BOXES, VARIANTS, check_choices
+from cytoyolo.curation.corrections import VARIANTS, check_choices
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, reworded
@@ -68,8 +68,8 @@ def reproduce(
     dataset: str | Path = defaults.DATASET,
     groups: str | Path | None = None,
     folds: int = defaults.FOLDS,
-    variant: str = "iou",
-    boxes: str = DEFAULT_BOXES,
+    variant: defaults.Variant = defaults.VARIANT,
+    boxes: defaults.BoxChoice = defaults.BOXES,
     device: str = defaults.DEVICE,
     jobs: int = defaults.JOBS,
     force: bool = False,
@@ -150,10 +150,10 @@ def _steps(call: Call) -> list[Step]:
     split = {"folds": call.folds, "seed": call.resolved["seed"], "dataset": by_name(call.dataset)}
     trained = {name: by_name(value) for name, value in {**_NOT_GIVEN, **call.training}.items()}
 
-    def curated(variant: str) -> Path:
+    def curated(variant: defaults.Variant) -> Path:
         return folder / f"curated-{variant}.csv"
 
-    def correct(variant: str) -> Callable[[bool], object]:
+    def correct(variant: defaults.Variant) -> Callable[[bool], object]:
         return lambda _: curate(
             repaired, oof=cv, output=curated(variant), variant=variant, boxes=call.boxes, force=call.force,
             overwrite=True,

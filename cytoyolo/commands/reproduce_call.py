@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cytoyolo import defaults
 from cytoyolo.detector.settings import TrainingSettings
 
 
@@ -19,8 +20,8 @@ class Call:
     dataset: str | Path
     groups: str | Path | None
     folds: int
-    variant: str
-    boxes: str
+    variant: defaults.Variant
+    boxes: defaults.BoxChoice
     device: str
     jobs: int
     force: bool

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.boxes import Boxes
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
@@ -27,8 +27,8 @@ def score(
     submission: AnyTable,
     output: str | Path | None = None,
     *,
-    dataset: str | Path = "cytologia",
-    seed: int = 0,
+    dataset: str | Path = defaults.DATASET,
+    seed: int = defaults.SEED,
     replicates: int = 1000,
     overwrite: bool = False,
 ) -> Score:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.errors import UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.machine import cores
@@ -39,9 +39,9 @@ class Smeared:
 def smear(
     *,
     output: str | Path,
-    images: int = 600,
-    test: float = 0.25,
-    seed: int = 0,
+    images: int = defaults.SMEAR_IMAGES,
+    test: float = defaults.SMEAR_TEST,
+    seed: int = defaults.SEED,
     faults: float | None = None,
     overwrite: bool = False,
 ) -> Smeared:

@@ -11,6 +11,7 @@ from typing import Unpack
 import numpy as np
 import pandas as pd
 
+from cytoyolo import defaults
 from cytoyolo.annotations.labels import leads_out
 from cytoyolo.commands.predict_sources import refuse_images
 from cytoyolo.commands.predict_warnings import Warnings
@@ -44,7 +45,6 @@ from cytoyolo.tables.table import (
     refuse,
 )
 
-SUBMISSION_CONF = 1e-5  # every test row wants a box, so nearly all are kept; the third place's setting
 # Boxes from this confidence on are listed with their probabilities, beside those that are rows of the submission.
 LISTED_CONF = 0.01
 # The columns of detections that a submission's rows are made of.
@@ -129,7 +129,7 @@ def submit(
     """
     source, folder, several, output = Path(test), Path(images), weights_of(weights), Path(output)
     refuse_images(source)
-    chosen = complete(settings, SUBMISSION_CONF)
+    chosen = complete(settings, defaults.SUBMISSION_CONF)
     if dataset is not None:
         load_spec(dataset)  # before long work
     check_image_folder(folder)

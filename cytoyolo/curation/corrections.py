@@ -1,11 +1,13 @@
 """What a curation changes in a label table: findings of the models become edits, each with its evidence."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cytoyolo import defaults
 from cytoyolo.annotations.lines import Edit
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.boxes import to_pixels
@@ -16,17 +18,15 @@ from cytoyolo.errors import check_choice
 from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.table import XYXY
 
-VARIANTS = ("iou", "keep")
-BOXES = ("loose", "all", "none")
-DEFAULT_BOXES = "all"  # as measured in docs/curation.md
+VARIANTS: tuple[defaults.Variant, ...] = get_args(defaults.Variant)
 # A label that takes the prediction's box without being loose, where all are to.
 REPLACED = "box"
 
 
 def check_choices(variant: str, boxes: str) -> None:
     """Raise UsageError for a variant or a choice of boxes that there is not."""
-    check_choice("variant", variant, VARIANTS)
-    check_choice("boxes", boxes, BOXES)
+    check_choice("variant", variant, defaults.Variant)
+    check_choice("boxes", boxes, defaults.BoxChoice)
 
 
 def corrections(

@@ -2,21 +2,20 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cytoyolo import defaults
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
-from cytoyolo.detector.fusion import DEFAULT_FUSION_IOU, fuse
-from cytoyolo.detector.predict import MAX_DETECTIONS, Detector, Image
+from cytoyolo.detector.fusion import fuse
+from cytoyolo.detector.predict import Detector, Image
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.samples import UNKNOWN, White
 
 # Views of an image besides itself; a box found in one is turned back.
 HFLIP, VFLIP = "hflip", "vflip"
 VIEWS = (HFLIP, VFLIP)
-View = Literal["hflip", "vflip"]
 # From this confidence on boxes go into a fusion, whatever confidence is asked of the fused ones; of fainter ones, most
 # of them noise, the best few of each model and view.
 FAINT, BEST_FAINT = 1e-3, 30
@@ -27,7 +26,7 @@ class Ensemble:
 
     It finds boxes as a `Detector` does, those of a fused confidence above theirs. `weights` are the detectors', as
     many, all 1 by default. `max_det` is the most fused boxes kept of one image; a detector keeps its own limit,
-    or MAX_DETECTIONS where that is lower, so that a low limit does not change what is fused.
+    or 300 where that is lower, so that a low limit does not change what is fused.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class Ensemble:
         *,
         weights: Sequence[float] | None = None,
         views: Sequence[str] = (),
-        iou: float = DEFAULT_FUSION_IOU,
+        iou: float = defaults.FUSION_IOU,
         max_det: int = sys.maxsize,
     ) -> None:
         """Raises UsageError for an unknown view or wrong weights, CytoyoloError for detectors of other classes."""
@@ -70,7 +69,7 @@ class Ensemble:
             for view in ("", *self.views):
                 weights.append(weight)
                 seen = detector.detect(
-                    [_turned(image, view) for image in images], max(MAX_DETECTIONS, detector.max_det),
+                    [_turned(image, view) for image in images], max(defaults.MAX_DETECTIONS, detector.max_det),
                     min(self.conf, FAINT),
                 )  # fmt: skip
                 for place, image, one in zip(found, images, seen, strict=True):

@@ -9,10 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo import boxes
+from cytoyolo import boxes, defaults
 from cytoyolo.boxes import Boxes
-
-DEFAULT_FUSION_IOU = 0.4
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,7 +25,7 @@ class Fused(NamedTuple):
 
 
 def fuse(
-    image: Ints, xyxy: Boxes, probabilities: Floats, weight: Floats, total: float, iou: float = DEFAULT_FUSION_IOU
+    image: Ints, xyxy: Boxes, probabilities: Floats, weight: Floats, total: float, iou: float = defaults.FUSION_IOU
 ) -> Fused:
     """Fuse the detections (n) of several models in images that are numbered from 0.
 

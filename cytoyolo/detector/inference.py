@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cytoyolo.detector.ensemble import Ensemble, View
-from cytoyolo.detector.networks import Backend
-from cytoyolo.detector.predict import DEFAULT_CONF, DEFAULT_IOU, MAX_DETECTIONS, Detector, Model
+from cytoyolo import defaults
+from cytoyolo.detector.ensemble import Ensemble
+from cytoyolo.detector.predict import Detector, Model
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.images.decoding import max_pixels
 from cytoyolo.machine import __version__
@@ -22,7 +22,7 @@ class InferenceSettings(TypedDict, total=False):
     to 1. imgsz is the side in pixels to which images are scaled (None: the training's). batch is the number of images
     in one call of the network (None: 1 on a CPU with a runtime, 8 with torch, 32 on a GPU). backend runs a checkpoint,
     on a device ("auto", "cpu", "mps" or the number of a GPU), with a number of threads (None: all cores). max_det is
-    the largest number of boxes that are kept of an image (None: MAX_DETECTIONS). model_weights says how much each model
+    the largest number of boxes that are kept of an image (None: 300). model_weights says how much each model
     counts in a fusion (None: all alike). tta names the mirrored views of an image that are searched as well.
     """
 
@@ -30,21 +30,21 @@ class InferenceSettings(TypedDict, total=False):
     iou: float
     imgsz: int | None
     batch: int | None
-    backend: Backend
+    backend: defaults.Backend
     device: str
     threads: int | None
     max_det: int | None
     model_weights: Sequence[float] | None
-    tta: Sequence[View]
+    tta: Sequence[defaults.View]
 
 
 DEFAULTS: InferenceSettings = {
-    "conf": DEFAULT_CONF, "iou": DEFAULT_IOU, "imgsz": None, "batch": None, "backend": "auto", "device": "auto",
-    "threads": None, "max_det": None, "model_weights": None, "tta": (),
+    "conf": defaults.CONF, "iou": defaults.IOU, "imgsz": None, "batch": None, "backend": defaults.BACKEND,
+    "device": defaults.DEVICE, "threads": None, "max_det": None, "model_weights": None, "tta": (),
 }  # fmt: skip
 
 
-def complete(settings: InferenceSettings, conf: float = DEFAULT_CONF) -> InferenceSettings:
+def complete(settings: InferenceSettings, conf: float = defaults.CONF) -> InferenceSettings:
     """The settings with all defaults; `conf` is the default of the command. Raises UsageError for an unknown name."""
     if unknown := sorted(settings.keys() - DEFAULTS.keys()):
         raise UsageError(f"there is no setting {unknown[0]!r}; give some of {', '.join(DEFAULTS)}.")
@@ -53,7 +53,7 @@ def complete(settings: InferenceSettings, conf: float = DEFAULT_CONF) -> Inferen
 
 def box_limit(settings: InferenceSettings) -> int:
     """The largest number of boxes that are kept of an image."""
-    return MAX_DETECTIONS if settings["max_det"] is None else settings["max_det"]
+    return defaults.MAX_DETECTIONS if settings["max_det"] is None else settings["max_det"]
 
 
 def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Model:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cytoyolo import defaults
 from cytoyolo.detector.engine import MAX_SIDE
 from cytoyolo.detector.foreign import name_onnx
 from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
@@ -27,7 +28,6 @@ from cytoyolo.tables.table import fingerprint
 
 TORCH, ONNX, OPENVINO = "torch", "onnx", "openvino"
 BACKENDS = (TORCH, ONNX, OPENVINO)
-Backend = Literal["auto", "torch", "onnx", "openvino"]
 XML_FILE = "model.xml"
 # The packages a backend needs to run, and those to make its network of a checkpoint.
 _RUNS = {TORCH: ("torch",), ONNX: ("onnxruntime",), OPENVINO: ("openvino",)}
@@ -88,7 +88,7 @@ def _watched(path: Path, network: Network) -> Network:
 
 
 def _opened(path: Path, backend: str, device: str, imgsz: int | None, count: int) -> Network:
-    check_choice("backend", backend, ("auto", *BACKENDS))
+    check_choice("backend", backend, defaults.Backend)
     if not path.exists():
         raise UsageError(f"{path}: no such weights; check the path.")
     if path.is_dir() or path.suffix.lower() == ".onnx":

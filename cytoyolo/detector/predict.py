@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from cytoyolo import defaults
 from cytoyolo.boxes import to_pixels
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.networks import Network, open_network
@@ -25,9 +26,6 @@ from cytoyolo.images.samples import White
 from cytoyolo.spec import DataSpec
 from cytoyolo.workers import ForkLock
 
-DEFAULT_IOU = 0.4  # cells hardly ever overlap: the third place's class-agnostic NMS
-DEFAULT_CONF = 0.25
-MAX_DETECTIONS = 300
 # A field so many times as large as the network's input is taken for one of a larger area than the training's images.
 LARGE_FIELD = 2.5
 
@@ -90,14 +88,14 @@ class Detector:
         self,
         weights: str | Path,
         *,
-        conf: float = DEFAULT_CONF,
-        iou: float = DEFAULT_IOU,
+        conf: float = defaults.CONF,
+        iou: float = defaults.IOU,
         imgsz: int | None = None,
         backend: str = "auto",
         device: str = "auto",
         batch: int | None = None,
         threads: int | None = None,
-        max_det: int = MAX_DETECTIONS,
+        max_det: int = defaults.MAX_DETECTIONS,
     ) -> None:
         """Load weights: a checkpoint (.pt), or an ONNX file or OpenVINO folder made by `cytoyolo export`.
 

@@ -339,7 +339,7 @@ def test_a_sheet_shows_the_findings(lab, cytoyolo: Program):
         (["--max-loss", 2], 2, "--max-loss is 2.0; give a share from 0 to 1."),
         (["--max-loss", "nan"], 2, "--max-loss is nan; give a share from 0 to 1."),
         (["--variant", "all"], 2, "--variant is 'all'; give iou or keep."),
-        (["--boxes", "some"], 2, "--boxes is 'some'; give one of loose, all, none."),
+        (["--boxes", "some"], 2, "--boxes is 'some'; give one of all, loose, none."),
     ],
     ids=str,
 )
