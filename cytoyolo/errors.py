@@ -74,12 +74,16 @@ def call(command: str, *arguments: object, **options: object) -> str:
     words = ["cytoyolo", command, *map(str, arguments)]
     for name, value in options.items():
         words += [_dashed(name), *([] if value is True else [str(value)])]
-    given = [*map(_shown, arguments), *(f"{name}={_shown(value)}" for name, value in options.items())]
+    given = [*map(_literal, arguments), *(f"{name}={_literal(value)}" for name, value in options.items())]
     return either(shlex.join(words), f"cytoyolo.{command}({', '.join(given)})")
 
 
 def _dashed(parameter: str) -> str:
     return _OTHER_NAMES.get(parameter, f"--{parameter.replace('_', '-')}")
+
+
+def _literal(value: object) -> str:
+    return repr(str(value)) if isinstance(value, str | PurePath) else str(value)
 
 
 def _shown(value: object) -> str:

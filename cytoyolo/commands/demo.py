@@ -64,63 +64,73 @@ def demo(
     Raises UsageError when the output exists, unless it holds an interrupted demo.
     """
     folder, seconds = Path(output), dict[str, float]()
-    smears, found, dataset, run = folder / "smears", folder / "audit", folder / "dataset", folder / "run"
-    rules, submission, tables = folder / "rules.yaml", folder / "submission.csv", folder / "score"
-    detections, new_images, weights = folder / "detections", folder / "test_images", run / "weights" / "best.pt"
+    at = _Places(folder)
     few = FAULT_RATE * images * (1 - TEST_SHARE) < len(kinds(test=True)) + 1
     rate = MAX_RATE if few else FAULT_RATE
     check_numbers(images, TEST_SHARE, seed, rate)
     choose_device(device)
-    parts = (smears, found, dataset, run, tables, detections, new_images)
-    unfinished = not tables.exists()  # the last part; what holds no result is made anew without being asked
+    unfinished = not at.score.exists()  # the last part; what holds no result is made anew without being asked
     check_folder(folder, MAKER, overwrite or unfinished)
     way_on = f"{folder} holds an unfinished demo; the same call makes it anew."
     with locked(folder), console.with_way_on(way_on):
-        clear_folder(
-            folder,
-            MAKER,
-            overwrite or unfinished,
-            also=(
-                *(path.name for path in (rules, submission, submission.with_suffix(".failures.csv"))),
-                *(f"{path.name}/" for path in (*parts, *map(partial_folder, (submission, detections)))),
-            ),
-        )
-        labels, pictures, test = smears / "train.csv", smears / "images", smears / "test.csv"
+        clear_folder(folder, MAKER, overwrite or unfinished, also=at.coming())
         with _step(seconds, "Paint smears of 23 kinds of cell, and put faults in"):
-            smear(output=smears, images=images, test=TEST_SHARE, seed=seed, faults=rate)
+            smear(output=at.smears, images=images, test=TEST_SHARE, seed=seed, faults=rate)
         with _step(seconds, "Audit the table and its images"):
-            audited = audit(labels, images=pictures, test=test, output=found)
+            audited = audit(at.labels, images=at.images, test=at.test, output=at.audit)
         with _step(seconds, "Repair the table and convert it to a YOLO folder"):
-            write_text(rules, RULES)
-            convert(labels, images=pictures, test=test, output=dataset, repair=True, config=rules, seed=seed)
+            write_text(at.rules, RULES)
+            convert(
+                at.labels, images=at.images, test=at.test, output=at.dataset, repair=True, config=at.rules, seed=seed
+            )
         with _step(seconds, "Train from scratch"):
-            train(dataset, output=run, recipe=RECIPE, seed=seed, device=device)
+            train(at.dataset, output=at.run, recipe=RECIPE, seed=seed, device=device)
         with _step(seconds, "Predict the test rows"):
-            submit(weights, test, images=pictures, output=submission, device=device)
+            submit(at.weights, at.test, images=at.images, output=at.submission, device=device)
         with _step(seconds, "Draw detections and the differential"):
-            predict(weights, _link_test_images(smears, new_images), output=detections, device=device)
+            predict(at.weights, _link_test_images(at.smears, at.new_images), output=at.detections, device=device)
         with _step(seconds, "Score the submission"):
-            result = score(smears / "test_truth.csv", submission, output=tables)
+            result = score(at.smears / "test_truth.csv", at.submission, output=at.score)
         mark(folder, MAKER)
-    faults = read_faults(smears / "faults.csv")
-    outcomes = outcome(faults, audited.findings, read_log(dataset / CHANGES))
-    paths = {
-        "the 23 kinds": smears / "kinds.png",
-        "training table": smears / "train.csv",
-        "faults put in": smears / "faults.csv",
-        "faults found": found / "findings.csv",
-        "faults in pictures": found / "findings.png",
-        "changes of repair": dataset / CHANGES,
-        "YOLO folder": dataset,
-        "weights": weights,
-        "training curves": run / "curves" / "results.png",
-        "submission": submission,
-        "annotated pictures": detections / "annotated",
-        "differential": detections / "differential.png",
-        "score tables": tables,
-        "confusion matrix": tables / "confusion.png",
-    }
-    return Demonstrated(outcomes, result, paths, seconds)
+    outcomes = outcome(read_faults(at.faults), audited.findings, read_log(at.dataset / CHANGES))
+    return Demonstrated(outcomes, result, at.shown(), seconds)
+
+
+class _Places:
+    """Where everything of a demo lies in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.smears, self.audit, self.dataset, self.run, self.score, self.detections, self.new_images = self.folders = [
+            folder / name for name in ("smears", "audit", "dataset", "run", "score", "detections", "test_images")
+        ]
+        self.rules, self.submission = folder / "rules.yaml", folder / "submission.csv"
+        self.labels, self.test, self.faults = (self.smears / f"{name}.csv" for name in ("train", "test", "faults"))
+        self.images, self.weights = self.smears / "images", self.run / "weights" / "best.pt"
+
+    def coming(self) -> list[str]:
+        """What a demo puts into its folder; anything else there is the user's."""
+        files = [self.rules, self.submission, self.submission.with_suffix(".failures.csv")]
+        folders = [*self.folders, *map(partial_folder, (self.submission, self.detections))]
+        return [*(path.name for path in files), *(f"{path.name}/" for path in folders)]
+
+    def shown(self) -> dict[str, Path]:
+        """What a user would look at, by what it is."""
+        return {
+            "the 23 kinds": self.smears / "kinds.png",
+            "training table": self.labels,
+            "faults put in": self.faults,
+            "faults found": self.audit / "findings.csv",
+            "faults in pictures": self.audit / "findings.png",
+            "changes of repair": self.dataset / CHANGES,
+            "YOLO folder": self.dataset,
+            "weights": self.weights,
+            "training curves": self.run / "curves" / "results.png",
+            "submission": self.submission,
+            "annotated pictures": self.detections / "annotated",
+            "differential": self.detections / "differential.png",
+            "score tables": self.score,
+            "confusion matrix": self.score / "confusion.png",
+        }
 
 
 @contextmanager

@@ -187,7 +187,7 @@ def test_overwrite_does_anew_what_differs_and_no_more(run, data, tmp_path, monke
     given = {**OPTIONS, "dataset": data / "spec.yaml", "epochs": 3}
     with pytest.raises(CytoyoloError):  # the steps behind find nothing of those that are played here
         reproduce(data, output=tmp_path / "run", overwrite=True, **given)
-        raise CytoyoloError
+        raise CytoyoloError("nothing was found.")
     assert done[0] == ("crossval", False), "the old folds are removed before the new ones are recorded as begun"
     assert "audit" not in done and "repair" not in done
 

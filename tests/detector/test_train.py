@@ -106,7 +106,8 @@ def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, 
     )
     more = shlex.join(["cytoyolo", "train", str(blobs / "dataset"), "-o", "NEW", "--model", str(last), "--epochs", "1"])
     assert f"`{more}`" in as_typed(refused.value.sentence)
-    assert f"('{blobs / 'dataset'}', output='NEW', model='{last}', epochs=1)`" in str(refused.value)
+    called = f"cytoyolo.train({str(blobs / 'dataset')!r}, output='NEW', model={str(last)!r}, epochs=1)"
+    assert f"`{called}`" in str(refused.value)
     with pytest.raises(UsageError, match=r"leave out epochs; for more epochs, train on from its weights: .*last\.pt"):
         train(blobs / "dataset", output=small_run, resume=True, epochs=3)
     assert {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()} == before
