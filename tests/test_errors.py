@@ -1,10 +1,14 @@
 """What two readers read of one error: a user of the command line and a Python caller."""
 
+import ast
 import pickle
+import re
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
+import cytoyolo
 from cytoyolo.errors import (
     CytoyoloError,
     UsageError,
@@ -82,3 +86,79 @@ def test_a_sentence_names_the_rare_kinds_of_fault_first():
     assert listed_by_kind(items, kinds, 1) == "0 is cut; and 42 more of other kinds"
     assert listed_by_kind(items[:2], kinds[:2], 2) == "0 is cut; 1 is empty"
     assert listed_by_kind(items[1:9], kinds[1:9], 2) == "1 is empty; 2 is empty; and 6 more"
+
+
+# A wrong call of each public function whose sentence names an option: its arguments, and what a Python caller reads.
+WRONG_CALLS = {
+    "apply": (("t.csv", "log.csv"), {"output": "n.csv"}, "n.csv exists; give another name or overwrite=True."),
+    "audit": (("t.csv",), {"output": "there"}, "there exists; give another folder or overwrite=True."),
+    "bench": (("best.pt",), {"images": "there", "seconds": 0}, "seconds=0; give more than 0."),
+    "check": (("test.csv", "s.csv"), {"images": "gone"}, "gone: no such image folder; check `images`."),
+    "convert": (
+        ("t.csv",),
+        {"images": "there", "output": "new", "val": 0.1, "folds": 2},
+        "`val` and `folds` exclude each other; give one of them.",
+    ),
+    "crossval": (("t.csv",), {"output": "new"}, "a label table needs `images`, the folder of its images."),
+    "curate": (
+        ("t.csv",),
+        {"oof": "o", "output": "n.csv", "boxes": "x"},
+        "boxes='x'; give one of all, loose, ",
+    ),
+    "demo": ((), {"output": "new", "seed": -1}, "seed=-1; give 0 or more."),
+    "export": (("best.pt",), {"output": "n.onnx", "format": "x"}, "format='x'; give onnx or openvino."),
+    "fuse": (
+        ([],),
+        {"output": "n.csv"},
+        "there is no table to fuse; give those that predict(probabilities=True) wrote.",
+    ),
+    "predict": (("best.pt", "there"), {"output": "there"}, "there exists; give another folder or overwrite=True."),
+    "repair": (("t.csv",), {"output": "n.csv", "skip": ["x"]}, "skip='x': there is no such rule; "),
+    "reproduce": (("data",), {"output": "new", "folds": 1}, "folds=1; give 2 or more."),
+    "score": (("t.csv", "t.csv", "there"), {}, "there exists; give another folder or overwrite=True."),
+    "smear": ((), {"output": "new", "seed": -1}, "seed=-1; give 0 or more."),
+    "submit": (
+        ("best.pt", "t.csv"),
+        {"images": "gone", "output": "new.csv"},
+        "gone: no such image folder; check `images`.",
+    ),
+    "train": (
+        ("dataset",),
+        {"output": "new", "resume": True, "epochs": 3},
+        "resume=True goes on with the run's own settings; leave out epochs.",
+    ),
+    "undo": (("n.csv", "log.csv"), {"output": "t.csv"}, "t.csv exists; give another name or overwrite=True."),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in cytoyolo.__all__ if name.islower() and name != "info"])
+def test_no_python_caller_reads_of_dashes(name, blobs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("there/a.jpg", "data/images/a.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    for path in ("t.csv", "data/train.csv", "data/test.csv"):
+        (tmp_path / path).write_text("NAME,x1,y1,x2,y2,class\na.jpg,1,2,30,40,PNN\na.jpg,1,2,30,40,PNN\n")
+    (tmp_path / "test.csv").write_text("trustii_id,NAME\n1,a.jpg\n")
+    (tmp_path / "s.csv").write_text("trustii_id,NAME,x1,y1,x2,y2,class\n1,a.jpg,1,2,30,40,PNN\n")
+    (tmp_path / "dataset").symlink_to(blobs / "dataset")
+    cytoyolo.repair("t.csv", output="n.csv", changes="log.csv")
+    arguments, options, words = WRONG_CALLS[name]
+    with pytest.raises(CytoyoloError) as caught:
+        getattr(cytoyolo, name)(*arguments, **options)
+    assert str(caught.value).startswith(words)
+    assert ("--" not in str(caught.value) and "--" in as_typed(caught.value.sentence)) or " -o" in caught.value.sentence
+
+
+def test_no_sentence_of_the_library_spells_an_option_with_dashes():
+    spelled = []
+    for path in Path(cytoyolo.__file__).parent.rglob("*.py"):
+        if "cli" in path.parts or path.name == "errors.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.Constant) and isinstance(child.value, str) and not isinstance(node, ast.Expr):
+                    either = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "either"
+                    if re.search(r"(^|[ (`'])--[a-z]", child.value) and not (either or "docker" in child.value):
+                        spelled.append(f"{path.name}:{child.lineno}")
+    assert spelled == []

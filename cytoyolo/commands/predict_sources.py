@@ -10,7 +10,7 @@ from pathlib import Path
 from cytoyolo import console
 from cytoyolo.detector.journal import JOURNAL, SUFFIX
 from cytoyolo.detector.networks import XML_FILE
-from cytoyolo.errors import CytoyoloError, UsageError, either, listed, option
+from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
@@ -22,8 +22,9 @@ _WEIGHTS = frozenset(
 )
 # A spreadsheet saves tables with tabs as .txt or .tsv.
 _TABLES = (".csv", ".tsv", ".txt")
-_WANTED = "first the weights, then images or folders: cytoyolo predict best.pt images/ -o results"
-_WANTED_TABLE = "first the weights, then a test table: cytoyolo submit best.pt test.csv --images DIR -o submission.csv"
+_WANTED = f"first the weights, then images or folders: {call('predict', 'best.pt', 'images/', output='results')}"
+_FILLED = call("submit", "best.pt", "test.csv", images="DIR", output="submission.csv")
+_WANTED_TABLE = f"first the weights, then a test table: {_FILLED}"
 # What a table of one line a row can't hold: parts of a name that are not UTF-8, and ends of lines.
 _UNFIT = re.compile("[\ud800-\udfff\r\n]")
 _SHOWN = 5
@@ -101,20 +102,16 @@ def refuse_table(sources: Sequence[Path]) -> None:
         raise UsageError("there is nothing to search; give images or folders of images.")
     beside = {path.parent for path in sources if not path.is_dir() and is_image(path)}
     if alone := next((path for path in sources if _is_table(path) and path.parent not in beside), None):
-        typed = f"`cytoyolo submit WEIGHTS {alone} --images DIR -o submission.csv`"
-        called = f'`cytoyolo.submit(weights, "{alone}", images=..., output="submission.csv")`'
-        raise UsageError(f"{alone} is a table, and predict takes images and folders; {either(typed, called)} fills it.")
+        other = call("submit", "WEIGHTS", alone, images="DIR", output="submission.csv")
+        raise UsageError(f"{alone} is a table, and predict takes images and folders; `{other}` fills it.")
 
 
 def refuse_images(test: Path) -> None:
     """Raise UsageError where the test table is a folder or an image."""
     if test.is_dir() or (not _is_table(test) and is_image(test)):
         kind = "a folder" if test.is_dir() else "an image"
-        typed, called = (
-            f"`cytoyolo predict WEIGHTS {test} -o DIR`",
-            f'`cytoyolo.predict(weights, "{test}", output=...)`',
-        )
-        raise UsageError(f"{test} is {kind}, and submit takes a test table; {either(typed, called)} predicts images.")
+        other = call("predict", "WEIGHTS", test, output="DIR")
+        raise UsageError(f"{test} is {kind}, and submit takes a test table; `{other}` predicts images.")
 
 
 def _is_table(path: Path) -> bool:

@@ -10,13 +10,13 @@ import pandas as pd
 from cytoyolo import console
 from cytoyolo.detector.journal import Entry
 from cytoyolo.detector.predict import Model, shrinkage
-from cytoyolo.errors import listed, option
+from cytoyolo.errors import as_typed, listed, option
 
 # The largest side that is proposed: the memory a network needs grows with its square.
 _LARGEST_SIDE = 4_096
 _SHOWN = 3
 _DETECTIONS, _WARNINGS = "detections.csv", "warnings.csv"
-_CROWDED = "--max-det"
+_CROWDED = as_typed(option("max_det"))
 
 
 @dataclass
