@@ -112,8 +112,8 @@ def _edit(rule: Rule, found: Findings, table: LabelTable) -> Edit | None:
 
 
 def _rows_of(found: Findings, table: LabelTable) -> Rows:
-    """The rows that findings are about: their own, or all of their images, masks included."""
-    return found.rows if found.images is None else table.with_masks(table.holds("image", found.images))
+    """The rows that findings are about: their own, or all rows of their images, ignore regions too."""
+    return found.rows if found.images is None else table.with_ignore_regions(table.holds("image", found.images))
 
 
 def same_group(table: LabelTable, policy: Mapping[str, Rule]) -> pd.Series:

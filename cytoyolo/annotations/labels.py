@@ -67,7 +67,7 @@ def meant_classes(values: Collection[str], spec: DataSpec) -> dict[str, str]:
     """The code (or MASK) that a class which is none surely stands for, by what stands in the table.
 
     `values` are all classes of a table. One may be a code or an English name in another case or with other spaces, or
-    an id: if all but masks are ids, and 0, from which ids are counted, is one of them.
+    an id: if all but ignore regions are ids, and 0, from which ids are counted, is one of them.
     """
     unknown = [value for value in values if value not in (*spec.codes, MASK)]
     meanings = _meanings(spec.codes, spec.names)

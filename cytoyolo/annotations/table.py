@@ -153,8 +153,8 @@ class LabelTable:
         return np.array([ids.get(value, -1) for value in self.text["class"]], dtype=np.int64)
 
     @cached_property
-    def is_mask(self) -> NDArray[np.bool_]:
-        """Which rows (n,) are masks, by their class."""
+    def is_ignore_region(self) -> NDArray[np.bool_]:
+        """Which rows (n,) are ignore regions, by their class."""
         return np.asarray(self.text["class"] == MASK, dtype=bool)
 
     @cached_property
@@ -171,7 +171,7 @@ class LabelTable:
     @property
     def labels(self) -> NDArray[np.bool_]:
         """The labels (n,) that are still in the table."""
-        return self.alive & ~self.is_mask & ~self.is_empty
+        return self.alive & ~self.is_ignore_region & ~self.is_empty
 
     @property
     def empty(self) -> NDArray[np.bool_]:
@@ -179,9 +179,9 @@ class LabelTable:
         return self.alive & self.is_empty
 
     @property
-    def masks(self) -> NDArray[np.bool_]:
-        """The masks (n,) that are still in the table."""
-        return self.alive & self.is_mask
+    def ignore_regions(self) -> NDArray[np.bool_]:
+        """The ignore regions (n,) that are still in the table."""
+        return self.alive & self.is_ignore_region
 
     @cached_property
     def image(self) -> Rows:
@@ -245,12 +245,12 @@ class LabelTable:
         """The labels among the rows wanted (n,) that are still in the table."""
         return np.flatnonzero(np.asarray(wanted, dtype=bool) & self.labels)
 
-    def with_masks(self, wanted: ArrayLike) -> Rows:
-        """The labels and masks among the rows wanted (n,) that are still in the table."""
+    def with_ignore_regions(self, wanted: ArrayLike) -> Rows:
+        """The labels and ignore regions among the rows wanted (n,) that are still in the table."""
         return np.flatnonzero(np.asarray(wanted, dtype=bool) & self.alive)
 
     def in_images(self, names: Collection[str]) -> Rows:
-        """The rows of these images that are still in the table, masks apart."""
+        """The rows of these images that are still in the table, except ignore regions."""
         return np.flatnonzero(self.holds("image", names) & (self.labels | self.empty))
 
     def edited(self, edit: Edit) -> "LabelTable":
@@ -288,13 +288,13 @@ class LabelTable:
     def _changed(self, **fields: object) -> "LabelTable":
         """A new table; what was worked out from fields that stay is kept."""
         table = replace(self, **fields)  # type: ignore[arg-type]
-        kept = {"class_id", "is_mask", "is_empty", "image", "facts", "copies", "size", "xyxy"}
+        kept = {"class_id", "is_ignore_region", "is_empty", "image", "facts", "copies", "size", "xyxy"}
         kept -= {"size"} if "sizes" in fields else set()
         kept -= {"copies"} if "find_copies" in fields else set()
         if "text" in fields:
             changed = {role for role in LABEL_ROLES if table.text[role] is not self.text[role]}
             kept -= {"is_empty"} if changed else set()
-            kept -= {"class_id", "is_mask"} if "class" in changed else set()
+            kept -= {"class_id", "is_ignore_region"} if "class" in changed else set()
             kept -= {"image", "facts", "copies", "size"} if "image" in changed else set()
             kept -= {"xyxy"} if changed & set(XYXY) else set()
         table.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})

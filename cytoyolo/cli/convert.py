@@ -70,10 +70,13 @@ def convert(
         typer.echo(f"Images kept out because the test shows the same: {made.leaked:,}.", err=True)
     if made.copies:
         typer.echo(f"Images that show the same as another, kept on one side of the split: {made.copies:,}.", err=True)
-    if made.masked:
-        typer.echo(f"Images with masks painted over (so that all are staged as PNG): {made.masked:,}.", err=True)
+    if made.painted:
+        typer.echo(
+            f"Images with ignore regions painted over (so that all images are staged as PNG): {made.painted:,}.",
+            err=True,
+        )
     if made.left_out:
-        typer.echo(f"Images left out because all of their rows are masks: {made.left_out:,}.", err=True)
+        typer.echo(f"Images left out because all of their rows are ignore regions: {made.left_out:,}.", err=True)
     if made.clipped:
         typer.echo(f"Boxes that reached outside their image and were clipped: {made.clipped:,}.", err=True)
     if made.rounded:

@@ -28,9 +28,9 @@ from cytoyolo.machine import __version__
 from cytoyolo.spec import MASK, load_spec
 from cytoyolo.tables.table import fingerprint, note_form, write_table
 from cytoyolo.yolo import folder as yolo
-from cytoyolo.yolo.division import divide
+from cytoyolo.yolo.division import Division, divide
 from cytoyolo.yolo.groups import read_groups
-from cytoyolo.yolo.ignore_regions import regions_by_image
+from cytoyolo.yolo.ignore_regions import Regions, regions_by_image
 from cytoyolo.yolo.writing import list_images, must_copy, write_data, write_lists
 
 MAKER = "convert"
@@ -38,14 +38,21 @@ MAKER = "convert"
 
 @dataclass(frozen=True)
 class Converted:
-    """What `convert` made: the folder, and how many images and boxes it holds and had to mend.
+    """What `convert` made: the folder, and counts of what it holds and of what had to be mended.
 
-    changes are the rows that a repair changed or dropped, leaked the images kept out because the test shows them,
-    copies the images that show the same as another and stay on its side of the split, masked the images with masks
-    painted over, left_out those kept out because all of their rows are masks, without_cells those that a row says have
-    none. renamed has the names of rows that are not those of their files, each with its file's; needless counts the
-    rows that said of an image with cells that it has none. deep are the images of more than 8 bits, shown in the range
-    `white` unless their file states one, and complaints those that their decoder complains of.
+    - images, boxes: in the data set.
+    - clipped, rounded: boxes that reached outside their image, and boxes with fractional pixels.
+    - images_mended: images that are mended in a staged copy.
+    - changes: rows that a repair changed or dropped.
+    - leaked: images that are kept out because the test shows them.
+    - copies: images that show the same as another and stay on its side of the split.
+    - painted: images with ignore regions, which are painted over.
+    - left_out: images that are kept out because all of their rows are ignore regions.
+    - deep: images of more than 8 bits; `white` is the range in which they are shown, unless their file states one.
+    - complaints: what the decoder complains of, a sentence for an image.
+    - without_cells: images that a row says have no cells.
+    - renamed: names of rows that are not those of their files, each with its file's.
+    - needless: rows that say of an image with cells that it has none.
     """
 
     folder: Path
@@ -57,7 +64,7 @@ class Converted:
     changes: int = 0
     leaked: int = 0
     copies: int = 0
-    masked: int = 0
+    painted: int = 0
     left_out: int = 0
     deep: int = 0
     white: White = UNKNOWN
@@ -91,9 +98,9 @@ def convert(
     show the same. Images that show the same as one of the table `test` are kept out. With repair the table is audited
     and repaired first, by the rules as config sets them, and the folder holds findings.csv and changes.csv. Images are
     linked, or copied with copy; files that Ultralytics would rewrite or drop are mended in a staged copy. Rows of class
-    "msk" are masks, painted over with mask_fill ("black" or "background") in staged copies; with any of them all images
-    are stored anew, as PNG. Raises UsageError for a wrong call and CytoyoloError for rows or images that can't be used,
-    naming them.
+    "msk" are ignore regions, painted over with mask_fill ("black" or "background") in staged copies; with any of them
+    all images are stored anew, as PNG. Raises UsageError for a wrong call and CytoyoloError for rows or images that
+    can't be used, naming them.
     """
     labels, output = Path(labels), Path(output)
     check_seed(seed)
@@ -114,27 +121,36 @@ def convert(
     facts, regions = {name: table.facts[name] for name in division.images}, regions_by_image(table)
     for sentence in division.notes(groups):
         note(sentence)
-    settings = {
-        "val": asked, "folds": folds, "copy": copy, "repair": repair, "seed": seed,
-        "mask_fill": mask_fill if regions else None, "masks": sum(len(hidden) for hidden, _ in regions.values()),
-    }  # fmt: skip
-    if empty := len(table.without_cells):
-        settings["without_cells"] = empty
+    settings: dict[str, object] = {"val": asked, "folds": folds, "copy": copy, "repair": repair, "seed": seed}
+    hidden = sum(len(boxes) for boxes, _ in regions.values())
+    settings |= {"mask_fill": mask_fill if regions else None, "masks": hidden}
     inputs = {"groups": groups, "test": test, "config": config}
-    manifest = _manifest(labels.name, given, inputs, facts, usable.class_id, settings)
-    if modules := own_modules(policy):  # a part of what tells the data set from others
-        manifest["config"] = {**(manifest["config"] or {}), "modules": modules}
+    manifest = _manifest(labels.name, given, inputs, own_modules(policy), facts, usable, settings)
     manifest |= division.record(grouped=groups is not None)
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
-        listing = list_images(facts, regions, division.part, division.group)
-        manifest["copy"] = copied = copy or (not regions and must_copy(folder, facts.values()))
-        manifest[yolo.ROWS] = write_data(folder, usable, listing, facts, copied, regions, mask_fill)
-        write_lists(folder, spec, listing["file"], division.part, folds)
-        if repair:
-            write_table(folder / FINDINGS, usable.findings.rename(columns=dict(spec.columns)))
-            write_table(folder / CHANGES, change_log(table.lines)[1])
-        write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
+        _write(folder, usable, division, facts, regions, manifest)
     return _counted(output, given, usable, repair, facts, copies, regions)
+
+
+def _write(
+    folder: Path,
+    labels: Trainable,
+    division: Division,
+    facts: Mapping[str, ImageInfo],
+    regions: Mapping[str, Regions],
+    manifest: dict[str, Any],
+) -> None:
+    """Fill the folder. The manifest, which comes last, says how; it is completed here."""
+    table = labels.table
+    listing = list_images(facts, regions, division.part, division.group)
+    manifest["copy"] = manifest["copy"] or (not regions and must_copy(folder, facts.values()))
+    fill = manifest["mask_fill"]
+    manifest[yolo.ROWS] = write_data(folder, labels, listing, facts, manifest["copy"], regions, fill)
+    write_lists(folder, table.spec, listing["file"], division.part, manifest["folds"])
+    if manifest["repair"]:
+        write_table(folder / FINDINGS, labels.findings.rename(columns=dict(table.spec.columns)))
+        write_table(folder / CHANGES, change_log(table.lines)[1])
+    write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
 
 
 def _counted(
@@ -160,8 +176,8 @@ def _counted(
         changes=len(changes) if repair else 0,
         leaked=len({names[change.row] for change in changes if change.rule == "leak"}),
         copies=len(copies) - copies.nunique(),
-        masked=len(regions),
-        left_out=len(set(names[table.masks]) - regions.keys()),
+        painted=len(regions),
+        left_out=len(set(names[table.ignore_regions]) - regions.keys()),
         deep=sum(info.white > 0 for info in facts.values()),
         white=white_of(facts.values()),
         complaints=tuple(f"{name}: {info.warning}" for name, info in facts.items() if info.warning),
@@ -178,8 +194,10 @@ def _renamed(given: LabelTable, table: LabelTable) -> dict[str, str]:
 
 
 def _refuse_empty(labels: Path, table: LabelTable) -> None:
-    if table.masks.any() and not table.labels.any():
-        raise CytoyoloError(f"{labels}: all rows left are masks (class {MASK}); give the labels of the images as well.")
+    if table.ignore_regions.any() and not table.labels.any():
+        raise CytoyoloError(
+            f"{labels}: all rows left are ignore regions (class {MASK}); give the labels of the images as well."
+        )
     if table.empty.any() and not table.labels.any():
         raise CytoyoloError(f"{labels}: all rows left are of images without cells; give images with labels as well.")
     if not table.labels.any():
@@ -204,23 +222,28 @@ def _manifest(
     name: str,
     given: LabelTable,
     inputs: Mapping[str, str | Path | None],
+    modules: object,
     facts: Mapping[str, ImageInfo],
-    class_id: np.ndarray,
+    labels: Trainable,
     settings: Mapping[str, object],
 ) -> dict[str, Any]:
     """How the data set was made and from what; names and hashes only, no path of this machine."""
-    spec = given.spec
+    spec, without_cells = given.spec, len(labels.table.without_cells)
+    files: dict[str, Any] = {
+        what: None if path is None else {"name": Path(path).name, "sha256": fingerprint(path)}
+        for what, path in inputs.items()
+    }
+    if modules:  # a part of what tells the data set from others
+        files["config"] = {**(files["config"] or {}), "modules": modules}
     return {
         "cytoyolo": __version__,
         **settings,
+        **({"without_cells": without_cells} if without_cells else {}),
         "labels": {"name": name, "sha256": given.sha256},
-        **{
-            what: None if path is None else {"name": Path(path).name, "sha256": fingerprint(path)}
-            for what, path in inputs.items()
-        },
+        **files,
         "images": len(facts),
         "images_sha256": yolo.images_fingerprint((name, info.digest) for name, info in facts.items()),
         **({"white": white} if (white := white_of(facts.values()).to_dict()) else {}),
-        "boxes": dict(zip(spec.codes, np.bincount(class_id, minlength=len(spec.codes)).tolist(), strict=True)),
+        "boxes": dict(zip(spec.codes, np.bincount(labels.class_id, minlength=len(spec.codes)).tolist(), strict=True)),
         "spec": spec.to_dict(),
     }

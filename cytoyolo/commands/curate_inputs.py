@@ -103,7 +103,7 @@ def _check_same_table(
 
 def _with_names_of(table: LabelTable, predictions: Predictions) -> LabelTable:
     """The table with the names that a cross-validation's images have, which are those of their files."""
-    found = match_names([*table.first_rows, *table.text["image"][table.masks]], predictions.fold)
+    found = match_names([*table.first_rows, *table.text["image"][table.ignore_regions]], predictions.fold)
     rows = np.flatnonzero(table.holds("image", found.how))
     names = [found.file[name] for name in table.text["image"][rows]]
     return table.rewritten(rows, {"image": names}) if names else table

@@ -50,7 +50,7 @@ def seconds(images: int, tests: int, steps: Collection[str], call: Call) -> dict
 
 def megabytes(paths: Sequence[Path], steps: Collection[str], folds: int, stored: bool = True) -> dict[str, float]:
     """What the given steps will put on the disk for images at these paths; `stored`: with all images stored anew, as
-    they are where any of them gets a mask."""
+    they are where any of them gets an ignore region."""
     sample = paths[:: max(len(paths) // _SAMPLE, 1)][:_SAMPLE] if stored and "convert" in steps else []
     found = {
         "convert to folds": len(paths) * _BLOCKS / 1e6,
@@ -62,6 +62,6 @@ def megabytes(paths: Sequence[Path], steps: Collection[str], folds: int, stored:
 
 
 def _png_bytes(paths: Sequence[Path]) -> float:
-    """The mean size of these images as PNG, in which images with masks, and then all, are staged."""
+    """The mean size of these images as PNG, in which images with ignore regions, and then all, are staged."""
     sizes = [len(cv2.imencode(".png", picture)[1]) for path in paths if (picture := decode(path)[0]).size]
     return sum(sizes) / len(sizes) if sizes else 0.0

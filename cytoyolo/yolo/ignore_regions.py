@@ -1,4 +1,7 @@
-"""Masks: parts of images that a training must not see, because a cell in them has no label. Painted in copies only."""
+"""Ignore regions: parts of images that a training must not see, because a cell in them has no label.
+
+They are painted over, in copies only.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +10,7 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.boxes import Boxes
 from cytoyolo.images.decoding import Picture
 
-# What masks are painted with.
+# What ignore regions are painted over with.
 FILLS = ("black", "background")
 # Nothing is painted within so many pixels of a box that is kept: the edge of its cell must stay as it is.
 MARGIN = 2
@@ -15,14 +18,14 @@ MARGIN = 2
 Regions = tuple[Boxes, Boxes]
 
 
-def paint(picture: Picture, masks: Boxes, kept: Boxes, fill: str) -> Picture:
-    """A copy of a picture (h, w, 3) with its masks (k, 4) painted over, but for what lies near the boxes kept (n, 4).
+def paint(picture: Picture, regions: Boxes, kept: Boxes, fill: str) -> Picture:
+    """A copy of a picture (h, w, 3) with its ignore regions (k, 4) painted over, except near the boxes kept (n, 4).
 
-    Every pixel of which a mask covers a part is painted, unless a part of it lies within MARGIN of a box kept. "black"
-    is 0, "background" for each channel the median of the pixels that no mask and no box covers, or of all where there
-    are none. Boxes are xyxy pixels, which may be fractions or reach outside.
+    Every pixel of which a region covers a part is painted, unless a part of it lies within MARGIN of a box kept.
+    "black" is 0, "background" for each channel the median of the pixels that no region and no box covers, or of all
+    where there are none. Boxes are xyxy pixels, which may be fractions or reach outside.
     """
-    hidden = _covered(picture, masks)
+    hidden = _covered(picture, regions)
     painted = picture.copy()
     colour = np.zeros(3, np.uint8) if fill == "black" else _median(picture, ~(hidden | _covered(picture, kept)))
     painted[hidden & ~_covered(picture, kept, MARGIN)] = colour
@@ -30,14 +33,13 @@ def paint(picture: Picture, masks: Boxes, kept: Boxes, fill: str) -> Picture:
 
 
 def regions_by_image(table: LabelTable) -> dict[str, Regions]:
-    """By name of each image that has masks, and labels or no cells: its masks (k, 4), and the boxes of its labels
-    (n, 4)."""
-    masks = _by_image(table, table.masks)
-    if not masks:
+    """The boxes of each image, by name, that has ignore regions, and labels or no cells."""
+    regions = _by_image(table, table.ignore_regions)
+    if not regions:
         return {}
     kept = {name: np.zeros((0, 4)) for name in table.without_cells}
-    kept |= _by_image(table, table.labels & np.isin(table.image, table.image[table.masks]))
-    return {name: (xyxy, kept[name]) for name, xyxy in masks.items() if name in kept}
+    kept |= _by_image(table, table.labels & np.isin(table.image, table.image[table.ignore_regions]))
+    return {name: (xyxy, kept[name]) for name, xyxy in regions.items() if name in kept}
 
 
 def _by_image(table: LabelTable, wanted: NDArray[np.bool_]) -> dict[str, Boxes]:

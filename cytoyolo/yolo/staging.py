@@ -111,8 +111,8 @@ def is_linked(facts: ImageInfo) -> bool:
 def stage_painted(facts: ImageInfo, target: Path, painting: Regions | None, fill: str) -> str:
     """Create `target`, a PNG of the image as the decoder shows it, and return its digest.
 
-    `painting` holds the masks (k, 4) that are painted over and the boxes kept (n, 4), None for an image without masks,
-    which goes the same way: a training must not tell the two by their encoding. Raises as `stage` does.
+    `painting` holds the ignore regions (k, 4), which are painted over, and the boxes kept (n, 4). An image without
+    any (None) goes the same way: a training must not tell the two by their encoding. Raises as `stage` does.
     """
     picture = _decoded(facts, _unchanged(facts))
     return _write_png(target, picture if painting is None else paint(picture, *painting, fill))

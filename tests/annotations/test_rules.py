@@ -318,7 +318,7 @@ def test_a_mask_of_a_name_that_several_files_fit_stays() -> None:
         "s1/a.jpg,1,2,30,40,PNN\na.jpg,1,2,30,40,msk\na.jpg,5,2,30,40,msk\n", images("s1/a.jpg", "s2/a.jpg")
     )
     assert found("ambiguous-name", table) == [(3, "a.jpg")]
-    assert auditing.run(table, load_policy()).table.masks.tolist() == [False, True, True]
+    assert auditing.run(table, load_policy()).table.ignore_regions.tolist() == [False, True, True]
 
 
 # Images without cells
@@ -528,7 +528,11 @@ def test_a_mask_that_only_its_image_tells_to_be_unusable(row: str, words: str) -
 def test_a_mask_that_reaches_into_its_image_is_fine(row: str) -> None:
     audited = auditing.run(table_of(f"{GOOD}{row}\n{row}\n", images("z.jpg")), load_policy())
     assert set(audited.findings["rule"]) == {"rare-class"} and audited.table.alive.all()
-    assert audited.table.masks.tolist() == [False, True, True] and audited.table.labels.tolist() == [True, False, False]
+    assert audited.table.ignore_regions.tolist() == [False, True, True] and audited.table.labels.tolist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_mask_without_a_label_names_its_image() -> None:
@@ -595,7 +599,7 @@ def test_a_mask_written_in_another_way_is_recoded(written: str) -> None:
     table = table_of(f"{GOOD}z.jpg,50,50,70,70,{written}\nz.jpg,500,50,570,70,{written}\n", images("z.jpg"))
     audited = auditing.run(table, load_policy())
     assert audited.table.text["class"].tolist() == ["PNN", "msk", "msk"]
-    assert audited.table.masks.tolist() == [False, True, False]
+    assert audited.table.ignore_regions.tolist() == [False, True, False]
     assert changed_lines(audited) == {"class-variant": [3, 4], "mask": [4]}
 
 

@@ -824,8 +824,8 @@ def test_masks_are_painted_and_all_images_encoded_alike(fill: str, curated: Path
                     "--val", 0.25, "--mask-fill", fill)  # fmt: skip
     assert (done.returncode, done.stdout) == (0, f"{curated / 'out'}: 12 images, 12 boxes\n"), done.stderr
     assert done.stderr == (
-        "Images with masks painted over (so that all are staged as PNG): 2.\n"
-        "Images left out because all of their rows are masks: 1.\n"
+        "Images with ignore regions painted over (so that all images are staged as PNG): 2.\n"
+        "Images left out because all of their rows are ignore regions: 1.\n"
     )
     assert {path.name for path in (curated / "out" / "images").iterdir()} == {f"{one}.png" for one in "abcdefghijkl"}
     for stem in "abcdefghijkl":
@@ -853,7 +853,7 @@ def test_masks_are_painted_and_all_images_encoded_alike(fill: str, curated: Path
 
 def test_the_training_takes_a_masked_set_whole(curated: Path) -> None:
     made = call(curated)
-    assert made == Converted(curated / "out", 12, 12, clipped=0, rounded=0, images_mended=0, masked=2, left_out=1)
+    assert made == Converted(curated / "out", 12, 12, clipped=0, rounded=0, images_mended=0, painted=2, left_out=1)
     assert loaded_boxes(curated / "out") == Counter("abcdefghijkl")
     labels = {path.name: path.read_bytes() for path in (curated / "out" / "labels").iterdir()}
     text = (curated / "labels.csv").read_text().splitlines(keepends=True)
@@ -884,7 +884,7 @@ def test_masks_of_images_without_labels_alone_change_nothing(lab: Path) -> None:
     with (lab / "labels.csv").open("a") as file:
         file.write("z.jpg,1,2,9,9,msk\n")
     made = call(lab)
-    assert (made.images, made.masked, made.left_out) == (12, 0, 1)
+    assert (made.images, made.painted, made.left_out) == (12, 0, 1)
     assert (lab / "out" / "images" / "a.jpg").is_symlink()
     plain, masked = snapshot(lab / "plain"), snapshot(lab / "out")
     assert {name for name in plain if plain[name] != masked.get(name)} == {"dataset.json"}
@@ -927,7 +927,7 @@ def test_a_mask_that_cannot_be_painted_is_refused_or_dropped(
     assert_refused(cytoyolo, lab, 1, "; mend or delete them, or let --repair do it.")
     made = call(lab, repair=True)
     assert (made.images, made.changes, made.left_out) == (12, 1, 0)
-    assert made.masked == (1 if row.endswith("MSK") else 0)
+    assert made.painted == (1 if row.endswith("MSK") else 0)
 
 
 @pytest.mark.usefixtures("home")
@@ -941,7 +941,9 @@ def test_a_config_that_keeps_a_mask_outside_is_refused(lab: Path) -> None:
 
 def test_a_table_of_masks_alone_is_refused(lab: Path, cytoyolo: Program) -> None:
     (lab / "labels.csv").write_text(f"{HEADER}a.jpg,4,5,30,36,msk\n")
-    assert_refused(cytoyolo, lab, 1, "all rows left are masks (class msk); give the labels of the images as well.")
+    assert_refused(
+        cytoyolo, lab, 1, "all rows left are ignore regions (class msk); give the labels of the images as well."
+    )
 
 
 @pytest.mark.parametrize("fill", ["grey", "", "Black"])
@@ -958,7 +960,7 @@ def test_the_program_refuses_a_fill_that_does_not_exist(lab: Path, cytoyolo: Pro
 def test_what_the_test_shows_is_kept_out_with_its_masks(curated: Path) -> None:
     (curated / "test.csv").write_text("trustii_id,NAME\n1,a.jpg\n")
     made = call(curated, test=curated / "test.csv")
-    assert (made.images, made.leaked, made.masked, made.left_out) == (11, 1, 1, 1)
+    assert (made.images, made.leaked, made.painted, made.left_out) == (11, 1, 1, 1)
 
 
 @pytest.mark.usefixtures("home")
@@ -972,7 +974,7 @@ def test_masks_follow_the_repairs_of_their_image(tmp_path: Path) -> None:
     with pytest.raises(CytoyoloError, match="boxes-unturned"):
         call(tmp_path)
     made = call(tmp_path, repair=True)
-    assert (made.images, made.masked, made.left_out) == (5, 2, 0)
+    assert (made.images, made.painted, made.left_out) == (5, 2, 0)
     table = sides(tmp_path / "out")["repairs"]
     assert (table["a.jpg"], table["turned.jpg"]) == ("masked", "EXIF orientation; masked")
     shown, original = (cv2.imread(str(tmp_path / path)) for path in ("out/images/a.png", "images/a.jpg"))
@@ -1044,7 +1046,7 @@ def test_a_curated_real_set(shared: Path, tmp_path: Path, cytoyolo: Program) -> 
     labelled, masked = set(table["NAME"][~is_mask]), set(table["NAME"][is_mask])
     assert f": {len(labelled)} images, {(~is_mask).sum()} boxes\n" in done.stdout
     assert f"PNG): {len(labelled & masked)}.\n" in done.stderr
-    assert f"all of their rows are masks: {len(masked - labelled)}.\n" in done.stderr
+    assert f"all of their rows are ignore regions: {len(masked - labelled)}.\n" in done.stderr
     for name, rows in table[table["NAME"].isin(labelled)].groupby("NAME"):
         original = cv2.imread(str(source / "images" / name))
         staged = cv2.imread(str(tmp_path / "out" / "images" / f"{Path(name).stem}.png"))
@@ -1293,7 +1295,7 @@ def test_a_mask_of_an_image_without_cells_is_painted(lab: Path) -> None:
     with (lab / "labels.csv").open("a") as file:
         file.write("none.png,,,,,\nnone.png,2,2,9,9,msk\n")
     made = call(lab)
-    assert (made.without_cells, made.masked, made.left_out) == (1, 1, 0)
+    assert (made.without_cells, made.painted, made.left_out) == (1, 1, 0)
     assert not cv2.imread(str(lab / "out" / "images" / "none.png"))[2:9, 2:9].any()
     assert (lab / "out" / "labels" / "none.txt").read_bytes() == b""
 

@@ -306,7 +306,7 @@ def test_an_image_of_which_only_masks_are_left_is_no_reason_to_refuse_the_table(
 def test_the_curated_table_converts_with_its_masks_painted(lab):
     made_of(lab)
     made = convert(lab / "made.csv", images=lab / "images", output=lab / "yolo", dataset=lab / "spec.yaml", val=0.2)
-    assert (made.boxes, made.masked) == (13, 2)
+    assert (made.boxes, made.painted) == (13, 2)
     x1, y1, x2, y2 = ELSEWHERE
     for name in ("overlooked.png", NOTHING):
         before, after = cv2.imread(str(lab / "images" / name)), cv2.imread(str(lab / "yolo" / "images" / name))

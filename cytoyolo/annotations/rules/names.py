@@ -28,7 +28,7 @@ def name_variant(table: LabelTable) -> Iterator[Findings]:
     """No file has this name, and exactly one is meant by it: written otherwise (spaces, "./", backslashes, accents,
     case), with another extension or none, in another folder or by an absolute path, or as a number without zeros."""
     found = _matches(table)
-    rows = table.with_masks(table.holds("image", found.how))
+    rows = table.with_ignore_regions(table.holds("image", found.how))
     if len(rows):
         names = [table.text["image"][row] for row in rows]
         after = [found.file[name] for name in names]
@@ -37,9 +37,9 @@ def name_variant(table: LabelTable) -> Iterator[Findings]:
 
 
 def _matches(table: LabelTable) -> NameMatches:
-    """Which files of the image folder the names of images and of masks mean."""
+    """Which files of the image folder the names of images and of ignore regions mean."""
     listing = table.listing or frozenset()
-    names = dict.fromkeys([*table.first_rows, *table.text["image"][table.masks]])
+    names = dict.fromkeys([*table.first_rows, *table.text["image"][table.ignore_regions]])
     if all(name in listing for name in names):
         return NameMatches({name: name for name in names}, {}, {})
     return match_in_folder(names, listing)
@@ -60,8 +60,8 @@ def ambiguous_name(table: LabelTable) -> Iterator[Findings]:
     The rows stay until a person writes the path of the file."""
     details = ambiguous(table)
     if details:
-        masks = np.flatnonzero(table.masks)[::-1]
-        first = {**dict(zip(table.text["image"][masks], masks, strict=True)), **table.first_rows}
+        regions = np.flatnonzero(table.ignore_regions)[::-1]
+        first = {**dict(zip(table.text["image"][regions], regions, strict=True)), **table.first_rows}
         names = [name for name in first if name in details]
         yield Findings(
             np.array([first[name] for name in names]), names, [details[name] for name in names], images=names
@@ -69,7 +69,7 @@ def ambiguous_name(table: LabelTable) -> Iterator[Findings]:
 
 
 def ambiguous(table: LabelTable) -> dict[str, str]:
-    """The names of images and of masks that more than one file fits, or one that is another's, and what to do."""
+    """The names of images and of ignore regions that several files fit, or a file of another name; and what to do."""
     if table.listing is None:
         return {}
     candidates = _matches(table).candidates

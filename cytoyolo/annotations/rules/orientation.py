@@ -47,7 +47,8 @@ def _by_image(image: Rows, mask: NDArray[np.bool_], every: bool) -> NDArray[np.b
 @rule("boxes-unturned", ERROR, "turn", after="odd-entropy", needs="images", training="refuses")
 def boxes_unturned(table: LabelTable) -> Iterator[Findings]:
     """All boxes of an image with an EXIF quarter turn fit the picture as it lies in the file, and one of them does not
-    fit the upright picture: they were drawn without the turn, and are turned along, as are the image's masks."""
+    fit the upright picture: they were drawn without the turn, and are turned along, as are the image's ignore
+    regions."""
     orientation = {name: found.orientation for name, found in table.facts.items() if found.orientation >= 5}
     if not orientation:
         return
@@ -57,9 +58,13 @@ def boxes_unturned(table: LabelTable) -> Iterator[Findings]:
     image, stored = table.image[rows], size[:, ::-1]
     meant = _by_image(image, _inside(xyxy, stored), every=True) & _by_image(image, ~_inside(xyxy, size), every=False)
     if meant.any():
-        # A mask with no sides is left to the rule for these.
-        masks = table.masks & (table.xyxy[:, 2:] > table.xyxy[:, :2]).all(axis=1) & np.isin(table.image, image[meant])
-        rows = np.sort(np.concatenate([rows[meant], np.flatnonzero(masks)]))
+        # An ignore region with no sides is left to the rule for these.
+        regions = (
+            table.ignore_regions
+            & (table.xyxy[:, 2:] > table.xyxy[:, :2]).all(axis=1)
+            & np.isin(table.image, image[meant])
+        )
+        rows = np.sort(np.concatenate([rows[meant], np.flatnonzero(regions)]))
         turns = np.array([orientation[table.text["image"][row]] for row in rows])
         upright = boxes.turn(sorted_corners(table.xyxy[rows]), table.size[rows][:, ::-1], turns)
         after = {role: pixels(upright[:, column]) for column, role in enumerate(XYXY)}

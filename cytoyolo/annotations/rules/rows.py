@@ -62,7 +62,7 @@ def empty_row(table: LabelTable) -> Iterator[Findings]:
     if not len(rows):
         return
     # Rows that were dropped count as well: a cell that can't be used is no proof that there is none.
-    boxed = set(table.image[~table.is_empty & ~table.is_mask].tolist())
+    boxed = set(table.image[~table.is_empty & ~table.is_ignore_region].tolist())
     seen: dict[int, int] = {}
     details = {}
     for row, image in zip(rows.tolist(), table.image[rows].tolist(), strict=True):
@@ -95,8 +95,8 @@ def _meant(table: LabelTable) -> dict[str, str]:
 
 @rule("class-variant", ERROR, "recode", after="number", training="refuses", sheet="none")
 def class_variant(table: LabelTable) -> Iterator[Findings]:
-    """A class that is surely one of the list, or that of masks: its code or English name in another case or with other
-    spaces, or its id, where all rows have ids and 0 is among them."""
+    """A class that is surely one of the list, or that of ignore regions: its code or English name in another case or
+    with other spaces, or its id, where all rows have ids and 0 is among them."""
     meant = _meant(table)
     rows = table.where(table.holds("class", meant))
     if len(rows):

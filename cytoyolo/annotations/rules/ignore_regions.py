@@ -1,4 +1,4 @@
-"""The rule of masks: rows that are no labels, but parts of images to be painted over (see `yolo.ignore_regions`)."""
+"""The rule of ignore regions: rows that are no labels, but parts of images that a training must not see."""
 
 from collections.abc import Iterator
 
@@ -16,9 +16,9 @@ from cytoyolo.tables.table import MAX_COORDINATE
 
 @rule("mask", ERROR, DROP, after="transposed", sized=True, training="refuses", sheet="none")
 def mask(table: LabelTable) -> Iterator[Findings]:
-    """A mask (a row of class msk, which is no label) that can't be painted: its image has no file,
+    """An ignore region (a row of class msk, which is no label) that can't be painted over: its image has no file,
     a coordinate is no number, its corners are in the wrong order or hold nothing, or it lies wholly outside."""
-    rows = np.flatnonzero(table.masks)
+    rows = np.flatnonzero(table.ignore_regions)
     if not len(rows):  # so that no image is read for their sake
         return
     names, xyxy = table.text["image"][rows], table.xyxy[rows]
