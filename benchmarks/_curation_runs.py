@@ -7,7 +7,7 @@ import pandas as pd
 
 from cytoyolo import convert, score, submit, train
 from cytoyolo.curation.matching import pair_up
-from cytoyolo.curation.predictions import Predictions
+from cytoyolo.detector.table import DetectionTable
 from cytoyolo.spec import MASK
 from cytoyolo.tables.table import XYXY
 
@@ -38,7 +38,7 @@ def run(work: Path, name: str, training: dict[str, object], device: str) -> None
     score(folder / "truth.csv", folder / "submission.csv", folder / "score", dataset="wbc5", overwrite=True)
 
 
-def reference_rule(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
+def reference_rule(table: pd.DataFrame, predictions: DetectionTable) -> pd.DataFrame:
     """The table as the third place's `iou` variant is described: each label in row order takes the box of the
     prediction that overlaps it most; labels and predictions without a partner become masks. No code of it is used."""
     made = table.copy()

@@ -21,7 +21,7 @@ from _standins import label_table, run
 from scipy.optimize import linear_sum_assignment
 
 from cytoyolo.boxes import iou
-from cytoyolo.curation.predictions import columns
+from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import XYXY, fingerprint
 
@@ -49,7 +49,8 @@ def make(folder: Path, images: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     probabilities[np.arange(len(found)), found["class"].map(spec.ids)] = confident
     folds = pd.Series(random.integers(0, FOLDS, table["NAME"].nunique()), index=table["NAME"].unique())
     oof = pd.DataFrame(
-        np.column_stack([xyxy.round(2), probabilities.max(axis=1), probabilities]).round(6), columns=columns(spec)[4:]
+        np.column_stack([xyxy.round(2), probabilities.max(axis=1), probabilities]).round(6),
+        columns=OUT_OF_FOLD.header(spec, spec.codes)[4:],
     )
     for at, (name, values) in enumerate(
         (("NAME", found["NAME"]), ("fold", found["NAME"].map(folds)), ("width", 1000), ("height", 1000))

@@ -36,7 +36,8 @@ from cytoyolo.boxes import iou
 from cytoyolo.commands.crossval_folder import OOF
 from cytoyolo.curation.findings import Labels
 from cytoyolo.curation.findings import curate as compare
-from cytoyolo.curation.predictions import Predictions, pool_classes, read_oof
+from cytoyolo.curation.predictions import pool_classes, read_oof
+from cytoyolo.detector.table import DetectionTable
 from cytoyolo.images.info import decode
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import XYXY
@@ -144,7 +145,9 @@ def ranked(doubt: np.ndarray, score: np.ndarray, faults: pd.DataFrame) -> dict[s
     return {name: float(average_precision_score(*one)) for name, one in rankings.items() if one[0].any()}
 
 
-def redrawn(clean: pd.DataFrame, predictions: Predictions, share: float, kinds: Sequence[str] = KINDS) -> pd.DataFrame:
+def redrawn(
+    clean: pd.DataFrame, predictions: DetectionTable, share: float, kinds: Sequence[str] = KINDS
+) -> pd.DataFrame:
     """The rankings over DRAWS further draws of the faults, by the models of the table without faults: mean and standard
     deviation. One draw has a few faults of a kind only."""
     codes = load_spec("wbc5").codes

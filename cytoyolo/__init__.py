@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.undo import undo
     from cytoyolo.detector.detections import Detections
     from cytoyolo.detector.predict import Detector
+    from cytoyolo.detector.table import DetectionTable
     from cytoyolo.errors import CytoyoloError, UsageError
     from cytoyolo.machine import __version__ as __version__
     from cytoyolo.scoring.check import Finding
@@ -53,6 +54,7 @@ __all__ = [
     "CytoyoloError",
     "DataSpec",
     "Demonstrated",
+    "DetectionTable",
     "Detections",
     "Detector",
     "Exported",
@@ -101,6 +103,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "CytoyoloError": "errors",
     "DataSpec": "spec",
     "Demonstrated": "commands.demo",
+    "DetectionTable": "detector.table",
     "Detections": "detector.detections",
     "Detector": "detector.predict",
     "Exported": "commands.export",

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from cytoyolo.curation.predictions import columns
+from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.spec import parse_spec
 from tests.blobs import SPEC as TEXT
 
@@ -20,7 +20,7 @@ Image = tuple[str, int, int, int]
 
 def oof_text(rows: Iterable[Row], empty: Iterable[Image] = ()) -> str:
     """The text of an out-of-fold table: detections, and images of which nothing is found."""
-    lines = [",".join(columns(SPEC))]
+    lines = [",".join(OUT_OF_FOLD.header(SPEC, SPEC.codes))]
     for *facts, box, shares in rows:
         corners = [f"{value:.2f}" for value in box]
         lines.append(",".join([*map(str, facts), *corners, *(f"{share:.6f}" for share in (max(shares), *shares))]))

@@ -27,10 +27,10 @@ from cytoyolo.commands.crossval_folder import (
     refuse_finished,
     write_manifest,
 )
-from cytoyolo.commands.crossval_predictions import by_group, predict_table, submission_rows
+from cytoyolo.commands.crossval_predictions import by_group, predict_table
 from cytoyolo.commands.score import write_score
 from cytoyolo.commands.train import train
-from cytoyolo.curation import predictions as oof
+from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import given, load_recipe
@@ -40,6 +40,7 @@ from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
+from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.workers import run_all
@@ -248,10 +249,10 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     place = pd.Series(range(len(listing)), index=listing[column])
     joined = parts.iloc[np.argsort(place[parts[column]].to_numpy(), kind="stable")]
     write_table(folder / OOF, joined, overwrite=True)
-    predictions = oof.read_oof(folder / OOF, data.spec, folds)
+    predictions = read_oof(folder / OOF, data.spec, folds)
     labels = read_labels(data)
     truth = labels.assign(id=range(len(labels)))
-    submission = submission_rows(predictions, truth, data)
+    submission = fill(truth[["id", "image"]], predictions, data.spec.fallback)[0]
     score = evaluate(truth, submission, seed=manifest["seed"])
     group = listing.set_index(column)["group"] if data.manifest["groups"] else pd.Series("", index=listing[column])
     groups = by_group(truth, submission, score, group)

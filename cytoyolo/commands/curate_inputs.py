@@ -11,7 +11,8 @@ from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import trainable
 from cytoyolo.commands.crossval_folder import MANIFEST, OOF, read_manifest
-from cytoyolo.curation.predictions import Predictions, pool_classes, read_oof
+from cytoyolo.curation.predictions import pool_classes, read_oof
+from cytoyolo.detector.table import DetectionTable
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.names import match_names
 from cytoyolo.images.samples import White, parse_white
@@ -31,7 +32,7 @@ class CurationInputs:
     given: LabelTable
     table: LabelTable
     sources: tuple[Path, ...]
-    predictions: Predictions
+    predictions: DetectionTable
     weights: list[str]
     white: White
 
@@ -101,7 +102,7 @@ def _check_same_table(
                 )
 
 
-def _with_names_of(table: LabelTable, predictions: Predictions) -> LabelTable:
+def _with_names_of(table: LabelTable, predictions: DetectionTable) -> LabelTable:
     """The table with the names that a cross-validation's images have, which are those of their files."""
     found = match_names([*table.first_rows, *table.text["image"][table.ignore_regions]], predictions.fold)
     rows = np.flatnonzero(table.holds("image", found.how))
@@ -109,7 +110,7 @@ def _with_names_of(table: LabelTable, predictions: Predictions) -> LabelTable:
     return table.rewritten(rows, {"image": names}) if names else table
 
 
-def _check_images(labels: Path, source: Path, table: LabelTable, predictions: Predictions) -> None:
+def _check_images(labels: Path, source: Path, table: LabelTable, predictions: DetectionTable) -> None:
     """Raise CytoyoloError where the images of the two tables are not the same."""
     if missing := [name for name in table.first_rows if name not in predictions.fold]:
         raise CytoyoloError(

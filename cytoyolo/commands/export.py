@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from cytoyolo.detector import export as exports
 from cytoyolo.detector.networks import ONNX, OPENVINO, Pixels
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.detector.preprocessing import to_input
-from cytoyolo.detector.table import detection_table
+from cytoyolo.detector.table import DetectionTable
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, check_choice, check_seed, listed, option
 from cytoyolo.files import atomic_file, check_folder, check_place, new_folder, write_text
 from cytoyolo.images.info import check_image_folder, decode
@@ -198,12 +198,11 @@ def _score(path: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: 
     detector = Detector(path, conf=defaults.SUBMISSION_CONF, imgsz=side, device="cpu")
     detector.keep_at_least(int(truth["image"].value_counts().max()))
     names = truth["image"].unique().tolist()
-    sizes, found = [], []
-    for one in detect_files(detector, (images / name for name in names)):
+    found = []
+    for name, one in zip(names, detect_files(detector, (images / name for name in names)), strict=True):
         _refuse_bad(one.path, one.problem)
-        sizes.append((one.image.shape[1], one.image.shape[0]))
-        found.append(one.detections)
-    rows = detection_table(names, sizes, found, detector.codes)
+        found.append(replace(one.detections, image=name))
+    rows = DetectionTable.of(found, detector.codes)
     return evaluate(truth, fill(truth[["id", "image"]], rows, spec.fallback)[0], replicates=1)
 
 

@@ -6,22 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cytoyolo import console, defaults
 from cytoyolo.commands.predict_warnings import crowded
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble import check_weights
-from cytoyolo.detector.fusion import Fused
 from cytoyolo.detector.fusion import fuse as fuse_boxes
-from cytoyolo.detector.table import Stored, detection_columns, detection_table, joined, public_names, read_detections
+from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, read_detections, rows_of, same_classes
 from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.scoring.check import row_faults
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.table_kinds import DETECTIONS, SUBMISSION, kind_named
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.table import (
-    MAX_COORDINATE,
     SUBMISSION_ROLES,
     TEST_ROLES,
     check_writable,
@@ -78,21 +75,22 @@ def fuse(
         check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
     elif fallback is not None:
         raise UsageError(f"{option('fallback')} goes with {option('test')}; give both or neither.")
-    stored, codes = joined([_read(path, spec) for path in paths], paths)
+    stored, codes = same_classes([_read(path, spec) for path in paths], paths)
     incomplete = _incomplete(stored, paths)
-    codes = codes or spec.codes  # without a detection, and without probabilities, no table names a class
+    if not codes:  # without a detection, and without probabilities, no table names a class
+        codes = spec.codes
+        stored = [table.with_classes(codes) for table in stored]
     if unknown := sorted(set(codes) - set(spec.codes)) if test is not None else []:
         raise UsageError(
             f"'{spec.name}' has not all classes of the tables ({listed(unknown)}); give theirs with "
             f"{option('dataset')}."
         )
     if test is None:
-        check_writable(output, detection_columns(spec, codes, True), overwrite)
-    names, made = _fused(stored, weights, iou)
-    found = _table(names, made, codes)
-    images = int(found["image"].nunique())
+        check_writable(output, LISTED_IN_FULL.header(spec, codes), overwrite)
+    found = _fused(stored, weights, iou, codes)
+    images = len(set(found.image))
     if test is None:
-        write_table(output, public_names(found, spec), overwrite)
+        write_table(output, rows_of(found, spec, LISTED_IN_FULL), overwrite)
         return FusedTables(output, images, len(found), 0, incomplete)
     chosen = spec.fallback if fallback is None else fallback
     if chosen not in spec.codes:
@@ -104,7 +102,7 @@ def fuse(
     return FusedTables(output, images, len(rows), unfilled, incomplete)
 
 
-def _read(path: Path, spec: DataSpec) -> Stored:
+def _read(path: Path, spec: DataSpec) -> DetectionTable:
     beside = path.with_suffix(".detections.csv")
     there = "which stands beside it" if beside.is_file() else f"which {_PREDICT} writes beside it"
     general = f"give those that {_PREDICT} writes: OUTPUT.detections.csv, or detections.csv in a folder"
@@ -113,7 +111,7 @@ def _read(path: Path, spec: DataSpec) -> Stored:
         return read_detections(path, spec)
 
 
-def _incomplete(stored: Sequence[Stored], paths: Sequence[Path]) -> list[str]:
+def _incomplete(stored: Sequence[DetectionTable], paths: Sequence[Path]) -> list[str]:
     """Images of which a table may lack boxes, by the warnings beside it or by as many boxes as predict keeps."""
     names: set[str] = set()
     for one, path in zip(stored, paths, strict=True):
@@ -128,26 +126,24 @@ def _incomplete(stored: Sequence[Stored], paths: Sequence[Path]) -> list[str]:
     return sorted(names)
 
 
-def _fused(stored: Sequence[Stored], weights: Sequence[float], iou: float) -> tuple[NDArray[np.object_], Fused]:
-    """The fused detections of all images, and the images' names by number."""
-    number, names = pd.factorize(np.concatenate([one.image for one in stored]), sort=True)
-    xyxy = np.concatenate([one.xyxy for one in stored])
-    shares = np.concatenate([one.probabilities for one in stored])
-    weight = np.repeat(np.array(weights, np.float64), [len(one.image) for one in stored])
+def _fused(
+    tables: Sequence[DetectionTable], weights: Sequence[float], iou: float, codes: tuple[str, ...]
+) -> DetectionTable:
+    """The fused detections of all images; boxes that cover no whole pixel are left out."""
+    number, names = pd.factorize(np.concatenate([table.image for table in tables]), sort=True)
+    xyxy = np.concatenate([table.xyxy for table in tables])
+    shares = np.concatenate([table.probabilities for table in tables])
+    weight = np.repeat(np.array(weights, np.float64), [len(table) for table in tables])
     order = np.argsort(number, kind="stable")
     starts = np.searchsorted(number[order], np.arange(0, max(len(names), 1), _AT_ONCE))
     parts = []
     for start, rows in zip(range(0, max(len(names), 1), _AT_ONCE), np.split(order, starts[1:]), strict=True):
         part = fuse_boxes(number[rows] - start, xyxy[rows], shares[rows], weight[rows], sum(weights), iou)
         parts.append(part._replace(image=part.image + start))
-    return np.asarray(names, object), Fused(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def _table(names: NDArray[np.object_], made: Fused, codes: tuple[str, ...]) -> pd.DataFrame:
-    """Fused detections as `predict` writes its own; boxes that cover no whole pixel are left out."""
-    numbers, starts = np.unique(made.image, return_index=True)
-    parts = zip(np.split(made.xyxy, starts)[1:], np.split(made.probabilities, starts)[1:], strict=True)
-    found = [of_scores(xyxy.astype(np.float32), shares.astype(np.float32), codes) for xyxy, shares in parts]
-    images = names[numbers].tolist()
-    rows = detection_table(images, [(MAX_COORDINATE, MAX_COORDINATE)] * len(found), found, codes, True)
-    return rows[(rows["x2"] > rows["x1"]) & (rows["y2"] > rows["y1"])]
+    image, xyxy, shares = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    # In the precision of a prediction, so that a fusion of stored tables gives what a fusion of models does.
+    found = of_scores(xyxy.astype(np.float32), shares.astype(np.float32), codes)
+    return DetectionTable(
+        np.asarray(names, object)[image], found.xyxy.astype(np.float64), found.class_id,
+        found.confidence.astype(np.float64), found.probabilities.astype(np.float64), codes,
+    ).with_pixels()  # fmt: skip

@@ -22,9 +22,8 @@ from cytoyolo.detector.inference import (
     result_facts,
     weights_of,
 )
-from cytoyolo.detector.journal import partial_folder
-from cytoyolo.detector.predict import Found
-from cytoyolo.detector.search import Call, searched
+from cytoyolo.detector.journal import Call, partial_folder, run_resumable
+from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.files import check_folder
 from cytoyolo.spec import DataSpec, load_spec
 
@@ -126,14 +125,14 @@ def _predict_images(call: Call, spec: DataSpec, found: Images, pictures: bool, w
     shown = pictures, call.probabilities
     everyday = PredictionFolder(call.output, folder, names, spec, model.codes, *shown, model.white, warnings)
 
-    def drawn(name: str, one: Found) -> Detections:
+    def drawn(name: str, one: SearchedFile) -> Detections:
         everyday.draw(name, one.image, one.detections, one.problem)
         return one.detections
 
     strictly = partial(check_folder, call.output, MAKER, call.overwrite)
-    with searched(call, found.shown, folder, names, drawn, strictly) as journal:
+    with run_resumable(call, found.shown, folder, names, drawn, strictly) as journal:
         images, bad = len(names) - len(journal.failures), dict(sorted((journal.failures | found.problems).items()))
-        made = everyday.write(journal.entries(), bad)
+        made = everyday.write(journal.detections(), bad)
         everyday.place(call.overwrite)
     warnings.say()
     return Predicted(call.output, images, made.rows, bad, warnings.of_image, made.differential)

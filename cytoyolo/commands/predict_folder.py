@@ -5,20 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
-from cytoyolo.detector.journal import RESULT, Entry, partial_folder
-from cytoyolo.detector.table import detection_table, detection_tables, listing
-from cytoyolo.files import atomic_file, finish_folder, same_content
+from cytoyolo.detector.journal import RESULT, partial_folder
+from cytoyolo.detector.table import LISTED, LISTED_IN_FULL, detection_writer, tables_of
+from cytoyolo.files import finish_folder, same_content
 from cytoyolo.images.info import decode
 from cytoyolo.images.samples import White
 from cytoyolo.report.differential import draw_differential
-from cytoyolo.report.pictures import annotate
 from cytoyolo.scoring.differential import differential
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import sha256, write_table
@@ -29,7 +27,7 @@ MAX_NAME = 255  # bytes
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenFolder:
     """What was written: detections in all, and the differential."""
 
     rows: int
@@ -73,10 +71,7 @@ class PredictionFolder:
             return
         place = self._picture(name, (image.shape[1], image.shape[0]))
         place.parent.mkdir(parents=True, exist_ok=True)
-        rows = detection_table([name], [(image.shape[1], image.shape[0])], [found], self.codes)
-        encoded = cv2.imencode(place.suffix, annotate(image, rows, self.codes))[1]
-        with atomic_file(place) as temporary:
-            temporary.write_bytes(encoded.tobytes())
+        found.save(place, image)
 
     def _picture(self, name: str, size: tuple[int, int]) -> Path:
         extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
@@ -86,16 +81,17 @@ class PredictionFolder:
             place = place.with_name(f"{PurePosixPath(stem).name[:40]}-{sha256(name.encode())[:16]}{extension}")
         return self.folder / "annotated" / place
 
-    def write(self, entries: Iterator[Entry], failures: dict[str, str]) -> Written:
+    def write(self, found: Iterator[Detections], failures: dict[str, str]) -> WrittenFolder:
         """Write the tables and the differential into the folder under way."""
         self.folder.mkdir(parents=True, exist_ok=True)
         counts, images = Counter[str](), 0
-        with listing(self.folder / "detections.csv", self.spec, self.codes, self.probabilities) as add:
-            for some, rows in detection_tables(entries, self.codes, self.probabilities):
+        form = LISTED_IN_FULL if self.probabilities else LISTED
+        with detection_writer(self.folder / "detections.csv", self.spec, self.codes, form) as add:
+            for some, rows in tables_of(found, self.codes):
                 images += len(some)
                 self.warnings.look(some)
                 self._draw_missing(some)
-                counts.update(rows["class"])
+                counts.update(rows.classes)
                 add(rows)
         table = differential(counts, self.spec)
         title = f"{counts.total():,} cells in {images:,} images"
@@ -104,7 +100,7 @@ class PredictionFolder:
         name = self.spec.columns["image"]
         self._list("failures.csv", pd.DataFrame(failures.items(), columns=[name, "problem"]))
         self._list("warnings.csv", self.warnings.table(name))
-        return Written(counts.total(), table)
+        return WrittenFolder(counts.total(), table)
 
     def _list(self, name: str, table: pd.DataFrame) -> None:
         """Write a table that is there only if it has rows."""
@@ -117,8 +113,8 @@ class PredictionFolder:
         if not same_content(self.folder, self.output):
             finish_folder(self.folder, self.output, MAKER, overwrite)
 
-    def _draw_missing(self, entries: list[Entry]) -> None:
+    def _draw_missing(self, several: list[Detections]) -> None:
         """Of a process that was killed when the pictures had their place already."""
-        for one in entries if self.pictures else []:
-            if not self._picture(one.name, one.size).is_file():
-                self.draw(one.name, decode(self.source / one.name, self.white)[0], one.detections, "")
+        for found in several if self.pictures else []:
+            if not self._picture(found.image, found.size).is_file():
+                self.draw(found.image, decode(self.source / found.image, self.white)[0], found, "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.detector.journal import Entry
+from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.predict import Model, shrinkage
 from cytoyolo.errors import as_typed, listed, option
 
@@ -40,20 +40,20 @@ class Warnings:
         """The warnings of a model."""
         return cls(model.imgsz, model.stride, limit, listed_from)
 
-    def look(self, entries: Iterable[Entry]) -> None:
+    def look(self, found: Iterable[Detections]) -> None:
         """Judge images that have no problem."""
-        for one in entries:
+        for one in found:
             said = []
             if times := shrinkage(one.size, self.imgsz):
-                self._large[one.name] = one.size
+                self._large[one.image] = one.size
                 said.append(
                     f"is {one.size[0]}x{one.size[1]} px, {times:.1f} times the network's input of {self.imgsz} px"
                 )
-            if one.detections.cut_confidence > self.listed_from:
-                self._crowded.append(one.name)
+            if one.cut_confidence > self.listed_from:
+                self._crowded.append(one.image)
                 said.append(f"has more boxes than the limit of {self.limit:,} ({_CROWDED})")
             if said:
-                self.of_image[one.name] = "; ".join(said)
+                self.of_image[one.image] = "; ".join(said)
 
     def table(self, image: str) -> pd.DataFrame:
         """A row an image that is warned of; `image` is the name of the column of images."""

@@ -26,10 +26,9 @@ from cytoyolo.detector.inference import (
     result_facts,
     weights_of,
 )
-from cytoyolo.detector.journal import Journal, partial_folder
-from cytoyolo.detector.predict import Found
-from cytoyolo.detector.search import Call, searched
-from cytoyolo.detector.table import detection_tables, listing
+from cytoyolo.detector.journal import Call, Journal, partial_folder, run_resumable
+from cytoyolo.detector.predict import SearchedFile
+from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, detection_writer, join, tables_of
 from cytoyolo.errors import UsageError, listed, option
 from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed
 from cytoyolo.images.info import check_image_folder
@@ -39,7 +38,6 @@ from cytoyolo.scoring.table_kinds import TEST, kind_named
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.table import (
     TEST_ROLES,
-    XYXY,
     fingerprint,
     read_table,
     refuse,
@@ -47,8 +45,6 @@ from cytoyolo.tables.table import (
 
 # Boxes from this confidence on are listed with their probabilities, beside those that are rows of the submission.
 LISTED_CONF = 0.01
-# The columns of detections that a submission's rows are made of.
-_ROW = ["image", *XYXY, "class"]
 
 
 @dataclass(frozen=True)
@@ -180,12 +176,14 @@ def _submit(call: Call, spec: DataSpec, source: Path, images: Path, fallback: st
     warnings = Warnings.of(call.model, max(most, *wanted.values()), LISTED_CONF if call.probabilities else 1)
     call.facts["source"] = fingerprint(source)
 
-    def needed(name: str, one: Found) -> Detections:
+    def needed(name: str, one: SearchedFile) -> Detections:
         kept = (one.detections.confidence >= LISTED_CONF) & call.probabilities
         kept[: wanted[name]] = True
         return one.detections.take(kept)
 
-    with searched(call, str(source), images, list(wanted), needed, partial(tables.check, call.overwrite)) as journal:
+    with run_resumable(
+        call, str(source), images, list(wanted), needed, partial(tables.check, call.overwrite)
+    ) as journal:
         tables.begin()
         rows, unfilled = fill(asked.rows, _best(journal, asked, tables, spec, call, warnings), fallback)
         tables.write(tables.rows, rows.assign(image=asked.names))
@@ -200,16 +198,16 @@ def _submit(call: Call, spec: DataSpec, source: Path, images: Path, fallback: st
 
 def _best(
     journal: Journal, asked: _Asked, tables: SubmissionTables, spec: DataSpec, call: Call, warnings: Warnings
-) -> pd.DataFrame:
+) -> DetectionTable:
     """The best detections of each image, as many as it has rows; all are written into their own table, if wanted."""
     codes, place, best = call.model.codes, tables.begun(tables.detections), []
-    with listing(place, spec, codes, True) if call.probabilities else nullcontext() as add:
-        for some, found in detection_tables(journal.entries(), codes, call.probabilities):
+    with detection_writer(place, spec, codes, LISTED_IN_FULL) if call.probabilities else nullcontext() as add:
+        for some, table in tables_of(journal.detections(), codes):
             warnings.look(some)
-            best.append(found[found.groupby("image").cumcount() < found["image"].map(asked.wanted)][_ROW])
+            best.append(table.first(asked.wanted))
             if add:
-                add(found.assign(image=found["image"].map(asked.name)))
-    return pd.concat(best)
+                add(table.renamed(asked.name))
+    return join(best, codes)
 
 
 def _files_meant(source: Path, test: pd.DataFrame, images: Path) -> dict[str, str]:

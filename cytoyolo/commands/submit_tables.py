@@ -9,7 +9,7 @@ import pandas as pd
 
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.journal import RESULT, partial_folder
-from cytoyolo.detector.table import detection_columns
+from cytoyolo.detector.table import LISTED_IN_FULL
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import same_content
 from cytoyolo.spec import DataSpec
@@ -30,7 +30,7 @@ class SubmissionTables:
             self.warnings: Warnings.columns(image),
         }
         if detections:
-            self._headers[self.detections] = detection_columns(spec, codes, True)
+            self._headers[self.detections] = LISTED_IN_FULL.header(spec, codes)
         elif os.path.lexists(self.detections):
             raise UsageError(
                 f"{self.detections} would stand beside an output it is not of; give {option('probabilities', True)}, "

@@ -13,7 +13,7 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.boxes import to_pixels
 from cytoyolo.curation.findings import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS, Curated, Labels, describe
 from cytoyolo.curation.matching import pick
-from cytoyolo.curation.predictions import Predictions
+from cytoyolo.detector.table import DetectionTable
 from cytoyolo.errors import check_choice
 from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.table import XYXY
@@ -30,7 +30,7 @@ def check_choices(variant: str, boxes: str) -> None:
 
 
 def corrections(
-    made: Curated, given: Labels, predictions: Predictions, table: LabelTable, variant: str, boxes: str
+    made: Curated, given: Labels, predictions: DetectionTable, table: LabelTable, variant: str, boxes: str
 ) -> tuple[list[Edit], pd.DataFrame]:
     """What is changed, and the evidence of each change in the same order: fold, confidence, iou.
 
@@ -71,13 +71,13 @@ def corrections(
     return edits, pd.concat(evidence, ignore_index=True) if evidence else empty
 
 
-def _whole_boxes(findings: pd.DataFrame, predictions: Predictions) -> NDArray[np.int64]:
+def _whole_boxes(findings: pd.DataFrame, predictions: DetectionTable) -> NDArray[np.int64]:
     """The boxes (k, 4) of findings in whole pixels inside their images."""
     size = np.array([predictions.size[name] for name in findings["image"]], dtype=np.int64).reshape(-1, 2)
     return to_pixels(findings[XYXY].to_numpy(np.float64), size)
 
 
-def _other_matches(made: Curated, given: Labels, predictions: Predictions, table: LabelTable) -> pd.DataFrame:
+def _other_matches(made: Curated, given: Labels, predictions: DetectionTable, table: LabelTable) -> pd.DataFrame:
     """Matched labels that are no finding of their box and whose prediction has other whole pixels, as findings are."""
     loose = made.findings.loc[made.findings["rule"] == LOOSE, "row"]
     which = np.flatnonzero((made.match >= 0) & ~np.isin(given.row, loose))
@@ -103,7 +103,7 @@ def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
 
 
 def tables(
-    made: Curated, given: Labels, table: LabelTable, predictions: Predictions, variant: str, boxes: str
+    made: Curated, given: Labels, table: LabelTable, predictions: DetectionTable, variant: str, boxes: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The findings, the suggestions and the scores, for people."""
     found, spec = made.findings, table.spec

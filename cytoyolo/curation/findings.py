@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cytoyolo import boxes
 from cytoyolo.boxes import Boxes
 from cytoyolo.curation.matching import Floats, Ints, Pairs, assign, pair_up, pick
-from cytoyolo.curation.predictions import Predictions
 from cytoyolo.curation.quality import class_shares, doubts, scores
+from cytoyolo.detector.table import DetectionTable
 from cytoyolo.tables.table import XYXY
 
 LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overlooked", "spurious", "wrong-class"
@@ -75,7 +75,7 @@ class Curated:
     confident: Floats
 
 
-def curate(labels: Labels, predictions: Predictions, thresholds: Thresholds | None = None) -> Curated:
+def curate(labels: Labels, predictions: DetectionTable, thresholds: Thresholds | None = None) -> Curated:
     """Compare labels with the out-of-fold predictions of their images."""
     limit = thresholds or Thresholds()
     number = pd.Index(predictions.fold)
@@ -128,7 +128,7 @@ def _matches(
     pairs: Pairs,
     merging: NDArray[np.bool_],
     labels: Labels,
-    predictions: Predictions,
+    predictions: DetectionTable,
     label_image: Ints,
     limit: Thresholds,
 ) -> tuple[Ints, Floats]:
@@ -151,7 +151,7 @@ def confident_from(
     iou: Floats,
     class_id: Ints,
     predicted: Ints,
-    predictions: Predictions,
+    predictions: DetectionTable,
     limit: Thresholds,
     quantile: float,
 ) -> Floats:
@@ -169,7 +169,7 @@ def _displaced(
     match: Ints,
     believed: NDArray[np.bool_],
     labels: Labels,
-    predictions: Predictions,
+    predictions: DetectionTable,
     label_image: Ints,
     limit: Thresholds,
 ) -> Ints:
@@ -186,7 +186,7 @@ def _displaced(
     return found
 
 
-def describe(rule: str, label: Ints, prediction: Ints, labels: Labels, predictions: Predictions) -> pd.DataFrame:
+def describe(rule: str, label: Ints, prediction: Ints, labels: Labels, predictions: DetectionTable) -> pd.DataFrame:
     """Findings (k) of one rule about a label (k,) and a prediction (k,), either -1 where there is none.
 
     row, image, rule; x1 to y2, the prediction's box or else the label's; labelled and predicted, class ids or -1; fold;

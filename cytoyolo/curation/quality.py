@@ -3,10 +3,11 @@
 import numpy as np
 
 from cytoyolo.curation.matching import Floats, Ints, Pairs
-from cytoyolo.curation.predictions import Predictions, log_odds
+from cytoyolo.curation.predictions import log_odds
+from cytoyolo.detector.table import DetectionTable
 
 
-def class_shares(match: Ints, class_id: Ints, predictions: Predictions) -> tuple[Floats, Floats]:
+def class_shares(match: Ints, class_id: Ints, predictions: DetectionTable) -> tuple[Floats, Floats]:
     """Return for each label (n,) what its match says: the probability of the labelled class, and the highest
     probability of another class. Both are NaN without a match."""
     shares = np.full((len(match), predictions.probabilities.shape[1]), np.nan)
@@ -49,7 +50,7 @@ def doubts(labelled: Floats, other: Floats, models: Ints) -> Floats:
 
 
 def scores(
-    pairs: Pairs, match: Ints, predictions: Predictions, confident: Floats, labelled: Floats, other: Floats
+    pairs: Pairs, match: Ints, predictions: DetectionTable, confident: Floats, labelled: Floats, other: Floats
 ) -> Floats:
     """Compute how certain it is that each label (n,) is right, 0 to 1.
 

@@ -74,7 +74,7 @@ class Ensemble:
                 )  # fmt: skip
                 for place, image, one in zip(found, images, seen, strict=True):
                     place.append(_ordered(_back(_worth_fusing(one), image, view), self.codes))
-        return [self._fused(several, weights) for several in found]
+        return [self._fused(several, weights, image) for several, image in zip(found, images, strict=True)]
 
     def keep_at_least(self, count: int) -> None:
         """Raise the limits of boxes an image to `count`, where they are lower."""
@@ -82,7 +82,7 @@ class Ensemble:
         for one in self.detectors:
             one.keep_at_least(count)
 
-    def _fused(self, several: Sequence[Detections], weights: Sequence[float]) -> Detections:
+    def _fused(self, several: Sequence[Detections], weights: Sequence[float], image: Image) -> Detections:
         joined = concatenate(several, self.codes)
         weight = np.repeat(np.array(weights, np.float64), [len(one) for one in several])
         made = fuse(
@@ -95,7 +95,7 @@ class Ensemble:
         count = int((found.confidence > self.conf).sum())
         if count > self.max_det:
             count, cut = self.max_det, max(cut, float(found.confidence[self.max_det - 1]))
-        return of_scores(xyxy[:count], shares[:count], self.codes, cut)
+        return of_scores(xyxy[:count], shares[:count], self.codes, cut, (image.shape[1], image.shape[0]))
 
 
 def _one_range(detectors: Sequence[Detector]) -> White:
@@ -140,7 +140,7 @@ def _ordered(found: Detections, codes: tuple[str, ...]) -> Detections:
     if found.codes == codes:
         return found
     shares = found.probabilities[:, [found.codes.index(code) for code in codes]]
-    return of_scores(found.xyxy, shares, codes, found.cut_confidence)
+    return of_scores(found.xyxy, shares, codes, found.cut_confidence, found.size)
 
 
 def _back(found: Detections, image: Image, view: str) -> Detections:
@@ -151,4 +151,4 @@ def _back(found: Detections, image: Image, view: str) -> Detections:
     xyxy = found.xyxy.copy()
     low, high, side = (0, 2, width) if view == HFLIP else (1, 3, height)
     xyxy[:, low], xyxy[:, high] = side - found.xyxy[:, high], side - found.xyxy[:, low]
-    return of_scores(xyxy, found.probabilities, found.codes, found.cut_confidence)
+    return of_scores(xyxy, found.probabilities, found.codes, found.cut_confidence, found.size)

@@ -1,4 +1,4 @@
-"""What a long prediction has found so far, on disk, so that a run killed at any moment goes on where it was.
+"""A long prediction that can be killed at any moment and goes on where it was: what it has found so far is on disk.
 
 A journal is a file of JSON lines: the facts the result depends on, then one line an image in the order of the work. A
 line that was not written to its end is written again.
@@ -8,20 +8,24 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from cytoyolo import console
 from cytoyolo.detector.detections import Detections, of_scores
-from cytoyolo.detector.predict import Found
-from cytoyolo.errors import OVERWRITE, UsageError
+from cytoyolo.detector.predict import Model, SearchedFile, detect_files
+from cytoyolo.detector.remarks import Remarks
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError
 from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
 from cytoyolo.locks import locked
 from cytoyolo.ownership import check_own, unlinked
+from cytoyolo.tables.table import sha256
+from cytoyolo.text import listed_by_kind
 
 JOURNAL, RESULT = "journal.jsonl", "result"
 # The first key of a journal, by which it is known, and the form of its lines.
@@ -29,16 +33,6 @@ _KIND, _VERSION = "journal", 1
 _START = json.dumps({_KIND: 0})[:-2].encode()
 _LONGEST_START = 10_000_000
 SUFFIX = ".partial"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What was found in one image of `size` (width, height), or its problem."""
-
-    name: str
-    size: tuple[int, int]
-    detections: Detections
-    problem: str
 
 
 def partial_folder(output: Path) -> Path:
@@ -71,7 +65,7 @@ class Journal:
         self._file.truncate(self._ends[-1])
         self._file.seek(0, os.SEEK_END)
 
-    def add(self, one: Found, kept: Detections) -> None:
+    def add(self, one: SearchedFile, kept: Detections) -> None:
         """Write down what became of an image."""
         if one.problem:
             self._bad[self.done] = one.problem
@@ -89,12 +83,14 @@ class Journal:
         self._file.flush()
         self._ends.append(self._file.tell())
 
-    def entries(self) -> Iterator[Entry]:
-        """All images, in order; memory does not grow with their number."""
+    def detections(self) -> Iterator[Detections]:
+        """The detections of all images that can be used, in order; memory does not grow with their number."""
         with Path(self._file.name).open("rb") as file:
             file.readline()
             for line in file:
-                yield _entry(json.loads(line), self._codes)
+                entry = json.loads(line)
+                if not entry["problem"]:
+                    yield _detections(entry, self._codes)
 
 
 @contextmanager
@@ -197,10 +193,10 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _entry(line: Mapping[str, Any], codes: tuple[str, ...]) -> Entry:
+def _detections(line: Mapping[str, Any], codes: tuple[str, ...]) -> Detections:
     values = np.frombuffer(base64.b64decode(line["found"]), "<f4").reshape(-1, 4 + len(codes)).astype(np.float32)
-    found = of_scores(values[:, :4], values[:, 4:], codes, float(line.get("cut", 0)))
-    return Entry(line["name"], tuple(line["size"]), found, line["problem"])
+    found = of_scores(values[:, :4], values[:, 4:], codes, float(line.get("cut", 0)), tuple(line["size"]))
+    return replace(found, image=line["name"])
 
 
 def _state(path: Path) -> list[int]:
@@ -210,3 +206,70 @@ def _state(path: Path) -> list[int]:
         return [status.st_size, status.st_mtime_ns]
     except (OSError, ValueError):
         return []
+
+
+@dataclass(frozen=True)
+class Call:
+    """What of a call both ways of predicting need.
+
+    `overwrite` is the user's leave to replace what stands there. `facts` are what the result depends on.
+    """
+
+    model: Model
+    output: Path
+    overwrite: bool
+    probabilities: bool
+    facts: dict[str, Any]
+
+
+@contextmanager
+def run_resumable(
+    call: Call, source: str, folder: Path, names: list[str], keep: Callable[[str, SearchedFile], Detections],
+    check: Callable[[], None],
+) -> Iterator[Journal]:  # fmt: skip
+    """Search the images that no earlier call has searched; the journal of all is thrown away once it was used.
+
+    `names` are relative to `folder`, and `source` is what holds them to people. `keep` tells what of an image's
+    detections is kept. `check` refuses an output that exists; it is not asked where all is done, since that call may
+    have put it there.
+    """
+    begun, batch = partial_folder(call.output), call.model.batch
+    facts = json.loads(json.dumps({**call.facts, "images": sha256("\n".join(names).encode())}, default=list))
+    with open_journal(begun, facts, call.model.codes, folder, names, call.overwrite) as journal:
+        try:
+            if journal.done < len(names):
+                check()
+                # Batches begin where they did before, since a network's last digits may depend on the batch.
+                journal.keep(journal.done // batch * batch)
+            _search(call.model, journal, folder, names, keep)
+            if len(failures := journal.failures) == len(names):
+                bad = listed_by_kind(
+                    [f"{name} {problem}" for name, problem in failures.items()], list(failures.values()), 3
+                )
+                journal.keep(0)
+                raise CytoyoloError(f"none of the {len(names):,} images of {source} can be used ({bad}).")
+            yield journal
+        except BaseException:
+            if journal.done:
+                console.way_on(f"{begun} keeps what is done; the same call goes on with it.")
+            else:
+                remove(begun)
+            raise
+        remove(begun)
+
+
+def _search(
+    model: Model, journal: Journal, folder: Path, names: list[str], keep: Callable[[str, SearchedFile], Detections]
+) -> None:
+    if journal.done:
+        console.note(f"Going on after {journal.done:,} of {len(names):,} images.")
+    console.note(f"Predicting with {model.label}.")
+    paths = (folder / name for name in names[journal.done :])
+    remarks = Remarks(model.white)
+    with console.progress(rate=True) as progress:
+        task = progress.add_task("Predict", total=len(names), completed=journal.done)
+        for name, one in zip(names[journal.done :], detect_files(model, paths), strict=True):
+            journal.add(one, keep(name, one))
+            remarks.add(name, one.decoded)
+            progress.advance(task)
+    remarks.tell(console.warn)

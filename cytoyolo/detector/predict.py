@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo import defaults
-from cytoyolo.boxes import to_pixels
-from cytoyolo.detector.detections import Detections, concatenate, of_scores
+from cytoyolo.detector.detections import Detections, nothing, of_scores
 from cytoyolo.detector.networks import Network, open_network
 from cytoyolo.detector.nms import suppress
 from cytoyolo.detector.preprocessing import boxes_back, to_input
 from cytoyolo.detector.remarks import Remarks
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.images.info import Shown, decode_bytes
+from cytoyolo.images.info import DecodedFile, decode_bytes
 from cytoyolo.images.reading import in_order, load
 from cytoyolo.images.samples import White
 from cytoyolo.spec import DataSpec
@@ -34,17 +33,26 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Found:
-    """What became of one image file: its pixels (h, w, 3) BGR and detections that cover a pixel, or its problem; and
-    its size in bytes and time of modification when it was read, 0 where it could not be. `shown` says how the pixels
-    came about."""
+class SearchedFile:
+    """What became of one image file: its picture or its problem, and its detections that cover a pixel.
+
+    `state` is its size in bytes and its time of modification when it was read, 0 where it could not be.
+    """
 
     path: Path
-    image: Image
+    decoded: DecodedFile
     detections: Detections
-    problem: str
     state: tuple[int, int]
-    shown: Shown
+
+    @property
+    def image(self) -> Image:
+        """The pixels (h, w, 3) BGR."""
+        return self.decoded.picture
+
+    @property
+    def problem(self) -> str:
+        """Why the file can't be used, "" for a good one."""
+        return self.decoded.problem
 
 
 class Model(Protocol):
@@ -227,29 +235,29 @@ class Detector:
         found = []
         for image, output in zip(images, outputs, strict=True):
             xyxy, scores, cut = suppress(output, self.conf if conf is None else conf, self.iou, most or self.max_det)
-            found.append(of_scores(boxes_back(xyxy, image, self.imgsz), scores, self.codes, cut))
+            boxes = boxes_back(xyxy, image, self.imgsz)
+            found.append(of_scores(boxes, scores, self.codes, cut, (image.shape[1], image.shape[0])))
         return found
 
 
-def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[Found]:
+def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[SearchedFile]:
     """What becomes of each file, in the order given. A bad file has a `problem`, and the others go on.
 
     Files are read and searched on `detector.calls` threads, `detector.batch` at a time, and so many ahead of what is
     used that no thread waits.
     """
-    nothing = concatenate([], detector.codes)
+    none = nothing(detector.codes)
 
-    def work(chunk: list[Path]) -> list[Found]:
+    def work(chunk: list[Path]) -> list[SearchedFile]:
         loaded = [load(path) for path in chunk]
         decoded = [decode_bytes(path, one, detector.white) for path, one in zip(chunk, loaded, strict=True)]
         found = iter(detector.detect([one.picture for one in decoded if not one.problem]))
         return [
-            Found(
-                path, shown.picture, nothing if shown.problem else _with_pixels(next(found), shown.picture),
-                shown.problem, (one.size, one.mtime_ns), shown,
+            SearchedFile(
+                path, picture, none if picture.problem else _with_pixels(next(found)), (one.size, one.mtime_ns)
             )
-            for path, one, shown in zip(chunk, loaded, decoded, strict=True)
-        ]  # fmt: skip
+            for path, one, picture in zip(chunk, loaded, decoded, strict=True)
+        ]
 
     ahead = 2 * detector.calls
     for found in in_order(work, chunks(paths, detector.batch), workers=detector.calls, chunk=1, ahead=ahead):
@@ -282,8 +290,7 @@ def _checked(image: object, rgb: bool) -> Image:
     return image[..., ::-1] if rgb else image
 
 
-def _with_pixels(found: Detections, image: Image) -> Detections:
+def _with_pixels(found: Detections) -> Detections:
     """Those that are left when their corners are rounded to whole pixels."""
-    size = np.tile(np.array(image.shape[1::-1], np.int64), (len(found), 1))
-    xyxy = to_pixels(found.xyxy.astype(np.float64), size)
+    xyxy = found.pixels
     return found.take(np.asarray((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)))

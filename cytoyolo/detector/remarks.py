@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cytoyolo.images.info import Shown
+from cytoyolo.images.info import DecodedFile
 from cytoyolo.images.samples import White, is_dark
 
 _OWN, _BEYOND, _DARK, _TAKEN, _WARNED = "own", "beyond", "dark", "taken", "warned"
@@ -17,7 +17,7 @@ class Remarks:
     _about: dict[str, list[str]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
-    def add(self, name: str, shown: Shown) -> None:
+    def add(self, name: str, shown: DecodedFile) -> None:
         """Take note of an image that was read."""
         if shown.samples:
             level, here = self.white.level(shown.samples), f"{name}: 0 to {shown.white:.10g}"

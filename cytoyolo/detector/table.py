@@ -1,168 +1,360 @@
-"""The table of detections: made of what was found, written some images at a time, and read again."""
+"""The detections of many images: one type, made of each image's detections, written and read in one place."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.boxes import Boxes, to_pixels
-from cytoyolo.detector.detections import PROBABILITY, Detections, concatenate
-from cytoyolo.detector.journal import Entry
-from cytoyolo.errors import CytoyoloError, quoted
+from cytoyolo.detector.detections import PROBABILITY, Detections, check_arrays, no_boxes, no_shares
+from cytoyolo.errors import CytoyoloError, UsageError, listed, quoted
 from cytoyolo.files import atomic_file
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.records import parse_records, read_header, read_table_bytes
-from cytoyolo.tables.table import XYXY, note_form, refuse, role_table
+from cytoyolo.tables.table import MAX_COORDINATE, XYXY, note_form, refuse, role_table
 
-_SECOND = "second_class"
-
-
-def detection_table(
-    names: Sequence[str],
-    sizes: Sequence[tuple[int, int]],
-    found: Sequence[Detections],
-    codes: tuple[str, ...],
-    probabilities: bool = False,
-) -> pd.DataFrame:
-    """One row a detection, for images with their `sizes` (width, height); best first within an image.
-
-    Columns: image, x1, y1, x2, y2 (whole pixels inside the image), class, confidence, second (the next most probable
-    class, "" if there is only one), margin (how much more probable the first is) and, with `probabilities`, p_CODE for
-    each class.
-    """
-    counts = [len(one) for one in found]
-    joined = concatenate(found, codes)
-    size = np.repeat(np.array(sizes, np.int64).reshape(-1, 2), counts, axis=0)
-    order = np.argsort(-joined.probabilities, axis=1, kind="stable")[:, :2]
-    best = np.take_along_axis(joined.probabilities, order, axis=1).astype(np.float64)
-    code = np.array(codes, dtype=object)
-    rows = pd.DataFrame(to_pixels(joined.xyxy.astype(np.float64), size), columns=XYXY)
-    rows.insert(0, "image", np.repeat(np.array(names, dtype=object), counts))
-    rows["class"] = code[joined.class_id]
-    rows["confidence"] = joined.confidence.astype(np.float64).round(6)
-    rows["second"] = code[order[:, 1]] if len(codes) > 1 else ""
-    rows["margin"] = (best[:, 0] - (best[:, 1] if len(codes) > 1 else 0)).round(6)
-    if probabilities:
-        names_of = [f"{PROBABILITY}{code}" for code in codes]
-        shares = pd.DataFrame(joined.probabilities.astype(np.float64).round(6), columns=names_of)
-        return pd.concat([rows, shares], axis=1)
-    return rows
-
-
-def detection_columns(spec: DataSpec, codes: tuple[str, ...], probabilities: bool) -> list[str]:
-    """The header of a table of detections."""
-    shares = [f"{PROBABILITY}{code}" for code in codes] if probabilities else []
-    return [*spec.column_list("image", *XYXY, "class"), "confidence", _SECOND, "margin", *shares]
-
-
-def public_names(rows: pd.DataFrame, spec: DataSpec) -> pd.DataFrame:
-    """Detections with the names of columns that a file of this data set has."""
-    return rows.rename(columns={**spec.columns, "second": _SECOND})
-
-
-_AT_ONCE = 2_000
-
-
-def detection_tables(
-    entries: Iterator[Entry], codes: tuple[str, ...], probabilities: bool
-) -> Iterator[tuple[list[Entry], pd.DataFrame]]:
-    """The entries that have no problem, some at a time, each time with the `detection_table` of them."""
-    good = (one for one in entries if not one.problem)
-    while some := list(islice(good, _AT_ONCE)):
-        names, sizes, found = zip(*((one.name, one.size, one.detections) for one in some), strict=True)
-        yield some, detection_table(names, sizes, found, codes, probabilities)
-
-
-@contextmanager
-def listing(
-    path: Path, spec: DataSpec, codes: tuple[str, ...], probabilities: bool
-) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Yield what adds detections to a table with the columns of this data set; it takes its place at the end."""
-    columns = detection_columns(spec, codes, probabilities)
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        pd.DataFrame(columns=columns).to_csv(file, index=False, lineterminator="\n")
-        yield lambda rows: public_names(rows, spec)[columns].to_csv(
-            file, index=False, header=False, lineterminator="\n"
-        )
+_AT_ONCE = 2_000  # images of one part of a table that is written as it comes
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Detections (n): the image of each by name, boxes (n, 4) in pixels and probabilities (n, classes) by `codes`.
+class TableForm:
+    """How detections stand in a file; `remedy` says what to give in place of a file that is not so.
 
-    Of a table without probabilities all but that of the detection's own class are 0, and `codes` are those that occur.
+    detections.csv has a row a detection, in whole pixels, with the second most probable class and how much more
+    probable the first is (`margin`). With `probabilities` it has all of them. oof.csv has the `fold` and the size of
+    the image too, hundredths of a pixel, and a row with an empty box for an image without detections.
+    """
+
+    remedy: str
+    probabilities: bool
+    folds: bool = False
+
+    def columns(self, spec: DataSpec, codes: tuple[str, ...]) -> dict[str, str]:
+        """The names of the columns by role, in their order."""
+        shares = [f"{PROBABILITY}{code}" for code in codes] if self.probabilities else []
+        if self.folds:
+            return spec.column_map("image", "fold", "width", "height", *XYXY, "confidence", *shares)
+        names = spec.column_map("image", *XYXY, "class")
+        return (
+            names
+            | {"confidence": "confidence", "second": "second_class", "margin": "margin"}
+            | dict(zip(shares, shares, strict=True))
+        )
+
+    def header(self, spec: DataSpec, codes: tuple[str, ...]) -> list[str]:
+        """The names of the columns."""
+        return list(self.columns(spec, codes).values())
+
+
+LISTED = TableForm("give a table that predict wrote", probabilities=False)
+LISTED_IN_FULL = TableForm("give a table that predict wrote", probabilities=True)
+OUT_OF_FOLD = TableForm("give the table as crossval wrote it", probabilities=True, folds=True)
+
+
+@dataclass(frozen=True)
+class DetectionTable:
+    """The detections of many images: n rows, best first within an image.
+
+    Parameters
+    ----------
+    image
+        The name (n,) of each row's image.
+    xyxy
+        Boxes (n, 4): x1, y1, x2, y2 in pixels.
+    class_id
+        The class (n,) of each row, as an index into `codes`.
+    confidence
+        Confidence (n,), 0 to 1.
+    probabilities
+        Score (n, classes) for each class, 0 to 1. In a table that was read without them (`complete` is False), they are
+        0 but for the row's own class, which has the confidence.
+    codes
+        The codes of the classes, by id.
+    size
+        Width and height in pixels by image, as far as they are known. Images without detections are in it too.
+    fold
+        The fold by image, for out-of-fold predictions; else empty.
+    models
+        How many cross-validations the probabilities (n,) are the mean of; 1 for all rows by default.
+
+    Raises
+    ------
+    UsageError
+        For arrays that do not fit together, and values that can't be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cytoyolo import DetectionTable
+    >>> table = DetectionTable(
+    ...     image=np.array(["a.jpg", "b.jpg"], object), xyxy=np.array([[1, 2, 30, 40], [5, 5, 9, 9.0]]),
+    ...     class_id=np.array([0, 1]), confidence=np.array([0.9, 0.6]),
+    ...     probabilities=np.array([[0.9, 0.1], [0.2, 0.6]]), codes=("LY", "PNN"),
+    ... )
+    >>> table.to_pandas()[["image", "x2", "class", "confidence"]].values.tolist()
+    [['a.jpg', 30.0, 'LY', 0.9], ['b.jpg', 9.0, 'PNN', 0.6]]
     """
 
     image: NDArray[np.object_]
     xyxy: Boxes
+    class_id: NDArray[np.int64]
+    confidence: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     codes: tuple[str, ...]
-    complete: bool
+    size: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    fold: Mapping[str, int] = field(default_factory=dict)
+    models: NDArray[np.int64] = field(default_factory=lambda: np.ones(0, np.int64))
+    complete: bool = True
+
+    def __post_init__(self) -> None:
+        check_arrays(self.xyxy, self.confidence, self.class_id, self.probabilities, self.codes)
+        if len(self.image) != len(self.xyxy):
+            raise UsageError(
+                f"image has {len(self.image)} names, and there are {len(self.xyxy)} boxes; check the arrays."
+            )
+        if len(self.models) != len(self.xyxy):
+            object.__setattr__(self, "models", np.ones(len(self.xyxy), np.int64))
+
+    @classmethod
+    def of(cls, detections: Iterable[Detections], codes: tuple[str, ...], fold: int | None = None) -> "DetectionTable":
+        """The table of the detections of images whose names differ; all are of one `fold`, if it is given."""
+        several = list(detections)
+        names = [one.image for one in several]
+        if len(set(names)) < len(names):
+            raise UsageError("two images have the same name; give each image's detections a name of its own.")
+        counts = [len(one) for one in several]
+        shapes = {"xyxy": (0, 4), "class_id": (0,), "confidence": (0,), "probabilities": (0, len(codes))}
+        joined = {
+            part: np.concatenate([np.zeros(shape), *(getattr(one, part) for one in several)])
+            for part, shape in shapes.items()
+        }
+        return cls(
+            np.repeat(np.array(names, dtype=object), counts), joined["xyxy"], joined["class_id"].astype(np.int64),
+            joined["confidence"], joined["probabilities"], codes, {one.image: one.size for one in several},
+            {} if fold is None else dict.fromkeys(names, fold),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+    @property
+    def classes(self) -> NDArray[np.object_]:
+        """The code (n,) of each row's class."""
+        return np.array(self.codes, dtype=object)[self.class_id]
+
+    @property
+    def pixels(self) -> NDArray[np.int64]:
+        """The boxes (n, 4) in whole pixels inside their images."""
+        sizes = np.array([*self.size.values(), (MAX_COORDINATE, MAX_COORDINATE)], np.int64)
+        return to_pixels(self.xyxy, sizes[pd.Index(list(self.size)).get_indexer(pd.Index(self.image, dtype=object))])
+
+    def take(self, rows: NDArray[np.bool_]) -> "DetectionTable":
+        """Some of the rows; the images stay."""
+        parts = ("image", "xyxy", "class_id", "confidence", "probabilities", "models")
+        return replace(self, **{part: getattr(self, part)[rows] for part in parts})
+
+    def with_pixels(self) -> "DetectionTable":
+        """The rows whose boxes cover a whole pixel."""
+        xyxy = self.pixels
+        return self.take(np.asarray((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)))
+
+    def first(self, counts: Mapping[str, int]) -> "DetectionTable":
+        """The first rows of each image, as many as `counts` says."""
+        rows = pd.Series(self.image, dtype=object)
+        return self.take((rows.groupby(rows).cumcount() < rows.map(counts)).to_numpy(bool))
+
+    def renamed(self, names: Mapping[str, str]) -> "DetectionTable":
+        """The same with other names for the images."""
+        image = np.array([names[name] for name in self.image], dtype=object)
+        return replace(self, image=image, size={names[name]: size for name, size in self.size.items()})
+
+    def with_classes(self, codes: tuple[str, ...]) -> "DetectionTable":
+        """The same with further classes, or with the classes in another order."""
+        if self.codes == codes:
+            return self
+        places = np.array([codes.index(code) for code in self.codes], np.int64)
+        shares = np.zeros((len(self), len(codes)))
+        shares[:, places] = self.probabilities
+        return replace(self, probabilities=shares, class_id=places[self.class_id], codes=codes)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a table: image, x1, y1, x2, y2, class, confidence, p_CODE by class, and the fold where it is known."""
+        rows = pd.DataFrame(self.xyxy, columns=XYXY)
+        rows.insert(0, "image", self.image)
+        rows["class"], rows["confidence"] = self.classes, self.confidence
+        shares = pd.DataFrame(self.probabilities, columns=[f"{PROBABILITY}{code}" for code in self.codes])
+        rows = pd.concat([rows, shares], axis=1)
+        return rows.assign(fold=rows["image"].map(dict(self.fold))) if self.fold else rows
 
 
-def read_detections(path: Path, spec: DataSpec) -> Stored:
-    """Read a table of detections as `predict` writes it, with or without probabilities; it may have no rows.
+def join(tables: Sequence[DetectionTable], codes: tuple[str, ...]) -> DetectionTable:
+    """One table of the rows of several that have the same classes."""
+    tables = [DetectionTable.of([], codes), *tables]
+    parts = ("image", "xyxy", "class_id", "confidence", "probabilities")
+    rows: dict[str, Any] = {part: np.concatenate([getattr(table, part) for table in tables]) for part in parts}
+    sizes = {name: size for table in tables for name, size in table.size.items()}
+    return DetectionTable(**rows, codes=codes, size=sizes)
 
-    Raises UsageError when there is no such file and CytoyoloError when it is no such table, or a value can't be.
+
+def tables_of(
+    detections: Iterator[Detections], codes: tuple[str, ...]
+) -> Iterator[tuple[list[Detections], DetectionTable]]:
+    """The detections of many images, some images at a time, each time with their table."""
+    while some := list(islice(detections, _AT_ONCE)):
+        yield some, DetectionTable.of(some, codes)
+
+
+def rows_of(table: DetectionTable, spec: DataSpec, form: TableForm) -> pd.DataFrame:
+    """The rows of a file: a table with the columns of the form."""
+    names = [f"{PROBABILITY}{code}" for code in table.codes] if form.probabilities else []
+    shares = pd.DataFrame(table.probabilities[:, : len(names)], columns=names)
+    rows = _out_of_fold(table, shares) if form.folds else pd.concat([_listed(table), shares.round(6)], axis=1)
+    return rows.rename(columns=form.columns(spec, table.codes))
+
+
+def _listed(table: DetectionTable) -> pd.DataFrame:
+    several = len(table.codes) > 1
+    order = np.argsort(-table.probabilities, axis=1, kind="stable")[:, :2]
+    best = np.take_along_axis(table.probabilities, order, axis=1)
+    rows = pd.DataFrame(table.pixels, columns=XYXY)
+    rows.insert(0, "image", table.image)
+    rows["class"], rows["confidence"] = table.classes, table.confidence.round(6)
+    rows["second"] = np.array(table.codes, dtype=object)[order[:, 1]] if several else ""
+    rows["margin"] = (best[:, 0] - (best[:, 1] if several else 0)).round(6)
+    return rows
+
+
+def _out_of_fold(table: DetectionTable, shares: pd.DataFrame) -> pd.DataFrame:
+    """Rows as texts, those of an image together, in the order of the images."""
+    rows = pd.DataFrame(table.xyxy.round(2), columns=XYXY).map("{:.2f}".format)
+    values = pd.concat([pd.Series(table.confidence, name="confidence"), shares], axis=1).map("{:.6f}".format)
+    rows = pd.concat([pd.Series(table.image, name="image", dtype=object), rows, values], axis=1)
+    empty = pd.DataFrame({"image": [name for name in table.size if name not in set(table.image)]}, dtype=object)
+    rows = pd.concat([rows, empty]).fillna("")
+    place = pd.Index(list(table.size)).get_indexer(pd.Index(rows["image"]))
+    rows = rows.iloc[np.argsort(place, kind="stable")]
+    facts = [(table.fold[name], *table.size[name]) for name in rows["image"]]
+    for number, role in enumerate(("fold", "width", "height"), start=1):
+        rows.insert(number, role, [values[number - 1] for values in facts])
+    return rows
+
+
+@contextmanager
+def detection_writer(
+    path: Path, spec: DataSpec, codes: tuple[str, ...], form: TableForm
+) -> Iterator[Callable[[DetectionTable], None]]:
+    """Yield what adds rows to a file; the file takes its place at the end."""
+    columns = form.header(spec, codes)
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        pd.DataFrame(columns=columns).to_csv(file, index=False, lineterminator="\n")
+        yield lambda table: rows_of(table, spec, form).to_csv(file, index=False, header=False, lineterminator="\n")
+
+
+def read_detections(path: Path, spec: DataSpec, form: TableForm | None = None) -> DetectionTable:
+    """Read a table of detections. Without a form it is one that `predict` wrote, with or without probabilities.
+
+    A table that `predict` wrote may have no rows. Raises UsageError when there is no such file, and CytoyoloError when
+    it is no such table, or a value can't be: each named with its line.
     """
-    data = read_table_bytes(path)
-    header = read_header(path, data, ",".join(detection_columns(spec, (), False)))[1]
-    shares = [name for name in header if name.startswith(PROBABILITY)]
-    codes = tuple(name.removeprefix(PROBABILITY) for name in shares)
-    roles = ("image", *XYXY, "class", "confidence", "second", "margin", *shares)
-    expected = dict(zip(roles, detection_columns(spec, codes, bool(codes)), strict=True))
-    records = parse_records(path, data, expected, [*XYXY, "confidence", "margin", *shares], empty=True)
-    refuse(path, records.broken, "give a table that predict wrote")
+    data, codes = read_table_bytes(path), spec.codes
+    if form is None:
+        header = read_header(path, data, ",".join(LISTED.header(spec, ())))[1]
+        codes = tuple(name.removeprefix(PROBABILITY) for name in header if name.startswith(PROBABILITY))
+        form = LISTED_IN_FULL if codes else LISTED
+    roles = form.columns(spec, codes)
+    numeric = [role for role in roles if role not in ("image", "class", "second")]
+    records = parse_records(path, data, roles, numeric, empty=not form.folds)
+    if form.folds and (others := [name for name in records.columns.unused if name.startswith(PROBABILITY)]):
+        raise CytoyoloError(f"{path} is of other classes ({listed(others)}); {form.remedy}.")
+    refuse(path, records.broken, form.remedy)
     note_form(path, records)
-    table = role_table(records, roles)
-    values = table[[*XYXY, "confidence", *shares]].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    xyxy, share = values[:, :4], values[:, 4:]
-    refuse(path, _faults(table, xyxy, share, codes), "give a table that predict wrote", table)
-    if codes:
-        return Stored(table["image"].to_numpy(object), xyxy, share[:, 1:], codes, True)
-    codes = tuple(sorted(table["class"].unique()))
-    alone = np.zeros((len(table), len(codes)))
-    alone[np.arange(len(table)), pd.Index(codes).get_indexer(pd.Index(table["class"]))] = share[:, 0]
-    return Stored(table["image"].to_numpy(object), xyxy, alone, codes, False)
+    rows = role_table(records, list(roles))
+    numbers = rows[numeric].apply(pd.to_numeric, errors="coerce")
+    empty = rows["confidence"].eq("").to_numpy() & form.folds
+    refuse(path, _faults(rows, numbers, empty, codes, form), form.remedy, rows)
+    if form.folds:
+        _check_images(path, rows, empty, form)
+    return _table(rows, numbers, empty, codes, form)
 
 
-def _faults(table: pd.DataFrame, xyxy: Boxes, share: NDArray[np.float64], codes: tuple[str, ...]) -> dict[int, str]:
-    """What is wrong with a row's values, by row."""
-    faults = {}
-    outside = ~((share >= 0) & (share <= 1))
-    names = ["confidence", *(f"{PROBABILITY}{code}" for code in codes)]
+def _faults(
+    rows: pd.DataFrame, numbers: pd.DataFrame, empty: NDArray[np.bool_], codes: tuple[str, ...], form: TableForm
+) -> dict[int, str]:
+    """What is wrong with a row's values, by row; `empty` rows are those of images without detections."""
+    names = ["confidence", *(f"{PROBABILITY}{code}" for code in codes if form.probabilities)]
+    faults = dict.fromkeys(np.flatnonzero(rows.duplicated() & form.folds).tolist(), "repeats an earlier row")
+    outside = no_shares(numbers[names].to_numpy(np.float64)) & ~empty[:, None]
     for row in np.flatnonzero(outside.any(axis=1)).tolist():
         name = names[int(np.argmax(outside[row]))]
-        faults[row] = f"{name} is {quoted(table[name].iloc[row])}, not a number from 0 to 1"
-    for row in np.flatnonzero(~np.isfinite(xyxy).all(axis=1) | ~(xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)).tolist():
-        faults[row] = f"{','.join(table[side].iloc[row] for side in XYXY)} is no box"
-    if codes:
-        for row in np.flatnonzero(~table["class"].isin(codes)).tolist():
-            faults[row] = f"class {quoted(table['class'].iloc[row])} has no column of probabilities"
-    return faults
+        faults[row] = f"{name} is {quoted(rows[name].iloc[row])}, not a number from 0 to 1"
+    for row in np.flatnonzero(no_boxes(numbers[XYXY].to_numpy(np.float64)) & ~empty).tolist():
+        faults[row] = f"{','.join(rows[side].iloc[row] for side in XYXY)} is no box"
+    if not form.folds:
+        unknown = ~rows["class"].isin(codes).to_numpy() & form.probabilities
+        for row in np.flatnonzero(unknown).tolist():
+            faults[row] = f"class {quoted(rows['class'].iloc[row])} has no column of probabilities"
+        return faults
+    for row in np.flatnonzero(empty & (rows[[*XYXY, *names[1:]]] != "").any(axis=1).to_numpy()).tolist():
+        faults[row] = "the confidence is empty, and the row is not"
+    whole = numbers[["fold", "width", "height"]].to_numpy(np.float64)
+    fine = (whole >= [0, 1, 1]) & (whole <= MAX_COORDINATE) & (whole == np.floor(whole))
+    return faults | dict.fromkeys(
+        np.flatnonzero(~fine.all(axis=1)).tolist(), "fold, width and height are not whole numbers"
+    )
 
 
-def joined(tables: list[Stored], paths: list[Path]) -> tuple[list[Stored], tuple[str, ...]]:
+def _check_images(path: Path, rows: pd.DataFrame, empty: NDArray[np.bool_], form: TableForm) -> None:
+    """Raise CytoyoloError for images in two folds, and for images with and without detections."""
+    pairs = rows[["image", "fold"]].drop_duplicates()
+    if twice := pairs.loc[pairs["image"].duplicated(), "image"].unique().tolist():
+        raise CytoyoloError(f"{path}: images that are in more than one fold ({listed(twice)}); {form.remedy}.")
+    counts = rows["image"].value_counts()
+    if repeated := counts.index[(counts > 1) & counts.index.isin(rows["image"][empty])].tolist():
+        raise CytoyoloError(
+            f"{path}: images with a row for no detection and another row ({listed(repeated)}); {form.remedy}."
+        )
+
+
+def _table(
+    rows: pd.DataFrame, numbers: pd.DataFrame, empty: NDArray[np.bool_], codes: tuple[str, ...], form: TableForm
+) -> DetectionTable:
+    """The table of rows that are sound."""
+    full = numbers[~empty]
+    image, confidence = rows["image"].to_numpy(object)[~empty], full["confidence"].to_numpy(np.float64)
+    if form.probabilities:
+        shares = full[[f"{PROBABILITY}{code}" for code in codes]].to_numpy(np.float64)
+    else:
+        codes = tuple(sorted(rows["class"].unique()))
+        shares = (rows["class"].to_numpy(object)[:, None] == np.array(codes, object)) * confidence[:, None]
+    if not form.folds:
+        class_id = pd.Index(codes, dtype=object).get_indexer(pd.Index(rows["class"], dtype=object)).astype(np.int64)
+        return DetectionTable(
+            image, full[XYXY].to_numpy(np.float64), class_id, confidence, shares, codes, complete=form.probabilities
+        )
+    whole = numbers[["fold", "width", "height"]].to_numpy(np.float64).astype(np.int64).tolist()
+    facts = {name: (fold, (width, height)) for name, (fold, width, height) in zip(rows["image"], whole, strict=True)}
+    return DetectionTable(
+        image, full[XYXY].to_numpy(np.float64), shares.argmax(axis=1), confidence, shares, codes,
+        {name: size for name, (_, size) in facts.items()}, {name: fold for name, (fold, _) in facts.items()},
+    )  # fmt: skip
+
+
+def same_classes(
+    tables: Sequence[DetectionTable], paths: Sequence[Path]
+) -> tuple[list[DetectionTable], tuple[str, ...]]:
     """Tables with the same classes in the same order. Raises CytoyoloError where tables with probabilities differ."""
-    full = [(one, path) for one, path in zip(tables, paths, strict=True) if one.complete]
-    for one, path in full[1:]:
-        if sorted(one.codes) != sorted(full[0][0].codes):
+    full = [(table, path) for table, path in zip(tables, paths, strict=True) if table.complete]
+    for table, path in full[1:]:
+        if sorted(table.codes) != sorted(full[0][0].codes):
             raise CytoyoloError(f"{path} and {full[0][1]} have other classes; fuse models of the same data set.")
-    codes = full[0][0].codes if full else tuple(sorted({code for one in tables for code in one.codes}))
-    for one, path in zip(tables, paths, strict=True):
-        if unknown := sorted(set(one.codes) - set(codes)):
+    codes = full[0][0].codes if full else tuple(sorted({code for table in tables for code in table.codes}))
+    for table, path in zip(tables, paths, strict=True):
+        if unknown := sorted(set(table.codes) - set(codes)):
             raise CytoyoloError(f"{path} has the class {quoted(unknown[0])}, which the other tables don't know.")
-    return [_with_classes(one, codes) for one in tables], codes
-
-
-def _with_classes(one: Stored, codes: tuple[str, ...]) -> Stored:
-    if one.codes == codes:
-        return one
-    shares = np.zeros((len(one.image), len(codes)))
-    shares[:, [codes.index(code) for code in one.codes]] = one.probabilities
-    return Stored(one.image, one.xyxy, shares, codes, one.complete)
+    return [table.with_classes(codes) for table in tables], codes

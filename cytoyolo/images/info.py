@@ -104,7 +104,7 @@ class ImageInfo:
         return White(**{self.samples: self.white}) if self.samples else White()  # type: ignore[arg-type]
 
 
-class Shown(NamedTuple):
+class DecodedFile(NamedTuple):
     """The upright picture of a file (h, w, 3) in BGR, or an empty picture and the file's problem. See `ImageInfo`."""
 
     picture: Picture
@@ -189,18 +189,18 @@ def decode_as(facts: ImageInfo) -> tuple[Picture, str]:
     return decode(facts.path, facts.range)
 
 
-def decode_bytes(path: Path, loaded: Loaded, white: White = UNKNOWN) -> Shown:
+def decode_bytes(path: Path, loaded: Loaded, white: White = UNKNOWN) -> DecodedFile:
     """Decode a file that was loaded, see `decode`."""
     if loaded.problem:
-        return Shown(_NO_PICTURE, loaded.problem)
+        return DecodedFile(_NO_PICTURE, loaded.problem)
     try:
         with complaints.listening() as lines, decoding.damage_refused(_kind(loaded.data)):
             source = _look(path, loaded.data)
             decoded = _decoded(source, white)
             warning = complaints.in_one_line(lines) or decoded.warning
     except Unusable as error:
-        return Shown(_NO_PICTURE, str(error))
-    return Shown(decoded.picture, "", warning, decoded.samples, decoded.peak, decoded.white, source.header.taken)
+        return DecodedFile(_NO_PICTURE, str(error))
+    return DecodedFile(decoded.picture, "", warning, decoded.samples, decoded.peak, decoded.white, source.header.taken)
 
 
 def _kind(data: bytes) -> str:

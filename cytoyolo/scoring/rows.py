@@ -3,17 +3,21 @@
 import numpy as np
 import pandas as pd
 
+from cytoyolo.detector.table import DetectionTable
 from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY
 
 
-def fill(test: pd.DataFrame, detections: pd.DataFrame, fallback: str) -> tuple[pd.DataFrame, int]:
+def fill(test: pd.DataFrame, detections: DetectionTable, fallback: str) -> tuple[pd.DataFrame, int]:
     """One submission row for each test row, in its order, and how many of them got no box.
 
-    test has columns image and id; detections has image, x1, y1, x2, y2 and class, best first within an image. The
-    k-th test row of an image takes its k-th detection; a row beyond them is 0,0,0,0 and the fallback class.
+    test has columns image and id. The k-th test row of an image takes its k-th detection, in whole pixels; a row beyond
+    them is 0,0,0,0 and the fallback class.
     """
+    found = pd.DataFrame(detections.pixels, columns=XYXY).assign(
+        image=detections.image, **{"class": detections.classes}
+    )
     rows = test.assign(rank=test.groupby("image").cumcount())
-    ranked = detections.assign(rank=detections.groupby("image").cumcount())
+    ranked = found.assign(rank=found.groupby("image").cumcount())
     merged = rows.merge(ranked, on=["image", "rank"], how="left")
     missing = merged["class"].isna()
     merged["class"] = merged["class"].where(~missing, fallback)

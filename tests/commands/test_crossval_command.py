@@ -21,7 +21,8 @@ from cytoyolo.commands import crossval as commands
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import Crossvalidated, crossval
 from cytoyolo.commands.curate import curate
-from cytoyolo.curation.predictions import columns, read_oof
+from cytoyolo.curation.predictions import read_oof
+from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.tables.table import fingerprint
@@ -89,7 +90,7 @@ def state(folder: Path) -> dict[str, bytes]:
 
 def test_every_image_is_predicted_once_by_the_model_that_has_not_seen_it(made, lab):
     found = pd.read_csv(made / "oof.csv")
-    assert list(found.columns) == columns(SPEC)
+    assert list(found.columns) == OUT_OF_FOLD.header(SPEC, SPEC.codes)
     listing = pd.read_csv(made / "dataset" / "images.csv").set_index("NAME")
     labels = pd.read_csv(lab / "labels.csv")
     assert found["NAME"].drop_duplicates().tolist() == labels["NAME"].tolist()

@@ -19,7 +19,7 @@ from cytoyolo.commands.apply import apply
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.curate import curate
 from cytoyolo.commands.undo import undo
-from cytoyolo.curation.predictions import columns
+from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.spec import MASK, load_spec
@@ -589,7 +589,9 @@ def test_real_labels_come_back_whatever_is_predicted(shared, tmp_path):
     fold = pd.factorize(table["NAME"])[0] % 5
     block = np.column_stack([table["NAME"], fold, size])
     numbers = np.column_stack([found, shares.max(axis=1), shares]).round(6)
-    oof = pd.DataFrame(np.column_stack([block, numbers]), columns=columns(spec)).drop_duplicates()
+    oof = pd.DataFrame(
+        np.column_stack([block, numbers]), columns=OUT_OF_FOLD.header(spec, spec.codes)
+    ).drop_duplicates()
     crossvalidated(tmp_path / "CV", data, oof.to_csv(index=False), folds=5, dataset={"spec": spec.to_dict()})
     (tmp_path / "t.csv").write_bytes(data)
     for boxes in ("loose", "all"):

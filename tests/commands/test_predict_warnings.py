@@ -1,5 +1,7 @@
 """What `predict` and `fuse` warn of: limits of boxes that were reached, and fields larger than the network's input."""
 
+from dataclasses import replace
+
 import cv2
 import pandas as pd
 import pytest
@@ -97,13 +99,11 @@ def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, t
 @pytest.mark.usefixtures("printed")
 def test_a_field_too_large_for_any_network_is_to_be_cut(capsys):
     from cytoyolo.commands.predict_warnings import Warnings
-    from cytoyolo.detector.detections import concatenate
-    from cytoyolo.detector.journal import Entry
+    from cytoyolo.detector.detections import nothing
 
     warnings = Warnings(384, 32, 300, 0.25)
-    nothing = concatenate([], ("a",))
     for size, expected in (((960, 720), 0), ((961, 10), 1), ((40_000, 30_000), 2)):
-        warnings.look([Entry(f"{size[0]}.png", size, nothing, "")])
+        warnings.look([replace(nothing(("a",)), image=f"{size[0]}.png", size=size)])
         assert len(warnings.of_image) == expected
     warnings.say()
     said = capsys.readouterr().err

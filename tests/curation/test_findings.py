@@ -22,7 +22,7 @@ from cytoyolo.curation.findings import (
     confident_from,
     curate,
 )
-from cytoyolo.curation.predictions import Predictions
+from cytoyolo.detector.table import DetectionTable
 
 Box = Sequence[float]
 DARK, PALE = 0, 1
@@ -39,18 +39,19 @@ def labels(rows: Iterable[tuple[str, Box, int]]) -> Labels:
     )
 
 
-def predictions(rows: Iterable[tuple[str, Box, Sequence[float]]], names: Iterable[str] = ("a", "b")) -> Predictions:
+def predictions(rows: Iterable[tuple[str, Box, Sequence[float]]], names: Iterable[str] = ("a", "b")) -> DetectionTable:
     """The confidence is the greatest probability, as in a table that `crossval` made."""
     table, known = list(rows), dict.fromkeys(names)
     shares = np.array([share for *_, share in table], dtype=np.float64).reshape(-1, 2)
-    return Predictions(
-        {name: number % 2 for number, name in enumerate(known)},
-        dict.fromkeys(known, (200, 160)),
+    return DetectionTable(
         np.array([name for name, *_ in table], dtype=object),
         np.array([box for _, box, _ in table], dtype=np.float64).reshape(-1, 4),
+        shares.argmax(axis=1),
         shares.max(axis=1, initial=0),
         shares,
-        np.ones(len(table), dtype=np.int64),
+        ("dark", "pale"),
+        dict.fromkeys(known, (200, 160)),
+        {name: number % 2 for number, name in enumerate(known)},
     )
 
 
@@ -297,7 +298,7 @@ def test_the_order_of_the_images_does_not_matter(label, found, random):
 # Thresholds
 
 
-def confidences(counts: dict[int, int]) -> tuple[Labels, Predictions]:
+def confidences(counts: dict[int, int]) -> tuple[Labels, DetectionTable]:
     """So many labels of each class whose predictions are right, with confidences spread from 0.5."""
     rows = [(f"i{one}-{at}", one, 0.5 + at / 100 + one / 1000) for one, count in counts.items() for at in range(count)]
     shares = {DARK: lambda p: (p, 0.0), PALE: lambda p: (0.0, p)}

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytoyolo.curation.predictions import LEAST, Predictions, columns, pool_classes, read_oof
+from cytoyolo.curation.predictions import LEAST, pool_classes, read_oof
+from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.spec import load_spec, parse_spec
 from tests.predicted_tables import SPEC, oof_text
@@ -19,7 +20,7 @@ HEADER = "NAME,fold,width,height,x1,y1,x2,y2,confidence,p_dark,p_pale\n"
 ROWS = ["a.jpg,0,80,72,1.50,2.00,30.25,40.00,0.900000,0.900000,0.100000", "b.jpg,1,90,60,,,,,,,"]
 
 
-def read(folder: Path, rows: list[str], header: str = HEADER, folds: int = 2) -> Predictions:
+def read(folder: Path, rows: list[str], header: str = HEADER, folds: int = 2) -> DetectionTable:
     (folder / "oof.csv").write_text(header + "".join(f"{row}\n" for row in rows))
     return read_oof(folder / "oof.csv", SPEC, folds)
 
@@ -35,10 +36,11 @@ def test_a_table_is_read_as_it_stands(tmp_path):
 
 def test_the_columns_are_those_of_the_data_set():
     spec = load_spec("wbc5")
-    assert columns(spec)[:9] == ["NAME", "fold", "width", "height", "x1", "y1", "x2", "y2", "confidence"]
-    assert columns(spec)[9:] == [f"p_{code}" for code in spec.codes]
+    header = OUT_OF_FOLD.header(spec, spec.codes)
+    assert header[:9] == ["NAME", "fold", "width", "height", "x1", "y1", "x2", "y2", "confidence"]
+    assert header[9:] == [f"p_{code}" for code in spec.codes]
     own = {**SPEC.to_dict(), "columns": {**SPEC.columns, "image": "file", "x1": "left"}}
-    assert columns(parse_spec(own))[:5] == ["file", "fold", "width", "height", "left"]
+    assert OUT_OF_FOLD.header(parse_spec(own), SPEC.codes)[:5] == ["file", "fold", "width", "height", "left"]
 
 
 SHARE = st.integers(0, 10**6).map(lambda value: value / 10**6)
@@ -141,13 +143,13 @@ def test_a_fold_that_there_is_not_is_refused(tmp_path):
 A_CELL, ELSEWHERE = (10.0, 10.0, 50.0, 50.0), (60.0, 10.0, 90.0, 40.0)
 
 
-def predicted(rows: Iterable[tuple[str, Sequence[float], Sequence[float]]]) -> Predictions:
+def predicted(rows: Iterable[tuple[str, Sequence[float], Sequence[float]]]) -> DetectionTable:
     """Predictions of the images a and b: name, box and the probability of each of two classes."""
     name, box, share = zip(*rows, strict=True)
     shares = np.array(share, dtype=np.float64)
-    return Predictions(
-        {"a": 0, "b": 1}, {"a": (99, 99), "b": (99, 99)}, np.array(name, dtype=object),
-        np.array(box, dtype=np.float64), shares.max(axis=1), shares, np.ones(len(shares), dtype=np.int64),
+    return DetectionTable(
+        np.array(name, dtype=object), np.array(box, dtype=np.float64), shares.argmax(axis=1), shares.max(axis=1),
+        shares, SPEC.codes, {"a": (99, 99), "b": (99, 99)}, {"a": 0, "b": 1},
     )  # fmt: skip
 
 
@@ -179,10 +181,7 @@ def test_a_box_that_overlaps_by_less_than_half_has_no_say():
 def test_one_cross_validation_is_left_as_it_is():
     first = predicted([("a", A_CELL, (1.0, 0.0)), ("b", A_CELL, (1e-6, 0.5))])
     assert (pool_classes(first, []).probabilities == first.probabilities).all()
-    empty = replace(
-        first, image=first.image[:0], xyxy=first.xyxy[:0], confidence=first.confidence[:0],
-        probabilities=first.probabilities[:0], models=first.models[:0],
-    )  # fmt: skip
+    empty = first.take(np.zeros(2, dtype=bool))
     assert (pool_classes(first, [empty]).probabilities == first.probabilities).all()
     assert len(pool_classes(empty, [first]).image) == 0
 

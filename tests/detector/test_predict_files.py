@@ -42,7 +42,7 @@ def test_weights_carry_their_data_set_and_size(detector):
 
 def test_boxes_that_cover_no_pixel_are_left_out(detector, blobs, monkeypatch):
     xyxy = np.array([[10.1, 10.0, 10.3, 30.0], [1.0, 2.0, 30.0, 40.0], [79.8, 0.0, 80.0, 9.0]], np.float32)
-    found = of_scores(xyxy, np.ones((3, 2), np.float32), detector.codes)
+    found = of_scores(xyxy, np.ones((3, 2), np.float32), detector.codes, size=(80, 72))
     monkeypatch.setattr(detector, "detect", lambda images: [found] * len(images))
     one = next(iter(detect_files(detector, [blobs / "images" / "blob00.jpg"])))
     assert one.detections.xyxy.tolist() == [[1.0, 2.0, 30.0, 40.0]]

@@ -1,13 +1,11 @@
-"""Draw detections on their image: boxes and classes, with one colour for each class."""
+"""Draw boxes on an image, with a text above each and one colour for each class."""
 
 import colorsys
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-
-from cytoyolo.tables.table import XYXY
 
 
 def class_colour(index: int, classes: int) -> tuple[int, int, int]:
@@ -23,15 +21,30 @@ def class_colour(index: int, classes: int) -> tuple[int, int, int]:
     return round(blue * 255), round(green * 255), round(red * 255)
 
 
-def annotate(image: NDArray[np.uint8], rows: pd.DataFrame, codes: tuple[str, ...]) -> NDArray[np.uint8]:
-    """A copy of a BGR image with each row's box, class and confidence; rows as `detection_rows` makes them."""
+def draw_boxes(
+    image: NDArray[np.uint8], xyxy: NDArray[np.int64], class_id: NDArray[np.int64], texts: Sequence[str], classes: int
+) -> NDArray[np.uint8]:
+    """Return a copy of an image with boxes drawn on it, each with a text above it.
+
+    Parameters
+    ----------
+    image
+        Pixels (h, w, 3), BGR.
+    xyxy
+        Boxes (n, 4) in whole pixels.
+    class_id
+        The class (n,) of each box, which decides its colour.
+    texts
+        What is written above each box.
+    classes
+        How many classes there are.
+    """
     canvas = image.copy()
     scale = max(min(image.shape[:2]) / 900, 0.42)
-    for row in rows.to_dict("records"):
-        colour = class_colour(codes.index(row["class"]), len(codes))
-        x1, y1, x2, y2 = (int(row[side]) for side in XYXY)
+    for (x1, y1, x2, y2), index, text in zip(xyxy.tolist(), class_id.tolist(), texts, strict=True):
+        colour = class_colour(index, classes)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, max(round(scale * 2), 2))
-        _tag(canvas, f"{row['class']} {row['confidence']:.2f}", (x1, y1), scale, colour)
+        _tag(canvas, text, (x1, y1), scale, colour)
     return canvas
 
 
