@@ -97,7 +97,7 @@ WRONG_CALLS = {
     "convert": (
         ("t.csv",),
         {"images": "there", "output": "new", "val": 0.1, "folds": 2},
-        "`val` and `folds` exclude each other; give one of them.",
+        "`val` and `folds` can't be used together; give one of them.",
     ),
     "crossval": (("t.csv",), {"output": "new"}, "a label table needs `images`, the folder of its images."),
     "curate": (

@@ -37,7 +37,7 @@ def undo(clean: bytes, changes: pd.DataFrame) -> bytes:
     """The table as it was before a change log. Raises CytoyoloError for the log of another table."""
     before, after = _fingerprints(changes)
     if sha256(clean) != after:
-        raise CytoyoloError("the table is not what this change log made; give the log that belongs to it.")
+        raise CytoyoloError("this change log does not belong to the table; give the log that was written with it.")
     steps = _steps(changes)
     return _first_right((_undone(sheet, steps) for sheet in _sheets(clean)), before)
 
@@ -46,7 +46,7 @@ def apply(table: bytes, changes: pd.DataFrame) -> bytes:
     """The table that a change log makes of the one it was made for. Raises CytoyoloError for any other table."""
     before, after = _fingerprints(changes)
     if sha256(table) != before:
-        raise CytoyoloError("the table is not the one this change log was made for; give that one, or repair anew.")
+        raise CytoyoloError("this change log was made for another table; give that table, or repair again.")
     steps = _steps(changes)
     return _first_right((_applied(sheet, steps) for sheet in _sheets(table)), after)
 
@@ -149,7 +149,7 @@ def read_log(path: Path) -> pd.DataFrame:
         text = io.StringIO(sheet.text, newline="")
         rows = list(csv.reader(text, strict=True, delimiter=sheet.dialect.delimiter))
         if len(set(rows[0])) != len(rows[0]) or {len(row) for row in rows} != {len(rows[0])}:
-            raise ValueError("a column is there twice, or not in every row")
+            raise ValueError("a column is repeated, or is missing in a row")
         table = pd.DataFrame(rows[1:], columns=rows[0], dtype=str)[COLUMNS]
         return table.assign(line=table["line"].astype(int))
     except (csv.Error, ValueError, KeyError, IndexError, OverflowError) as error:

@@ -36,7 +36,7 @@ def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dic
             raise UsageError(f"{option('skip', name)}: there is no such rule; {_RULE_LIST} lists them.")
         if REVIEW not in policy[name].actions:
             possible = ", ".join(policy[name].actions)
-            raise UsageError(f"{option('skip', name)}: this rule can't be left out (possible: {possible}).")
+            raise UsageError(f"{option('skip', name)}: this rule can't be skipped (possible: {possible}).")
         if policy[name].action != OFF:
             policy[name] = replace(policy[name], action=REVIEW)
     return policy

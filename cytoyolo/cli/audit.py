@@ -81,7 +81,7 @@ def _show(labels: Path, made: "Audit", output: Path | None) -> None:
         "-o DIR writes all findings, --json prints them",
     )  # fmt: skip
     for reason, number in Counter(made.not_run.values()).items():
-        typer.echo(f"Rules not asked ({reason}): {number}.", err=True)
+        typer.echo(f"Rules not applied ({reason}): {number}.", err=True)
     if output is not None:
         typer.echo(f"All findings: {output}", err=True)
 

@@ -63,13 +63,13 @@ def convert(
     if made.without_cells:
         typer.echo(f"Images without cells: {made.without_cells:,}.", err=True)
     if made.needless:
-        typer.echo(f"Rows without a box left out, of images that have boxes: {made.needless:,}.", err=True)
+        typer.echo(f"Rows left out, because they have no box but their image has boxes: {made.needless:,}.", err=True)
     if made.changes:
         typer.echo(f"Rows repaired or dropped (see changes.csv there): {made.changes:,}.", err=True)
     if made.leaked:
-        typer.echo(f"Images kept out because the test shows the same: {made.leaked:,}.", err=True)
+        typer.echo(f"Images left out, because a test image shows the same: {made.leaked:,}.", err=True)
     if made.copies:
-        typer.echo(f"Images that show the same as another, kept on one side of the split: {made.copies:,}.", err=True)
+        typer.echo(f"Images that show the same as another image, kept in the same part: {made.copies:,}.", err=True)
     if made.painted:
         typer.echo(
             f"Images with ignore regions painted over (so that all images are staged as PNG): {made.painted:,}.",
@@ -78,9 +78,9 @@ def convert(
     if made.left_out:
         typer.echo(f"Images left out because all of their rows are ignore regions: {made.left_out:,}.", err=True)
     if made.clipped:
-        typer.echo(f"Boxes that reached outside their image and were clipped: {made.clipped:,}.", err=True)
+        typer.echo(f"Boxes clipped, because they reached outside their image: {made.clipped:,}.", err=True)
     if made.rounded:
-        typer.echo(f"Boxes with fractional pixels, which were rounded: {made.rounded:,}.", err=True)
+        typer.echo(f"Boxes rounded to whole pixels: {made.rounded:,}.", err=True)
     if made.deep:
         ranges = ", ".join(f"0 to {level:.10g} ({kind})" for kind, level in made.white.to_dict().items())
         shown = f"shown in the range {ranges}, which dataset.json keeps" if ranges else "shown as their files say"
@@ -88,6 +88,6 @@ def convert(
     if made.complaints:
         kinds = [kind_of(complaint.partition(": ")[2]) for complaint in made.complaints]
         named = listed_by_kind(made.complaints, kinds, 3)
-        typer.echo(f"Images that their decoder complains of (look at them): {named}.", err=True)
+        typer.echo(f"Images with a decoder's warning (look at them): {named}.", err=True)
     if made.images_mended:
-        typer.echo(f"Images mended in the staged copy (see images.csv there): {made.images_mended:,}.", err=True)
+        typer.echo(f"Images repaired in the copy (see images.csv there): {made.images_mended:,}.", err=True)

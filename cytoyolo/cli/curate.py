@@ -71,6 +71,6 @@ def curate(
     if len(made.findings):
         print_table(counts, "{}")
         shown = made.scores.head(SHOWN)[["line", "image", "class", "score", "predicted", "findings"]]
-        typer.echo("The most suspect labels:")
+        typer.echo("The most doubtful labels:")
         print_table(shown.astype({"line": str}), "{:.3f}")
-    typer.echo(f"What was changed, found and suggested: {made.log.with_suffix('').with_suffix('')}.*.csv", err=True)
+    typer.echo(f"All changes, findings and suggestions: {made.log.with_suffix('').with_suffix('')}.*.csv", err=True)

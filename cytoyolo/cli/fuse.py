@@ -49,4 +49,4 @@ def fuse(
         return
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.fallback_rows:
-        typer.echo(f"Rows without a box, filled with the fallback: {made.fallback_rows:,}.", err=True)
+        typer.echo(f"Rows without a box, which got the fallback class: {made.fallback_rows:,}.", err=True)

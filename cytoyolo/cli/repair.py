@@ -47,6 +47,6 @@ def repair(
     typer.echo(f"{repaired.table}: {repaired.rows:,} rows, {len(repaired.changes):,} changes")
     if len(repaired.changes):
         print_table(by_rule.reset_index(), "{}")
-        typer.echo(f"What was changed, and why: {repaired.log}", err=True)
+        typer.echo(f"All changes, with their reasons: {repaired.log}", err=True)
     if repaired.review:
-        typer.echo(f"Findings left for a person to look at (see cytoyolo audit): {repaired.review:,}.", err=True)
+        typer.echo(f"Findings that a person must look at (see cytoyolo audit): {repaired.review:,}.", err=True)

@@ -52,6 +52,6 @@ def show(result: "Score") -> None:
     typer.echo(f"  0.8 x macro F1   {result.macro_f1:.4f}  over {len(result.classes)} labels")
     print_table(result.classes, "{:.4f}")
     if result.unanswered:
-        typer.echo(f"Images without a usable row in the submission (class None): {result.unanswered:,}.", err=True)
+        typer.echo(f"Images without a valid row in the submission (class None): {result.unanswered:,}.", err=True)
     if result.ignored:
-        typer.echo(f"Rows that took no part (other images or ids, repeats): {result.ignored:,}.", err=True)
+        typer.echo(f"Rows that were not scored (unknown image or id, or repeated id): {result.ignored:,}.", err=True)

@@ -80,6 +80,6 @@ def submit(
 def _show(made: "Submitted") -> None:
     typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
     if made.fallback_rows:
-        typer.echo(f"Rows without a box, filled with the fallback: {made.fallback_rows:,}.", err=True)
+        typer.echo(f"Rows without a box, which got the fallback class: {made.fallback_rows:,}.", err=True)
     if made.failures:
         typer.echo(f"Images that could not be read (see the failures table): {len(made.failures):,}.", err=True)

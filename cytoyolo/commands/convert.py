@@ -199,15 +199,15 @@ def _refuse_empty(labels: Path, table: LabelTable) -> None:
             f"{labels}: all rows left are ignore regions (class {MASK}); give the labels of the images as well."
         )
     if table.empty.any() and not table.labels.any():
-        raise CytoyoloError(f"{labels}: all rows left are of images without cells; give images with labels as well.")
+        raise CytoyoloError(f"{labels}: all usable rows are images without cells; give labels too.")
     if not table.labels.any():
-        raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
+        raise CytoyoloError(f"{labels}: no row can be used; `cytoyolo audit` says why.")
 
 
 def _shares(val: float | None, folds: int | None) -> list[float]:
     """The shares of the parts: training and validation, or one for each fold."""
     if val is not None and folds is not None:
-        raise UsageError(f"{option('val')} and {option('folds')} exclude each other; give one of them.")
+        raise UsageError(f"{option('val')} and {option('folds')} can't be used together; give one of them.")
     if folds is not None:
         if folds < 2:
             raise UsageError("folds", folds, "give 2 or more")

@@ -135,7 +135,7 @@ def _check_begun(folder: Path, resume: bool) -> None:
     if not (folder / RECIPE).is_file():
         nothing = resume and not (folder / MANIFEST).is_file()
         advice = f"leave out {option('resume', True)}" if nothing else "give another folder"
-        raise UsageError(f"{folder} holds no cross-validation to go on with; {advice}.")
+        raise UsageError(f"{folder} has no cross-validation that can be continued; {advice}.")
     check_free(folder)
     check_parts(folder)
 
@@ -204,7 +204,7 @@ def _note_rare(data: Dataset) -> None:
     rare = [f"{code} ({count})" for code, count in data.manifest["boxes"].items() if 0 < count < folds]
     if rare:
         console.warn(
-            f"Classes with fewer rows than the {folds} folds, which some folds hold none of: {', '.join(rare)}."
+            f"Classes with fewer rows than there are folds ({folds}), so some folds have none: {', '.join(rare)}."
         )
 
 
@@ -219,7 +219,7 @@ def _train_folds(folder: Path, data: Dataset, slots: list[str]) -> None:
         with progress.followed({f"fold {fold}": path for fold, path in files.items()}):
             run_all(work, slots)
     except BaseException:
-        console.way_on(f"{folder} keeps what is done; the same call goes on with it.")
+        console.way_on(f"{folder} keeps the finished part; the same call continues it.")
         raise
 
 

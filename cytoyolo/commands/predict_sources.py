@@ -47,7 +47,7 @@ class Images:
     def say(self) -> None:
         """Tell what is passed over."""
         if self.others:
-            console.note(f"Files passed over, since they are no images: {self.others_in_words()}.")
+            console.note(f"Files skipped, because they are not images: {self.others_in_words()}.")
 
     def others_in_words(self) -> str:
         """How many other files there are, and of which kinds."""

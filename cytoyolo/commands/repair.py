@@ -64,7 +64,7 @@ def repair(
     audited = auditing.run(given, policy)
     refuse_stops(labels, audited)
     if not audited.table.alive.any():
-        raise CytoyoloError(f"{labels}: no row is left that can be used; `cytoyolo audit` says why.")
+        raise CytoyoloError(f"{labels}: no row can be used; `cytoyolo audit` says why.")
     table, changelog = change_log(audited.table.lines)
     # Neither is in its place before both are written.
     with atomic_file(output) as new_table, atomic_file(log) as new_log:
@@ -77,4 +77,4 @@ def repair(
 def check_output(path: Path, inputs: Iterable[str | Path | None]) -> None:
     """Refuse to write over an input."""
     if any(one is not None and Path(one).resolve() == path.resolve() for one in inputs):
-        raise UsageError(f"{path} is an input or the change log too; give another name.")
+        raise UsageError(f"{path} is also an input or the change log; give another name.")

@@ -111,7 +111,7 @@ def reproduce(
         return _plan(call, inputs, steps, states, needed)
     folder.mkdir(parents=True, exist_ok=True)
     check_parts(folder)
-    way_on = f"{folder} keeps what is done; the same call goes on with it."
+    way_on = f"{folder} keeps the finished part; the same call continues it."
     instead = {MENDABLE: f"mend or delete them in {call.labels}", ANOTHER_LIMIT: ""}
     with locked(folder / STATE, shown=folder), console.with_way_on(way_on), reworded(instead):
         return [_carry_out(folder, steps, at, pictures, overwrite) for at in range(len(steps))]

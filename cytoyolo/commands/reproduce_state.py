@@ -120,7 +120,7 @@ def read_state(folder: Path) -> dict[str, Any]:
         return {name: {"by": {}, **one} for name, one in state.items()}
     except (ValueError, AttributeError) as error:
         raise CytoyoloError(
-            f"{path} is damaged; give another folder, or delete that file and give {OVERWRITE} to do all steps anew."
+            f"{path} is damaged; give another folder, or delete that file and give {OVERWRITE} to repeat all steps."
         ) from error
 
 

@@ -159,11 +159,13 @@ def _resume(run: Path, data: Dataset, device: str) -> Trained:
 def _go_on(run: Path, data: Dataset, device: str) -> Trained:
     manifest = read_manifest(run)
     if manifest["status"] == "finished":
-        console.note(f"{run} is finished; there is nothing to resume; {training_on(run, data.folder)}.")
+        console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
         return Trained(run, run / "weights" / "best.pt", manifest["metrics"])
     for key in IDENTITY:
         if manifest["dataset"].get(key) != data.manifest[key]:
-            raise CytoyoloError(f"{data.folder} is not what {run} was trained on ({key} differs); give that data set.")
+            raise CytoyoloError(
+                f"{data.folder} is not the data set of {run} ({key} differs); give the data set of the run."
+            )
     device, fold = choose_device(device, several=True), manifest["fold"]
     checkpoint = training.checkpoint_to_resume(run)
     manifest["resumed"] = [*manifest.get("resumed", []), 0 if checkpoint is None else training.epochs_done(checkpoint)]
@@ -176,7 +178,7 @@ def _go_on(run: Path, data: Dataset, device: str) -> Trained:
             verify(data, fold)
             training.fit(run, data.data_yaml(fold), start, resolved, device)
         elif not training.is_complete(checkpoint):
-            console.note(f"Resuming {run} from its last whole epoch.")
+            console.note(f"Continuing {run} after its last complete epoch.")
             verify(data, fold)
             training.resume(run, data.data_yaml(fold), checkpoint, device)
         else:
@@ -194,7 +196,7 @@ def _keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
     if training.checkpoint_to_resume(run) is None:
         return False
     again = call("train", dataset, output=run, resume=True)
-    console.way_on(f"{run} keeps its last whole epoch; the same call goes on with it, and so does `{again}`.")
+    console.way_on(f"{run} keeps its last complete epoch; the same call continues it, and so does `{again}`.")
     return True
 
 

@@ -48,10 +48,10 @@ def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], reso
     if not finished:
         own = "DATASET" if "the data set" in other else str(dataset)
         again = call("train", own, output=run, resume=True)
-        raise UsageError(f"{run} holds an interrupted training {differs}; go on with it by `{again}`, {replace}.")
+        raise UsageError(f"{run} contains an interrupted training {differs}; go on with it by `{again}`, {replace}.")
     more = resolved["epochs"] - recipe.get("epochs", 0)
     advice = f"{replace}; {training_on(run, dataset, more)}" if more > 0 else replace
-    raise UsageError(f"{run} holds a finished training {differs}; {advice}.")
+    raise UsageError(f"{run} contains a finished training {differs}; {advice}.")
 
 
 def _start(manifest: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -89,7 +89,9 @@ def read_manifest(run: Path) -> dict[str, Any]:
             raise ValueError("keys are missing")
         return manifest
     except FileNotFoundError as error:
-        raise UsageError(f"{run} holds no run to resume; give the folder of an interrupted training.") from error
+        raise UsageError(
+            f"{run} has no run that can be continued; give the folder of an interrupted training."
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CytoyoloError(
             f"{run / MANIFEST} is damaged; start the training anew in another folder, or with {OVERWRITE}."

@@ -34,7 +34,7 @@ def read_oof(path: Path, spec: DataSpec, folds: int) -> DetectionTable:
     table = read_detections(path, spec, OUT_OF_FOLD)
     if missing := sorted(set(range(folds)) - set(table.fold.values())):
         raise CytoyoloError(
-            f"{path} has nothing of fold {', '.join(map(str, missing))} of {folds}; finish crossval first (the same "
+            f"{path} has no rows of fold {', '.join(map(str, missing))} of {folds}; finish crossval first (the same "
             "call goes on with it)."
         )
     if extra := sorted(set(table.fold.values()) - set(range(folds))):

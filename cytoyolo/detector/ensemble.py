@@ -43,7 +43,7 @@ class Ensemble:
         for one in detectors[1:]:
             if sorted(one.codes) != sorted(first.codes):
                 raise CytoyoloError(
-                    f"the models to fuse know different classes ({listed(list(first.codes), 6)}; "
+                    f"the models to fuse have different classes ({listed(list(first.codes), 6)}; "
                     f"{listed(list(one.codes), 6)}); fuse models of the same data set."
                 )
         for view in views:
@@ -125,7 +125,7 @@ def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, .
             f"{option('model_weights')} has {len(weights)} numbers, and there are {count} models; give one for each."
         )
     if not all(weight > 0 for weight in weights) or not sum(weights) < float("inf"):
-        raise UsageError(f"{option('model_weights')} must be numbers above 0, and not of an infinite sum.")
+        raise UsageError(f"{option('model_weights')} must be numbers above 0 with a finite sum.")
     return tuple(map(float, weights))
 
 

@@ -38,7 +38,7 @@ SUFFIX = ".partial"
 def partial_folder(output: Path) -> Path:
     """Where the unfinished work for this output lies. Raises UsageError for an output that has no name of its own."""
     if not output.name or output.name == "..":
-        raise UsageError(f"{output} is no name for an output; give the name of a file or a folder to make.")
+        raise UsageError(f"{output} can't be an output; give the name of a new file or folder.")
     return output.with_name(f"{output.name}{SUFFIX}")
 
 
@@ -103,7 +103,9 @@ def open_journal(
     UsageError for it, and CytoyoloError while another process writes it.
     """
     if os.path.lexists(folder) and not _is_own(folder):
-        raise UsageError(f"{folder} is in the way of the unfinished work, and not of this tool; move it elsewhere.")
+        raise UsageError(
+            f"{folder} has the name of a folder for unfinished work, but was not made by this tool; move it elsewhere."
+        )
     with locked(folder), _opened(folder) as file:
         check_own(folder, "the unfinished work")  # again: something may have come there meanwhile
         restore_replaced(folder, folder.with_name(folder.name.removesuffix(SUFFIX)))
@@ -251,7 +253,7 @@ def run_resumable(
             yield journal
         except BaseException:
             if journal.done:
-                console.way_on(f"{begun} keeps what is done; the same call goes on with it.")
+                console.way_on(f"{begun} keeps the finished part; the same call continues it.")
             else:
                 remove(begun)
             raise
@@ -262,7 +264,7 @@ def _search(
     model: Model, journal: Journal, folder: Path, names: list[str], keep: Callable[[str, SearchedFile], Detections]
 ) -> None:
     if journal.done:
-        console.note(f"Going on after {journal.done:,} of {len(names):,} images.")
+        console.note(f"Continuing after {journal.done:,} of {len(names):,} images.")
     console.note(f"Predicting with {model.label}.")
     paths = (folder / name for name in names[journal.done :])
     remarks = Remarks(model.white)

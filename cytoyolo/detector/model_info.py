@@ -59,7 +59,7 @@ def parse_model_info(text: str, path: Path) -> ModelInfo:
             raise ValueError("they contradict each other")
         check_characters("the name of a class", facts.codes)
     except (ValueError, KeyError, TypeError) as error:
-        raise CytoyoloError(f"{path} has damaged facts about its classes ({error}); export it again.") from error
+        raise CytoyoloError(f"{path} has a damaged description of its classes ({error}); export it again.") from error
     return facts
 
 
@@ -68,7 +68,7 @@ def check_names(codes: Iterable[str], path: Path) -> None:
     try:
         check_characters("the name of a class", codes)
     except ValueError as error:
-        raise CytoyoloError(f"{path}: {error}; rename the class in the weights' names and save them anew.") from error
+        raise CytoyoloError(f"{path}: {error}; rename the class in the weights and save them again.") from error
 
 
 def parse_names(names: object, count: int) -> tuple[str, ...] | None:

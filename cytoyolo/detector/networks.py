@@ -79,8 +79,8 @@ def _watched(path: Path, network: Network) -> Network:
             raise CytoyoloError(f"{path} is not a detector of {channels - 4} classes; export it again.")
         if not np.isfinite(found).all():
             raise CytoyoloError(
-                f"{path} gives boxes or scores that are no finite numbers: its training diverged, or its arithmetic is "
-                "not precise enough; give other weights."
+                f"{path} gives boxes or scores that are not finite numbers: its training diverged, or its arithmetic "
+                "is not precise enough; give other weights."
             )
         return found
 
@@ -233,7 +233,9 @@ def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int, given: 
     on_cpu = chosen == "cpu"
     side = _side(given or path, imgsz, facts)
     if form.side not in (None, side):
-        raise UsageError(f"{path} takes images of {form.side} px only; leave out {option('imgsz')}, or export it anew.")
+        raise UsageError(
+            f"{path} takes images of {form.side} px only; leave out {option('imgsz')}, or export it again."
+        )
     return Network(run, facts, side, ONNX, chosen, threads if on_cpu else 2, 1 if on_cpu else _BATCH_GPU)
 
 
@@ -256,7 +258,7 @@ def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int, giv
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
         compiled = openvino.Core().compile_model(model, "CPU", settings)
     except (RuntimeError, OSError, ValueError) as error:
-        raise CytoyoloError(f"{path} is no OpenVINO network, or is truncated; export it again.") from error
+        raise CytoyoloError(f"{path} is not an OpenVINO network, or is truncated; export it again.") from error
     # A request serves one call at a time; all are made before the first call.
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(threads):

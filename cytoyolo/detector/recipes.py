@@ -53,11 +53,11 @@ def load_recipe(settings: TrainingSettings, own: Mapping[str, Any] | None = None
     flags: dict[str, Any] = dict(given(settings))
     recipe, own = flags.pop("recipe", defaults.RECIPE), own or {}
     if decided := own.keys() & flags:
-        raise UsageError(f"the call gives '{min(decided)}', which this command decides itself; take it out.")
+        raise UsageError(f"the call gives '{min(decided)}', which this command sets itself; remove it.")
     base = load_yaml(recipe, PACKAGE, "recipe")
     missing = [key for key in _NEEDED if key not in base] if isinstance(base, dict) else list(_NEEDED)
     if missing:
-        raise CytoyoloError(f"{recipe} says nothing of {', '.join(missing)}; compare it with a shipped recipe.")
+        raise CytoyoloError(f"{recipe} does not set {', '.join(missing)}; compare it with a recipe of this package.")
     merged = {**base, **flags}
     for key, value in merged.items():
         _check(str(key), value, "the call" if key in flags else str(recipe))
@@ -71,11 +71,11 @@ def _check(key: str, value: Any, where: str) -> None:
     from ultralytics.utils import DEFAULT_CFG_DICT
 
     if key in _OWN:
-        raise UsageError(f"{where} gives '{key}', which this tool decides itself; take it out.")
+        raise UsageError(f"{where} gives '{key}', which this tool sets itself; remove it.")
     if key not in DEFAULT_CFG_DICT:
         close = [name for name in DEFAULT_CFG_DICT if name.startswith(key[:3])]
         hint = f" (near: {', '.join(close[:5])})" if close else ""
-        raise UsageError(f"{where} gives '{key}', which is no training setting of Ultralytics{hint}; correct it.")
+        raise UsageError(f"{where} gives '{key}', which is not a training setting of Ultralytics{hint}; correct it.")
     shown = _shown(value)
     whole = isinstance(value, int) and not isinstance(value, bool)
     if key in ("epochs", "imgsz", "batch") and not (whole and value > 0):

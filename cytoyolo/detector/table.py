@@ -271,7 +271,7 @@ def read_detections(path: Path, spec: DataSpec, form: TableForm | None = None) -
     numeric = [role for role in roles if role not in ("image", "class", "second")]
     records = parse_records(path, data, roles, numeric, empty=not form.folds)
     if form.folds and (others := [name for name in records.columns.unused if name.startswith(PROBABILITY)]):
-        raise CytoyoloError(f"{path} is of other classes ({listed(others)}); {form.remedy}.")
+        raise CytoyoloError(f"{path} has other classes ({listed(others)}); {form.remedy}.")
     refuse(path, records.broken, form.remedy)
     note_form(path, records)
     rows = role_table(records, list(roles))
@@ -313,7 +313,7 @@ def _check_images(path: Path, rows: pd.DataFrame, empty: NDArray[np.bool_], form
     """Raise CytoyoloError for images in two folds, and for images with and without detections."""
     pairs = rows[["image", "fold"]].drop_duplicates()
     if twice := pairs.loc[pairs["image"].duplicated(), "image"].unique().tolist():
-        raise CytoyoloError(f"{path}: images that are in more than one fold ({listed(twice)}); {form.remedy}.")
+        raise CytoyoloError(f"{path}: images in more than one fold ({listed(twice)}); {form.remedy}.")
     counts = rows["image"].value_counts()
     if repeated := counts.index[(counts > 1) & counts.index.isin(rows["image"][empty])].tolist():
         raise CytoyoloError(
@@ -352,9 +352,9 @@ def same_classes(
     full = [(table, path) for table, path in zip(tables, paths, strict=True) if table.complete]
     for table, path in full[1:]:
         if sorted(table.codes) != sorted(full[0][0].codes):
-            raise CytoyoloError(f"{path} and {full[0][1]} have other classes; fuse models of the same data set.")
+            raise CytoyoloError(f"{path} and {full[0][1]} have different classes; fuse models of the same data set.")
     codes = full[0][0].codes if full else tuple(sorted({code for table in tables for code in table.codes}))
     for table, path in zip(tables, paths, strict=True):
         if unknown := sorted(set(table.codes) - set(codes)):
-            raise CytoyoloError(f"{path} has the class {quoted(unknown[0])}, which the other tables don't know.")
+            raise CytoyoloError(f"{path} has the class {quoted(unknown[0])}, which the other tables do not have.")
     return [table.with_classes(codes) for table in tables], codes

@@ -69,7 +69,9 @@ def read_ultralytics(
     height, width = inputs[0][2:]
     side = height if isinstance(height, int) else None
     if isinstance(height, int) != isinstance(width, int) or (side and width != side):
-        raise CytoyoloError(f"{path} takes images of {width}x{height} px, which is no square; export it for a square.")
+        raise CytoyoloError(
+            f"{path} takes images of {width}x{height} px, which is not square; export it for square images."
+        )
     batch = inputs[0][0] if isinstance(inputs[0][0], int) else None
     arguments = _value(metadata.get("args", ""))
     if isinstance(arguments, dict):
@@ -84,7 +86,7 @@ def _facts(path: Path, metadata: Mapping[str, str]) -> ModelInfo:
     names, size, stride = (_value(metadata.get(key, "")) for key in ("names", "imgsz", "stride"))
     codes = parse_names(names, len(names)) if isinstance(names, dict | list) else None
     if not codes:
-        raise CytoyoloError(f"{path} has no different name for each of its classes; mend its names.")
+        raise CytoyoloError(f"{path} has the same name for several classes; correct the names.")
     check_names(codes, path)
     sides = set(size) if isinstance(size, list | tuple) and all(isinstance(one, int) for one in size) else {size}
     side = sides.pop() if len(sides) == 1 else None

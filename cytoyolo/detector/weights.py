@@ -58,7 +58,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             # Absolute: by a bare official name the engine would try to replace a damaged file by a download.
             checkpoint, _ = torch_safe_load(str(path.absolute()), safe_only=True)
     except AttributeError as error:  # of something that is neither a dict nor a network
-        raise CytoyoloError(f"{path} holds no YOLO network; give weights such as a run's best.pt.") from error
+        raise CytoyoloError(f"{path} does not contain a YOLO network; give weights such as a run's best.pt.") from error
     except Exception as error:  # any of a dozen types, depending on what is wrong with the file
         what, remedy = name_unreadable(path)
         raise CytoyoloError(f"{path} {what}; {remedy}.") from error
@@ -91,7 +91,7 @@ def _check_finite(network: Any, path: Path) -> None:
     wrong = [name for name, one in tensors.items() if one.is_floating_point() and not one.isfinite().all()]
     if wrong:
         raise CytoyoloError(
-            f"{path} has weights that are no finite numbers, in {len(wrong)} of {len(tensors)} tensors, such as "
+            f"{path} has weights that are not finite numbers, in {len(wrong)} of {len(tensors)} tensors, such as "
             f"{wrong[0]}: the training diverged, or the file is damaged; give other weights."
         )
 
@@ -107,7 +107,7 @@ def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
         raise CytoyoloError(f"{path} is not a YOLO detector of colour images; give such a detector's weights.")
     codes = parse_names(network.names, head.nc)
     if codes is None:
-        raise CytoyoloError(f"{path} has no different name for each of its {head.nc} classes; mend its names.")
+        raise CytoyoloError(f"{path} does not have {head.nc} different names for its classes; correct the names.")
     check_names(codes, path)
     return codes
 
@@ -119,7 +119,7 @@ def load_network(path: Path) -> tuple[Any, ModelInfo]:
     codes, spec = detector_codes(network, path), stored_spec(checkpoint)
     _check_finite(network, path)
     if spec is not None and spec.codes != codes:
-        raise CytoyoloError(f"{path} carries the description of other classes than its network has; train anew.")
+        raise CytoyoloError(f"{path} has a description with other classes than its network; train again.")
     network.names = dict(enumerate(codes))  # the engine's own form, for names that were stored in another one
     side = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
     stride = max(STRIDE, int(network.stride.max()))
@@ -194,7 +194,8 @@ def _network_yaml(name: str) -> str:
             raise ValueError("neither backbone nor head")
     except Exception as error:  # a missing file, wrong YAML or a mapping without the keys of a network
         raise UsageError(
-            f"{name} is neither a YAML of a network nor one Ultralytics knows, such as yolo11n.yaml."
+            f"{name} is not a network; give the YAML file of a network, or a name that Ultralytics knows, such as "
+            "yolo11n.yaml."
         ) from error
     _refuse_torchvision(network, name)
     return str(Path(name).absolute()) if Path(name).is_file() else name
@@ -239,7 +240,7 @@ def _download(model: str, target: Path) -> Path:
             load_checkpoint(temporary)
     except (OSError, HTTPException, CytoyoloError) as error:
         raise CytoyoloError(
-            f"{model} could not be downloaded from {url}; copy it here by other means and give "
+            f"{model} could not be downloaded from {url}; copy it to this machine and give "
             f"{option('model', 'FILE.pt')}."
         ) from error
     return target

@@ -122,7 +122,9 @@ def _unchanged(facts: ImageInfo) -> bytes:
     """The file's bytes. Raises CytoyoloError when they are not any more what its facts say."""
     data = facts.path.read_bytes()
     if digest(data) != facts.digest:
-        raise CytoyoloError(f"{facts.path} changed since it was read; convert once more when nothing writes to it.")
+        raise CytoyoloError(
+            f"{facts.path} was changed while it was converted; convert again when no other program writes to it."
+        )
     return data
 
 
@@ -130,7 +132,7 @@ def _decoded(facts: ImageInfo, data: bytes) -> Picture:
     """The picture in the bytes of a file: those that were compared with its facts, and not what is there by now."""
     shown = decode_bytes(facts.path, Loaded(data, ""), facts.range)
     if shown.problem:
-        raise CytoyoloError(f"{facts.path} {shown.problem}; replace the file or take its rows out of the table.")
+        raise CytoyoloError(f"{facts.path} {shown.problem}; replace the file or remove its rows from the table.")
     return shown.picture
 
 

@@ -38,11 +38,13 @@ def verify(data: Dataset, fold: int | None) -> None:
     faults = [fault for fault in faults if fault]
     if faults and (moved := _moved(data.folder, listing["file"])):
         raise CytoyoloError(
-            f"{data.folder} links to images that are not there any more ({len(moved):,} of {len(listing):,}, such as "
+            f"{data.folder} links to images that no longer exist ({len(moved):,} of {len(listing):,}, such as "
             f"{moved[0]}); move them back, or {CONVERT_AGAIN}."
         )
     if faults:
-        raise CytoyoloError(f"{data.folder} is not what was converted any more ({listed(faults)}); {CONVERT_AGAIN}.")
+        raise CytoyoloError(
+            f"{data.folder} is no longer what `cytoyolo convert` made ({listed(faults)}); {CONVERT_AGAIN}."
+        )
 
 
 def read_listing(data: Dataset) -> pd.DataFrame:

@@ -138,9 +138,9 @@ def test_lines_without_a_change_keep_their_form() -> None:
 def test_the_log_of_another_table_is_refused() -> None:
     data, clean, changes = log_of("a.jpg,-5,2,30,40,PNN\n")
     for wrong in (clean + b"a.jpg,1,2,3,40,EO\n", data, b""):
-        with pytest.raises(CytoyoloError, match="not what this change log made"):
+        with pytest.raises(CytoyoloError, match="this change log does not belong to the table"):
             undo(wrong, changes)
-    with pytest.raises(CytoyoloError, match="not the one this change log was made for"):
+    with pytest.raises(CytoyoloError, match="this change log was made for another table"):
         apply(clean, changes)
 
 

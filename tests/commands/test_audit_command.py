@@ -97,8 +97,8 @@ def test_the_table_alone(faulty: Path, cytoyolo: Program) -> None:
     assert done.stdout.startswith(f"{faulty / 'labels.csv'}: 6 rows; 2 errors, 1 warnings, ")
     assert f"{faulty / 'labels.csv'}, line 2: class-variant: a.jpg ' pnn' is PNN" in done.stdout
     assert f"{faulty / 'labels.csv'}, line 3: inverted: b.jpg 90,25,20,100 corners in the wrong order" in done.stdout
-    assert "Rules not asked (needs the images): 32." in done.stderr
-    assert "Rules not asked (needs the test table): 1." in done.stderr
+    assert "Rules not applied (needs the images): 32." in done.stderr
+    assert "Rules not applied (needs the test table): 1." in done.stderr
 
 
 def test_with_images_and_test(faulty: Path, cytoyolo: Program) -> None:
@@ -300,7 +300,7 @@ def test_a_rule_that_is_off_is_not_asked(word: str, faulty: Path, tmp_path: Path
     assert made.not_run["class-variant"] == "switched off"
     assert made.summary["settings"]["class-variant"]["action"] == "off"
     done = cytoyolo("audit", faulty / "labels.csv", "--config", tmp_path / "mine.yaml")
-    assert "Rules not asked (switched off): 1." in done.stderr
+    assert "Rules not applied (switched off): 1." in done.stderr
 
 
 # Bad inputs
@@ -334,7 +334,7 @@ def test_a_file_that_is_no_table_is_exit_code_1(tmp_path: Path, cytoyolo: Progra
     (tmp_path / "t.csv").write_bytes(b"")
     done = cytoyolo("audit", tmp_path / "t.csv")
     assert done.returncode == 1 and "t.csv: 0 rows; 1 errors" in done.stdout
-    assert "Rules not asked (the file is no table)" in done.stderr
+    assert "Rules not applied (the file is no table)" in done.stderr
 
 
 def test_the_findings_of_a_file_that_is_no_table_hold_no_path(tmp_path: Path) -> None:

@@ -405,9 +405,9 @@ def test_clipped_rounded_and_mended_are_said(tmp_path: Path, cytoyolo: Program) 
                     "--val", 0.25)  # fmt: skip
     assert done.returncode == 0
     assert done.stdout == f"{tmp_path / 'out'}: 4 images, 4 boxes\n"
-    assert "reached outside their image and were clipped: 2." in done.stderr
-    assert "fractional pixels, which were rounded: 1." in done.stderr
-    assert "mended in the staged copy (see images.csv there): 1." in done.stderr
+    assert "Boxes clipped, because they reached outside their image: 2." in done.stderr
+    assert "Boxes rounded to whole pixels: 1." in done.stderr
+    assert "Images repaired in the copy (see images.csv there): 1." in done.stderr
     boxes = {}
     for name in "abcd":
         _, x, y, w, h = map(float, (tmp_path / "out" / "labels" / f"{name}.txt").read_text().split())
@@ -516,7 +516,7 @@ def test_a_folder_in_place_of_an_image_is_named(lab: Path, cytoyolo: Program) ->
         (["--folds", "1"], 2, "--folds is 1; give 2 or more."),
         (["--folds", "-3"], 2, "--folds is -3"),
         (["--folds", "13"], 1, "12 images can't make 13 folds; use 12 folds or fewer, or more images."),
-        (["--folds", "3", "--val", "0.2"], 2, "--val and --folds exclude each other"),
+        (["--folds", "3", "--val", "0.2"], 2, "--val and --folds can't be used together"),
         (["--dataset", "nothing"], 2, "'nothing' is not a data set of this package"),
         (["--dataset", "pbc3"], 1, "not one of the 3 classes of 'pbc3'"),
         (["--groups", "none.csv"], 2, "none.csv: no such file"),
@@ -673,8 +673,8 @@ def test_a_faulty_smear_becomes_a_set_that_the_training_takes_whole(tmp_path: Pa
     done = cytoyolo("convert", source / "train.csv", "--images", inputs["images"], "--test", inputs["test"],
                     "--repair", "--val", 0.2, "-o", tmp_path / "out")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for words in ("Rows repaired or dropped (see changes.csv there): ", "Images kept out because the test shows",
-                  "kept on one side of the split: ", "were clipped: ", "mended in the staged copy"):  # fmt: skip
+    for words in ("Rows repaired or dropped (see changes.csv there): ", "Images left out, because a test image shows",
+                  "kept in the same part: ", "Boxes clipped, ", "repaired in the copy"):  # fmt: skip
         assert words in done.stderr
     clean = repair(source / "train.csv", **inputs, output=tmp_path / "clean.csv").table
     rows = pd.read_csv(clean)["NAME"]
@@ -760,7 +760,7 @@ def test_what_the_test_shows_is_kept_out(mended: bool, copied: Path, cytoyolo: P
     done = cytoyolo("convert", copied / "labels.csv", "--images", copied / "images", "--test", copied / "test.csv",
                     "-o", copied / "out", "--val", 0.25, *options)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "Images kept out because the test shows the same: 2.\n" in done.stderr
+    assert "Images left out, because a test image shows the same: 2.\n" in done.stderr
     kept = set(sides(copied / "out").index)
     assert kept == {path.name for path in (copied / "images").iterdir()} - {
         "test.jpg", "mirrored.jpg", "mirrored-copy.jpg",
@@ -1019,7 +1019,7 @@ def test_an_image_that_changes_before_it_is_painted_is_named(curated: Path, monk
         return real(facts, *arguments)
 
     monkeypatch.setattr(writing, "stage_painted", late)
-    with pytest.raises(CytoyoloError, match=r"c\.jpg changed since it was read"):
+    with pytest.raises(CytoyoloError, match=r"c\.jpg was changed while it was converted"):
         call(curated)
     assert not (curated / "out").exists()
 

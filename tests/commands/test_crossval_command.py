@@ -222,7 +222,7 @@ def test_an_interrupted_one_says_how_to_go_on_and_keeps_the_folds_that_are_done(
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in stderr
-    assert f"{folder} keeps what is done; the same call goes on with it." in stderr
+    assert f"{folder} keeps the finished part; the same call continues it." in stderr
     before = state(folder)
     assert "fold0.csv" in before and "oof.csv" not in before and "fold1.csv" not in before
     left = []
@@ -323,7 +323,7 @@ def test_images_that_were_moved_are_named_and_are_to_be_moved_back(copied, lab):
     link.unlink()
     link.symlink_to(copied.parent / "gone" / "blob03.jpg")
     where = re.escape(str(copied.parent / "gone" / "blob03.jpg"))
-    words = rf"links to images that are not there any more \(1 of 12, such as {where}\); move them back\.$"
+    words = rf"links to images that no longer exist \(1 of 12, such as {where}\); move them back\.$"
     with pytest.raises(CytoyoloError, match=words):
         run(lab, copied, groups=lab / "groups.csv", resume=True)
     link.unlink()
@@ -345,14 +345,14 @@ def test_going_on_with_another_table_is_refused(copied, lab, cytoyolo: Program):
 
 
 def test_a_folder_without_a_crossvalidation_cannot_be_gone_on_with(lab, tmp_path):
-    with pytest.raises(UsageError, match="holds no cross-validation to go on with; leave out resume=True"):
+    with pytest.raises(UsageError, match="has no cross-validation that can be continued; leave out resume=True"):
         run(lab, tmp_path, resume=True)
 
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_crossvalidation_without_its_recipe_cannot_be_gone_on_with(copied, lab, resume):
     (copied / "recipe.yaml").unlink()
-    with pytest.raises(UsageError, match="holds no cross-validation to go on with; give another folder"):
+    with pytest.raises(UsageError, match="has no cross-validation that can be continued; give another folder"):
         run(lab, copied, groups=lab / "groups.csv", resume=resume)
 
 
@@ -390,7 +390,7 @@ def test_a_wrong_call_is_one_sentence_and_makes_nothing(source, options, words, 
 
 
 def test_the_held_out_fold_chooses_no_epoch(lab, tmp_path, untrained):
-    with pytest.raises(UsageError, match="the call gives 'patience', which this command decides itself"):
+    with pytest.raises(UsageError, match="the call gives 'patience', which this command sets itself"):
         run(lab, tmp_path / "CV", patience=3)
 
 
@@ -477,7 +477,7 @@ def test_a_class_that_some_folds_must_lack_is_named(lab, tmp_path, untrained, ca
     given = {"images": lab / "images", "dataset": lab / "spec.yaml", **SETTINGS}
     with pytest.raises(Begun):
         crossval(tmp_path / "labels.csv", output=tmp_path / "three", folds=3, **given)
-    note = "Classes with fewer rows than the 3 folds, which some folds hold none of: pale (2).\n"
+    note = "Classes with fewer rows than there are folds (3), so some folds have none: pale (2).\n"
     assert note in capsys.readouterr().err
     with pytest.raises(Begun):
         crossval(tmp_path / "labels.csv", output=tmp_path / "two", folds=2, **given)

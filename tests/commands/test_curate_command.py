@@ -420,7 +420,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[CytoyoloError], str]] = 
     "not a single detection": (
         nothing_found, CytoyoloError, "holds no detection at all"
     ),
-    "a fold too many": (lambda lab: manifest(lab, folds=3), CytoyoloError, "has nothing of fold 2 of 3"),
+    "a fold too many": (lambda lab: manifest(lab, folds=3), CytoyoloError, "has no rows of fold 2 of 3"),
     "an unknown fold": (
         lambda lab: extended(lab, "spurious.png,7,200,160,1,1,20,20,0.5,0.5,0.5\n"), CytoyoloError, "more than one fold"
     ),

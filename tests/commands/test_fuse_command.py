@@ -78,7 +78,7 @@ def test_wrong_tables_are_one_sentence(stored, blobs, tmp_path):
         "a column less": (table.drop(columns="margin"), "needs the columns"),
         "other classes": (
             table.rename(columns={"p_pale": "p_other"}).assign(**{"class": "dark"}),
-            "have other classes",
+            "have different classes",
         ),
         "a class without a column": (table.assign(**{"class": "PNN"}), "has no column of probabilities"),
         "a confidence above 1": (table.assign(confidence=1.5), "not a number from 0 to 1"),

@@ -52,7 +52,7 @@ def test_sub_folders_are_read_and_the_rest_is_counted(tree, capsys):
     assert found.folder == tree and found.names == NAMES
     assert list(found.problems) == ["slideC/f.gif"] and found.others == {".csv": 1, ".txt": 2}
     found.say()
-    assert capsys.readouterr().err == "Files passed over, since they are no images: 3 (.txt 2; .csv 1).\n"
+    assert capsys.readouterr().err == "Files skipped, because they are not images: 3 (.txt 2; .csv 1).\n"
 
 
 @pytest.mark.usefixtures("printed")

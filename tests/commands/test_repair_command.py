@@ -71,7 +71,7 @@ def test_what_has_one_right_answer_is_mended_and_logged(lab: Path, cytoyolo: Pro
     assert (lab / "clean.csv").read_text() == HEADER + CLEAN
     assert (lab / "t.csv").read_text() == HEADER + ROWS
     assert done.stdout.startswith(f"{lab / 'clean.csv'}: 4 rows, 7 changes\n")
-    assert f"What was changed, and why: {lab / 'changes.csv'}" in done.stderr
+    assert f"All changes, with their reasons: {lab / 'changes.csv'}" in done.stderr
     first, *changes = log_of(lab / "changes.csv")
     assert list(first) == LOG_COLUMNS
     assert (first["line"], first["rule"]) == ("1", "fingerprints")
@@ -102,7 +102,7 @@ def test_a_sound_table_stays_as_it_is_and_findings_for_people_are_counted(lab: P
     (lab / "t.csv").write_text(rows)
     done = cytoyolo("repair", lab / "t.csv", "-o", lab / "clean.csv")
     assert done.stdout == f"{lab / 'clean.csv'}: 2 rows, 0 changes\n"
-    assert done.stderr == "Findings left for a person to look at (see cytoyolo audit): 1.\n"
+    assert done.stderr == "Findings that a person must look at (see cytoyolo audit): 1.\n"
     assert (lab / "clean.csv").read_text() == rows and len(log_of(lab / "changes.csv")) == 1
 
 
@@ -153,7 +153,7 @@ def test_rules_can_be_skipped(lab: Path, cytoyolo: Program) -> None:
     assert {one["rule"] for one in log_of(lab / "changes.csv")} == {
         "fingerprints", "broken-row", "number", "class-variant", "inverted",
     }  # fmt: skip
-    assert "Findings left for a person to look at (see cytoyolo audit): 4." in done.stderr
+    assert "Findings that a person must look at (see cytoyolo audit): 4." in done.stderr
 
 
 def test_a_config_says_what_is_done(lab: Path) -> None:
@@ -317,9 +317,9 @@ def test_the_log_of_another_table_is_refused(lab: Path, cytoyolo: Program) -> No
     repair(lab / "other.csv", output=lab / "other_clean.csv", changes=lab / "other_changes.csv")
     before = state(lab)
     done = cytoyolo("undo", lab / "clean.csv", lab / "other_changes.csv", "-o", lab / "back.csv")
-    assert_refused(done, 1, "not what this change log made; give the log that belongs to it.")
+    assert_refused(done, 1, "this change log does not belong to the table; give the log that was written with it.")
     done = cytoyolo("apply", lab / "t.csv", lab / "other_changes.csv", "-o", lab / "back.csv")
-    assert_refused(done, 1, "not the one this change log was made for")
+    assert_refused(done, 1, "this change log was made for another table")
     for table, log in (("t.csv", "changes.csv"), ("clean.csv", "t.csv"), ("clean.csv", "clean.csv")):
         with pytest.raises(CytoyoloError):
             undo(lab / table, lab / log, output=lab / "back.csv")
@@ -390,20 +390,20 @@ def test_a_table_of_which_nothing_is_left_is_refused(lab: Path) -> None:
     [
         ({"output": "there.csv"}, "there.csv exists; give another name or overwrite=True."),
         ({"output": "clean.csv", "changes": "there.csv"}, "there.csv exists"),
-        ({"output": "t.csv"}, "t.csv is an input or the change log too"),
-        ({"output": "t.csv", "overwrite": True}, "t.csv is an input or the change log too"),
-        ({"output": "../lab/t.csv", "overwrite": True}, "is an input or the change log too"),
-        ({"output": "link.csv", "overwrite": True}, "is an input or the change log too"),
-        ({"output": "clean.csv", "changes": "t.csv", "overwrite": True}, "is an input or the change log too"),
+        ({"output": "t.csv"}, "t.csv is also an input or the change log"),
+        ({"output": "t.csv", "overwrite": True}, "t.csv is also an input or the change log"),
+        ({"output": "../lab/t.csv", "overwrite": True}, "is also an input or the change log"),
+        ({"output": "link.csv", "overwrite": True}, "is also an input or the change log"),
+        ({"output": "clean.csv", "changes": "t.csv", "overwrite": True}, "is also an input or the change log"),
         ({"output": "clean.csv", "changes": "there.csv", "overwrite": True}, "is not a table this command made"),
-        ({"output": "clean.csv", "changes": "clean.csv"}, "is an input or the change log too"),
-        ({"output": "changes.csv"}, "is an input or the change log too"),
+        ({"output": "clean.csv", "changes": "clean.csv"}, "is also an input or the change log"),
+        ({"output": "changes.csv"}, "is also an input or the change log"),
         ({"output": "folder"}, "folder is a folder; give the name of a CSV file."),
         ({"output": "clean.csv", "changes": "folder"}, "folder is a folder"),
         ({"output": "t.csv/clean.csv"}, "is a file, so"),
         ({"output": "clean.csv", "skip": ["nothing"]}, "there is no such rule"),
-        ({"output": "clean.csv", "skip": ["schema"]}, "this rule can't be left out"),
-        ({"output": "clean.csv", "skip": ["exif-orientation"]}, "this rule can't be left out"),
+        ({"output": "clean.csv", "skip": ["schema"]}, "this rule can't be skipped"),
+        ({"output": "clean.csv", "skip": ["exif-orientation"]}, "this rule can't be skipped"),
         ({"output": "clean.csv", "images": "nothing"}, "no such image folder"),
         ({"output": "clean.csv", "test": "nothing"}, "nothing: no such file"),
         ({"output": "clean.csv", "config": "nothing"}, "nothing: no such file"),

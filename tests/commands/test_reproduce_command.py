@@ -322,7 +322,7 @@ def test_an_interrupted_one_says_that_the_same_call_goes_on(own, monkeypatch, ca
     with pytest.raises(KeyboardInterrupt):
         reproduce(own, output=own / "run", dataset=own / "spec.yaml", **OPTIONS)
     said = capsys.readouterr().err
-    assert "the same call goes on with it" in said and "--resume" not in said
+    assert "the same call continues it" in said and "--resume" not in said
 
 
 @pytest.mark.parametrize(

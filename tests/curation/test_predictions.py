@@ -97,12 +97,12 @@ FAULTS = {
     "a repeated empty row": ([*ROWS, ROWS[1]], "line 4: repeats an earlier row"),
     "a box without confidence": (faulty(confidence=""), "line 4: the confidence is empty, and the row is not"),
     "a row cut off": ([*ROWS, "a.jpg,0,80"], "line 4: fewer than 11 columns"),
-    "an image in two folds": (faulty(fold="1"), "images that are in more than one fold (a.jpg)"),
+    "an image in two folds": (faulty(fold="1"), "images in more than one fold (a.jpg)"),
     "an empty row of an image with another": (
         faulty(**EMPTY),
         "images with a row for no detection and another row (a.jpg)",
     ),
-    "a fold without images": ([ROWS[0]], "has nothing of fold 1 of 2; finish crossval first (the same call goes on"),
+    "a fold without images": ([ROWS[0]], "has no rows of fold 1 of 2; finish crossval first (the same call continues"),
 }  # fmt: skip
 
 

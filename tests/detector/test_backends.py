@@ -306,7 +306,7 @@ def test_facts_survive_being_stored():
     facts = ModelInfo(("a", "b"), None, 64, 32, "f" * 64)
     assert parse_model_info(facts.to_json(), Path("x")) == facts
     for wrong in ("{}", "[]", "no json", json.dumps({**json.loads(facts.to_json()), "stride": 0})):
-        with pytest.raises(CytoyoloError, match="x has damaged facts about its classes"):
+        with pytest.raises(CytoyoloError, match="x has a damaged description of its classes"):
             parse_model_info(wrong, Path("x"))
 
 
@@ -326,7 +326,7 @@ def test_truncated_and_foreign_exports_are_refused(exports, tmp_path):
     for name in ("model.xml", "model.bin", FACTS_FILE):
         whole = (exports["openvino"] / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2] if name == "model.bin" else whole)
-    with pytest.raises(CytoyoloError, match="is no OpenVINO network, or is truncated"):
+    with pytest.raises(CytoyoloError, match="is not an OpenVINO network, or is truncated"):
         Detector(folder)
     with pytest.raises(UsageError, match=r"holds no model\.xml"):
         Detector(tmp_path)
@@ -409,13 +409,13 @@ def test_an_onnx_of_ultralytics_itself_runs(exports, blobs, tmp_path, form):
     ("form", "problem"),
     [
         ({"task": "segment"}, "is a network for 'segment', not a detector"),
-        ({"names": "__import__('os').abort()"}, "no different name for each of its classes"),
-        ({"names": "[" * 9999}, "no different name for each of its classes"),
-        ({"names": {0: "a", 1: "a"}}, "no different name for each of its classes"),
+        ({"names": "__import__('os').abort()"}, "the same name for several classes"),
+        ({"names": "[" * 9999}, "the same name for several classes"),
+        ({"names": {0: "a", 1: "a"}}, "the same name for several classes"),
         ({"names": {0: "a"}}, "is not a detector of 1 classes"),
         ({"end2end": True}, "chooses boxes and classes inside the network"),
-        ({"dimensions": (64, 96)}, "takes images of 96x64 px, which is no square"),
-        ({"dtype": "nan"}, "gives boxes or scores that are no finite numbers"),
+        ({"dimensions": (64, 96)}, "takes images of 96x64 px, which is not square"),
+        ({"dtype": "nan"}, "gives boxes or scores that are not finite numbers"),
     ],
 )
 def test_an_onnx_that_cannot_be_used_is_told_why(exports, blobs, tmp_path, form, problem):

@@ -31,7 +31,7 @@ def test_flags_win_and_unset_flags_do_not():
     ("flags", "words"),
     [
         ({"epoch": 3}, "'epoch'"),
-        ({"data": "x.yaml"}, "decides itself"),
+        ({"data": "x.yaml"}, "sets itself"),
         ({"epochs": 0}, "whole number above 0"),
         ({"imgsz": "big"}, "whole number above 0"),
         ({"hsv_h": 7.0}, "hsv_h=7.0"),
@@ -41,8 +41,8 @@ def test_flags_win_and_unset_flags_do_not():
         ({"seed": -1}, "seed=-1"),
         ({"seed": 2**32}, "seed=4294967296"),
         ({"optimizer": "foo"}, "optimizer=foo"),
-        ({"single_cls": True}, "decides itself"),
-        ({"distill_model": "yolo26x.pt"}, "decides itself"),
+        ({"single_cls": True}, "sets itself"),
+        ({"distill_model": "yolo26x.pt"}, "sets itself"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(flags, words):
@@ -58,7 +58,7 @@ def test_the_third_place_is_the_recipe_unless_another_is_given():
 
 def test_a_setting_that_a_command_decides_is_refused_in_a_call_and_wins_over_a_recipe():
     assert load_recipe({}, {"patience": 7})["patience"] == 7
-    with pytest.raises(UsageError, match="the call gives 'patience', which this command decides itself"):
+    with pytest.raises(UsageError, match="the call gives 'patience', which this command sets itself"):
         load_recipe({"patience": 3}, {"patience": 7})
 
 

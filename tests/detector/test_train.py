@@ -74,19 +74,19 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
     assert "Traceback" not in stderr
     if stop == signal.SIGINT:
         assert process.returncode == 130
-        assert f"the same call goes on with it, and so does `{way_on}`" in stderr
+        assert f"the same call continues it, and so does `{way_on}`" in stderr
         resumed = cytoyolo("train", blobs / "dataset", "-o", run, "--resume")
         assert resumed.returncode == 0, resumed.stderr
-        assert "Resuming" in resumed.stderr
+        assert "Continuing" in resumed.stderr
     else:
         other = _start(blobs / "dataset", run, epochs=5)
         _, stderr = other.communicate()
         assert other.returncode == 2, stderr
-        assert f"{run} holds an interrupted training that differs in epochs (4, now 5); go on with it by" in stderr
+        assert f"{run} contains an interrupted training that differs in epochs (4, now 5); go on with it by" in stderr
         assert f"`{way_on}`" in stderr and "--overwrite" in stderr
         same = _start(blobs / "dataset", run, epochs=4)
         _, stderr = same.communicate()
-        assert same.returncode == 0 and "Resuming" in stderr, stderr
+        assert same.returncode == 0 and "Continuing" in stderr, stderr
     epochs = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]
     assert epochs == ["1.0", "2.0", "3.0", "4.0"]
     assert [path.name for path in run.parent.iterdir()] == ["run"], "a lock is left"
@@ -233,7 +233,7 @@ def test_resuming_on_another_data_set_is_refused(blobs, small_run, tmp_path):
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(blobs, tmp_path):
-    with pytest.raises(UsageError, match="no run to resume"):
+    with pytest.raises(UsageError, match="has no run that can be continued"):
         train(blobs / "dataset", output=tmp_path, resume=True)
 
 
@@ -284,7 +284,7 @@ def test_a_failed_resume_deletes_nothing(blobs, tmp_path, monkeypatch):
 
 
 def test_a_setting_that_the_engine_does_not_have_is_refused(blobs, tmp_path):
-    with pytest.raises(UsageError, match="the call gives 'mosaik', which is no training setting of Ultralytics"):
+    with pytest.raises(UsageError, match="the call gives 'mosaik', which is not a training setting of Ultralytics"):
         train(blobs / "dataset", output=tmp_path / "run", mosaik=0.5)
     assert not (tmp_path / "run").exists()
 

@@ -185,7 +185,7 @@ def test_pose_weights_start_a_detector(shared):
 )
 def test_a_detector_has_a_name_for_each_class(network, names, tmp_path):
     network.names = names
-    with pytest.raises(CytoyoloError, match="no different name for each of its 5 classes"):
+    with pytest.raises(CytoyoloError, match="does not have 5 different names for its classes"):
         detector_codes(network, tmp_path / "x.pt")
 
 
@@ -203,7 +203,7 @@ def test_weights_that_are_no_numbers_are_refused(network, value, tmp_path):
         next(iter(network.model[-1].parameters())).view(-1)[3] = value
     torch.save({"model": network, "train_args": {"imgsz": 64}}, tmp_path / "a.pt")
     for use in (lambda path: Detector(path, device="cpu"), lambda path: find_start(str(path), asked=True)):
-        with pytest.raises(CytoyoloError, match=r"a\.pt has weights that are no finite numbers, in 1 of"):
+        with pytest.raises(CytoyoloError, match=r"a\.pt has weights that are not finite numbers, in 1 of"):
             use(tmp_path / "a.pt")
 
 
@@ -234,7 +234,7 @@ def test_the_size_comes_from_the_training_or_is_asked_for(network, settings, wor
 
 def test_weights_that_carry_another_description_are_refused(checkpoint, tmp_path):
     seal(checkpoint, tmp_path / "a.pt", load_spec("pbc3"), {})
-    with pytest.raises(CytoyoloError, match="other classes than its network"):
+    with pytest.raises(CytoyoloError, match="with other classes than its network"):
         Detector(tmp_path / "a.pt", device="cpu")
 
 

@@ -142,7 +142,7 @@ def test_a_file_that_broke_in_the_meantime_is_named(tmp_path: Path) -> None:
     path.write_bytes(save(photo().convert("CMYK"), "JPEG"))
     facts = read_facts(path)
     path.write_bytes(b"")
-    with pytest.raises(CytoyoloError, match=r"a\.jpg changed since it was read"):
+    with pytest.raises(CytoyoloError, match=r"a\.jpg was changed while it was converted"):
         stage(facts, tmp_path / "a.png", copy=False)
     assert not (tmp_path / "a.png").exists()
 
@@ -179,7 +179,7 @@ def test_an_image_that_changed_before_it_is_painted_is_named(tmp_path: Path) -> 
     path.write_bytes(JPEG)
     facts = read_facts(path)
     path.write_bytes(save(photo(seed=3), "JPEG"))
-    with pytest.raises(CytoyoloError, match=r"a\.jpg changed since it was read"):
+    with pytest.raises(CytoyoloError, match=r"a\.jpg was changed while it was converted"):
         stage_painted(facts, tmp_path / "a.png", None, "black")
     assert not (tmp_path / "a.png").exists()
 

@@ -33,7 +33,7 @@ def test_images_that_vanished_are_named(folder: Path) -> None:
     for name in ("blob00.jpg", "blob01.jpg"):
         (folder / "images" / name).unlink()
         (folder / "images" / name).symlink_to("/nowhere/x.jpg")
-    assert "links to images that are not there any more (2 of 24, such as /nowhere/x.jpg)" in refusal(folder)
+    assert "links to images that no longer exist (2 of 24, such as /nowhere/x.jpg)" in refusal(folder)
 
 
 def test_a_changed_image_is_named(folder: Path) -> None:
