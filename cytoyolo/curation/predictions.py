@@ -35,7 +35,7 @@ def read_oof(path: Path, spec: DataSpec, folds: int) -> DetectionTable:
     if missing := sorted(set(range(folds)) - set(table.fold.values())):
         raise CytoyoloError(
             f"{path} has no rows of fold {', '.join(map(str, missing))} of {folds}; finish crossval first (the same "
-            "call goes on with it)."
+            "call continues it)."
         )
     if extra := sorted(set(table.fold.values()) - set(range(folds))):
         raise CytoyoloError(
