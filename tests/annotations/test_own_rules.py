@@ -151,6 +151,21 @@ def few(table, rows):
     ]
 
 
+def test_it_says_how_the_sheet_shows_it(lab: Path) -> None:
+    def sheet(code: str) -> bytes | None:
+        settings = config(lab, code, "repeated-row: {action: off}\nsmall: {area: 1000000}\n")
+        audit(lab / "labels.csv", images=lab / "images", config=settings, output=lab / "out", overwrite=True)
+        path = lab / "out" / "findings.png"
+        return path.read_bytes() if path.exists() else None
+
+    def shown_as(word: str) -> bytes | None:
+        return sheet(SMALL.replace("area=400", f'sheet="{word}", area=400'))
+
+    with_none = shown_as("none")
+    assert len({sheet(SMALL), shown_as("image"), with_none}) == 3
+    assert sheet(SMALL) == shown_as("box")
+
+
 def test_a_training_refuses_without_it_and_the_data_set_knows_its_module(lab: Path) -> None:
     (lab / "labels.csv").write_text(HEADER + "a.jpg,10,10,90,80,PNN\na.jpg,5,5,15,15,Thromb\nb.jpg,10,10,90,80,PNN\n")
     code = SMALL.replace("area=400", 'training="refuses", area=400')
