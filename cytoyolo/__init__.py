@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from cytoyolo.commands.train import Trained, train
     from cytoyolo.commands.undo import undo
     from cytoyolo.detector.detections import Detections
+    from cytoyolo.detector.inference import InferenceSettings
     from cytoyolo.detector.predict import Detector
+    from cytoyolo.detector.settings import TrainingSettings
     from cytoyolo.detector.table import DetectionTable
     from cytoyolo.errors import CytoyoloError, UsageError
     from cytoyolo.machine import __version__ as __version__
@@ -60,6 +62,7 @@ __all__ = [
     "Exported",
     "Finding",
     "FusedTables",
+    "InferenceSettings",
     "LabelTable",
     "Planned",
     "Predicted",
@@ -68,6 +71,7 @@ __all__ = [
     "Smeared",
     "Submitted",
     "Trained",
+    "TrainingSettings",
     "UsageError",
     "apply",
     "audit",
@@ -109,6 +113,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Exported": "commands.export",
     "Finding": "scoring.check",
     "FusedTables": "commands.fuse",
+    "InferenceSettings": "detector.inference",
     "LabelTable": "annotations.table",
     "Planned": "commands.reproduce",
     "Predicted": "commands.predict",
@@ -117,6 +122,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Smeared": "commands.smear",
     "Submitted": "commands.submit",
     "Trained": "commands.train",
+    "TrainingSettings": "detector.settings",
     "UsageError": "errors",
     "__version__": "machine",
 }
