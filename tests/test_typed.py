@@ -24,7 +24,7 @@ from cytoyolo import CytoyoloError, Detections, Detector, LabelTable, Score, Usa
 
 def clean(folder: Path) -> int:
     audit = cytoyolo.audit(folder / "train.csv", images=folder / "images", config=None)
-    frame: pd.DataFrame = audit.findings
+    frame: pd.DataFrame = cytoyolo.audit(pd.read_csv(folder / "train.csv")).findings
     if audit.errors:
         repaired = cytoyolo.repair(folder / "train.csv", output=folder / "clean.csv", skip=["overlap"])
         return repaired.rows + len(repaired.changes)

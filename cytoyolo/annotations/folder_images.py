@@ -11,6 +11,7 @@ from cytoyolo.images.info import ImageInfo, check_image_folder, read_many
 from cytoyolo.images.samples import UNKNOWN, White, white_of
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import SchemaError
+from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.table import TEST_ROLES, read_table
 
 
@@ -51,7 +52,7 @@ class FolderImages:
             self._known.update(zip(names, tracked, strict=True))
 
 
-def read_test_names(path: Path, spec: DataSpec, listing: frozenset[str] | None) -> tuple[str, ...]:
+def read_test_names(path: str | Path | Frame, spec: DataSpec, listing: frozenset[str] | None) -> tuple[str, ...]:
     """The images of a test table, by the names of their files where a listing is given.
 
     Raises CytoyoloError, but no SchemaError, for a file that is no test table.

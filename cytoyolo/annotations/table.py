@@ -15,6 +15,7 @@ from cytoyolo.annotations.folder_images import FolderImages, read_test_names
 from cytoyolo.annotations.lines import Edit, Lines
 from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import MASK, DataSpec
+from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.records import Records, parse_records, read_table_bytes
 from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY, sha256
 
@@ -88,19 +89,35 @@ class LabelTable:
         return cls.parse(path, read_table_bytes(path), spec, images=images, test=test, thorough=thorough)
 
     @classmethod
+    def from_frame(cls, labels: pd.DataFrame, spec: DataSpec, *, images: str | Path | None = None) -> "LabelTable":
+        """The table in a DataFrame, whose columns have the names that `spec` gives them; row i is line i + 2.
+
+        See `from_csv` for the rest.
+
+        Examples
+        --------
+        >>> from cytoyolo.spec import load_spec
+        >>> frame = pd.DataFrame({"NAME": ["a.jpg"], "x1": [1], "y1": [2], "x2": [30], "y2": [40.5], "class": ["PNN"]})
+        >>> LabelTable.from_frame(frame, load_spec("cytologia")).xyxy.tolist()
+        [[1.0, 2.0, 30.0, 40.5]]
+        """
+        table = Frame(labels, "the table")
+        return cls.parse(table, table.data, spec, images=images)
+
+    @classmethod
     def parse(
         cls,
-        name: Path,
+        name: Path | Frame,
         data: bytes,
         spec: DataSpec,
         *,
         images: str | Path | None = None,
-        test: str | Path | None = None,
+        test: str | Path | Frame | None = None,
         thorough: bool = True,
     ) -> "LabelTable":
         """The table in a file's bytes; `name` stands for the file in errors. See `from_csv`."""
         folder = None if images is None else FolderImages(Path(images), thorough)
-        tested = None if test is None else read_test_names(Path(test), spec, None if folder is None else folder.listing)
+        tested = None if test is None else read_test_names(test, spec, None if folder is None else folder.listing)
         records = parse_records(name, data, spec.column_map(*LABEL_ROLES), XYXY)
         alive = np.ones(len(records.cells), dtype=bool)
         alive[sorted(records.blank)] = False  # nothing stands in these rows

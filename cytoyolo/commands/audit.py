@@ -22,6 +22,7 @@ from cytoyolo.machine import __version__
 from cytoyolo.report.sheet import draw_sheet
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.dialect import SchemaError
+from cytoyolo.tables.frame import AnyTable, file_of, given
 from cytoyolo.tables.records import read_table_bytes
 from cytoyolo.tables.table import fingerprint, note_form, sha256, write_table
 from cytoyolo.yolo.folder import images_fingerprint
@@ -52,10 +53,10 @@ class Audit:
 
 
 def audit(
-    labels: str | Path,
+    labels: AnyTable,
     *,
     images: str | Path | None = None,
-    test: str | Path | None = None,
+    test: AnyTable | None = None,
     output: str | Path | None = None,
     dataset: str | Path = defaults.DATASET,
     config: str | Path | None = None,
@@ -63,18 +64,20 @@ def audit(
 ) -> Audit:
     """Audit a label table by itself, or with its image folder and the test table.
 
-    With output a folder is made: findings.csv, summary.json and, with images, findings.png, a sheet of pictures. config
-    is a YAML of severities, actions and thresholds by rule. Raises UsageError for a wrong call; what is wrong with the
-    label table are findings, even where it can't be read as a table at all.
+    Each table is a CSV file or a DataFrame with the data set's names of columns, whose row 0 is line 2. With output a
+    folder is made: findings.csv, summary.json and, with images, findings.png, a sheet of pictures. config is a YAML of
+    severities, actions and thresholds by rule, and of a user's own rules. Raises UsageError for a wrong call; what is
+    wrong with the label table are findings, even where it can't be read as a table at all.
     """
-    labels, test = Path(labels), None if test is None else Path(test)
+    source, tested = given(labels, "the table"), None if test is None else given(test, "the test table")
     policy, spec = load_policy(config), load_spec(dataset)
     if output is not None:
-        check_folder(Path(output), MAKER, overwrite, inputs=(labels, images, test, config, *own_files(policy)))
-    data = read_table_bytes(labels)
+        inputs = (file_of(source), file_of(tested), images, config, *own_files(policy))
+        check_folder(Path(output), MAKER, overwrite, inputs=inputs)
+    data = read_table_bytes(source)
     try:
-        table = LabelTable.parse(labels, data, spec, images=images, test=test)
-        note_form(labels, table.records)
+        table = LabelTable.parse(source, data, spec, images=images, test=tested)
+        note_form(source, table.records)
         rows = int(table.alive.sum())
         audited = auditing.run(table, policy)
         findings, not_run = audited.findings, audited.not_run
@@ -82,15 +85,15 @@ def audit(
         table = table.rewritten(np.arange(len(table.alive)), {"image": audited.table.text["image"]})
     except SchemaError as error:
         # Findings hold no path of this machine.
-        sentence = as_typed(error.sentence).replace(str(labels), labels.name, 1)
+        sentence = as_typed(error.sentence).replace(str(source), source.name, 1)
         table, rows, (findings, not_run) = None, 0, auditing.schema_finding(sentence, policy)
     counts = auditing.counts(findings)
     summary = {
         "cytoyolo": __version__,
         "versions": {name: version(name) for name in _LIBRARIES},
-        "labels": {"name": labels.name, "sha256": sha256(data), "rows": rows, **_without_cells(table)},
+        "labels": {"name": source.name, "sha256": sha256(data), "rows": rows, **_without_cells(table)},
         "images": None if table is None or images is None else _images(table),
-        "test": None if test is None else {"name": test.name, "sha256": fingerprint(test)},
+        "test": None if tested is None else {"name": tested.name, "sha256": fingerprint(tested)},
         "severities": {name: int((findings["severity"] == name).sum()) for name in SEVERITIES},
         "rules": counts.to_dict("records"),
         "not_run": not_run,

@@ -12,12 +12,14 @@ from hypothesis import assume, settings
 from hypothesis import given as any_of
 from hypothesis import strategies as st
 
+from cytoyolo.commands.audit import audit
 from cytoyolo.commands.check import check
 from cytoyolo.commands.score import score
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.table import SUBMISSION_ROLES, read_table
+from tests.pictures import photo
 
 COLUMNS = load_spec("cytologia").column_list(*SUBMISSION_ROLES)
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
@@ -112,3 +114,38 @@ def test_a_column_that_is_missing_or_twice_is_one_sentence() -> None:
 def test_a_table_of_another_kind_is_named() -> None:
     with pytest.raises(CytoyoloError, match=r"the submission \(row 0 is line 2\) is a test table, not a submission"):
         score(table(TRUTH), table(TRUTH)[["trustii_id", "NAME"]])
+
+
+LABELS = (
+    "NAME,x1,y1,x2,y2,class\na.jpg,10,10,60,55,PNN\na.jpg,10,10,60,55,PNN\nb.jpg,80,20,30,70,LY\nb.jpg,,1,2,3,LY\n"
+    "c.jpg,,,,,\nd.jpg,1,2,3.5,40,pnn\n"
+)
+
+
+def test_an_audit_finds_the_same_in_a_data_frame(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(LABELS)
+    (tmp_path / "test.csv").write_text("trustii_id,NAME\n1,a.jpg\n")
+    frames = [pd.read_csv(tmp_path / name) for name in ("labels.csv", "test.csv")]
+    assert frames[0]["x1"].dtype == float
+    of_files = audit(tmp_path / "labels.csv", test=tmp_path / "test.csv", output=tmp_path / "files")
+    made = audit(frames[0].set_index("class", drop=False), test=frames[1], output=tmp_path / "frames")
+    pd.testing.assert_frame_equal(made.findings, of_files.findings)
+    assert made.counts.equals(of_files.counts) and made.not_run == of_files.not_run
+    assert (tmp_path / "frames" / "findings.csv").read_bytes() == (tmp_path / "files" / "findings.csv").read_bytes()
+    assert made.summary["labels"]["name"] == "the table" and made.summary["test"]["name"] == "the test table"
+    assert made.summary["labels"]["rows"] == of_files.summary["labels"]["rows"] == 6
+
+
+def test_a_data_frame_that_is_no_label_table_is_a_finding() -> None:
+    (finding,) = audit(pd.DataFrame({"a": [1]})).findings.to_dict("records")
+    assert finding["rule"] == "schema" and finding["detail"].startswith("the table needs the columns NAME,x1,y1,x2,y2,")
+    with pytest.raises(CytoyoloError, match=r"the test table \(row 0 is line 2\)"):
+        audit(pd.read_csv(io.StringIO(LABELS)), test=pd.DataFrame({"a": [1]}))
+
+
+def test_an_audit_of_a_data_frame_sees_the_images(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    photo(50, 60).save(tmp_path / "images" / "a.jpg")
+    findings = audit(pd.read_csv(io.StringIO(LABELS)), images=tmp_path / "images").findings
+    seen = set(zip(findings["line"], findings["rule"], strict=True))
+    assert seen >= {(2, "overhang"), (4, "missing-image")}
