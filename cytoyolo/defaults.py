@@ -13,8 +13,8 @@ from typing import Literal
 
 # Which label boxes a curation replaces by the predicted box.
 BoxChoice = Literal["all", "loose", "none"]
-# What becomes of spurious labels: they become masks, or they stay.
-Variant = Literal["iou", "keep"]
+# What becomes of spurious labels: they become ignore regions (rows that mask their cells), or they stay.
+SpuriousChoice = Literal["mask", "keep"]
 # What an ignore region is painted with.
 MaskFill = Literal["black", "background"]
 # What runs a network. "auto" is the fastest that is installed.
@@ -42,7 +42,7 @@ SUBMISSION_CONF = 1e-5
 MAX_DETECTIONS = 300
 FUSION_IOU = 0.4
 # Curation: the boxes as measured in docs/curation.md, and the largest share of its rows that a class may lose.
-VARIANT: Variant = "iou"
+SPURIOUS: SpuriousChoice = "mask"
 BOXES: BoxChoice = "all"
 CURATION_LOSS = 0.03
 # Exports: the format, and the largest loss of score that int8 may cost.

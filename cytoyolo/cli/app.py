@@ -60,6 +60,8 @@ RENAMED = {
     "score --check": "check TEST.csv SUBMISSION.csv",
     "repair --undo": "undo CLEAN.csv CHANGES.csv",
     "repair --apply": "apply LABELS.csv CHANGES.csv",
+    "curate --variant": "curate --spurious mask|keep",
+    "reproduce --variant": "reproduce --spurious mask|keep",
     "predict --images": "submit WEIGHTS TEST.csv --images DIR -o FILE.csv",
     "predict --fallback": "submit WEIGHTS TEST.csv --images DIR -o FILE.csv --fallback CLASS",
 }

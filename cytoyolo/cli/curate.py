@@ -28,9 +28,10 @@ def curate(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CURATED.csv")],
-    variant: Annotated[
-        defaults.Variant, typer.Option(help="iou: labels where nothing is found become masks; keep: they stay.")
-    ] = defaults.VARIANT,
+    spurious: Annotated[
+        defaults.SpuriousChoice,
+        typer.Option(help="mask: labels where nothing is found become ignore regions; keep: they stay."),
+    ] = defaults.SPURIOUS,
     boxes: Boxes = defaults.BOXES,
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images, to draw the findings.", metavar="DIR")
@@ -49,7 +50,7 @@ def curate(
     from cytoyolo.commands.curate import curate as run
 
     made = run(
-        labels, oof=oof, output=output, variant=variant, boxes=boxes, images=images, max_loss=max_loss, force=force,
+        labels, oof=oof, output=output, spurious=spurious, boxes=boxes, images=images, max_loss=max_loss, force=force,
         overwrite=overwrite,
     )  # fmt: skip
     counts = made.findings.groupby(["rule", "action"], sort=False).size().rename("findings").reset_index()

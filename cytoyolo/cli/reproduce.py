@@ -29,9 +29,9 @@ def reproduce(
     dataset: DatasetOption = defaults.DATASET,
     groups: GroupsOption = None,
     folds: Annotated[int, typer.Option(help="How many folds.")] = defaults.FOLDS,
-    variant: Annotated[
-        defaults.Variant, typer.Option(help="Which curated labels the final model is trained on.")
-    ] = defaults.VARIANT,
+    spurious: Annotated[
+        defaults.SpuriousChoice, typer.Option(help="Which curated labels the final model is trained on.")
+    ] = defaults.SPURIOUS,
     boxes: Boxes = defaults.BOXES,
     *,
     settings: TrainingSettings,
@@ -48,7 +48,7 @@ def reproduce(
     from cytoyolo.commands.reproduce import reproduce as run
 
     made = run(
-        data, output=output, dataset=dataset, groups=groups, folds=folds, variant=variant, boxes=boxes, device=device,
+        data, output=output, dataset=dataset, groups=groups, folds=folds, spurious=spurious, boxes=boxes, device=device,
         jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **settings,
     )  # fmt: skip
     if as_json:

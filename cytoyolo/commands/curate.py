@@ -82,7 +82,7 @@ def curate(
     *,
     oof: str | Path | Sequence[str | Path],
     output: str | Path,
-    variant: defaults.Variant = defaults.VARIANT,
+    spurious: defaults.SpuriousChoice = defaults.SPURIOUS,
     boxes: defaults.BoxChoice = defaults.BOXES,
     images: str | Path | None = None,
     max_loss: float = defaults.CURATION_LOSS,
@@ -94,14 +94,14 @@ def curate(
     With the predictions of several cross-validations (of other seeds) the first one's are taken, with the classes by
     all, which mostly ranks wrong classes better than one does (docs/curation.md).
 
-    boxes: "loose" and displaced boxes take the prediction's place, "all" matched ones do, or "none". variant "iou"
+    boxes: "loose" and displaced boxes take the prediction's place, "all" matched ones do, or "none". spurious "mask"
     turns spurious labels into masks, "keep" leaves them. Cells that no label names get a mask. Classes stay as they
     are; likely wrong ones are listed. With images, changes are drawn as well. Raises UsageError for a wrong call, and
     CytoyoloError for predictions of another table or, without force, when a class would lose more than a share
     `max_loss` of its rows or every label is flagged.
     """
     labels, output, images = Path(labels), Path(output), None if images is None else Path(images)
-    check_choices(variant, boxes)
+    check_choices(spurious, boxes)
     if not 0 <= max_loss <= 1:
         raise UsageError("max_loss", max_loss, "give a share from 0 to 1")
     if images is not None:
@@ -113,14 +113,14 @@ def curate(
     given = Labels(rows, table.text["image"][rows], table.xyxy[rows], table.class_id[rows])
     made = curating.curate(given, predictions)
     if not force:
-        _refuse_losses(labels, made, given, spec, variant, max_loss)
-    edits, evidence = corrections(made, given, predictions, table, variant, boxes)
+        _refuse_losses(labels, made, given, spec, spurious, max_loss)
+    edits, evidence = corrections(made, given, predictions, table, spurious, boxes)
     # The edits are those of the table as it stands, and not as a training takes it.
     curated, log = change_log(reduce(LabelTable.edited, edits, inputs.given).lines)
     evidence["weights"] = [inputs.weights[fold] for fold in evidence["fold"]]
     first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])  # beside the log's own fingerprints
     log = pd.concat([log, pd.concat([first, _as_text(evidence)], ignore_index=True)], axis=1)
-    findings, suggestions, scores = tables(made, given, table, predictions, variant, boxes)
+    findings, suggestions, scores = tables(made, given, table, predictions, spurious, boxes)
     named = {FINDINGS: findings, SUGGESTIONS: suggestions, SCORES: scores}
     texts = {CHANGES: log} | {suffix: _as_text(one).rename(columns=dict(spec.columns)) for suffix, one in named.items()}
     contents = {output.with_suffix(suffix): _csv(one) for suffix, one in texts.items()} | {output: curated}
@@ -160,7 +160,7 @@ def _check_outputs(inputs: tuple[Path, ...], output: Path, columns: list[str], s
         raise UsageError(f"{sheet} exists; give another name or {OVERWRITE}.")
 
 
-def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, variant: str, max_loss: float) -> None:
+def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, spurious: str, max_loss: float) -> None:
     """Raise CytoyoloError where the findings are too many to be right."""
     flagged = made.findings.loc[made.findings["row"] >= 0, "row"].nunique()
     if flagged and flagged == len(given.row):
@@ -168,7 +168,7 @@ def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, v
             f"every one of the {flagged:,} labels of {labels} is flagged, so the models and the table don't fit; "
             f"look at the score of crossval and at the boxes, or give {option('force', True)}."
         )
-    if variant != "iou":
+    if spurious != "mask":
         return
     lost = made.findings.loc[made.findings["rule"] == SPURIOUS, "row"]
     of_class = pd.Series(given.class_id, index=given.row)
@@ -178,7 +178,7 @@ def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, v
     if much:
         raise CytoyoloError(
             f"{labels} would lose more than {max_loss:.1%} of the rows of some classes ({listed(much)}); look at them "
-            f"by `cytoyolo curate` with {option('variant', 'keep')}, which loses none, or give "
+            f"by `cytoyolo curate` with {option('spurious', 'keep')}, which loses none, or give "
             f"{option('force', True)}{ANOTHER_LIMIT}."
         )
 

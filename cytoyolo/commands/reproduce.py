@@ -37,7 +37,7 @@ from cytoyolo.commands.reproduce_state import (
 from cytoyolo.commands.submit import submit
 from cytoyolo.commands.train import train
 from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
-from cytoyolo.curation.corrections import VARIANTS, check_choices
+from cytoyolo.curation.corrections import SPURIOUS_CHOICES, check_choices
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, reworded
@@ -68,7 +68,7 @@ def reproduce(
     dataset: str | Path = defaults.DATASET,
     groups: str | Path | None = None,
     folds: int = defaults.FOLDS,
-    variant: defaults.Variant = defaults.VARIANT,
+    spurious: defaults.SpuriousChoice = defaults.SPURIOUS,
     boxes: defaults.BoxChoice = defaults.BOXES,
     device: str = defaults.DEVICE,
     jobs: int = defaults.JOBS,
@@ -77,10 +77,10 @@ def reproduce(
     dry_run: bool = False,
     **settings: Unpack[TrainingSettings],
 ) -> list[Planned]:
-    """Audit, repair, convert, cross-validate, curate (both variants), convert, train and predict, in one folder.
+    """Audit, repair, convert, cross-validate, curate (both ways), convert, train and predict, in one folder.
 
-    data holds images/, train.csv and test.csv. The final model is trained on the labels of `variant`; boxes, force: see
-    `curate`; device, jobs: see `crossval`; `settings` (recipe, model, epochs, imgsz, batch, seed, and any training
+    data holds images/, train.csv and test.csv. The final model is trained on the labels of `spurious`; boxes, force:
+    see `curate`; device, jobs: see `crossval`; `settings` (recipe, model, epochs, imgsz, batch, seed, and any training
     setting of Ultralytics) decide the trainings, see `cytoyolo.detector.settings.TrainingSettings`. A step is skipped
     when it was done with the same inputs and settings, and an interrupted training goes on. What was done with others
     is done anew with `overwrite` only, as far as it depends on what has changed. All inputs are looked at before
@@ -88,7 +88,7 @@ def reproduce(
     steps) and disk. Raises UsageError for a wrong call and CytoyoloError where a step fails.
     """
     folder = Path(output)
-    check_choices(variant, boxes)
+    check_choices(spurious, boxes)
     check_place(folder / STATE)
     if not dry_run:
         check_free(folder / STATE, shown=folder)
@@ -96,7 +96,7 @@ def reproduce(
     resolved = load_recipe(settings, FIXED_EPOCHS)
     training: TrainingSettings = {"recipe": defaults.RECIPE, **given(settings), "seed": resolved["seed"]}
     call = Call(
-        Path(data), folder, dataset, groups, folds, variant, boxes, device, jobs, force, training, resolved,
+        Path(data), folder, dataset, groups, folds, spurious, boxes, device, jobs, force, training, resolved,
     )  # fmt: skip
     inputs = check_inputs(call)
     steps, pictures = _steps(call), pictures_in(call.images)
@@ -150,12 +150,12 @@ def _steps(call: Call) -> list[Step]:
     split = {"folds": call.folds, "seed": call.resolved["seed"], "dataset": by_name(call.dataset)}
     trained = {name: by_name(value) for name, value in {**_NOT_GIVEN, **call.training}.items()}
 
-    def curated(variant: defaults.Variant) -> Path:
-        return folder / f"curated-{variant}.csv"
+    def curated(spurious: defaults.SpuriousChoice) -> Path:
+        return folder / f"curated-{spurious}.csv"
 
-    def correct(variant: defaults.Variant) -> Callable[[bool], object]:
+    def correct(spurious: defaults.SpuriousChoice) -> Callable[[bool], object]:
         return lambda _: curate(
-            repaired, oof=cv, output=curated(variant), variant=variant, boxes=call.boxes, force=call.force,
+            repaired, oof=cv, output=curated(spurious), spurious=spurious, boxes=call.boxes, force=call.force,
             overwrite=True,
         )  # fmt: skip
 
@@ -171,11 +171,11 @@ def _steps(call: Call) -> list[Step]:
              lambda again: crossval(parts, output=cv, device=call.device, jobs=call.jobs,
                                     resume=again and (cv / CV_MANIFEST).is_file(), **call.training),
              images=False, trained="crossval"),
-        *(Step(f"curate ({variant})", curated(variant), (repaired, cv / OOF), {"boxes": call.boxes}, correct(variant),
+        *(Step(f"curate ({choice})", curated(choice), (repaired, cv / OOF), {"boxes": call.boxes}, correct(choice),
                images=False)
-          for variant in VARIANTS),
-        Step("convert", staged, (curated(call.variant), *grouped, *described), {**split, "variant": call.variant},
-             lambda _: convert(curated(call.variant), output=staged, overwrite=True, **placed)),
+          for choice in SPURIOUS_CHOICES),
+        Step("convert", staged, (curated(call.spurious), *grouped, *described), {**split, "spurious": call.spurious},
+             lambda _: convert(curated(call.spurious), output=staged, overwrite=True, **placed)),
         Step("train", run, (staged / "dataset.json", *learned), trained,
              lambda again: train(staged, output=run, device=call.device, resume=True)
              if again and (run / RUN_MANIFEST).is_file()

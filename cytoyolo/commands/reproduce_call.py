@@ -20,7 +20,7 @@ class Call:
     dataset: str | Path
     groups: str | Path | None
     folds: int
-    variant: defaults.Variant
+    spurious: defaults.SpuriousChoice
     boxes: defaults.BoxChoice
     device: str
     jobs: int

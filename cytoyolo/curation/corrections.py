@@ -18,24 +18,24 @@ from cytoyolo.errors import check_choice
 from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.table import XYXY
 
-VARIANTS: tuple[defaults.Variant, ...] = get_args(defaults.Variant)
+SPURIOUS_CHOICES: tuple[defaults.SpuriousChoice, ...] = get_args(defaults.SpuriousChoice)
 # A label that takes the prediction's box without being loose, where all are to.
 REPLACED = "box"
 
 
-def check_choices(variant: str, boxes: str) -> None:
-    """Raise UsageError for a variant or a choice of boxes that there is not."""
-    check_choice("variant", variant, defaults.Variant)
+def check_choices(spurious: str, boxes: str) -> None:
+    """Raise UsageError for a choice that there is not."""
+    check_choice("spurious", spurious, defaults.SpuriousChoice)
     check_choice("boxes", boxes, defaults.BoxChoice)
 
 
 def corrections(
-    made: Curated, given: Labels, predictions: DetectionTable, table: LabelTable, variant: str, boxes: str
+    made: Curated, given: Labels, predictions: DetectionTable, table: LabelTable, spurious: str, boxes: str
 ) -> tuple[list[Edit], pd.DataFrame]:
     """What is changed, and the evidence of each change in the same order: fold, confidence, iou.
 
-    boxes: "loose" (with displaced ones), "all" or "none" take the prediction's place. variant: "iou" makes spurious
-    labels masks, "keep" leaves them. Overlooked cells become new rows behind those of the table, which are masks.
+    boxes: "loose" (with displaced ones), "all" or "none" take the prediction's place. spurious: "mask" makes spurious
+    labels ignore regions, "keep" leaves them. Overlooked cells become new rows at the end, which are ignore regions.
     """
     findings, edits, evidence = made.findings, list[Edit](), list[pd.DataFrame]()
     spec, count = table.spec, len(table.alive)
@@ -61,7 +61,7 @@ def corrections(
     if boxes == "all":
         found = _other_matches(made, given, predictions, table)
         add(REPLACED, found, found["row"].to_numpy(), None, moved=True)
-    if variant == "iou":
+    if spurious == "mask":
         found = findings[findings["rule"] == SPURIOUS]
         add(SPURIOUS, found, found["row"].to_numpy(), [MASK] * len(found), moved=False)
     found = findings[findings["rule"] == OVERLOOKED]
@@ -103,11 +103,11 @@ def reasons(found: pd.DataFrame, spec: DataSpec) -> Iterator[str]:
 
 
 def tables(
-    made: Curated, given: Labels, table: LabelTable, predictions: DetectionTable, variant: str, boxes: str
+    made: Curated, given: Labels, table: LabelTable, predictions: DetectionTable, spurious: str, boxes: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The findings, the suggestions and the scores, for people."""
     found, spec = made.findings, table.spec
-    replaced, masked = "review" if boxes == "none" else "replace", "mask" if variant == "iou" else "review"
+    replaced, masked = "review" if boxes == "none" else "replace", "mask" if spurious == "mask" else "review"
     actions = {LOOSE: replaced, DISPLACED: replaced, OVERLOOKED: "mask", SPURIOUS: masked, CLASS: "review"}
     values = [
         table.box(row) if row >= 0 else ",".join(map(str, xyxy))

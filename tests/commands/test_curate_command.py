@@ -117,10 +117,10 @@ NEW = [label("overlooked.png", ELSEWHERE, MASK)]
 
 
 @pytest.mark.parametrize("boxes", ["loose", "all", "none"])
-@pytest.mark.parametrize("variant", ["iou", "keep"])
-def test_each_variant_changes_what_it_says_and_no_class_but_to_a_mask(variant, boxes, lab):
-    changed = {"loose": MOVED, "all": MOVED | WIDER, "none": {}}[boxes] | (MASKED if variant == "iou" else {})
-    made = made_of(lab, variant=variant, boxes=boxes)
+@pytest.mark.parametrize("spurious", ["mask", "keep"])
+def test_each_choice_changes_what_it_says_and_no_class_but_to_a_mask(spurious, boxes, lab):
+    changed = {"loose": MOVED, "all": MOVED | WIDER, "none": {}}[boxes] | (MASKED if spurious == "mask" else {})
+    made = made_of(lab, spurious=spurious, boxes=boxes)
     assert made == [changed.get(row, line) for row, line in enumerate(LINES)] + NEW
     for before, after in zip(LINES, made, strict=False):
         assert after.endswith((before.rpartition(",")[2], MASK))
@@ -181,7 +181,7 @@ def test_findings_suggestions_and_scores_stand_beside_the_table(lab):
 
 
 def test_the_actions_of_findings_are_those_of_the_call(lab):
-    made_of(lab, variant="keep", boxes="none")
+    made_of(lab, spurious="keep", boxes="none")
     actions = {one["rule"]: one["action"] for one in table_of(lab / "made.findings.csv")}
     assert actions == {
         "loose-box": "review", "displaced": "review", "spurious": "review", "wrong-class": "review",
@@ -206,7 +206,7 @@ def test_suggestions_and_findings_are_ranked_by_doubt(lab):
 def test_the_same_input_gives_the_same_bytes_and_overwrite_replaces_them(lab):
     made_of(lab, boxes="all")
     first = {name: (lab / name).read_bytes() for name in OUTPUTS}
-    made_of(lab, variant="keep")
+    made_of(lab, spurious="keep")
     assert (lab / "made.csv").read_bytes() != first["made.csv"]
     made_of(lab, boxes="all")
     assert {name: (lab / name).read_bytes() for name in OUTPUTS} == first
@@ -338,7 +338,8 @@ def test_a_sheet_shows_the_findings(lab, cytoyolo: Program):
         (["--max-loss", 0.1], 1, "would lose more than 10.0%"),
         (["--max-loss", 2], 2, "--max-loss is 2.0; give a share from 0 to 1."),
         (["--max-loss", "nan"], 2, "--max-loss is nan; give a share from 0 to 1."),
-        (["--variant", "all"], 2, "--variant is 'all'; give iou or keep."),
+        (["--variant", "keep"], 2, "`cytoyolo curate --variant` is now `cytoyolo curate --spurious mask|keep`."),
+        (["--spurious", "all"], 2, "--spurious is 'all'; give mask or keep."),
         (["--boxes", "some"], 2, "--boxes is 'some'; give one of all, loose, none."),
     ],
     ids=str,
@@ -351,7 +352,7 @@ def test_the_program_refuses_in_one_sentence_and_writes_nothing(options, code, w
 
 
 def test_a_loss_is_let_through_on_request_and_keep_loses_nothing(lab):
-    for options in ({"force": True}, {"max_loss": 1 / 6}, {"variant": "keep"}):
+    for options in ({"force": True}, {"max_loss": 1 / 6}, {"spurious": "keep"}):
         assert made_of(lab, **{"force": False, **options})
 
 
@@ -503,7 +504,7 @@ def test_a_missing_image_is_no_reason_to_leave_half_of_the_work(lab):
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_failure_at_the_last_output_leaves_what_was_there(exists, error, lab, monkeypatch):
     if exists:
-        made_of(lab, variant="keep")
+        made_of(lab, spurious="keep")
     before = state(lab)
 
     def failing(path: Path):
@@ -541,10 +542,10 @@ def with_labels(rows: list[tuple[str, tuple[int, ...], str]]) -> list[tuple[str,
     st.lists(ANY_FOUND, max_size=8, unique=True),
     st.sampled_from(["\n", "\r\n"]),
     st.booleans(),
-    st.sampled_from(["iou", "keep"]),
+    st.sampled_from(["mask", "keep"]),
     st.sampled_from(["loose", "all", "none"]),
 )
-def test_any_curation_comes_back_byte_for_byte(tmp_path_factory, rows, found, end, cut, variant, boxes):
+def test_any_curation_comes_back_byte_for_byte(tmp_path_factory, rows, found, end, cut, spurious, boxes):
     folder = tmp_path_factory.mktemp("any")
     quoted = {name: '"' + name.replace('"', '""') + '"' if '"' in name else name for name, *_ in [*rows, *found]}
     lines = [HEADER.strip(), *(label(quoted[name], box, code) for name, box, code in rows)]
@@ -561,7 +562,7 @@ def test_any_curation_comes_back_byte_for_byte(tmp_path_factory, rows, found, en
     )
     crossvalidated(folder / "CV", data, text, folds=min(len(names), 2))
     made = curate(
-        folder / "t.csv", oof=folder / "CV", output=folder / "made.csv", variant=variant, boxes=boxes, force=True
+        folder / "t.csv", oof=folder / "CV", output=folder / "made.csv", spurious=spurious, boxes=boxes, force=True
     )
     assert undo(folder / "made.csv", folder / "made.changes.csv") == data
     assert apply(folder / "t.csv", folder / "made.changes.csv") == (folder / "made.csv").read_bytes()

@@ -22,11 +22,11 @@ from cytoyolo.locks import locked
 from tests.blobs import SETTINGS, SPEC, draw
 
 STEPS = [
-    "audit", "repair", "convert to folds", "cross-validate", "curate (iou)", "curate (keep)", "convert", "train",
+    "audit", "repair", "convert to folds", "cross-validate", "curate (mask)", "curate (keep)", "convert", "train",
     "predict",
 ]  # fmt: skip
 # One epoch learns nothing: what it would correct is not to be lost.
-OPTIONS = {**SETTINGS, "epochs": 1, "folds": 2, "force": True, "variant": "keep", "boxes": "none"}
+OPTIONS = {**SETTINGS, "epochs": 1, "folds": 2, "force": True, "spurious": "keep", "boxes": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def run(data, tmp_path_factory):
 def test_it_ends_with_a_row_for_each_test_row(run, data):
     rows = pd.read_csv(run / "submission.csv")
     assert rows["trustii_id"].tolist() == [1, 2]
-    for variant in ("iou", "keep"):
-        assert (run / f"curated-{variant}.csv").is_file()
-        assert (run / f"curated-{variant}.changes.csv").is_file()
+    for spurious in ("mask", "keep"):
+        assert (run / f"curated-{spurious}.csv").is_file()
+        assert (run / f"curated-{spurious}.changes.csv").is_file()
 
 
 def test_what_is_done_is_skipped(run, data):
@@ -123,7 +123,7 @@ def touch(own):
         (None, {"folds": 3}, "folds (2, now 3) changed since"),
         (None, {"model": "yolo11s.yaml"}, "model (yolo11n.yaml, now yolo11s.yaml) changed since"),
         (None, {"boxes": "all"}, "boxes (none, now all) changed since"),
-        (None, {"variant": "iou"}, "variant (keep, now iou) changed since"),
+        (None, {"spurious": "mask"}, "spurious (keep, now mask) changed since"),
         (edit_row, {}, "train.csv changed since"),
         (touch, {}, "the images changed since"),
         (lambda own: (own / "images" / "new.jpg").write_bytes(b"new"), {}, "the images changed since"),
@@ -141,7 +141,7 @@ def test_what_was_done_with_other_settings_or_inputs_is_kept(run, own, monkeypat
         reproduce(own, output=run, **given)
     assert why in str(refused.value) and f"so that this call would do anew what {run} holds: " in str(refused.value)
     assert "train (0:" in str(refused.value) and "\n" not in str(refused.value)
-    if options.keys() - {"boxes", "variant"} or change:
+    if options.keys() - {"boxes", "spurious"} or change:
         assert "cross-validate (2 of 2 folds, 0:" in str(refused.value)
     assert str(refused.value).endswith("; give another folder to keep it, or overwrite=True to replace it.")
     assert state(run) == before
