@@ -178,7 +178,7 @@ def explain(error: Exception) -> tuple[str, int]:
         return error.sentence, error.exit_code
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
         message = error.format_message()
-        return message and f"{message} See cytoyolo --help.", error.exit_code
+        return message and f"{message.rstrip('.')}. See cytoyolo --help.", error.exit_code
     if isinstance(error, ImportError):
         for library, package in SYSTEM_PACKAGES.items():
             if library in str(error):

@@ -32,7 +32,7 @@ from cytoyolo.commands.score import write_score
 from cytoyolo.commands.train import train
 from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector import progress
-from cytoyolo.detector.engine import choose_device
+from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.weights import find_start
@@ -101,7 +101,7 @@ def crossval(
     source, folder = Path(source), Path(output)
     table = {"images": images, "groups": groups, "config": config, "dataset": dataset}
     ready = _ready(source, {**table, "folds": folds})
-    slots = slots_of(device, jobs)
+    check_jobs(device, jobs)
     settings = given(settings)
     resolved = load_recipe(settings, FIXED_EPOCHS)
     begun = resume or (not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file())
@@ -111,6 +111,7 @@ def crossval(
         inputs = (source, images, groups, config, settings.get("model"), settings.get("recipe"))
         check_folder(folder, MAKER, overwrite, inputs)
         find_start(str(resolved["model"]), asked="model" in settings)
+    slots = slots_of(device, jobs)
     with locked(folder):
         if not begun:
             _begin(folder, overwrite, ready, source, table, folds, resolved)
@@ -185,10 +186,15 @@ def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
     return data
 
 
-def slots_of(device: str, jobs: int) -> list[str]:
-    """What folds can be trained on at the same time: GPUs, or a CPU several times."""
+def check_jobs(device: str, jobs: int) -> None:
+    """Raise UsageError for what can be told to be wrong at once, before torch is asked for the devices."""
+    check_device(device, several=True)
     if jobs < 1:
         raise UsageError("jobs", jobs, "give 1 or more")
+
+
+def slots_of(device: str, jobs: int) -> list[str]:
+    """What folds can be trained on at the same time: GPUs, or a CPU several times."""
     chosen = choose_device(device, several=True)
     if chosen != "cpu" and jobs > 1:
         raise UsageError(

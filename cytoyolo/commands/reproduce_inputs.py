@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cytoyolo import console
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.commands.crossval import slots_of
+from cytoyolo.commands.crossval import check_jobs, slots_of
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes
 from cytoyolo.detector.weights import check_start
@@ -48,7 +48,7 @@ def check_inputs(call: Call) -> Inputs:
     Raises UsageError for a wrong call and CytoyoloError for a table or network that can't be used.
     """
     images, train, test = call.images, call.labels, call.test
-    slots_of(call.device, call.jobs)
+    check_jobs(call.device, call.jobs)
     spec = load_spec(call.dataset)
     table = LabelTable.from_csv(train, spec, images=images, test=test, thorough=False)
     rows = read_table(test, spec, TEST_ROLES)
@@ -58,6 +58,7 @@ def check_inputs(call: Call) -> Inputs:
     _check_images(test, images, list(table.test or ()), there)
     read_groups(call.groups, spec, table.text["image"], there)
     check_start(str(call.resolved["model"]), asked="model" in call.training)
+    slots_of(call.device, call.jobs)
     return Inputs([images / name for name in table.first_rows if name in there], len(table.test or ()))
 
 

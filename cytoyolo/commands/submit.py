@@ -38,6 +38,7 @@ from cytoyolo.scoring.table_kinds import TEST, kind_named
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.table import (
     TEST_ROLES,
+    check_writable,
     fingerprint,
     read_table,
     refuse,
@@ -129,6 +130,8 @@ def submit(
     if dataset is not None:
         load_spec(dataset)  # before long work
     check_image_folder(folder)
+    if not overwrite and not partial_folder(output).exists():
+        check_writable(output, [], overwrite)  # before the weights are opened, which takes seconds
     model = open_model(several, chosen)
     spec = data_set_of(model, dataset, several[0])
     fallback = _fallback(fallback, spec, model.codes)

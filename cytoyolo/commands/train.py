@@ -25,7 +25,7 @@ from cytoyolo.commands.train_folder import (
 )
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
-from cytoyolo.detector.engine import choose_device
+from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.recipes import given, load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.weights import Start, find_start, seal
@@ -71,6 +71,7 @@ def train(
     with folds. The same call goes on with a run that was interrupted. With `resume` the settings are not needed. Raises
     UsageError for a wrong call and CytoyoloError when the training cannot be carried out.
     """
+    check_device(device, several=True)
     run, data = Path(output), load_dataset(dataset)
     settings = given(settings)
     if resume:
@@ -84,11 +85,11 @@ def train(
         check_free(run)
     else:
         check_folder(run, MAKER, overwrite, inputs)
-    device = choose_device(device, several=True)
     fold = _fold(data, fold)
     resolved = load_recipe(settings)
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
     start = find_start(str(resolved["model"]), asked="model" in settings)
+    device = choose_device(device, several=True)
     manifest = _new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
     if begun:
         check_same(run, dataset, manifest, resolved)

@@ -41,6 +41,7 @@ MAX_SIDE = 16_384
 _PROCESS = os.getpid()
 # Of a file among the engine's own, such as yolo11n.yaml: no path, no pattern.
 _BARE_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
+_DEVICE = re.compile(r"auto|cpu|mps|\d+(,\d+)*")
 _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when missing
 
 
@@ -206,11 +207,21 @@ def _with_fonts(folder: Path) -> Path:
     return folder
 
 
+def check_device(device: str, several: bool = False) -> None:
+    """Raise UsageError for what is the name of no device on any machine; this takes no import of torch."""
+    if not _DEVICE.fullmatch(device) or ("," in device and not several):
+        also = ", or several GPUs as 0,1" if several else ""
+        raise UsageError("device", device, f"give auto, cpu, mps or the number of a GPU, such as 0{also}")
+
+
 def choose_device(device: str, several: bool = False) -> str:
     """The engine's name of a device: "cpu", "mps", "0", or "0,1" where `several` GPUs can be used.
 
     "auto" takes the first GPU, else Apple's, else the CPU. Raises UsageError for one this machine lacks.
     """
+    check_device(device, several)
+    if device == "cpu":  # every machine has one
+        return device
     engine()  # before torch, which reads how its threads wait when it is imported
     import torch
 

@@ -58,6 +58,9 @@ def box_limit(settings: InferenceSettings) -> int:
 
 def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Model:
     """The model of these weights: a Detector, or an Ensemble of several weights or views. `settings` are complete."""
+    for path in map(Path, weights):  # before the first of them is opened, which takes seconds
+        if not path.exists():
+            raise UsageError(f"{path}: no such weights; check the path.")
     most, views, shares = settings["max_det"], settings["tta"], settings["model_weights"]
     detectors = [
         Detector(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo import defaults
-from cytoyolo.detector.engine import MAX_SIDE
+from cytoyolo.detector.engine import MAX_SIDE, check_device
 from cytoyolo.detector.foreign import name_onnx
 from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.ultralytics_onnx import Form, read_ultralytics
@@ -89,6 +89,7 @@ def _watched(path: Path, network: Network) -> Network:
 
 def _opened(path: Path, backend: str, device: str, imgsz: int | None, count: int) -> Network:
     check_choice("backend", backend, defaults.Backend)
+    check_device(device)
     if not path.exists():
         raise UsageError(f"{path}: no such weights; check the path.")
     if path.is_dir() or path.suffix.lower() == ".onnx":

@@ -1,11 +1,12 @@
 """Recipes: all settings of a training, from a YAML and from flags, decided in one place. Flags win."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from cytoyolo import defaults
 from cytoyolo.detector.engine import MAX_SIDE, STRIDE, engine
+from cytoyolo.detector.engine_source import default_settings, least_values, value_kinds
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import load_yaml
@@ -35,6 +36,19 @@ _OWN = frozenset(
 # What every recipe must say, since the tool itself goes by it.
 _NEEDED = ("model", "epochs", "imgsz", "batch", "seed")
 _OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
+# Settings whose values have rules of their own.
+_SPECIAL = ("scale", "compile", "amp", "quantize", "fraction")
+# The kinds of values (see `engine_source.value_kinds`): which ones Ultralytics takes, and how they are asked for.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "float": (lambda value: isinstance(value, int | float), "a number"),
+    "fraction": (lambda value: isinstance(value, int | float) and 0 <= value <= 1, "a number from 0 to 1"),
+    "int": (
+        lambda value: isinstance(value, int) or (isinstance(value, float) and value.is_integer()),
+        "a whole number",
+    ),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "str": (lambda value: isinstance(value, str), "a word"),
+}
 # Above this number of optimizer steps Ultralytics' "auto" took SGD when the third place used it.
 _SGD_STEPS = 10_000
 
@@ -66,14 +80,11 @@ def load_recipe(settings: TrainingSettings, own: Mapping[str, Any] | None = None
 
 def _check(key: str, value: Any, where: str) -> None:
     """Raise a UsageError that names the key, the value and what is allowed."""
-    engine()
-    from ultralytics.cfg import check_cfg
-    from ultralytics.utils import DEFAULT_CFG_DICT
-
+    known = default_settings()
     if key in _OWN:
         raise UsageError(f"{where} gives '{key}', which this tool sets itself; remove it.")
-    if key not in DEFAULT_CFG_DICT:
-        close = [name for name in DEFAULT_CFG_DICT if name.startswith(key[:3])]
+    if key not in known:
+        close = [name for name in known if name.startswith(key[:3])]
         hint = f" (near: {', '.join(close[:5])})" if close else ""
         raise UsageError(f"{where} gives '{key}', which is not a training setting of Ultralytics{hint}; correct it.")
     shown = _shown(value)
@@ -90,10 +101,37 @@ def _check(key: str, value: Any, where: str) -> None:
         raise UsageError(f"{where} gives imgsz={value}; give a multiple of {STRIDE}.")
     if key == "imgsz" and value > MAX_SIDE:
         raise UsageError(f"{where} gives imgsz={value}; give {MAX_SIDE} at most.")
+    if remedy := value_fault(key, value):
+        raise UsageError(f"{where} gives {key}={shown}; {remedy}.")
+
+
+def value_fault(key: str, value: Any) -> str:
+    """What to give instead of a value that Ultralytics refuses, "" for one that it takes."""
+    default = default_settings()[key]
+    if repr(value) == repr(default):
+        return ""
+    if key in _SPECIAL:
+        return _special_fault(key, value)
+    kind = next((kind for kind, keys in value_kinds().items() if key in keys), "")
+    if value is None or not kind:
+        return "" if not kind or key == "auto_augment" or default is None else "give a value"
+    is_right, remedy = _KINDS[kind]
+    least = least_values().get(key) if kind == "int" else None
+    if not is_right(value):
+        return f"give {remedy}"
+    return f"give {least} or more" if least is not None and value < least else ""
+
+
+def _special_fault(key: str, value: Any) -> str:
+    """The same for a setting that has rules of its own, which only Ultralytics knows."""
+    engine()
+    from ultralytics.cfg import check_cfg
+
     try:
         check_cfg({key: value})
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{where} gives {key}={shown}: {str(error).splitlines()[0]}") from error
+        return str(error).splitlines()[0].rstrip(".")
+    return ""
 
 
 def _shown(value: object, limit: int = 80) -> str:

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 from cytoyolo import console
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
+from cytoyolo.detector.engine_source import may_know_network, official_weights
 from cytoyolo.detector.foreign import name_loaded, name_unreadable
 from cytoyolo.detector.model_info import ModelInfo, check_names, parse_names
 from cytoyolo.errors import CytoyoloError, UsageError, option
@@ -44,12 +45,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises UsageError when there is no such file and CytoyoloError when it is no YOLO checkpoint, is truncated, or
     would run code.
     """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such weights file; check the path.")
     engine()
     torch_threads(cores())
     from ultralytics.nn.tasks import torch_safe_load
 
-    if not path.is_file():
-        raise UsageError(f"{path}: no such weights file; check the path.")
     if part := _damaged_part(path):
         raise CytoyoloError(f"{path} is damaged (the checksum of its part {part} is wrong); download or copy it again.")
     try:
@@ -171,32 +172,32 @@ def find_start(model: str, asked: bool) -> Start:
 
 def check_start(model: str, asked: bool) -> None:
     """Raise what `find_start` would raise for weights that are missing or no good; nothing is downloaded."""
-    engine()
-    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
-
     try:
         find_start(model, asked=False)
     except UsageError:
-        if not asked or model not in GITHUB_ASSETS_NAMES:
+        if not asked or model not in official_weights():
             raise
 
 
 def _network_yaml(name: str) -> str:
     """A network's YAML: a file of the user, or one of the engine's own by name."""
+    unknown = UsageError(
+        f"{name} is not a network; give the YAML file of a network, or a name that Ultralytics knows, such as "
+        "yolo11n.yaml."
+    )
+    if Path(name).is_file():  # the engine's own parser follows aliases, however many
+        parse_yaml(name, read_bytes(Path(name)))
+    elif not may_know_network(name):
+        raise unknown
     engine()
     from ultralytics.nn.tasks import yaml_model_load
 
-    if Path(name).is_file():  # the engine's own parser follows aliases, however many
-        parse_yaml(name, read_bytes(Path(name)))
     try:
         network = yaml_model_load(name)
         if not {"backbone", "head"} <= network.keys():
             raise ValueError("neither backbone nor head")
     except Exception as error:  # a missing file, wrong YAML or a mapping without the keys of a network
-        raise UsageError(
-            f"{name} is not a network; give the YAML file of a network, or a name that Ultralytics knows, such as "
-            "yolo11n.yaml."
-        ) from error
+        raise unknown from error
     _refuse_torchvision(network, name)
     return str(Path(name).absolute()) if Path(name).is_file() else name
 
@@ -211,14 +212,11 @@ def _refuse_torchvision(network: Mapping[str, Any], name: str) -> None:
 
 
 def _find_file(model: str, asked: bool) -> Path:
-    engine()
-    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
-
     stored = state_folder() / "weights" / model
     for path in (Path(model), stored):
         if path.is_file():
             return path
-    if model not in GITHUB_ASSETS_NAMES:
+    if model not in official_weights():
         raise UsageError(f"{model}: no such weights file; check the path.")
     if not asked:
         raise UsageError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cytoyolo.detector import engine_source, recipes
 from cytoyolo.detector.engine import choose_device, engine
 from cytoyolo.errors import UsageError
 from cytoyolo.machine import cores
@@ -237,3 +238,41 @@ def test_boxes_equal_the_stock_predictors_and_carry_all_probabilities(config, tm
         np.testing.assert_array_equal(mine.class_id, theirs.boxes.cls.numpy().astype(int))
         np.testing.assert_array_equal(mine.probabilities.argmax(1), mine.class_id)
         np.testing.assert_array_equal(mine.probabilities.max(1), mine.confidence)
+
+
+def test_constants_read_from_the_source_are_those_of_the_import():
+    from ultralytics import cfg
+    from ultralytics.utils import DEFAULT_CFG_DICT
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    assert engine_source.default_settings() == DEFAULT_CFG_DICT
+    for kind, keys in engine_source.value_kinds().items():
+        assert keys == getattr(cfg, f"CFG_{kind.upper()}_KEYS")
+    assert engine_source.least_values() == cfg.CFG_INT_MIN
+    assert engine_source.official_weights() == GITHUB_ASSETS_NAMES
+
+
+@pytest.mark.parametrize("name", ["yolo11n.yaml", "yolov8x6.yaml", "yolo26.yaml", "yolov8n-p2.yaml", "yolov5m6.yaml"])
+def test_a_network_that_is_known_is_not_refused_by_its_name(name):
+    from ultralytics.nn.tasks import yaml_model_load
+
+    assert yaml_model_load(name) and engine_source.may_know_network(name)
+    assert not engine_source.may_know_network("nosuch.yaml")
+
+
+VALUES = (True, False, 0, 1, -1, 7, 0.5, -0.5, 2.0, 2.5, "many", "", [0.1, 0.2], None)
+
+
+def test_a_value_is_refused_as_ultralytics_refuses_it():
+    """Of settings whose values are not refused for reasons of this tool's own."""
+    from ultralytics.cfg import check_cfg
+
+    own = {*recipes._OWN, *recipes._SPECIAL, "epochs", "imgsz", "batch", "seed", "optimizer"}
+    for key in engine_source.default_settings().keys() - own:
+        for value in VALUES:
+            try:
+                check_cfg({key: value})
+                theirs = True
+            except (TypeError, ValueError):
+                theirs = False
+            assert (recipes.value_fault(key, value) == "") is theirs, (key, value)

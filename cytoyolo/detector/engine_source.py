@@ -1,0 +1,65 @@
+"""Constants of Ultralytics, read from its source without importing it.
+
+An import takes torch along, and seconds. A wrong call must be told in less. A test (test_engine_contract.py) holds that
+the constants are those of the import.
+"""
+
+import ast
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from cytoyolo.shipped import parse_yaml
+
+
+@cache
+def package() -> Path:
+    """The folder of the installed package."""
+    spec = find_spec("ultralytics")  # finds the package and doesn't import it
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("No module named 'ultralytics'")
+    return Path(spec.origin).parent
+
+
+@cache
+def default_settings() -> dict[str, Any]:
+    """All settings with their defaults."""
+    path = package() / "cfg" / "default.yaml"
+    return dict(parse_yaml(path, path.read_bytes()))
+
+
+@cache
+def value_kinds() -> dict[str, frozenset[str]]:
+    """The settings by the kind of their values: float (any number), fraction (0 to 1), int, bool and str."""
+    return {
+        kind: constant("cfg/__init__.py", f"CFG_{kind.upper()}_KEYS")
+        for kind in ("float", "fraction", "int", "bool", "str")
+    }
+
+
+def least_values() -> dict[str, int]:
+    """The least value of those whole numbers that have one."""
+    return dict(constant("cfg/__init__.py", "CFG_INT_MIN"))
+
+
+def official_weights() -> frozenset[str]:
+    """The names of the weights files that Ultralytics publishes."""
+    return frozenset(constant("utils/downloads.py", "GITHUB_ASSETS_NAMES"))
+
+
+def may_know_network(name: str) -> bool:
+    """Whether Ultralytics may know a network by name: those of P6 models, such as yolov8x6.yaml, it renames first."""
+    known = {path.name for path in (package() / "cfg" / "models").rglob("*.yaml")}
+    without_size = re.sub(r"(\d+)[nslmx](.+)?$", r"\1\2", name)
+    return not known.isdisjoint((name, without_size)) or re.fullmatch(r"yolov[58][nslmx]6\.ya?ml", name) is not None
+
+
+@cache
+def constant(file: str, name: str) -> Any:
+    """The value that a file of the package gives a name, by an expression of literals."""
+    for node in ast.parse((package() / file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+            return eval(compile(ast.Expression(node.value), file, "eval"), {})
+    raise AttributeError(f"{file} of Ultralytics has no {name}")
