@@ -34,7 +34,7 @@ def clean(folder: Path) -> int:
 def learn(folder: Path) -> Path:
     converted = cytoyolo.convert(folder / "clean.csv", images=folder / "images", output=folder / "set", val=0.1)
     share: float = converted.boxes / converted.images
-    trained = cytoyolo.train(converted.folder, output=folder / "run", epochs=10, imgsz=320)
+    trained = cytoyolo.train(converted.folder, output=folder / "run", epochs=10, imgsz=320, mosaic=0.5)
     metrics: dict[str, float] = trained.metrics
     print(share, metrics["metrics/mAP50(B)"])
     return trained.weights
@@ -119,6 +119,12 @@ def test_a_program_of_the_users_type_checks(installed: Path) -> None:
         ("cytoyolo.audit(3)", 'Argument 1 to "audit" has incompatible type "int"'),
         ("cytoyolo.audit('a.csv').nothing", '"Audit" has no attribute "nothing"'),
         ("cytoyolo.convert('a.csv', output='b')", 'Missing named argument "images" for "convert"'),
+        ("cytoyolo.train('a', output='b', epochs='many')", 'Argument "epochs" to "train" has incompatible type "str"'),
+        ("cytoyolo.train('a', output='b', mosaik=0.5)", 'Unexpected keyword argument "mosaik" for "train"'),
+        (
+            "cytoyolo.curate('a', oof='b', output='c', boxes='lose')",
+            'Argument "boxes" to "curate" has incompatible type',
+        ),
         ("cytoyolo.nothing", 'Module has no attribute "nothing"'),
     ],
 )

@@ -1,7 +1,7 @@
 """`cytoyolo bench`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,8 +37,9 @@ def bench(
     """Measure images per second on this machine, from files to detections, by backend, batch and threads."""
     from cytoyolo.commands.bench import bench as run
 
+    ways: Any = backend  # typer has no lists of a closed set; `bench` checks the words
     made = run(
-        weights, images=images, backend=backend, threads=threads, batch=batch, imgsz=imgsz, device=device,
+        weights, images=images, backend=ways, threads=threads, batch=batch, imgsz=imgsz, device=device,
         seconds=seconds,
     )  # fmt: skip
     if as_json:

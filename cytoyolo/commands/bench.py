@@ -22,7 +22,7 @@ COLUMNS = ["backend", "precision", "device", "threads", "batch", "images_a_secon
 class Way:
     """A way of predicting to be timed."""
 
-    backend: str
+    backend: defaults.Backend
     threads: int
     batch: int | None
 
@@ -31,7 +31,7 @@ def bench(
     weights: str | Path,
     *,
     images: str | Path,
-    backend: Sequence[str] | None = None,
+    backend: Sequence[defaults.Backend] | None = None,
     threads: Sequence[int] | None = None,
     batch: Sequence[int] | None = None,
     imgsz: int | None = None,
@@ -50,9 +50,9 @@ def bench(
     found = find_images([folder])
     files = [found.folder / name for name in found.names]
     on_cpu = device in ("auto", "cpu")
-    own = OPENVINO if path.is_dir() else ONNX if path.suffix.lower() == ".onnx" else None
+    own: defaults.Backend | None = OPENVINO if path.is_dir() else ONNX if path.suffix.lower() == ".onnx" else None
     able = [own] if own else [one for one in BACKENDS if installed(one) and (on_cpu or one == TORCH)]
-    chosen = list(backend or able)
+    chosen: list[defaults.Backend] = list(backend or able)
     counts = sorted({1, cores()}) if threads is None else list(threads)
     batches: list[int | None] = [None] if batch is None else list(batch)
     ways = [

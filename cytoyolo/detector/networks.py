@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,10 @@ from cytoyolo.errors import CytoyoloError, UsageError, call, check_choice, optio
 from cytoyolo.machine import cores
 from cytoyolo.tables.table import fingerprint
 
-TORCH, ONNX, OPENVINO = "torch", "onnx", "openvino"
-BACKENDS = (TORCH, ONNX, OPENVINO)
+TORCH: Final = "torch"
+ONNX: Final = "onnx"
+OPENVINO: Final = "openvino"
+BACKENDS: tuple[defaults.Backend, ...] = (TORCH, ONNX, OPENVINO)
 XML_FILE = "model.xml"
 # The packages a backend needs to run, and those to make its network of a checkpoint.
 _RUNS = {TORCH: ("torch",), ONNX: ("onnxruntime",), OPENVINO: ("openvino",)}
@@ -58,7 +60,11 @@ class Network:
 
 
 def open_network(
-    path: Path, backend: str = "auto", device: str = "auto", imgsz: int | None = None, threads: int | None = None
+    path: Path,
+    backend: defaults.Backend = defaults.BACKEND,
+    device: str = defaults.DEVICE,
+    imgsz: int | None = None,
+    threads: int | None = None,
 ) -> Network:
     """Load a checkpoint (.pt), an ONNX file of `cytoyolo export` or Ultralytics, or an OpenVINO folder of the former.
 
