@@ -27,7 +27,7 @@ def predict(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.", metavar="DIR")],
-    conf: Annotated[float, typer.Option(help="Least confidence of a box.")] = defaults.CONF,
+    conf: Annotated[float, typer.Option(help="The lowest confidence of a box.")] = defaults.CONF,
     iou: inference.Iou = defaults.IOU,
     imgsz: ImageSize = None,
     batch: inference.Batch = None,
@@ -37,7 +37,8 @@ def predict(
     max_det: Annotated[
         int | None,
         typer.Option(
-            help="Most boxes kept of an image, the most confident ones.", show_default=str(defaults.MAX_DETECTIONS)
+            help="The most boxes of an image. The most confident boxes are kept.",
+            show_default=str(defaults.MAX_DETECTIONS),
         ),
     ] = None,
     model_weights: inference.ModelWeights = None,
@@ -45,13 +46,13 @@ def predict(
     dataset: inference.WeightsOf = None,
     probabilities: inference.Probabilities = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures.")] = True,
-    flat: Annotated[bool, typer.Option("--flat", help="Leave the sub-folders of a folder out.")] = False,
+    flat: Annotated[bool, typer.Option("--flat", help="Leave out sub-folders.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Predict detections, annotated pictures and the leukocyte differential of any images.
+    """Find the cells in images: detections, annotated pictures and the leukocyte differential.
 
-    After an interruption the same call goes on where it was. Exit code 1 when images could not be read: they are
+    After an interruption the same call continues. The exit code is 1 if some images could not be read: these are
     listed, and all others are in the output.
     """
     from cytoyolo.commands.predict import predict as run

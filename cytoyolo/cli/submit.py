@@ -22,14 +22,14 @@ def submit(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Trained weights (.pt, .onnx or an OpenVINO folder), several to fuse them; then a test table (id, "
-            "NAME).",
+            help="Trained weights (.pt, .onnx or an OpenVINO folder), several to fuse them; then the test table with "
+            "the columns trustii_id,NAME.",
             metavar="WEIGHTS... TEST.csv",
         ),
     ],
     images: ImagesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The submission to write.", metavar="FILE.csv")],
-    conf: Annotated[float, typer.Option(help="Least confidence of a box.")] = defaults.SUBMISSION_CONF,
+    conf: Annotated[float, typer.Option(help="The lowest confidence of a box.")] = defaults.SUBMISSION_CONF,
     iou: inference.Iou = defaults.IOU,
     imgsz: ImageSize = None,
     batch: inference.Batch = None,
@@ -39,7 +39,7 @@ def submit(
     max_det: Annotated[
         int | None,
         typer.Option(
-            help="Most boxes kept of an image, the most confident ones.",
+            help="The most boxes of an image. The most confident boxes are kept.",
             show_default=f"{defaults.MAX_DETECTIONS}, or more for more rows",
         ),
     ] = None,
@@ -53,9 +53,9 @@ def submit(
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Predict the rows of a test table; --probabilities lists detections in FILE.detections.csv too.
+    """Predict the rows of a test table. --probabilities also writes all detections to FILE.detections.csv.
 
-    After an interruption the same call goes on where it was. Exit code 1 when images could not be read: they are
+    After an interruption the same call continues. The exit code is 1 if some images could not be read: these are
     listed, and all others are in the output.
     """
     from cytoyolo.commands.predict_sources import divide_table
