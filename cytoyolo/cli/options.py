@@ -23,7 +23,11 @@ DatasetOption = Annotated[
 ]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML file that changes rules of the audit.", metavar="FILE.yaml"),
+    typer.Option(
+        "--config",
+        help="YAML file that changes rules of the audit, or adds your own, whose code it runs.",
+        metavar="FILE.yaml",
+    ),
 ]
 TestOption = Annotated[
     Path | None,
