@@ -38,21 +38,21 @@ MAKER = "convert"
 
 @dataclass(frozen=True)
 class Converted:
-    """What `convert` made: the folder, and counts of what it holds and of what had to be mended.
+    """The result of `convert`: the folder, and how many images, boxes and rows it contains, repaired or left out.
 
     - images, boxes: in the data set.
     - clipped, rounded: boxes that reached outside their image, and boxes with fractional pixels.
-    - images_mended: images that are mended in a staged copy.
+    - images_mended: images that are repaired in a staged copy.
     - changes: rows that a repair changed or dropped.
-    - leaked: images that are kept out because the test shows them.
-    - copies: images that show the same as another and stay on its side of the split.
+    - leaked: images that are left out because a test image shows the same.
+    - copies: images that show the same as another image and stay in the same part.
     - painted: images with ignore regions, which are painted over.
-    - left_out: images that are kept out because all of their rows are ignore regions.
+    - left_out: images that are left out because they have only ignore regions.
     - deep: images of more than 8 bits; `white` is the range in which they are shown, unless their file states one.
-    - complaints: what the decoder complains of, a sentence for an image.
-    - without_cells: images that a row says have no cells.
-    - renamed: names of rows that are not those of their files, each with its file's.
-    - needless: rows that say of an image with cells that it has none.
+    - complaints: the decoder's warnings, one sentence for each image.
+    - without_cells: images that have no cells, as a row says.
+    - renamed: names in the table that differ from the name of their file, with the file's name.
+    - needless: rows that say that an image has no cells, but the image has cells.
     """
 
     folder: Path
@@ -93,14 +93,46 @@ def convert(
 ) -> Converted:
     """Turn a label table and its image folder into a YOLO folder that `yolo train data=...` takes.
 
-    val is the share of images held out for validation (0.05 when neither val nor folds is given); folds makes that
-    many cross-validation splits instead; groups is a CSV (NAME, group) whose groups stay on one side, as do images that
-    show the same. Images that show the same as one of the table `test` are kept out. With repair the table is audited
-    and repaired first, by the rules as config sets them, and the folder holds findings.csv and changes.csv. Images are
-    linked, or copied with copy; files that Ultralytics would rewrite or drop are mended in a staged copy. Rows of class
-    "msk" are ignore regions, painted over with mask_fill ("black" or "background") in staged copies; with any of them
-    all images are stored anew, as PNG. Raises UsageError for a wrong call and CytoyoloError for rows or images that
-    can't be used, naming them.
+    Parameters
+    ----------
+    labels, images : str or Path
+        The label table and the folder of its images. They are not changed.
+    output : str or Path
+        The folder to make.
+    dataset : str or Path
+        The data set: a name of this package, or a YAML file.
+    val : float, optional
+        The share of the images for validation, 0 to 1. 0.05 if neither `val` nor `folds` is given.
+    folds : int, optional
+        Make so many cross-validation folds instead of one split.
+    groups : str or Path, optional
+        A CSV with NAME,group. Images of a group stay in the same part, and so do images that show the same.
+    test : str or Path, optional
+        The test table. Images that show the same as a test image are left out.
+    repair : bool
+        Repair the table first. The folder then contains findings.csv and changes.csv.
+    config : str or Path, optional
+        A YAML file that changes rules of the audit.
+    copy : bool
+        Copy images instead of linking them. Files that Ultralytics would rewrite or drop are always repaired in a copy.
+    mask_fill : str
+        "black" or "background": the colour of ignore regions (rows of class msk). If there are any, all images are
+        stored as PNG.
+    seed : int
+        Seed of the split.
+    overwrite : bool
+        Replace an existing output of `convert`.
+
+    Returns
+    -------
+    Converted
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        For rows or images that can't be used; the message names them.
     """
     labels, output = Path(labels), Path(output)
     check_seed(seed)

@@ -23,15 +23,27 @@ LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overl
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What decides between findings; measured in docs/curation.md.
+    """The limits that decide between findings. docs/curation.md has the measurements behind them.
 
-    matched: least IoU of a label and its prediction. loose: a matched label below this IoU is a loose box.
-    quantile: a prediction is confident from this quantile on of the confidences of right predictions of its class,
-    or of all where the class has fewer than `rows` of them; that of a cell without a label from the quantile `lone`
-    on. near: a label is spurious when no prediction of this confidence or more has an IoU of `touching` with it.
-    inside: a prediction of which this share lies in a label is no cell of its own. covered: a prediction in which
-    this share of two labels or more lies, each `touching` it, is matched from `loose` on only and is no displaced
-    or overlooked cell.
+    Attributes
+    ----------
+    matched : float
+        A label and a prediction match only if `IoU >= matched`.
+    loose : float
+        The box of a matched label is loose if `IoU < loose`.
+    quantile : float
+        A prediction is confident if its confidence is at least this quantile of the correct predictions of its class.
+    lone : float
+        The same for the prediction of a cell that has no label.
+    rows : int
+        If a class has fewer correct predictions, the correct predictions of all classes are used.
+    near, touching : float
+        A label is spurious if no prediction has `confidence >= near` and `IoU >= touching` with it.
+    inside : float
+        A prediction is not a cell of its own if at least this share of it lies in a label.
+    covered : float
+        A prediction holds several labels if it covers at least this share of two labels or more, each with
+        `IoU >= touching`. It matches a label only if `IoU >= loose`, and is not a displaced or overlooked cell.
     """
 
     matched: float = 0.2
@@ -47,7 +59,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels (n): their rows in the table, images by name, boxes (n, 4) in pixels inside their images, class ids."""
+    """Labels: the row of each (n,), its image's name, its box (n, 4) in pixels inside the image, and its class id."""
 
     row: Ints
     image: NDArray[np.object_]
@@ -57,13 +69,24 @@ class Labels:
 
 @dataclass(frozen=True)
 class Curated:
-    """The outcome for n labels.
+    """The result for n labels.
 
-    findings: a table as `describe` makes it, rule by rule; wrong classes the likeliest first. score (n,): 1 for a label
-    that is surely right. match (n,) is the prediction of each label, -1 without one, iou (n,) their overlap, margin
-    (n,) p(predicted) - p(labelled), -1 without a match. doubt (n,) ranks wrong classes, as `doubts` has it, -inf
-    without a match. confident (classes,) is the confidence from which on a prediction of a
-    class is confident.
+    Attributes
+    ----------
+    findings : DataFrame
+        A table as `describe` makes it, rule by rule. The most probable wrong classes come first.
+    score : array (n,)
+        0 to 1. 1 means that the label is surely right.
+    match : array (n,)
+        The prediction of each label, -1 without a match.
+    iou : array (n,)
+        The IoU of label and match.
+    margin : array (n,)
+        p(predicted) - p(labelled), -1 without a match.
+    doubt : array (n,)
+        How probable a wrong class is, see `quality.doubts`; -inf without a match.
+    confident : array (classes,)
+        A prediction of a class is confident if its confidence is at least this.
     """
 
     findings: pd.DataFrame
@@ -119,8 +142,9 @@ def curate(labels: Labels, predictions: DetectionTable, thresholds: Thresholds |
 
 
 def _merging(pairs: Pairs, count: int, limit: Thresholds) -> NDArray[np.bool_]:
-    """Which of `count` predictions lie over two labelled cells or more, and so are the better box of none."""
-    over = (pairs.covered >= limit.covered) & (pairs.iou >= limit.touching)  # the latter, lest a speck count as a cell
+    """Tell for each of `count` predictions whether it holds two labels or more. It is then no better box for any."""
+    # IoU >= touching excludes tiny labels, which nearly every large box covers.
+    over = (pairs.covered >= limit.covered) & (pairs.iou >= limit.touching)
     return np.asarray(np.bincount(pairs.prediction[over], minlength=count) > 1)
 
 
@@ -132,11 +156,14 @@ def _matches(
     label_image: Ints,
     limit: Thresholds,
 ) -> tuple[Ints, Floats]:
-    """The prediction of each label, -1 without one, and their IoU: class-agnostic, agreement decides between equals."""
+    """Match each label with a prediction. Returns the predictions (-1 without a match) and the IoUs.
+
+    The class only matters if two matchings are equally good.
+    """
     usable = (pairs.iou >= limit.matched) & (predictions.confidence[pairs.prediction] >= limit.near)
     usable &= (pairs.iou >= limit.loose) | ~merging[pairs.prediction]
     label, prediction = pairs.label[usable], pairs.prediction[usable]
-    # Confidence, too, weighs little: a faint second box must not take a label from the box that is sure.
+    # Confidence has a weight, so that a second box with little confidence does not take a label from a confident box.
     agreement = predictions.probabilities[prediction, labels.class_id[label]]
     weight = pairs.iou[usable] * np.sqrt(predictions.confidence[prediction]) + 1e-3 * agreement
     left, right = assign(label, prediction, weight, label_image[label])
@@ -155,7 +182,10 @@ def confident_from(
     limit: Thresholds,
     quantile: float,
 ) -> Floats:
-    """The quantile of the confidences of right predictions of each class (classes,), pooled for a rare class."""
+    """Compute a quantile of the confidences of the correct predictions of each class (classes,).
+
+    For a rare class, the correct predictions of all classes are used.
+    """
     right = np.flatnonzero((match >= 0) & (iou >= limit.loose))
     right = right[predicted[match[right]] == class_id[right]]
     confidence, classes = predictions.confidence[match[right]], predictions.probabilities.shape[1]
@@ -173,7 +203,10 @@ def _displaced(
     label_image: Ints,
     limit: Thresholds,
 ) -> Ints:
-    """For each label without a match the believed prediction without one that it was meant for, -1 without any."""
+    """Find for each label without a match the prediction without a match that it was meant for, -1 if there is none.
+
+    Only predictions that are confident enough (`believed`) are used.
+    """
     free = believed.copy()
     free[match[match >= 0]] = False
     usable = (match[pairs.label] < 0) & free[pairs.prediction] & (pairs.inside < limit.inside)
@@ -187,10 +220,11 @@ def _displaced(
 
 
 def describe(rule: str, label: Ints, prediction: Ints, labels: Labels, predictions: DetectionTable) -> pd.DataFrame:
-    """Findings (k) of one rule about a label (k,) and a prediction (k,), either -1 where there is none.
+    """Make a table of k findings of one rule. Each is about a label (k,), a prediction (k,), or both; -1 means none.
 
-    row, image, rule; x1 to y2, the prediction's box or else the label's; labelled and predicted, class ids or -1; fold;
-    confidence of the prediction, iou of the two and margin p(predicted) - p(labelled), NaN where one is missing.
+    Columns: row, image, rule; x1, y1, x2, y2 (the prediction's box, or else the label's); labelled and predicted (class
+    ids or -1); fold; the prediction's confidence; iou; and margin = p(predicted) - p(labelled). Numbers are NaN if the
+    label or the prediction is missing.
     """
     has_label, has_prediction = label >= 0, prediction >= 0
     both = has_label & has_prediction

@@ -22,10 +22,18 @@ _UNKNOWN = ("nan", "na", "n/a", "<na>", "none", "null", "unknown", "?", "-")
 
 @dataclass(frozen=True)
 class Groups:
-    """A groups table. `of` gives the group by image name, as the label table or else the image folder has it.
+    """A groups table.
 
-    names: how many images the table names. target: by each of these names the image it means, "" for none. joined:
-    spellings of a group that differ only in case, spaces or zeros, which are taken for one group, the first of them.
+    Attributes
+    ----------
+    of : mapping
+        The group for each image name, as it is in the label table or else in the image folder.
+    names : int
+        How many images the table names.
+    target : mapping
+        For each name in the table the image that it means, "" for none.
+    joined : mapping
+        Spellings of a group that differ only in case, spaces or zeros. They are one group, named by the first.
     """
 
     of: Mapping[str, str] = field(default_factory=dict)

@@ -13,8 +13,11 @@ from cytoyolo.yolo.folder import CONVERT_AGAIN, LABELS, ROWS, Dataset
 
 
 def label_rows(labels: Trainable, images: Iterable[str]) -> pd.DataFrame:
-    """The rows of labels (image, x1, y1, x2, y2, class, all strings), image by image in the order given, in which the
-    rows of one image keep their order. An image without cells has a row of its name alone."""
+    """Make the rows of labels as strings: image, x1, y1, x2, y2, class.
+
+    They are sorted by image in the given order; the rows of an image keep their order. An image without cells has one
+    row with only its name.
+    """
     spec = labels.table.spec
     codes = [spec.codes[number] for number in labels.class_id]
     rows = (

@@ -26,8 +26,28 @@ def class_sets(image: pd.Series, class_id: NDArray[np.int64]) -> pd.Series:
 
 
 def joined_groups(given: pd.Series, copies: pd.Series) -> pd.Series:
-    """One group for each image (index; "" for none) out of two: that which the user gives, "" for none, and that of
-    images that show the same (a number, for some of the images). Groups that share an image become one."""
+    """Join two kinds of groups: the groups that the user gives, and the groups of images that show the same.
+
+    Groups that share an image become one group.
+
+    Parameters
+    ----------
+    given : Series
+        The user's group of each image (index), "" for none.
+    copies : Series
+        The number of the group of images that show the same, for some of the images.
+
+    Returns
+    -------
+    Series
+        The group of each image, "" for none.
+
+    Examples
+    --------
+    >>> given = pd.Series({"a.png": "slide1", "b.png": "slide2", "c.png": ""})
+    >>> joined_groups(given, pd.Series({"b.png": 0, "c.png": 0})).to_dict()
+    {'a.png': 'slide1', 'b.png': 'slide2', 'c.png': 'slide2'}
+    """
     table = pd.DataFrame({"given": given, "copies": copies.reindex(given.index)})
     nodes = [pd.factorize(table[column].replace("", None), use_na_sentinel=True)[0] for column in table]
     first, second = nodes[0], np.where(nodes[1] < 0, -1, nodes[1] + nodes[0].max(initial=-1) + 1)
@@ -145,10 +165,11 @@ def split(
 def _into_parts_without(
     groups: list[NDArray[np.int64]], part: NDArray[np.int64], share: NDArray[np.float64]
 ) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """For each part that has no group the one to move into it, and its number; none where no group fits in its share.
+    """Yield a group for each part that has none, and the part's number. No group is yielded if none fits in its share.
 
-    `groups` are row numbers of whole groups, and `part` (n,) says where they are; who asks moves them before asking on.
-    Rare class sets may keep all groups in the largest part, though a held-out part is worth most with an unseen group.
+    Rare class sets can put all groups into the largest part, but a validation part is most useful with a whole group
+    that the training does not see. `groups` are the row numbers of the groups, and `part` (n,) is the part of each row.
+    The caller moves a group before it asks for the next.
     """
     for empty in range(len(share)):
         home = np.array([part[members[0]] for members in groups], dtype=np.int64)

@@ -119,7 +119,7 @@ def stage_painted(facts: ImageInfo, target: Path, painting: Regions | None, fill
 
 
 def _unchanged(facts: ImageInfo) -> bytes:
-    """The file's bytes. Raises CytoyoloError when they are not any more what its facts say."""
+    """Read the file's bytes. Raises CytoyoloError if the file was changed since its properties were read."""
     data = facts.path.read_bytes()
     if digest(data) != facts.digest:
         raise CytoyoloError(
