@@ -36,6 +36,7 @@ from cytoyolo.scoring.check import row_faults
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.table_kinds import TEST, kind_named
 from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.tables.frame import AnyTable, Frame, given
 from cytoyolo.tables.table import (
     TEST_ROLES,
     check_writable,
@@ -66,7 +67,7 @@ class Submitted:
 
 def submit(
     weights: str | Path | Sequence[str | Path],
-    test: str | Path,
+    test: AnyTable,
     *,
     images: str | Path,
     output: str | Path,
@@ -88,7 +89,7 @@ def submit(
     weights
         A checkpoint (.pt), an ONNX file or an OpenVINO folder that `export` made, or several of them, which are fused.
     test
-        The test table (CSV): an id and the name of an image in each row.
+        The test table, a CSV file or a DataFrame: an id and the name of an image in each row.
     images
         The folder of the images.
     output
@@ -124,8 +125,9 @@ def submit(
     >>> import cytoyolo
     >>> made = cytoyolo.submit("best.pt", "test.csv", images="images", output="submission.csv")  # doctest: +SKIP
     """
-    source, folder, several, output = Path(test), Path(images), weights_of(weights), Path(output)
-    refuse_images(source)
+    source, folder, several, output = given(test, "the test table"), Path(images), weights_of(weights), Path(output)
+    if isinstance(source, Path):
+        refuse_images(source)
     chosen = complete(settings, defaults.SUBMISSION_CONF)
     if dataset is not None:
         load_spec(dataset)  # before long work
@@ -156,7 +158,7 @@ class _Asked:
     wanted: Counter[str]
 
 
-def _read_test(source: Path, spec: DataSpec, images: Path) -> _Asked:
+def _read_test(source: Path | Frame, spec: DataSpec, images: Path) -> _Asked:
     remedy = f"to predict the images it names, give their folder {images}"
     with kind_named(source, spec, TEST, {"": remedy}):
         test = read_table(source, spec, TEST_ROLES)
@@ -167,7 +169,7 @@ def _read_test(source: Path, spec: DataSpec, images: Path) -> _Asked:
     return _Asked(rows, test["image"].tolist(), named, Counter(rows["image"]))
 
 
-def _submit(call: Call, spec: DataSpec, source: Path, images: Path, fallback: str, most: int) -> Submitted:
+def _submit(call: Call, spec: DataSpec, source: Path | Frame, images: Path, fallback: str, most: int) -> Submitted:
     tables = SubmissionTables(call.output, spec, call.model.codes, call.probabilities)
     tables.check(call.overwrite or partial_folder(call.output).exists())
     asked = _read_test(source, spec, images)
@@ -213,7 +215,7 @@ def _best(
     return join(best, codes)
 
 
-def _files_meant(source: Path, test: pd.DataFrame, images: Path) -> dict[str, str]:
+def _files_meant(source: Path | Frame, test: pd.DataFrame, images: Path) -> dict[str, str]:
     """The file below the image folder that each name of a test table means; a name that means none stands for itself.
 
     Raises CytoyoloError where such a name would lead out of the folder.

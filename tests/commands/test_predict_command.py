@@ -45,6 +45,17 @@ def test_the_same_call_gives_the_same_bytes(weights, blobs, tmp_path):
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
+def test_a_data_frame_gives_the_bytes_of_its_file(weights, blobs, tmp_path):
+    test = pd.read_csv(blobs / "test.csv")
+    for name, table in (("a.csv", blobs / "test.csv"), ("b.csv", test.set_index("NAME", drop=False))):
+        submit(weights, table, images=blobs / "images", output=tmp_path / name)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    with pytest.raises(CytoyoloError, match=r"the test table \(row 0 is line 2\): 1 row can't be used \(line 3: "):
+        submit(
+            weights, test.assign(trustii_id=[1, 1, *range(2, 6)]), images=blobs / "images", output=tmp_path / "c.csv"
+        )
+
+
 def test_bad_images_are_reported_and_filled_by_the_rule(weights, blobs, images, tmp_path, cytoyolo):
     (images / "blob03.jpg").unlink()
     (images / "blob01.jpg").write_text("no picture")
