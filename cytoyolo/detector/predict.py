@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,14 +11,16 @@ from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image as PillowImage
 
 from cytoyolo import defaults
 from cytoyolo.detector.detections import Detections, nothing, of_scores
+from cytoyolo.detector.inputs import Channels, GivenImage, OnError, expanded, given_image, is_one
 from cytoyolo.detector.networks import Network, open_network
 from cytoyolo.detector.nms import suppress
 from cytoyolo.detector.preprocessing import boxes_back, to_input
 from cytoyolo.detector.remarks import Remarks
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, check_choice, listed
 from cytoyolo.images.info import DecodedFile, decode_bytes
 from cytoyolo.images.reading import in_order, load
 from cytoyolo.images.samples import White
@@ -29,6 +31,8 @@ from cytoyolo.workers import ForkLock
 LARGE_FIELD = 2.5
 
 Image = NDArray[np.uint8]
+# What a program gives for an image.
+OneImage = str | Path | NDArray[np.uint8] | PillowImage
 Item = TypeVar("Item")
 
 
@@ -105,22 +109,43 @@ class Detector:
         threads: int | None = None,
         max_det: int = defaults.MAX_DETECTIONS,
     ) -> None:
-        """Load weights: a checkpoint (.pt), or an ONNX file or OpenVINO folder made by `cytoyolo export`.
+        """Load weights.
 
-        conf is the least confidence of a box and iou the overlap from which on of two boxes the weaker goes, 0 to 1.
-        imgsz is that of the training unless given. backend is auto, torch, onnx or openvino; batch is the images of
-        one call of the network (1 on a CPU with a runtime, 8 with torch, 32 on a GPU) and threads the cores used (all).
-        max_det is the most boxes kept of one image, the most confident ones.
-        Raises UsageError for a missing file, package or device, or a wrong number, and CytoyoloError for a file that is
-        no YOLO detector.
+        Parameters
+        ----------
+        weights
+            A checkpoint (.pt), or an ONNX file or OpenVINO folder that `cytoyolo export` made.
+        conf
+            The least confidence of a box, 0 to 1.
+        iou
+            Of two boxes that overlap by more than this IoU, 0 to 1, the one with the lower confidence is dropped.
+        imgsz
+            The side in pixels to which images are scaled; by default that of the training.
+        backend
+            What runs the network. "auto" is the fastest that is installed.
+        device
+            "auto", "cpu", "mps" or the number of a GPU, such as "0".
+        batch
+            How many images go into one call of the network: by default 1 on a CPU with a runtime, 8 with torch and 32
+            on a GPU.
+        threads
+            How many cores are used; by default all.
+        max_det
+            The most boxes kept of one image, the most confident ones.
+
+        Raises
+        ------
+        UsageError
+            For a missing file, package or device, or a wrong number.
+        CytoyoloError
+            For a file that is no YOLO detector.
         """
         counts = {"imgsz": imgsz, "batch": batch, "threads": threads, "max_det": max_det}
         for name, value in counts.items():
-            if value is not None and value < 1:
-                raise UsageError(name, value, "give 1 or more")
+            if value is not None:
+                _check_count(name, value)
         for name, share in {"conf": conf, "iou": iou}.items():
-            if not 0 <= share <= 1:
-                raise UsageError(name, share, "give a number from 0 to 1")
+            _check_share(name, share)
         self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
         self._weights, self._batch = Path(weights).absolute(), batch
         self.conf, self.iou = conf, iou
@@ -174,38 +199,103 @@ class Detector:
             raise CytoyoloError(f"{self._weights} has changed since it was opened; open it again.")
         return network
 
+    # Pictures and texts can be iterated over, too, and are one image nevertheless.
     @overload
-    def predict(self, images: Path | str | Image, *, rgb: bool = False) -> Detections: ...
+    def predict(  # type: ignore[overload-overlap]
+        self, images: OneImage, *, channels: Channels = "bgr", conf: float | None = None, on_error: OnError = "raise"
+    ) -> Detections: ...
     @overload
-    def predict(self, images: list[str] | list[Path] | list[Image], *, rgb: bool = False) -> list[Detections]: ...
+    def predict(
+        self,
+        images: Iterable[OneImage],
+        *,
+        channels: Channels = "bgr",
+        conf: float | None = None,
+        on_error: OnError = "raise",
+    ) -> list[Detections]: ...
 
     def predict(
-        self, images: Path | str | Image | list[str] | list[Path] | list[Image], *, rgb: bool = False
+        self,
+        images: OneImage | Iterable[OneImage],
+        *,
+        channels: Channels = "bgr",
+        conf: float | None = None,
+        on_error: OnError = "raise",
     ) -> Detections | list[Detections]:
-        """The detections of one image, or of each of several, in pixels of the image.
+        """Find the cells of one image, or of each of several, in pixels of the image.
 
-        An image is a path or an array (h, w, 3) uint8, BGR or, with `rgb`, RGB. A file of more than 8 bits is shown in
-        the range that the weights were trained with. Raises CytoyoloError for a file that can't be used and UsageError
-        for an array of another form. Warns (UserWarning) of a field far larger than the network's input, of an image
-        with more boxes than are kept, and of files whose picture may not be what is expected, each once.
+        Warns (UserWarning) of an image far larger than the network's input, of an image with more boxes than are kept,
+        and of files whose picture may not be what is expected, each once.
+
+        Parameters
+        ----------
+        images
+            One image, or several as a list or any other iterable. An image is the path of a file, a picture of Pillow,
+            or an array uint8 (h, w, 3) or (h, w) for a gray one. A folder (with its sub-folders) or a pattern such as
+            "slides/*.jpg" stands for the images in it; alone it gives a list. A file of more than 8 bits is shown in
+            the range that the weights were trained with.
+        channels
+            The order of the channels in arrays: "bgr", as OpenCV reads, or "rgb".
+        conf
+            The least confidence of a box in this call, 0 to 1; by default the detector's.
+        on_error
+            What becomes of a file that can't be used: "raise" an error, or "skip" it with a warning.
+
+        Returns
+        -------
+        Detections or list of Detections
+            One result for one image, else a list in the order of the images, without those that were skipped. `image`
+            is the path as it was given, or the number of the array in the call ("image0"). `plot` reads a file again;
+            it knows the pixels of an array unless the images came one by one from a generator.
+
+        Raises
+        ------
+        UsageError
+            For what is no image, and a pattern that matches nothing.
+        CytoyoloError
+            For a file that can't be used, unless it is to be skipped.
+
+        Examples
+        --------
+        >>> from cytoyolo import Detector
+        >>> detector = Detector("best.pt")  # doctest: +SKIP
+        >>> for found in detector.predict("slides/", conf=0.5, on_error="skip"):  # doctest: +SKIP
+        ...     print(found.image, found.classes)
+        ...     found.save(f"{found.image}.cells.png")
         """
-        several = list(images) if isinstance(images, list | tuple) else [images]
-        found: list[Detections] = []
-        for chunk in chunks(several, self.batch):
-            pictures = [self._pixels(image, rgb) for image in chunk]
-            found += self.detect(pictures)
-            self._warn(pictures, found[-len(pictures) :])
+        check_choice("channels", channels, Channels)
+        check_choice("on_error", on_error, OnError)
+        if conf is not None:
+            _check_share("conf", conf)
+        remember = isinstance(images, list | tuple) or is_one(images)
+        results: list[Detections] = []
+        skipped: list[str] = []
+        for chunk in chunks(enumerate(expanded(images)), self.batch):
+            given = []
+            for number, image in chunk:
+                try:
+                    given.append(given_image(image, number, channels, self.white, remember))
+                except UsageError:
+                    raise
+                except CytoyoloError as error:
+                    if on_error == "raise" or is_one(images):
+                        raise
+                    skipped.append(str(error))
+            results += self._predicted(given, conf)
         self._remarks.tell(partial(warnings.warn, stacklevel=3))
-        return found if isinstance(images, list | tuple) else found[0]
+        if skipped:
+            warnings.warn(f"images that were skipped: {len(skipped):,} ({listed(skipped, 3)})", stacklevel=2)
+        return results[0] if is_one(images) else results
 
-    def _pixels(self, image: object, rgb: bool) -> Image:
-        if not isinstance(image, str | Path):
-            return _checked(image, rgb)
-        shown = decode_bytes(Path(image), load(Path(image)), self.white)
-        if shown.problem:
-            raise CytoyoloError(f"{image} {shown.problem}; leave it out.")
-        self._remarks.add(str(image), shown)
-        return shown.picture
+    def _predicted(self, given: Sequence[GivenImage], conf: float | None) -> list[Detections]:
+        """The detections of some images, in one call of the network."""
+        pictures = [image.pixels for image in given]
+        results = self.detect(pictures, conf=conf)
+        self._warn(pictures, results)
+        for image in given:
+            if image.decoded:
+                self._remarks.add(image.name, image.decoded)
+        return [replace(one, image=image.name, source=image.source) for one, image in zip(results, given, strict=True)]
 
     def _warn(self, images: Sequence[Image], found: Sequence[Detections]) -> None:
         """Warn the caller of `predict`."""
@@ -213,13 +303,13 @@ class Detector:
             warnings.warn(
                 f"an image is {large:.1f} times as large as the network's input of {self.imgsz} px: its cells are "
                 "shrunk and may be missed; give a larger imgsz, or cut the image into smaller ones.",
-                stacklevel=3,
+                stacklevel=4,
             )
         if any(one.cut_confidence for one in found):
             warnings.warn(
                 f"an image has more boxes than max_det={self.max_det}: the faintest are left out; give a "
                 "higher max_det.",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def keep_at_least(self, count: int) -> None:
@@ -278,16 +368,14 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _checked(image: object, rgb: bool) -> Image:
-    if not isinstance(image, np.ndarray):
-        kind = type(image)
-        raise UsageError(
-            f"an image is of the type {kind.__module__}.{kind.__qualname__}; give a path or an array uint8 (height, "
-            'width, 3), as by np.asarray(picture.convert("RGB")) with rgb=True of a picture of Pillow.'
-        )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise UsageError(f"an image is an array of {image.dtype} {image.shape}; give uint8 (height, width, 3).")
-    return image[..., ::-1] if rgb else image
+def _check_share(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+        raise UsageError(name, value, "give a number from 0 to 1")
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise UsageError(name, value, "give 1 or more" if isinstance(value, int) else "give a whole number")
 
 
 def _with_pixels(found: Detections) -> Detections:

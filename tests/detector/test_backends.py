@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from cytoyolo.detector import networks
 from cytoyolo.detector.detections import concatenate
@@ -455,15 +457,104 @@ def test_an_image_is_a_path_or_an_array(exports, blobs):
     path = sorted((blobs / "images").iterdir())[0]
     bgr = decode(path)[0]
     wanted = detector.predict(path)
-    for image, rgb in ((str(path), False), (bgr, False), (np.ascontiguousarray(bgr[..., ::-1]), True)):
-        assert (detector.predict(image, rgb=rgb).xyxy == wanted.xyxy).all()
+    rgb = np.ascontiguousarray(bgr[..., ::-1])
+    for image, channels in ((str(path), "bgr"), (bgr, "bgr"), (rgb, "rgb"), (Image.fromarray(rgb), "bgr")):
+        assert (detector.predict(image, channels=channels).xyxy == wanted.xyxy).all()
     assert [len(one) for one in detector.predict([path, bgr])] == [len(wanted)] * 2
     assert detector.predict([]) == []
-    for wrong in (bgr.astype(np.float32), bgr[..., 0], bgr[:0], 7):
-        with pytest.raises(UsageError, match=r"give (uint8|a path or an array uint8) \(height, width, 3\)"):
+    gray = bgr[..., 0]
+    assert (detector.predict(gray).xyxy == detector.predict(np.dstack([gray] * 3)).xyxy).all()
+    assert (detector.predict(gray[..., None]).xyxy == detector.predict(gray).xyxy).all()
+    assert len(detector.predict(bgr, conf=1.0)) == 0
+
+
+def test_several_images_are_a_list_a_folder_a_pattern_or_a_generator(exports, blobs, tmp_path):
+    detector = Detector(exports["onnx"], conf=1e-3, batch=2)
+    paths = sorted((blobs / "images").iterdir())[:3]
+    for path in paths:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "notes.txt").write_text("no image")
+    wanted = [one.xyxy for one in detector.predict(paths)]
+    places = [str(tmp_path / path.name) for path in paths]
+    for given in (tmp_path, str(tmp_path / "*.jpg"), tmp_path / "*.jpg", [tmp_path], (Path(one) for one in places)):
+        found = detector.predict(given)
+        assert [one.image for one in found] == places
+        assert all((one.xyxy == boxes).all() for one, boxes in zip(found, wanted, strict=True))
+    names = [one.image for one in detector.predict(decode(path)[0] for path in paths)]
+    assert names == ["image0", "image1", "image2"]
+    (tmp_path / "empty").mkdir()
+    for wrong, error, words in (
+        (tmp_path / "empty", CytoyoloError, "empty holds no images; give a folder that does"),
+        (str(tmp_path / "*.png"), UsageError, r"no file matches .*\*\.png"),
+    ):
+        with pytest.raises(error, match=words):
             detector.predict(wrong)
-    with pytest.raises(CytoyoloError, match="is missing"):
-        detector.predict("nowhere.jpg")
+
+
+def test_results_know_their_image_and_can_be_drawn(exports, blobs, tmp_path, monkeypatch):
+    detector = Detector(exports["onnx"], conf=1e-3)
+    path = sorted((blobs / "images").iterdir())[0]
+    bgr = decode(path)[0]
+    monkeypatch.chdir(path.parent)
+    of_file, of_array = detector.predict([path.name, bgr])
+    monkeypatch.chdir(tmp_path)
+    assert (of_file.image, of_file.size, of_file.names) == (path.name, (80, 72), {0: "dark", 1: "pale"})
+    assert (of_file.plot() == of_array.plot()).all() and (of_file.plot(bgr) == of_file.plot()).all()
+    assert of_file.plot().shape == bgr.shape and (of_file.plot() != bgr).any()
+    assert cv2.imread(str(of_file.save(tmp_path / "cells.png"))).tolist() == of_file.plot().tolist()
+    with pytest.raises(CytoyoloError, match=r"cells\.xyz can't be written as a picture; give a name that ends in"):
+        of_file.save(tmp_path / "cells.xyz")
+    (streamed,) = detector.predict(iter([bgr]))  # whose pixels are let go
+    with pytest.raises(UsageError, match="no image to draw on; give its pixels"):
+        streamed.plot()
+    assert (streamed.plot(bgr) == of_array.plot()).all()
+
+
+def test_bad_files_are_errors_or_skipped(exports, blobs, tmp_path):
+    detector = Detector(exports["onnx"], conf=1e-3, batch=2)
+    good = sorted((blobs / "images").iterdir())[:2]
+    (tmp_path / "text.jpg").write_text("no picture")
+    bad = [tmp_path / "text.jpg", "nowhere.jpg"]
+    with pytest.warns(
+        UserWarning, match=r"images that were skipped: 2 \(.*text\.jpg .*nowhere\.jpg is missing"
+    ) as told:
+        found = detector.predict([bad[0], good[0], bad[1], good[1]], on_error="skip")
+    assert [one.image for one in found] == list(map(str, good))
+    assert told[0].filename == __file__
+    for wrong in (*bad, [good[0], *bad]):
+        with pytest.raises(CytoyoloError, match=r"leave it out\."):
+            detector.predict(wrong)
+
+
+WRONG_IMAGES = {
+    "float": (np.zeros((9, 9, 3), np.float32), r"an array of float32 \(9, 9, 3\); give uint8 \(height, width, 3\), or"),
+    "empty": (np.zeros((0, 9, 3), np.uint8), r"an array of uint8 \(0, 9, 3\)"),
+    "four channels": (np.zeros((9, 9, 4), np.uint8), r"an array of uint8 \(9, 9, 4\)"),
+    "a number": (7, "is of the type builtins.int; give a path, an array or a picture of Pillow"),
+    "a list of lists": ([[1, 2], [3, 4]], "is of the type builtins.list; give a path"),
+    "16 bits": (Image.new("I;16", (9, 9)), "has the mode I;16, not 8 bits a channel; give its file's path"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_IMAGES)
+def test_what_is_no_image_is_one_sentence(exports, name):
+    image, words = WRONG_IMAGES[name]
+    with pytest.raises(UsageError, match=words):
+        Detector(exports["onnx"]).predict(image, on_error="skip")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({"conf": "0.5"}, r"conf='0\.5'; give a number from 0 to 1"),
+        ({"conf": 2}, "conf=2; give a number from 0 to 1"),
+        ({"channels": "grb"}, "channels='grb'; give bgr or rgb"),
+        ({"on_error": "ignore"}, "on_error='ignore'; give raise or skip"),
+    ],
+)
+def test_wrong_settings_of_a_call_are_one_sentence(exports, call, words):
+    with pytest.raises(UsageError, match=words):
+        Detector(exports["onnx"]).predict(np.zeros((9, 9, 3), np.uint8), **call)
 
 
 def test_results_as_tables(exports, blobs):
