@@ -1,4 +1,4 @@
-"""Image names and classes of a row: what makes one unusable."""
+"""Check the image name and the class of a row, and find the class that an unknown text means."""
 
 import re
 import unicodedata
@@ -19,7 +19,13 @@ _ALIKE, _SHORTEST, _LONGEST = 0.75, 5, 80
 
 
 def name_fault(name: str, alone: bool = False) -> str | None:
-    """What makes a NAME unusable as that of an image, or None; `alone` where there is no image folder to look in."""
+    """Say why a NAME can't be the name of an image, None if it can. `alone` means that there is no image folder.
+
+    Examples
+    --------
+    >>> name_fault(".."), name_fault("slide1/a.png")
+    ("the image name is '..'", None)
+    """
     last = re.split(r"[/\\]", name)[-1]
     if last in ("", ".", ".."):
         return f"the image name is {quoted(name)}"
@@ -33,18 +39,18 @@ def name_fault(name: str, alone: bool = False) -> str | None:
 
 
 def leads_out(name: str) -> bool:
-    """Whether a NAME is a path that does not stay inside the image folder: an absolute one, or one with ".."."""
+    """Tell whether a NAME is a path that can leave the image folder: an absolute path, or a path with ".."."""
     absolute = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]|[A-Za-z][A-Za-z0-9+.-]*://", name)
     return bool(absolute) or ".." in re.split(r"[/\\]", name)
 
 
 def class_fault(value: str, spec: DataSpec) -> str:
-    """Say that a class is unknown, and which one was probably meant."""
+    """Say that a class is unknown, and which class was probably meant."""
     return f"class {quoted(value)} is {unknown_class(value, spec)}"
 
 
 def unknown_class(value: str, spec: DataSpec) -> str:
-    """What a class is that is none of a data set, and which one was probably meant."""
+    """Say that a class is not in a data set, and which class was probably meant."""
     near = near_classes(value, spec)
     return f"not one of the {len(spec.codes)} classes of '{spec.name}'" + (
         f", perhaps {' or '.join(near)}" if near else ""
@@ -52,7 +58,7 @@ def unknown_class(value: str, spec: DataSpec) -> str:
 
 
 def near_classes(value: str, spec: DataSpec) -> list[str]:
-    """The codes that an unknown class may stand for: by its code, its name, its id or one of nearly these letters."""
+    """List the codes that an unknown class may mean, by code, English name, id, or a similar spelling."""
     meanings, key = _meanings(spec.codes, spec.names), _key(value)
     if key not in meanings and _ID.fullmatch(key):
         number = int(float(key))
@@ -64,10 +70,10 @@ def near_classes(value: str, spec: DataSpec) -> list[str]:
 
 
 def meant_classes(values: Collection[str], spec: DataSpec) -> dict[str, str]:
-    """The code (or MASK) that a class which is none surely stands for, by what stands in the table.
+    """Map each unknown class of a table to the code (or MASK) that it surely means.
 
-    `values` are all classes of a table. One may be a code or an English name in another case or with other spaces, or
-    an id: if all but ignore regions are ids, and 0, from which ids are counted, is one of them.
+    A class may be a code or an English name in another case or with other spaces. It may be an id if all classes of the
+    table, except ignore regions, are ids, and 0 (the first id) is one of them. `values` are all classes of the table.
     """
     unknown = [value for value in values if value not in (*spec.codes, MASK)]
     meanings = _meanings(spec.codes, spec.names)
@@ -83,7 +89,7 @@ def meant_classes(values: Collection[str], spec: DataSpec) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def _meanings(codes: tuple[str, ...], names: tuple[str, ...]) -> dict[str, set[str]]:
-    """The codes that a code or a name, as `_key` has it, may stand for."""
+    """Map each code and English name, in the form of `_key`, to the codes that it may mean."""
     meanings = defaultdict[str, set[str]](set)
     for code, name in zip(codes, names, strict=True):
         meanings[_key(code)].add(code)
@@ -92,6 +98,6 @@ def _meanings(codes: tuple[str, ...], names: tuple[str, ...]) -> dict[str, set[s
 
 
 def _key(text: str) -> str:
-    """A code or a name without case, accents, and the kind of blanks in it."""
+    """Return a code or a name in lower case, without accents, and with single spaces."""
     letters = (one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
     return " ".join(re.split(r"[\s_-]+", "".join(letters).casefold())).strip()

@@ -62,12 +62,41 @@ def audit(
     config: str | Path | None = None,
     overwrite: bool = False,
 ) -> Audit:
-    """Audit a label table by itself, or with its image folder and the test table.
+    """List what is wrong with a label table and its images. Nothing is changed.
 
-    Each table is a CSV file or a DataFrame with the data set's names of columns, whose row 0 is line 2. With output a
-    folder is made: findings.csv, summary.json and, with images, findings.png, a sheet of pictures. config is a YAML of
-    severities, actions and thresholds by rule, and of a user's own rules. Raises UsageError for a wrong call; what is
-    wrong with the label table are findings, even where it can't be read as a table at all.
+    Parameters
+    ----------
+    labels : str, Path or DataFrame
+        The label table. The columns of a DataFrame have the names of the data set's columns; its row 0 is line 2.
+    images : str or Path, optional
+        The image folder. Without it, only the table is checked.
+    test : str, Path or DataFrame, optional
+        The test table, to find training images that leak into it.
+    output : str or Path, optional
+        A folder to make, with findings.csv, summary.json and, with images, findings.png (pictures of the findings).
+    dataset : str or Path
+        The data set: a name of this package, or a YAML file.
+    config : str or Path, optional
+        A YAML file that changes severities, actions and thresholds of rules, or adds rules.
+    overwrite : bool
+        Replace an existing output of `audit`.
+
+    Returns
+    -------
+    Audit
+        The findings. Even a file that is not a table gives findings, and no error.
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> labels = pd.DataFrame([["a.png", 9, 5, 4, 8, "PNN"]], columns=["NAME", "x1", "y1", "x2", "y2", "class"])
+    >>> audit(labels).findings[["line", "rule", "action"]].values.tolist()[0]
+    [2, 'inverted', 'swap']
     """
     source, tested = given(labels, "the table"), None if test is None else given(test, "the test table")
     policy, spec = load_policy(config), load_spec(dataset)

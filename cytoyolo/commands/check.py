@@ -17,12 +17,40 @@ from cytoyolo.tables.table import SUBMISSION_ROLES, TEST_ROLES, XYXY, read_table
 def check(
     test: AnyTable, submission: AnyTable, *, images: str | Path | None = None, dataset: str | Path = defaults.DATASET
 ) -> list[Finding]:
-    """Validate a submission against the test table (id and image) before upload; [] when all is well.
+    """List what is wrong with a submission before you upload it.
 
-    Each table is a CSV file or a DataFrame with the data set's names of columns, whose row 0 is line 2. Judges missing,
-    unknown and repeated ids, image names, classes (those of `dataset`) and boxes; with images, the folder of the test
-    images, also that boxes lie inside them. Raises UsageError for a wrong call and CytoyoloError for tables that are
-    none of these.
+    It checks ids (missing, unknown, repeated), image names, classes and boxes.
+
+    Parameters
+    ----------
+    test : str, Path or DataFrame
+        The test table: trustii_id,NAME. Row 0 of a DataFrame is line 2.
+    submission : str, Path or DataFrame
+        The submission: trustii_id,NAME,x1,y1,x2,y2,class.
+    images : str or Path, optional
+        The folder of the test images, to find boxes that reach outside.
+    dataset : str or Path
+        The data set, which knows the classes and the names of the columns.
+
+    Returns
+    -------
+    list of Finding
+        Empty if nothing is wrong.
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        For files that are not such tables.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> test = pd.DataFrame({"trustii_id": [1], "NAME": ["a.png"]})
+    >>> submission = test.assign(x1=9, y1=5, x2=4, y2=8, **{"class": "PNN"})
+    >>> print(check(test, submission)[0])
+    line 2: box 9,5,4,8 is inverted
     """
     tested, answered = given(test, "the test table"), given(submission, "the submission")
     spec = load_spec(dataset)

@@ -12,7 +12,7 @@ from cytoyolo.spec import PACKAGE as DATASETS
 
 
 def info() -> dict[str, Any]:
-    """Versions, devices, threads and folders of this machine, as one dictionary."""
+    """Return versions, devices, threads and folders of this machine, which a bug report needs."""
     from cytoyolo.detector.engine import devices
     from cytoyolo.detector.recipes import PACKAGE as RECIPES
 

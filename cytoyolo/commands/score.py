@@ -32,14 +32,44 @@ def score(
     replicates: int = 1000,
     overwrite: bool = False,
 ) -> Score:
-    """Score a submission against the truth, a table of the same columns, as the CytologIA challenge does.
+    """Score a submission as the CytologIA challenge does.
 
-    Each table is a CSV file or a DataFrame with the data set's names of columns, whose row 0 is line 2.
-    The 95 % interval comes from `replicates` bootstrap samples of images, seeded. With output, a folder is made with
-    confusion.png, confusion.csv, classes.csv, matches.csv and score.json. `dataset` gives the names of the columns;
-    any class labels are scored. Faulty rows (an inverted box, an id twice) are scored as the challenge scores them, and
-    a note counts what `check` would say of them. Raises UsageError for a wrong call and CytoyoloError for tables that
-    can't be scored.
+    Faulty rows (an inverted box, a repeated id) are scored as the challenge scores them, and a message counts what
+    `check` would say of them.
+
+    Parameters
+    ----------
+    truth, submission : str, Path or DataFrame
+        Tables with the columns trustii_id,NAME,x1,y1,x2,y2,class. Row 0 of a DataFrame is line 2.
+    output : str or Path, optional
+        A folder to make, with confusion.png, confusion.csv, classes.csv, matches.csv and score.json.
+    dataset : str or Path
+        The data set, which knows the names of the columns. Any classes are scored.
+    seed : int
+        Seed of the bootstrap.
+    replicates : int
+        Number of bootstrap samples of images for the 95 % interval.
+    overwrite : bool
+        Replace an existing output of `score`.
+
+    Returns
+    -------
+    Score
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        For tables that can't be scored.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> columns = ["trustii_id", "NAME", "x1", "y1", "x2", "y2", "class"]
+    >>> truth = pd.DataFrame([[1, "a.png", 0, 0, 10, 10, "PNN"], [2, "b.png", 0, 0, 10, 10, "LY"]], columns=columns)
+    >>> round(score(truth, truth).score, 3)
+    1.0
     """
     check_seed(seed)
     if replicates < 1:

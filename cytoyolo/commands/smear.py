@@ -45,12 +45,33 @@ def smear(
     faults: float | None = None,
     overwrite: bool = False,
 ) -> Smeared:
-    """Make synthetic smears: images/, train.csv, test.csv, test_truth.csv and kinds.png, a sheet of all 23 kinds.
+    """Draw synthetic smears: images/, train.csv, test.csv, test_truth.csv, and kinds.png with all 23 kinds of cells.
 
-    `test` is the share of images held out for the test; the same seed gives the same bytes. With `faults`, a share of
-    the training images, up to 0.5, get a fault each, in the table or in their file: then train.csv is faulty,
-    train_clean.csv is as it was painted, faults.csv lists the faults, and stops/ holds tables for which an audit must
-    stop. Raises UsageError for numbers that leave the training or the test empty, or no image for a kind of fault.
+    Parameters
+    ----------
+    output : str or Path
+        The folder to make.
+    images : int
+        How many images to draw.
+    test : float
+        The share of the images for the test, 0 to 1.
+    seed : int
+        The same seed gives the same bytes.
+    faults : float, optional
+        The share of the training images that get a fault in their table row or their file, at most 0.5. Then train.csv
+        is faulty, train_clean.csv is the table without faults, faults.csv lists the faults, and stops/ contains tables
+        that must stop an audit.
+    overwrite : bool
+        Replace an existing output of `smear`.
+
+    Returns
+    -------
+    Smeared
+
+    Raises
+    ------
+    UsageError
+        If the training or the test would be empty, or there are too few images for one fault of each kind.
     """
     held_out = check_numbers(images, test, seed, faults)
     folder = Path(output)
