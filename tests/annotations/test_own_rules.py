@@ -277,7 +277,7 @@ def test_the_rules_of_an_installed_package(lab: Path, tmp_path: Path) -> None:
 
 def test_an_output_is_not_written_over_a_module(lab: Path) -> None:
     settings = config(lab, SMALL)
-    with pytest.raises(CytoyoloError, match=r"my_rules\.py is an input"):
+    with pytest.raises(CytoyoloError, match=r"my_rules\.py is also an input"):
         repair(lab / "labels.csv", output=lab / "my_rules.py", config=settings, overwrite=True)
     assert (lab / "my_rules.py").read_text() == START + SMALL
 
