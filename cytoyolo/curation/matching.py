@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from cytoyolo import boxes
 from cytoyolo.boxes import Boxes
@@ -100,6 +99,8 @@ def assign(label: Ints, prediction: Ints, weight: Floats, group: Ints) -> tuple[
     >>> sorted(zip(label.tolist(), prediction.tolist()))
     [(0, 1), (1, 0)]
     """
+    from scipy.optimize import linear_sum_assignment  # here, because its import takes longer than a wrong call may
+
     alone = ~_repeated(label) & ~_repeated(prediction)
     matched = [np.stack([label[alone], prediction[alone]], axis=1)]
     rest = pd.DataFrame({"label": label, "prediction": prediction, "weight": weight, "group": group})[~alone]

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from cytoyolo.curation.matching import pair_up
 from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, read_detections
@@ -46,6 +45,8 @@ def read_oof(path: Path, spec: DataSpec, folds: int) -> DetectionTable:
 
 def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """log(p / (1 - p)) of probabilities, those nearer to 0 or 1 than LEAST taken as LEAST from it."""
+    from scipy.special import logit
+
     return np.asarray(logit(np.clip(probability, LEAST, 1 - LEAST)))
 
 
@@ -55,6 +56,8 @@ def pool_classes(first: DetectionTable, others: Sequence[DetectionTable]) -> Det
     Boxes and confidences stay its own. Of each other one counts the prediction that overlaps most, if by an IoU of 0.5;
     one without it has no say about this prediction. Wrong classes mostly rank better so (docs/curation.md).
     """
+    from scipy.special import expit
+
     sums, counts = log_odds(first.probabilities), np.ones(len(first.image), dtype=np.int64)
     for other in others:
         number = pd.Index(first.fold).union(pd.Index(other.fold))

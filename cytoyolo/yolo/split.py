@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from cytoyolo.errors import CytoyoloError, either
 
@@ -48,6 +46,9 @@ def joined_groups(given: pd.Series, copies: pd.Series) -> pd.Series:
     >>> joined_groups(given, pd.Series({"b.png": 0, "c.png": 0})).to_dict()
     {'a.png': 'slide1', 'b.png': 'slide2', 'c.png': 'slide2'}
     """
+    from scipy.sparse import coo_array  # here, because its import takes longer than a wrong call may
+    from scipy.sparse.csgraph import connected_components
+
     table = pd.DataFrame({"given": given, "copies": copies.reindex(given.index)})
     nodes = [pd.factorize(table[column].replace("", None), use_na_sentinel=True)[0] for column in table]
     first, second = nodes[0], np.where(nodes[1] < 0, -1, nodes[1] + nodes[0].max(initial=-1) + 1)
