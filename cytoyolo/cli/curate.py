@@ -30,7 +30,7 @@ def curate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CURATED.csv")],
     spurious: Annotated[
         defaults.SpuriousChoice,
-        typer.Option(help="mask: labels where nothing is found become ignore regions; keep: they stay."),
+        typer.Option(help="mask: labels without a cell become ignore regions; keep: they stay."),
     ] = defaults.SPURIOUS,
     boxes: Boxes = defaults.BOXES,
     images: Annotated[

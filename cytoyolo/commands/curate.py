@@ -89,16 +89,45 @@ def curate(
     force: bool = False,
     overwrite: bool = False,
 ) -> CuratedTable:
-    """Correct a label table by the out-of-fold predictions that `crossval` made of it; each change is logged.
+    """Correct a label table with the predictions of models that have not seen its images. Each change is logged.
 
-    With the predictions of several cross-validations (of other seeds) the first one's are taken, with the classes by
-    all, which mostly ranks wrong classes better than one does (docs/curation.md).
+    A cell without a label becomes an ignore region. Classes are never changed: labels whose class is probably wrong are
+    listed.
 
-    boxes: "loose" and displaced boxes take the prediction's place, "all" matched ones do, or "none". spurious "mask"
-    turns spurious labels into masks, "keep" leaves them. Cells that no label names get a mask. Classes stay as they
-    are; likely wrong ones are listed. With images, changes are drawn as well. Raises UsageError for a wrong call, and
-    CytoyoloError for predictions of another table or, without force, when a class would lose more than a share
-    `max_loss` of its rows or every label is flagged.
+    Parameters
+    ----------
+    labels : str or Path
+        The label table that was given to `crossval`.
+    oof : str, Path or sequence
+        The out-of-fold predictions that `crossval` wrote. With several cross-validations, the boxes of the first are
+        used and the class probabilities of all, which usually ranks wrong classes better (docs/curation.md).
+    output : str or Path
+        The table to write. The log, the findings, the suggestions and the scores are written beside it.
+    spurious : str
+        "mask": labels without a cell become ignore regions. "keep": they stay.
+    boxes : str
+        Which label boxes are replaced by the predicted box. "all": those of all matched and displaced labels. "loose":
+        those of loose and displaced labels. "none": none.
+    images : str or Path, optional
+        The image folder, to draw the findings.
+    max_loss : float
+        The largest share of its rows that a class may lose, 0 to 1.
+    force : bool
+        Accept larger losses, and findings for every label.
+    overwrite : bool
+        Replace an existing output of `curate`.
+
+    Returns
+    -------
+    CuratedTable
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        For predictions of another table. Without `force`, also if a class would lose too many rows or every label has
+        a finding.
     """
     labels, output, images = Path(labels), Path(output), None if images is None else Path(images)
     check_choices(spurious, boxes)

@@ -57,11 +57,38 @@ def fuse(
     fallback: str | None = None,
     overwrite: bool = False,
 ) -> FusedTables:
-    """Fuse tables of detections, one a model, by weighted boxes fusion (class-agnostic, from `iou` on).
+    """Fuse tables of detections of several models by weighted boxes fusion, whatever the classes of the boxes.
 
-    The tables are those of `predict` with probabilities; of one without probabilities a detection counts with its
-    confidence for its own class. With a test table (CSV: id and image) the output is a submission, else a table of
-    detections with probabilities. Raises UsageError for a wrong call and CytoyoloError for tables that can't be used.
+    Parameters
+    ----------
+    tables : sequence of str or Path
+        One table for each model, as `predict` writes it with `probabilities`. In a table without probabilities, a
+        detection only counts for its own class, with its confidence.
+    output : str or Path
+        The table to write: detections with probabilities, or with `test` a submission.
+    test : str or Path, optional
+        The test table: trustii_id,NAME.
+    model_weights : sequence of float, optional
+        The weight of each model. By default all are equal.
+    iou : float
+        Boxes are fused if their IoU is at least this.
+    dataset : str or Path
+        The data set, which knows the classes and the names of the columns.
+    fallback : str, optional
+        The class of a test row without a box. By default that of the data set.
+    overwrite : bool
+        Replace an existing output of `fuse`.
+
+    Returns
+    -------
+    FusedTables
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        For tables that can't be used.
     """
     paths, output, spec = [Path(one) for one in tables], Path(output), load_spec(dataset)
     if not paths:

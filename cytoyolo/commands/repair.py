@@ -46,10 +46,39 @@ def repair(
     skip: Iterable[str] = (),
     overwrite: bool = False,
 ) -> Repaired:
-    """Audit a label table and carry out the actions of the findings; each change is logged.
+    """Audit a label table and do what the findings' actions say. Each change is logged.
 
-    The log is written to `changes`, by default changes.csv beside the output. Rules of `skip` only report. Raises
-    UsageError for a wrong call and CytoyoloError where a finding says that the table must not be used.
+    Parameters
+    ----------
+    labels : str or Path
+        The label table. It is not changed.
+    output : str or Path
+        The repaired table to write.
+    images : str or Path, optional
+        The image folder, to use what the images tell.
+    test : str or Path, optional
+        The test table. Rows of images that leak into it are dropped.
+    changes : str or Path, optional
+        The change log to write, by default changes.csv beside the output.
+    dataset : str or Path
+        The data set: a name of this package, or a YAML file.
+    config : str or Path, optional
+        A YAML file that changes rules of the audit.
+    skip : iterable of str
+        Rules whose findings are left as they are.
+    overwrite : bool
+        Replace an existing output of `repair`.
+
+    Returns
+    -------
+    Repaired
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        If a finding says that the table must not be used.
     """
     labels, output = Path(labels), Path(output)
     log = output.with_name(CHANGES) if changes is None else Path(changes)
