@@ -22,7 +22,7 @@ from cytoyolo.detector.inference import (
     result_facts,
     weights_of,
 )
-from cytoyolo.detector.journal import Call, partial_folder, run_resumable
+from cytoyolo.detector.journal import ResumableCall, partial_folder, run_resumable
 from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.files import check_folder
 from cytoyolo.spec import DataSpec, load_spec
@@ -114,12 +114,14 @@ def predict(
     model = open_model(several, chosen)
     spec = data_set_of(model, dataset, several[0]) or _plain_spec(model.codes)
     facts = {**result_facts(model, several, chosen, probabilities), "pictures": pictures}
-    call = Call(model, output, overwrite, probabilities, facts)
+    call = ResumableCall(model, output, overwrite, probabilities, facts)
     warnings = Warnings.of(model, box_limit(chosen), listed_from=chosen["conf"])
     return _predict_images(call, spec, found, pictures, warnings)
 
 
-def _predict_images(call: Call, spec: DataSpec, found: Images, pictures: bool, warnings: Warnings) -> Predicted:
+def _predict_images(
+    call: ResumableCall, spec: DataSpec, found: Images, pictures: bool, warnings: Warnings
+) -> Predicted:
     folder, names, model = found.folder, found.names, call.model
     found.say()
     shown = pictures, call.probabilities

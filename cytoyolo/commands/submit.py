@@ -26,7 +26,7 @@ from cytoyolo.detector.inference import (
     result_facts,
     weights_of,
 )
-from cytoyolo.detector.journal import Call, Journal, partial_folder, run_resumable
+from cytoyolo.detector.journal import Journal, ResumableCall, partial_folder, run_resumable
 from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, detection_writer, join, tables_of
 from cytoyolo.errors import UsageError, listed, option
@@ -137,7 +137,7 @@ def submit(
     model = open_model(several, chosen)
     spec = data_set_of(model, dataset, several[0])
     fallback = _fallback(fallback, spec, model.codes)
-    call = Call(model, output, overwrite, probabilities, result_facts(model, several, chosen, probabilities))
+    call = ResumableCall(model, output, overwrite, probabilities, result_facts(model, several, chosen, probabilities))
     most = box_limit(chosen)
     # Weights that were trained elsewhere for unknown classes have the challenge's names of columns.
     return _submit(call, spec or load_spec("cytologia"), source, folder, fallback, most)
@@ -169,7 +169,9 @@ def _read_test(source: Path | Frame, spec: DataSpec, images: Path) -> _Asked:
     return _Asked(rows, test["image"].tolist(), named, Counter(rows["image"]))
 
 
-def _submit(call: Call, spec: DataSpec, source: Path | Frame, images: Path, fallback: str, most: int) -> Submitted:
+def _submit(
+    call: ResumableCall, spec: DataSpec, source: Path | Frame, images: Path, fallback: str, most: int
+) -> Submitted:
     tables = SubmissionTables(call.output, spec, call.model.codes, call.probabilities)
     tables.check(call.overwrite or partial_folder(call.output).exists())
     asked = _read_test(source, spec, images)
@@ -202,7 +204,7 @@ def _submit(call: Call, spec: DataSpec, source: Path | Frame, images: Path, fall
 
 
 def _best(
-    journal: Journal, asked: _Asked, tables: SubmissionTables, spec: DataSpec, call: Call, warnings: Warnings
+    journal: Journal, asked: _Asked, tables: SubmissionTables, spec: DataSpec, call: ResumableCall, warnings: Warnings
 ) -> DetectionTable:
     """The best detections of each image, as many as it has rows; all are written into their own table, if wanted."""
     codes, place, best = call.model.codes, tables.begun(tables.detections), []

@@ -211,7 +211,7 @@ def _state(path: Path) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Call:
+class ResumableCall:
     """What of a call both ways of predicting need.
 
     `overwrite` is the user's leave to replace what stands there. `facts` are what the result depends on.
@@ -226,7 +226,7 @@ class Call:
 
 @contextmanager
 def run_resumable(
-    call: Call, source: str, folder: Path, names: list[str], keep: Callable[[str, SearchedFile], Detections],
+    call: ResumableCall, source: str, folder: Path, names: list[str], keep: Callable[[str, SearchedFile], Detections],
     check: Callable[[], None],
 ) -> Iterator[Journal]:  # fmt: skip
     """Search the images that no earlier call has searched; the journal of all is thrown away once it was used.

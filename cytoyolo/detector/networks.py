@@ -21,7 +21,7 @@ from cytoyolo import defaults
 from cytoyolo.detector.engine import MAX_SIDE, check_device
 from cytoyolo.detector.foreign import name_onnx
 from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
-from cytoyolo.detector.ultralytics_onnx import Form, read_ultralytics
+from cytoyolo.detector.ultralytics_onnx import InputForm, read_ultralytics
 from cytoyolo.errors import CytoyoloError, UsageError, call, check_choice, option
 from cytoyolo.machine import cores
 from cytoyolo.tables.table import fingerprint
@@ -227,7 +227,7 @@ def _open_onnx(path: Path, device: str, imgsz: int | None, threads: int, given: 
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shapes = [one.shape for one in inputs], [one.shape for one in outputs]
     if METADATA in metadata or "names" not in metadata:
-        facts, form = _checked(path, metadata.get(METADATA), *shapes), Form()
+        facts, form = _checked(path, metadata.get(METADATA), *shapes), InputForm()
     else:
         facts, form = read_ultralytics(path, metadata, *shapes, inputs[0].type)
     name, wanted = inputs[0].name, [outputs[0].name]

@@ -24,7 +24,7 @@ _SETTINGS = (("quantize", 16, "fp16"), ("quantize", 8, "int8"), ("half", True, "
 
 
 @dataclass(frozen=True)
-class Form:
+class InputForm:
     """How a network takes images: of `side` px, `batch` at a time (None: as they come), as numbers of `dtype`."""
 
     side: int | None = None
@@ -47,7 +47,7 @@ def read_ultralytics(
     inputs: Sequence[Sequence[Any]],
     outputs: Sequence[Sequence[Any]],
     type_: str,
-) -> tuple[ModelInfo, Form]:
+) -> tuple[ModelInfo, InputForm]:
     """The facts and the form of a network by its metadata, shapes and the type of its input.
 
     Dimensions are numbers, or text where they are free. Raises CytoyoloError for a network that is no detector with
@@ -76,7 +76,7 @@ def read_ultralytics(
     arguments = _value(metadata.get("args", ""))
     if isinstance(arguments, dict):
         precision = next((name for key, value, name in _SETTINGS if arguments.get(key) == value), precision)
-    return replace(facts, imgsz=side or facts.imgsz, precision=precision), Form(side, batch, dtype)
+    return replace(facts, imgsz=side or facts.imgsz, precision=precision), InputForm(side, batch, dtype)
 
 
 def _facts(path: Path, metadata: Mapping[str, str]) -> ModelInfo:

@@ -55,7 +55,7 @@ _PIXELS = re.compile(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", re.DOTALL)
 _CHANNEL = re.compile(r"<(?:\w+:)?Channel\b[^>]*>")
 
 
-class Header(NamedTuple):
+class TiffHeader(NamedTuple):
     """What the tags say. Width and height are those of the stored picture, `size` is the size of the samples in
     bytes."""
 
@@ -102,14 +102,14 @@ class _Chosen(NamedTuple):
     taken: str
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: bytes) -> TiffHeader:
     """Read the tags of a TIFF file. Raises Unusable for a file that can't be used."""
     with _opened(data) as chosen:
         page = chosen.page
         orientation = page.tags.valueof(_ORIENTATION)
         orientation = int(orientation) if orientation in range(2, 9) else 1
         size = len(chosen.places) * page.imagewidth * page.imagelength * page.samplesperpixel * page.dtype.itemsize
-        return Header(page.imagewidth, page.imagelength, _mode(chosen), orientation, chosen.taken, size)
+        return TiffHeader(page.imagewidth, page.imagelength, _mode(chosen), orientation, chosen.taken, size)
 
 
 def read_raster(data: bytes) -> Raster:
