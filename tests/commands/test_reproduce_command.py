@@ -132,7 +132,7 @@ def touch(own):
     ],
 )
 def test_what_was_done_with_other_settings_or_inputs_is_kept(run, own, monkeypatch, change, options, why):
-    for step in ("audit", "repair", "convert", "crossval", "curate", "train", "predict"):
+    for step in ("audit", "repair", "convert", "crossval", "curate", "train", "submit"):
         monkeypatch.setattr(command, step, lambda *inputs, **given: pytest.fail("a step was done"))
     before, given = state(run), {**OPTIONS, "dataset": own / "spec.yaml", **options}
     if change:
@@ -178,7 +178,7 @@ def test_links_to_moved_images_are_made_anew_and_nothing_is_trained(run, data, t
 def test_overwrite_does_anew_what_differs_and_no_more(run, data, tmp_path, monkeypatch):
     shutil.copytree(run, tmp_path / "run", symlinks=True)
     done = []
-    for step in ("audit", "repair", "convert", "curate", "predict"):
+    for step in ("audit", "repair", "convert", "curate", "submit"):
         monkeypatch.setattr(command, step, lambda *inputs, step=step, **given: done.append(step))
     monkeypatch.setattr(command, "train", lambda *inputs, output, **given: done.append(("train", output.exists())))
     monkeypatch.setattr(
@@ -262,7 +262,7 @@ WRONG = [
     (lambda own: (own / "groups.csv").write_text("who,what\n"), {"groups": "groups.csv"}, "groups.csv"),
     (None, {"groups": "gone.csv"}, "gone.csv: no such file"),
     (None, {"model": "gone.pt"}, "gone.pt: no such weights file"),
-    (None, {"model": "gone.yaml"}, "gone.yaml is neither"),
+    (None, {"model": "gone.yaml"}, "gone.yaml is not a network"),
     (lambda own: (own / "bad.pt").write_text("x"), {"model": "bad.pt"}, "is no PyTorch checkpoint"),
     (None, {"recipe": "gone"}, "gone"),
     (None, {"epochs": 0}, "epochs=0"),
