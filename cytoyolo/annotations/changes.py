@@ -10,12 +10,14 @@ table before and after.
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from cytoyolo.annotations.lines import ENDS, Change, Lines, with_new
+from cytoyolo.annotations.lines import ENDS, Change, Lines, before_empty, with_new
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import read_bytes
 from cytoyolo.tables.dialect import WESTERN, Sheet, read_sheet
@@ -23,6 +25,8 @@ from cytoyolo.tables.table import sha256
 
 COLUMNS = list(Change._fields)
 FINGERPRINTS = "fingerprints"
+# Line ends that may have been CR before a repair, and are tried as such in all combinations.
+_MOST_WIDENED = 6
 
 
 def change_log(lines: Lines) -> tuple[bytes, pd.DataFrame]:
@@ -54,15 +58,21 @@ def apply(table: bytes, changes: pd.DataFrame) -> bytes:
 def _sheets(table: bytes) -> Iterator[Sheet]:
     """A table's rows, read in each way that they may have been read when the log was made.
 
-    The first one mostly is the right one. A repair may have dropped all letters that tell the encoding, or a row
-    without which another one seems to go on in the next line.
+    The first one mostly is the right one. A repair may have dropped all letters that tell the encoding, a row without
+    which another one seems to go on in the next line, or the rows between a line that ends with CR and an empty one
+    (see `lines.with_new`).
     """
     for joined in (True, False):
         for encoding in (None, WESTERN):
             try:
-                yield read_sheet(table, encoding, joined)
+                sheet = read_sheet(table, encoding, joined)
             except ValueError:
                 continue
+            yield sheet
+            perhaps = before_empty(sheet.rows, sheet.ends, "\r\n")[:_MOST_WIDENED]
+            for count in range(1, len(perhaps) + 1):
+                for widened in map(frozenset, combinations(perhaps, count)):
+                    yield replace(sheet, ends=["\r" if at in widened else end for at, end in enumerate(sheet.ends)])
 
 
 def _first_right(tables: Iterable[bytes | None], fingerprint: str) -> bytes:

@@ -87,5 +87,20 @@ class Lines:
 
 
 def with_new(lines: list[str], ends: list[str], new: list[str]) -> tuple[list[str], list[str]]:
-    """Lines (the header first) with new ones behind the last, which hands its end on to the last new one."""
-    return [*lines, *new], [*ends[:-1], *ends[:1] * len(new), *ends[-1:]]
+    """Lines (the header first) with new ones behind the last, which hands its end on to the last new one.
+
+    A CR before an empty line that ends with LF would be one end with it. It becomes a CRLF.
+    """
+    lines, ends = [*lines, *new], [*ends[:-1], *ends[:1] * len(new), *ends[-1:]]
+    for at in before_empty(lines, ends, "\r"):
+        ends[at] = "\r\n"
+    return lines, ends
+
+
+def before_empty(lines: Sequence[str], ends: Sequence[str], end: str) -> list[int]:
+    """The lines with this end that stand before an empty line, which ends with LF."""
+    return [
+        at
+        for at, (own, line, following) in enumerate(zip(ends, lines[1:], ends[1:], strict=False))
+        if own == end and not line and following.startswith("\n")
+    ]

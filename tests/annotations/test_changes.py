@@ -157,6 +157,14 @@ def test_a_log_that_was_changed_is_refused(column: str) -> None:
         undo(clean, changes.iloc[1:])
 
 
+@pytest.mark.parametrize("rows", ["bad\n\rz.jpg,1,2,30,40,PNN\nbad\n\n", "a.jpg,1,2,30,40,PNN\rbad\n\n\r\nbad\r\n\n"])
+def test_line_ends_that_would_become_one_stay_apart(rows: str) -> None:
+    data = f"{HEADER}\n{rows}".encode()
+    clean, log = repaired(data)
+    assert undo(clean, log) == data and apply(data, log) == clean
+    assert len(audited(clean).table.records.cells) == len(audited(data).table.records.cells) - (len(log) - 1)
+
+
 # New rows
 
 QUOTED = st.sampled_from(["a.jpg", "b c.jpg", '"a,1.jpg"', '"q""q.jpg"', " a.jpg", "x"])
