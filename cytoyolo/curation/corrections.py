@@ -19,7 +19,7 @@ from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.table import XYXY
 
 SPURIOUS_CHOICES: tuple[defaults.SpuriousChoice, ...] = get_args(defaults.SpuriousChoice)
-# A label that takes the prediction's box without being loose, where all are to.
+# The rule of a label whose box is replaced although it is not loose, because `boxes` is "all".
 REPLACED = "box"
 
 
@@ -32,10 +32,11 @@ def check_choices(spurious: str, boxes: str) -> None:
 def corrections(
     made: Curated, given: Labels, predictions: DetectionTable, table: LabelTable, spurious: str, boxes: str
 ) -> tuple[list[Edit], pd.DataFrame]:
-    """What is changed, and the evidence of each change in the same order: fold, confidence, iou.
+    """Return the changes, and the evidence of each change in the same order: fold, confidence, iou.
 
-    boxes: "loose" (with displaced ones), "all" or "none" take the prediction's place. spurious: "mask" makes spurious
-    labels ignore regions, "keep" leaves them. Overlooked cells become new rows at the end, which are ignore regions.
+    boxes: which label boxes are replaced by the predicted box: "all", "loose" (loose and displaced), or "none".
+    spurious: "mask" makes spurious labels ignore regions, "keep" leaves them. Overlooked cells become new rows at the
+    end, which are ignore regions.
     """
     findings, edits, evidence = made.findings, list[Edit](), list[pd.DataFrame]()
     spec, count = table.spec, len(table.alive)
