@@ -1,7 +1,8 @@
 """The lines of a label table, and what edits change in them: what a repair writes, and what its log says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -44,43 +45,55 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a label table: `records` as they stand in the file, and `changes`, in the order they were made.
+    """The lines of a label table: `records` as they stand in the file, and the `edits` of them, in order.
 
-    `cells` and `texts` hold, by row, the values and the text of the lines that were changed or added; the text of a
-    dropped line is None.
+    An edit is carried out when somebody asks for the result: an audit makes many edits and writes no line.
     """
 
     records: Records
-    changes: tuple[Change, ...] = ()
-    cells: Mapping[int, list[str]] = field(default_factory=dict, repr=False)
-    texts: Mapping[int, str | None] = field(default_factory=dict, repr=False)
+    edits: tuple[Edit, ...] = ()
 
     def edited(self, edit: Edit) -> "Lines":
-        """The lines after an edit. Changed and new lines have the form of the table: its marks between columns and
-        before decimals, and its further columns."""
+        """The lines after one more edit."""
+        return Lines(self.records, (*self.edits, edit))
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The changes of lines, in the order they were made."""
+        return self._edited[0]
+
+    @cached_property
+    def _edited(self) -> tuple[tuple[Change, ...], dict[int, str | None]]:
+        """The changes; and by row the text of the lines that were changed or added, None for a dropped line.
+
+        Changed and new lines have the form of the table: its marks between columns and before decimals, and its further
+        columns.
+        """
         records, count = self.records, len(self.records.cells)
         place, originals = records.columns.place, records.sheet.rows
-        cells, texts, changes = dict(self.cells), dict(self.texts), list(self.changes)
-        for index, row in enumerate(edit.rows.tolist()):
-            before = texts.get(row, originals[row + 1] if row < count else None)
-            if edit.after:
-                given = records.cells[row] if row < count else [""] * len(records.cells[0])
-                values = list(cells.get(row, given))
-                for role, after in edit.after.items():
-                    values[place[role]] = after[index]
-                cells[row], texts[row] = values, records.row_text(values, XYXY)
-            else:
-                texts[row] = None
-            end = "" if edit.after else _END_NAMES[records.sheet.ends[row + 1]]
-            changes.append(Change(row + 2, edit.rule, before or "", texts[row] or "", end, edit.reasons[index]))
-        return Lines(records, tuple(changes), cells, texts)
+        cells, texts, changes = dict[int, list[str]](), dict[int, str | None](), list[Change]()
+        for edit in self.edits:
+            for index, row in enumerate(edit.rows.tolist()):
+                before = texts.get(row, originals[row + 1] if row < count else None)
+                if edit.after:
+                    given = records.cells[row] if row < count else [""] * len(records.cells[0])
+                    values = list(cells.get(row, given))
+                    for role, after in edit.after.items():
+                        values[place[role]] = after[index]
+                    cells[row], texts[row] = values, records.row_text(values, XYXY)
+                else:
+                    texts[row] = None
+                end = "" if edit.after else _END_NAMES[records.sheet.ends[row + 1]]
+                changes.append(Change(row + 2, edit.rule, before or "", texts[row] or "", end, edit.reasons[index]))
+        return tuple(changes), texts
 
     def to_bytes(self) -> bytes:
         """The table as a file's bytes. Lines without a change stay as they are; new lines stand at the end."""
         sheet, count = self.records.sheet, len(self.records.cells)
-        texts = [self.texts.get(row, text) for row, text in enumerate(sheet.rows[1:])]
+        edited = self._edited[1]
+        texts = [edited.get(row, text) for row, text in enumerate(sheet.rows[1:])]
         rows = [(text, end) for text, end in zip(texts, sheet.ends[1:], strict=True) if text is not None]
-        new = [text for row, text in sorted(self.texts.items()) if row >= count and text is not None]
+        new = [text for row, text in sorted(edited.items()) if row >= count and text is not None]
         lines = [sheet.rows[0], *(text for text, _ in rows)]
         ends = [sheet.ends[0], *(end for _, end in rows)]
         return sheet.with_rows(*with_new(lines, ends, new)).to_bytes()
