@@ -40,6 +40,18 @@ def unsafe_character(text: str) -> str:
     return _escape(character) if character else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """How many things there are, in words.
+
+    Examples
+    --------
+    >>> counted(1, "image"), counted(2_000, "image"), counted(0, "box")
+    ('1 image', '2,000 images', '0 boxes')
+    """
+    ending = "" if number == 1 else "es" if noun.endswith("x") else "s"
+    return f"{number:,} {noun}{ending}"
+
+
 def one_line(text: str) -> str:
     """Return the text in one line: all unsafe characters are written as escapes, such as \\u001b."""
     return _ANY.sub(_escape, text)

@@ -10,6 +10,7 @@ from cytoyolo import defaults
 from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
 from cytoyolo.cli.output import print_json, print_some, print_table
 from cytoyolo.errors import UsageError
+from cytoyolo.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,9 +70,11 @@ def audit(
 def _show(labels: Path, made: "Audit", output: Path | None) -> None:
     figures = made.summary["severities"]
     empty = made.summary["labels"].get("without_cells", 0)
+    rows = counted(made.summary["labels"]["rows"], "row")
+    if empty:
+        rows += f", {counted(empty, 'image')} without cells"
     typer.echo(
-        f"{labels}: {made.summary['labels']['rows']:,} rows{f', {empty:,} images without cells' if empty else ''}; "
-        f"{figures['error']:,} errors, {figures['warning']:,} warnings, {figures['info']:,} notes"
+        f"{labels}: {rows}; {figures['error']:,} errors, {figures['warning']:,} warnings, {figures['info']:,} notes"
     )
     if len(made.counts):
         print_table(made.counts, "{}")

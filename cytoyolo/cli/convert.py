@@ -17,7 +17,7 @@ from cytoyolo.cli.options import (
     TestOption,
 )
 from cytoyolo.cli.output import print_json
-from cytoyolo.text import kind_of, listed_by_kind
+from cytoyolo.text import counted, kind_of, listed_by_kind
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def convert(
     if as_json:
         print_json({**vars(made), "white": made.white.to_dict()})
         return
-    typer.echo(f"{made.folder}: {made.images:,} images, {made.boxes:,} boxes")
+    typer.echo(f"{made.folder}: {counted(made.images, 'image')}, {counted(made.boxes, 'box')}")
     if made.without_cells:
         typer.echo(f"Images without cells: {made.without_cells:,}.", err=True)
     if made.needless:

@@ -8,6 +8,7 @@ import typer
 from cytoyolo import defaults
 from cytoyolo.cli.options import Boxes, JsonOption, Overwrite
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.text import counted
 
 # Suspect labels shown to people; CURATED.scores.csv ranks them all.
 SHOWN = 10
@@ -67,7 +68,8 @@ def curate(
         )
         return
     typer.echo(
-        f"{made.table}: {len(made.scores):,} labels, {len(made.findings):,} findings, {len(made.changes):,} changes"
+        f"{made.table}: {counted(len(made.scores), 'label')}, {counted(len(made.findings), 'finding')}, "
+        f"{counted(len(made.changes), 'change')}"
     )
     if len(made.findings):
         print_table(counts, "{}")

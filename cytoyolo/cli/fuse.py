@@ -8,6 +8,7 @@ import typer
 from cytoyolo import defaults
 from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, numbers
 from cytoyolo.cli.output import print_json
+from cytoyolo.text import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -47,6 +48,6 @@ def fuse(
     if as_json:
         print_json(vars(made))
         return
-    typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
+    typer.echo(f"{made.output}: {counted(made.rows, 'box')} in {counted(made.images, 'image')}")
     if made.fallback_rows:
         typer.echo(f"Rows without a box, which got the fallback class: {made.fallback_rows:,}.", err=True)

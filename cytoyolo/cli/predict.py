@@ -9,6 +9,7 @@ from cytoyolo import defaults
 from cytoyolo.cli import inference
 from cytoyolo.cli.options import Device, ImageSize, JsonOption, Overwrite, numbers
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.text import counted
 
 if TYPE_CHECKING:
     from cytoyolo.commands.predict import Predicted
@@ -75,7 +76,7 @@ def predict(
 
 
 def _show(made: "Predicted") -> None:
-    typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
+    typer.echo(f"{made.output}: {counted(made.rows, 'box')} in {counted(made.images, 'image')}")
     print_table(made.differential[made.differential["count"] > 0], "{:.1%}")
     if made.failures:
         typer.echo(f"Images that could not be read (see the failures table): {len(made.failures):,}.", err=True)

@@ -8,6 +8,7 @@ import typer
 from cytoyolo import defaults
 from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.text import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +45,7 @@ def repair(
     if as_json:
         print_json({**vars(repaired), "changes": by_rule.to_dict()})
         return
-    typer.echo(f"{repaired.table}: {repaired.rows:,} rows, {len(repaired.changes):,} changes")
+    typer.echo(f"{repaired.table}: {counted(repaired.rows, 'row')}, {counted(len(repaired.changes), 'change')}")
     if len(repaired.changes):
         print_table(by_rule.reset_index(), "{}")
         typer.echo(f"All changes, with their reasons: {repaired.log}", err=True)

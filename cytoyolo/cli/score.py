@@ -9,6 +9,7 @@ from cytoyolo import defaults
 from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, Seed
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.errors import UsageError
+from cytoyolo.text import counted
 
 if TYPE_CHECKING:
     from cytoyolo.scoring.score import Score
@@ -47,7 +48,7 @@ def score(
 def show(result: "Score") -> None:
     """Print a score for people: results on stdout, what to know about the submission on stderr."""
     low, high = result.interval
-    typer.echo(f"score {result.score:.4f}  (95 % interval {low:.4f} to {high:.4f}, {result.images:,} images)")
+    typer.echo(f"score {result.score:.4f}  (95 % interval {low:.4f} to {high:.4f}, {counted(result.images, 'image')})")
     typer.echo(f"  0.2 x GIoU part  {result.giou:.4f}  mean of (GIoU + 1) / 2")
     typer.echo(f"  0.8 x macro F1   {result.macro_f1:.4f}  over {len(result.classes)} labels")
     print_table(result.classes, "{:.4f}")

@@ -9,6 +9,7 @@ from cytoyolo import defaults
 from cytoyolo.cli import inference
 from cytoyolo.cli.options import Device, ImageSize, ImagesOption, JsonOption, Overwrite, numbers
 from cytoyolo.cli.output import print_json
+from cytoyolo.text import counted
 
 if TYPE_CHECKING:
     from cytoyolo.commands.submit import Submitted
@@ -78,7 +79,7 @@ def submit(
 
 
 def _show(made: "Submitted") -> None:
-    typer.echo(f"{made.output}: {made.rows:,} boxes in {made.images:,} images")
+    typer.echo(f"{made.output}: {counted(made.rows, 'box')} in {counted(made.images, 'image')}")
     if made.fallback_rows:
         typer.echo(f"Rows without a box, which got the fallback class: {made.fallback_rows:,}.", err=True)
     if made.failures:

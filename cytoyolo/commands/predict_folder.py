@@ -20,6 +20,7 @@ from cytoyolo.report.differential import draw_differential
 from cytoyolo.scoring.differential import differential
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import sha256, write_table
+from cytoyolo.text import counted
 
 MAKER = "predict"
 MAX_JPEG_SIDE = 65_500
@@ -94,7 +95,7 @@ class PredictionFolder:
                 counts.update(rows.classes)
                 add(rows)
         table = differential(counts, self.spec)
-        title = f"{counts.total():,} cells in {images:,} images"
+        title = f"{counted(counts.total(), 'cell')} in {counted(images, 'image')}"
         draw_differential(table, self.folder / "differential.png", title)
         table.to_csv(self.folder / "differential.csv", index=False, lineterminator="\n")
         name = self.spec.columns["image"]

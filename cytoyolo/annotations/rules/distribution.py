@@ -18,6 +18,7 @@ from cytoyolo.annotations.rules.registry import (
 )
 from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.text import counted
 
 
 @rule("odd-box", WARNING, REVIEW, after="whole-image", z=5, rows=20)
@@ -47,7 +48,7 @@ def many_boxes(table: LabelTable, percentile: float) -> Iterator[Findings]:
     counts = np.bincount(table.image[table.labels], minlength=len(table.image))
     boxes = {name: int(counts[table.image[row]]) for name, row in table.first_rows.items() if table.labels[row]}
     limit = np.percentile(list(boxes.values()), percentile) if boxes else 0
-    many = {name: (f"{count:,} boxes", f"more than {limit:.1f}") for name, count in boxes.items() if count > limit}
+    many = {name: (counted(count, "box"), f"more than {limit:.1f}") for name, count in boxes.items() if count > limit}
     yield from by_image(table, many)
 
 
@@ -61,7 +62,7 @@ def _class_counts(table: LabelTable) -> dict[str, int]:
 def rare_class(table: LabelTable, folds: float) -> Iterator[Findings]:
     """The class has fewer rows than cross-validation has folds."""
     rare = {code: count for code, count in _class_counts(table).items() if count < folds}
-    yield from by_table({code: f"{count:,} rows, fewer than {folds:g} folds" for code, count in rare.items()})
+    yield from by_table({code: f"{counted(count, 'row')}, fewer than {folds:g} folds" for code, count in rare.items()})
 
 
 @rule("imbalance", INFO, KEEP, after="rare-class", about="table", ratio=50)
@@ -71,5 +72,5 @@ def imbalance(table: LabelTable, ratio: float) -> Iterator[Findings]:
     if counts and max(counts.values()) > ratio * min(counts.values()):
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         value = f"{counts[most] / counts[least]:.0f} times"
-        detail = f"{most} has {counts[most]:,} rows, {least} {counts[least]:,}"
+        detail = f"{most} has {counted(counts[most], 'row')}, {least} {counts[least]:,}"
         yield from by_table({value: detail})
