@@ -1280,7 +1280,7 @@ def test_images_without_cells_have_empty_label_files(repair: bool, lab: Path, cy
         "convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--val", 0.5, *options
     )
     assert done.returncode == 0, done.stderr
-    assert "Images without cells: 4.\n" in done.stderr and "of images that have boxes: 1." in done.stderr
+    assert "Images without cells: 4.\n" in done.stderr and "their image has boxes: 1." in done.stderr
     assert done.stdout.endswith("out: 16 images, 12 boxes\n")
     table = pd.read_csv(lab / "out" / "images.csv").set_index("NAME")
     assert [(lab / "out" / "labels" / f"none{number}.txt").read_bytes() for number in range(4)] == [b""] * 4

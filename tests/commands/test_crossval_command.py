@@ -422,7 +422,7 @@ def test_a_refused_call_replaces_nothing(copied, lab):
 def test_a_fold_that_fails_is_named_and_the_folder_can_be_gone_on_with(made, lab, tmp_path, capsys):
     with pytest.raises(CytoyoloError, match=r"^fold 0: Ultralytics can't train") as failed:
         run(lab, tmp_path / "CV", freeze=99)
-    assert "\n" not in str(failed.value) and "the same call goes on" in capsys.readouterr().err
+    assert "\n" not in str(failed.value) and "the same call continues it" in capsys.readouterr().err
 
 
 # How the folds come about

@@ -151,7 +151,7 @@ def test_numbers_without_a_network_are_named(tmp_path):
         "Lightning": {"pytorch-lightning_version": "2", "state_dict": {"a": one}},
         "optimizer without a network": {"optimizer": {"state": {}}, "model": None},
         "without the names of its classes": {"model": torch.nn.Conv2d(1, 1, 1)},
-        "no YOLO network": [1, 2],
+        "does not contain a YOLO network": [1, 2],
     }
     for what, content in contents.items():
         torch.save(content, tmp_path / "a.pt")

@@ -228,7 +228,7 @@ def test_resuming_on_another_data_set_is_refused(blobs, small_run, tmp_path):
     del manifest["metrics"]
     manifest["dataset"]["images_sha256"] = "0" * 64
     (run / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(CytoyoloError, match="not what"):
+    with pytest.raises(CytoyoloError, match="is not the data set of"):
         train(blobs / "dataset", output=run, resume=True)
 
 
