@@ -420,7 +420,7 @@ def test_an_empty_folder_of_unfinished_work_is_taken_and_notes_are_not(weights, 
 
 
 def test_names_that_cannot_be(weights, images, tmp_path):
-    with pytest.raises(UsageError, match="can.t be an output"):
+    with pytest.raises(UsageError, match=r"can.t be an output"):
         predict(weights, images, output=".")
     (images / "a.png.jpg").write_bytes((images / "blob00.jpg").read_bytes())
     for name in ("a.png", "a.jpg"):
