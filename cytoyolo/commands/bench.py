@@ -38,11 +38,42 @@ def bench(
     device: str = defaults.DEVICE,
     seconds: float = defaults.BENCH_SECONDS,
 ) -> pd.DataFrame:
-    """Time the prediction of an image folder, from files to detections, by all ways that are installed.
+    """Time the prediction of an image folder, from files to detections, in all ways that are installed.
 
-    Each way runs for some `seconds`, three times by turns; the median counts. Returns backend, precision, device,
-    threads, batch, images a second and milliseconds an image, the fastest first. Raises UsageError for a wrong call
-    and CytoyoloError for weights that can't be used.
+    Each way runs three times for some seconds, in turns with the others. The median counts.
+
+    Parameters
+    ----------
+    weights : str or Path
+        A checkpoint (.pt), an ONNX file or an OpenVINO folder.
+    images : str or Path
+        The image folder.
+    backend, threads, batch : sequence, optional
+        Only time these backends, numbers of threads and batch sizes.
+    imgsz : int, optional
+        The side in pixels that images are scaled to. By default that of the training.
+    device : str
+        "auto", "cpu", "mps" or the number of a GPU.
+    seconds : float
+        How long each way runs, in seconds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each way, the fastest first: backend, precision, device, threads, batch, images per second and
+        milliseconds per image.
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        For weights that can't be used.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> cytoyolo.bench("best.pt", images="slides/", seconds=5)  # doctest: +SKIP
     """
     path, folder = Path(weights), Path(images)
     if seconds <= 0:

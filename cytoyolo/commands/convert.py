@@ -133,6 +133,12 @@ def convert(
         For a wrong call.
     CytoyoloError
         For rows or images that can't be used; the message names them.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> made = cytoyolo.convert("labels.csv", images="images", output="dataset", repair=True)  # doctest: +SKIP
+    >>> made.images, made.boxes  # doctest: +SKIP
     """
     labels, output = Path(labels), Path(output)
     check_seed(seed)

@@ -88,15 +88,50 @@ def crossval(
     overwrite: bool = False,
     **settings: Unpack[TrainingSettings],
 ) -> Crossvalidated:
-    """Train a model for each fold and collect what it finds in the fold's own images, which it has not seen.
+    """Train a model for each fold, and predict with it the images of the fold, which it has not seen.
 
-    source is a label table with its image folder, split into `folds` (5), or a folder that `convert` made with folds.
-    `settings` (recipe, model, epochs, imgsz, batch, seed, and any training setting of Ultralytics) decide the
-    trainings, see `cytoyolo.detector.settings.TrainingSettings`. All epochs are trained and the last one's weights
-    taken, so that a fold has no say in its own model. `device` may be several GPUs ("0,1,2"), a fold on each; on a CPU,
-    `jobs` folds at a time share its cores. The same call goes on with one that was interrupted, and so it does with
-    resume, which needs one that is there. Raises UsageError for a wrong call, CytoyoloError where a fold can't be
-    trained.
+    A fold has no say in its own model: all epochs are trained, and the last weights are taken. The same call continues
+    a cross-validation that was interrupted.
+
+    Parameters
+    ----------
+    source : str or Path
+        A label table, or a YOLO folder that `convert` made with folds.
+    output : str or Path
+        The folder to make.
+    images : str or Path, optional
+        The image folder of a label table.
+    folds : int, optional
+        How many folds a label table is split into, 5 by default.
+    groups, dataset, config : str or Path, optional
+        Of a label table: see `convert`.
+    device : str
+        "auto", "cpu", "mps", a GPU, or several GPUs ("0,1,2"), which train a fold each.
+    jobs : int
+        How many folds are trained at the same time on a CPU. They share its cores.
+    resume : bool
+        Only continue a cross-validation that is there.
+    overwrite : bool
+        Replace an existing output of `crossval`.
+    **settings
+        The settings of the trainings: see `cytoyolo.TrainingSettings`.
+
+    Returns
+    -------
+    Crossvalidated
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        If a fold can't be trained.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> made = cytoyolo.crossval("labels.csv", images="images/", output="cv", epochs=25)  # doctest: +SKIP
+    >>> made.score.score  # doctest: +SKIP
     """
     source, folder = Path(source), Path(output)
     table = {"images": images, "groups": groups, "config": config, "dataset": dataset}

@@ -128,6 +128,12 @@ def curate(
     CytoyoloError
         For predictions of another table. Without `force`, also if a class would lose too many rows or every label has
         a finding.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> made = cytoyolo.curate("labels.csv", oof="cv/oof.csv", output="curated.csv")  # doctest: +SKIP
+    >>> made.scores.head()  # doctest: +SKIP
     """
     labels, output, images = Path(labels), Path(output), None if images is None else Path(images)
     check_choices(spurious, boxes)

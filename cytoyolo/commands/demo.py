@@ -57,11 +57,36 @@ def demo(
     device: str = defaults.DEMO_DEVICE,
     overwrite: bool = False,
 ) -> Demonstrated:
-    """Paint smears with faults, audit, repair and convert them, train by the recipe "demo", predict and score.
+    """Do every step on synthetic smears with faults: audit, repair, convert, train from scratch, predict and score.
 
-    All is in one folder; the training starts from scratch. A demo that was interrupted is made anew.
+    A demo that was interrupted starts again with the same call.
 
-    Raises UsageError when the output exists, unless it holds an interrupted demo.
+    Parameters
+    ----------
+    output : str or Path
+        The folder to make, which holds the results of all steps.
+    images : int
+        How many smears are drawn.
+    seed : int
+        The seed of the smears, the faults and the training.
+    device : str
+        "cpu", "auto", "mps" or the number of a GPU.
+    overwrite : bool
+        Replace an existing output of `demo`.
+
+    Returns
+    -------
+    Demonstrated
+
+    Raises
+    ------
+    UsageError
+        If the output exists and is not an interrupted demo.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> cytoyolo.demo(output="runs/demo")  # doctest: +SKIP
     """
     folder, seconds = Path(output), dict[str, float]()
     at = _Places(folder)

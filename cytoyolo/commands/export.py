@@ -55,12 +55,50 @@ def export(
     seed: int = defaults.SEED,
     overwrite: bool = False,
 ) -> Exported:
-    """Write a checkpoint as an ONNX file or an OpenVINO folder: dynamic batch and size, all class probabilities.
+    """Write a checkpoint as an ONNX file or an OpenVINO folder.
 
-    int8 takes its ranges from half of the images of a label table (`calibrate`, and its image folder) and is compared
-    with fp32 on the other half, by the challenge's score: OUTPUT.comparison.json keeps the figures. A loss of more than
-    `max_loss` is refused. Raises UsageError for a wrong call or a missing package, CytoyoloError for weights or tables
-    that can't be used, or a loss that is too great.
+    The network takes batches and images of any size and gives the scores of all classes. With `int8` the ranges of its
+    values are measured on half of the images of a label table. The other half compares int8 with fp32 by the
+    challenge's score, and OUTPUT.comparison.json keeps the figures.
+
+    Parameters
+    ----------
+    weights : str or Path
+        The checkpoint (.pt).
+    output : str or Path
+        The file or folder to write.
+    format : str
+        "onnx" or "openvino".
+    int8 : bool
+        Calculate in 8-bit whole numbers.
+    calibrate, images : str or Path, optional
+        For int8: the label table and the folder of its images.
+    dataset : str or Path, optional
+        The data set of the label table. By default the description that the weights carry.
+    imgsz : int, optional
+        The side in pixels of the images for int8. By default that of the training.
+    max_loss : float
+        The largest loss of score that int8 may cost, 0 to 1.
+    seed : int
+        The seed of the choice of images.
+    overwrite : bool
+        Replace an existing output of `export`.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    UsageError
+        For a wrong call or a missing package.
+    CytoyoloError
+        For weights or tables that can't be used, or if int8 loses too much.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> cytoyolo.export("best.pt", output="best.onnx")  # doctest: +SKIP
     """
     weights, output = Path(weights), Path(output)
     if not 0 <= abs(max_loss) <= 1:

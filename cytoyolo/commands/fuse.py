@@ -89,6 +89,11 @@ def fuse(
         For a wrong call.
     CytoyoloError
         For tables that can't be used.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> cytoyolo.fuse(["a/detections.csv", "b/detections.csv"], output="fused.csv")  # doctest: +SKIP
     """
     paths, output, spec = [Path(one) for one in tables], Path(output), load_spec(dataset)
     if not paths:

@@ -12,7 +12,20 @@ from cytoyolo.spec import PACKAGE as DATASETS
 
 
 def info() -> dict[str, Any]:
-    """Return versions, devices, threads and folders of this machine, which a bug report needs."""
+    """Collect what a bug report needs: versions, devices, threads and folders of this machine.
+
+    Returns
+    -------
+    dict
+        versions, system, executable, cores, cpu, threads, gpus, mps, and the folders and names that the package uses.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> facts = cytoyolo.info()
+    >>> facts["versions"]["cytoyolo"] == cytoyolo.__version__
+    True
+    """
     from cytoyolo.detector.engine import devices
     from cytoyolo.detector.recipes import PACKAGE as RECIPES
 

@@ -79,6 +79,18 @@ def repair(
         For a wrong call.
     CytoyoloError
         If a finding says that the table must not be used.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import cytoyolo
+    >>> rows = ["NAME,x1,y1,x2,y2,class", "a.png,10,20,80,90,PNN", "b.png,70,60,20,15,LY", "c.png,5,5,5,60,MO"]
+    >>> _ = Path("labels.csv").write_text("\\n".join(rows))
+    >>> repaired = cytoyolo.repair("labels.csv", output="repaired.csv")
+    >>> repaired.changes[["line", "rule"]].to_dict("records")
+    [{'line': 3, 'rule': 'inverted'}, {'line': 4, 'rule': 'zero-side'}]
+    >>> cytoyolo.undo("repaired.csv", "changes.csv") == Path("labels.csv").read_bytes()
+    True
     """
     labels, output = Path(labels), Path(output)
     log = output.with_name(CHANGES) if changes is None else Path(changes)

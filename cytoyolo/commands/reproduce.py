@@ -77,15 +77,52 @@ def reproduce(
     dry_run: bool = False,
     **settings: Unpack[TrainingSettings],
 ) -> list[Planned]:
-    """Audit, repair, convert, cross-validate, curate (both ways), convert, train and predict, in one folder.
+    """Do the whole method of the third place in one folder: audit, repair, cross-validate, curate, train and predict.
 
-    data holds images/, train.csv and test.csv. The final model is trained on the labels of `spurious`; boxes, force:
-    see `curate`; device, jobs: see `crossval`; `settings` (recipe, model, epochs, imgsz, batch, seed, and any training
-    setting of Ultralytics) decide the trainings, see `cytoyolo.detector.settings.TrainingSettings`. A step is skipped
-    when it was done with the same inputs and settings, and an interrupted training goes on. What was done with others
-    is done anew with `overwrite` only, as far as it depends on what has changed. All inputs are looked at before
-    anything is done. With dry_run nothing is done: the plan is returned, with an estimate of time (from a few training
-    steps) and disk. Raises UsageError for a wrong call and CytoyoloError where a step fails.
+    A step is skipped if it was done with the same inputs and settings, and an interrupted training continues. All
+    inputs are checked before the first step.
+
+    Parameters
+    ----------
+    data : str or Path
+        The folder with images/, train.csv and test.csv.
+    output : str or Path
+        The folder of all results.
+    dataset : str or Path
+        The data set: a name of this package, or a YAML file.
+    groups : str or Path, optional
+        A CSV with NAME,group: see `convert`.
+    folds : int
+        How many folds.
+    spurious : str
+        Which curated labels the final model is trained on: see `curate`.
+    boxes, force
+        See `curate`.
+    device, jobs
+        See `crossval`.
+    overwrite : bool
+        Do a step again that was done with other inputs or settings, and the steps that depend on it.
+    dry_run : bool
+        Only return the plan, with an estimate of time (from a few training steps) and disk.
+    **settings
+        The settings of the trainings: see `cytoyolo.TrainingSettings`.
+
+    Returns
+    -------
+    list of Planned
+        A step each: what it makes, its state, and the seconds and megabytes that it takes, where they are known.
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        If a step fails.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> cytoyolo.reproduce("data", output="runs/third", dry_run=True)  # doctest: +SKIP
     """
     folder = Path(output)
     check_choices(spurious, boxes)

@@ -72,6 +72,11 @@ def smear(
     ------
     UsageError
         If the training or the test would be empty, or there are too few images for one fault of each kind.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> cytoyolo.smear(output="smears", images=200, faults=0.3)  # doctest: +SKIP
     """
     held_out = check_numbers(images, test, seed, faults)
     folder = Path(output)

@@ -64,12 +64,43 @@ def train(
     overwrite: bool = False,
     **settings: Unpack[TrainingSettings],
 ) -> Trained:
-    """Train on a folder made by `convert`, into a run folder (weights, metrics, curves, recipe, manifest).
+    """Train one YOLO on a YOLO folder, into a run folder with weights, metrics, curves, recipe and manifest.
 
-    `settings` (recipe, model, epochs, imgsz, batch, seed, and any training setting of Ultralytics) decide the training,
-    see `cytoyolo.detector.settings.TrainingSettings`. `fold` is the fold to hold out of a data set that was converted
-    with folds. The same call goes on with a run that was interrupted. With `resume` the settings are not needed. Raises
-    UsageError for a wrong call and CytoyoloError when the training cannot be carried out.
+    The same call continues a run that was interrupted.
+
+    Parameters
+    ----------
+    dataset : str or Path
+        The folder that `convert` made.
+    output : str or Path
+        The run folder to make.
+    device : str
+        "auto", "cpu", "mps", a GPU, or several GPUs ("0,1").
+    fold : int, optional
+        The fold to keep for validation, in a data set that was converted with folds.
+    resume : bool
+        Continue an interrupted run with its own settings.
+    overwrite : bool
+        Replace an existing run.
+    **settings
+        The settings of the training: see `cytoyolo.TrainingSettings`.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        If the training can't be carried out.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> trained = cytoyolo.train("dataset", output="run", recipe="quick", epochs=10)  # doctest: +SKIP
+    >>> trained.weights  # doctest: +SKIP
     """
     check_device(device, several=True)
     run, data = Path(output), load_dataset(dataset)
