@@ -293,7 +293,7 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     predictions = read_oof(folder / OOF, data.spec, folds)
     labels = read_labels(data)
     truth = labels.assign(id=range(len(labels)))
-    submission = fill(truth[["id", "image"]], predictions, data.spec.fallback)[0]
+    submission = fill(truth[["id", "image"]], [predictions], data.spec.fallback)[0]
     score = evaluate(truth, submission, seed=manifest["seed"])
     group = listing.set_index(column)["group"] if data.manifest["groups"] else pd.Series("", index=listing[column])
     groups = by_group(truth, submission, score, group)

@@ -241,7 +241,7 @@ def _score(path: Path, truth: pd.DataFrame, images: Path, spec: DataSpec, side: 
         _refuse_bad(one.path, one.problem)
         found.append(replace(one.detections, image=name))
     rows = DetectionTable.of(found, detector.codes)
-    return evaluate(truth, fill(truth[["id", "image"]], rows, spec.fallback)[0], replicates=1)
+    return evaluate(truth, fill(truth[["id", "image"]], [rows], spec.fallback)[0], replicates=1)
 
 
 def _put(made: Path, output: Path, format: str, overwrite: bool) -> None:

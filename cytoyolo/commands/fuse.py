@@ -129,7 +129,7 @@ def fuse(
         raise UsageError("fallback", chosen, f"give one of {listed(list(spec.codes), 30)}")
     wanted = read_table(test, spec, TEST_ROLES)
     refuse(test, row_faults(wanted, spec), "mend or delete them", wanted)
-    rows, unfilled = fill(wanted, found, chosen)
+    rows, unfilled = fill(wanted, [found], chosen)
     write_table(output, rows.rename(columns=spec.columns), overwrite)
     return FusedTables(output, images, len(rows), unfilled, incomplete)
 

@@ -1,7 +1,7 @@
 """`submit`: the rows of a submission for a test table."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from cytoyolo.detector.inference import (
 )
 from cytoyolo.detector.journal import Journal, ResumableCall, partial_folder, run_resumable
 from cytoyolo.detector.predict import SearchedFile
-from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, detection_writer, join, tables_of
+from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, detection_writer, tables_of
 from cytoyolo.errors import UsageError, listed, option
 from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed
 from cytoyolo.images.info import check_image_folder
@@ -205,16 +205,15 @@ def _submit(
 
 def _best(
     journal: Journal, asked: _Asked, tables: SubmissionTables, spec: DataSpec, call: ResumableCall, warnings: Warnings
-) -> DetectionTable:
+) -> Iterator[DetectionTable]:
     """The best detections of each image, as many as it has rows; all are written into their own table, if wanted."""
-    codes, place, best = call.model.codes, tables.begun(tables.detections), []
+    codes, place = call.model.codes, tables.begun(tables.detections)
     with detection_writer(place, spec, codes, LISTED_IN_FULL) if call.probabilities else nullcontext() as add:
         for some, table in tables_of(journal.detections(), codes):
             warnings.look(some)
-            best.append(table.first(asked.wanted))
             if add:
                 add(table.renamed(asked.name))
-    return join(best, codes)
+            yield table.first(asked.wanted)
 
 
 def _files_meant(source: Path | Frame, test: pd.DataFrame, images: Path) -> dict[str, str]:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -193,15 +192,6 @@ class DetectionTable:
         return rows.assign(fold=rows["image"].map(dict(self.fold))) if self.fold else rows
 
 
-def join(tables: Sequence[DetectionTable], codes: tuple[str, ...]) -> DetectionTable:
-    """One table of the rows of several that have the same classes."""
-    tables = [DetectionTable.of([], codes), *tables]
-    parts = ("image", "xyxy", "class_id", "confidence", "probabilities")
-    rows: dict[str, Any] = {part: np.concatenate([getattr(table, part) for table in tables]) for part in parts}
-    sizes = {name: size for table in tables for name, size in table.size.items()}
-    return DetectionTable(**rows, codes=codes, size=sizes)
-
-
 def tables_of(
     detections: Iterator[Detections], codes: tuple[str, ...]
 ) -> Iterator[tuple[list[Detections], DetectionTable]]:
@@ -235,7 +225,8 @@ def _out_of_fold(table: DetectionTable, shares: pd.DataFrame) -> pd.DataFrame:
     rows = pd.DataFrame(table.xyxy.round(2), columns=XYXY).map("{:.2f}".format)
     values = pd.concat([pd.Series(table.confidence, name="confidence"), shares], axis=1).map("{:.6f}".format)
     rows = pd.concat([pd.Series(table.image, name="image", dtype=object), rows, values], axis=1)
-    empty = pd.DataFrame({"image": [name for name in table.size if name not in set(table.image)]}, dtype=object)
+    found = set(table.image)
+    empty = pd.DataFrame({"image": [name for name in table.size if name not in found]}, dtype=object)
     rows = pd.concat([rows, empty]).fillna("")
     place = pd.Index(list(table.size)).get_indexer(pd.Index(rows["image"]))
     rows = rows.iloc[np.argsort(place, kind="stable")]

@@ -1,5 +1,7 @@
 """Detections become submission rows: as many boxes an image as it has rows, best first."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -7,19 +9,24 @@ from cytoyolo.detector.table import DetectionTable
 from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY
 
 
-def fill(test: pd.DataFrame, detections: DetectionTable, fallback: str) -> tuple[pd.DataFrame, int]:
+def fill(test: pd.DataFrame, tables: Iterable[DetectionTable], fallback: str) -> tuple[pd.DataFrame, int]:
     """One submission row for each test row, in its order, and how many of them got no box.
 
-    test has columns image and id. The k-th test row of an image takes its k-th detection, in whole pixels; a row beyond
-    them is 0,0,0,0 and the fallback class.
+    test has columns image and id. The tables hold the detections of different images; only boxes and classes are kept
+    of them. The k-th test row of an image takes its k-th detection, in whole pixels. A row without a detection is
+    0,0,0,0 and the fallback class.
     """
-    found = pd.DataFrame(detections.pixels, columns=XYXY).assign(
-        image=detections.image, **{"class": detections.classes}
-    )
+    nothing = pd.DataFrame(columns=[*XYXY, "image", "class"]).astype(dict.fromkeys(XYXY, np.int64))
+    boxes = pd.concat([nothing, *map(_boxes, tables)])
     rows = test.assign(rank=test.groupby("image").cumcount())
-    ranked = found.assign(rank=found.groupby("image").cumcount())
+    ranked = boxes.assign(rank=boxes.groupby("image").cumcount())
     merged = rows.merge(ranked, on=["image", "rank"], how="left")
     missing = merged["class"].isna()
     merged["class"] = merged["class"].where(~missing, fallback)
     merged[XYXY] = merged[XYXY].fillna(0).astype(np.int64)
     return merged[list(SUBMISSION_ROLES)], int(missing.sum())
+
+
+def _boxes(table: DetectionTable) -> pd.DataFrame:
+    """The boxes of detections in whole pixels, with image and class."""
+    return pd.DataFrame(table.pixels, columns=XYXY).assign(image=table.image, **{"class": table.classes})

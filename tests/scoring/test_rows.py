@@ -53,7 +53,7 @@ def test_one_class_has_no_second():
 def test_rows_take_the_best_boxes_of_their_image_in_order():
     test = pd.DataFrame({"id": ["7", "8", "9", "10"], "image": ["x", "y", "x", "x"]})
     found = table_of(["x", "x", "z"], [1, 2, 3], "abc")
-    rows, unfilled = fill(test, found, "c")
+    rows, unfilled = fill(test, [found], "c")
     assert rows["id"].tolist() == ["7", "8", "9", "10"]
     assert rows["x1"].tolist() == [1, 0, 2, 0]
     assert rows["class"].tolist() == ["a", "c", "b", "c"]
@@ -65,7 +65,7 @@ def test_rows_take_the_best_boxes_of_their_image_in_order():
 def test_every_test_row_gets_one_row_and_no_detection_is_used_twice(wanted, detected):
     test = pd.DataFrame({"id": range(len(wanted)), "image": wanted})
     found = table_of(detected, range(1, len(detected) + 1), "a" * len(detected))
-    rows, unfilled = fill(test, found, "b")
+    rows, unfilled = fill(test, [found], "b")
     assert rows["id"].tolist() == list(range(len(wanted)))
     used = rows.loc[rows["class"] == "a", "x1"]
     assert not used.duplicated().any()
