@@ -10,7 +10,7 @@ is wide on purpose:
 - one box in fifty can be anything.
 
 The likelihood is a density over the numbers in the table, so that forms with different scales can be compared. A form
-is judged by its log-likelihood minus that of corners in pixels, in nats (natural logarithms).
+is judged by its gain: its log-likelihood minus the log-likelihood of corners in pixels, in nats (natural logarithms).
 """
 
 import math
@@ -29,13 +29,14 @@ LAYOUTS: tuple[Layout, ...] = ("xyxy", "xywh", "cxcywh", "xxyy", "yxyx")
 # How much likelier than corners a form must be, in nats: (for the whole table, for each row). WEAK evidence is
 # reported, STRONG evidence stops an audit. Measured in docs/audit.md.
 WEAK, STRONG = (8.0, 0.25), (20.0, 0.5)
-# Strong evidence needs at least so many rows or, if all boxes lie in the upper left of their images, so many images.
+# Strong evidence needs at least this number of rows. If all boxes lie in the upper left of their images, it needs this
+# number of images.
 MIN_ROWS = 10
 # A form explains a table if at least this share of the boxes lies in their images. A box may reach outside by the
 # tolerance: a share of the image's side plus some pixels.
 MIN_FITTING = 0.95
 _TOLERANCE, _TOLERANCE_PX = 0.02, 1.0
-# At most so many rows are examined, spread evenly over the table. With fewer rows than the least, nothing is said.
+# At most _MOST_ROWS rows are examined, spread evenly over the table. A table with fewer than _LEAST_ROWS is not judged.
 _MOST_ROWS, _LEAST_ROWS = 20_000, 2
 # The share of boxes that can be anything, the share of boxes with corners in the wrong order (some tools write them),
 # and the degrees of freedom of Student's t.
@@ -57,8 +58,8 @@ _FACTORS = (1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2
 _SQUARES = (224, 256, 320, 384, 416, 448, 512, 600, 608, 640, 768, 800, 832, 1000, 1024, 1280, 1600, 2048)
 # A candidate is tried if its logarithm differs by less than this from the table's own.
 _NEAR = 0.06
-# The boxes of a smaller copy also lie in the images themselves. They are clear evidence if boxes of the copy become at
-# least so many times larger.
+# The boxes of a smaller copy also lie in the images themselves. They are clear evidence only if the conversion makes
+# their sides at least this many times longer.
 _CLEAR_SCALE = 1.5
 
 
@@ -106,7 +107,7 @@ class Evidence(NamedTuple):
     form : Form
         The likeliest form.
     gain : float
-        Its log-likelihood minus that of corners in pixels, in nats.
+        Its log-likelihood minus the log-likelihood of corners in pixels, in nats.
     rival : Form or None
         Another form that is about as likely.
     rows, images : int

@@ -27,7 +27,7 @@ START = "from cytoyolo.annotations.rules import Findings, by_image, by_row, by_t
 SMALL = '''
 @rule("small", "warning", "review", area=400)
 def small(table, area):
-    """A box of fewer than so many square pixels."""
+    """The box has fewer than `area` square pixels."""
     sides = table.xyxy[:, 2:] - table.xyxy[:, :2]
     yield from by_row(table, table.where(sides.prod(axis=1) < area), f"under {area:g} square pixels")
 '''
@@ -84,7 +84,7 @@ def test_a_config_sets_it_like_any_other(lab: Path) -> None:
 
 def test_the_command_line_lists_and_asks_it(lab: Path, cytoyolo: Program) -> None:
     listed = cytoyolo("audit", "--rules", "--config", config(lab, SMALL)).stdout
-    assert listed.endswith("small  (warning; review; area 400)\n    A box of fewer than so many square pixels.\n")
+    assert listed.endswith("small  (warning; review; area 400)\n    The box has fewer than `area` square pixels.\n")
     done = cytoyolo("audit", lab / "labels.csv", "--config", lab / "mine.yaml", "--json")
     assert "small" in {finding["rule"] for finding in json.loads(done.stdout)["findings"]}
 

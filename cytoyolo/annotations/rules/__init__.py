@@ -1,8 +1,8 @@
-"""The rules of the audit, in the order in which they are asked, and what a rule of one's own is made with.
+"""The rules of the audit, in the order in which they are asked, and the functions for a user's own rules.
 
-Each rule sees the table as the actions of those before it leave it: corners are put in order before a box is clipped,
-and clipped before it is compared with others. So what one audit finds is all there is to repair. The order is said
-where rules are registered (`after`), and does not depend on the order of imports.
+Each rule sees the table after the actions of all earlier rules: corners are put in order before a box is clipped, and
+boxes are clipped before they are compared with others. So one audit finds everything that can be repaired. Each rule is
+registered with the rule before it (`after`), so the order does not depend on the order of imports.
 """
 
 from cytoyolo.annotations.rules import (
@@ -52,5 +52,5 @@ __all__ = [
     "rule",
 ]
 
-# Modules of users' own may have been imported before this one.
+# A user's own modules may have been imported before this module, so rules of other modules are left out here.
 RULES: dict[str, Rule] = in_order([rule for rule in REGISTERED if rule.module.startswith(f"{__name__}.")])

@@ -1,4 +1,4 @@
-"""What a user's own rule yields, before it is believed."""
+"""Checks of what a user's own rule yields."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -11,9 +11,9 @@ from cytoyolo.tables.table import LABEL_ROLES
 
 
 def checked(rule: Rule, table: LabelTable, result: Iterable[Findings] | None) -> Iterator[Findings]:
-    """The findings of a rule, about rows that are still in the table. Raises TypeError or ValueError for anything else.
+    """Yield the findings of a rule about rows that are still in the table.
 
-    A row that is dropped or rewritten is so once.
+    A row is dropped or rewritten at most once. Raises TypeError or ValueError if the rule yields anything but findings.
     """
     if not isinstance(result, Iterable):
         raise TypeError(f"the function gave {_kind(result)}; yield Findings, as `yield from by_row(...)` does")
@@ -45,7 +45,7 @@ def _rows(rule: Rule, table: LabelTable, findings: Findings) -> Rows:
 
 
 def _whole(rule: Rule, table: LabelTable, findings: Findings) -> Findings:
-    """The findings with their texts as lists, and with names of images where their kind needs them."""
+    """Return the findings with their texts as lists, and with names of images unless they are about rows."""
     count = len(findings.rows)
     unknown = set(findings.after) - set(LABEL_ROLES)
     if unknown:

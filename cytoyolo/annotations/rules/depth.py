@@ -1,4 +1,4 @@
-"""Rules of what an image file holds beyond one picture of 8 bits: the range that is shown, and further pictures."""
+"""Rules of images with more than 8 bits (which range is shown), and of files with several pictures."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from cytoyolo.images.samples import is_dark
 
 @rule("bit-range", INFO, "convert", after="colour-mode", about="image", needs="images")
 def bit_range(table: LabelTable) -> Iterator[Findings]:
-    """The picture has more than 8 bits. Says which range of its values is shown: the same for all such images of the
-    set, unless the file itself states it."""
+    """The picture has more than 8 bits. The finding says which range of its values is shown. This range is the same for
+    all such images of the set, unless the file states its own range."""
     found = {}
     for name, facts in labelled(table).items():
         if facts.white:
@@ -23,8 +23,9 @@ def bit_range(table: LabelTable) -> Iterator[Findings]:
 
 @rule("dark-range", WARNING, REVIEW, after="bit-range", about="image", needs="images")
 def dark_range(table: LabelTable) -> Iterator[Findings]:
-    """The picture has more than 8 bits and is shown dark: it uses less than a quarter of the range that another one of
-    the set needs, or its mean is below 20 of 255. Cameras of 12 and of 16 bits are mixed, or a value is wrong."""
+    """The picture has more than 8 bits and is shown dark: it uses less than a quarter of the range that another image
+    of the set needs, or its mean is below 20 of 255. Images from cameras of 12 and of 16 bits are mixed, or a value is
+    wrong."""
     facts = labelled(table)
     largest = {one.samples: name for name, one in sorted(facts.items(), key=lambda item: item[1].peak)}
     found = {}
@@ -37,7 +38,8 @@ def dark_range(table: LabelTable) -> Iterator[Findings]:
 
 @rule("several-pictures", WARNING, REVIEW, after="dark-range", about="image", needs="images")
 def several_pictures(table: LabelTable) -> Iterator[Findings]:
-    """The file holds several pages, planes, sizes, channels or frames. Says what of them is taken as the picture."""
+    """The file holds several pages, planes, sizes, channels or frames. The finding says which part is taken as the
+    picture."""
     found = {name: facts.taken for name, facts in labelled(table).items() if facts.taken}
     remedy = "look whether that is the picture you labelled"
     yield from by_image(table, {name: (taken, remedy) for name, taken in found.items()})

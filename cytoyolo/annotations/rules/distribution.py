@@ -1,4 +1,4 @@
-"""Rules of the table as a set: sizes within a class, boxes an image, classes against each other."""
+"""Rules that look at all rows together: box sizes within a class, boxes in each image, rows in each class."""
 
 from collections.abc import Iterator
 
@@ -23,8 +23,8 @@ from cytoyolo.text import counted
 
 @rule("odd-box", WARNING, REVIEW, after="whole-image", z=5, rows=20)
 def odd_box(table: LabelTable, z: float, rows: float) -> Iterator[Findings]:
-    """The area or the aspect of the box has a robust z over a threshold within its class (of its logarithm), where the
-    class has at least so many rows."""
+    """The size or shape of the box is unusual: the logarithm of its area or of width / height has a robust z of more
+    than `z` (up or down) within its class. Only classes with at least `rows` rows are judged."""
     side = table.xyxy[:, 2:] - table.xyxy[:, :2]
     usable = (side > 0).all(axis=1) & (table.class_id >= 0) & table.labels
     details: dict[int, str] = {}
@@ -44,7 +44,7 @@ def odd_box(table: LabelTable, z: float, rows: float) -> Iterator[Findings]:
 
 @rule("many-boxes", INFO, KEEP, after="odd-box", about="image", sheet="none", percentile=Threshold(99.9, most=100))
 def many_boxes(table: LabelTable, percentile: float) -> Iterator[Findings]:
-    """The image has more boxes than this percentile of all images."""
+    """The image has more boxes than the percentile `percentile` of the numbers of boxes in all images."""
     counts = np.bincount(table.image[table.labels], minlength=len(table.image))
     boxes = {name: int(counts[table.image[row]]) for name, row in table.first_rows.items() if table.labels[row]}
     limit = np.percentile(list(boxes.values()), percentile) if boxes else 0
@@ -60,14 +60,14 @@ def _class_counts(table: LabelTable) -> dict[str, int]:
 
 @rule("rare-class", INFO, KEEP, after="leak", about="class", folds=5)
 def rare_class(table: LabelTable, folds: float) -> Iterator[Findings]:
-    """The class has fewer rows than cross-validation has folds."""
+    """The class has fewer rows than `folds`, the number of folds of a cross-validation."""
     rare = {code: count for code, count in _class_counts(table).items() if count < folds}
     yield from by_table({code: f"{counted(count, 'row')}, fewer than {folds:g} folds" for code, count in rare.items()})
 
 
 @rule("imbalance", INFO, KEEP, after="rare-class", about="table", ratio=50)
 def imbalance(table: LabelTable, ratio: float) -> Iterator[Findings]:
-    """The most frequent class has more than so many times the rows of the least frequent one that has any."""
+    """The most frequent class has more than `ratio` times as many rows as the rarest class that has rows."""
     counts = {code: count for code, count in _class_counts(table).items() if count}
     if counts and max(counts.values()) > ratio * min(counts.values()):
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)

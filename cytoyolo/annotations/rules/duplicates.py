@@ -1,4 +1,4 @@
-"""Rules of images that show the same: copies, near copies, what their labels say, and leaks into the test."""
+"""Rules of images that show the same: copies, near duplicates, labels that differ, and leaks into the test part."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from cytoyolo.annotations.rules.registry import DROP, ERROR, REVIEW, WARNING, Fi
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.duplicates import MAX_DISTANCE, MIN_CORRELATION
 
-# Boxes of the same picture agree from this IoU on.
+# Boxes of the same picture agree if their IoU is at least this.
 SAME_BOX = 0.8
 
 
 def _copies(table: LabelTable, *kinds: str) -> pd.DataFrame:
-    """Labelled images that show the same as an earlier labelled one, of these kinds."""
+    """Return the labelled images that show the same as an earlier labelled image, of these kinds of copies."""
     found = table.copies
     labelled = found["image"].isin(table.first_rows) & found["twin"].isin(table.first_rows)
     return found[labelled & found["kind"].isin(kinds)]
@@ -23,14 +23,15 @@ def _copies(table: LabelTable, *kinds: str) -> pd.DataFrame:
 
 @rule("same-bytes", WARNING, "group", after="many-boxes", about="image", needs="images", sheet="pair", copies="bytes")
 def same_bytes(table: LabelTable) -> Iterator[Findings]:
-    """The file has the same bytes as another; both stay on one side of a split."""
+    """The file has the same bytes as another file. Both images stay in the same part of a split."""
     found = _copies(table, "bytes")
     yield from by_image(table, {image: (twin, "the same bytes") for image, twin in found[["image", "twin"]].to_numpy()})
 
 
 @rule("same-pixels", WARNING, "group", after="same-bytes", about="image", needs="images", sheet="pair", copies="pixels")
 def same_pixels(table: LabelTable) -> Iterator[Findings]:
-    """The picture has the same pixels as another, in a file of other bytes; both stay on one side of a split."""
+    """The picture has the same pixels as another picture, but the bytes of the files differ. Both images stay in the
+    same part of a split."""
     found = _copies(table, "pixels")
     yield from by_image(
         table, {image: (twin, "the same pixels") for image, twin in found[["image", "twin"]].to_numpy()}
@@ -50,8 +51,9 @@ def same_pixels(table: LabelTable) -> Iterator[Findings]:
     correlation=Threshold(MIN_CORRELATION, most=1),
 )
 def near_duplicate(table: LabelTable, distance: float, correlation: float) -> Iterator[Findings]:
-    """The picture shows the same as another: encoded anew, brighter, resized, cropped, shifted, mirrored or turned,
-    by its 256-bit perceptual hashes and the correlation once aligned. Both stay on one side of a split."""
+    """The picture shows the same as another picture, which was compressed again, made brighter, resized, cropped,
+    shifted, mirrored or turned. Their 256-bit perceptual hashes differ by at most `distance` bits, and their
+    correlation after alignment is at least `correlation`. Both images stay in the same part of a split."""
     found = _copies(table, "near")
     found = found[(found["distance"] <= distance) & (found["correlation"] >= correlation)]
     how = zip(found["turn"], found["distance"], found["correlation"], strict=True)
@@ -70,8 +72,8 @@ def near_duplicate(table: LabelTable, distance: float, correlation: float) -> It
     iou=Threshold(SAME_BOX, most=1),
 )
 def duplicate_labels(table: LabelTable, iou: float) -> Iterator[Findings]:
-    """The image shows the same as another and its labels differ: other classes or another number of them or, where the
-    pixels are the same, a box that none of the other's matches."""
+    """The image shows the same as another image, but their labels differ. They have other classes or another number of
+    labels. If the pixels are the same, it is also a fault that a box has no match (IoU >= `iou`) in the other image."""
     copies = _copies(table, "bytes", "pixels", "near")[["image", "twin", "kind"]]
     rows_of: dict[str, list[int]] = {}
     for row in table.where(table.holds("image", {*copies["image"], *copies["twin"]})).tolist():
@@ -95,7 +97,7 @@ def _counted(classes: "Counter[str]") -> str:
 
 @rule("leak", ERROR, DROP, after="duplicate-labels", about="image", needs="test", sheet="pair")
 def leak(table: LabelTable) -> Iterator[Findings]:
-    """The image is one of the test table's, or shows the same as one: a score would flatter."""
+    """The image is in the test table, or shows the same as an image of the test table. The score would be too high."""
     test = set(table.test or ())
     found = {name: (name, "is in the test table") for name in table.first_rows if name in test}
     if table.folder is not None and len(table.copies):

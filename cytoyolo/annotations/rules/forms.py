@@ -1,4 +1,4 @@
-"""Rules of the form that the table's boxes are given in: corners in pixels, or something else taken for them."""
+"""Rules that find out whether the table's boxes are corners in pixels, or have another form."""
 
 import math
 import re
@@ -28,16 +28,16 @@ _TO_CORNERS = {
     "xxyy": "exchange the second number with the third",
     "yxyx": "exchange x1 with y1 and x2 with y2",
 }
-# A part of a table that is judged by itself has at least so many rows; lines are parted into so many blocks at most.
+# The least number of rows in a part of a table that is judged by itself, and the largest number of blocks of lines.
 _PART, _BLOCKS = 20, 8
-# Without images, numbers up to this may be per cent where most are no whole ones.
+# Without images, numbers up to this may be per cent if most of them are not whole numbers.
 _PER_CENT = 100.5
-# Corners of so many boxes in one wrong order are no slips.
+# If at least this share of the boxes has y2 < y1 and x in order, it is not by mistake.
 _NEARLY_ALL = 0.9
 
 
 def _name(form: Form) -> str:
-    """The form in words, such as "x,y,width,height in per cent of the image"."""
+    """Describe the form, for example "x,y,width,height in per cent of the image"."""
     unit = {"pixels": "pixels", "normalised": "fractions of the image (0 to 1)", "per cent": "per cent of the image"}
     return f"{_LAYOUTS[form.layout]} in {unit.get(form.unit, _copy(form))}"
 
@@ -49,7 +49,7 @@ def _copy(form: Form) -> str:
 
 
 def _remedy(form: Form) -> str:
-    """How the form becomes corners in pixels."""
+    """Say how to convert boxes of the form to corners in pixels."""
     steps = []
     if form.unit == "normalised":
         steps.append("multiply x by the width of the image and y by its height")
@@ -71,7 +71,7 @@ def _said(form: Form, seen: str = "", rival: Form | None = None) -> str:
 
 
 def _evident(found: Evidence) -> dict[str, str]:
-    """The value and the detail of the finding that a table is of another form, with the figures that tell."""
+    """Return the value and the detail of the finding that a table has another form, with the figures that show it."""
     read, taken = _shape(found.aspect), _shape(found.aspect_as_corners)
     if found.sizes:
         inside, before = (round(share * found.rows) for share in (found.fitting, found.fitting_as_corners))
@@ -90,7 +90,7 @@ def _shape(aspect: tuple[float, float]) -> str:
 
 
 def _strong(table: LabelTable, unit: str, *layouts: str) -> Iterator[Findings]:
-    """The finding of the table's form, where it is surely of this unit and one of these layouts (any, if none)."""
+    """Yield the finding of the table's form if it surely has this unit and one of these layouts (default: any)."""
     found = table.form
     wanted = found is not None and found.form.unit == unit and (not layouts or found.form.layout in layouts)
     if found is not None and wanted and found.strong:
@@ -108,8 +108,8 @@ def _strong(table: LabelTable, unit: str, *layouts: str) -> Iterator[Findings]:
     share=Threshold(0.5, most=1),
 )
 def normalised(table: LabelTable, share: float) -> Iterator[Findings]:
-    """The boxes are fractions of the image's size: more than a share of the rows have all coordinates between 0 and
-    1, or they fit their images only so."""
+    """The boxes are fractions of the image's size. More than the share `share` of the rows have all coordinates between
+    0 and 1, or the boxes fit their images only in this form."""
     rows = table.where(np.isfinite(table.xyxy).all(axis=1))
     values = table.xyxy[rows]
     small = ((values >= 0) & (values <= 1)).all(axis=1) & (values > 0).any(axis=1)
@@ -127,7 +127,8 @@ def normalised(table: LabelTable, share: float) -> Iterator[Findings]:
 
 @rule("per-cent", ERROR, STOP, after="normalised", about="table", needs="images", training="refuses")
 def per_cent(table: LabelTable) -> Iterator[Findings]:
-    """The boxes are per cent of the image's size (0 to 100): as pixels, all would lie in the upper left of it."""
+    """The boxes are per cent of the image's size (0 to 100). Read as pixels, all boxes would lie in the upper left of
+    their images."""
     yield from _strong(table, "per cent")
 
 
@@ -143,8 +144,9 @@ def per_cent(table: LabelTable) -> Iterator[Findings]:
     rows=10,
 )
 def xywh(table: LabelTable, share: float, rows: float) -> Iterator[Findings]:
-    """x2 and y2 are width and height: so all boxes lie in their images and are about as wide as high, as corners they
-    do not. Without images: or more than a share of the rows, and at least so many, have x2 < x1 or y2 < y1."""
+    """x2 and y2 are width and height. Read in this form, nearly all boxes lie in their images and are about as wide as
+    high; read as corners, they do not. Without images it is enough that x2 < x1 or y2 < y1 in at least `rows` rows and
+    in more than the share `share` of the rows."""
     found = table.form
     if found is None:
         return
@@ -157,26 +159,28 @@ def xywh(table: LabelTable, share: float, rows: float) -> Iterator[Findings]:
 
 @rule("centre", ERROR, STOP, after="xywh", about="table", sized=True, training="refuses")
 def centre(table: LabelTable) -> Iterator[Findings]:
-    """The numbers are the box's centre, width and height, in pixels."""
+    """The numbers are the x and y of the box's centre, its width and its height, in pixels."""
     yield from _strong(table, "pixels", "cxcywh")
 
 
 @rule("interleaved", ERROR, STOP, after="centre", about="table", sized=True, training="refuses")
 def interleaved(table: LabelTable) -> Iterator[Findings]:
-    """The numbers are x1,x2,y1,y2: the second and third are exchanged."""
+    """The numbers are x1,x2,y1,y2: the second and the third are exchanged."""
     yield from _strong(table, "pixels", "xxyy")
 
 
 @rule("resized", ERROR, STOP, after="interleaved", about="table", needs="images", training="refuses")
 def resized(table: LabelTable) -> Iterator[Findings]:
-    """The boxes are of a resized copy of the images: all lie in the upper left of them, or reach beyond alike."""
+    """The boxes were drawn on a smaller or larger copy of the images: they all lie in the upper left of the images, or
+    they reach outside as if all were enlarged alike."""
     yield from _strong(table, "resized")
 
 
 @rule("mixed-forms", ERROR, STOP, after="boxes-unturned", about="table", needs="images", training="refuses")
 def mixed_forms(table: LabelTable) -> Iterator[Findings]:
-    """A part of the table is of another form than the rest: a class, a run of lines, the images of one folder, of one
-    size or with names of one beginning or extension, or the boxes whose corners are in the wrong order."""
+    """A part of the table has another form than the rest. The part is a class, a run of lines, the images of one folder
+    or of one size, the images whose names have the same beginning or extension, or the boxes whose corners are in the
+    wrong order."""
     whole = table.form
     if whole is None or (whole.strong and not whole.form.cost):
         return
@@ -186,7 +190,7 @@ def mixed_forms(table: LabelTable) -> Iterator[Findings]:
         judged = {name: judge(table.xyxy[part], table.size[part], table.image[part]) for name, part in parts.items()}
         found = {name: evidence for name, evidence in judged.items() if evidence is not None}
         odd = {name: evidence for name, evidence in found.items() if evidence.strong}
-        # The table as a whole may look like a copy of another size only because a part is of another form.
+        # The whole table may look like boxes of a resized copy only because a part has another form.
         one_form = whole.strong and all(evidence.form != PIXELS for evidence in found.values())
         if not one_form and _gain(odd) > _gain(best):
             best = odd
@@ -198,12 +202,12 @@ def mixed_forms(table: LabelTable) -> Iterator[Findings]:
 
 
 def _gain(parts: Mapping[str, Evidence]) -> float:
-    """How much likelier parts of a table are in forms of their own."""
+    """Add up how much likelier parts of a table are in their own forms, in nats."""
     return sum(evidence.gain for evidence in parts.values())
 
 
 def _partitions(table: LabelTable, rows: Rows) -> Iterator[dict[str, Rows]]:
-    """The rows in parts, in each way that may tell how a table came about; parts with too few rows are left out."""
+    """Yield several ways to divide the rows into parts that may have their own form, without parts of few rows."""
     names = [str(name) for name in table.text["image"][rows]]
     blocks = [block for block in np.array_split(rows, min(_BLOCKS, max(len(rows) // _PART, 1))) if len(block)]
     inverted = (table.xyxy[rows][:, 2:] < table.xyxy[rows][:, :2]).any(axis=1)
@@ -221,7 +225,7 @@ def _partitions(table: LabelTable, rows: Rows) -> Iterator[dict[str, Rows]]:
 
 
 def _from_below(table: LabelTable) -> Iterator[Findings]:
-    """The finding that y may be counted from the bottom, which putting corners in order would hide."""
+    """Yield the finding that y may be counted from the bottom. A repair that puts corners in order would hide this."""
     rows = table.where(np.isfinite(table.xyxy).all(axis=1))
     turned = table.xyxy[rows][:, 2:] < table.xyxy[rows][:, :2]
     above = turned[:, 1] & ~turned[:, 0]
@@ -233,8 +237,8 @@ def _from_below(table: LabelTable) -> Iterator[Findings]:
 
 @rule("unsure-form", WARNING, REVIEW, after="resized", about="table", sized=True)
 def unsure_form(table: LabelTable) -> Iterator[Findings]:
-    """The boxes are likelier in another form than as corners in pixels, but too few or not clear enough to be sure; or
-    nearly all have y2 < y1 and x in order, as if y were counted from the bottom of the image."""
+    """The boxes are likelier in another form than corners in pixels, but there are too few boxes or the evidence is too
+    weak to be sure. Or nearly all rows have y2 < y1 and x1 <= x2, as if y were counted from the bottom of the image."""
     yield from _from_below(table)
     found = table.form
     if found is None:

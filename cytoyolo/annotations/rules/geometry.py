@@ -38,24 +38,25 @@ def _corrected(table: LabelTable, rows: Rows, xyxy: NDArray[np.float64], details
 
 @rule("inverted", ERROR, "swap", after="mask", training="refuses")
 def inverted(table: LabelTable) -> Iterator[Findings]:
-    """x2 is less than x1, or y2 less than y1; the corners are put in order."""
+    """x2 < x1 or y2 < y1. A repair puts the corners in order."""
     rows = table.where((table.xyxy[:, 2:] < table.xyxy[:, :2]).any(axis=1))
     yield from _corrected(table, rows, sorted_corners(table.xyxy[rows]), ["corners in the wrong order"] * len(rows))
 
 
 @rule("at-edge", INFO, KEEP, after="inverted", needs="images", sheet="none")
 def at_edge(table: LabelTable) -> Iterator[Findings]:
-    """x2 is the width of the image, or y2 its height, which is legal: the last pixel lies inside the box."""
+    """x2 is the width of the image, or y2 is its height. This is legal: the last pixel lies inside the box."""
     yield from by_row(
         table, table.where((table.xyxy[:, 2:] == table.size).any(axis=1)), "reaches the edge, which is legal"
     )
 
 
 def _kept(table: LabelTable) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
-    """Rows whose box has an area and reaches outside, their boxes as clipped (k, 4), and the shares of area kept (k,).
+    """Find the k boxes that have an area and reach outside.
 
-    Where an image's size is not known, only negative coordinates tell. Boxes that fit with axes swapped are left to
-    the rule for these.
+    Returns their rows, the clipped boxes (k, 4), and the shares of their area that clipping keeps (k,). If an image's
+    size is not known, only negative coordinates count as outside. Boxes that fit with axes swapped are left out: they
+    belong to the rule `transposed`.
     """
     clipped = boxes.clip(table.xyxy, table.size)
     whole = boxes.area(table.xyxy)
@@ -82,7 +83,7 @@ def outside(table: LabelTable) -> Iterator[Findings]:
 
 @rule("overhang", WARNING, "clip", after="outside", sized=True, kept=Threshold(0.5, most=1))
 def overhang(table: LabelTable, kept: float) -> Iterator[Findings]:
-    """The box reaches outside the image and keeps at least a share of its area when clipped."""
+    """The box reaches outside the image. Clipped to the image, it keeps at least the share `kept` of its area."""
     rows, clipped, share = _kept(table)
     wanted = (share >= kept) & (share > 0)
     details = [
@@ -94,7 +95,7 @@ def overhang(table: LabelTable, kept: float) -> Iterator[Findings]:
 
 @rule("mostly-outside", WARNING, REVIEW, after="overhang", sized=True, kept=Threshold(0.5, most=1))
 def mostly_outside(table: LabelTable, kept: float) -> Iterator[Findings]:
-    """The box reaches outside the image and keeps less than a share of its area when clipped."""
+    """The box reaches outside the image. Clipped to the image, it keeps less than the share `kept` of its area."""
     rows, _, share = _kept(table)
     wanted = (share < kept) & (share > 0)
     details = [
@@ -112,20 +113,20 @@ def _short(table: LabelTable, low: float, high: float) -> Rows:
 
 @rule("zero-side", ERROR, DROP, after="mostly-outside", training="refuses", side=1)
 def zero_side(table: LabelTable, side: float) -> Iterator[Findings]:
-    """A side of the box is shorter than so many pixels: there is nothing in it."""
+    """A side of the box is shorter than `side` pixels, so there is nothing in the box."""
     rows = _short(table, 0, side)
     yield from by_row(table, rows, f"a side under {side:g} px")
 
 
 @rule("tiny-side", WARNING, REVIEW, after="zero-side", low=1, high=8)
 def tiny_side(table: LabelTable, low: float, high: float) -> Iterator[Findings]:
-    """A side of the box is shorter than `high` pixels, and not shorter than `low`."""
+    """The shorter side of the box is at least `low` and less than `high` pixels long."""
     yield from by_row(table, _short(table, low, high), f"a side under {high:g} px")
 
 
 @rule("whole-image", WARNING, REVIEW, after="overlap", needs="images", share=Threshold(0.95, most=1))
 def whole_image(table: LabelTable, share: float) -> Iterator[Findings]:
-    """The box covers more than a share of its image."""
+    """The box covers more than the share `share` of its image."""
     covered = boxes.area(boxes.clip(table.xyxy, table.size)) / np.prod(table.size, axis=1)
     rows = table.where(covered > share)
     yield from by_row(table, rows, [f"covers {part:.0%} of its image" for part in covered[rows]])

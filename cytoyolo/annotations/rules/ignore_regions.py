@@ -1,4 +1,4 @@
-"""The rule of ignore regions: rows that are no labels, but parts of images that a training must not see."""
+"""The rule of ignore regions: rows that are not labels, but parts of images that a training must not see."""
 
 from collections.abc import Iterator
 
@@ -16,13 +16,14 @@ from cytoyolo.tables.table import MAX_COORDINATE
 
 @rule("mask", ERROR, DROP, after="transposed", sized=True, training="refuses", sheet="none")
 def mask(table: LabelTable) -> Iterator[Findings]:
-    """An ignore region (a row of class msk, which is no label) that can't be painted over: its image has no file,
-    a coordinate is no number, its corners are in the wrong order or hold nothing, or it lies wholly outside."""
+    """An ignore region (a row of class msk, which is not a label) can't be painted over. Its image has no file, a
+    coordinate is not a number, its corners are in the wrong order or have no area between them, or it lies wholly
+    outside the image."""
     rows = np.flatnonzero(table.ignore_regions)
-    if not len(rows):  # so that no image is read for their sake
+    if not len(rows):  # otherwise images would be read for nothing
         return
     names, xyxy = table.text["image"][rows], table.xyxy[rows]
-    unsure = ambiguous(table)  # another rule's
+    unsure = ambiguous(table)  # the rule ambiguous-name reports these
     unnamed = {name: "" if name in unsure else _unnamed(table, name) for name in set(names)}
     broken = np.isnan(xyxy.sum(axis=1))
     hollow = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1) <= 0
@@ -44,6 +45,6 @@ def mask(table: LabelTable) -> Iterator[Findings]:
 
 
 def _unnamed(table: LabelTable, name: str) -> str:
-    """Why the name is not that of an image, as far as the table and the folder tell; "" if it is."""
+    """Say why the name can't be the name of an image in the folder; "" if it can."""
     missing = table.listing is not None and name not in table.listing
     return name_fault(name, alone=not table.knows_images) or (f"the image folder has no file {name}" if missing else "")

@@ -19,14 +19,15 @@ from cytoyolo.errors import listed
 from cytoyolo.images.folder import image_files, match_in_folder
 from cytoyolo.images.names import NameMatches
 
-# What is said of a name beside the file it means.
+# What a finding says about a name, after the file that the name means.
 _HOW = {"folder": ", by the last part of the name", "number": ", by its number"}
 
 
 @rule("name-variant", WARNING, "rename", after="blank", needs="images", training="mends", sheet="none")
 def name_variant(table: LabelTable) -> Iterator[Findings]:
-    """No file has this name, and exactly one is meant by it: written otherwise (spaces, "./", backslashes, accents,
-    case), with another extension or none, in another folder or by an absolute path, or as a number without zeros."""
+    """No file has this name, but it can only mean one file. It is written in another way (spaces, "./", backslashes,
+    accents, case), has another extension or no extension, has another folder or an absolute path, or is a number
+    without leading zeros."""
     found = _matches(table)
     rows = table.with_ignore_regions(table.holds("image", found.how))
     if len(rows):
@@ -56,8 +57,8 @@ def _matches(table: LabelTable) -> NameMatches:
     sheet="none",
 )
 def ambiguous_name(table: LabelTable) -> Iterator[Findings]:
-    """No file has this name, and it is not sure which one is meant: several files fit, or one that other names mean.
-    The rows stay until a person writes the path of the file."""
+    """No file has this name, and it is not sure which file is meant: several files fit, or the only file that fits is
+    meant by other names. The rows stay until a person writes the path of the file."""
     details = ambiguous(table)
     if details:
         regions = np.flatnonzero(table.ignore_regions)[::-1]
@@ -69,7 +70,7 @@ def ambiguous_name(table: LabelTable) -> Iterator[Findings]:
 
 
 def ambiguous(table: LabelTable) -> dict[str, str]:
-    """The names of images and of ignore regions that several files fit, or a file of another name; and what to do."""
+    """Return the names that several files fit, or that fit a file of another name, each with what to do."""
     if table.listing is None:
         return {}
     candidates = _matches(table).candidates
@@ -93,8 +94,8 @@ def _fitting(files: tuple[str, ...]) -> str:
     sheet="none",
 )
 def missing_image(table: LabelTable) -> Iterator[Findings]:
-    """The image folder has no file of this name, nor one that it can mean."""
-    if table.listing is None:  # sizes are known, and no files
+    """The image folder has no file of this name, and no file that the name can mean."""
+    if table.listing is None:  # the sizes of the images are known, but not the files
         return
     found = _matches(table)
     missing = [name for name in table.first_rows if name not in table.listing and not found.candidates.get(name)]
@@ -102,7 +103,7 @@ def missing_image(table: LabelTable) -> Iterator[Findings]:
 
 
 def _missing(name: str, found: NameMatches) -> str:
-    if name in found.file:  # a user has the rule above do something else
+    if name in found.file:  # the user has set another action for the rule name-variant
         return f"the file is {found.file[name]}"
     if "/" in name or "\\" in name:
         return "no such file, nor one called so in any folder below; give the image folder that holds it"
@@ -111,7 +112,7 @@ def _missing(name: str, found: NameMatches) -> str:
 
 @rule("case-collision", WARNING, REVIEW, after="missing-image", about="image", sheet="none")
 def case_collision(table: LabelTable) -> Iterator[Findings]:
-    """Two image names differ only in case, so that they are one file on some systems."""
+    """Two image names differ only in upper and lower case, so on some systems they are the same file."""
     first: dict[str, str] = {}
     earlier = {name: first.setdefault(name.casefold(), name) for name in table.first_rows}
     yield from by_image(
@@ -121,7 +122,7 @@ def case_collision(table: LabelTable) -> Iterator[Findings]:
 
 @rule("unlabelled-image", WARNING, KEEP, after="case-collision", about="image", needs="images", sheet="none")
 def unlabelled_image(table: LabelTable) -> Iterator[Findings]:
-    """An image file that neither the label table nor the test table names."""
+    """Neither the label table nor the test table names the image file."""
     named = set(table.text["image"]).union(table.test or ())
     others = [name for name in image_files(table.listing or ()) if name not in named]
     detail = "has no row; a row of its name alone (NAME,,,,,) makes it an image without cells"

@@ -1,4 +1,4 @@
-"""Rules of the frame that boxes are given in: axes swapped, or the picture as it lies in the file before EXIF."""
+"""Rules of swapped axes, and of boxes that were drawn on the picture without its EXIF turn."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,8 @@ from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, Findings, b
 from cytoyolo.annotations.table import LabelTable, Rows, pixels
 from cytoyolo.tables.table import XYXY
 
-# Below this share of its area inside the image, a box does not fit it; more may be a box drawn over the edge.
+# A box does not fit its image if less than this share of its area lies inside. With a larger share, it may only be
+# drawn over the edge.
 MIN_INSIDE = 0.5
 
 
@@ -46,9 +47,9 @@ def _by_image(image: Rows, mask: NDArray[np.bool_], every: bool) -> NDArray[np.b
 
 @rule("boxes-unturned", ERROR, "turn", after="odd-entropy", needs="images", training="refuses")
 def boxes_unturned(table: LabelTable) -> Iterator[Findings]:
-    """All boxes of an image with an EXIF quarter turn fit the picture as it lies in the file, and one of them does not
-    fit the upright picture: they were drawn without the turn, and are turned along, as are the image's ignore
-    regions."""
+    """All boxes of an image with an EXIF quarter turn fit the picture as it lies in the file, and at least one box does
+    not fit the upright picture. So they were drawn without the turn. The boxes and the ignore regions of the image are
+    turned with the picture."""
     orientation = {name: found.orientation for name, found in table.facts.items() if found.orientation >= 5}
     if not orientation:
         return
@@ -58,7 +59,7 @@ def boxes_unturned(table: LabelTable) -> Iterator[Findings]:
     image, stored = table.image[rows], size[:, ::-1]
     meant = _by_image(image, _inside(xyxy, stored), every=True) & _by_image(image, ~_inside(xyxy, size), every=False)
     if meant.any():
-        # An ignore region with no sides is left to the rule for these.
+        # The rule `mask` reports ignore regions without an area.
         regions = (
             table.ignore_regions
             & (table.xyxy[:, 2:] > table.xyxy[:, :2]).all(axis=1)
@@ -73,8 +74,10 @@ def boxes_unturned(table: LabelTable) -> Iterator[Findings]:
 
 
 def _swapped(table: LabelTable) -> tuple[Rows, Rows, int]:
-    """Rows of the images whose boxes fit only with axes swapped, their images' numbers, and how many images' boxes fit
-    only as they stand."""
+    """Find the images whose boxes fit only with axes swapped.
+
+    Returns their rows, their numbers, and how many other images have boxes that fit only as they stand.
+    """
     rows, xyxy, size = _judged(table)
     image, swapped = table.image[rows], xyxy[:, [1, 0, 3, 2]]
     transposed = _by_image(image, _inside(swapped, size), every=True) & _by_image(image, _off(xyxy, size), every=False)
@@ -84,8 +87,8 @@ def _swapped(table: LabelTable) -> tuple[Rows, Rows, int]:
 
 @rule("transposed-table", ERROR, STOP, after="unsure-form", about="table", needs="images", training="refuses", images=3)
 def transposed_table(table: LabelTable, images: float) -> Iterator[Findings]:
-    """Of the images that can tell, most (and at least so many) have boxes that fit only with axes swapped; or all boxes
-    together are far likelier so."""
+    """In at least `images` images the boxes fit only with x and y exchanged, and in fewer images they fit only as they
+    stand. Or the boxes of the whole table are far likelier with x and y exchanged."""
     _, transposed, straight = _swapped(table)
     detail = "the axes are swapped; exchange x1 with y1 and x2 with y2"
     form = table.form
@@ -99,5 +102,6 @@ def transposed_table(table: LabelTable, images: float) -> Iterator[Findings]:
 
 @rule("transposed", ERROR, REVIEW, after="transposed-table", needs="images")
 def transposed(table: LabelTable) -> Iterator[Findings]:
-    """All boxes of an image fit it with axes swapped, and one keeps less than half of its area as it stands."""
+    """All boxes of an image fit it with x and y exchanged. As they stand, at least one box has less than half of its
+    area in the image."""
     yield from by_row(table, _swapped(table)[0], "fits its image only with axes swapped")

@@ -1,4 +1,4 @@
-"""Rules of two boxes in one image, found without ever holding all pairs."""
+"""Rules of two boxes in one image. They never hold all pairs in memory."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,10 +15,10 @@ Wanted = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.bool_]]
 
 
 def partners(table: LabelTable, rows: Rows, wanted: Wanted) -> tuple[Rows, NDArray[np.float64]]:
-    """For each of the rows (k,) the earlier one of its image with the highest IoU of the pairs wanted.
+    """Find for each of the rows (k,) the earlier row of its image with the highest IoU, among the wanted pairs.
 
-    Returns positions in `rows` (k,), -1 without a partner, and the IoUs (k,). Boxes of an image are compared at
-    growing distance in the table, all images at once, so that neither many images nor many boxes in one are slow.
+    Returns positions in `rows` (k,), -1 for a row without a partner, and the IoUs (k,). All images are compared at
+    once, first neighbours in the table, then rows at a growing distance. So many images are fast, and many boxes too.
     """
     order = np.argsort(table.image[rows], kind="stable")
     image, xyxy = table.image[rows][order], table.xyxy[rows][order]
@@ -55,10 +55,11 @@ def _pairs(table: LabelTable, wanted: Wanted, what: str) -> Iterator[Findings]:
 
 @rule("near-same", WARNING, "merge", after="repeated-row", iou=Threshold(0.8, most=1))
 def near_same(table: LabelTable, iou: float) -> Iterator[Findings]:
-    """Nearly the same box and the same class as an earlier row of the image that stays; that row stays as it is."""
+    """The row has the same class and nearly the same box (IoU >= `iou`) as an earlier row of the image. The earlier row
+    stays as it is."""
     rows = _boxed(table)
     partner, _ = partners(table, rows, lambda overlap, same: same & (overlap >= iou))
-    # Only images with such a pair are gone through row by row: whether a row goes depends on which earlier ones stay.
+    # Only images with such a pair are checked row by row: a row is merged only into an earlier row that stays.
     concerned = np.isin(table.image[rows], table.image[rows[partner >= 0]])
     labelled = pd.DataFrame({"row": rows, "image": table.image[rows], "label": table.text["class"][rows]})[concerned]
     into: dict[int, tuple[int, float]] = {}
@@ -70,7 +71,7 @@ def near_same(table: LabelTable, iou: float) -> Iterator[Findings]:
 
 
 def _merged(table: LabelTable, rows: Rows, iou: float) -> Iterator[tuple[int, tuple[int, float]]]:
-    """Rows of one image and class that go, each with the row it goes into and their IoU."""
+    """Yield the rows of one image and class that are merged, each with the row that stays and their IoU."""
     stay = np.zeros(len(rows), dtype=bool)
     for place, row in enumerate(rows.tolist()):
         earlier = rows[stay]
@@ -84,7 +85,7 @@ def _merged(table: LabelTable, rows: Rows, iou: float) -> Iterator[tuple[int, tu
 
 @rule("two-classes", ERROR, REVIEW, after="near-same", iou=Threshold(0.95, most=1))
 def two_classes(table: LabelTable, iou: float) -> Iterator[Findings]:
-    """The same box as an earlier row of the image, with another class."""
+    """The row has the same box (IoU >= `iou`) as an earlier row of the image, but another class."""
     yield from _pairs(table, lambda overlap, same: ~same & (overlap >= iou), "another class than")
 
 
@@ -98,8 +99,8 @@ def two_classes(table: LabelTable, iou: float) -> Iterator[Findings]:
     other_class=Threshold(0.95, most=1),
 )
 def overlap(table: LabelTable, iou: float, same_class: float, other_class: float) -> Iterator[Findings]:
-    """The box overlaps that of an earlier row of the image by more than `iou`, and less than what near-same
-    (`same_class`) and two-classes (`other_class`) take up."""
+    """The box overlaps the box of an earlier row of the image: the IoU is more than `iou`. It is less than `same_class`
+    if the classes are the same (see near-same), and less than `other_class` if they differ (see two-classes)."""
 
     def wanted(overlap: NDArray[np.float64], same: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return np.asarray((overlap > iou) & (overlap < np.where(same, same_class, other_class)))

@@ -1,7 +1,7 @@
-"""A user's own rules: of Python modules that a config names, and of installed packages.
+"""A user's own rules, from Python modules that a config names and from installed packages.
 
-To load a module is to run its code. It is only run where the user names the config on the command line, or has
-installed a package with an entry point of the group `cytoyolo.rules`.
+Loading a module runs its code. This only happens if the user names the config on the command line, or has installed a
+package with an entry point of the group `cytoyolo.rules`.
 """
 
 import importlib
@@ -37,22 +37,22 @@ from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import read_bytes
 
 ENTRY_POINTS = "cytoyolo.rules"
-# The key of a config that names modules, so that no rule can be called so.
+# The key of a config that names modules. No rule can have this name.
 MODULES = "modules"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def installed_rules() -> Iterator[Rule]:
-    """The rules of installed packages. Raises CytoyoloError, which names the package, for a fault in one."""
+    """Yield the rules of installed packages. Raises CytoyoloError, which names the package, for a fault in it."""
     for point in entry_points(group=ENTRY_POINTS):
         title = f"{point.value} of the package {point.dist.name if point.dist else point.name}"
         yield from _rules(title, partial(_imported, point))
 
 
 def module_rules(config: Path, names: object) -> Iterator[Rule]:
-    """The rules of the modules that a config names: files (relative to it) or importable modules.
+    """Yield the rules of the modules that a config names: files (relative to the config) or importable modules.
 
-    Raises CytoyoloError, which names the module and the rule, for a fault in one.
+    Raises CytoyoloError, which names the module and the rule, for a fault in a module.
     """
     listed = [names] if isinstance(names, str) else names
     if not isinstance(listed, list) or not all(isinstance(name, str) and name for name in listed):
@@ -69,9 +69,9 @@ def module_rules(config: Path, names: object) -> Iterator[Rule]:
 
 
 def place(ours: Mapping[str, Rule], own: Sequence[Rule]) -> dict[str, Rule]:
-    """All rules by name: own ones stand after the rule that they say, or at the end.
+    """Return all rules by name. A user's own rule stands after the rule that it names (`after`), or at the end.
 
-    Raises CytoyoloError for a name that there is already, and for a rule after none that there is.
+    Raises CytoyoloError for a name that is used already, and for a rule after a rule that does not exist.
     """
     ordered = list(ours.values())
     for rule in own:
@@ -92,7 +92,7 @@ def place(ours: Mapping[str, Rule], own: Sequence[Rule]) -> dict[str, Rule]:
 
 @contextmanager
 def _beside(config: Path) -> Iterator[None]:
-    """Modules beside the config can be imported, unless an installed one has the same name."""
+    """Let modules beside the config be imported, unless an installed module has the same name."""
     folder = str(config.parent.absolute())
     sys.path.append(folder)
     try:
@@ -106,7 +106,7 @@ def _imported(point: EntryPoint) -> ModuleType:
 
 
 def _run(path: Path) -> ModuleType:
-    """A module made by running a file, anew at each call; nothing is written beside it."""
+    """Run a file and return it as a module, again at each call. Nothing is written beside the file."""
     module = ModuleType(f"cytoyolo_rules_{sha256(str(path.absolute()).encode()).hexdigest()[:16]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
@@ -116,7 +116,7 @@ def _run(path: Path) -> ModuleType:
 
 
 def _rules(title: str, load: Callable[[], ModuleType], path: Path | None = None) -> Iterator[Rule]:
-    """The rules of a module that a sentence calls `title`, and whose file is `path` where that is known."""
+    """Load a module and yield its rules. Messages call the module `title`; `path` is its file, if it is known."""
     try:
         module = load()
     except (Exception, SystemExit) as error:
@@ -154,7 +154,7 @@ def _refuse(rule: Rule) -> None:
 
 
 def _guarded(rule: Rule) -> Callable[..., Iterator[Findings]]:
-    """The rule's function, with its errors as one sentence that names the rule."""
+    """Return the rule's function. Its errors become one sentence that names the rule."""
 
     @wraps(rule.check)
     def check(table: LabelTable, **thresholds: float) -> Iterator[Findings]:
@@ -174,7 +174,7 @@ def _fault(rule: Rule, what: str) -> CytoyoloError:
 
 
 def _reason(error: BaseException, file: str | None) -> str:
-    """What was raised, and in which line of the user's file."""
+    """Say which error was raised, and in which line of the user's file."""
     said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".: ")
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f"line {lines[-1]}: {said}" if lines else said

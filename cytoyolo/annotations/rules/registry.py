@@ -1,4 +1,4 @@
-"""What a rule is, and the list of all rules: each a small function that is registered with all that is known of it."""
+"""What a rule is, and the list of all rules. A rule is a small function that is registered with its properties."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,33 +12,42 @@ ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
 # What a rule is about: a row; an image with all its rows; a class; the table as a whole; the file it is read from.
 About = Literal["row", "image", "class", "table", "file"]
 Needs = Literal["", "images", "test"]
-# How a sheet of pictures shows a finding: its box in red, its image, its image beside the one it names, or not at all.
+# How a sheet of pictures shows a finding: its box in red, its image, its image beside the image that it names, or not
+# at all.
 Sheet = Literal["box", "image", "pair", "none"]
-# What a training does about a finding where no repair was asked for: see `Rule`.
+# What a training does about a finding if the user has not asked for a repair: see `Rule`.
 Training = Literal["", "refuses", "mends"]
-# What `images.duplicates` calls the images that a rule finds to show the same.
+# Kinds of images that show the same, as `images.duplicates` names them.
 Copies = Literal["", "bytes", "pixels", "near"]
-# Actions that any rule about a row or an image can be given; those about a class or the table can't drop.
+# Actions that any rule about a row or an image can be given. A rule about a class or the table can't have DROP.
 STOP, DROP, REVIEW, KEEP = "stop", "drop", "review", "keep"
-# The action of a rule that is not asked at all; only the rule about the file can't be given it.
+# A rule with this action is not asked at all. The rule about the file can't have it.
 OFF = "off"
-# Actions of rules about rows: new values for them (`Findings.after`), or the row goes because another one stays.
+# Actions of rules about rows. REWRITE: the row gets new values (`Findings.after`). MERGE: the row goes, because another
+# row stays in its place.
 REWRITE, MERGE = ("recode", "rename", "swap", "clip", "turn"), "merge"
-# Actions on an image that are done in the staged copy, and never left out: a training would not survive the original.
+# Actions on the staged copy of an image. They are always done, because a training would fail on the original.
 STAGED = ("append", "splice", "bake", "convert")
-# The images stay on one side of a split.
+# The images stay in the same part of a split.
 GROUP = "group"
-# No threshold is larger: beyond it are infinity and slips.
+# No threshold is larger. Larger numbers are infinity or typing errors.
 _MOST = 1e9
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Findings of one rule: k of them.
+    """The k findings of one rule.
 
-    rows (k,) are rows of the table; for a finding about an image its first row, -1 where there is none. `values` says
-    what was seen and `details` explains it. `after` gives by role the strings (k,) that the rule's own action puts into
-    the rows; `images` the names, where they are not those of the rows.
+    Attributes
+    ----------
+    rows : array (k,)
+        Rows of the table. A finding about an image has the image's first row, or -1 if the image has no row.
+    values, details : sequence of k strings
+        What was seen, and an explanation.
+    after : mapping of str to sequence of k strings
+        For each role (column), the new values that the rule's own action writes into the rows.
+    images : sequence of k strings or None
+        The names of the images. None: each row's own image.
     """
 
     rows: Rows
@@ -53,7 +62,7 @@ Check = Callable[..., Iterator[Findings]]
 
 @dataclass(frozen=True)
 class Threshold:
-    """A number that a rule compares with, and the least and the most that it can be set to."""
+    """A number that a rule compares with: its default, and its least and largest value in a config."""
 
     default: float
     least: float = 0
@@ -67,7 +76,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Source:
-    """The module of a user's own rules: its name as the user gives it, its file, and the SHA-256 of that."""
+    """The module of a user's own rules: its name as the user gives it, its file, and the file's SHA-256."""
 
     name: str
     file: str
@@ -78,20 +87,29 @@ class Source:
 class Rule:
     """A rule of the audit; `check(table, **thresholds)` yields what it found.
 
-    severity, action and thresholds are as a config sets them; `registered_action` and `bounds` are as registered. The
-    rule is asked after the rule `after` (None: at the end).
-
-    needs: "images" or "test" where it can't work from the label table alone. sized: whether it also goes by the sizes
-    of the images, where these are known. So a rule with neither is one that the table tells by itself.
-
-    training: what a training does about a finding where no repair was asked for. "refuses": the table can't be used
-    until it is repaired, whatever action the rule has been given (ask it with the action STOP). "mends": the registered
-    action is carried out without being asked for, since no label is changed by it, unless the rule has been given
-    another action. "": nothing.
-
-    sheet: how a sheet of pictures shows a finding. copies: which kind of images that show the same it finds, so that
-    with the action GROUP these stay on one side of a split. remedy: what a refusal says that is to be done about a
-    finding, where it is not to mend or to delete the row. source: the module of a user's own rule, None for ours.
+    Attributes
+    ----------
+    severity, action, thresholds
+        As a config sets them. `registered_action` and `bounds` are as the rule was registered.
+    after : str or None
+        The rule is asked after this rule. None: at the end.
+    needs : str
+        "images" or "test" if the rule can't work from the label table alone.
+    sized : bool
+        Whether the rule also uses the sizes of the images, if they are known.
+    training : str
+        What a training does about a finding if the user has not asked for a repair. "refuses": the table can't be used
+        until it is repaired, whatever the rule's action is (ask the rule with the action STOP). "mends": the registered
+        action is carried out anyway, because it changes no label, unless a config sets another action. "": nothing.
+    sheet : str
+        How a sheet of pictures shows a finding.
+    copies : str
+        Which kind of images that show the same the rule finds. With the action GROUP, these images stay in the same
+        part of a split.
+    remedy : str
+        What a refusal tells the user to do about a finding. "": to correct or delete the row.
+    source : Source or None
+        The module of a user's own rule. None: a rule of this package.
     """
 
     name: str
@@ -113,7 +131,7 @@ class Rule:
 
     @property
     def told_by_table(self) -> bool:
-        """Whether the label table alone tells it, without its images."""
+        """Whether the rule needs only the label table, and neither images nor their sizes."""
         return not self.needs and not self.sized
 
     @property
@@ -159,16 +177,16 @@ def rule(
 ) -> Callable[[Check], Check]:
     """Register the function below as a rule; see `Rule` for what the arguments mean.
 
-    Its docstring is the rule in words, as `cytoyolo audit --rules` shows it. A threshold given as a number can be set
-    to 0 or more. A sheet shows the box of a rule about rows, the image of any other. Raises ValueError for a word that
-    is none of those known, and for a name that the module has given before.
+    The function's docstring describes the rule; `cytoyolo audit --rules` shows it. If a threshold is given as a number,
+    a config can set it to 0 or more. By default a sheet shows the box for a rule about rows, and the image for any
+    other rule. Raises ValueError for an unknown word, and for a name that the module has used before.
 
     Examples
     --------
     >>> from cytoyolo.annotations.rules import by_row, rule
     >>> @rule("small-platelet", "warning", "review", area=400)
     ... def small_platelet(table, area):
-    ...     '''A platelet whose box has fewer than so many square pixels.'''
+    ...     '''The box of a platelet has fewer than `area` square pixels.'''
     ...     sides = table.xyxy[:, 2:] - table.xyxy[:, :2]
     ...     rows = table.where((table.text["class"] == "PLT") & (sides.prod(axis=1) < area))
     ...     yield from by_row(table, rows, f"under {area:g} square pixels")
@@ -202,9 +220,9 @@ def rule(
 
 
 def in_order(rules: Sequence[Rule]) -> dict[str, Rule]:
-    """The rules by name, each after the rule that it says. The first one is after "", and the order leaves no choice.
+    """Return the rules by name, in the order of `after`. The first rule is after "". There is only one such order.
 
-    Raises ValueError where it does: two rules are after the same one, or after none that there is.
+    Raises ValueError if two rules are after the same rule, or a rule is after a rule that does not exist.
     """
     follower: dict[str | None, Rule] = {}
     for one in rules:
@@ -225,14 +243,14 @@ def in_order(rules: Sequence[Rule]) -> dict[str, Rule]:
 def by_row(
     table: LabelTable, rows: Rows, detail: str | Sequence[str], values: Sequence[str] | None = None
 ) -> Iterator[Findings]:
-    """Findings about these rows, with their boxes as values where no others are given; none for no rows."""
+    """Yield findings about these rows. The values are the rows' boxes by default. Nothing is yielded without rows."""
     if len(rows):
         values = [table.box(row) for row in rows] if values is None else values
         yield Findings(rows, values, [detail] * len(rows) if isinstance(detail, str) else detail)
 
 
 def by_image(table: LabelTable, said: Mapping[str, tuple[str, str]]) -> Iterator[Findings]:
-    """Findings about images, by name the value and the detail; none for no images."""
+    """Yield findings about images from the value and the detail of each name. Nothing is yielded without images."""
     if said:
         rows = np.array([table.first_rows.get(name, -1) for name in said], dtype=np.int64)
         values, details = zip(*said.values(), strict=True)
@@ -240,6 +258,6 @@ def by_image(table: LabelTable, said: Mapping[str, tuple[str, str]]) -> Iterator
 
 
 def by_table(said: Mapping[str, str]) -> Iterator[Findings]:
-    """Findings about the table as a whole or about its classes: the value and the detail of each; none for none."""
+    """Yield findings about the whole table or its classes from each value and its detail; nothing without values."""
     if said:
         yield Findings(np.full(len(said), -1), list(said), list(said.values()), images=[""] * len(said))

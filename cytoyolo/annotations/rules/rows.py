@@ -15,16 +15,16 @@ from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY
 
 @rule("schema", ERROR, STOP, after="", about="file")
 def schema(table: LabelTable) -> Iterator[Findings]:
-    """The file is no table with the columns of the data set, so no row of it can be trusted: it is another kind of
-    file, has no header, lacks a column or has it twice, is in an unknown encoding, or has numbers whose marks may stand
-    before decimals or between thousands."""
-    yield from ()  # a file with this fault gives no table; who reads it reports the fault under this name
+    """The file is not a table with the columns of the data set, so its rows can't be trusted. It is another kind of
+    file, it has no header, a column is missing or there twice, its encoding is unknown, or a mark in its numbers may
+    stand before decimals or between thousands."""
+    yield from ()  # a file with this fault gives no table; the code that reads the file reports the fault
 
 
 @rule("table-form", INFO, KEEP, after="schema", about="table")
 def table_form(table: LabelTable) -> Iterator[Findings]:
-    """The file is a table in a form of its own, and was read so: marks between columns other than commas, decimal
-    commas, another encoding, columns with other names or further ones."""
+    """The file is a table in another form than plain CSV, and was read in its own form: other marks than commas between
+    columns, decimal commas, another encoding, other names of columns, or further columns."""
     for words in table.notes:
         yield from by_table({"": words})
 
@@ -38,8 +38,8 @@ def broken_row(table: LabelTable) -> Iterator[Findings]:
 
 @rule("blank", ERROR, DROP, after="broken-row", training="refuses", sheet="none")
 def blank(table: LabelTable) -> Iterator[Findings]:
-    """The image name, a coordinate or the class is empty. A row with a name and nothing else is no fault: it stands for
-    an image without cells."""
+    """The image name, a coordinate or the class is empty. A row with only a name is not a fault: it says that the image
+    has no cells."""
     empty = {role: np.array([not value.strip() for value in table.text[role]], dtype=bool) for role in LABEL_ROLES}
     rows = table.where(np.logical_or.reduce(list(empty.values())))
     missing = [[table.spec.columns[role] for role in LABEL_ROLES if empty[role][row]] for row in rows]
@@ -48,8 +48,8 @@ def blank(table: LabelTable) -> Iterator[Findings]:
 
 @rule("path", ERROR, STOP, after="name-variant", training="refuses", sheet="none")
 def path(table: LabelTable) -> Iterator[Findings]:
-    """The image name is none of a file: it is "..", say, or has a control character in it; or, where no image folder
-    is given to look in, it is a path that leads out of one."""
+    """The image name can't be the name of an image file: it is for example "..", or contains a control character. If no
+    image folder is given, a path that leads out of a folder is a fault too."""
     faults = {name: fault for name in table.first_rows if (fault := name_fault(name, alone=not table.knows_images))}
     rows = table.in_images(faults)
     yield from by_row(table, rows, [faults[table.text["image"][row]] for row in rows], [""] * len(rows))
@@ -57,11 +57,12 @@ def path(table: LabelTable) -> Iterator[Findings]:
 
 @rule("empty-row", WARNING, DROP, after="path", training="mends", sheet="none")
 def empty_row(table: LabelTable) -> Iterator[Findings]:
-    """A row that says that its image has no cells (a name and nothing else), of an image that has some, or again."""
+    """The row says that its image has no cells (only the name is filled in), but the image has cells in other rows, or
+    an earlier row says the same."""
     rows = np.flatnonzero(table.empty)
     if not len(rows):
         return
-    # Rows that were dropped count as well: a cell that can't be used is no proof that there is none.
+    # Rows that were dropped count too: if a cell can't be used, the image still has a cell.
     boxed = set(table.image[~table.is_empty & ~table.is_ignore_region].tolist())
     seen: dict[int, int] = {}
     details = {}
@@ -76,7 +77,7 @@ def empty_row(table: LabelTable) -> Iterator[Findings]:
 
 @rule("number", ERROR, DROP, after="empty-row", training="refuses", sheet="none")
 def number(table: LabelTable) -> Iterator[Findings]:
-    """A coordinate is no finite number, or one beyond any image."""
+    """A coordinate is not a finite number, or lies beyond any image."""
     unusable = np.isnan(table.xyxy)
     rows = table.where(unusable.any(axis=1))
     roles = [XYXY[int(np.argmax(unusable[row]))] for row in rows]
@@ -95,8 +96,8 @@ def _meant(table: LabelTable) -> dict[str, str]:
 
 @rule("class-variant", ERROR, "recode", after="number", training="refuses", sheet="none")
 def class_variant(table: LabelTable) -> Iterator[Findings]:
-    """A class that is surely one of the list, or that of ignore regions: its code or English name in another case or
-    with other spaces, or its id, where all rows have ids and 0 is among them."""
+    """The class surely means a class of the data set, or the class of ignore regions: it is the code or English name in
+    another case or with other spaces. It may also be the id of a class, if all rows have ids and 0 is among them."""
     meant = _meant(table)
     rows = table.where(table.holds("class", meant))
     if len(rows):
@@ -107,7 +108,8 @@ def class_variant(table: LabelTable) -> Iterator[Findings]:
 
 @rule("unknown-class", ERROR, DROP, after="class-variant", training="refuses", sheet="none")
 def unknown_class(table: LabelTable) -> Iterator[Findings]:
-    """A class that is not of the list, in whatever case, nor one of its English names."""
+    """The class is neither a code nor an English name of a class of the data set. Upper and lower case make no
+    difference."""
     rows = table.where((table.class_id < 0) & ~table.holds("class", _meant(table)))
     values = [table.text["class"][row] for row in rows]
     details = {value: labels.unknown_class(value, table.spec) for value in set(values)}
@@ -116,7 +118,7 @@ def unknown_class(table: LabelTable) -> Iterator[Findings]:
 
 @rule("repeated-row", WARNING, DROP, after="fractional", sheet="none")
 def repeated_row(table: LabelTable) -> Iterator[Findings]:
-    """The same image, box and class as in an earlier row."""
+    """The row has the same image, box and class as an earlier row."""
     rows = table.where(np.isfinite(table.xyxy).all(axis=1))
     boxes_of = pd.DataFrame(table.xyxy[rows], columns=XYXY).assign(
         image=table.image[rows], label=table.text["class"][rows]

@@ -1,4 +1,4 @@
-"""How far a value lies from the bulk of its kind, by measures that outliers do not move."""
+"""How unusual a value is within its set, computed so that outliers hardly change the result."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +8,10 @@ _MAD, _MEAN = 0.6745, 0.7979
 
 
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The modified z-score of each value (Iglewicz and Hoaglin, 1993), NaN for NaN.
+    """Compute the modified z-score of each value (Iglewicz and Hoaglin, 1993): 0.6745 (x - median) / MAD.
 
-    0.6745 (x - median) / MAD; where more than half of the values are equal, so that the MAD is 0, the mean absolute
-    deviation takes its place; 0 where all are equal.
+    If the MAD is 0 because more than half of the values are equal, the mean absolute deviation is used instead. The
+    result is 0 if all values are equal, and NaN for NaN.
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
