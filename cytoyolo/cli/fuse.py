@@ -29,7 +29,7 @@ def fuse(
         str | None, typer.Option(help="The weight of each model.", metavar="2,1,1", show_default="equal")
     ] = None,
     iou: Annotated[
-        float, typer.Option(help="Boxes of any class are fused if their IoU is at least this.")
+        float, typer.Option(help="Boxes of any class are fused if their IoU is more than this.")
     ] = defaults.FUSION_IOU,
     dataset: DatasetOption = defaults.DATASET,
     fallback: Annotated[

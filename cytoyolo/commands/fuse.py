@@ -71,7 +71,7 @@ def fuse(
     model_weights : sequence of float, optional
         The weight of each model. By default all are equal.
     iou : float
-        Boxes are fused if their IoU is at least this.
+        Boxes are fused if their IoU is more than this.
     dataset : str or Path
         The data set, which knows the classes and the names of the columns.
     fallback : str, optional
