@@ -1,4 +1,4 @@
-"""The trainings of benchmarks/curation.py, each in a process of its own."""
+"""The trainings of benchmarks/curation.py. Each runs in its own process."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ REFERENCE_IOU, REFERENCE_CONFIDENCE = 0.3, 0.25
 
 
 def run(work: Path, name: str, training: dict[str, object], device: str) -> None:
-    """Train on work/tables/NAME.csv and score the labels kept out: work/runs/NAME/SEED/score/score.json."""
+    """Train on work/tables/NAME.csv and score the labels that were kept out: work/runs/NAME/SEED/score/score.json."""
     folder = work / "runs" / name / str(training["seed"])
     best = folder / "run" / "weights" / "best.pt"
     if not best.is_file():
@@ -39,8 +39,11 @@ def run(work: Path, name: str, training: dict[str, object], device: str) -> None
 
 
 def reference_rule(table: pd.DataFrame, predictions: DetectionTable) -> pd.DataFrame:
-    """The table as the third place's `iou` variant is described: each label in row order takes the box of the
-    prediction that overlaps it most; labels and predictions without a partner become masks. No code of it is used."""
+    """Curate a table by the third place's `iou` variant, from its description.
+
+    Each label, in row order, takes the box of the prediction that overlaps it most. Labels and predictions without a
+    partner become masks. No code of the third place is used.
+    """
     made = table.copy()
     number = {name: at for at, name in enumerate(predictions.fold)}
     image = np.array([number[name] for name in predictions.image], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Faults of labels that only a model can see, put into a clean table: each with the truth it hides."""
+"""Faults of labels that only a model can see. They are put into a clean table, and the true labels are known."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ from cytoyolo.boxes import iou
 from cytoyolo.tables.table import XYXY
 
 KINDS = ("removed", "displaced", "invented", "shifted", "scaled", "swapped")
-# IoU with the clean box of one that is shifted or scaled, and the most that a displaced or invented one has with any.
+# The IoU of a shifted or scaled box with the clean box; the largest IoU of a displaced or invented box with any box.
 LOOSE, AWAY = (0.3, 0.6), 0.05
 _TRIES = 2_000
 
@@ -21,10 +21,10 @@ def inject(
     table: pd.DataFrame, size: dict[str, tuple[int, int]], share: float, seed: int, codes: tuple[str, ...],
     kinds: Sequence[str] = KINDS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
-    """Put faults into a share of the labels, as many of each of the kinds and at most one an image.
+    """Put faults into a share of the labels: the same number of each kind, and at most one fault in an image.
 
     Returns the faulty table (the columns of `table`, NAME,x1,y1,x2,y2,class) and the faults: kind, image, the row in
-    the faulty table (-1 for a removed label), class, box before (of the clean label; NaN for an invented one).
+    the faulty table (-1 for a removed label), class, and the clean box (NaN for an invented label).
     """
     random = np.random.default_rng([seed, round(share * 1000)])
     each = round(share * len(table) / len(kinds))
@@ -93,7 +93,7 @@ def _shifted(box: Box, others: Box, size: tuple[int, int], random: np.random.Gen
 
 
 def _scaled(box: Box, others: Box, size: tuple[int, int], random: np.random.Generator) -> Box | None:
-    """The box made larger or smaller about its centre, each side by a factor of its own."""
+    """The box made larger or smaller about its centre. Width and height have their own factors."""
     centre, half = np.tile((box[:2] + box[2:]) / 2, 2), (box[2:] - box[:2]) / 2
 
     def make() -> Box:
@@ -104,7 +104,7 @@ def _scaled(box: Box, others: Box, size: tuple[int, int], random: np.random.Gene
 
 
 def _elsewhere(box: Box, others: Box, size: tuple[int, int], random: np.random.Generator) -> Box | None:
-    """A box of half to all of its sides at a place of the image where no labelled cell is."""
+    """A box with half to all of the size, at a place of the image without a labelled cell."""
 
     def make() -> Box:
         side = (box[2:] - box[:2]) * random.uniform(0.5, 1.0)

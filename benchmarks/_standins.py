@@ -1,4 +1,5 @@
-"""What several benchmarks share: the challenge's table with stand-in images, and a process with its peak memory."""
+"""Parts that several benchmarks share: the challenge's table with stand-in images, and a process with its peak
+memory."""
 
 import os
 import re
@@ -18,14 +19,14 @@ from cytoyolo.tables.table import LABEL_ROLES, XYXY, read_table
 
 TRAIN_TABLE = Path(__file__).parents[2] / "shared" / "data" / "cytologia" / "train.csv"
 IMAGES = 48_417
-# Making 97,000 files and links on a disk would time the disk, for every way.
+# On a disk, the time to make 97,000 files and links would be the disk's time.
 RAM_DISK = Path("/dev/shm")
 SCENES = 120
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 
 def label_table(images: int) -> pd.DataFrame:
-    """The rows of the first `images` images of the challenge's table, or of a random one of its shape."""
+    """The rows of the first `images` images of the challenge's table. If it is missing, a random table like it."""
     spec = load_spec("cytologia")
     if TRAIN_TABLE.exists():
         table = read_table(TRAIN_TABLE, spec, LABEL_ROLES)
@@ -43,9 +44,9 @@ def label_table(images: int) -> pd.DataFrame:
 
 
 def make_images(folder: Path, table: pd.DataFrame) -> None:
-    """A JPEG of its own for each name, large enough that its boxes show in it.
+    """Write a different JPEG for each name, large enough for all its boxes.
 
-    Each is a blend of two painted smears, shifted and mirrored at random, so that no two show the same.
+    Each JPEG is a blend of two synthetic smears, shifted and mirrored at random, so that no two images show the same.
     """
     scenes = [cv2.resize(render_scene(1, index).image, LARGE) for index in range(SCENES)]
     least = table.groupby("NAME", sort=False)[["x1", "y1"]].max() + 1
@@ -68,7 +69,7 @@ def make_images(folder: Path, table: pd.DataFrame) -> None:
 
 
 def run(*command: object, codes: tuple[int, ...] = (0,), **environment: str) -> tuple[float, float]:
-    """Seconds and peak memory in MB of a command (the peak is read from Linux' /proc while it runs)."""
+    """Seconds and peak memory (MB) of a command. The peak is read from Linux' /proc while the command runs."""
     started, peak = time.perf_counter(), 0
     process = subprocess.Popen(
         [str(part) for part in command],

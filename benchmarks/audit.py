@@ -2,12 +2,12 @@
 
     python benchmarks/audit.py [--images N]
 
-All look at the challenge's own training table (../shared/data/cytologia/train.csv; a table of its shape where that is
-missing) with stand-in images, each of its own; see _standins.py. The audit asks every rule, copies among them. Cold is
-without its cache of image facts, warm with it. The loops work out the same facts, one of them with the hash of the
-picture as it is, the other with those of all eight orientations, as the audit; they run on a share of the images,
-since their time grows evenly. Then all pairs of 69,168 hashes (the challenge's images) are searched. Files lie on the
-RAM disk where there is one.
+All use the challenge's own training table (../shared/data/cytologia/train.csv; a random table like it if it is missing)
+with different stand-in images for all names; see _standins.py. The audit asks every rule, also the rules of copies.
+"Cold" is without its cache of image properties, "warm" is with the cache. The loops compute the same properties: one
+loop with the hash of the picture as it is, the other with the hashes of all eight orientations, like the audit. The
+loops run on a share of the images, because their time is proportional to the number of images. Then all pairs of 69,168
+hashes (the challenge's images) are searched. The files are on the RAM disk if there is one.
 """
 
 import argparse
@@ -26,7 +26,7 @@ PROGRAM = Path(sys.executable).with_name("cytoyolo")
 HASHES = 69_168
 LOOP_SHARE = 10
 
-# The facts an audit reads of an image, by imagehash and Pillow: fingerprints of bytes and pixels, size, EXIF,
+# The image properties that an audit reads, by imagehash and Pillow: fingerprints of bytes and pixels, size, EXIF,
 # brightness, entropy, blur (variance of the Laplacian) and 256-bit hashes.
 LOOP = """
 import hashlib, sys

@@ -2,10 +2,10 @@
 
     python benchmarks/convert.py [--images N]
 
-Both convert the challenge's own training table (../shared/data/cytologia/train.csv; a table of its shape where that is
-missing) with stand-in images, each of its own, in the challenge's range of sizes; see _standins.py. The label files of
-both ways must be the same. Files lie on the RAM disk where there is one. Each way runs as a process of its
-own; the peak memory is that of the process, at all images and at an eighth of them.
+Both convert the challenge's own training table (../shared/data/cytologia/train.csv; a random table like it if it is
+missing) with different stand-in images in the challenge's range of sizes; see _standins.py. The label files of both
+ways must be the same. The files are on the RAM disk if there is one. Each way runs in its own process. The peak memory
+of this process is measured for all images, and for an eighth of them.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from _standins import IMAGES, RAM_DISK, label_table, make_images, run
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
 
-# The plain way, as most notebooks of the challenge have it: one scan of the table, one file and one link an image.
+# The plain way, as in most notebooks of the challenge: for each image one scan of the table, one file and one link.
 LOOP = """
 import os, sys
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""Time trainings on a crowded machine, in CPU seconds, by how their threads wait for each other.
+"""Time trainings on a crowded machine, in CPU seconds, for two ways in which threads can wait for each other.
 
     python benchmarks/crowded.py [--images N]
 
-Two trainings of the same painted smears run one after the other and side by side, each with as many threads as there
-are cores; then one runs beside a busy process for each core. The ratio is CPU seconds side by side to CPU seconds one
-after the other: 1 is the best, since the work is the same. `spinning` is OpenMP's default, by which a thread that waits
-for another one keeps its core busy.
+Two trainings of the same synthetic smears run one after the other and then side by side, each with as many threads as
+there are cores. Then one training runs beside a busy process for each core. The ratio is the CPU seconds side by side,
+divided by the CPU seconds one after the other. 1 is the best ratio, because the work is the same. `spinning` is
+OpenMP's default: a thread that waits for another thread keeps its core busy.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def call(*arguments: object) -> None:
 
 
 def trained(folder: Path, runs: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
-    """Seconds and CPU seconds of trainings that run at the same time."""
+    """Run trainings at the same time. Returns their seconds and CPU seconds."""
     settings = ["--recipe", "demo", "--epochs", "1", "--device", "cpu", "--overwrite"]
     begun, before = time.perf_counter(), children()
     started = [
@@ -78,14 +78,14 @@ def trained(folder: Path, runs: Sequence[str], environment: Mapping[str, str]) -
 
 
 def children() -> float:
-    """CPU seconds of all processes that were started from here and have ended."""
+    """CPU seconds of all processes that this program has started and that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 @contextmanager
 def busy(count: int):
-    """So many processes that only calculate."""
+    """Start processes that only calculate."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield

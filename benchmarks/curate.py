@@ -1,11 +1,11 @@
-"""Time `cytoyolo curate` on 50,000 images against a plain loop that matches them one at a time.
+"""Time `cytoyolo curate` on 50,000 images against a plain loop that matches one image after the other.
 
     python benchmarks/curate.py [--images N]
 
-Labels are those of the challenge's train table where ../shared has it (48,417 images, and some of them again), the
-predictions invented: each label's box a little moved, a second box in a third of the images, probabilities of 23
-classes. The loop scans the tables for each image with pandas, as notebooks do, and matches by scipy; it is run on a
-part and scaled.
+The labels come from the challenge's train table if ../shared has it (48,417 images, some of them twice). The
+predictions are invented: each label's box is moved a little, a third of the images have a second box, and there are
+probabilities of 23 classes. The loop searches the whole tables for each image with pandas, as notebooks do, and matches
+with scipy. It runs on a part of the images, and its time is scaled up.
 """
 
 import argparse
@@ -30,7 +30,7 @@ FOLDS, LOOPED = 5, 1_000
 
 
 def make(folder: Path, images: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A label table and its out-of-fold predictions, as crossval writes them."""
+    """Make a label table and its out-of-fold predictions, in the form that crossval writes."""
     spec, random = load_spec("cytologia"), np.random.default_rng(0)
     table = label_table(images)
     more = images - table["NAME"].nunique()

@@ -9,11 +9,11 @@ The data are the training table of ../shared/data/wbc5. A quarter of the images 
 faults and is left out of all trainings; the models are scored on it. Few images have two labels, but a label can only
 be removed from an image that keeps another label. So the share PAIRED of the other images is put side by side in pairs.
 Then a share of the labels gets faults (_label_faults.py), in addition to the faults that the labels already have. The
-folds do not keep slides together, because a model that knows the look of a slide finds a fault of its labels best. All
-results are in DIR; finished trainings are not repeated.
+folds do not keep slides together, because a model that has seen a slide finds faults of its labels best. All results
+are in DIR; finished trainings are not repeated.
 
 --swaps only swaps classes, in a share of all labels of the training table, before the trainings. --natural puts faults
-into the labels after the trainings; the models are those of one or several cross-validations of the table.
+into the labels after the trainings. Its models come from one or more cross-validations (CV) of the table.
 """
 
 import argparse
@@ -102,7 +102,8 @@ def faulty(
 
 
 def figures(findings: pd.DataFrame, scores: pd.DataFrame, faults: pd.DataFrame, natural: pd.DataFrame) -> pd.DataFrame:
-    """By finding: faults put in and found, findings, those that are `natural`, recall and precision without these.
+    """Compute for each finding: faults put in and found, findings, natural findings, and recall and precision without
+    natural findings.
 
     A wrong class is measured by the average precision of the ranking of all labels (see `ranked`).
     """
@@ -134,7 +135,7 @@ def figures(findings: pd.DataFrame, scores: pd.DataFrame, faults: pd.DataFrame, 
 
 
 def ranked(doubt: np.ndarray, score: np.ndarray, faults: pd.DataFrame) -> dict[str, float]:
-    """The average precision of the rankings of labels (n,) of a faulty table: of swaps by doubt, of all by score."""
+    """The average precision of the rankings of labels (n,) of a faulty table: swaps by doubt, all faults by score."""
     swapped, any_fault = (
         np.isin(np.arange(len(score)), some["row"]) for some in (faults[faults["kind"] == "swapped"], faults)
     )
@@ -148,8 +149,11 @@ def ranked(doubt: np.ndarray, score: np.ndarray, faults: pd.DataFrame) -> dict[s
 def redrawn(
     clean: pd.DataFrame, predictions: DetectionTable, share: float, kinds: Sequence[str] = KINDS
 ) -> pd.DataFrame:
-    """The rankings over DRAWS further draws of the faults, by the models of the table without faults: mean and standard
-    deviation. One draw has a few faults of a kind only."""
+    """Rank DRAWS further draws of the faults by the models of the table without faults. Returns mean and standard
+    deviation.
+
+    One draw has only a few faults of each kind.
+    """
     codes = load_spec("wbc5").codes
     rows = []
     for seed in range(DRAWS):
@@ -162,7 +166,7 @@ def redrawn(
 
 
 def swaps(share: float, work: Path, jobs: int, training: dict[str, Any]) -> None:
-    """Print how the swaps rank by models that were trained on them."""
+    """Print how models that were trained on swaps rank them."""
     source, clean = work / "tables" / f"faulty-{share:g}.csv", pd.read_csv(DATA / "train.csv")
     table, faults = inject(clean, {}, share, training["seed"], load_spec("wbc5").codes, ("swapped",))
     table.to_csv(source, index=False)
@@ -179,9 +183,9 @@ def swaps(share: float, work: Path, jobs: int, training: dict[str, Any]) -> None
 
 
 def natural_rankings(folders: Sequence[Path]) -> None:
-    """Print how faults rank that are put into the labels after the trainings, by all of these cross-validations.
+    """Print how all these cross-validations rank faults that are put into the labels after the trainings.
 
-    Hardly an image of the whole table has two labels, so none is removed.
+    Hardly any image of the whole table has two labels, so no label is removed.
     """
     first, *others = (read_oof(cv / OOF, load_spec("wbc5"), folds=5) for cv in folders)
     predictions = pool_classes(first, others)
@@ -193,7 +197,7 @@ def natural_rankings(folders: Sequence[Path]) -> None:
 
 
 def near(findings: pd.DataFrame, name: str, box: np.ndarray) -> bool:
-    """Whether there is a finding in this image with this box."""
+    """Whether this image has a finding with this box."""
     return bool((iou(boxes_of(findings[findings["image"] == name]), box) >= 0.5).any())
 
 
@@ -225,12 +229,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("curation"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.03, 0.1])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="the faults that the shares are of")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="the kinds of faults to put in")
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--imgsz", type=int, default=224)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--train", type=int, nargs="+", metavar="SEED", help="train on each table with these seeds")
-    parser.add_argument("--swaps", type=float, nargs="+", metavar="SHARE", help="swap classes alone, in all labels")
+    parser.add_argument("--swaps", type=float, nargs="+", metavar="SHARE", help="only swap classes, in all labels")
     parser.add_argument(
         "--natural", type=Path, nargs="+", metavar="CV", help="rank by crossvals of the whole train table"
     )
@@ -277,7 +281,7 @@ def main() -> None:
 
 
 def train_all(work: Path, shares: Sequence[float], seeds: Sequence[int], jobs: int, training: dict[str, Any]) -> None:
-    """Train on each table with each seed, and print what the models reach on the labels kept clean."""
+    """Train on each table with each seed, and print the scores on the labels that were kept clean."""
     names = [f"{kind}-{share:g}" for share in shares for kind in TABLES]
     runs = {
         f"{name}/{seed}": partial(run, work, name, {**training, "seed": seed})

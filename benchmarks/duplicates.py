@@ -94,7 +94,8 @@ def paint(folder: Path) -> Path:
 
 
 def linked(sets: Iterable[Path], folder: Path) -> dict[Path, str]:
-    """The set of each file, by a link to it whose name no other has; `find_duplicates` gives names alone."""
+    """Link each file under a unique name, because `find_duplicates` returns only names. Returns the set of each file by
+    its link."""
     links = {}
     for given in sets:
         files = given / "images" if (given / "images").is_dir() else given
@@ -105,7 +106,8 @@ def linked(sets: Iterable[Path], folder: Path) -> dict[Path, str]:
 
 
 def make_copies(originals: Sequence[ImageInfo], sets: Sequence[str], folder: Path, seed: int) -> pd.DataFrame:
-    """Draw originals, whose sets are given, and save altered copies: path, original (its place), set, kind."""
+    """Draw originals, whose sets are given, and save altered copies. Returns path, original (its place), set and
+    kind."""
     rng, copies = np.random.default_rng(seed), []
     for name in dict.fromkeys(sets):
         own = [at for at, other in enumerate(sets) if other == name]
@@ -119,19 +121,19 @@ def make_copies(originals: Sequence[ImageInfo], sets: Sequence[str], folder: Pat
 
 
 def groups_of(facts: Sequence[ImageInfo]) -> NDArray[np.int64]:
-    """The number of each image's group (n,), a negative one of its own where it is alone."""
+    """The number of each image's group (n,). An image without a group has its own negative number."""
     links = duplicates.find_duplicates(facts)
     group = {name: row.group for row in links.itertuples() for name in (row.image, row.twin)}
     return np.array([group.get(found.path.name, -1 - at) for at, found in enumerate(facts)], np.int64)
 
 
 def passing(facts: Sequence[ImageInfo], original: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The pairs (m, 2) that pass of an original and its copy, or of images of two originals."""
+    """The pairs (m, 2) that pass: an original and its copy, or images of two originals."""
     words = as_words([found.hash or bytes(HASH_BYTES) for found in facts])
     first, second, _, orientation = near_pairs(words, duplicates.MAX_DISTANCE)
     others = original[first] != original[second]
     near = list(zip(first[others], second[others], orientation[others], strict=True))
-    for at, own in enumerate(original):  # each alone, since of equal hashes near_pairs pairs but one with others
+    for at, own in enumerate(original):  # one by one: near_pairs pairs only one of several equal hashes with others
         if at != own:
             near += [(own, at, turn) for turn in near_pairs(words[[own, at]], duplicates.MAX_DISTANCE).orientation]
     picture = cache(lambda at: duplicates.small_gray(facts[at]))
@@ -146,7 +148,7 @@ def passing(facts: Sequence[ImageInfo], original: NDArray[np.int64]) -> NDArray[
 
 
 def print_recall(table: pd.DataFrame) -> None:
-    """`table` has a row for each copy: set, kind, and whether it was found by group and by pair."""
+    """Print the recall. `table` has a row for each copy: set, kind, and whether it was found by group and by pair."""
     every = pd.concat([table, table.assign(set="all")])
     every = pd.concat([every, every.assign(kind="all")])
     shares = every.pivot_table(["group", "pair"], "kind", "set", sort=False).swaplevel(axis=1)[[*every["set"].unique()]]
@@ -156,7 +158,7 @@ def print_recall(table: pd.DataFrame) -> None:
 
 
 def print_precision(own: int, natural: int, unrelated: Counter[tuple[str, str]]) -> None:
-    """How many pairs pass, of each sort; `unrelated` by the names of their originals."""
+    """Print how many pairs pass, for each sort of pair. `unrelated` holds the pairs by the names of their originals."""
     wrong = unrelated.total()
     print(f"""
 precision of pairs that pass: {(own + natural) / max(own + natural + wrong, 1):.4f}
@@ -168,7 +170,7 @@ precision of pairs that pass: {(own + natural) / max(own + natural + wrong, 1):.
 
 
 def measure_shifts(sets: Sequence[Path], seed: int, folder: Path) -> None:
-    """Print how many pairs of views of one picture are found, by how far they are apart."""
+    """Print how many pairs of views of one picture are found, by the distance between the views."""
     for given in sets:
         files = sorted((given / "images" if (given / "images").is_dir() else given).iterdir())
         rng = np.random.default_rng(seed)
@@ -184,7 +186,8 @@ def measure_shifts(sets: Sequence[Path], seed: int, folder: Path) -> None:
 
 
 def cut_twice(file: Path, shift: float, stem: Path, rng: np.random.Generator) -> tuple[Path, Path]:
-    """Save two views of a picture, `shift` of a side apart along one axis and up to that along the other."""
+    """Save two views of a picture. They are `shift` of a side apart along one axis, and up to `shift` along the other
+    axis."""
     picture = Image.fromarray(np.ascontiguousarray(decode(file)[0][..., ::-1]))
     apart = np.array([rng.uniform(-shift, shift), rng.choice([-shift, shift])])[:: rng.choice([-1, 1])] * VIEW
     paths = Path(f"{stem}a.png"), Path(f"{stem}b.png")
@@ -200,7 +203,7 @@ def cut_twice(file: Path, shift: float, stem: Path, rng: np.random.Generator) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=3, help="of what is drawn and how it is altered")
+    parser.add_argument("--seed", type=int, default=3, help="seed of the draw and of the changes")
     parser.add_argument("--set", type=Path, nargs="+", dest="sets", metavar="FOLDER", help="folders of images")
     parser.add_argument("--shifts", action="store_true", help="measure shifted views instead")
     wanted = parser.parse_args()

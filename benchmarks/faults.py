@@ -2,11 +2,11 @@
 
     python benchmarks/faults.py [--seed N]
 
-The sets are painted smears and, where they are, copies of ../shared/data/wbc5 and pbc3. Faults of every kind are put in
-by cytoyolo.synthetic.faults, at most one an image. What a rule finds in the set before is natural and left out. Of the
-rest, findings on a row or image with no fault at all are false; those on one with a fault of another kind are counted
-apart, since a fault may be two (a box over the whole image is also unlike its class). Faults with a table of their
-own (stops/) must stop the audit by their rule.
+The sets are synthetic smears and, if they are there, copies of ../shared/data/wbc5 and pbc3. cytoyolo.synthetic.faults
+puts faults of every kind in, at most one in an image. What a rule finds in the set before this is natural, and is left
+out. Of the other findings, a finding on a row or image without any fault is false. A finding on a row or image with a
+fault of another kind is counted apart, because one fault may be two (a box over the whole image is also unlike its
+class). Faults that need a table of their own (stops/) must stop the audit by their rule.
 """
 
 import argparse
@@ -32,7 +32,7 @@ RATES = {"cytologia": 0.35, "wbc5": 0.5, "pbc3": 0.5}
 
 
 def measure(dataset: str, source: Path, folder: Path, seed: int) -> pd.DataFrame:
-    """Figures by rule of one set: put in, found, false, mended, and findings by other faults."""
+    """Measure each rule on one set: faults put in, found, false, mended, and findings by other faults."""
     spec, test = load_spec(dataset), source / "test.csv"
     folder.mkdir()
     faults = inject(
@@ -61,9 +61,10 @@ def measure(dataset: str, source: Path, folder: Path, seed: int) -> pd.DataFrame
 
 
 def goes_by(finding: dict[Hashable, Any]) -> list[tuple[str, ...]]:
-    """What a natural finding is known by again: its image and box, or else its image and that which shows the same.
+    """The key by which a natural finding is found again: its image and box, or its image and the image that shows the
+    same.
 
-    Which two of several images that show the same are named depends on the others that are there.
+    If several images show the same, the other images decide which two of them a finding names.
     """
     rule = finding["rule"]
     if RULES[rule].about == "row":
@@ -72,7 +73,7 @@ def goes_by(finding: dict[Hashable, Any]) -> list[tuple[str, ...]]:
 
 
 def check_stops(dataset: str, folder: Path) -> str:
-    """Which of the tables that must stop an audit do, by their rule."""
+    """Which of the tables that must stop an audit do so, by their rule."""
     stopped = []
     listed = pd.read_csv(folder / "faults.csv", dtype=str, keep_default_na=False)
     for name, rule in listed[listed["table"].str.startswith("stops/")].groupby("table")["rule"].first().items():

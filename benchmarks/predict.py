@@ -1,10 +1,11 @@
-"""Prediction: speed against the plain way, memory, kills, what int8 costs, what fusion brings.
+"""Prediction: speed against the plain way, memory, kills, the cost of int8, and the gain of fusion.
 
     python benchmarks/predict.py --work DIR [--parts speed rows memory kills scores] [--pairs 5] [--imgsz 384]
 
-Three networks are trained on three quarters of the train images of ../shared/data/wbc5 (copies never parted; all
-epochs, last weights): YOLO11n of 224 px with two seeds, and of 320 px. Their scores are on the labels of the rest. The
-times are medians of runs by turns, from files to submission.csv, of the test images of wbc5.
+Three networks are trained on three quarters of the train images of ../shared/data/wbc5 (copies stay in one part; all
+epochs, last weights): YOLO11n with 224 px and two seeds, and with 320 px. They are scored on the labels of the other
+quarter. The times are medians of several runs, in which the ways take turns. They are from files to submission.csv, for
+the test images of wbc5.
 """
 
 import argparse
@@ -37,7 +38,8 @@ KILLS = 20
 
 
 def trained(work: Path) -> dict[str, Path]:
-    """The three networks, trained where they are not there yet; and work/truth.csv, the labels kept out."""
+    """Return the three networks, and train those that are missing. work/truth.csv holds the labels that were kept
+    out."""
     if not (work / "dataset").is_dir():
         convert(DATA / "train.csv", images=IMAGES, dataset="wbc5", val=0.25, output=work / "dataset")
     found = {}
@@ -60,7 +62,7 @@ def trained(work: Path) -> dict[str, Path]:
 
 
 def exported(work: Path, weights: Path, side: int) -> dict[str, Path]:
-    """fp32 and int8 for both runtimes, made once: int8 is calibrated on images the network was trained on."""
+    """Return fp32 and int8 exports for both runtimes, made once. int8 is calibrated on images of the training."""
     made = {}
     for kind, int8 in (("fp32", False), ("int8", True)):
         for form in ("onnx", "openvino"):
@@ -73,7 +75,8 @@ def exported(work: Path, weights: Path, side: int) -> dict[str, Path]:
 
 
 def speed(work: Path, weights: Path, side: int, pairs: int) -> None:
-    """Images a second by the plain way, by torch and by each runtime, in turns; and the time beside the network's."""
+    """Measure images per second of the plain way, torch and each runtime, in turns, and the time beside the network's
+    time."""
     ways = {"plain": weights, "torch fp32": weights, **exported(work, weights, side)}
     images = pd.read_csv(TEST)["NAME"].nunique()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -122,7 +125,7 @@ def _ours(weights: Path, name: str, side: int, work: Path) -> float:
 
 
 def _bare(weights: Path, side: int) -> float:
-    """Milliseconds an image of the network alone, called as a prediction calls it."""
+    """Milliseconds per image of the network alone, called as in a prediction."""
     network = open_network(weights, imgsz=side)
     names = pd.read_csv(TEST)["NAME"].unique()[:64]
     pixels = [to_input([decode(IMAGES / name)[0]], side) for name in names]
@@ -134,7 +137,7 @@ def _bare(weights: Path, side: int) -> float:
 
 
 def equal_rows(work: Path, weights: Path) -> None:
-    """How far the submissions of the runtimes are from that of torch, on the test rows of both data sets."""
+    """Compare the submissions of the runtimes with the submission of torch, on the test rows of both data sets."""
     for data in (DATA, SHARED / "data" / "pbc3"):
         found = {}
         for backend in BACKENDS:
@@ -194,7 +197,7 @@ def _table_of(folder: Path, path: Path) -> Path:
 
 
 def kills(work: Path, weights: Path, side: int, seed: int) -> None:
-    """A prediction killed (SIGKILL) at random moments, once or more, and started again to the end."""
+    """Kill a prediction (SIGKILL) at random moments, at least once, and start it again until it ends."""
     random.seed(seed)
 
     def call(output: Path) -> list[str]:
@@ -238,7 +241,7 @@ def kills(work: Path, weights: Path, side: int, seed: int) -> None:
 
 
 def scores(work: Path, models: dict[str, Path]) -> None:
-    """Single, in int8, with mirrored images, and fused; on the rows kept out of the trainings."""
+    """Score single models, int8, mirrored images and fusions on the rows kept out of the trainings."""
     alone = {f"{name} ({side} px, seed {seed})": [models[name]] for name, (side, seed) in MODELS.items()}
     ways: dict[str, tuple[list[Path], dict[str, object]]] = {name: (paths, {}) for name, paths in alone.items()}
     ways |= {f"{name}, int8 {form}": ([exported(work, models[name], MODELS[name][0])[f"{form} int8"]], {})

@@ -2,7 +2,8 @@
 
     python benchmarks/score.py [--full]
 
-The loop runs on 2,000 images (--full: on all 20,751, some minutes); both must give the same score to 1e-12.
+The loop runs on 2,000 images, or with --full on all 20,751, which takes some minutes. The scores of both may differ by
+at most 1e-12.
 """
 
 import argparse
@@ -23,7 +24,7 @@ ROWS, IMAGES, SLICE = 22_689, 20_751, 2_000
 
 
 def cells_to_find(random: np.random.Generator) -> pd.DataFrame:
-    """Ids and image names: those of the challenge's test table where it exists, else a table of its shape."""
+    """Ids and image names of the challenge's test table. If it is missing, of a random table like it."""
     if TEST_TABLE.exists():
         return read_table(TEST_TABLE, load_spec("cytologia"), TEST_ROLES)
     image = np.concatenate([np.arange(IMAGES), random.integers(IMAGES, size=ROWS - IMAGES)])
@@ -54,7 +55,7 @@ def plain_giou(a: list[float], b: list[float]) -> float:
 
 
 def plain_loop(truth: pd.DataFrame, submission: pd.DataFrame) -> float:
-    """The definition, one image after the other."""
+    """Compute the score by its definition, one image after the other."""
     quality, predicted, true = [], [], []
     for name in truth["image"].unique():
         wanted = truth[truth["image"] == name]
