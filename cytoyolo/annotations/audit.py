@@ -23,9 +23,10 @@ COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
 class Audited:
     """The outcome of an audit.
 
-    findings has the columns COLUMNS; `line` is the row's line in the file, of a finding about an image that of its
-    first row, None without one. `table` is the table that the rules' actions leave, with the changes of its lines.
-    `not_run` says by rule why it was not asked, and policy holds the rules as they were asked.
+    findings has the columns COLUMNS. `line` is the row's line in the file. For a finding about an image it is the line
+    of the image's first row, or None without such a row. `table` is the table after the rules' actions, with the
+    changes of its lines. `not_run` says for each rule that was not asked why. `policy` holds the rules as they were
+    asked.
     """
 
     findings: pd.DataFrame
@@ -42,11 +43,11 @@ class Audited:
 def run(
     table: LabelTable, policy: Mapping[str, Rule], only: Sequence[str] | None = None, hasty: bool = False
 ) -> Audited:
-    """Ask the rules of a policy in order, or `only` these in this order. Each is asked about the table as the earlier
-    rules' actions leave it.
+    """Ask the rules of a policy in order, or `only` these in this order. Each rule sees the table after the actions of
+    all earlier rules.
 
-    Rows that must stop the use of the table are not looked at further. If findings stop it, a `hasty` audit ends before
-    the first rule that goes by the images, so that none is read in vain.
+    Rows that must stop the use of the table are not examined further. If findings stop the table, a `hasty` audit ends
+    before the first rule that needs the images, so that images are not read for nothing.
     """
     near = policy["near-duplicate"].thresholds
     table = table.comparing(partial(find_duplicates, distance=int(near["distance"]), correlation=near["correlation"]))
@@ -117,9 +118,10 @@ def _rows_of(found: Findings, table: LabelTable) -> Rows:
 
 
 def same_group(table: LabelTable, policy: Mapping[str, Rule]) -> pd.Series:
-    """The group (a number) of each labelled image that shows the same as another, by name, for a split to keep whole.
+    """Return the group (a number) of each labelled image that shows the same as another image, by name. A split keeps
+    groups whole.
 
-    Kinds of copies whose rule has another action than "group" don't count.
+    A rule of copies only counts if its action is "group".
     """
     grouped = [rule.copies for rule in policy.values() if rule.copies and rule.action == GROUP]
     copies = table.copies[table.copies["kind"].isin(grouped)]
@@ -129,13 +131,13 @@ def same_group(table: LabelTable, policy: Mapping[str, Rule]) -> pd.Series:
 
 
 def sentence(finding: Mapping[Hashable, Any]) -> str:
-    """A finding in words: its line, its rule, what was seen."""
+    """Describe a finding in words: its line, its rule, and what was seen."""
     where = f"line {finding['line']}: " if finding["line"] else ""
     return f"{where}{finding['rule']}: {', '.join(part for part in (finding['value'], finding['detail']) if part)}"
 
 
 def schema_finding(sentence: str, policy: Mapping[str, Rule]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The finding about a file that is no table, for the reason given, and the rules that were not asked."""
+    """Return the finding about a file that is not a table, with the reason, and the rules that were not asked."""
     rule = policy["schema"]
     values = [[1, "", rule.name, rule.severity, "", rule.action, sentence]]
     not_run = dict.fromkeys((name for name in policy if name != rule.name), "the file is no table")
@@ -150,7 +152,7 @@ def counts(findings: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-# What is to be done where a repair would help; `convert` can do one by itself.
+# What the user must do if a repair would help. `convert` can repair by itself.
 MENDABLE = f"mend or delete them, or let {option('repair', True)} do it"
 
 
@@ -160,13 +162,13 @@ def refuse_stops(labels: Path, audited: Audited) -> None:
 
 
 def refuse_findings(labels: Path, stops: pd.DataFrame, policy: Mapping[str, Rule], mendable: bool) -> None:
-    """Raise CytoyoloError when there are findings for which the table is not used; `mendable` if a repair was not
-    tried."""
+    """Raise CytoyoloError if there are findings for which the table can't be used. `mendable`: no repair was tried
+    yet."""
     if len(stops):
         whats = [sentence(stop) for stop in stops.to_dict("records")]
         number = f"{len(stops):,} finding{'s' if len(stops) > 1 else ''}"
         rules = [policy[name] for name in stops["rule"].unique()]
-        # A repair helps unless it would stop for the same reason, or leave it to a person.
+        # A repair helps unless it would stop for the same reason, or leave the finding to a person.
         mendable &= all(rule.registered_action not in (STOP, REVIEW) for rule in rules)
         remedy = MENDABLE if mendable else "mend or delete them"
         if len(rules) == 1 and rules[0].remedy:

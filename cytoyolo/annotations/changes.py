@@ -1,10 +1,14 @@
-"""The change log of a label table: made of its lines, read, taken back, applied again. Nothing is detected here.
+"""The change log of a label table: it is made from the table's lines, read, undone, and applied again. No fault is
+detected here.
 
-A change log is a table (line, rule, before, after, line_end, reason), a change a row, in the order they were made:
-`before` and `after` are the row as it stood and stands in the file; `after` is empty for a dropped row, and `line_end`
-is how its line ended; `before` is empty for a new row, and its line one that the table did not have. New rows stand at
-the end of the table. A row is one line, as a spreadsheet counts. The first entry, of line 1, holds the SHA-256 of the
-table before and after.
+A change log is a table with the columns line, rule, before, after, line_end and reason. Each change is a row, in the
+order in which the changes were made.
+
+- `before` and `after` are the row's text in the file before and after the change.
+- A dropped row has an empty `after`, and `line_end` says how its line ended.
+- A new row has an empty `before`, and a line that the table did not have. New rows stand at the end of the table.
+
+A row is one line, as a spreadsheet counts. The first entry (line 1) holds the SHA-256 of the table before and after.
 """
 
 import csv
@@ -25,12 +29,12 @@ from cytoyolo.tables.table import sha256
 
 COLUMNS = list(Change._fields)
 FINGERPRINTS = "fingerprints"
-# Line ends that may have been CR before a repair, and are tried as such in all combinations.
+# At most this number of line ends, which may have been CR before a repair, are tried as CR in all combinations.
 _MOST_WIDENED = 6
 
 
 def change_log(lines: Lines) -> tuple[bytes, pd.DataFrame]:
-    """The table that edits left, as a file's bytes, and the change log."""
+    """Return the edited table, as a file's bytes, and the change log."""
     data = lines.to_bytes()
     before, after = sha256(lines.records.to_bytes()), sha256(data)
     prints = Change(1, FINGERPRINTS, before, after, "", "the whole table before and after")
@@ -38,7 +42,8 @@ def change_log(lines: Lines) -> tuple[bytes, pd.DataFrame]:
 
 
 def undo(clean: bytes, changes: pd.DataFrame) -> bytes:
-    """The table as it was before a change log. Raises CytoyoloError for the log of another table."""
+    """Return the table as it was before the changes of a log. Raises CytoyoloError if the log belongs to another
+    table."""
     before, after = _fingerprints(changes)
     if sha256(clean) != after:
         raise CytoyoloError("this change log does not belong to the table; give the log that was written with it.")
@@ -47,7 +52,7 @@ def undo(clean: bytes, changes: pd.DataFrame) -> bytes:
 
 
 def apply(table: bytes, changes: pd.DataFrame) -> bytes:
-    """The table that a change log makes of the one it was made for. Raises CytoyoloError for any other table."""
+    """Return the table after the changes of a log. Raises CytoyoloError if the log was made for another table."""
     before, after = _fingerprints(changes)
     if sha256(table) != before:
         raise CytoyoloError("this change log was made for another table; give that table, or repair again.")
@@ -56,11 +61,11 @@ def apply(table: bytes, changes: pd.DataFrame) -> bytes:
 
 
 def _sheets(table: bytes) -> Iterator[Sheet]:
-    """A table's rows, read in each way that they may have been read when the log was made.
+    """Yield a table's rows in all ways in which they may have been read when the log was made.
 
-    The first one mostly is the right one. A repair may have dropped all letters that tell the encoding, a row without
-    which another one seems to go on in the next line, or the rows between a line that ends with CR and an empty one
-    (see `lines.with_new`).
+    Usually the first way is right. A repair may have dropped rows that decide how the file is read: all letters that
+    show the encoding, a row without which another row seems to continue on the next line, or the rows between a line
+    that ends with CR and an empty line (see `lines.with_new`).
     """
     for joined in (True, False):
         for encoding in (None, WESTERN):
@@ -76,7 +81,7 @@ def _sheets(table: bytes) -> Iterator[Sheet]:
 
 
 def _first_right(tables: Iterable[bytes | None], fingerprint: str) -> bytes:
-    """The table of this SHA-256. Raises CytoyoloError where there is none: the log is not what it was."""
+    """Return the first table with this SHA-256. Raises CytoyoloError if no table has it: then the log was changed."""
     for data in tables:
         if data is not None and sha256(data) == fingerprint:
             return data
@@ -84,7 +89,7 @@ def _first_right(tables: Iterable[bytes | None], fingerprint: str) -> bytes:
 
 
 def _undone(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
-    """The table before the steps, None where the rows are not those of the log."""
+    """Return the table before the steps, or None if its rows are not the rows of the log."""
     new = [step.after for step in steps if step.is_new]
     count = len(sheet.rows) - len(new)
     if count < 1 or sheet.rows[count:] != new:
@@ -106,7 +111,7 @@ def _undone(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
 
 
 def _applied(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
-    """The table after the steps, None where the rows are not those of the log."""
+    """Return the table after the steps, or None if its rows are not the rows of the log."""
     texts = dict(enumerate(sheet.rows, start=1))
     for step in steps:
         if step.is_new:
@@ -122,7 +127,7 @@ def _applied(sheet: Sheet, steps: "list[_Step]") -> bytes | None:
 
 
 def _bytes(sheet: Sheet) -> bytes | None:
-    """The file, None where the encoding does not have all letters of the log."""
+    """Return the file, or None if the encoding does not have all letters of the log."""
     try:
         return sheet.to_bytes()
     except CytoyoloError:
@@ -153,7 +158,7 @@ def _fingerprints(changes: pd.DataFrame) -> tuple[str, str]:
 
 
 def read_log(path: Path) -> pd.DataFrame:
-    """A change log. Raises CytoyoloError when the file is none; further columns are not looked at."""
+    """Read a change log. Raises CytoyoloError if the file is not a change log. Further columns are not used."""
     try:
         sheet = read_sheet(read_bytes(path))
         text = io.StringIO(sheet.text, newline="")

@@ -145,7 +145,7 @@ class Evidence(NamedTuple):
 
     @property
     def strong(self) -> bool:
-        """Whether it is certain that the table does not hold corners in pixels.
+        """Whether the table certainly does not hold corners in pixels.
 
         Weak evidence is enough if some rows, read as corners, have corners in the wrong order. Otherwise a repair would
         swap the corners of these rows.

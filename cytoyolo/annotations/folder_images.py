@@ -19,18 +19,19 @@ class FolderImages:
     """An image folder: `listing` holds the names of its files, and `facts` reads its images."""
 
     def __init__(self, folder: Path, thorough: bool = True) -> None:
-        """Thorough facts are kept in the cache; plain facts are read anew. Raises where this is no image folder."""
+        """Open an image folder. Only thorough properties are kept in the cache. Raises an error if this is not an image
+        folder."""
         check_image_folder(folder)
         self.listing = frozenset(folder_files(folder))
         self._folder, self._thorough = folder, thorough
         self._known: dict[str, ImageInfo] = {}
 
     def facts(self, names: Sequence[str], tested: Collection[str] = ()) -> Mapping[str, ImageInfo]:
-        """The facts of images by name, all shown in one range. No image is read twice in the same range.
+        """Return the properties of images by name, all shown in one range. No image is read twice in the same range.
 
-        Images of more than 8 bits are read in their own range first, which tells the range of the set. Those that the
-        set shows in another range are read once more. Images of the test table (`tested`) don't count for the range of
-        the set, since a prediction won't ask them.
+        Images of more than 8 bits are first read in their own range, because this gives the range of the set. If the
+        set has another range, they are read once more. Images of the test table (`tested`) don't count for the range of
+        the set, because a prediction does not know them.
         """
         known = self._known
         self._read([name for name in names if name not in known], UNKNOWN)
@@ -53,9 +54,9 @@ class FolderImages:
 
 
 def read_test_names(path: str | Path | Frame, spec: DataSpec, listing: frozenset[str] | None) -> tuple[str, ...]:
-    """The images of a test table, by the names of their files where a listing is given.
+    """Return the image names of a test table. If a listing is given, these are the names of the files that are meant.
 
-    Raises CytoyoloError, but no SchemaError, for a file that is no test table.
+    Raises CytoyoloError, but not SchemaError, for a file that is not a test table.
     """
     try:
         names = read_table(path, spec, TEST_ROLES)["image"].unique().tolist()

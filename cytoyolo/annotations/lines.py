@@ -1,4 +1,4 @@
-"""The lines of a label table, and what edits change in them: what a repair writes, and what its log says."""
+"""The lines of a label table and the edits of them: what a repair writes, and what its log holds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,11 @@ ENDS = {name: end for end, name in _END_NAMES.items()}
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of the rows (k,) of a table, made by a rule: the strings it puts there by role, or none, for rows that
-    are dropped; and the reason for each row (k,). Rows behind the last one of the table are new."""
+    """A change of the rows (k,) of a table, made by a rule.
+
+    `after` holds for each role (column) the new strings; it is empty if the rows are dropped. `reasons` (k,) has the
+    reason for each row. Rows after the last row of the table are new rows.
+    """
 
     rule: str
     rows: NDArray[np.int64]
@@ -28,7 +31,7 @@ class Edit:
 
 
 class Change(NamedTuple):
-    """A change of one line, as a log holds it: see `changes`."""
+    """A change of one line, with the columns of a change log (see `changes`)."""
 
     line: int
     rule: str
@@ -45,9 +48,9 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a label table: `records` as they stand in the file, and the `edits` of them, in order.
+    """The lines of a label table: `records` as they are in the file, and the `edits` of them, in order.
 
-    An edit is carried out when somebody asks for the result: an audit makes many edits and writes no line.
+    Edits are carried out when the result is needed, because an audit makes many edits and writes no line.
     """
 
     records: Records
@@ -64,10 +67,9 @@ class Lines:
 
     @cached_property
     def _edited(self) -> tuple[tuple[Change, ...], dict[int, str | None]]:
-        """The changes; and by row the text of the lines that were changed or added, None for a dropped line.
+        """Return the changes, and the text of each changed or new line by its row. The text is None for a dropped line.
 
-        Changed and new lines have the form of the table: its marks between columns and before decimals, and its further
-        columns.
+        Changed and new lines have the form of the table: its separator, its decimal mark and its further columns.
         """
         records, count = self.records, len(self.records.cells)
         place, originals = records.columns.place, records.sheet.rows
@@ -100,9 +102,10 @@ class Lines:
 
 
 def with_new(lines: list[str], ends: list[str], new: list[str]) -> tuple[list[str], list[str]]:
-    """Lines (the header first) with new ones behind the last, which hands its end on to the last new one.
+    """Add new lines after the last line (the header is the first line). The last new line gets the end of the old last
+    line.
 
-    A CR before an empty line that ends with LF would be one end with it. It becomes a CRLF.
+    A CR before an empty line that ends with LF would be read as one line end. So the CR becomes CRLF.
     """
     lines, ends = [*lines, *new], [*ends[:-1], *ends[:1] * len(new), *ends[-1:]]
     for at in before_empty(lines, ends, "\r"):

@@ -1,4 +1,5 @@
-"""The rules that an audit asks: ours and a user's own, with the severities, actions and thresholds of a config."""
+"""The rules that an audit asks, ours and a user's own, with the severities, actions and thresholds that a config
+sets."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,11 +17,11 @@ _RULE_LIST = either("`cytoyolo audit --rules`", "`cytoyolo.commands.audit.rules(
 
 
 def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dict[str, Rule]:
-    """The rules by name in the order they are asked, with what a YAML sets.
+    """Return the rules by name, in the order in which they are asked, with the settings of a YAML file.
 
-    The YAML maps names of rules to any of `severity`, `action` and the rule's thresholds, and `modules` to Python
-    modules with rules of the user's own, whose code is run. Rules of `skip` only report. Raises UsageError for a file
-    or a rule that does not exist, and CytoyoloError for anything it can't be given or for a fault in a module.
+    The YAML maps names of rules to `severity`, `action` and thresholds. Its key `modules` lists Python modules with a
+    user's own rules; their code is run. Rules in `skip` get the action "review". Raises UsageError for a file or a rule
+    that does not exist, and CytoyoloError for a setting that a rule can't have or for a fault in a module.
     """
     content = _read_yaml(path)
     own = list(installed_rules())
@@ -43,7 +44,7 @@ def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dic
 
 
 def own_modules(policy: Mapping[str, Rule]) -> list[dict[str, object]]:
-    """The modules of a user's own rules in a policy: name, SHA-256 of the file, and the names of their rules."""
+    """List the modules of a user's own rules in a policy: name, SHA-256 of the file, and the names of their rules."""
     names: dict[Source, list[str]] = {}
     for rule in policy.values():
         if rule.source is not None:

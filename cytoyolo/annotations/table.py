@@ -1,4 +1,4 @@
-"""LabelTable: the rows of a label table by column, the lines they stand in, and what is known of their images."""
+"""LabelTable: the rows of a label table by column, the lines of its file, and the known properties of its images."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY, sha256
 Text = NDArray[np.object_]
 Rows = NDArray[np.int64]
 FindCopies = Callable[..., pd.DataFrame]
-# What stands for nothing in a table; programs write the last ones.
+# Texts of an empty cell in a table. Programs write all but the first.
 _NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
 
 
@@ -30,12 +30,26 @@ _NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
 class LabelTable:
     """A label table of n rows. Rules read it and never change it; an edit gives another table.
 
-    It is made by `from_csv`, or by `parse` from bytes. `text` holds the rows' strings by role (n,), and `alive` (n,)
-    says which rows earlier rules left in the table: labels, and ignore regions, which only rules that ask for them
-    see. `lines` holds the lines of the file, which an edit changes along with `text` and `alive`. `folder` is the image
-    folder (None without one), `sizes` gives the width and height of images by name where they are known without
-    reading an image, `test` holds the image names of the test table (None without one), and `find_copies` is
-    `duplicates.find_duplicates`.
+    It is made by `from_csv`, `from_frame`, or `parse` (from bytes).
+
+    Attributes
+    ----------
+    spec : DataSpec
+        The data set: classes and columns.
+    lines : Lines
+        The lines of the file. An edit changes them together with `text` and `alive`.
+    text : mapping of str to array (n,)
+        The rows' strings by role, such as "image" or "x1".
+    alive : array (n,)
+        Which rows earlier rules have left in the table. Ignore regions are only seen by rules that ask for them.
+    folder : FolderImages or None
+        The image folder.
+    sizes : mapping or None
+        Width and height of images by name, if they are known without reading the images.
+    test : tuple of str or None
+        The image names of the test table.
+    find_copies : function or None
+        `duplicates.find_duplicates`.
     """
 
     spec: DataSpec
@@ -57,12 +71,12 @@ class LabelTable:
         test: str | Path | None = None,
         thorough: bool = True,
     ) -> "LabelTable":
-        """Read a label table, with its image folder and test table where they are given.
+        """Read a label table, with its image folder and test table if they are given.
 
         Parameters
         ----------
         labels
-            The CSV file: one row a box, with the columns that `spec` names.
+            The CSV file: one row for each box, with the columns that `spec` names.
         spec
             The description of the data set: classes and columns.
         images
@@ -82,17 +96,17 @@ class LabelTable:
         UsageError
             For a file or a folder that is not there, and for classes of another data set.
         CytoyoloError
-            For a file that is no table with these columns and at least one row (SchemaError), or an unusable folder or
-            test table.
+            For a file that is not a table with these columns and at least one row (SchemaError), or an unusable folder
+            or test table.
         """
         path = Path(labels)
         return cls.parse(path, read_table_bytes(path), spec, images=images, test=test, thorough=thorough)
 
     @classmethod
     def from_frame(cls, labels: pd.DataFrame, spec: DataSpec, *, images: str | Path | None = None) -> "LabelTable":
-        """The table in a DataFrame, whose columns have the names that `spec` gives them; row i is line i + 2.
+        """Read the table in a DataFrame. Its columns have the names that `spec` gives them; row i is line i + 2.
 
-        See `from_csv` for the rest.
+        See `from_csv` for the other parameters.
 
         Examples
         --------
@@ -115,12 +129,12 @@ class LabelTable:
         test: str | Path | Frame | None = None,
         thorough: bool = True,
     ) -> "LabelTable":
-        """The table in a file's bytes; `name` stands for the file in errors. See `from_csv`."""
+        """Read the table in a file's bytes. Errors call the file `name`. See `from_csv`."""
         folder = None if images is None else FolderImages(Path(images), thorough)
         tested = None if test is None else read_test_names(test, spec, None if folder is None else folder.listing)
         records = parse_records(name, data, spec.column_map(*LABEL_ROLES), XYXY)
         alive = np.ones(len(records.cells), dtype=bool)
-        alive[sorted(records.blank)] = False  # nothing stands in these rows
+        alive[sorted(records.blank)] = False  # these rows are empty
         text = {role: np.array(records.column(role), dtype=object) for role in LABEL_ROLES}
         table = cls(spec, Lines(records), text, alive, folder, test=tested)
         check_data_set(name, table.text["class"][table.labels], spec)
@@ -128,7 +142,7 @@ class LabelTable:
 
     @property
     def records(self) -> Records:
-        """The lines as they stand in the file."""
+        """The lines as they are in the file."""
         return self.lines.records
 
     @property
@@ -138,7 +152,7 @@ class LabelTable:
 
     @property
     def broken(self) -> Mapping[int, str]:
-        """What is wrong with lines that are no rows of the table."""
+        """By row, what is wrong with lines that can't be read as rows of the table."""
         return self.records.broken
 
     @property
@@ -148,24 +162,24 @@ class LabelTable:
 
     @property
     def listing(self) -> frozenset[str] | None:
-        """The names of the files of the image folder, None without one."""
+        """The names of the files of the image folder, None without a folder."""
         return None if self.folder is None else self.folder.listing
 
     @property
     def knows_images(self) -> bool:
-        """Whether anything is known of the images: by their files, or their sizes alone."""
+        """Whether the files of the images are known, or at least their sizes."""
         return self.folder is not None or self.sizes is not None
 
     @cached_property
     def xyxy(self) -> NDArray[np.float64]:
-        """Boxes (n, 4) in pixels, NaN where a value is no finite, plausible number."""
+        """Boxes (n, 4) in pixels; NaN if a value is not a finite number, or too large."""
         columns = [pd.to_numeric(pd.Series(self.text[role]), errors="coerce").to_numpy(np.float64) for role in XYXY]
         values = np.column_stack(columns) if len(self.alive) else np.zeros((0, 4))
         return np.where(np.abs(values) <= MAX_COORDINATE, values, np.nan)
 
     @cached_property
     def class_id(self) -> Rows:
-        """Class ids (n,), -1 where the class is not of the list."""
+        """Class ids (n,); -1 if the class is not in the list of the data set."""
         ids = self.spec.ids
         return np.array([ids.get(value, -1) for value in self.text["class"]], dtype=np.int64)
 
@@ -176,7 +190,7 @@ class LabelTable:
 
     @cached_property
     def is_empty(self) -> NDArray[np.bool_]:
-        """Which rows (n,) have a name and nothing else: they say that their image has no cells."""
+        """Which rows (n,) have only a name: they say that their image has no cells."""
         text = self.text
         found = np.array([bool(name.strip()) for name in text["image"]], dtype=bool)
         for role in ("class", *XYXY):  # hardly any row is left after the first
@@ -220,8 +234,11 @@ class LabelTable:
 
     @cached_property
     def facts(self) -> Mapping[str, ImageInfo]:
-        """Facts of the images of the table (see `first_rows`), then of the test images, where the folder has them;
-        empty without a folder. A name that leads elsewhere is none of the folder's, so no file elsewhere is ever read.
+        """The properties of the images of the table (see `first_rows`), then of the test images, if the folder has
+        them.
+
+        Empty without a folder. A name that leads to a file outside the folder is not in the listing, so such a file is
+        never read.
         """
         if self.folder is None:
             return {}
@@ -230,14 +247,15 @@ class LabelTable:
 
     @cached_property
     def copies(self) -> pd.DataFrame:
-        """Which images show the same, those with labels before those of the test: see `duplicates.find_duplicates`."""
+        """Which images show the same: see `duplicates.find_duplicates`. Images with labels come before images of the
+        test."""
         assert self.find_copies is not None, "rules that ask for copies need images"
         usable = {name: found for name, found in self.facts.items() if not found.problem}
         return self.find_copies(list(usable.values()), names=list(usable))
 
     @cached_property
     def size(self) -> NDArray[np.float64]:
-        """Width and height (n, 2) in pixels of each row's image, infinite where it is not known."""
+        """Width and height (n, 2) of each row's image in pixels; infinite if they are not known."""
         known: dict[str, tuple[float, float]] = dict(self.sizes or {})
         known |= {name: (facts.width, facts.height) for name, facts in self.facts.items() if not facts.problem}
         sizes = [known.get(name, (np.inf, np.inf)) for name in self.text["image"]]
@@ -245,12 +263,12 @@ class LabelTable:
 
     @cached_property
     def form(self) -> Evidence | None:
-        """In which form the labels' boxes are given, None where there is too little to judge by."""
+        """The form of the labels' boxes (see `coordinate_forms`), None if there are too few rows to judge."""
         rows = self.where(np.isfinite(self.xyxy).all(axis=1))
         return judge(self.xyxy[rows], self.size[rows], self.image[rows])
 
     def box(self, row: int) -> str:
-        """A row's box as it stands."""
+        """A row's box, as the text in the table."""
         return ",".join(self.text[role][row] for role in XYXY)
 
     def holds(self, role: str, values: Collection[str]) -> NDArray[np.bool_]:
@@ -259,11 +277,12 @@ class LabelTable:
         return np.fromiter((value in wanted for value in self.text[role]), dtype=bool, count=len(self.alive))
 
     def where(self, wanted: ArrayLike) -> Rows:
-        """The labels among the rows wanted (n,) that are still in the table."""
+        """Return the rows that are wanted (n,), are labels, and are still in the table."""
         return np.flatnonzero(np.asarray(wanted, dtype=bool) & self.labels)
 
     def with_ignore_regions(self, wanted: ArrayLike) -> Rows:
-        """The labels and ignore regions among the rows wanted (n,) that are still in the table."""
+        """Return the rows that are wanted (n,) and still in the table: labels, ignore regions and images without
+        cells."""
         return np.flatnonzero(np.asarray(wanted, dtype=bool) & self.alive)
 
     def in_images(self, names: Collection[str]) -> Rows:
@@ -281,7 +300,7 @@ class LabelTable:
         return table._changed(lines=self.lines.edited(edit))
 
     def without(self, rows: Rows) -> "LabelTable":
-        """The table with these rows out of sight; its lines stay."""
+        """The table without these rows. Its lines stay."""
         alive = self.alive.copy()
         alive[rows] = False
         return self._changed(alive=alive)
@@ -295,7 +314,7 @@ class LabelTable:
         return self._changed(text=text)
 
     def with_sizes(self, sizes: Mapping[str, tuple[int, int]]) -> "LabelTable":
-        """The table with the width and height of its images, by name, so that none has to be read for them."""
+        """The table with the width and height of its images by name, so that images need not be read for their size."""
         return self._changed(sizes=sizes)
 
     def comparing(self, find_copies: FindCopies) -> "LabelTable":
@@ -303,7 +322,7 @@ class LabelTable:
         return self._changed(find_copies=find_copies)
 
     def _changed(self, **fields: object) -> "LabelTable":
-        """A new table; what was worked out from fields that stay is kept."""
+        """A new table with other fields. Computed values stay if they depend only on the other fields."""
         table = replace(self, **fields)  # type: ignore[arg-type]
         kept = {"class_id", "is_ignore_region", "is_empty", "image", "facts", "copies", "size", "xyxy"}
         kept -= {"size"} if "sizes" in fields else set()
@@ -319,5 +338,5 @@ class LabelTable:
 
 
 def pixels(values: NDArray[np.float64]) -> list[str]:
-    """Coordinates as a table holds them: whole pixels without a point."""
+    """Write coordinates as a table holds them: whole numbers without a decimal point."""
     return [str(int(value)) if value == int(value) else repr(float(value)) for value in values]

@@ -22,9 +22,9 @@ from cytoyolo.tables.table import refuse
 class Trainable:
     """The labels (n) of a table that a training can use.
 
-    `table` is the table they are left in, with the changes of its lines, and `findings` are those of the audit. image
-    (n,) holds the names of the labels' images, class_id (n,) their class ids, xyxy (n, 4) their boxes in whole pixels
-    inside their images, and size (n, 2) the width and height of these.
+    `table` is the table with these labels and with the changes of its lines. `findings` are the findings of the audit.
+    image (n,) holds the names of the labels' images, class_id (n,) the class ids, xyxy (n, 4) the boxes in whole pixels
+    inside their images, and size (n, 2) the width and height of the images.
     """
 
     table: LabelTable
@@ -74,9 +74,10 @@ def _left(audited: Audited) -> pd.DataFrame:
 
 
 def _as_given(labels: Path, table: LabelTable, policy: Mapping[str, Rule]) -> Audited:
-    """The table as it is, if a training can use that. Boxes are clipped, whatever is left of them, and leaks dropped.
+    """Audit the table for a training without a repair; a table with rows that can't be used is refused.
 
-    First comes what the table tells by itself, so that no image is read for a table that is refused for its rows.
+    Boxes are clipped, even if little of them is left, and images that leak are dropped. Rules that need only the table
+    come first, so that images are not read for a table that is refused because of its rows.
     """
     strict = {name: replace(rule, action=STOP) for name, rule in policy.items() if rule.training == "refuses"}
     clip = replace(policy["overhang"], action="clip", thresholds={"kept": 0.0})
@@ -95,9 +96,11 @@ def _mends(rule: Rule) -> bool:
 
 
 def _without_boxless(labels: Path, table: LabelTable, rows: NDArray[np.int64], repair: bool) -> LabelTable:
-    """The table without these rows, whose boxes have no whole pixel inside their images; refused without a repair.
+    """Return the table without these rows, whose boxes have no whole pixel inside their images. Without a repair it is
+    refused.
 
-    A person may still have to look at such a row: of an image that fits with axes swapped, or drawn mostly outside.
+    Such rows may be left over from findings that a person must look at: boxes that fit their image only with axes
+    swapped, or lie mostly outside.
     """
     if not len(rows):
         return table
