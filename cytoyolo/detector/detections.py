@@ -39,18 +39,18 @@ class Detections:
     codes
         The codes of the classes, by id.
     cut_confidence
-        0, unless the limit of boxes an image was reached. Boxes with a lower confidence may then be missing.
+        0, or a confidence if the limit of boxes in an image was reached. Boxes with a lower confidence may be missing.
     image
-        The name of the image, "" where it has none.
+        The name of the image, "" if it has no name.
     size
         Width and height of the image in pixels.
     source
-        What gives the pixels of the image, for `plot`.
+        The source of the image's pixels, for `plot`.
 
     Raises
     ------
     UsageError
-        For arrays that do not fit together, boxes with x2 < x1 or y2 < y1, and values that can't be.
+        For arrays that do not fit together, boxes with x2 < x1 or y2 < y1, and impossible values.
 
     Examples
     --------
@@ -119,7 +119,7 @@ class Detections:
         Raises
         ------
         UsageError
-            Where the package supervision is not installed.
+            If the package supervision is not installed.
         """
         try:
             import supervision
@@ -141,14 +141,14 @@ class Detections:
         Parameters
         ----------
         image
-            The pixels to draw on, BGR. By default those that were searched; a file is read again for it.
+            The pixels to draw on, BGR. By default the pixels that were searched; a file is read again.
 
         Raises
         ------
         UsageError
-            Where no pixels are given and none are known.
+            If no pixels are given or known.
         CytoyoloError
-            Where the file can't be read any more.
+            If the file can't be read any more.
         """
         if image is None and self.source is None:
             raise UsageError("these detections have no image to draw on; give its pixels to plot().")
@@ -194,19 +194,19 @@ def nothing(codes: tuple[str, ...]) -> Detections:
 
 
 def concatenate(several: Sequence[Detections], codes: tuple[str, ...]) -> Detections:
-    """The detections of several views of an image, one after the other."""
+    """Join the detections of several views of an image, one after the other."""
     parts = [nothing(codes), *several]
     boxes, shares = (np.concatenate([getattr(part, name) for part in parts]) for name in ("xyxy", "probabilities"))
     return of_scores(boxes, shares, codes, size=parts[-1].size)
 
 
 def no_boxes(xyxy: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of these rows (n, 4) are no boxes: not finite, or with x2 < x1 or y2 < y1."""
+    """Tell which of the rows (n, 4) can't be boxes: a number is not finite, or x2 < x1 or y2 < y1."""
     return np.asarray(~np.isfinite(xyxy).all(axis=1) | ~(xyxy[:, 2:] >= xyxy[:, :2]).all(axis=1))
 
 
 def no_shares(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of these values are no numbers from 0 to 1."""
+    """Tell which of the values are not numbers from 0 to 1."""
     return np.asarray(~((values >= 0) & (values <= 1)))
 
 

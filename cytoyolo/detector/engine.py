@@ -28,18 +28,18 @@ _ENVIRONMENT = {
     "YOLO_VERBOSE": "0",
     "ULTRALYTICS_SAFE_LOAD": "1",  # a pickle may build models and run nothing else
 }
-# OpenMP's threads wait for each other by spinning. On an idle machine that costs nothing. On a busy one the thread that
-# waits keeps the core that the other one needs: benchmarks/crowded.py measures it. So they spin for microseconds, and
-# then sleep; to sleep at once costs a training of small images half as much time again. GNU's library reads the first
-# two settings, LLVM's and Intel's read the third; a user's own settings win.
+# OpenMP's threads wait for each other by spinning. On an idle machine this costs nothing. On a busy machine the thread
+# that waits keeps the core that the other thread needs (benchmarks/crowded.py measures this). So the threads spin for
+# microseconds, and then sleep. If they slept at once, a training of small images would take 1.5 times as long. GNU's
+# library reads the first two settings, LLVM's and Intel's libraries read the third. A user's own settings win.
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000", "KMP_BLOCKTIME": "0"}
 # The side of an image must be a multiple of the network's coarsest grid; the engine would round it silently.
 STRIDE = 32
-# The longest side of a network's input, in pixels: 25 times that of a usual training, and 3 GB an image.
+# The longest side of a network's input, in pixels: 25 times the side of a usual training. An image takes 3 GB.
 MAX_SIDE = 16_384
 # The process in which this module was imported.
 _PROCESS = os.getpid()
-# Of a file among the engine's own, such as yolo11n.yaml: no path, no pattern.
+# The name of one of the engine's own files, such as yolo11n.yaml. It is neither a path nor a pattern.
 _BARE_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 _DEVICE = re.compile(r"auto|cpu|mps|\d+(,\d+)*")
 _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when missing
@@ -47,10 +47,10 @@ _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")  # looked up, and downloaded when mi
 
 @cache
 def engine() -> None:
-    """Import Ultralytics with everything that talks to the network switched off, and all cores on.
+    """Import Ultralytics with everything that talks to the network switched off, and with all cores switched on.
 
-    A program may have imported Ultralytics before: what it read of the environment then is set anew, in memory alone,
-    so that its own settings file stays as it is.
+    A program may have imported Ultralytics before. Then the settings that Ultralytics read from the environment are
+    changed in memory only, so that its own settings file stays as it is.
     """
     os.environ.update({**_WAITING, **os.environ, **_ENVIRONMENT})
     os.environ.pop("ULTRALYTICS_API_KEY", None)
@@ -71,9 +71,9 @@ def engine() -> None:
     _replace(downloads.safe_download, _refuse_download)
     _replace(callbacks.add_integration_callbacks, _add_nothing)
 
-    # The engine's look-up of a file by name changes the name first: apostrophes and spaces go, yolov5n.pt becomes
-    # yolov5nu.pt, what stands behind a question mark is cut off. What it then finds is another file than the user's,
-    # and what it doesn't find it asks the network for.
+    # When the engine searches a file by name, it first changes the name: it removes apostrophes and spaces, and
+    # everything after a question mark, and yolov5n.pt becomes yolov5nu.pt. Then it may find another file than the user
+    # means, and it downloads a file that it does not find.
     search = checks.check_file
     _replace(downloads.attempt_download_asset, _as_given)
     _replace(checks.check_suffix, _add_nothing)
@@ -88,11 +88,12 @@ def engine() -> None:
 
     raise_pillow_limit()  # with Pillow the engine looks at each image first
     dict.update(SETTINGS, {key: False for key, value in SETTINGS.items() if isinstance(value, bool)})
-    torch_utils.NUM_THREADS = cores()  # the default leaves one core idle
+    torch_utils.NUM_THREADS = cores()  # the default leaves a core idle
 
 
 def devices() -> dict[str, Any]:
-    """What a training would use: threads of torch and OpenCV, the names of GPUs, and whether Apple's MPS is there."""
+    """Return what a training can use: threads of torch and OpenCV, the names of GPUs, and whether Apple's MPS is
+    there."""
     engine()
     import cv2
     import torch
@@ -107,9 +108,9 @@ def devices() -> dict[str, Any]:
 
 
 def torch_threads(wanted: int) -> int:
-    """How many threads torch may use: in a process that was forked from the one that imported this module, one.
+    """Return how many threads torch may use. In a process that was forked after this module was imported, it is 1.
 
-    The others don't come along with a fork, and torch would wait for them for ever.
+    The other threads do not survive a fork, and torch would wait for them for ever.
     """
     if os.getpid() == _PROCESS:
         return wanted
@@ -184,7 +185,7 @@ def _keep_nothing(prefix: str, path: Path, cache: dict[str, Any], version: str) 
 
 
 def _config_folder() -> Path:
-    """A folder for the engine's own settings and fonts; a temporary one where the user's cache cannot be written."""
+    """Return a folder for the engine's own settings and fonts. It is temporary if the user's cache can't be written."""
     try:
         return _with_fonts(state_folder() / "engine")
     except OSError:
@@ -208,19 +209,20 @@ def _with_fonts(folder: Path) -> Path:
 
 
 def check_device(device: str, several: bool = False) -> None:
-    """Raise UsageError for what is the name of no device on any machine; this takes no import of torch."""
+    """Raise UsageError for a name that no machine has as a device. Torch is not imported for this."""
     if not _DEVICE.fullmatch(device) or ("," in device and not several):
         also = ", or several GPUs as 0,1" if several else ""
         raise UsageError("device", device, f"give auto, cpu, mps or the number of a GPU, such as 0{also}")
 
 
 def choose_device(device: str, several: bool = False) -> str:
-    """The engine's name of a device: "cpu", "mps", "0", or "0,1" where `several` GPUs can be used.
+    """Return the engine's name of a device: "cpu", "mps", "0", or "0,1" if `several` GPUs can be used.
 
-    "auto" takes the first GPU, else Apple's, else the CPU. Raises UsageError for one this machine lacks.
+    "auto" takes the first GPU, else Apple's, else the CPU. Raises UsageError for a device that this machine does not
+    have.
     """
     check_device(device, several)
-    if device == "cpu":  # every machine has one
+    if device == "cpu":  # every machine has a CPU
         return device
     engine()  # before torch, which reads how its threads wait when it is imported
     import torch

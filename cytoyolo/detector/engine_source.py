@@ -1,7 +1,7 @@
 """Constants of Ultralytics, read from its source without importing it.
 
-An import takes torch along, and seconds. A wrong call must be told in less. A test (test_engine_contract.py) holds that
-the constants are those of the import.
+An import loads torch too, which takes seconds. A wrong call must be reported faster. A test (test_engine_contract.py)
+checks that the constants are the same as after an import.
 """
 
 import ast
@@ -40,7 +40,7 @@ def value_kinds() -> dict[str, frozenset[str]]:
 
 
 def least_values() -> dict[str, int]:
-    """The least value of those whole numbers that have one."""
+    """Return the least value of each setting that is a whole number and has a least value."""
     return dict(constant("cfg/__init__.py", "CFG_INT_MIN"))
 
 
@@ -50,7 +50,8 @@ def official_weights() -> frozenset[str]:
 
 
 def may_know_network(name: str) -> bool:
-    """Whether Ultralytics may know a network by name: those of P6 models, such as yolov8x6.yaml, it renames first."""
+    """Tell whether Ultralytics may know a network by name. It renames P6 models, such as yolov8x6.yaml, before it
+    searches."""
     known = {path.name for path in (package() / "cfg" / "models").rglob("*.yaml")}
     without_size = re.sub(r"(\d+)[nslmx](.+)?$", r"\1\2", name)
     return not known.isdisjoint((name, without_size)) or re.fullmatch(r"yolov[58][nslmx]6\.ya?ml", name) is not None

@@ -13,20 +13,20 @@ from cytoyolo.detector.predict import Detector, Image
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.samples import UNKNOWN, White
 
-# Views of an image besides itself; a box found in one is turned back.
+# Views of an image besides the image itself. A box that is found in a view is turned back.
 HFLIP, VFLIP = "hflip", "vflip"
 VIEWS = (HFLIP, VFLIP)
-# From this confidence on boxes go into a fusion, whatever confidence is asked of the fused ones; of fainter ones, most
-# of them noise, the best few of each model and view.
+# Boxes with at least this confidence are fused, whatever confidence the fused boxes must have. Most fainter boxes are
+# noise, so only the best boxes of each model and view are fused, up to BEST_FAINT boxes in all.
 FAINT, BEST_FAINT = 1e-3, 30
 
 
 class Ensemble:
-    """Detectors of the same classes, in any order, whose findings in the image and its `views` are fused.
+    """Several detectors with the same classes, in any order. What they find in the image and in its `views` is fused.
 
-    It finds boxes as a `Detector` does, those of a fused confidence above theirs. `weights` are the detectors', as
-    many, all 1 by default. `max_det` is the most fused boxes kept of one image; a detector keeps its own limit,
-    or 300 where that is lower, so that a low limit does not change what is fused.
+    It finds boxes as a `Detector` does: those whose fused confidence is above the detectors' `conf`. `weights` has a
+    weight for each detector, 1 by default. `max_det` is the largest number of fused boxes in one image. A detector
+    keeps at least 300 boxes itself, so that a low limit does not change the fusion.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Ensemble:
         return [self._fused(several, weights, image) for several, image in zip(found, images, strict=True)]
 
     def keep_at_least(self, count: int) -> None:
-        """Raise the limits of boxes an image to `count`, where they are lower."""
+        """Raise lower limits of the number of boxes in an image to `count`."""
         self.max_det = max(self.max_det, count)
         for one in self.detectors:
             one.keep_at_least(count)
@@ -99,7 +99,7 @@ class Ensemble:
 
 
 def _one_range(detectors: Sequence[Detector]) -> White:
-    """The range in which images of more than 8 bits are shown to all detectors, as far as some know it."""
+    """Return the range in which images of more than 8 bits are shown to all detectors, if any detector knows it."""
     known = [one.white for one in detectors if one.white != UNKNOWN]
     if len(set(known)) > 1:
         ranges = listed([", ".join(f"0 to {level:.10g}" for level in one.to_dict().values()) for one in known])
@@ -117,7 +117,7 @@ def _worth_fusing(found: Detections) -> Detections:
 
 
 def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
-    """The weights of so many models; all alike where none are given."""
+    """Check the weights of `count` models, and return them. By default all weights are 1."""
     if weights is None:
         return (1.0,) * count
     if len(weights) != count:
@@ -136,7 +136,7 @@ def _turned(image: Image, view: str) -> NDArray[np.uint8]:
 
 
 def _ordered(found: Detections, codes: tuple[str, ...]) -> Detections:
-    """Detections by a network that knows the classes `codes` in another order."""
+    """Return the detections with their classes in the order `codes`."""
     if found.codes == codes:
         return found
     shares = found.probabilities[:, [found.codes.index(code) for code in codes]]

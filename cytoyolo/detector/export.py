@@ -1,6 +1,6 @@
-"""A checkpoint as an ONNX file or an OpenVINO folder, in fp32 or, calibrated on images, in int8.
+"""Write a checkpoint as an ONNX file or an OpenVINO folder, in fp32, or in int8 calibrated on images.
 
-The output is the network's own, with the scores of all classes and without NMS; batch and side of the images are free.
+The output is the network's own: the scores of all classes, without NMS. The batch and the side of the images are free.
 """
 
 import io
@@ -25,21 +25,21 @@ from cytoyolo.tables.table import fingerprint
 from cytoyolo.workers import ForkLock
 
 MAKER = "export"
-# What each target needs to be made; as in pyproject's extras.
+# The packages that make each target, as in pyproject's extras.
 _FP32 = {ONNX: ("onnx",), OPENVINO: ("onnx", "openvino")}
 _INT8 = {ONNX: ("onnx", "onnxruntime"), OPENVINO: ("onnx", "openvino", "nncf")}
-# To be raised when a conversion changes, since conversions are kept.
+# Raise this number if the conversion changes, because conversions are kept.
 _VERSION = 1
 _OPSET = 18  # newer ones have operators that ONNX Runtime can't run on a GPU
-# Besides the head, whose output are boxes and scores, the layers that keep their precision in int8: all others build on
-# them. docs/prediction.md has what that brings.
+# These layers keep their precision in int8, because all other layers use their output. So does the head, whose output
+# are boxes and scores. docs/prediction.md has the measurements.
 _EXACT_LAYERS = (0, 1)
 _INPUT, _OUTPUT = "images", "output0"
-_EXPORTER = ForkLock()  # torch has one at a time
+_EXPORTER = ForkLock()  # torch can run only one export at a time
 
 
 def check_packages(target: str, int8: bool) -> None:
-    """Refuse now what would need a package that is not installed."""
+    """Raise UsageError now if the export would need a package that is not installed."""
     wanted = _INT8[target] if int8 else _FP32[target]
     if missing := [name for name in wanted if not find_spec(name)]:
         raise UsageError(f"this export needs {', '.join(missing)}; pip install 'cytoyolo[{target}]'.")
@@ -47,9 +47,9 @@ def check_packages(target: str, int8: bool) -> None:
 
 @contextmanager
 def converted(path: Path, target: str, anew: bool = False) -> Iterator[Path]:
-    """Yield the checkpoint as an fp32 export, made once (or `anew`) and kept among the tool's own files.
+    """Yield the checkpoint as an fp32 export. It is made once (or `anew`), and kept in the tool's own folder.
 
-    Where these can't be written it is a temporary one.
+    If this folder can't be written, the export is temporary.
     """
     write: Callable[[Path, Path], ModelInfo] = write_onnx if target == ONNX else write_openvino
     kept = state_folder() / "exports" / f"{fingerprint(path)[:32]}-{_VERSION}{'.onnx' if target == ONNX else ''}"
@@ -106,10 +106,11 @@ def write_openvino(path: Path, target: Path, overwrite: bool = False) -> ModelIn
 
 
 def write_int8(source: Path, target: Path, images: Sequence[Path], read: Callable[[Path], Pixels]) -> ModelInfo:
-    """Write an fp32 export (an ONNX file or an OpenVINO folder) in int8, its ranges taken from images.
+    """Write an fp32 export (an ONNX file or an OpenVINO folder) in int8. The ranges of its numbers are measured on
+    images.
 
-    `read` gives the pixels (1, 3, s, s) of one, when it is its turn. Convolutions alone are quantized, and not those of
-    the first two layers and of the head.
+    `read` returns the pixels (1, 3, s, s) of one image when they are needed. Only convolutions are quantized, except
+    the convolutions of the first two layers and of the head.
     """
     return (_int8_openvino if source.is_dir() else _int8_onnx)(source, target, images, read)
 
@@ -185,7 +186,7 @@ def is_own(path: Path) -> bool:
 
 
 def _describe(model: Any, facts: ModelInfo) -> None:
-    """Give an ONNX model this tool's facts, and those by which Ultralytics' own programs know a detector."""
+    """Write this tool's properties of the network into an ONNX model, and those that Ultralytics' own programs read."""
     names = dict(enumerate(facts.codes))
     said = {
         METADATA: facts.to_json(), "task": "detect", "names": names, "stride": facts.stride, "batch": 1,

@@ -1,4 +1,4 @@
-"""What a file is that is no checkpoint of a YOLO detector, and what to do about it. Nothing in the file is run."""
+"""Find out what a file is that is not a checkpoint of a YOLO detector, and what to do. No code in the file is run."""
 
 import io
 import pickletools
@@ -15,7 +15,7 @@ _GIVE = "give weights from a source you trust, such as a run's best.pt"
 _TRAIN = "train anew with cytoyolo or the package ultralytics, and give that best.pt"
 _AGAIN = "download or copy it again"
 _SAVE = "open it where it was made, save it there by YOLO's model.save('best.pt'), and give that file"
-# Files by their first bytes (from byte `place` on): what they are, and what to do.
+# Kinds of files by their first bytes (from byte `place` on), and what to do with them.
 _HEADS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"version https://git-lfs", "is a pointer of Git LFS, not the weights", "fetch them with `git lfs pull`"),
     (0, b"\x89HDF", "is an HDF5 file, such as Keras weights", _TRAIN),
@@ -49,7 +49,7 @@ _TEXT_HEAD = 4096
 
 
 def name_bytes(path: Path) -> tuple[str, str] | None:
-    """What a file is by its first bytes, and what to do; None for a PyTorch or ONNX file, or an unknown one."""
+    """Tell from its first bytes what a file is, and what to do; None for a PyTorch, ONNX or unknown file."""
     with path.open("rb") as file:
         head = file.read(_TEXT_HEAD)
     if not head:
@@ -91,7 +91,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def name_unreadable(path: Path) -> tuple[str, str]:
-    """What a file is that couldn't be loaded as a checkpoint, and what to do."""
+    """Tell what a file is that can't be loaded as a checkpoint, and what to do."""
     if found := name_bytes(path):
         return found
     with path.open("rb") as file:
@@ -112,7 +112,8 @@ def name_unreadable(path: Path) -> tuple[str, str]:
 
 
 def _contents(path: Path) -> tuple[list[str], str, tuple[str, str] | None]:
-    """The globals (module.name) that a checkpoint's pickle names, its version, and what it is if it is none."""
+    """Return the globals (module.name) that a checkpoint's pickle names, its version, and what the file is if it is not
+    a checkpoint."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             return *_scanned(file), None
@@ -134,7 +135,7 @@ def _contents(path: Path) -> tuple[list[str], str, tuple[str, str] | None]:
 
 
 def _scanned(file: BinaryIO) -> tuple[list[str], str]:
-    """The globals (module.name) of pickles that stand one behind the other, and the text behind "version"."""
+    """Return the globals (module.name) of consecutive pickles, and the text after "version"."""
     found: dict[str, None] = {}
     version, before, texts = "", "", [""]
     try:
@@ -198,7 +199,7 @@ def _exists(name: str) -> bool:
 
 
 def name_loaded(content: Any) -> tuple[str, str]:
-    """What a checkpoint is that was loaded and holds no YOLO network, and what to do."""
+    """Tell what a checkpoint is that was loaded but holds no YOLO network, and what to do."""
     import torch
 
     if isinstance(content, torch.nn.Module):
@@ -241,7 +242,7 @@ def _state(weights: Mapping[Any, Any], content: Mapping[Any, Any]) -> str:
 
 
 def name_onnx(path: Path) -> tuple[str, str]:
-    """What a file is that ONNX Runtime couldn't load, and what to do."""
+    """Tell what a file is that ONNX Runtime can't load, and what to do."""
     found = name_bytes(path)
     if found:
         return found

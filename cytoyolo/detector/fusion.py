@@ -1,7 +1,7 @@
-"""Weighted boxes fusion: the detections of several models, or of several views, become one.
+"""Weighted boxes fusion: the detections of several models, or of several views, become one set of detections.
 
-After Solovyev, Wang and Gabruseva (Image and Vision Computing 107, 2021), as the third place of the CytologIA challenge
-used it: boxes of all classes share the clusters, and the scores of the classes add up.
+The method is by Solovyev, Wang and Gabruseva (Image and Vision Computing 107, 2021). As in the third place of the
+CytologIA challenge, boxes of all classes share the clusters, and the scores of the classes are added.
 """
 
 from typing import NamedTuple
@@ -29,11 +29,12 @@ def fuse(
 ) -> Fused:
     """Fuse the detections (n) of several models in images that are numbered from 0.
 
-    Of each image the boxes are taken from the most confident on, confidence being the best class's probability times
-    the model's `weight` (n,). A box joins the cluster whose fused box it overlaps most, if by an IoU above `iou`, and
-    founds one otherwise. The fused box is the mean of the members' weighted by that confidence; its class
-    probabilities are the weighted sum of the members' over `total`, the sum of all models' weights, so that a box few
-    models found is worth less; 1 at the most. All images take one step at a time together.
+    In each image the boxes are taken in the order of their strength, the strongest first. The strength is the
+    probability of the best class times the model's `weight` (n,). A box joins the cluster whose fused box it overlaps
+    most, if their IoU is above `iou`. Otherwise it starts a new cluster. The fused box is the mean of the cluster's
+    boxes, weighted by strength. Its class probabilities are the weighted sum over the cluster's boxes, divided by
+    `total` (the sum of all models' weights), and at most 1. So a box that few models found gets a low confidence. All
+    images are processed at the same time, box by box.
     """
     strength = probabilities.max(axis=1, initial=0) * weight
     order = np.lexsort((-strength, image))

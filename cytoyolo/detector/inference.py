@@ -16,14 +16,19 @@ from cytoyolo.tables.table import fingerprint
 
 
 class InferenceSettings(TypedDict, total=False):
-    """How a model is run; DEFAULTS holds what a setting is where it is not given.
+    """How a model is run. DEFAULTS holds the value of each setting that is not given.
 
-    conf is the least confidence of a box, 0 to 1. iou is the overlap above which NMS drops the weaker of two boxes, 0
-    to 1. imgsz is the side in pixels to which images are scaled (None: the training's). batch is the number of images
-    in one call of the network (None: 1 on a CPU with a runtime, 8 with torch, 32 on a GPU). backend runs a checkpoint,
-    on a device ("auto", "cpu", "mps" or the number of a GPU), with a number of threads (None: all cores). max_det is
-    the largest number of boxes that are kept of an image (None: 300). model_weights says how much each model
-    counts in a fusion (None: all alike). tta names the mirrored views of an image that are searched as well.
+    - conf: the least confidence of a box, 0 to 1.
+    - iou: if two boxes overlap by more than this IoU, 0 to 1, NMS drops the box with the lower confidence.
+    - imgsz: the side in pixels to which images are scaled (None: the size of the training).
+    - batch: the number of images in one call of the network (None: 1 on a CPU with a runtime, 8 with torch, 32 on a
+      GPU).
+    - backend: the program that runs a checkpoint.
+    - device: "auto", "cpu", "mps" or the number of a GPU.
+    - threads: the number of threads (None: all cores).
+    - max_det: the largest number of boxes in an image (None: 300).
+    - model_weights: the weight of each model in a fusion (None: equal).
+    - tta: the mirrored views of an image that are searched too.
     """
 
     conf: float
@@ -78,7 +83,7 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
 def result_facts(
     model: Model, weights: Sequence[str | Path], settings: InferenceSettings, probabilities: bool
 ) -> dict[str, Any]:
-    """What the detections of a model depend on, for the journal of an interrupted prediction."""
+    """Return everything that the detections of a model depend on, for the journal of an interrupted prediction."""
     detectors = model.detectors if isinstance(model, Ensemble) else (model,)
     facts: dict[str, Any] = {
         "version": __version__, "weights": [_sha256(Path(one)) for one in weights],
@@ -90,16 +95,16 @@ def result_facts(
 
 
 def _sha256(weights: Path) -> list[str]:
-    """Of the file, or of a folder's files: two exports of one checkpoint may differ."""
+    """Compute the SHA-256 of the file, or of a folder's files. Two exports of one checkpoint may differ."""
     files = sorted(path for path in weights.iterdir() if path.is_file()) if weights.is_dir() else [weights]
     return [fingerprint(path) for path in files]
 
 
 def data_set_of(model: Model, dataset: str | Path | None, weights: str | Path) -> DataSpec | None:
-    """The data set that a model was trained for: the `dataset` asked for, the one that the weights carry, or the
-    shipped one with the model's classes. None where no data set is known.
+    """Return the data set that a model was trained for. It is the `dataset` that the user gave, the description in the
+    weights, or the data set of this package with the model's classes. None if no data set is known.
 
-    Raises CytoyoloError where the data set asked for has other classes than the model.
+    Raises CytoyoloError if the user's data set has other classes than the model.
     """
     if dataset is None:
         return model.spec or matching_spec(model.codes)
@@ -113,12 +118,12 @@ def data_set_of(model: Model, dataset: str | Path | None, weights: str | Path) -
 
 
 def weights_of(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The paths of the weights. Raises UsageError where there are none."""
+    """Return the paths of the weights. Raises UsageError if there are no weights."""
     if not (paths := paths_of(given)):
         raise UsageError("there are no weights to predict with; give a checkpoint or an export, or several.")
     return paths
 
 
 def paths_of(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    """One path or several, as a list."""
+    """Return one path or several paths as a list."""
     return [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]

@@ -31,7 +31,7 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HS
 
 @dataclass(frozen=True)
 class GivenImage:
-    """One image: its name, its pixels (h, w, 3) BGR, and what gives the pixels again; `decoded` only of a file."""
+    """One image: its name, its pixels (h, w, 3) BGR, and the source of the pixels. Only a file has `decoded`."""
 
     name: str
     pixels: Pixels
@@ -40,14 +40,14 @@ class GivenImage:
 
 
 def is_one(images: object) -> bool:
-    """Whether what was given is one image, and not several."""
+    """Tell whether the argument is one image, and not several images."""
     if isinstance(images, str | os.PathLike):
         return not Path(images).is_dir() and not _is_pattern(images)
     return isinstance(images, np.ndarray | Image.Image) or not isinstance(images, Iterable)
 
 
 def expanded(images: object) -> Iterator[object]:
-    """The single images of what was given: folders and patterns become the files in them, sorted.
+    """Yield the single images of an argument. Folders and patterns become the files in them, sorted.
 
     Raises UsageError for a pattern that no file matches, and CytoyoloError for a folder without images.
     """
@@ -72,9 +72,9 @@ def expanded(images: object) -> Iterator[object]:
 
 
 def given_image(image: object, number: int, channels: Channels, white: White, remember: bool) -> GivenImage:
-    """One image of a call, the `number`-th: with its pixels. Those of an array stay known if it is to be remembered.
+    """Read the `number`-th image of a call. The pixels of an array are kept if it is to be remembered.
 
-    Raises UsageError for what is no image, and CytoyoloError for a file that can't be used.
+    Raises UsageError if it is not an image, and CytoyoloError for a file that can't be used.
     """
     if isinstance(image, str | os.PathLike):
         path = Path(image)

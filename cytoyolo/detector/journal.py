@@ -1,7 +1,7 @@
-"""A long prediction that can be killed at any moment and goes on where it was: what it has found so far is on disk.
+"""A long prediction that can be killed at any moment and then continues: its results so far are on disk.
 
-A journal is a file of JSON lines: the facts the result depends on, then one line an image in the order of the work. A
-line that was not written to its end is written again.
+A journal is a file of JSON lines. The first line holds everything that the result depends on. Then there is one line
+for each image, in the order of the work. A line that is incomplete is written again.
 """
 
 import base64
@@ -28,7 +28,7 @@ from cytoyolo.tables.table import sha256
 from cytoyolo.text import listed_by_kind
 
 JOURNAL, RESULT = "journal.jsonl", "result"
-# The first key of a journal, by which it is known, and the form of its lines.
+# The first key of a journal, by which a journal is recognised, and the version of its format.
 _KIND, _VERSION = "journal", 1
 _START = json.dumps({_KIND: 0})[:-2].encode()
 _LONGEST_START = 10_000_000
@@ -36,14 +36,15 @@ SUFFIX = ".partial"
 
 
 def partial_folder(output: Path) -> Path:
-    """Where the unfinished work for this output lies. Raises UsageError for an output that has no name of its own."""
+    """Return the folder of the unfinished work for an output. Raises UsageError for an output without a name."""
     if not output.name or output.name == "..":
         raise UsageError(f"{output} can't be an output; give the name of a new file or folder.")
     return output.with_name(f"{output.name}{SUFFIX}")
 
 
 class Journal:
-    """An open journal; `done` images are in it, and `failures` says by name which of them can't be used, and why."""
+    """An open journal. It holds the first `done` images. `failures` has the reason for each image that can't be used,
+    by name."""
 
     def __init__(
         self, file: IO[bytes], codes: tuple[str, ...], names: Sequence[str], ends: list[int], bad: dict[int, str]
@@ -97,17 +98,17 @@ class Journal:
 def open_journal(
     folder: Path, facts: Mapping[str, Any], codes: tuple[str, ...], images: Path, names: Sequence[str], anew: bool
 ) -> Iterator[Journal]:
-    """Open the journal in a folder of unfinished work, or begin one.
+    """Open the journal in a folder of unfinished work, or start a new one.
 
-    One of other `facts`, or whose images have changed since, is thrown away with `anew` and refused otherwise. Raises
-    UsageError for it, and CytoyoloError while another process writes it.
+    If the journal has other `facts`, or an image has changed, it is deleted with `anew`; otherwise UsageError is
+    raised. Raises CytoyoloError while another process writes the journal.
     """
     if os.path.lexists(folder) and not _is_own(folder):
         raise UsageError(
             f"{folder} has the name of a folder for unfinished work, but was not made by this tool; move it elsewhere."
         )
     with locked(folder), _opened(folder) as file:
-        check_own(folder, "the unfinished work")  # again: something may have come there meanwhile
+        check_own(folder, "the unfinished work")  # again, because the folder may have changed meanwhile
         restore_replaced(folder, folder.with_name(folder.name.removesuffix(SUFFIX)))
         ends, bad, problem = _read(file, facts, images, names)
         if problem and not anew:
@@ -133,9 +134,9 @@ def remove(folder: Path) -> None:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether a folder is one of unfinished work: nothing else in it, and a journal, if there is one, that is ours.
+    """Tell whether a folder holds unfinished work of this tool and nothing else. The journal may be missing.
 
-    Raises UsageError where a part of it is a link, or another user's.
+    Raises UsageError if a part of the folder is a link, or belongs to another user.
     """
     if not folder.is_dir() and not folder.is_symlink():
         return False
@@ -158,8 +159,10 @@ def _opened(folder: Path) -> IO[bytes]:
 def _read(
     file: IO[bytes], facts: Mapping[str, Any], images: Path, names: Sequence[str]
 ) -> tuple[list[int], dict[int, str], str]:
-    """The ends of the whole lines of a journal, none where it has no first one; which images are bad; and why it can't
-    be gone on with."""
+    """Read a journal: the ends of its complete lines, the bad images, and the reason why it can't be continued.
+
+    There are no ends if the first line is incomplete or the journal can't be continued.
+    """
     file.seek(0)
     first = _parsed(file.readline())
     if first is None:
@@ -185,7 +188,7 @@ def _read(
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The content of a line, None where it was not written to its end."""
+    """Parse a line; None if it is incomplete."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -202,7 +205,7 @@ def _detections(line: Mapping[str, Any], codes: tuple[str, ...]) -> Detections:
 
 
 def _state(path: Path) -> list[int]:
-    """Size and time of modification of a file, by which a change is seen; nothing of one that is not there."""
+    """Return size and time of modification of a file, to notice changes; an empty list if the file is missing."""
     try:
         status = path.stat()
         return [status.st_size, status.st_mtime_ns]
@@ -212,9 +215,9 @@ def _state(path: Path) -> list[int]:
 
 @dataclass(frozen=True)
 class ResumableCall:
-    """What of a call both ways of predicting need.
+    """The part of a call that `predict` and `submit` share.
 
-    `overwrite` is the user's leave to replace what stands there. `facts` are what the result depends on.
+    `overwrite`: the user allows an existing output to be replaced. `facts`: everything that the result depends on.
     """
 
     model: Model
@@ -229,11 +232,12 @@ def run_resumable(
     call: ResumableCall, source: str, folder: Path, names: list[str], keep: Callable[[str, SearchedFile], Detections],
     check: Callable[[], None],
 ) -> Iterator[Journal]:  # fmt: skip
-    """Search the images that no earlier call has searched; the journal of all is thrown away once it was used.
+    """Search the images that no earlier call has searched, and yield the journal of all images. It is deleted after the
+    block.
 
-    `names` are relative to `folder`, and `source` is what holds them to people. `keep` tells what of an image's
-    detections is kept. `check` refuses an output that exists; it is not asked where all is done, since that call may
-    have put it there.
+    `names` are relative to `folder`. Messages call the folder `source`. `keep` returns the detections of an image that
+    are kept. `check` refuses an output that exists; it is not called if all images are done, because the interrupted
+    call may have written the output.
     """
     begun, batch = partial_folder(call.output), call.model.batch
     facts = json.loads(json.dumps({**call.facts, "images": sha256("\n".join(names).encode())}, default=list))
@@ -241,7 +245,7 @@ def run_resumable(
         try:
             if journal.done < len(names):
                 check()
-                # Batches begin where they did before, since a network's last digits may depend on the batch.
+                # Batches start at the same images as before, because a network's last digits may depend on the batch.
                 journal.keep(journal.done // batch * batch)
             _search(call.model, journal, folder, names, keep)
             if len(failures := journal.failures) == len(names):

@@ -1,4 +1,4 @@
-"""What is known of a trained network besides its weights, in the form that its exports carry."""
+"""Properties of a trained network besides its weights, in the form in which its exports store them."""
 
 import json
 from collections.abc import Iterable

@@ -1,7 +1,8 @@
-"""A trained network, ready to run: by torch, ONNX Runtime or OpenVINO, all behind one call.
+"""A trained network, ready to run with torch, ONNX Runtime or OpenVINO. All are called in the same way.
 
-On a CPU the two runtimes take one image a call and one thread a call, on as many threads as there are cores: so no core
-waits for another, and what is found in an image does not depend on its neighbours or on the number of cores.
+On a CPU the two runtimes take one image in a call, and use one thread for a call. There are as many calls at a time as
+cores. So no core waits for another core, and the detections of an image do not depend on other images or on the number
+of cores.
 """
 
 import os
@@ -31,7 +32,7 @@ ONNX: Final = "onnx"
 OPENVINO: Final = "openvino"
 BACKENDS: tuple[defaults.Backend, ...] = (TORCH, ONNX, OPENVINO)
 XML_FILE = "model.xml"
-# The packages a backend needs to run, and those to make its network of a checkpoint.
+# The packages that a backend needs to run, and the packages that convert a checkpoint for it.
 _RUNS = {TORCH: ("torch",), ONNX: ("onnxruntime",), OPENVINO: ("openvino",)}
 _MAKES = {TORCH: (), ONNX: ("onnx",), OPENVINO: ("onnx",)}
 _BATCH_CPU, _BATCH_GPU = 8, 32
@@ -66,17 +67,19 @@ def open_network(
     imgsz: int | None = None,
     threads: int | None = None,
 ) -> Network:
-    """Load a checkpoint (.pt), an ONNX file of `cytoyolo export` or Ultralytics, or an OpenVINO folder of the former.
+    """Load a checkpoint (.pt), an ONNX file of `cytoyolo export` or Ultralytics, or an OpenVINO folder of `cytoyolo
+    export`.
 
-    backend "auto" is ONNX Runtime for a checkpoint on a CPU where that is installed (the checkpoint is converted once,
-    in a second or two, and kept beside the downloaded weights), and torch on anything else. Raises UsageError for a
-    missing file, package or device, and CytoyoloError for a file that is no detector of this kind.
+    Backend "auto" is torch on a GPU. On a CPU it is the fastest installed runtime, ONNX Runtime before OpenVINO, and
+    torch if neither is installed. For a runtime a checkpoint is converted once, in a second or two, and kept beside the
+    downloaded weights. Raises UsageError for a missing file, package or device, and CytoyoloError for a file that is
+    not such a detector.
     """
     return _watched(path, _opened(path, backend, device, imgsz, threads or cores()))
 
 
 def _watched(path: Path, network: Network) -> Network:
-    """The network, which refuses to go on where its output can't be used."""
+    """Return the network, which raises CytoyoloError if its output can't be used."""
     channels = 4 + len(network.facts.codes)
 
     def run(pixels: Pixels) -> NDArray[np.float32]:
@@ -118,7 +121,8 @@ def _opened(path: Path, backend: str, device: str, imgsz: int | None, count: int
 
 
 def _open_converted(path: Path, backend: str, device: str, imgsz: int | None, threads: int) -> Network:
-    """The network of a checkpoint's conversion, which is made anew where what was kept is damaged or another's."""
+    """Open the conversion of a checkpoint. It is made again if the kept conversion is damaged, or belongs to another
+    checkpoint."""
     from cytoyolo.detector.export import converted
 
     opener = _open_onnx if backend == ONNX else _open_openvino
@@ -143,7 +147,7 @@ def _open_converted(path: Path, backend: str, device: str, imgsz: int | None, th
 
 
 def _fastest(device: str) -> str:
-    """The backend that runs a checkpoint fastest on this device, of those installed."""
+    """Return the installed backend that runs a checkpoint fastest on this device."""
     if device != "cpu":
         from cytoyolo.detector.engine import choose_device
 
@@ -153,7 +157,8 @@ def _fastest(device: str) -> str:
 
 
 def installed(backend: str, making: bool = True) -> bool:
-    """Whether a backend's packages are there, those for `making` its network of a checkpoint among them."""
+    """Tell whether a backend's packages are installed. With `making`, also the packages that convert a checkpoint for
+    it."""
     return all(find_spec(name) for name in (*_RUNS[backend], *(_MAKES[backend] if making else ())))
 
 
@@ -260,13 +265,13 @@ def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int, giv
         shapes = [[one.partial_shape.to_string() for one in ports] for ports in (model.inputs, model.outputs)]
         facts = _checked(path, text, *([_dimensions(shape) for shape in ports] for ports in shapes))
         side = _side(given or path, imgsz, facts)
-        # One image a call, of a fixed size: with a free one, two calls were once seen to wait for each other for ever.
+        # One image in a call, with a fixed size. With a free size, two calls once waited for each other for ever.
         model.reshape([1, 3, side, side])
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
         compiled = openvino.Core().compile_model(model, "CPU", settings)
     except (RuntimeError, OSError, ValueError) as error:
         raise CytoyoloError(f"{path} is not an OpenVINO network, or is truncated; export it again.") from error
-    # A request serves one call at a time; all are made before the first call.
+    # A request serves one call at a time. All requests are made before the first call.
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(threads):
         requests.put(compiled.create_infer_request())
@@ -316,7 +321,7 @@ def _dimensions(shape: str) -> list[Any]:
 
 
 def _checked(path: Path, stored: str | None, inputs: list[list[Any]], outputs: list[list[Any]]) -> ModelInfo:
-    """The facts of an exported network. Raises CytoyoloError where it is no detector that `export` made."""
+    """Return the properties of an exported network. Raises CytoyoloError if it is not a detector that `export` made."""
     if stored is None:
         raise CytoyoloError(
             f"{path} does not say what its classes are and gives no probabilities that can be relied on; "

@@ -1,24 +1,28 @@
-"""Of a network's thousands of overlapping boxes those that stand for an object each: non-maximum suppression (NMS)."""
+"""Non-maximum suppression (NMS): choose one box for each object from a network's thousands of overlapping boxes."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# The best candidates, by confidence, beyond which none is looked at: Ultralytics' bound, and more for more boxes.
+# The largest number of candidates, the most confident first: Ultralytics' limit, or a number for each wanted box.
 MAX_CANDIDATES, _CANDIDATES_A_BOX = 30_000, 100
-# Candidates looked at first for each box wanted; nearly always enough, and sorting out thousands takes milliseconds.
+# The number of candidates for each wanted box that are tried first. It is nearly always enough, and to try thousands
+# of candidates takes milliseconds.
 _FIRST = 20
 
 
 def suppress(
     output: NDArray[np.float32], conf: float, iou: float, most: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-    """The boxes of one image, xyxy (n, 4), and their class scores (n, classes), best first and `most` at most.
+    """Choose the boxes of one image: xyxy (n, 4), and their class scores (n, classes), the best first and at most
+    `most`.
 
-    The third value is the confidence below which boxes may be missing because of a limit; 0 where none was reached.
+    output (4 + classes, anchors) holds centre x, centre y, width, height and the score of each class. Only boxes with a
+    confidence (best score) above `conf` are used. If two boxes of any class have an IoU above `iou`, the weaker box is
+    dropped.
 
-    output (4 + classes, anchors) holds centre x, centre y, width, height and the score of each class. Only boxes of a
-    confidence (best score) above `conf` count; of two of whatever class with an IoU above `iou` the weaker goes.
+    The third result is a confidence. If a limit was reached, boxes with a lower confidence may be missing. It is 0 if
+    no limit was reached.
     """
     confidence = output[4:].max(axis=0)
     found = np.flatnonzero(confidence > conf)
@@ -42,7 +46,7 @@ def suppress(
 def _keep(
     output: NDArray[np.float32], confidence: NDArray[np.float32], candidates: NDArray[np.int64], iou: float
 ) -> NDArray[np.int64]:
-    """Those of the candidates (best first) that no better one overlaps too much."""
+    """Return the candidates (the best first) without those that overlap a better box too much."""
     if not len(candidates):
         return candidates
     boxes = output[:4, candidates].T.astype(np.float64)

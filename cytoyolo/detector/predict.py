@@ -27,20 +27,21 @@ from cytoyolo.images.samples import White
 from cytoyolo.spec import DataSpec
 from cytoyolo.workers import ForkLock
 
-# A field so many times as large as the network's input is taken for one of a larger area than the training's images.
+# If an image is this many times as large as the network's input, it probably shows a larger area than the images of
+# the training.
 LARGE_FIELD = 2.5
 
 Image = NDArray[np.uint8]
-# What a program gives for an image.
+# The types of an image in a program.
 OneImage = str | Path | NDArray[np.uint8] | PillowImage
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class SearchedFile:
-    """What became of one image file: its picture or its problem, and its detections that cover a pixel.
+    """The result for one image file: its picture or its problem, and its detections that cover at least one pixel.
 
-    `state` is its size in bytes and its time of modification when it was read, 0 where it could not be.
+    `state` is its size in bytes and its time of modification when it was read, 0 if they are not known.
     """
 
     path: Path
@@ -55,16 +56,16 @@ class SearchedFile:
 
     @property
     def problem(self) -> str:
-        """Why the file can't be used, "" for a good one."""
+        """Why the file can't be used, "" if it can."""
         return self.decoded.problem
 
 
 class Model(Protocol):
-    """What finds boxes in images: a `Detector`, or several as an `Ensemble`.
+    """A `Detector`, or an `Ensemble` of several detectors, which finds boxes in images.
 
-    `label` names it to people; it likes `batch` images at once and `calls` calls at a time. `imgsz` is the side in
-    pixels that images are scaled to, a multiple of `stride`, and `max_det` the most boxes kept of one image.
-    `white` is the range in which images of more than 8 bits are shown to it.
+    Messages call it `label`. It works best with `batch` images in a call and `calls` calls at a time. `imgsz` is the
+    side in pixels to which images are scaled, a multiple of `stride`. `max_det` is the largest number of boxes in one
+    image. `white` is the range in which images of more than 8 bits are shown to it.
     """
 
     codes: tuple[str, ...]
@@ -80,20 +81,20 @@ class Model(Protocol):
     def detect(self, images: Sequence[Image]) -> list[Detections]: ...
 
     def keep_at_least(self, count: int) -> None:
-        """Raise the limit of boxes an image to `count`, where it is lower."""
+        """Raise a lower limit of the number of boxes in an image to `count`."""
 
 
-_opening = ForkLock()  # held while a child process opens a network anew
+_opening = ForkLock()  # held while a child process opens a network again
 
 
 class Detector:
-    """A trained detector, ready for images; several threads may share one.
+    """A trained detector, ready for images. Several threads may share a detector.
 
-    It may be pickled, as the path of its weights and its settings. In another process than the one that opened it,
-    forked or by a pickle, it opens its weights again when it is first used.
+    It can be pickled: the pickle holds the path of its weights and its settings. In another process (after a fork, or
+    from a pickle) it opens its weights again when it is first used.
 
-    `codes` are its classes by id and `spec` is the data set it was trained for, None when it was trained elsewhere;
-    `max_det` is the most boxes kept of one image.
+    `codes` are its classes by id. `spec` is the data set that it was trained for, or None if it was trained with
+    another program. `max_det` is the largest number of boxes in one image.
     """
 
     def __init__(
@@ -118,11 +119,11 @@ class Detector:
         conf
             The least confidence of a box, 0 to 1.
         iou
-            Of two boxes that overlap by more than this IoU, 0 to 1, the one with the lower confidence is dropped.
+            If two boxes overlap by more than this IoU, 0 to 1, the box with the lower confidence is dropped.
         imgsz
-            The side in pixels to which images are scaled; by default that of the training.
+            The side in pixels to which images are scaled; by default the size of the training.
         backend
-            What runs the network. "auto" is the fastest that is installed.
+            The program that runs the network. "auto" is the fastest program that is installed.
         device
             "auto", "cpu", "mps" or the number of a GPU, such as "0".
         batch
@@ -131,14 +132,14 @@ class Detector:
         threads
             How many cores are used; by default all.
         max_det
-            The most boxes kept of one image, the most confident ones.
+            The largest number of boxes in one image. The most confident boxes are kept.
 
         Raises
         ------
         UsageError
             For a missing file, package or device, or a wrong number.
         CytoyoloError
-            For a file that is no YOLO detector.
+            For a file that is not a YOLO detector.
         """
         counts = {"imgsz": imgsz, "batch": batch, "threads": threads, "max_det": max_det}
         for name, value in counts.items():
@@ -199,7 +200,7 @@ class Detector:
             raise CytoyoloError(f"{self._weights} has changed since it was opened; open it again.")
         return network
 
-    # Pictures and texts can be iterated over, too, and are one image nevertheless.
+    # Pictures and texts can be iterated over too, but each is one image.
     @overload
     def predict(  # type: ignore[overload-overlap]
         self, images: OneImage, *, channels: Channels = "bgr", conf: float | None = None, on_error: OnError = "raise"
@@ -222,18 +223,18 @@ class Detector:
         conf: float | None = None,
         on_error: OnError = "raise",
     ) -> Detections | list[Detections]:
-        """Find the cells of one image, or of each of several, in pixels of the image.
+        """Find the cells of one image, or of several images, in pixels of the image.
 
-        Warns (UserWarning) of an image far larger than the network's input, of an image with more boxes than are kept,
-        and of files whose picture may not be what is expected, each once.
+        Warns (UserWarning) once about each of these: an image far larger than the network's input, an image with more
+        boxes than are kept, and files whose picture may not be the expected picture.
 
         Parameters
         ----------
         images
             One image, or several as a list or any other iterable. An image is the path of a file, a picture of Pillow,
-            or an array uint8 (h, w, 3) or (h, w) for a gray one. A folder (with its sub-folders) or a pattern such as
-            "slides/*.jpg" stands for the images in it; alone it gives a list. A file of more than 8 bits is shown in
-            the range that the weights were trained with.
+            or an array uint8: (h, w, 3), or (h, w) for a gray image. A folder (with its sub-folders) or a pattern such
+            as "slides/*.jpg" means all its images, and gives a list. A file of more than 8 bits is shown in the range
+            that the weights were trained with.
         channels
             The order of the channels in arrays: "bgr", as OpenCV reads, or "rgb".
         conf
@@ -251,9 +252,9 @@ class Detector:
         Raises
         ------
         UsageError
-            For what is no image, and a pattern that matches nothing.
+            For an argument that is not an image, and a pattern that matches nothing.
         CytoyoloError
-            For a file that can't be used, unless it is to be skipped.
+            For a file that can't be used, unless it is skipped.
 
         Examples
         --------
@@ -288,7 +289,7 @@ class Detector:
         return results[0] if is_one(images) else results
 
     def _predicted(self, given: Sequence[GivenImage], conf: float | None) -> list[Detections]:
-        """The detections of some images, in one call of the network."""
+        """Predict some images in one call of the network."""
         pictures = [image.pixels for image in given]
         results = self.detect(pictures, conf=conf)
         self._warn(pictures, results)
@@ -313,12 +314,15 @@ class Detector:
             )
 
     def keep_at_least(self, count: int) -> None:
-        """Raise the limit of boxes an image to `count`, where it is lower."""
+        """Raise a lower limit of the number of boxes in an image to `count`."""
         self.max_det = max(self.max_det, count)
 
     def detect(self, images: Sequence[Image], most: int | None = None, conf: float | None = None) -> list[Detections]:
-        """Detections of images (h, w, 3) uint8 BGR, in one call of the network; `most` an image, of confidence `conf`,
-        where these are not to be the detector's own."""
+        """Predict images (h, w, 3) uint8 BGR in one call of the network.
+
+        `most` is the largest number of boxes in an image and `conf` the least confidence; by default the detector's
+        own.
+        """
         if not images:
             return []
         outputs = self._own_network().run(to_input(images, self.imgsz))
@@ -331,10 +335,11 @@ class Detector:
 
 
 def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[SearchedFile]:
-    """What becomes of each file, in the order given. A bad file has a `problem`, and the others go on.
+    """Yield the result of each file, in the given order. A bad file has a `problem`, and the other files are still
+    searched.
 
-    Files are read and searched on `detector.calls` threads, `detector.batch` at a time, and so many ahead of what is
-    used that no thread waits.
+    Files are read and searched on `detector.calls` threads, `detector.batch` files at a time. The threads work ahead,
+    so that they never wait for the caller.
     """
     none = nothing(detector.codes)
 
@@ -379,6 +384,6 @@ def _check_count(name: str, value: object) -> None:
 
 
 def _with_pixels(found: Detections) -> Detections:
-    """Those that are left when their corners are rounded to whole pixels."""
+    """Return the detections that still have an area after their corners are rounded to whole pixels."""
     xyxy = found.pixels
     return found.take(np.asarray((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)))

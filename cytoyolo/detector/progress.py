@@ -1,7 +1,7 @@
-"""A training's progress as JSON lines in a file: callbacks write them, a thread shows them.
+"""A training's progress as JSON lines in a file. Callbacks write the lines, and a thread shows them.
 
-Several GPUs train in processes of their own, which see neither this one's memory nor its terminal; the file works
-for them and for a single process alike.
+Several GPUs train in their own processes, which can't use this process's memory or terminal. A file works for them and
+for a single process.
 """
 
 import json
@@ -24,12 +24,12 @@ LAST_COPY, BEST_COPY = "resume.pt", "resume-best.pt"
 PARENT = "CYTOYOLO_PARENT"  # environment variable with the process id of the program
 _BATCH_INTERVAL_S = 0.5
 _last_batch = 0.0
-# How long a training is watched before it is said how long it will take.
+# The seconds after which a message says how long the training will take.
 _WATCHED_S = 10.0
 
 
 def _write(trainer: Any, **event: Any) -> None:
-    """Append one event. Module-level functions only: the engine pickles callbacks for its workers."""
+    """Append one event. Callbacks are functions of the module, because the engine pickles them for its workers."""
     from ultralytics.utils import RANK
 
     if RANK <= 0:
@@ -56,7 +56,7 @@ def on_train_batch_end(trainer: Any) -> None:
 
 
 def _stop_orphans() -> None:
-    """End a worker of several GPUs whose parent was killed: it would go on to train, and to write, unseen."""
+    """End a worker of several GPUs if its parent was killed. Otherwise it would train and write unseen."""
     from ultralytics.utils import RANK
 
     if RANK < 0:
@@ -77,9 +77,11 @@ def on_fit_epoch_end(trainer: Any) -> None:
 
 
 def on_model_save(trainer: Any) -> None:
-    """Keep whole copies of the checkpoints: the engine rewrites its own in place, and may be killed meanwhile.
+    """Keep whole copies of the checkpoints. The engine overwrites its own checkpoints, and may be killed while it
+    writes.
 
-    The last one comes last: it is what a resumed training starts from, and then the best one must be there.
+    The last checkpoint is copied last. A resumed training starts from it, and then the copy of the best checkpoint must
+    exist.
     """
     if trainer.best_fitness == trainer.fitness:
         _copy_whole(trainer.best, trainer.wdir / BEST_COPY)

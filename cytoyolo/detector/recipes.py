@@ -1,4 +1,5 @@
-"""Recipes: all settings of a training, from a YAML and from flags, decided in one place. Flags win."""
+"""Recipes: all settings of a training. They come from a YAML file and from options; options win. This is decided in one
+place."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import load_yaml
 
 PACKAGE = "cytoyolo.recipes"
-# Settings the tool decides itself; a recipe that gives one would be overruled silently, so it is refused.
+# Settings that the tool decides itself. A recipe with such a setting is refused, because the setting would be ignored.
 _OWN = frozenset(
     [
         "data",
@@ -33,12 +34,12 @@ _OWN = frozenset(
         "distill_model",
     ]
 )
-# What every recipe must say, since the tool itself goes by it.
+# Settings that every recipe must have, because the tool itself uses them.
 _NEEDED = ("model", "epochs", "imgsz", "batch", "seed")
 _OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
 # Settings whose values have rules of their own.
 _SPECIAL = ("scale", "compile", "amp", "quantize", "fraction")
-# The kinds of values (see `engine_source.value_kinds`): which ones Ultralytics takes, and how they are asked for.
+# The kinds of values (see `engine_source.value_kinds`): which values Ultralytics accepts, and how a message names them.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "float": (lambda value: isinstance(value, int | float), "a number"),
     "fraction": (lambda value: isinstance(value, int | float) and 0 <= value <= 1, "a number from 0 to 1"),
@@ -49,20 +50,20 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "str": (lambda value: isinstance(value, str), "a word"),
 }
-# Above this number of optimizer steps Ultralytics' "auto" took SGD when the third place used it.
+# Above this number of optimizer steps, "auto" meant SGD in the release of Ultralytics that the third place used.
 _SGD_STEPS = 10_000
 
 
 def given(settings: TrainingSettings) -> TrainingSettings:
-    """The settings without those that are None, which are the recipe's."""
+    """Return the settings that are not None. The others have the recipe's values."""
     return cast(TrainingSettings, {key: value for key, value in settings.items() if value is not None})
 
 
 def load_recipe(settings: TrainingSettings, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All settings of a training: the recipe's, and those that are given in their place.
+    """Return all settings of a training: the recipe's settings, replaced by those that are given.
 
-    `own` are settings that the command decides itself, whatever the recipe says. Raises UsageError for an unknown
-    recipe or setting and for one of `own`, CytoyoloError for a recipe file that cannot be used.
+    `own` are settings that the command itself decides, whatever the recipe says. Raises UsageError for an unknown
+    recipe or setting and for a setting in `own`, and CytoyoloError for a recipe file that can't be used.
     """
     flags: dict[str, Any] = dict(given(settings))
     recipe, own = flags.pop("recipe", defaults.RECIPE), own or {}
@@ -106,7 +107,7 @@ def _check(key: str, value: Any, where: str) -> None:
 
 
 def value_fault(key: str, value: Any) -> str:
-    """What to give instead of a value that Ultralytics refuses, "" for one that it takes."""
+    """Say what to give instead of a value that Ultralytics refuses, "" for a value that it accepts."""
     default = default_settings()[key]
     if repr(value) == repr(default):
         return ""
@@ -123,7 +124,7 @@ def value_fault(key: str, value: Any) -> str:
 
 
 def _special_fault(key: str, value: Any) -> str:
-    """The same for a setting that has rules of its own, which only Ultralytics knows."""
+    """The same for a setting with rules that only Ultralytics knows."""
     engine()
     from ultralytics.cfg import check_cfg
 
@@ -142,8 +143,8 @@ def _shown(value: object, limit: int = 80) -> str:
 def resolve_optimizer(settings: Mapping[str, Any], images: int, classes: int) -> dict[str, Any]:
     """Replace optimizer "auto" by what it meant in the third place's release of Ultralytics.
 
-    SGD with lr 0.01 for more than 10,000 steps, else AdamW with lr 0.01 / (4 + classes), momentum 0.9, no bias
-    warm-up. Later releases take other optimizers for the same word, so the decision is made, and recorded, here.
+    It was SGD with lr 0.01 for more than 10,000 steps, otherwise AdamW with lr 0.01 / (4 + classes). Both had momentum
+    0.9 and no bias warm-up. Later releases use other optimizers for "auto", so the choice is made, and recorded, here.
     """
     if settings.get("optimizer", "auto") != "auto":
         return dict(settings)

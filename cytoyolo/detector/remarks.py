@@ -1,4 +1,5 @@
-"""What is to be said of images that were read for a prediction: each remark once a run, with how many it is about."""
+"""Remarks about the images that a prediction reads. Each remark is made once in a run, with the number of its
+images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ _OWN, _BEYOND, _DARK, _TAKEN, _WARNED = "own", "beyond", "dark", "taken", "warne
 
 @dataclass
 class Remarks:
-    """Collects what the images read in a run give cause to say; `white` is the range that the weights know."""
+    """Collects remarks about the images that a run reads. `white` is the range that the weights know."""
 
     white: White
     _about: dict[str, list[str]] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class Remarks:
         self._about.setdefault(kind, []).append(what)
 
     def tell(self, say: Callable[[str], object]) -> None:
-        """Say what was not said before."""
+        """Make the remarks that were not made before."""
         known = ", ".join(f"0 to {level:.10g}" for level in self.white.to_dict().values())
         trained = f"the range that the weights were trained with ({known})"
         sentences = {

@@ -1,4 +1,4 @@
-"""The settings of a training as one typed mapping, which `train`, `crossval` and `reproduce` take as keywords."""
+"""The settings of a training as one typed mapping. `train`, `crossval` and `reproduce` take them as keywords."""
 
 from pathlib import Path
 from typing import TypedDict
@@ -39,12 +39,12 @@ class TrainingSettings(TypedDict, total=False):
     time: float
     freeze: int | list[int]
     dropout: float
-    # What the loss weighs.
+    # The weights of the parts of the loss.
     box: float
     cls: float
     cls_pw: float
     dfl: float
-    # What is done to an image before it is learned from.
+    # Augmentation: how images are changed before the network learns from them.
     hsv_h: float
     hsv_s: float
     hsv_v: float

@@ -1,4 +1,5 @@
-"""The detections of many images: one type, made of each image's detections, written and read in one place."""
+"""The detections of many images: one type, which is made from each image's detections, and written and read in one
+place."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from cytoyolo.spec import DataSpec
 from cytoyolo.tables.records import parse_records, read_header, read_table_bytes
 from cytoyolo.tables.table import MAX_COORDINATE, XYXY, note_form, refuse, role_table
 
-_AT_ONCE = 2_000  # images of one part of a table that is written as it comes
+_AT_ONCE = 2_000  # images in one part of a table that is written part by part
 
 
 @dataclass(frozen=True)
@@ -71,21 +72,21 @@ class DetectionTable:
     confidence
         Confidence (n,), 0 to 1.
     probabilities
-        Score (n, classes) for each class, 0 to 1. In a table that was read without them (`complete` is False), they are
-        0 but for the row's own class, which has the confidence.
+        Score (n, classes) for each class, 0 to 1. If the table was read from a file without them (`complete` is False),
+        the row's own class has the confidence, and the other classes have 0.
     codes
         The codes of the classes, by id.
     size
-        Width and height in pixels by image, as far as they are known. Images without detections are in it too.
+        Width and height in pixels of each image, if they are known. Images without detections are in it too.
     fold
-        The fold by image, for out-of-fold predictions; else empty.
+        The fold of each image for out-of-fold predictions, otherwise empty.
     models
-        How many cross-validations the probabilities (n,) are the mean of; 1 for all rows by default.
+        For each row (n,), the number of cross-validations whose mean the probabilities are. By default 1.
 
     Raises
     ------
     UsageError
-        For arrays that do not fit together, and values that can't be.
+        For arrays that do not fit together, and impossible values.
 
     Examples
     --------
@@ -122,7 +123,8 @@ class DetectionTable:
 
     @classmethod
     def of(cls, detections: Iterable[Detections], codes: tuple[str, ...], fold: int | None = None) -> "DetectionTable":
-        """The table of the detections of images whose names differ; all are of one `fold`, if it is given."""
+        """Make the table of the detections of images with different names. All images belong to one `fold`, if it is
+        given."""
         several = list(detections)
         names = [one.image for one in several]
         if len(set(names)) < len(names):
@@ -159,7 +161,7 @@ class DetectionTable:
         return replace(self, **{part: getattr(self, part)[rows] for part in parts})
 
     def with_pixels(self) -> "DetectionTable":
-        """The rows whose boxes cover a whole pixel."""
+        """Return the rows whose boxes cover at least one whole pixel."""
         xyxy = self.pixels
         return self.take(np.asarray((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)))
 
@@ -183,7 +185,7 @@ class DetectionTable:
         return replace(self, probabilities=shares, class_id=places[self.class_id], codes=codes)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a table: image, x1, y1, x2, y2, class, confidence, p_CODE by class, and the fold where it is known."""
+        """Return a table: image, x1, y1, x2, y2, class, confidence, p_CODE for each class, and the fold if known."""
         rows = pd.DataFrame(self.xyxy, columns=XYXY)
         rows.insert(0, "image", self.image)
         rows["class"], rows["confidence"] = self.classes, self.confidence
@@ -195,13 +197,13 @@ class DetectionTable:
 def tables_of(
     detections: Iterator[Detections], codes: tuple[str, ...]
 ) -> Iterator[tuple[list[Detections], DetectionTable]]:
-    """The detections of many images, some images at a time, each time with their table."""
+    """Yield the detections of many images together with their table, some images at a time."""
     while some := list(islice(detections, _AT_ONCE)):
         yield some, DetectionTable.of(some, codes)
 
 
 def rows_of(table: DetectionTable, spec: DataSpec, form: TableForm) -> pd.DataFrame:
-    """The rows of a file: a table with the columns of the form."""
+    """Return the rows of a file: the table with the columns of the form."""
     names = [f"{PROBABILITY}{code}" for code in table.codes] if form.probabilities else []
     shares = pd.DataFrame(table.probabilities[:, : len(names)], columns=names)
     rows = _out_of_fold(table, shares) if form.folds else pd.concat([_listed(table), shares.round(6)], axis=1)
@@ -221,7 +223,7 @@ def _listed(table: DetectionTable) -> pd.DataFrame:
 
 
 def _out_of_fold(table: DetectionTable, shares: pd.DataFrame) -> pd.DataFrame:
-    """Rows as texts, those of an image together, in the order of the images."""
+    """Return the rows as texts. The rows of an image are together, in the order of the images."""
     rows = pd.DataFrame(table.xyxy.round(2), columns=XYXY).map("{:.2f}".format)
     values = pd.concat([pd.Series(table.confidence, name="confidence"), shares], axis=1).map("{:.6f}".format)
     rows = pd.concat([pd.Series(table.image, name="image", dtype=object), rows, values], axis=1)
@@ -277,7 +279,7 @@ def read_detections(path: Path, spec: DataSpec, form: TableForm | None = None) -
 def _faults(
     rows: pd.DataFrame, numbers: pd.DataFrame, empty: NDArray[np.bool_], codes: tuple[str, ...], form: TableForm
 ) -> dict[int, str]:
-    """What is wrong with a row's values, by row; `empty` rows are those of images without detections."""
+    """Say what is wrong with the values of each faulty row. `empty` are the rows of images without detections."""
     names = ["confidence", *(f"{PROBABILITY}{code}" for code in codes if form.probabilities)]
     faults = dict.fromkeys(np.flatnonzero(rows.duplicated() & form.folds).tolist(), "repeats an earlier row")
     outside = no_shares(numbers[names].to_numpy(np.float64)) & ~empty[:, None]

@@ -15,9 +15,10 @@ _BATCH_ON_CPU = 8
 
 
 def seconds_per_image(settings: Mapping[str, Any], classes: int, device: str) -> float:
-    """Seconds that one image takes in a step forward and back of the recipe's network, at its size, on a device.
+    """Measure the seconds that one image takes in a step forward and back of the recipe's network, at its size, on a
+    device.
 
-    Nothing is downloaded: of official weights that are not here the network of the same name does.
+    Nothing is downloaded. If official weights are not on this machine, the network of the same name is used.
     """
     engine()
     import torch
@@ -38,7 +39,7 @@ def seconds_per_image(settings: Mapping[str, Any], classes: int, device: str) ->
     pixels = torch.rand(batch, 3, int(settings["imgsz"]), int(settings["imgsz"]), device=where)
     started = 0.0
     for step in range(_STEPS + 1):
-        if step == 1:  # the first one warms up
+        if step == 1:  # the first step warms up
             started = time.perf_counter()
         outputs = network(pixels)
         tensors = outputs.values() if isinstance(outputs, dict) else outputs

@@ -1,4 +1,4 @@
-"""One training by Ultralytics, in a folder of its own, from settings that were decided before."""
+"""One training by Ultralytics in its own folder. Its settings were decided before."""
 
 import csv
 import os
@@ -15,11 +15,11 @@ from cytoyolo.detector.weights import Start, load_checkpoint
 from cytoyolo.errors import CytoyoloError, either, option
 from cytoyolo.workers import interrupts_remembered
 
-# The engine's own folder inside a run. It empties this folder when it launches several GPUs, so nothing else may
-# ever stand in it.
+# The engine's own folder inside a run. The engine empties this folder when it starts several GPUs, so nothing else may
+# be in it.
 FOLDER = "engine"
 _SHM = Path("/dev/shm")
-# What is to be done where the processes that load images fail.
+# What the user must do if the processes that load images fail.
 FEWER_WORKERS = f"give {either('--set workers=0', 'workers=0')}, or workers: 0 in the recipe"
 
 
@@ -35,16 +35,16 @@ def epochs_done(checkpoint: Path) -> int:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether all epochs were trained, so that only the engine's closing validation is missing.
+    """Tell whether all epochs were trained, so that only the engine's last validation is missing.
 
-    Such a checkpoint must not be resumed: the engine would start the training anew.
+    Such a checkpoint must not be resumed, because the engine would start the training from the beginning.
     """
     content = load_checkpoint(checkpoint)
     return bool(content["epoch"] + 1 >= content["train_args"]["epochs"])
 
 
 def restore(checkpoint: Path) -> None:
-    """Put whole copies in place of the engine's own checkpoints, which a kill may have left half written."""
+    """Replace the engine's own checkpoints by whole copies. The checkpoints may be half written after a kill."""
     for copy, name in ((progress.LAST_COPY, "last.pt"), (progress.BEST_COPY, "best.pt")):
         if checkpoint.with_name(copy).is_file():
             shutil.copyfile(checkpoint.with_name(copy), checkpoint.with_name(name))
@@ -79,7 +79,7 @@ def resume(run: Path, data: Path, checkpoint: Path, device: str) -> None:
 
 
 def close(run: Path, data: Path, checkpoint: Path, device: str) -> None:
-    """Validate and draw the curves of a training whose epochs are all done, as the engine does at the end of one."""
+    """Do what the engine does after the last epoch of a training: validate, and draw the curves."""
     restore(checkpoint)
     overrides = {
         "resume": str(checkpoint.resolve()),
@@ -133,7 +133,7 @@ def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
 
 
 def _worker_problem(error: str) -> str:
-    """What is wrong, and what to do, where torch says that the processes that load images failed; "" elsewhere."""
+    """If torch reports that the processes that load images failed, say what is wrong and what to do; otherwise ""."""
     lower = error.lower()
     remedy = FEWER_WORKERS
     # A container has 64 MB of it, and a batch of 64 images of 384 pixels takes 28.
@@ -152,10 +152,10 @@ def metrics(run: Path) -> list[dict[str, float]]:
     with (run / FOLDER / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     kept = [{key.strip(): float(value) for key, value in row.items() if key.strip() != "time"} for row in rows]
-    # A resumed training may have repeated an epoch whose checkpoint was not written any more.
+    # A resumed training may have repeated an epoch, if a kill came before the checkpoint of this epoch was written.
     return list({row["epoch"]: row for row in kept}.values())
 
 
 def best_epoch(rows: list[dict[str, float]]) -> dict[str, float]:
-    """The epoch whose weights are best.pt: the highest mAP50-95, the last of equals."""
+    """The epoch of best.pt: the epoch with the highest mAP50-95, the last such epoch if there are several."""
     return max(reversed(rows), key=lambda row: row["metrics/mAP50-95(B)"])

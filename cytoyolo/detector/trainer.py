@@ -1,7 +1,7 @@
-"""The engine's trainers, for `detector.train` alone: importing this module imports the engine.
+"""The engine's trainers, only for `detector.train`: importing this module imports the engine.
 
-Where several GPUs train, each has a process of its own, which the engine starts and which finds its trainer here: so
-these processes are as silent as this one, and take paths as they are.
+With several GPUs the engine starts a process for each GPU, which imports its trainer from here. So these processes are
+as silent as this process, and use paths exactly as they are given.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
 
 
 class ClosingTrainer(Trainer):
-    """Trains no epoch: it does what the engine does when all are done."""
+    """Trains no epoch, and does what the engine does after the last epoch."""
 
     def resume_training(self, ckpt: Any) -> None:
         """The engine's own refuses a checkpoint without further epochs."""

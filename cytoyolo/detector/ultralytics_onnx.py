@@ -1,4 +1,4 @@
-"""ONNX files that Ultralytics' own export made: its metadata as facts, and the form in which they take images."""
+"""ONNX files of Ultralytics' own export: their metadata as properties, and the form in which they take images."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,16 @@ _TYPES: dict[str, tuple[str, type[np.floating[Any]]]] = {
     "tensor(float)": ("fp32", np.float32),
     "tensor(float16)": ("fp16", np.float16),
 }
-# Columns of a box of which the network has chosen the class itself: x1, y1, x2, y2, confidence, class.
+# The columns of a box if the network has chosen its class: x1, y1, x2, y2, confidence, class.
 _CHOSEN = 6
-# What the settings of its export, of newer and older releases, say of the arithmetic inside.
+# Settings of Ultralytics' export (in newer and older releases) that say how the network calculates.
 _SETTINGS = (("quantize", 16, "fp16"), ("quantize", 8, "int8"), ("half", True, "fp16"), ("int8", True, "int8"))
 
 
 @dataclass(frozen=True)
 class InputForm:
-    """How a network takes images: of `side` px, `batch` at a time (None: as they come), as numbers of `dtype`."""
+    """How a network takes images: with `side` px, `batch` images at a time (None: any number), as numbers of
+    `dtype`."""
 
     side: int | None = None
     batch: int | None = None
@@ -48,10 +49,10 @@ def read_ultralytics(
     outputs: Sequence[Sequence[Any]],
     type_: str,
 ) -> tuple[ModelInfo, InputForm]:
-    """The facts and the form of a network by its metadata, shapes and the type of its input.
+    """Read the properties and the input form of a network from its metadata, its shapes and the type of its input.
 
-    Dimensions are numbers, or text where they are free. Raises CytoyoloError for a network that is no detector with
-    the scores of all classes.
+    A dimension is a number, or a text if it is free. Raises CytoyoloError if the network is not a detector with the
+    scores of all classes.
     """
     facts = _facts(path, metadata)
     if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][1] != 3 or type_ not in _TYPES:

@@ -25,7 +25,7 @@ from cytoyolo.tables.table import fingerprint
 
 # The key of a checkpoint under which this tool keeps its own facts.
 METADATA = "cytoyolo"
-# The words YOLO's own configuration names put behind a model of another task.
+# The endings of names of models for other tasks, in YOLO's own configuration files.
 _TASK_SUFFIXES = ("-pose", "-seg", "-obb", "-cls")
 # What of a training's settings stays in a checkpoint: everything but paths of the machine that made it.
 _PATH_SETTINGS = ("data", "project", "name", "save_dir", "model", "pretrained", "resume", "cfg", "tracker", "source")
@@ -33,7 +33,7 @@ _PATH_SETTINGS = ("data", "project", "name", "save_dir", "model", "pretrained", 
 
 @dataclass(frozen=True)
 class Start:
-    """What a training starts from: a network (`model`, a YAML or .pt) and optional weights to transfer into it."""
+    """What a training starts from: a network (`model`, a YAML or .pt), and optional weights to transfer into it."""
 
     model: str
     pretrained: str | None = None
@@ -73,9 +73,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _damaged_part(path: Path) -> str:
-    """The first part of a checkpoint whose checksum is wrong, "" for none: torch reads wrong numbers without a word.
+    """Return the first part of a checkpoint whose checksum is wrong, "" if there is none. Torch would read wrong
+    numbers without an error.
 
-    Other damage, and parts that are packed, which torch never writes, are left to it.
+    Torch itself reports other damage, and packed parts, which it never writes.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -87,7 +88,8 @@ def _damaged_part(path: Path) -> str:
 
 
 def _check_finite(network: Any, path: Path) -> None:
-    """Raise CytoyoloError for a network with weights that are no numbers, as a training that diverged leaves them."""
+    """Raise CytoyoloError for a network with weights that are not numbers. A training that diverged writes such
+    weights."""
     tensors = network.state_dict()
     wrong = [name for name, one in tensors.items() if one.is_floating_point() and not one.isfinite().all()]
     if wrong:
@@ -114,7 +116,7 @@ def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
 
 
 def load_network(path: Path) -> tuple[Any, ModelInfo]:
-    """The network of a detector's checkpoint and what is known of it."""
+    """Return the network of a detector's checkpoint, and the network's properties."""
     checkpoint = load_checkpoint(path)
     network = checkpoint["model"]
     codes, spec = detector_codes(network, path), stored_spec(checkpoint)
@@ -129,7 +131,7 @@ def load_network(path: Path) -> tuple[Any, ModelInfo]:
 
 
 def _stored_white(checkpoint: dict[str, Any], path: Path) -> White:
-    """The range in which images of more than 8 bits were shown in the training, as far as it is known."""
+    """Return the range in which images of more than 8 bits were shown in the training, if it is known."""
     metadata = checkpoint.get(METADATA)
     try:
         return parse_white(metadata.get("white") if isinstance(metadata, dict) else None)
@@ -138,7 +140,7 @@ def _stored_white(checkpoint: dict[str, Any], path: Path) -> White:
 
 
 def stored_spec(checkpoint: dict[str, Any]) -> DataSpec | None:
-    """The data set a checkpoint was trained for by this tool, or None for one made elsewhere."""
+    """Return the data set that this tool trained a checkpoint for, or None for a checkpoint of another program."""
     metadata = checkpoint.get(METADATA)
     if not metadata:
         return None
@@ -180,12 +182,12 @@ def check_start(model: str, asked: bool) -> None:
 
 
 def _network_yaml(name: str) -> str:
-    """A network's YAML: a file of the user, or one of the engine's own by name."""
+    """Return a network's YAML: a file of the user, or one of the engine's own files by its name."""
     unknown = UsageError(
         f"{name} is not a network; give the YAML file of a network, or a name that Ultralytics knows, such as "
         "yolo11n.yaml."
     )
-    if Path(name).is_file():  # the engine's own parser follows aliases, however many
+    if Path(name).is_file():  # the engine's own parser has no limit for aliases
         parse_yaml(name, read_bytes(Path(name)))
     elif not may_know_network(name):
         raise unknown
@@ -203,7 +205,7 @@ def _network_yaml(name: str) -> str:
 
 
 def _refuse_torchvision(network: Mapping[str, Any], name: str) -> None:
-    """Refuse a network of which building it downloads a part."""
+    """Refuse a network if building it would download a part."""
     if any("TorchVision" in str(layer) for part in ("backbone", "head") for layer in network.get(part) or ()):
         raise CytoyoloError(
             f"{name} is built on a network of torchvision, which would be downloaded; give a network without one, "
@@ -247,9 +249,9 @@ def _download(model: str, target: Path) -> Path:
 def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> dict[str, Any]:
     """Write a trained checkpoint with the data set's description and `facts`, and without traces of this machine.
 
-    Dates, timings, paths and the repository the training happened to run in are left out, so that the same training
-    gives the same bytes, whether the engine has already stripped the checkpoint of its optimizer or was killed before.
-    Returns the settings the training ended with.
+    Dates, timings, paths and the repository of the training are left out. So the same training gives the same bytes,
+    also if the engine was killed before it could remove the optimizer from the checkpoint. Returns the settings with
+    which the training ended.
     """
     import torch
     from ultralytics.utils import DEFAULT_CFG_DICT
