@@ -10,7 +10,8 @@ import pandas as pd
 
 from cytoyolo.annotations.lines import Edit
 from cytoyolo.annotations.rules import Rule
-from cytoyolo.annotations.rules.registry import DROP, GROUP, MERGE, OFF, REVIEW, STOP, Findings
+from cytoyolo.annotations.rules.own import ask
+from cytoyolo.annotations.rules.registry import DROP, GROUP, MERGE, OFF, REVIEW, REWRITE, STOP, Findings
 from cytoyolo.annotations.table import LabelTable, Rows
 from cytoyolo.errors import CytoyoloError, option
 from cytoyolo.images.duplicates import find_duplicates
@@ -59,7 +60,7 @@ def run(
         if reason:
             not_run[rule.name] = reason
             continue
-        for found in rule.check(table, **rule.thresholds):
+        for found in ask(rule, table):
             tables.append(_table(rule, found, table))
             edit = _edit(rule, found, table)
             if edit is not None:
@@ -107,7 +108,7 @@ def _edit(rule: Rule, found: Findings, table: LabelTable) -> Edit | None:
         return Edit(rule.name, rows, {}, [by_image[table.text["image"][row]] for row in rows]) if len(rows) else None
     if rule.action == DROP:
         return Edit(rule.name, found.rows, {}, reasons)
-    if found.after and rule.action == rule.registered_action:
+    if found.after and rule.action in REWRITE:
         return Edit(rule.name, found.rows, {role: list(values) for role, values in found.after.items()}, reasons)
     return Edit(rule.name, found.rows, {}, reasons) if rule.action == MERGE else None
 

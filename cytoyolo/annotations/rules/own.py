@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial, wraps
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -66,6 +66,22 @@ def module_rules(config: Path, names: object) -> Iterator[Rule]:
                 yield from _rules(name, partial(_run, path), path)
             else:
                 raise CytoyoloError(f"{config}: there is no file {path}; correct '{MODULES}'.")
+
+
+def ask(rule: Rule, table: LabelTable) -> Iterator[Findings]:
+    """Yield what a rule finds in a table.
+
+    Raises CytoyoloError, one sentence that names the rule, if a user's own rule fails or yields anything but findings.
+    """
+    if rule.source is None:
+        yield from rule.check(table, **rule.thresholds)
+        return
+    try:
+        yield from checked(rule, table, rule.check(table, **rule.thresholds))
+    except CytoyoloError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _fault(rule, f"failed ({_reason(error, rule.source.file)}); correct it") from error
 
 
 def place(ours: Mapping[str, Rule], own: Sequence[Rule]) -> dict[str, Rule]:
@@ -130,7 +146,7 @@ def _rules(title: str, load: Callable[[], ModuleType], path: Path | None = None)
         name = title if rule.module == module.__name__ else rule.module
         named = replace(rule, source=Source(name, str(file), sha256(read_bytes(file)).hexdigest()))
         _refuse(named)
-        yield replace(named, check=_guarded(named))
+        yield named
 
 
 def _refuse(rule: Rule) -> None:
@@ -138,7 +154,7 @@ def _refuse(rule: Rule) -> None:
     actions = [STOP, REVIEW, KEEP, OFF]
     actions += [DROP] if rule.about in ("row", "image") else []
     actions += [MERGE, *REWRITE] if rule.about == "row" else []
-    if not _NAME.fullmatch(rule.name) or rule.name == MODULES:
+    if not isinstance(rule.name, str) or not _NAME.fullmatch(rule.name) or rule.name == MODULES:
         raise _fault(rule, "needs a name of letters, digits, - and _")
     if rule.about == "file":
         raise _fault(rule, "is about the file; give row, image, class or table")
@@ -151,22 +167,6 @@ def _refuse(rule: Rule) -> None:
     except TypeError as error:
         given = ", ".join(("table", *rule.thresholds))
         raise _fault(rule, f"needs a function of ({given}), and Python says: {error}") from error
-
-
-def _guarded(rule: Rule) -> Callable[..., Iterator[Findings]]:
-    """Return the rule's function. Its errors become one sentence that names the rule."""
-
-    @wraps(rule.check)
-    def check(table: LabelTable, **thresholds: float) -> Iterator[Findings]:
-        try:
-            yield from checked(rule, table, rule.check(table, **thresholds))
-        except CytoyoloError:
-            raise
-        except Exception as error:
-            reason = _reason(error, rule.source.file if rule.source else None)
-            raise _fault(rule, f"failed ({reason}); correct it") from error
-
-    return check
 
 
 def _fault(rule: Rule, what: str) -> CytoyoloError:
