@@ -1,5 +1,6 @@
 """Checks of what a user's own rule yields."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -7,7 +8,11 @@ import numpy as np
 
 from cytoyolo.annotations.rules.registry import DROP, MERGE, REWRITE, Findings, Rule
 from cytoyolo.annotations.table import LabelTable, Rows
+from cytoyolo.errors import quoted
 from cytoyolo.tables.table import LABEL_ROLES
+
+# A change log with these characters can't be written, or not be read again.
+_NO_TEXT = re.compile("[\0\r\n\ud800-\udfff]")
 
 
 def checked(rule: Rule, table: LabelTable, result: Iterable[Findings] | None) -> Iterator[Findings]:
@@ -65,6 +70,8 @@ def _texts(what: str, texts: Sequence[str], count: int) -> list[str]:
     given = [texts] if isinstance(texts, str) else list(texts)
     if len(given) != count or not all(isinstance(text, str) for text in given):
         raise TypeError(f"{what} must be strings, one for each of the {count:,} rows")
+    if faulty := next(filter(_NO_TEXT.search, given), None):
+        raise ValueError(f"{what} has {quoted(faulty)}; a string must be one line of text, without control characters")
     return given
 
 
