@@ -92,6 +92,5 @@ def _check_choice(path: object, rule: Rule, key: str, value: object, known: tupl
 
 
 def _check_number(path: object, rule: Rule, key: str, value: object) -> None:
-    bounds = rule.bounds[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not bounds.least <= value <= bounds.most:
-        raise CytoyoloError(f"{path}: '{key}' of '{rule.name}' is {value!r}; give a number {bounds.range}.")
+    if not rule.bounds[key].takes(value):
+        raise CytoyoloError(f"{path}: '{key}' of '{rule.name}' is {value!r}; give a number {rule.bounds[key].range}.")

@@ -16,6 +16,7 @@ from cytoyolo.annotations.rules import RULES
 from cytoyolo.commands.audit import audit, rules
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.repair import repair
+from cytoyolo.commands.undo import undo
 from cytoyolo.errors import CytoyoloError
 from tests.pictures import photo
 
@@ -125,6 +126,24 @@ def wide(table):
     assert made.changes["rule"].tolist() == ["repeated-row", "platelet", "wide", "wide"]
 
 
+@pytest.mark.parametrize("registered", ["review", "drop", "clip"])
+@pytest.mark.parametrize("action", ["", "review", "drop"])
+def test_its_action_is_that_of_the_config(registered: str, action: str, lab: Path) -> None:
+    code = f'''
+@rule("twice", "warning", "{registered}")
+def twice(table):
+    """A row that is named more than once."""
+    for _ in range(2):
+        yield Findings([0, 0], ["", ""], ["", ""], after={{"x2": ["70", "60"]}})
+'''
+    settings = f"twice: {{action: {action}}}\n" if action else ""
+    made = repair(lab / "labels.csv", output=lab / "clean.csv", config=config(lab, code, settings))
+    mine = made.changes[made.changes["rule"] == "twice"]
+    after = {"review": [], "drop": [""], "clip": ["a.jpg,10,10,70,80,PNN"]}[action or registered]
+    assert mine["after"].tolist() == after
+    assert undo(lab / "clean.csv", lab / "changes.csv") == (lab / "labels.csv").read_bytes()
+
+
 def test_findings_about_images_classes_and_the_table(lab: Path) -> None:
     code = '''
 @rule("named-a", "info", "drop", about="image")
@@ -189,6 +208,9 @@ def test_a_training_refuses_without_it_and_the_data_set_knows_its_module(lab: Pa
         (SMALL.replace('"small"', '"leak"'), "rule 'leak' of my_rules.py has the name of a rule of cytoyolo; give it"),
         (SMALL.replace('"small"', '"too small"'), "rule 'too small' of my_rules.py needs a name of letters, digits,"),
         (SMALL.replace('"small"', '"modules"'), "rule 'modules' of my_rules.py needs a name of letters, digits,"),
+        (SMALL.replace('"small"', "5"), "rule '5' of my_rules.py needs a name of letters, digits,"),
+        (SMALL.replace("=400", "='400'"), "ValueError: area of rule 'small' is '400'; give a number from 0 to"),
+        (SMALL.replace("=400", "=-1"), "ValueError: area of rule 'small' is -1; give a number from 0 to 1,000,000,000"),
         (SMALL.replace('"review"', '"fly"'), "rule 'small' of my_rules.py has the action 'fly'; give one of stop, rev"),
         (
             SMALL.replace("area=400", 'about="class", area=4').replace('"review"', '"drop"'),
@@ -211,6 +233,7 @@ def test_a_module_with_a_fault_is_one_sentence(code: str, words: str, lab: Path)
     [
         ("return 1 / 0", "rule 'mine' of my_rules.py failed (line 5: ZeroDivisionError: division by zero)"),
         ("pass", "failed (TypeError: the function gave nothing; yield Findings, as `yield from by_row(...)` does)"),
+        ("raise SystemExit(3)", "rule 'mine' of my_rules.py failed (line 5: SystemExit: 3)"),
         ("return 3", "the function gave a int; yield Findings"),
         ("return [3]", "the function yielded a int; yield Findings"),
         ("yield Findings(table.labels, [''] * 4, [''] * 4)", "rows must be numbers of rows, one for each finding"),
@@ -218,6 +241,9 @@ def test_a_module_with_a_fault_is_one_sentence(code: str, words: str, lab: Path)
         ("yield Findings([-1], [''], [''])", "rows must be numbers from 0 to 3"),
         ("yield Findings([0, 1], [''], ['', ''])", "values must be strings, one for each of the 2 rows"),
         ("yield Findings([0], [1], [''])", "values must be strings, one for each of the 1 rows"),
+        (r"yield Findings([0], [''], ['a\rb'])", r"details has 'a\rb'; a string must be one line of text, without"),
+        (r"yield Findings([0], ['\0'], [''])", r"values has '\x00'; a string must be one line of text, without"),
+        (r"yield Findings([0], [''], ['\ud800'])", r"details has '\ud800'; a string must be one line of text, with"),
         ("yield Findings([0], [''], [''], {'colour': ['']})", "`after` has colour; it can have image, x1, "),
     ],
 )  # fmt: skip

@@ -73,6 +73,10 @@ class Threshold:
         """Its bounds in words."""
         return f"from {self.least:,.10g} to {self.most:,.10g}"
 
+    def takes(self, value: object) -> bool:
+        """Whether it can be set to this value."""
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.least <= value <= self.most
+
 
 @dataclass(frozen=True)
 class Source:
@@ -203,6 +207,9 @@ def rule(
         if value not in known:
             raise ValueError(f"{what} of rule '{name}' is {value!r}; give one of {', '.join(map(repr, known))}")
     bounds = {key: value if isinstance(value, Threshold) else Threshold(value) for key, value in thresholds.items()}
+    for key, bound in bounds.items():
+        if not bound.takes(bound.default):
+            raise ValueError(f"{key} of rule '{name}' is {bound.default!r}; give a number {bound.range}")
 
     def register(check: Check) -> Check:
         if any((other.name, other.module) == (name, check.__module__) for other in REGISTERED):
