@@ -331,7 +331,10 @@ class LabelTable:
             changed = {role for role in LABEL_ROLES if table.text[role] is not self.text[role]}
             kept -= {"is_empty"} if changed else set()
             kept -= {"class_id", "is_ignore_region"} if "class" in changed else set()
-            kept -= {"image", "facts", "copies", "size"} if "image" in changed else set()
+            # An ignore region that becomes a label may be the first of its image, whose facts are not known yet.
+            more = "image" in changed or (self.is_ignore_region & ~table.is_ignore_region).any()
+            kept -= {"facts", "copies", "size"} if more else set()
+            kept -= {"image"} if "image" in changed else set()
             kept -= {"xyxy"} if changed & set(XYXY) else set()
         table.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})
         return table

@@ -126,6 +126,20 @@ def wide(table):
     assert made.changes["rule"].tolist() == ["repeated-row", "platelet", "wide", "wide"]
 
 
+def test_an_ignore_region_that_it_recodes_is_a_label_of_its_image(lab: Path) -> None:
+    (lab / "labels.csv").write_text(HEADER + "a.jpg,10,10,90,80,PNN\nb.jpg,10,10,90,80,msk\n")
+    code = '''
+@rule("cell", "warning", "recode")
+def cell(table):
+    """An ignore region that is a cell."""
+    yield Findings([1], [""], [""], after={"class": ["LY"]})
+'''
+    made = convert(
+        lab / "labels.csv", images=lab / "images", output=lab / "set", config=config(lab, code), repair=True, val=0.5
+    )
+    assert (made.images, made.boxes, made.painted) == (2, 2, 0)
+
+
 @pytest.mark.parametrize("registered", ["review", "drop", "clip"])
 @pytest.mark.parametrize("action", ["", "review", "drop"])
 def test_its_action_is_that_of_the_config(registered: str, action: str, lab: Path) -> None:
