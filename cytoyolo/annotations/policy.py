@@ -16,7 +16,7 @@ from cytoyolo.shipped import parse_yaml
 _RULE_LIST = either("`cytoyolo audit --rules`", "`cytoyolo.commands.audit.rules()`")
 
 
-def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dict[str, Rule]:
+def load_policy(path: str | Path | None = None, skip: str | Iterable[str] = ()) -> dict[str, Rule]:
     """Return the rules by name, in the order in which they are asked, with the settings of a YAML file.
 
     The YAML maps names of rules to `severity`, `action` and thresholds. Its key `modules` lists Python modules with a
@@ -32,7 +32,7 @@ def load_policy(path: str | Path | None = None, skip: Iterable[str] = ()) -> dic
         if name not in policy:
             raise CytoyoloError(f"{path}: there is no rule '{name}'; {_RULE_LIST} lists them.")
         policy[name] = _configured(path, policy[name], settings)
-    for name in skip:
+    for name in [skip] if isinstance(skip, str) else skip:
         if name not in policy:
             raise UsageError(f"{option('skip', name)}: there is no such rule; {_RULE_LIST} lists them.")
         if REVIEW not in policy[name].actions:

@@ -43,7 +43,7 @@ def repair(
     changes: str | Path | None = None,
     dataset: str | Path = defaults.DATASET,
     config: str | Path | None = None,
-    skip: Iterable[str] = (),
+    skip: str | Iterable[str] = (),
     overwrite: bool = False,
 ) -> Repaired:
     """Audit a label table and do what the findings' actions say. Each change is logged.
@@ -64,7 +64,7 @@ def repair(
         The data set: a name of this package, or a YAML file.
     config : str or Path, optional
         A YAML file that changes rules of the audit.
-    skip : iterable of str
+    skip : str or iterable of str
         Rules whose findings are left as they are.
     overwrite : bool
         Replace an existing output of `repair`.
@@ -94,7 +94,7 @@ def repair(
     """
     labels, output = Path(labels), Path(output)
     log = output.with_name(CHANGES) if changes is None else Path(changes)
-    policy, spec = load_policy(config, tuple(skip)), load_spec(dataset)
+    policy, spec = load_policy(config, skip), load_spec(dataset)
     others = (labels, test, config, *own_files(policy))
     check_output(output, (*others, log))
     check_output(log, others)

@@ -156,6 +156,15 @@ def test_rules_can_be_skipped(lab: Path, cytoyolo: Program) -> None:
     assert "Findings that a person must look at (see cytoyolo audit): 4." in done.stderr
 
 
+def test_a_single_rule_is_skipped_by_its_name_alone(lab: Path) -> None:
+    made = [
+        repair(lab / "t.csv", output=lab / f"{number}.csv", changes=lab / f"log{number}.csv", skip=skip).changes
+        for number, skip in enumerate(((), ["inverted"], "inverted"))
+    ]
+    assert "inverted" in set(made[0]["rule"]) and "inverted" not in set(made[1]["rule"])
+    assert made[2].equals(made[1])
+
+
 def test_a_config_says_what_is_done(lab: Path) -> None:
     (lab / "mine.yaml").write_text(
         "class-variant: {action: drop}\ninverted: {action: keep}\noverhang: {kept: 0.99}\nmostly-outside: {kept: 0.99}"
