@@ -73,7 +73,7 @@ def score(
     """
     check_seed(seed)
     if replicates < 1:
-        raise UsageError(f"replicates is {replicates}; give 1 or more.")
+        raise UsageError("replicates", replicates, "give 1 or more")
     true, answered = given(truth, "the truth"), given(submission, "the submission")
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(file_of(true), file_of(answered)))
