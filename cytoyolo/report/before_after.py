@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.defaults import MASK_FILL
 from cytoyolo.images.info import decode
 from cytoyolo.images.samples import White
 from cytoyolo.report.tiles import GRAY, GREEN, RED, Picture, arrange, draw_box, fit, write_lines
 from cytoyolo.tables.table import XYXY
-from cytoyolo.yolo.ignore_regions import FILLS, paint
+from cytoyolo.yolo.ignore_regions import paint
 
 PANEL, CAPTION, COLUMNS, TILES = 180, 62, 4, 24
 _GAP, _LINE = 4, 62
@@ -90,7 +91,7 @@ def _panel(
     action = "" if finding is None else finding["action"]
     rows = np.flatnonzero((table.text["image"] == name) & table.labels).tolist() if image.size else []
     if action == "mask" and image.size:
-        image = paint(image, predicted[None], table.xyxy[[other for other in rows if other != row]], FILLS[0])
+        image = paint(image, predicted[None], table.xyxy[[other for other in rows if other != row]], MASK_FILL)
     shown, scale = fit(image, PANEL, PANEL - _GAP)
     for at in sorted(rows, key=lambda at: at == row):
         if at != row:

@@ -8,17 +8,16 @@ from numpy.typing import NDArray
 
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.boxes import Boxes
+from cytoyolo.defaults import MaskFill
 from cytoyolo.images.decoding import Picture
 
-# What ignore regions are painted over with.
-FILLS = ("black", "background")
 # Nothing is painted within so many pixels of a box that is kept: the edge of its cell must stay as it is.
 MARGIN = 2
 # Boxes of one image in pixels: the ignore regions (k, 4), and the labels that are kept (n, 4).
 Regions = tuple[Boxes, Boxes]
 
 
-def paint(picture: Picture, regions: Boxes, kept: Boxes, fill: str) -> Picture:
+def paint(picture: Picture, regions: Boxes, kept: Boxes, fill: MaskFill) -> Picture:
     """A copy of a picture (h, w, 3) with its ignore regions (k, 4) painted over, except near the boxes kept (n, 4).
 
     Every pixel of which a region covers a part is painted, unless a part of it lies within MARGIN of a box kept.

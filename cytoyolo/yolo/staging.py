@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 import cv2
 
+from cytoyolo.defaults import MaskFill
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images import jpeg
 from cytoyolo.images.decoding import FORMATS, Picture
@@ -108,7 +109,7 @@ def is_linked(facts: ImageInfo) -> bool:
     return not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs)
 
 
-def stage_painted(facts: ImageInfo, target: Path, painting: Regions | None, fill: str) -> str:
+def stage_painted(facts: ImageInfo, target: Path, painting: Regions | None, fill: MaskFill) -> str:
     """Create `target`, a PNG of the image as the decoder shows it, and return its digest.
 
     `painting` holds the ignore regions (k, 4), which are painted over, and the boxes kept (n, 4). An image without

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.annotations.trainable import Trainable
+from cytoyolo.defaults import MaskFill
 from cytoyolo.images.info import ImageInfo, digest
 from cytoyolo.images.reading import in_order
 from cytoyolo.spec import DataSpec
@@ -54,7 +55,7 @@ def stage_images(
     files: Iterable[str],
     copy: bool,
     regions: Mapping[str, Regions],
-    fill: str,
+    fill: MaskFill,
 ) -> list[str]:
     """Stage all images under the names `files`, in the order of the table, and return the staged files' digests.
 
@@ -80,7 +81,7 @@ def write_data(
     facts: Mapping[str, ImageInfo],
     copy: bool,
     regions: Mapping[str, Regions],
-    fill: str,
+    fill: MaskFill,
 ) -> dict[str, str]:
     """Write images/, labels/, images.csv (`listing`, completed) and labels.csv; return the latter's name and SHA-256.
 

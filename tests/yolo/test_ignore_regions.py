@@ -1,6 +1,7 @@
 """Painting over masks: what must be hidden is, what must be seen stays, to the pixel."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.defaults import MaskFill
 from cytoyolo.spec import load_spec
-from cytoyolo.yolo.ignore_regions import FILLS, MARGIN, paint, regions_by_image
+from cytoyolo.yolo.ignore_regions import MARGIN, paint, regions_by_image
 
 SPEC = load_spec("cytologia")
 Box = tuple[float, float, float, float]
@@ -83,7 +85,7 @@ def test_a_box_kept_stays_clear_as_the_table_has_it_and_as_it_is_rounded(shift: 
 
 
 @pytest.mark.parametrize("masks", [NONE, np.array([[30.0, 0, 40, 9]]), np.array([[-9.0, -9, 0, 0]])])
-@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize("fill", get_args(MaskFill))
 def test_without_a_mask_in_the_picture_nothing_changes(masks: NDArray[np.float64], fill: str) -> None:
     picture = noise(20, 10)
     np.testing.assert_array_equal(paint(picture, masks, NONE, fill), picture)
