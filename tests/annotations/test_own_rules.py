@@ -299,6 +299,15 @@ def test_an_importable_module_beside_the_config(lab: Path) -> None:
     assert [module["name"] for module in made.summary["modules"]] == ["lab_of_ours.sizes"] and sys.path == path
 
 
+def test_an_importable_module_is_loaded_again_once_it_is_corrected(lab: Path) -> None:
+    (lab / "faulty_at_first.py").write_text(f"{START}{SMALL}1 / 0\n")
+    (lab / "mine.yaml").write_text("modules: faulty_at_first\n")
+    with pytest.raises(CytoyoloError, match="ZeroDivisionError"):
+        load_policy(lab / "mine.yaml")
+    (lab / "faulty_at_first.py").write_text(START + SMALL)
+    assert "small" in load_policy(lab / "mine.yaml")
+
+
 def test_the_rules_of_an_installed_package(lab: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     info = site / "bloodlab-1.0.dist-info"

@@ -136,6 +136,8 @@ def _rules(title: str, load: Callable[[], ModuleType], path: Path | None = None)
     try:
         module = load()
     except (Exception, SystemExit) as error:
+        # Python forgets a module that failed, and its rules must not be there twice when it is loaded again.
+        REGISTERED[:] = [rule for rule in REGISTERED if rule.module in sys.modules]
         reason = _reason(error, str(path))
         raise CytoyoloError(f"the rules of {title} can't be loaded ({reason}); correct the module.") from error
     rules = [rule for rule in REGISTERED if f"{rule.module}.".startswith(f"{module.__name__}.")]
