@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Findings shown to people; findings.csv and --json give them all.
 SHOWN = 20
+_SEVERITIES = {"error": "error", "warning": "warning", "info": "note"}
 
 
 def register(app: typer.Typer) -> None:
@@ -73,9 +74,8 @@ def _show(labels: Path, made: "Audit", output: Path | None) -> None:
     rows = counted(made.summary["labels"]["rows"], "row")
     if empty:
         rows += f", {counted(empty, 'image')} without cells"
-    typer.echo(
-        f"{labels}: {rows}; {figures['error']:,} errors, {figures['warning']:,} warnings, {figures['info']:,} notes"
-    )
+    severities = [counted(figures[name], noun) for name, noun in _SEVERITIES.items()]
+    typer.echo(f"{labels}: {rows}; {', '.join(severities)}")
     if len(made.counts):
         print_table(made.counts, "{}")
     grave = made.findings[made.findings["severity"] == "error"]

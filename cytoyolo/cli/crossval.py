@@ -16,6 +16,7 @@ from cytoyolo.cli.options import (
 )
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.text import counted
 
 # Groups shown to people; groups.csv has them all.
 SHOWN = 20
@@ -72,4 +73,4 @@ def crossval(
     if len(made.groups):
         print_table(made.groups.head(SHOWN), "{:.4f}")
     if len(made.groups) > SHOWN:
-        typer.echo(f"and {len(made.groups) - SHOWN:,} more groups (see groups.csv there)", err=True)
+        typer.echo(f"and {counted(len(made.groups) - SHOWN, 'more group')} (see groups.csv there)", err=True)

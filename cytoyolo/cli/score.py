@@ -50,7 +50,7 @@ def show(result: "Score") -> None:
     low, high = result.interval
     typer.echo(f"score {result.score:.4f}  (95 % interval {low:.4f} to {high:.4f}, {counted(result.images, 'image')})")
     typer.echo(f"  0.2 x GIoU part  {result.giou:.4f}  mean of (GIoU + 1) / 2")
-    typer.echo(f"  0.8 x macro F1   {result.macro_f1:.4f}  over {len(result.classes)} labels")
+    typer.echo(f"  0.8 x macro F1   {result.macro_f1:.4f}  over {counted(len(result.classes), 'label')}")
     print_table(result.classes, "{:.4f}")
     if result.unanswered:
         typer.echo(f"Images without a valid row in the submission (class None): {result.unanswered:,}.", err=True)

@@ -8,6 +8,7 @@ import typer
 from cytoyolo import defaults
 from cytoyolo.cli.options import JsonOption, Overwrite, Seed
 from cytoyolo.cli.output import print_json
+from cytoyolo.text import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -34,4 +35,4 @@ def smear(
         print_json(vars(made))
         return
     told = f"{made.folder}: {made.train_images:,} training and {made.test_images:,} test images, {made.cells:,} cells"
-    typer.echo(told if faults is None else f"{told}, {made.faults:,} faults listed")
+    typer.echo(told if faults is None else f"{told}, {counted(made.faults, 'fault')} listed")

@@ -200,7 +200,7 @@ def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, s
     flagged = made.findings.loc[made.findings["row"] >= 0, "row"].nunique()
     if flagged and flagged == len(given.row):
         raise CytoyoloError(
-            f"every one of the {flagged:,} labels of {labels} is flagged, so the models and the table don't fit; "
+            f"all labels of {labels} are flagged ({flagged:,}), so the models and the table don't fit; "
             f"look at the score of crossval and at the boxes, or give {option('force', True)}."
         )
     if spurious != "mask":

@@ -157,7 +157,7 @@ def _refuse_nothing(images: Images) -> None:
     if images.problems:
         problems = images.problems
         bad = listed_by_kind([f"{name} {problem}" for name, problem in problems.items()], list(problems.values()), 3)
-        raise CytoyoloError(f"none of the {len(images.problems):,} images of {images.shown} can be used ({bad}).")
+        raise CytoyoloError(f"no image of {images.shown} can be used ({bad}).")
     others = f", but other files: {images.others_in_words()}" if images.others else ""
     raise CytoyoloError(
         f"{images.shown} holds no images ({', '.join(sorted(EXTENSIONS))}){others}; give a folder that does."

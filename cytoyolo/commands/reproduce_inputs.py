@@ -19,6 +19,7 @@ from cytoyolo.images.names import match_names
 from cytoyolo.scoring.check import row_faults
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import TEST_ROLES, read_table, refuse
+from cytoyolo.text import counted
 from cytoyolo.yolo.groups import read_groups
 
 
@@ -72,7 +73,7 @@ def _check_images(table: Path, images: Path, names: Collection[str], there: Coll
     where = f", and {folders[0][1]:,} of them are in {images / folders[0][0]}" if folders and folders[0][0] else ""
     if len(missing) == len(names):
         advice = f"move them to {images}" if where else f"put them there, or correct the names of {table.name}"
-        raise CytoyoloError(f"{images} holds none of the {len(names):,} images of {table}{where}; {advice}.")
+        raise CytoyoloError(f"{images} lacks the {counted(len(names), 'image')} of {table}{where}; {advice}.")
     console.warn(f"{images} lacks {len(missing):,} of the {len(names):,} images of {table}{where}.")
 
 

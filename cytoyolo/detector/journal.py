@@ -253,7 +253,7 @@ def run_resumable(
                     [f"{name} {problem}" for name, problem in failures.items()], list(failures.values()), 3
                 )
                 journal.keep(0)
-                raise CytoyoloError(f"none of the {len(names):,} images of {source} can be used ({bad}).")
+                raise CytoyoloError(f"no image of {source} can be used ({bad}).")
             yield journal
         except BaseException:
             if journal.done:

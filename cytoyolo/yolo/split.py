@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.errors import CytoyoloError, either
+from cytoyolo.text import counted
 
 # Weight of the number of images beside that of the class sets, where groups are placed.
 SIZE_WEIGHT = 0.1
@@ -217,10 +218,11 @@ def _too_few(groups: NDArray[np.object_], units: int, parts: int) -> str:
             f"all {count:,} images are in one group ({name}), which is never parted, so that none can be held out; "
             "give images of other groups too, or none for images that don't belong together."
         )
-    what = f"{count:,} images" + (f" in {units:,} groups" if (groups != "").any() else "")
+    what = counted(count, "image") + (f" in {counted(units, 'group')}" if (groups != "").any() else "")
     if parts > 2:
-        return f"{what} can't make {parts} folds; use {units} folds or fewer, or more images."
-    return f"{what} leave {parts - units} of {parts} parts empty; use more images."
+        fewer = f"{units} folds or fewer, or " if units > 1 else ""
+        return f"{what} can't make {parts} folds; use {fewer}more images."
+    return f"{what} can't fill {parts} parts; use more images."
 
 
 def _groups_by_size(groups: NDArray[np.object_], rng: np.random.Generator) -> list[NDArray[np.int64]]:

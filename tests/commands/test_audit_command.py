@@ -94,7 +94,7 @@ def assert_one_sentence(done: subprocess.CompletedProcess[str], code: int, words
 def test_the_table_alone(faulty: Path, cytoyolo: Program) -> None:
     done = cytoyolo("audit", faulty / "labels.csv")
     assert done.returncode == 1
-    assert done.stdout.startswith(f"{faulty / 'labels.csv'}: 6 rows; 2 errors, 1 warnings, ")
+    assert done.stdout.startswith(f"{faulty / 'labels.csv'}: 6 rows; 2 errors, 1 warning, ")
     assert f"{faulty / 'labels.csv'}, line 2: class-variant: a.jpg ' pnn' is PNN" in done.stdout
     assert f"{faulty / 'labels.csv'}, line 3: inverted: b.jpg 90,25,20,100 corners in the wrong order" in done.stdout
     assert "Rules not applied (needs the images): 32." in done.stderr
@@ -333,7 +333,7 @@ def test_a_file_that_is_no_table_is_a_finding(data: bytes, words: str, tmp_path:
 def test_a_file_that_is_no_table_is_exit_code_1(tmp_path: Path, cytoyolo: Program) -> None:
     (tmp_path / "t.csv").write_bytes(b"")
     done = cytoyolo("audit", tmp_path / "t.csv")
-    assert done.returncode == 1 and "t.csv: 0 rows; 1 errors" in done.stdout
+    assert done.returncode == 1 and "t.csv: 0 rows; 1 error, " in done.stdout
     assert "Rules not applied (the file is no table)" in done.stderr
 
 

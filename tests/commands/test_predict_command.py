@@ -144,7 +144,7 @@ def test_weights_trained_elsewhere_need_a_fallback(blobs, tmp_path, monkeypatch)
         ("trustii_id,NAME\n1,/etc/passwd\n", "no image of the folder is meant by /etc/passwd"),
         ("trustii_id,NAME\n1,\n", "image name is ''"),
         ("trustii_id,NAME\n1,blob00.jpg\n1,blob01.jpg\n", "is there twice"),
-        ("trustii_id,NAME\n1,elsewhere.jpg\n", "none of the 1 images"),
+        ("trustii_id,NAME\n1,elsewhere.jpg\n", "test.csv can be used (elsewhere.jpg "),
     ],
 )
 def test_an_unusable_test_table_is_one_sentence(weights, blobs, tmp_path, text, words):

@@ -294,7 +294,7 @@ def test_images_one_folder_deeper_are_named_or_used(own, monkeypatch):
     try:
         reproduce(own, output=own / "run", dry_run=True, dataset=own / "spec.yaml", **OPTIONS)
     except CytoyoloError as refused:
-        words = f"holds none of the 20 images of {own / 'train.csv'}, and 20 of them are in {own / 'images' / 'all'}"
+        words = f"lacks the 20 images of {own / 'train.csv'}, and 20 of them are in {own / 'images' / 'all'}"
         assert words in str(refused)
 
 

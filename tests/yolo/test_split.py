@@ -213,7 +213,8 @@ def test_groups_of_one_class_each_are_spread(folds: int) -> None:
 @pytest.mark.parametrize(
     ("number", "groups", "shares", "message"),
     [
-        (1, None, [0.5, 0.5], "1 images leave 1 of 2 parts empty; use more images."),
+        (1, None, [0.5, 0.5], "1 image can't fill 2 parts; use more images."),
+        (1, None, [0.2] * 5, "1 image can't make 5 folds; use more images."),
         (3, None, [0.2] * 5, "3 images can't make 5 folds; use 3 folds or fewer, or more images."),
         (1200, ["g"] * 1200, [0.95, 0.05], "all 1,200 images are in one group (g), which is never parted"),
         (1200, ["g"] * 1200, [1 / 3] * 3, "so that none can be held out; give images of other groups too"),
