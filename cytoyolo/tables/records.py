@@ -16,7 +16,7 @@ from cytoyolo.tables.dialect import Dialect, SchemaError, Sheet, read_sheet
 from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.kinds import file_fault, folder_fault
 
-# If the first line is not the header, the header is searched in so many lines.
+# If the first line is not the header, the header is searched in this number of lines.
 _LOOKED_AT = 20
 # "12,5" has a decimal comma. The comma of "1,234" may be a decimal comma or stand between thousands.
 _DECIMAL = re.compile(r"\s*[+-]?(\d+,\d+|,\d+|\d+,)\s*")

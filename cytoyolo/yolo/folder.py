@@ -24,7 +24,7 @@ LISTING = "images.csv"
 LABELS, ROWS = "labels.csv", "rows"
 # What is to be done about a folder that isn't what was converted.
 CONVERT_AGAIN = "convert the label table again"
-# What of the manifest says whether a data set is the one a run was trained on.
+# The keys of the manifest that tell whether a run was trained on this data set.
 IDENTITY = ("labels", "images_sha256", "groups", "test", "repair", "config", "val", "folds", "seed", "mask_fill")
 # Where plain Ultralytics leaves its parsed labels; trainings of this tool don't.
 LABEL_CACHE = "labels.cache"
@@ -49,7 +49,7 @@ class Dataset:
 
 
 def load_dataset(folder: str | Path) -> Dataset:
-    """Open a folder made by `convert`. Raises UsageError when it is none."""
+    """Open a folder made by `convert`. Raises UsageError for any other folder."""
     folder = Path(folder)
     path = folder / MANIFEST
     if not path.is_file():

@@ -43,7 +43,19 @@ class Groups:
 
 @dataclass(frozen=True)
 class Grouping:
-    """The groups of a data set's images: `group` by image, "" for none; what did not match, and what was joined."""
+    """The groups of a data set's images.
+
+    Attributes
+    ----------
+    group : Series
+        The group of each image (index), "" for no group.
+    names : int
+        How many images the groups table names.
+    unmatched : tuple of str
+        Names in that table that match no image of the data set.
+    joined : tuple
+        As in `Groups`.
+    """
 
     group: pd.Series
     names: int = 0
@@ -91,10 +103,11 @@ class Grouping:
 
 
 def read_groups(path: str | Path | None, spec: DataSpec, names: Iterable[str], files: Collection[str]) -> Groups:
-    """The groups of a table (image, group) for the images of a label table, by their `names` there, and of a folder.
+    """Read a table with the columns image and group.
 
-    An empty group is none. Raises CytoyoloError when the table names none of the label table's images, or puts one
-    into two groups.
+    Its images are looked for in the `names` of a label table, then in the `files` of a folder. An image with an empty
+    group has no group. Raises CytoyoloError if the table names no image of the label table, or gives two groups to an
+    image.
     """
     if path is None:
         return Groups()
@@ -119,20 +132,20 @@ def read_groups(path: str | Path | None, spec: DataSpec, names: Iterable[str], f
 
 
 def _spellings(groups: Iterable[str]) -> dict[str, str]:
-    """For each spelling of a group the first one that differs only in case, spaces or zeros; "" for an empty one."""
+    """Return for each spelling of a group the first spelling that differs only in case, spaces or zeros."""
     first: dict[str, str] = {}
     return {value: first.setdefault(_key(value), value.strip()) for value in dict.fromkeys(groups)}
 
 
 def _key(group: str) -> str:
-    """What spellings of a group have in common."""
+    """Return the text that all spellings of a group have in common."""
     text = "".join(unicodedata.normalize("NFKC", group).casefold().split())
     number = _WHOLE.fullmatch(text)
     return number[1] if number else text
 
 
 def grouping(groups: Groups, image: pd.Series, before: Collection[str]) -> Grouping:
-    """The group of each image (in order of appearance) of rows whose names are `image`, and were `before`."""
+    """Return the groups of the images of rows. Their names are `image` now, and were `before` in the label table."""
     of = {name: groups.of.get(old) or groups.of.get(name, "") for name, old in zip(image, before, strict=True)}
     known = {*image, *before}
     unmatched = tuple(name for name, target in groups.target.items() if target not in known)

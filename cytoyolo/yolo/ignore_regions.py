@@ -11,18 +11,18 @@ from cytoyolo.boxes import Boxes
 from cytoyolo.defaults import MaskFill
 from cytoyolo.images.decoding import Picture
 
-# Nothing is painted within so many pixels of a box that is kept: the edge of its cell must stay as it is.
+# Pixels around a box that is kept. They are not painted, so that the edge of its cell stays as it is.
 MARGIN = 2
 # Boxes of one image in pixels: the ignore regions (k, 4), and the labels that are kept (n, 4).
 Regions = tuple[Boxes, Boxes]
 
 
 def paint(picture: Picture, regions: Boxes, kept: Boxes, fill: MaskFill) -> Picture:
-    """A copy of a picture (h, w, 3) with its ignore regions (k, 4) painted over, except near the boxes kept (n, 4).
+    """Copy a picture (h, w, 3) with its ignore regions (k, 4) painted over, except near the boxes `kept` (n, 4).
 
-    Every pixel of which a region covers a part is painted, unless a part of it lies within MARGIN of a box kept.
-    "black" is 0, "background" for each channel the median of the pixels that no region and no box covers, or of all
-    where there are none. Boxes are xyxy pixels, which may be fractions or reach outside.
+    A pixel is painted if a region covers a part of it, unless a part of it lies within MARGIN pixels of a kept box.
+    "black" is 0. "background" is the median of each channel over the pixels that no region and no box covers, or over
+    all pixels if there are no such pixels. Boxes are xyxy pixels, which may be fractions or reach outside.
     """
     hidden = _covered(picture, regions)
     painted = picture.copy()

@@ -25,21 +25,21 @@ _MAX_STEM = 250
 
 
 def staged_names(facts: Mapping[str, ImageInfo], anew: bool = False) -> dict[str, str]:
-    """File names of the staged images by name: the originals' as far as can be, all in one folder.
+    """Return the file names of the staged images by name. All are in one folder, and keep their name if possible.
 
-    An image of a sub-folder gets "__" for "/". Another extension is given to a file whose own one is wrong and to one
-    that is encoded `anew`.
+    In the name of an image in a sub-folder, "/" becomes "__". A file gets another extension if its own extension is
+    wrong, or if it is encoded `anew`.
     """
     stems = _stems(facts)
     return {name: stems[name] + _extension(row, anew) for name, row in facts.items()}
 
 
 def _stems(names: Iterable[str]) -> dict[str, str]:
-    """What the staged image and the label file of each image are called, without extension.
+    """Return the name of each image's staged file and label file, without extension.
 
-    No two are the same on any file system, some of which know no case and no way of composing characters. Where images
-    would share a stem (a.jpg and a.png, A.png and a.png, s/a.png and s__a.png) they keep their extension ("a.jpg"), or
-    else get a fingerprint of their name.
+    All names differ on any file system, also if it ignores case or composes characters differently. If images would
+    share a stem (a.jpg and a.png, A.png and a.png, s/a.png and s__a.png), they keep their extension ("a.jpg") or else
+    get a fingerprint of their name.
     """
     flat = {name: name.replace("/", "__") for name in names}
     stems: dict[str, str] = {}
@@ -88,11 +88,15 @@ def links_work(original: Path, folder: Path) -> bool:
 
 
 def stage(facts: ImageInfo, target: Path, copy: bool) -> str:
-    """Create `target` from the image: a link, a copy, or a mended copy; return its digest.
+    """Create `target` from the image as a link, a copy, or a mended copy. Returns its digest.
 
-    The original is only read. Structural faults of a JPEG are mended without touching a pixel. An EXIF rotation is
-    baked in, colour modes other than RGB and gray become 8-bit colour, and TIFF, as the decoder shows them, stored
-    without loss as PNG. Raises CytoyoloError where a file that is copied is not any more what its facts say.
+    The original is only read.
+
+    - Structural faults of a JPEG are mended; no pixel changes.
+    - An image with an EXIF rotation, more than 8 bits, a colour mode other than RGB and gray, or the format TIFF is
+      stored as the decoder shows it: as PNG, without loss.
+
+    Raises CytoyoloError if a file that is copied has changed since its facts were read.
     """
     if not copy and is_linked(facts):
         # Resolving costs more than linking, and `convert` gives names in a folder that is resolved already.
@@ -105,15 +109,16 @@ def stage(facts: ImageInfo, target: Path, copy: bool) -> str:
 
 
 def is_linked(facts: ImageInfo) -> bool:
-    """Whether an image can be staged as it is."""
+    """Tell whether an image can be staged as it is."""
     return not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs)
 
 
 def stage_painted(facts: ImageInfo, target: Path, painting: Regions | None, fill: MaskFill) -> str:
-    """Create `target`, a PNG of the image as the decoder shows it, and return its digest.
+    """Create `target`, a PNG of the image as the decoder shows it. Returns its digest.
 
-    `painting` holds the ignore regions (k, 4), which are painted over, and the boxes kept (n, 4). An image without
-    any (None) goes the same way: a training must not tell the two by their encoding. Raises as `stage` does.
+    `painting` holds the ignore regions (k, 4), which are painted over, and the boxes that are kept (n, 4). It is None
+    for an image without ignore regions. Such an image becomes a PNG too, because a model must not learn the difference
+    in encoding. Raises the same errors as `stage`.
     """
     picture = _decoded(facts, _unchanged(facts))
     return _write_png(target, picture if painting is None else paint(picture, *painting, fill))
@@ -130,7 +135,7 @@ def _unchanged(facts: ImageInfo) -> bytes:
 
 
 def _decoded(facts: ImageInfo, data: bytes) -> Picture:
-    """The picture in the bytes of a file: those that were compared with its facts, and not what is there by now."""
+    """Decode the bytes of a file that were compared with its facts. The file itself may have changed since."""
     shown = decode_bytes(facts.path, Loaded(data, ""), facts.range)
     if shown.problem:
         raise CytoyoloError(f"{facts.path} {shown.problem}; replace the file or remove its rows from the table.")

@@ -1,4 +1,4 @@
-"""Is a YOLO folder still what `convert` made? A training goes by its files, and a run's record by its manifest."""
+"""Check that a YOLO folder is still as `convert` made it: a training reads its files, and records its manifest."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -112,7 +112,7 @@ def write_labels(folder: Path, texts: Mapping[str, str], files: Mapping[str, str
 
 
 def write_lists(folder: Path, spec: DataSpec, file: pd.Series, part: np.ndarray, folds: int | None) -> None:
-    """List files and YAMLs; with folds, data.yaml is that of fold 0."""
+    """Write the list files and YAMLs. With folds, data.yaml is the same as fold0.yaml."""
     for name, text in yolo.list_files(file, part, folds):
         (folder / name).write_text(text, encoding="utf-8")
     if folds is None:

@@ -11,7 +11,7 @@ from cytoyolo.synthetic.faults.faulty_image import Fault, Host, Setting
 from cytoyolo.synthetic.faults.files import replaced
 from cytoyolo.synthetic.faults.registry import fault
 
-# A box must lie so many pixels outside the picture in the wrong orientation.
+# Least distance in pixels by which a box must lie outside the picture in the wrong orientation.
 _MARGIN = 10
 # With more such images, the audit would report the whole table as transposed.
 _FEW = 2

@@ -46,7 +46,7 @@ def write_stops(folder: Path, hosts: Sequence[Host], spec: DataSpec, rng: np.ran
     turned: list[Values] = []
     for host in hosts[:_WIDE]:
         name = f"{PurePosixPath(host.name).stem}-wide{host.path.suffix}"
-        # With so many pixels, all boxes fit in one orientation only, and x1 is larger than their width.
+        # With this padding, all boxes fit in one orientation only, and x1 is larger than their width.
         image = padded(host, "left", max(host.size), rng)
         (folder / "images" / name).write_bytes(pictures.encode(image.picture))
         for values, box, other in zip(host.values, image.xyxy, swapped(image.xyxy), strict=True):

@@ -76,7 +76,7 @@ def red_cell(rng: np.random.Generator, colour: Colour, radius: float) -> tuple[P
 
 
 def nucleus_distance(rng: np.random.Generator, kind: CellKind, u: Mask, v: Mask, radius: float) -> Mask:
-    """Signed distance to the nucleus' outline; u and v lie along its axes, radius is that of the nucleus."""
+    """Return the signed distance to the outline of a nucleus with this radius. u and v lie along its axes."""
     if kind.nucleus == "lobed":
         return _lobes(rng, kind, u, v, radius)
     if kind.nucleus == "oval":

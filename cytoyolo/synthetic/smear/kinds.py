@@ -15,12 +15,14 @@ Nucleus = Literal["round", "oval", "indented", "kidney", "lobed", "cleaved", "ce
 class CellKind:
     """How one kind of cell looks.
 
-    radius is the mean radius of the cell; ratio that of the nucleus over that of the cell; offset how far the nucleus
-    lies from the centre, in cell radii. lobes is the least and greatest number of lobes. chromatin is (grain in
-    pixels, contrast 0 to 1); blocky hardens it into clumps. outline and villi are the amplitudes of the slow and the
-    quick undulation of the cell's edge, in radii. halo is the strength of a pale zone around the nucleus, or beside it
-    if negative. vacuoles, nucleoli and rods (Auer rods) are least and greatest numbers. granules are (count, size,
-    colour, painted over the nucleus too).
+    - radius: the mean radius of the cell.
+    - ratio: the radius of the nucleus divided by the radius of the cell.
+    - offset: the distance of the nucleus from the centre, in cell radii.
+    - lobes, vacuoles, nucleoli, rods (Auer rods): the least and the greatest number.
+    - chromatin: (grain in pixels, contrast 0 to 1). `blocky` hardens it into clumps.
+    - outline, villi: the amplitudes of the slow and the quick undulation of the cell's edge, in radii.
+    - halo: the strength of a pale zone around the nucleus, or beside it if negative.
+    - granules: (count, size, colour, whether they are painted over the nucleus too).
     """
 
     radius: float

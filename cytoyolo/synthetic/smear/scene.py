@@ -102,7 +102,7 @@ def _lay(picture: Picture, colours: Picture, mask: Mask, x: float, y: float) -> 
 def _paint_cell(
     rng: np.random.Generator, picture: Picture, kind: CellKind, x: float, y: float, scale: float
 ) -> tuple[int, int, int, int] | None:
-    """Paint one cell; its box is that of its mask inside the picture, None where nothing of it shows."""
+    """Paint a cell. Returns the box of the part that is inside the picture, None if no part is."""
     radius = kind.radius * scale
     side = int(radius * 2.8)
     turn = rng.uniform(0, 6.3)
