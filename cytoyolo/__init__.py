@@ -1,9 +1,9 @@
-"""Detect and classify leukocytes on blood smears with a single YOLO trained on clean labels.
+"""Detect and classify leukocytes on blood smears with a single YOLO that is trained on clean labels.
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `crossval`, `curate`,
 `predict`, `submit`, `fuse`, `score`, `check`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
-`cytoyolo.Detector` is a trained network for programs of one's own.
+`cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
 They are imported on first use, because some of them need torch and others must not.
 """
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cytoyolo.scoring.score import Score
     from cytoyolo.spec import DataSpec
 
-# OpenCV, with which a training reads, has a limit of its own, which it takes from here when it is imported.
+# A training reads images with OpenCV, which has its own limit. It reads this limit from here when it is imported.
 if "CYTOYOLO_MAX_PIXELS" in os.environ:
     os.environ.setdefault("CV_IO_MAX_IMAGE_PIXELS", str(2**40))
 
@@ -94,8 +94,8 @@ __all__ = [
     "undo",
 ]
 
-# ONNX Runtime keeps a device's id and a queue of events in the user's home, and looks up the host it reports to, unless
-# this is set before its first import; worker processes inherit it.
+# Unless this is set before its first import, ONNX Runtime keeps an id of the device and a queue of events in the user's
+# home, and looks up the host that it reports to. Worker processes inherit this setting.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # The module of each name; a command's has the command's name.

@@ -54,7 +54,7 @@ def is_shown() -> bool:
 
 
 def silence() -> None:
-    """From now on this process, which is a helper of another, tells nothing."""
+    """Silence this process from now on, because it is a helper of another process."""
     _log.disabled = True
 
 
@@ -64,7 +64,7 @@ def note(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Tell the user in one line what may make a result worse than it looks, or the work slower."""
+    """Tell the user in one line that a result may be worse than it looks, or that the work is slower."""
     _tell(logging.WARNING, message)
 
 
@@ -89,13 +89,14 @@ _ways_on: list[str] = []
 
 
 def way_on(message: str) -> None:
-    """Tell how interrupted work goes on. Where it is a part of other work, only that knows: see `with_way_on`."""
+    """Tell how to continue interrupted work. If it is a part of other work, that work gives the message: see
+    `with_way_on`."""
     note(_ways_on[0] if _ways_on else message)
 
 
 @contextmanager
 def with_way_on(message: str) -> Iterator[None]:
-    """Whatever is interrupted in this block goes on as `message` says."""
+    """Work that is interrupted in this block is continued as `message` says."""
     _ways_on.append(message)
     try:
         yield
@@ -115,10 +116,10 @@ _COUNTS_FROM, _RATE_FROM = 50, 60
 
 
 def progress(*columns: str, rate: bool = False, visible: bool = True) -> Progress:
-    """A progress display on stderr; `columns` are extra text columns, such as "{task.fields[loss]}".
+    """Make a progress display on stderr. `columns` are extra text columns, such as "{task.fields[loss]}".
 
-    The bar takes what the other columns leave of the terminal's width. A file, a pipe and a terminal that can't draw a
-    line anew (TERM=dumb) get the notes alone, and so does a program that uses the package.
+    The bar takes the width that the other columns leave. A file, a pipe, a terminal that can't redraw a line
+    (TERM=dumb) and a program that uses the package get only the notes.
     """
     whole = Column(no_wrap=True)
     return Progress(

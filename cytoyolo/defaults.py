@@ -1,6 +1,6 @@
-"""The defaults of the commands' options, and their closed sets of words, each in this place only.
+"""The defaults of the commands' options, and their closed sets of words. Each is written only here.
 
-The functions and the command line both take them from here. Nothing but typing is imported, so that `--help` is quick.
+The functions and the command line both take them from here. Only typing is imported, so that `--help` is quick.
 
 Examples
 --------

@@ -7,7 +7,7 @@ functions knows it as `max_loss=0.1`. A sentence therefore never holds an option
   shows `--boxes is 'lose'; give one of all, loose, none.`, and Python shows `boxes='lose'; give ...`.
 - `check_choice("boxes", boxes, BoxChoice)` does the same for a closed set of words, a Literal type.
 - `option("images")` and `option("int8", True)` are options within a sentence: `f"{option('int8', True)} needs
-  {option('images')}."`; `OVERWRITE` is the one that most sentences name.
+  {option('images')}."`; `OVERWRITE` is the option that most sentences name.
 - `call("train", dataset, output=run, resume=True)` is a whole call.
 - `either("`cytoyolo audit --rules`", "`cytoyolo.rules()`")` is for anything else that the two readers write
   differently.
@@ -37,7 +37,7 @@ _NO_MEMORY = re.compile(
 # that no text has them.
 _BEGIN, _OR, _END = "\ufdd0", "\ufdd1", "\ufdd2"
 _FORMS = re.compile(f"{_BEGIN}([^{_END}]*){_OR}([^{_END}]*){_END}")
-# Options whose name on the command line is not the parameter's.
+# Options that have another name on the command line than in Python.
 _OTHER_NAMES = {"output": "-o"}
 
 
@@ -105,10 +105,10 @@ class CytoyoloError(Exception):
 
 
 class UsageError(CytoyoloError):
-    """The call itself is wrong: an argument, or a path given as one (exit code 2).
+    """The call itself is wrong: an argument, or a path given as an argument (exit code 2).
 
-    Made from a parameter, its value and what to give instead, or from a whole sentence where no one parameter is wrong.
-    `parameter` and `value` are None for a whole sentence.
+    It is made from a parameter, its value and what to give instead. If the fault is not in a single parameter, it is
+    made from a whole sentence; `parameter` and `value` are then None.
     """
 
     exit_code = 2
@@ -128,13 +128,13 @@ class UsageError(CytoyoloError):
 
 
 def check_choice(parameter: str, value: str, words: object) -> None:
-    """Raise UsageError for a word that is none of a closed set, which is a Literal type."""
+    """Raise UsageError for a word that is not in a closed set. The set is a Literal type."""
     if value not in get_args(words):
         raise wrong_choice(parameter, value, get_args(words))
 
 
 def wrong_choice(parameter: str, value: str, words: Sequence[str]) -> UsageError:
-    """The error about a word that is none of these."""
+    """Return the error about a word that is not one of these words."""
     return UsageError(
         parameter, value, f"give {' or '.join(words)}" if len(words) == 2 else f"give one of {', '.join(words)}"
     )
@@ -152,15 +152,16 @@ def quoted(value: str, limit: int = 80) -> str:
 
 
 def listed(items: list[str], limit: int = 5, total: int | None = None) -> str:
-    """Join the first `limit` items with semicolons and count the others, of `total` where the items are not all."""
+    """Join the first `limit` items with semicolons and count the others. `total` is the number of all items, if some
+    are missing."""
     rest = (len(items) if total is None else total) - limit
     return "; ".join(items[:limit]) + (f"; and {rest:,} more" if rest > 0 else "")
 
 
 @contextmanager
 def reworded(remedies: Mapping[str, str]) -> Iterator[None]:
-    """Work in this block is part of another command, which lacks some options: what is to be done there instead of what
-    errors say."""
+    """In this block another command does the work, and some of its options don't exist here. `remedies` maps the advice
+    of its errors to other advice."""
     try:
         yield
     except CytoyoloError as error:
@@ -173,7 +174,7 @@ def reworded(remedies: Mapping[str, str]) -> Iterator[None]:
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """One sentence and the exit code for an error; `as_typed` or `as_called` give the sentence its form."""
+    """Return one sentence and the exit code for an error. `as_typed` or `as_called` give the sentence its form."""
     if isinstance(error, CytoyoloError):
         return error.sentence, error.exit_code
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors

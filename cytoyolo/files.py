@@ -81,7 +81,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether a name is that of a temporary file or folder, which only a killed process leaves behind."""
+    """Tell whether a name belongs to a temporary file or folder, which only a killed process leaves behind."""
     return name.startswith(_PREFIX) and (_SUFFIX in name or name.endswith((_SHELTER, locks.SUFFIX)))
 
 

@@ -1,4 +1,4 @@
-"""What the program knows of the machine that it runs on: cores, folders, versions."""
+"""The properties of the machine that the program runs on: cores, folders, versions."""
 
 import atexit
 import math

@@ -1,4 +1,4 @@
-"""Read YAML files of data sets and recipes: those of the package by name, the user's own by path."""
+"""Read YAML files of data sets and recipes: the package's own files by name, the user's files by path."""
 
 import codecs
 import re
@@ -113,7 +113,8 @@ def _code_point(error: yaml.reader.ReaderError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader that refuses YAML that means something else than it seems to, or far more than what is written."""
+    """A loader that refuses YAML whose meaning differs from what it looks like, and YAML that expands to very large
+    data."""
 
     _depth = 0
 

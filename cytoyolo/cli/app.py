@@ -1,8 +1,8 @@
 """The program `cytoyolo`: its commands, and one place where errors become a sentence and an exit code.
 
-Exit codes: 0 fine; 1 findings, or an input or a machine that the work cannot be done with; 2 a wrong call
-(option, argument, or a path given as one); 130 and 143 interrupted (Ctrl-C, SIGTERM); 141 nobody reads the results on,
-as in `cytoyolo audit ... | head -1`.
+The exit codes are 0 (fine), 1 (findings, or the input or the machine did not allow the work), 2 (a wrong call: an
+option, an argument or a path), 130 and 143 (interrupted by Ctrl-C or SIGTERM), and 141 (the reader of the results
+stopped, as in `cytoyolo audit ... | head -1`).
 """
 
 import gc
@@ -55,7 +55,7 @@ _COMMANDS = (
 for module in _COMMANDS:
     module.register(app)
 
-# Calls under their former names, and what they are called now.
+# Old calls and their new names.
 RENAMED = {
     "score --check": "check TEST.csv SUBMISSION.csv",
     "repair --undo": "undo CLEAN.csv CHANGES.csv",
@@ -66,7 +66,7 @@ RENAMED = {
     "predict --fallback": "submit WEIGHTS TEST.csv --images DIR -o FILE.csv --fallback CLASS",
 }
 
-# What typer says of a word that is none of a closed set.
+# The message of typer for a word that is not in a closed set.
 _NO_CHOICE = re.compile(r"Invalid value for '--([a-z0-9-]+)': (?:Value error, )?(.+) is not one of (.+)\.")
 # Exit codes after Ctrl-C and SIGTERM.
 INTERRUPTED = (130, 143)
@@ -86,7 +86,7 @@ def cytoyolo(
     ] = False,
 ) -> None:
     """Find and classify white blood cells on blood smears: clean labels, train one YOLO, predict cells."""
-    # To a file or a pipe, typer would otherwise drop from a name what looks like a colour.
+    # Otherwise typer would remove text that looks like a colour from names, in a file or a pipe.
     context.color = True
 
 
@@ -104,10 +104,10 @@ def main() -> None:
     if code in INTERRUPTED:
         typer.echo("cytoyolo: interrupted.", err=True)
         sys.stdout.flush()
-        gc.collect()  # what still holds semaphores of worker processes gives them back
-        # All is cleaned up by now. The interpreter's own way out can hang where it meets torch in the middle of work.
+        gc.collect()  # objects that hold semaphores of worker processes release them
+        # Everything is cleaned up now. If torch was at work, the interpreter's normal end could hang.
         os._exit(code)
-    sys.stdout.flush()  # here, where it is seen that nobody reads on
+    sys.stdout.flush()  # here, so that a reader that has stopped is noticed
     sys.exit(code)
 
 
@@ -129,14 +129,14 @@ def _run() -> int:
 
 
 def _renamed(error: Exception) -> tuple[str, int] | None:
-    """The sentence and the exit code for an option under its former name, None for any other error."""
+    """Return the sentence and the exit code for an option with its old name, None for any other error."""
     command = getattr(getattr(error, "ctx", None), "info_name", None)
     call = f"{command} {getattr(error, 'option_name', None)}"
     return (f"`cytoyolo {call}` is now `cytoyolo {RENAMED[call]}`.", 2) if call in RENAMED else None
 
 
 def _wrong_choice(error: Exception) -> tuple[str, int] | None:
-    """The sentence and the exit code for a word that is none of a closed set, in the words of our own errors."""
+    """Return our own sentence and the exit code for a word that is not in a closed set, None for any other error."""
     message = error.format_message() if hasattr(error, "format_message") else ""
     if not (found := _NO_CHOICE.fullmatch(message)):
         return None

@@ -66,7 +66,7 @@ def numbers(option: str, text: str | None) -> list[float] | None:
 
 
 _RECIPES = "the recipe's"
-# The options of a training's settings. `--set` has all that have no option of their own.
+# The options of a training's settings. Settings without an option are given with `--set`.
 TRAINING: dict[str, Any] = {
     "recipe": Annotated[
         str | None,
@@ -101,8 +101,10 @@ TRAINING: dict[str, Any] = {
 
 
 def with_training_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of a training's settings in the place of its parameter `settings`, which gets those
-    that are given."""
+    """Return a command with the options of a training's settings instead of its parameter `settings`.
+
+    The parameter gets the settings that the user gives.
+    """
     parameters = dict(inspect.signature(command).parameters)
     arguments = [name for name, parameter in parameters.items() if _is_argument(parameter)]
     added = [
@@ -137,7 +139,8 @@ def _is_argument(parameter: inspect.Parameter) -> bool:
 
 
 def parse_assignments(pairs: Sequence[str]) -> dict[str, Any]:
-    """Turn ["mixup=0.1", ...] into settings, values read as YAML. Raises UsageError for what is no such pair."""
+    """Turn ["mixup=0.1", ...] into settings. The values are read as YAML. Raises UsageError for text that is not such a
+    pair."""
     from cytoyolo.shipped import parse_text
 
     settings = {}

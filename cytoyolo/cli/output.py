@@ -1,4 +1,4 @@
-"""What is printed: streams that show what is no text as escapes, results as JSON for programs, tables for people."""
+"""Output: streams that show control characters as escapes, results as JSON for programs, and tables for people."""
 
 import io
 import json
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-# The exit code of a program whose reader goes away, as a shell shows it: 128 and the number of SIGPIPE.
+# The exit code of a program whose reader stops, as in a shell: 128 plus the number of SIGPIPE.
 READER_GONE = 141
 # A table that no terminal shows is as wide as it needs to be.
 _UNLIMITED = 10_000
-# How narrow a column of texts, or of numbers, becomes at the least.
+# The smallest width of a column of texts, and of a column of numbers.
 _LEAST_TEXT, _LEAST_NUMBER = 6, 4
 
 
 class Piped:
-    """A stream, of text or of bytes, whose reader may go away before the end, as in `cytoyolo audit ... | head -1`.
+    """A stream, of text or of bytes, whose reader may stop before the end, as in `cytoyolo audit ... | head -1`.
 
-    Without a reader of its results (`ends`) the program ends quietly. Without a reader of its messages it goes on: a
-    training of hours is not thrown away because nobody listens.
+    If nobody reads its results (`ends`), the program ends quietly. If nobody reads its messages, the program continues,
+    so that a training of hours is not lost.
     """
 
     def __init__(self, stream: IO[Any], ends: bool) -> None:
@@ -58,21 +58,21 @@ class Piped:
         try:
             yield
         except BrokenPipeError:
-            # What is still in the stream's memory goes nowhere, or the interpreter would complain of it at the end.
+            # Throw away what the buffer holds. Otherwise the interpreter would report an error at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             if self._ends:
                 raise SystemExit(READER_GONE) from None
 
 
 class Shown(io.TextIOBase):
-    """A stream that shows control characters and the like as escapes (see `cytoyolo.text`).
+    """A stream that shows control characters and similar characters as escapes (see `cytoyolo.text`).
 
-    Names from tables, folders and files may hold such characters, and a terminal would obey them. Bytes, as those of a
-    table, go to `buffer`. Rich writes to the stream itself, since it moves the terminal's cursor: what it is given
-    must be escaped before (as `console` and `print_table` do).
+    Names from tables, folders and files may contain such characters, and a terminal would obey them. Bytes, such as the
+    bytes of a table, go to `buffer`. Rich moves the terminal's cursor, so it writes to the stream itself. Text for Rich
+    must be escaped before, as `console` and `print_table` do.
     """
 
-    encoding = "utf-8"  # whatever the stream's: what its own can't express comes out as an escape, too
+    encoding = "utf-8"  # whatever the stream's encoding is: characters that it can't express become escapes too
     errors = "backslashreplace"
 
     def __init__(self, stream: TextIO, ends: bool = False) -> None:
@@ -102,7 +102,7 @@ class Shown(io.TextIOBase):
 
 
 def guard_streams() -> None:
-    """From now on whatever is printed shows control characters as escapes, and may lose its reader."""
+    """From now on, everything that is printed shows control characters as escapes, and may lose its reader."""
     sys.stdout, sys.stderr = Shown(sys.stdout, ends=True), Shown(sys.stderr)
 
 
@@ -124,9 +124,10 @@ def _plain(value: Any) -> Any:
 
 
 def print_some(sentence: Callable[[int], str], kinds: Sequence[str], room: int, way: str) -> None:
-    """Print findings, of which `sentence` gives each by its place: all, or if there is no room, some of each kind.
+    """Print findings. `sentence` returns the finding at a place. If there are more than `room`, only some of each kind
+    are printed.
 
-    Of many findings the rarest kinds come first, and the others of a kind are counted; `way` is the way to see them.
+    The rarest kinds come first, and the other findings of a kind are counted. `way` says how to see all findings.
     """
     if len(kinds) <= room:
         for place in range(len(kinds)):
@@ -141,9 +142,11 @@ def print_some(sentence: Callable[[int], str], kinds: Sequence[str], room: int, 
 
 
 def print_table(table: "pd.DataFrame", fraction: str) -> None:
-    """Print a table: text to the left, numbers to the right, fractions in the format `fraction`, "-" for none.
+    """Print a table: text to the left, numbers to the right, fractions in the format `fraction`, "-" for a missing
+    value.
 
-    On a terminal that is too narrow the frame goes first, then texts go on in the next line. Numbers are never cut.
+    If the terminal is too narrow, the table loses its frame. If this is not enough, texts continue on the next line.
+    Numbers are never cut.
     """
     from rich.console import Console
 

@@ -34,11 +34,19 @@ FINDINGS, SUMMARY, SHEET = "findings.csv", "summary.json", "findings.png"
 
 @dataclass(frozen=True)
 class Audit:
-    """What `audit` found.
+    """The result of `audit`.
 
-    findings: one row each (line, image, rule, severity, value, action, detail); `line` is that of the file, the header
-    being line 1. counts: findings and images by rule. not_run: rules that were not asked, and why. summary: the same
-    in figures with versions, settings and fingerprints, as it stands in summary.json.
+    Attributes
+    ----------
+    findings : DataFrame
+        One row for each finding: line, image, rule, severity, value, action, detail. `line` is the line in the file;
+        the header is line 1.
+    counts : DataFrame
+        Findings and images by rule.
+    not_run : dict
+        The rules that were not asked, and why.
+    summary : dict
+        The content of summary.json: figures, versions, settings and fingerprints.
     """
 
     findings: pd.DataFrame
@@ -157,7 +165,7 @@ def _settings(rule: Rule) -> dict[str, object]:
 
 
 def rules(config: str | Path | None = None) -> list[dict[str, str]]:
-    """All rules as `config` sets them: name, severity, action, what it needs, its thresholds and what it finds."""
+    """Return all rules with the settings of `config`: name, severity, action, what they need, thresholds and text."""
     return [
         {
             "rule": rule.name,

@@ -51,7 +51,7 @@ def bench(
     backend, threads, batch : sequence, optional
         Only time these backends, numbers of threads and batch sizes.
     imgsz : int, optional
-        The side in pixels that images are scaled to. By default that of the training.
+        The side in pixels to which images are scaled. By default the size of the training.
     device : str
         "auto", "cpu", "mps" or the number of a GPU.
     seconds : float
@@ -122,7 +122,7 @@ def _endless(files: list[Path]) -> Iterator[Path]:
 
 
 def _until(files: Iterator[Path], end: float) -> Iterator[Path]:
-    """Files while there is time; one at least."""
+    """Yield files until the time is over, at least one file."""
     yield next(files)
     while time.perf_counter() < end:
         yield next(files)

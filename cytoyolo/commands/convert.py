@@ -104,7 +104,7 @@ def convert(
     val : float, optional
         The share of the images for validation, 0 to 1. 0.05 if neither `val` nor `folds` is given.
     folds : int, optional
-        Make so many cross-validation folds instead of one split.
+        Make this number of cross-validation folds instead of one split.
     groups : str or Path, optional
         A CSV with NAME,group. Images of a group stay in the same part, and so do images that show the same.
     test : str or Path, optional
@@ -200,7 +200,7 @@ def _counted(
     copies: pd.Series,
     regions: Mapping[str, object],
 ) -> Converted:
-    """What was made of the table `given`."""
+    """Count what was made of the table `given`."""
     table, changes = usable.table, usable.table.lines.changes
     names, by_rule = table.text["image"], Counter(change.rule for change in changes)
     xyxy = table.xyxy[table.labels]
@@ -226,7 +226,7 @@ def _counted(
 
 
 def _renamed(given: LabelTable, table: LabelTable) -> dict[str, str]:
-    """The names of the table `given` that are not those of their files, each with its file's."""
+    """Return the names in the table `given` that differ from the names of their files, each with the file's name."""
     rows = [change.row for change in table.lines.changes if change.rule == "name-variant"]
     return {given.text["image"][row]: table.text["image"][row] for row in rows}
 

@@ -1,4 +1,4 @@
-"""`crossval`: a model for each fold, and what it finds in the images it has not seen."""
+"""`crossval`: train a model for each fold, and predict the images that the model has not seen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,9 +49,9 @@ from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
 
 MAKER = "crossval"
-# The held-out fold chooses nothing: no epoch is validated on it, and none ends the training early.
+# The held-out fold has no influence on the training: no epoch is validated on it, and it never ends a training early.
 FIXED_EPOCHS = {"val": False, "patience": 0}
-# What is to be done about the data set that was made of a label table here.
+# What the user must do about the data set that was made from a label table here.
 _OWN_DATASET = {
     f", or {CONVERT_AGAIN}": "",
     CONVERT_AGAIN: f"give another folder, or {OVERWRITE} to make it anew",
@@ -60,10 +60,10 @@ _OWN_DATASET = {
 
 @dataclass(frozen=True)
 class Crossvalidated:
-    """What `crossval` made: the out-of-fold table, its score against the labels, and the scores by group.
+    """The result of `crossval`: the out-of-fold table, its score against the labels, and the scores by group.
 
-    groups has a row for each named group, largest first (group, images, rows, score, giou, macro_f1, accuracy: the
-    share of rows whose class is right); it is empty where the data set has none.
+    groups has a row for each named group, the largest group first: group, images, rows, score, giou, macro_f1, and
+    accuracy (the share of rows whose class is right). It is empty if the data set has no groups.
     """
 
     folder: Path
@@ -167,7 +167,7 @@ def crossval(
 
 
 def _check_begun(folder: Path, resume: bool) -> None:
-    """Raise where there is no cross-validation to go on with, or another process is at work on it."""
+    """Raise an error if there is no cross-validation to continue, or if another process works on it."""
     if not (folder / RECIPE).is_file():
         nothing = resume and not (folder / MANIFEST).is_file()
         advice = f"leave out {option('resume', True)}" if nothing else "give another folder"
@@ -185,7 +185,7 @@ def _begin(
     folds: int | None,
     resolved: Mapping[str, Any],
 ) -> None:
-    """Make the folder with its settings, and with a data set of the label table unless there is one."""
+    """Make the folder with its settings. If the source is a label table, also make a data set of it."""
     count = (defaults.FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
     with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
         if ready is None:
@@ -265,7 +265,7 @@ def _train_folds(folder: Path, data: Dataset, slots: list[str]) -> None:
 
 
 def _train_fold(folder: Path, dataset: Path, fold: int, device: str) -> None:
-    """In a process of its own: train on the other folds, and write what is found in this one."""
+    """In its own process: train on the other folds, and predict the images of this fold."""
     run = folder / f"fold{fold}"
     if (run / "manifest.json").is_file():
         trained = train(dataset, output=run, device=device, resume=True)

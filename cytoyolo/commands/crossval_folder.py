@@ -1,4 +1,4 @@
-"""The folder of a cross-validation: what it is called inside, its manifest, and whether a call may go on with it."""
+"""The folder of a cross-validation: its names, its manifest, and whether a call may continue it."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,8 @@ DATASET, SCORE = "dataset", "score"
 
 
 def check_same(folder: Path, manifest: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
-    """Raise where a call has other settings, or another data set, than the cross-validation it would go on with."""
+    """Raise an error if a call has other settings, or another data set, than the cross-validation that it would
+    continue."""
     recipe = parse_yaml(folder / RECIPE, read_bytes(folder / RECIPE))
     if different := different_settings(recipe, resolved):
         raise UsageError(
@@ -45,7 +46,7 @@ def check_inputs(
     folds: int | None,
     dataset: str | Path | None,
 ) -> None:
-    """Raise where a call has another label table, groups, config, description or number of folds."""
+    """Raise an error if a call has another label table, groups, config, data set description or number of folds."""
     for key, path in files.items():
         before = (data.manifest[key] or {}).get("sha256")
         if before != (None if path is None else fingerprint(path)):
@@ -60,7 +61,7 @@ def check_inputs(
 
 
 def refuse_finished(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise UsageError where there is nothing to go on with."""
+    """Raise UsageError if the cross-validation is finished."""
     if manifest["status"] == "finished":
         raise UsageError(
             f"{folder} holds this cross-validation, and it is finished (see {folder / OOF}); to make it anew, give "
@@ -92,7 +93,7 @@ def new_manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _labels_fingerprint(data: Dataset) -> str:
-    """SHA-256 of the label table whose rows were trained on: as it was repaired, if it was."""
+    """Return the SHA-256 of the label table that was trained on, after a repair if there was one."""
     if data.manifest["repair"]:
         return str(read_log(data.folder / CHANGES)["after"].iloc[0])
     return str(data.manifest["labels"]["sha256"])

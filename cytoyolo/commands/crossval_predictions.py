@@ -1,4 +1,4 @@
-"""What a fold's model finds in the fold's images: as a table, as submission rows, as scores by group."""
+"""The predictions of a fold's model for the fold's images: as a table, as submission rows, and as scores by group."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ def predict_table(
 ) -> pd.DataFrame:
     """The rows of the out-of-fold table for images (rows of images.csv); `labels` counts the labels of each by name."""
     detector = Detector(weights, conf=defaults.SUBMISSION_CONF, backend=TORCH, device=device)
-    # Twice as many as there are labels, so that the limit hides no confident one in a crowded image.
+    # Twice the number of labels, so that the limit hides no confident box in a crowded image.
     detector.keep_at_least(2 * int(labels.max()) if len(labels) else 0)
     names = listing[data.spec.columns["image"]].tolist()
     found = detect_files(detector, (data.folder / "images" / file for file in listing["file"]))
@@ -39,9 +39,9 @@ def predict_table(
 
 
 def by_group(truth: pd.DataFrame, submission: pd.DataFrame, score: Score, group: pd.Series) -> pd.DataFrame:
-    """Scores of each named group of images (`group`, by name of the image), the group with most rows first.
+    """Score each named group of images (`group`, by name of the image). The group with most rows comes first.
 
-    Columns: group, images, rows, score, giou, macro_f1 and accuracy, the share of rows whose class is right.
+    The columns are group, images, rows, score, giou, macro_f1, and accuracy (the share of rows whose class is right).
     """
     of_row = truth["image"].map(group)
     rows = []

@@ -25,9 +25,9 @@ from cytoyolo.report.before_after import draw_changes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import check_writable
 
-# What can be done as well where a curation would lose too much.
+# What the user can do, too, if a curation would lose too many rows.
 ANOTHER_LIMIT = f", or another {option('max_loss')}"
-# Suffixes of what is written beside the curated table.
+# Suffixes of the files beside the curated table.
 CHANGES, FINDINGS, SUGGESTIONS, SCORES, SHEET = (
     ".changes.csv", ".findings.csv", ".suggestions.csv", ".scores.csv", ".findings.png",
 )  # fmt: skip
@@ -62,11 +62,12 @@ _SCORE_COLUMNS = [
 
 @dataclass(frozen=True)
 class CuratedTable:
-    """What `curate` made: the table and what stands beside it, the findings, and how many rows were changed.
+    """The result of `curate`: the table, the files beside it, the findings, and how many rows were changed.
 
-    findings: line (of the table, None for an overlooked cell), image, rule, value, action, detail, fold, confidence and
-    iou. suggestions: labels whose class is likely wrong, the likeliest (by `doubt`) first. scores: all labels, the most
-    suspect first.
+    - findings: line (in the table, None for an overlooked cell), image, rule, value, action, detail, fold, confidence
+      and iou.
+    - suggestions: labels whose class is probably wrong, the highest `doubt` first.
+    - scores: all labels, the most doubtful label first.
     """
 
     table: Path
@@ -106,8 +107,8 @@ def curate(
     spurious : str
         "mask": labels without a cell become ignore regions. "keep": they stay.
     boxes : str
-        Which label boxes are replaced by the predicted box. "all": those of all matched and displaced labels. "loose":
-        those of loose and displaced labels. "none": none.
+        Which label boxes are replaced by the predicted box. "all": the boxes of all matched and displaced labels.
+        "loose": the boxes of loose and displaced labels. "none": no box.
     images : str or Path, optional
         The image folder, to draw the findings.
     max_loss : float
@@ -150,7 +151,7 @@ def curate(
     if not force:
         _refuse_losses(labels, made, given, spec, spurious, max_loss)
     edits, evidence = corrections(made, given, predictions, table, spurious, boxes)
-    # The edits are those of the table as it stands, and not as a training takes it.
+    # The edits are made in the table as it is in the file, and not in the table as a training takes it.
     curated, log = change_log(reduce(LabelTable.edited, edits, inputs.given).lines)
     evidence["weights"] = [inputs.weights[fold] for fold in evidence["fold"]]
     first = pd.DataFrame([dict.fromkeys(EVIDENCE, "")])  # beside the log's own fingerprints
@@ -164,7 +165,7 @@ def curate(
         contents[output.with_suffix(SHEET)] = cv2.imencode(".png", sheet)[1].tobytes()
     _write_all(contents)
     if sheet is None:
-        output.with_suffix(SHEET).unlink(missing_ok=True)  # that of the output just replaced
+        output.with_suffix(SHEET).unlink(missing_ok=True)  # the sheet of the output that was just replaced
     return CuratedTable(output, output.with_suffix(CHANGES), findings, suggestions, scores, log.iloc[1:])
 
 
@@ -173,7 +174,7 @@ def _csv(table: pd.DataFrame) -> bytes:
 
 
 def _write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: none is put in its place before all are written."""
+    """Write files that belong together. All are written before the first file is put in its place."""
     with ExitStack() as files:
         for path, content in contents.items():
             files.enter_context(atomic_file(path)).write_bytes(content)
@@ -196,7 +197,7 @@ def _check_outputs(inputs: tuple[Path, ...], output: Path, columns: list[str], s
 
 
 def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, spurious: str, max_loss: float) -> None:
-    """Raise CytoyoloError where the findings are too many to be right."""
+    """Raise CytoyoloError if there are too many findings for them to be right."""
     flagged = made.findings.loc[made.findings["row"] >= 0, "row"].nunique()
     if flagged and flagged == len(given.row):
         raise CytoyoloError(
@@ -219,7 +220,7 @@ def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, s
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with fractions to four places and nothing for none."""
+    """Write the fractions of a table with four decimals, and missing values as empty texts."""
     made = table.copy()
     for column in made.columns:
         if made[column].dtype.kind == "f":

@@ -22,11 +22,11 @@ from cytoyolo.tables.table import note_form
 
 @dataclass(frozen=True)
 class CurationInputs:
-    """What a curation is given.
+    """The inputs of a curation.
 
-    `given` is the label table as it stands, and `table` as a training takes it. `predictions` are those of the
-    out-of-fold tables (`sources`), pooled. `weights` are the SHA-256 of the weights of each fold of the first, and
-    `white` is the range in which its images of more than 8 bits are shown.
+    `given` is the label table as it is in the file, and `table` is the table as a training takes it. `predictions` are
+    the pooled predictions of the out-of-fold tables (`sources`). `weights` are the SHA-256 of the weights of each fold
+    of the first cross-validation, and `white` is the range in which its images of more than 8 bits are shown.
     """
 
     given: LabelTable
@@ -38,9 +38,9 @@ class CurationInputs:
 
 
 def read_inputs(labels: Path, oof: str | Path | Sequence[str | Path]) -> CurationInputs:
-    """Open a label table and the out-of-fold tables (or the folders of `crossval`) that were made of it.
+    """Read a label table, and the out-of-fold tables (or folders of `crossval`) that were made from it.
 
-    Raises UsageError or CytoyoloError where a table can't be used, or where they don't belong together.
+    Raises UsageError or CytoyoloError if a table can't be used, or if the tables don't belong together.
     """
     several = [oof] if isinstance(oof, str | Path) else oof
     sources = tuple(Path(one) / OOF if Path(one).is_dir() else Path(one) for one in several)
@@ -60,7 +60,7 @@ def read_inputs(labels: Path, oof: str | Path | Sequence[str | Path]) -> Curatio
                 f"{source} holds no detection at all: its models have learned nothing; train them longer."
             )
     predictions = pool_classes(tables[0], tables[1:])
-    # Sizes are those that the cross-validation saw, so that no image has to be read.
+    # The sizes come from the cross-validation, so that no image must be read.
     table = trainable(labels, table.with_sizes(predictions.size), load_policy(), repair=False).table
     first = manifests[0]
     white = parse_white(first["dataset"].get("white"))
@@ -68,7 +68,8 @@ def read_inputs(labels: Path, oof: str | Path | Sequence[str | Path]) -> Curatio
 
 
 def _finished(source: Path) -> dict[str, Any]:
-    """The manifest of a cross-validation. Raises UsageError where there is none, CytoyoloError for one under way."""
+    """Return the manifest of a cross-validation. Raises UsageError if there is none, and CytoyoloError if it is not
+    finished."""
     path = source.with_name(MANIFEST)
     if not path.exists():
         named = source.parent if source.name == OOF and source.parent.is_dir() else source
@@ -83,7 +84,8 @@ def _finished(source: Path) -> dict[str, Any]:
 def _check_same_table(
     labels: Path, fingerprint: str, sources: Sequence[Path], manifests: Sequence[dict[str, Any]]
 ) -> None:
-    """Raise CytoyoloError for cross-validations of another table or data set, UsageError where one is given twice."""
+    """Raise CytoyoloError for cross-validations of another table or data set, and UsageError for one that is given
+    twice."""
     for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
         if fingerprint != manifest["labels_sha256"]:
             raise CytoyoloError(
@@ -103,7 +105,7 @@ def _check_same_table(
 
 
 def _with_names_of(table: LabelTable, predictions: DetectionTable) -> LabelTable:
-    """The table with the names that a cross-validation's images have, which are those of their files."""
+    """Return the table with the image names of a cross-validation, which are the names of the files."""
     found = match_names([*table.first_rows, *table.text["image"][table.ignore_regions]], predictions.fold)
     rows = np.flatnonzero(table.holds("image", found.how))
     names = [found.file[name] for name in table.text["image"][rows]]
@@ -111,7 +113,7 @@ def _with_names_of(table: LabelTable, predictions: DetectionTable) -> LabelTable
 
 
 def _check_images(labels: Path, source: Path, table: LabelTable, predictions: DetectionTable) -> None:
-    """Raise CytoyoloError where the images of the two tables are not the same."""
+    """Raise CytoyoloError if the two tables have different images."""
     if missing := [name for name in table.first_rows if name not in predictions.fold]:
         raise CytoyoloError(
             f"{source} has nothing of images of {labels} ({listed(missing)}); run crossval on this table."

@@ -32,16 +32,16 @@ from cytoyolo.yolo.staging import links_work
 
 MAKER = RECIPE = "demo"
 TEST_SHARE = 0.125
-# The share of training images that get a fault, where there are enough for one of each kind.
+# The share of training images that get a fault, if there are enough images for one fault of each kind.
 FAULT_RATE = 0.1
-# What a person would look at is dropped here, so that no decoder complains in the training.
+# The demo drops images that a person would have to look at, so that no decoder complains in the training.
 RULES = "decoder-warning: {action: drop}\n"
 
 
 @dataclass(frozen=True)
 class Demonstrated:
-    """What the demo made: the faults that were put into its table and images (rule, action, put_in, found, mended), the
-    score on its held-out rows, paths by what they are, and the seconds of each step."""
+    """The result of the demo: the faults that were put into its table and images (rule, action, put_in, found, mended),
+    the score on its held-out rows, the paths of what it made, and the seconds of each step."""
 
     faults: pd.DataFrame
     score: Score
@@ -133,13 +133,13 @@ class _Places:
         self.images, self.weights = self.smears / "images", self.run / "weights" / "best.pt"
 
     def coming(self) -> list[str]:
-        """What a demo puts into its folder; anything else there is the user's."""
+        """What a demo puts into its folder. Anything else in the folder belongs to the user."""
         files = [self.rules, self.submission, self.submission.with_suffix(".failures.csv")]
         folders = [*self.folders, *map(partial_folder, (self.submission, self.detections))]
         return [*(path.name for path in files), *(f"{path.name}/" for path in folders)]
 
     def shown(self) -> dict[str, Path]:
-        """What a user would look at, by what it is."""
+        """The paths that a user would look at, by what they are."""
         return {
             "the 23 kinds": self.smears / "kinds.png",
             "training table": self.labels,

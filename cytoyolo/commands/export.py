@@ -1,4 +1,4 @@
-"""`export`: a checkpoint for ONNX Runtime or OpenVINO, and for int8 the proof of what it costs."""
+"""`export`: write a checkpoint for ONNX Runtime or OpenVINO, and measure how much score int8 loses."""
 
 import json
 import shutil
@@ -28,14 +28,15 @@ from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.table import LABEL_ROLES, XYXY, fingerprint, read_table, refuse
 
-# Images an int8 network takes its ranges from, and those on which it is compared with fp32, at the most.
+# The largest numbers of images on which the ranges of an int8 network are measured, and on which it is compared with
+# fp32.
 CALIBRATION, COMPARISON = 300, 1_000
 _SHARE = 0.5  # of the images, for the calibration
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What `export` made; comparison is what int8 was measured to cost, None for fp32."""
+    """The result of `export`. `comparison` has the scores of fp32 and int8; it is None for an fp32 export."""
 
     output: Path
     comparison: dict[str, Any] | None = None
@@ -76,7 +77,7 @@ def export(
     dataset : str or Path, optional
         The data set of the label table. By default the description that the weights carry.
     imgsz : int, optional
-        The side in pixels of the images for int8. By default that of the training.
+        The side in pixels of the images for int8. By default the size of the training.
     max_loss : float
         The largest loss of score that int8 may cost, 0 to 1.
     seed : int
@@ -120,7 +121,7 @@ def export(
             exports.write_onnx(weights, output)
         else:
             exports.write_openvino(weights, output, overwrite)
-        comparison.unlink(missing_ok=True)  # that of the int8 export just replaced
+        comparison.unlink(missing_ok=True)  # the comparison of the int8 export that was just replaced
         return Exported(output)
     if calibrate is None or images is None:
         raise UsageError(
@@ -148,7 +149,7 @@ def _quantized(
     weights: Path, folder: Path, format: str, table: Path, images: Path, *, dataset: str | Path | None,
     imgsz: int | None, seed: int,
 ) -> tuple[Path, dict[str, Any]]:  # fmt: skip
-    """An int8 export in `folder`, and what it was measured to cost on images it was not calibrated on."""
+    """Return an int8 export in `folder`, and its comparison with fp32 on images that it was not calibrated on."""
     whole, small = (folder / (f"{name}.onnx" if format == ONNX else name) for name in ("fp32", "int8"))
     facts = exports.write_onnx(weights, whole) if format == ONNX else exports.write_openvino(weights, whole)
     side = facts.imgsz if imgsz is None else imgsz

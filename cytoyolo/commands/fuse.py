@@ -1,4 +1,4 @@
-"""`fuse`: stored detections of several models become one table, or the rows of a submission."""
+"""`fuse`: join the stored detections of several models into one table, or into the rows of a submission."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,9 +34,10 @@ _AT_ONCE = 512
 
 @dataclass(frozen=True)
 class FusedTables:
-    """What `fuse` made: the output, images with detections, rows, rows left to the fallback.
+    """The result of `fuse`: the output, the number of images with detections, of rows, and of rows with the fallback
+    class.
 
-    `incomplete` names the images of which a table may lack boxes, because they reached the limit of boxes an image.
+    `incomplete` names the images in which boxes may be missing, because a table reached the limit of boxes in an image.
     """
 
     output: Path
@@ -75,7 +76,7 @@ def fuse(
     dataset : str or Path
         The data set, which knows the classes and the names of the columns.
     fallback : str, optional
-        The class of a test row without a box. By default that of the data set.
+        The class of a test row without a box. By default the class of the data set.
     overwrite : bool
         Replace an existing output of `fuse`.
 
@@ -144,7 +145,8 @@ def _read(path: Path, spec: DataSpec) -> DetectionTable:
 
 
 def _incomplete(stored: Sequence[DetectionTable], paths: Sequence[Path]) -> list[str]:
-    """Images of which a table may lack boxes, by the warnings beside it or by as many boxes as predict keeps."""
+    """Return the images in which boxes may be missing: a table's warnings name them, or they have as many boxes as
+    predict keeps."""
     names: set[str] = set()
     for one, path in zip(stored, paths, strict=True):
         images, counts = np.unique(one.image.astype(str), return_counts=True)
@@ -161,7 +163,7 @@ def _incomplete(stored: Sequence[DetectionTable], paths: Sequence[Path]) -> list
 def _fused(
     tables: Sequence[DetectionTable], weights: Sequence[float], iou: float, codes: tuple[str, ...]
 ) -> DetectionTable:
-    """The fused detections of all images; boxes that cover no whole pixel are left out."""
+    """Fuse the detections of all images. Boxes that cover no whole pixel are left out."""
     number, names = pd.factorize(np.concatenate([table.image for table in tables]), sort=True)
     xyxy = np.concatenate([table.xyxy for table in tables])
     shares = np.concatenate([table.probabilities for table in tables])
@@ -173,7 +175,7 @@ def _fused(
         part = fuse_boxes(number[rows] - start, xyxy[rows], shares[rows], weight[rows], sum(weights), iou)
         parts.append(part._replace(image=part.image + start))
     image, xyxy, shares = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    # In the precision of a prediction, so that a fusion of stored tables gives what a fusion of models does.
+    # In the precision of a prediction, so that stored tables and models give the same fusion.
     found = of_scores(xyxy.astype(np.float32), shares.astype(np.float32), codes)
     return DetectionTable(
         np.asarray(names, object)[image], found.xyxy.astype(np.float64), found.class_id,

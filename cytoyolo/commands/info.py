@@ -1,4 +1,4 @@
-"""`info`: what a bug report needs, and what a run's manifest records."""
+"""`info`: everything that a bug report needs, and that a run's manifest records."""
 
 import platform
 import sys

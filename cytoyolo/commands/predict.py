@@ -141,6 +141,7 @@ def _predict_images(
 
 
 def _plain_spec(codes: tuple[str, ...]) -> DataSpec:
-    """What is known of weights that were trained elsewhere, for classes that no data set of this package has."""
+    """Describe the classes of weights that were trained with another program, if no data set of this package has
+    them."""
     challenge = load_spec("cytologia")
     return DataSpec("unknown", codes, codes, (True,) * len(codes), codes[0], challenge.columns)

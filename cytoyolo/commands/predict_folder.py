@@ -29,7 +29,7 @@ MAX_NAME = 255  # bytes
 
 @dataclass(frozen=True)
 class WrittenFolder:
-    """What was written: detections in all, and the differential."""
+    """The result of writing the folder: the number of detections, and the differential."""
 
     rows: int
     differential: pd.DataFrame
@@ -66,7 +66,7 @@ class PredictionFolder:
 
     def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
         """Write the annotated picture of an image that has no problem."""
-        if problem:  # one drawn before a kill, of a file that can't be read any more
+        if problem:  # a picture that was drawn before a kill, of a file that can't be read any more
             self._picture(name, (0, 0)).unlink(missing_ok=True)
         if problem or not self.pictures:
             return

@@ -1,4 +1,4 @@
-"""What a prediction is to search: images and folders of images, or a test table, told from weights by what they are."""
+"""What a prediction searches: images and folders of images, or a test table. Weights are recognised by their kind."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
 from cytoyolo.text import listed_by_kind
 
-# Trained networks by their extension, those that can't be used among them: what opens them says so.
+# The extensions of trained networks, also of networks that can't be used: the code that opens them says so.
 _WEIGHTS = frozenset(
     (".pt", ".pth", ".onnx", ".torchscript", ".engine", ".tflite", ".safetensors", ".ckpt", ".mlpackage")
 )
@@ -25,17 +25,17 @@ _TABLES = (".csv", ".tsv", ".txt")
 _WANTED = f"first the weights, then images or folders: {call('predict', 'best.pt', 'images/', output='results')}"
 _FILLED = call("submit", "best.pt", "test.csv", images="DIR", output="submission.csv")
 _WANTED_TABLE = f"first the weights, then a test table: {_FILLED}"
-# What a table of one line a row can't hold: parts of a name that are not UTF-8, and ends of lines.
+# Parts of a name that a table with one line for each row can't hold: bytes that are not UTF-8, and line ends.
 _UNFIT = re.compile("[\ud800-\udfff\r\n]")
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Images:
-    """Image files to search: `names` are relative to `folder`, sorted, with "/" between their parts.
+    """Image files to search. `names` are relative to `folder`, sorted, with "/" between their parts.
 
-    `problems` are images of a kind that is not read and folders that can't be, with the reason; `others` counts files
-    that are no images by their extension. `shown` is how all this is named to people.
+    `problems` gives the reason for images of a kind that is not read, and for folders that can't be read. `others`
+    counts files that are not images, by their extension. Messages call all this `shown`.
     """
 
     folder: Path
@@ -45,21 +45,21 @@ class Images:
     shown: str
 
     def say(self) -> None:
-        """Tell what is passed over."""
+        """Tell what is left out."""
         if self.others:
             console.note(f"Files skipped, because they are not images: {self.others_in_words()}.")
 
     def others_in_words(self) -> str:
-        """How many other files there are, and of which kinds."""
+        """Say how many other files there are, and their kinds."""
         kinds = sorted(self.others.items(), key=lambda one: (-one[1], one[0]))
         return f"{self.others.total():,} ({listed([f'{kind} {count:,}' for kind, count in kinds], _SHOWN)})"
 
 
 def divide(paths: Sequence[Path], wanted: str = _WANTED) -> tuple[list[Path], list[Path]]:
-    """The weights among the paths of a call, and what is to be searched. Raises UsageError where either is missing.
+    """Divide the paths of a call into weights and images to search. Raises UsageError if either is missing.
 
-    What a path is decides, not its place: a shell gives a list of images for `slides/*.jpg`. `wanted` says how a call
-    looks.
+    The kind of a path decides, not its position: a shell replaces `slides/*.jpg` by a list of images. `wanted` says how
+    a right call looks.
     """
     if not paths:
         raise UsageError(f"there is nothing to predict; give {wanted}.")
@@ -94,9 +94,9 @@ def _no_weights(sources: Sequence[Path], wanted: str) -> UsageError:
 
 
 def refuse_table(sources: Sequence[Path]) -> None:
-    """Raise UsageError for a table among what is to be searched.
+    """Raise UsageError for a table among the paths to search.
 
-    A table among images of its own folder is what a shell gives for `slides/*`, and is passed over as in a folder.
+    A table beside images of its own folder is left out, as in a folder: a shell replaces `slides/*` by such a list.
     """
     if not sources:
         raise UsageError("there is nothing to search; give images or folders of images.")
@@ -107,7 +107,7 @@ def refuse_table(sources: Sequence[Path]) -> None:
 
 
 def refuse_images(test: Path) -> None:
-    """Raise UsageError where the test table is a folder or an image."""
+    """Raise UsageError if the test table is a folder or an image."""
     if test.is_dir() or (not _is_table(test) and is_image(test)):
         kind = "a folder" if test.is_dir() else "an image"
         other = call("predict", "WEIGHTS", test, output="DIR")
@@ -119,10 +119,10 @@ def _is_table(path: Path) -> bool:
 
 
 def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
-    """The images among files and folders; of folders those of their sub-folders too, unless `flat`.
+    """Find the images among files and folders, and in the sub-folders unless `flat`.
 
-    Raises UsageError for a path that is not there and CytoyoloError where there is no image at all, or a name that no
-    table can hold.
+    Raises UsageError for a path that does not exist, and CytoyoloError if there is no image, or a name that no table
+    can hold.
     """
     for path in sources:
         _check(path)
@@ -166,7 +166,7 @@ def _refuse_nothing(images: Images) -> None:
 
 @dataclass
 class _Found:
-    """What was found so far; names are relative to `folder`."""
+    """The images, problems and other files found so far. Names are relative to `folder`."""
 
     folder: Path
     names: set[str] = field(default_factory=set)
@@ -177,7 +177,8 @@ class _Found:
         return Path(os.path.relpath(path, self.folder)).as_posix()
 
     def judge(self, path: Path, name: str) -> None:
-        """Tell whether a file is an image, one of a kind that is not read, or none; `name` is its path in `folder`."""
+        """Decide whether a file is an image, an image of a kind that is not read, or another file. `name` is its path
+        in `folder`."""
         if is_hidden(path.name):
             return
         if is_image(path):
@@ -210,7 +211,7 @@ def _look_into(folder: Path, flat: bool, found: _Found) -> None:
 
 
 def _is_unfinished(folder: Path, name: str, known: dict[str, bool]) -> bool:
-    """Whether a file lies in what an interrupted prediction keeps."""
+    """Tell whether a file is in the folder of an interrupted prediction."""
     parents = name.split("/")[:-1]
     for depth, part in enumerate(parents, 1):
         if part.endswith(SUFFIX):
@@ -223,7 +224,7 @@ def _is_unfinished(folder: Path, name: str, known: dict[str, bool]) -> bool:
 
 
 def _common(sources: Sequence[Path]) -> Path:
-    """The folder that names are relative to: the folder given, or the one in which all that is given lies."""
+    """Return the folder to which names are relative: the given folder, or the folder that holds all given paths."""
     if len(sources) == 1:
         return sources[0] if sources[0].is_dir() else sources[0].parent
     folders = [path if path.is_dir() else path.parent for path in sources]
@@ -232,11 +233,11 @@ def _common(sources: Sequence[Path]) -> Path:
     try:
         return Path(os.path.commonpath([os.path.normpath(one.absolute()) for one in folders]))
     except ValueError as error:
-        raise UsageError("the images lie on different disks; predict those of each disk by themselves.") from error
+        raise UsageError("the images lie on different disks; predict each disk in its own call.") from error
 
 
 def _is_replaced(folder: Path, name: str) -> bool:
-    """Whether a listing shows a name in which bytes that are no UTF-8 were replaced."""
+    """Tell whether bytes that are not UTF-8 were replaced in a listed name."""
     return "\\x" in name and not os.path.lexists(folder / name)
 
 

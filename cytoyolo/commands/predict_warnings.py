@@ -21,10 +21,10 @@ _CROWDED = as_typed(option("max_det"))
 
 @dataclass
 class Warnings:
-    """Warnings by image, gathered from what was found.
+    """Warnings by image, collected during a prediction.
 
-    `limit` is the most boxes kept of an image. A limit counts only where boxes of a confidence above `listed_from` may
-    be missing. `of_image` says by name what each image is warned of.
+    `limit` is the largest number of boxes in an image. A reached limit is only reported if boxes with a confidence
+    above `listed_from` may be missing. `of_image` has the warnings of each image by name.
     """
 
     imgsz: int

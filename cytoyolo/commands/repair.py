@@ -1,4 +1,4 @@
-"""`repair`: a label table with the faults mended that have one right answer, and a log that takes it back."""
+"""`repair`: mend the faults of a label table that have one right answer, and write a log that can undo it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""`reproduce`: the third place's whole way, from labels and images to submission rows, skipping what is done."""
+"""`reproduce`: the whole method of the third place, from labels and images to submission rows. Finished steps are
+skipped."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -52,7 +53,7 @@ _NOT_GIVEN = dict.fromkeys(("model", "epochs", "imgsz", "batch"))
 
 @dataclass(frozen=True)
 class Planned:
-    """A step of the plan: what it makes, whether it is done, and what it will take if it is not (None: not known)."""
+    """A step of the plan: what it makes, its state, and the time and disk space that it needs (None: not known)."""
 
     step: str
     makes: Path
@@ -155,7 +156,7 @@ def reproduce(
 
 
 def _states(folder: Path, steps: Sequence[Step], pictures: str) -> list[str]:
-    """How far each step is. What a step makes anew changes what those behind it go by."""
+    """Return the state of each step. If a step must be done again, so must all later steps."""
     states = [state_of(folder, step, pictures) for step in steps]
     first = next((at for at, state in enumerate(states) if state != DONE), len(states))
     return [state if at <= first else WAITING for at, state in enumerate(states)]
@@ -164,7 +165,7 @@ def _states(folder: Path, steps: Sequence[Step], pictures: str) -> list[str]:
 def _plan(
     call: Call, inputs: Inputs, steps: Sequence[Step], states: Sequence[str], needed: Collection[str]
 ) -> list[Planned]:
-    """All steps with what they will take, as far as they are not done."""
+    """Return all steps. Steps that are not done have an estimate of time and disk space."""
     time_of, size_of = dict[str, float](), dict[str, float]()
     if needed:
         time_of = seconds(len(inputs.images), inputs.tests, needed, call)
@@ -181,7 +182,7 @@ def _steps(call: Call) -> list[Step]:
     run, submission = folder / "run", folder / "submission.csv"
     known: dict[str, Any] = {"images": call.images, "dataset": call.dataset}
     placed = {**known, "groups": call.groups, "seed": call.resolved["seed"]}
-    # Files are gone by for what they hold, wherever they lie. `force` changes no result that is there.
+    # Files count by their content, wherever they are. `force` does not change a result that exists.
     described, grouped = given_files(call.dataset), given_files(call.groups)
     learned = (*described, *given_files(call.training.get("recipe"), call.training.get("model")))
     split = {"folds": call.folds, "seed": call.resolved["seed"], "dataset": by_name(call.dataset)}

@@ -1,4 +1,4 @@
-"""What a reproduction is given, as its steps take it."""
+"""The call of a reproduction, in the form that its steps use."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from cytoyolo.detector.settings import TrainingSettings
 class Call:
     """The folders and options of a reproduction.
 
-    training has a recipe and a seed, and those of the other settings that were given. resolved has all settings.
+    training has the recipe, the seed, and the other settings that the user gave. resolved has all settings.
     """
 
     source: Path

@@ -1,4 +1,4 @@
-"""What a reproduction will take: time from a few training steps on this machine, disk from a few images."""
+"""Estimate a reproduction: its time from a few training steps on this machine, its disk space from a few images."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from cytoyolo.images.info import decode
 from cytoyolo.machine import cores
 from cytoyolo.spec import load_spec
 
-# Seconds of one core an image, as benchmarks/audit.py and convert.py measured them, and to store one as PNG.
+# Seconds of one core for each image, as measured by benchmarks/audit.py and convert.py, and to store an image as PNG.
 _AUDIT, _CONVERT, _PNG = 0.0011, 0.0009, 0.006
 # Seconds until a training begins and from its last epoch on, as trainings of 32 images took on two cores.
 _START = 9.0
@@ -27,8 +27,8 @@ _RUN = 13.0
 
 
 def seconds(images: int, tests: int, steps: Collection[str], call: Call) -> dict[str, float]:
-    """What the given steps will take for so many images and test images; those that take next to nothing are not in
-    it."""
+    """Estimate the seconds of each given step for these numbers of images and test images. Very short steps are left
+    out."""
     spec, resolved = load_spec(call.dataset), load_recipe(call.training)
     training = {"cross-validate", "train", "predict"} & set(steps)
     each = seconds_per_image(resolved, len(spec.codes), call.device) if training else 0.0
@@ -49,8 +49,10 @@ def seconds(images: int, tests: int, steps: Collection[str], call: Call) -> dict
 
 
 def megabytes(paths: Sequence[Path], steps: Collection[str], folds: int, stored: bool = True) -> dict[str, float]:
-    """What the given steps will put on the disk for images at these paths; `stored`: with all images stored anew, as
-    they are where any of them gets an ignore region."""
+    """Estimate the disk space of each given step for images at these paths.
+
+    `stored`: all images are stored as PNG, which is done if any image gets an ignore region.
+    """
     sample = paths[:: max(len(paths) // _SAMPLE, 1)][:_SAMPLE] if stored and "convert" in steps else []
     found = {
         "convert to folds": len(paths) * _BLOCKS / 1e6,

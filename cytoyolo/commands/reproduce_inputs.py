@@ -1,4 +1,4 @@
-"""What a reproduction of hours or days is given, looked at in its first second."""
+"""Check the inputs of a reproduction in its first second, because it takes hours or days."""
 
 import posixpath
 import shutil
@@ -44,9 +44,9 @@ def check_call(data: Path, folder: Path, folds: int) -> None:
 
 
 def check_inputs(call: Call) -> Inputs:
-    """Raise what a step would raise for its inputs, before any step is done.
+    """Raise the errors that a later step would raise for its inputs, before any step is done.
 
-    Raises UsageError for a wrong call and CytoyoloError for a table or network that can't be used.
+    Raises UsageError for a wrong call, and CytoyoloError for a table or network that can't be used.
     """
     images, train, test = call.images, call.labels, call.test
     check_jobs(call.device, call.jobs)
@@ -64,7 +64,7 @@ def check_inputs(call: Call) -> Inputs:
 
 
 def _check_images(table: Path, images: Path, names: Collection[str], there: Collection[str]) -> None:
-    """Raise CytoyoloError where none of a table's images is there, and say so where some are not."""
+    """Raise CytoyoloError if all images of a table are missing. If only some are missing, a message says so."""
     missing = [name for name in names if name not in there]
     if not missing:
         return
@@ -78,7 +78,7 @@ def _check_images(table: Path, images: Path, names: Collection[str], there: Coll
 
 
 def check_disk(folder: Path, images: list[Path], steps: Collection[str], folds: int) -> None:
-    """Raise CytoyoloError where the disk can't hold what these steps will make at the least."""
+    """Raise CytoyoloError if the disk has less space than these steps need at least."""
     parent = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
     free = shutil.disk_usage(parent).free / 1e6
     least = sum(megabytes(images, steps, folds, stored=False).values())

@@ -1,4 +1,5 @@
-"""How far a reproduction is: what each step was done with, whether it would be done anew, and what would be lost."""
+"""The state of a reproduction: the inputs of each finished step, whether it must be done again, and what would be
+lost."""
 
 import json
 import os
@@ -21,10 +22,11 @@ DONE, RUNNING, WAITING = "done", "to go on with", "to do"
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what it is called, makes and goes by (files, settings, and the image folder), and how it is done.
+    """One step: its name, its output, its inputs (files, settings, and the image folder), and the function that does
+    it.
 
-    `work` is given whether to go on with an interrupted one. `trained` is the command whose folder `makes` is, where
-    that may hold hours of training.
+    `work` is called with whether to continue an interrupted step. If the output may hold hours of training, `trained`
+    is the command that made it.
     """
 
     name: str
@@ -37,7 +39,8 @@ class Step:
 
 
 def pictures_in(folder: Path) -> str:
-    """A fingerprint of a folder's files by name, size and time: reading tens of thousands anew would take minutes."""
+    """Compute a fingerprint of a folder's files from name, size and time. To read tens of thousands of files would take
+    minutes."""
     facts = []
     for name in folder_files(folder):
         if not is_hidden(name.rpartition("/")[2]):
@@ -51,7 +54,7 @@ def pictures_in(folder: Path) -> str:
 
 
 def goes_by(step: Step, pictures: str) -> dict[str, str] | None:
-    """Fingerprints of all that a step goes by, None where a file is not there yet."""
+    """Return the fingerprints of all inputs of a step, or None if a file does not exist yet."""
     if not all(path.is_file() for path in step.files):
         return None
     return {
@@ -63,9 +66,9 @@ def goes_by(step: Step, pictures: str) -> dict[str, str] | None:
 
 
 def losses(folder: Path, steps: Sequence[Step], pictures: str) -> str:
-    """What of a folder the steps would do anew that took long to do, and why; "" for nothing.
+    """Say which long work in a folder the steps would do again, and why; "" if there is none.
 
-    From the first step on that goes by something else than what was done, all may have to be done anew.
+    If a step has other inputs than before, all later steps may have to be done again.
     """
     for at, step in enumerate(steps):
         if os.path.lexists(step.makes) and (why := _changes(folder, step, pictures)):
@@ -78,7 +81,7 @@ def losses(folder: Path, steps: Sequence[Step], pictures: str) -> str:
 
 
 def _changes(folder: Path, step: Step, pictures: str) -> str:
-    """Why a step that was done would be done anew, "" where it would not."""
+    """Say why a finished step would be done again, "" if it would not."""
     before, now = read_state(folder).get(step.name), goes_by(step, pictures)
     if before is None:
         return f"{step.makes} is there and was not made by `cytoyolo reproduce`"
@@ -96,7 +99,7 @@ def _changes(folder: Path, step: Step, pictures: str) -> str:
 
 
 def _described(folder: Path, step: Step) -> str:
-    """A step by its name, with how far it is and how long it took where that is known."""
+    """Name a step, with its progress and its time if they are known."""
     before = read_state(folder).get(step.name, {})
     facts = []
     if step.trained == "crossval" and (step.makes / MANIFEST).is_file():
@@ -133,18 +136,18 @@ def state_of(folder: Path, step: Step, pictures: str) -> str:
 
 
 def _is_there(made: Path) -> bool:
-    """Whether what a step made is there; links to images that were moved since lead nowhere."""
+    """Tell whether the output of a step exists, and its links still lead to images."""
     images = made / "images"
     return made.exists() and (not images.is_dir() or all(path.exists() for path in images.iterdir()))
 
 
 def given_files(*options: object) -> tuple[Path, ...]:
-    """Those of some options that name files."""
+    """Return the options that name files, as paths."""
     return tuple(Path(str(option)) for option in options if option is not None and Path(str(option)).is_file())
 
 
 def by_name(option: Any) -> Any:
-    """An option as it is recorded: of a file the name alone."""
+    """Return an option as it is recorded. Only the name of a file is recorded."""
     return Path(str(option)).name if given_files(option) else option
 
 

@@ -106,7 +106,7 @@ def _with_boxes(path: Path | Frame, table: pd.DataFrame, judged: tuple[Boxes, di
 
 
 def _warn(submission: Path | Frame, found: list[Finding]) -> None:
-    """Say how many faults a submission has that was scored as it stands."""
+    """Say how many faulty rows a submission has. They are scored all the same."""
     if found:
         faults = "1 fault" if len(found) == 1 else f"{len(found):,} faults"
         named = listed_by_kind([str(one) for one in found], [kind_of(one.message) for one in found])

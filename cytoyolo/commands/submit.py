@@ -45,7 +45,7 @@ from cytoyolo.tables.table import (
     refuse,
 )
 
-# Boxes from this confidence on are listed with their probabilities, beside those that are rows of the submission.
+# Boxes with at least this confidence are listed with their probabilities, and so are the rows of the submission.
 LISTED_CONF = 0.01
 
 
@@ -100,8 +100,8 @@ def submit(
     fallback
         The class of a row without a box; by default the data set's.
     probabilities
-        Write OUTPUT.detections.csv too: all boxes of a confidence from 0.01 on, and at least as many of an image as it
-        has rows, with the probabilities of all classes.
+        Write OUTPUT.detections.csv too: all boxes with a confidence of at least 0.01, and in each image at least as
+        many boxes as it has rows, with the probabilities of all classes.
     overwrite
         Replace an output that `submit` made.
     **settings
@@ -145,11 +145,11 @@ def submit(
 
 @dataclass(frozen=True)
 class _Asked:
-    """A test table: `rows` (id, image) that name the files of images, the table's own `names`, and the `name` by file.
+    """A test table: `rows` (id, image) with the names of the image files, the table's own `names`, and the table's name
+    of each file.
 
-    `wanted` counts the rows of each file.
-
-    Images are searched, and kept in the journal, by the paths of their files; outputs have the names of the table.
+    `wanted` counts the rows of each file. The search and the journal use the paths of the files, and the outputs use
+    the names of the table.
     """
 
     rows: pd.DataFrame
@@ -179,7 +179,7 @@ def _submit(
     if not call.probabilities:
         call.model.max_det = 1  # the rows need no more, and they are found sooner
     call.model.keep_at_least(max(wanted.values()))
-    # Of rows without a table of detections none is missing: an image gets as many boxes as it has rows.
+    # Without a table of detections no box is missing: an image gets as many boxes as it has rows.
     warnings = Warnings.of(call.model, max(most, *wanted.values()), LISTED_CONF if call.probabilities else 1)
     call.facts["source"] = fingerprint(source)
 
@@ -217,9 +217,10 @@ def _best(
 
 
 def _files_meant(source: Path | Frame, test: pd.DataFrame, images: Path) -> dict[str, str]:
-    """The file below the image folder that each name of a test table means; a name that means none stands for itself.
+    """Return the file below the image folder that each name of a test table means. A name without a file stays as it
+    is.
 
-    Raises CytoyoloError where such a name would lead out of the folder.
+    Raises CytoyoloError if such a name would lead out of the folder.
     """
     names, listing = test["image"].unique().tolist(), frozenset(folder_files(images))
     found = match_in_folder(names, listing)
@@ -231,7 +232,7 @@ def _files_meant(source: Path | Frame, test: pd.DataFrame, images: Path) -> dict
 
 
 def _fallback(wanted: str | None, spec: DataSpec | None, codes: tuple[str, ...]) -> str:
-    """The class of a row without a box: the one asked for, else that of the data set."""
+    """Return the class of a row without a box: the class that the user gave, or the data set's."""
     if wanted is not None:
         if wanted not in codes:
             raise UsageError("fallback", wanted, f"the weights know {listed(list(codes), 30)}; give one of these")

@@ -48,7 +48,7 @@ class SubmissionTables:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def begun(self, path: Path) -> Path:
-        """Where a table is written before it takes its place."""
+        """The place where a table is written before it is moved to its own place."""
         return self._folder / path.name
 
     def write(self, path: Path, table: pd.DataFrame) -> None:
@@ -61,7 +61,7 @@ class SubmissionTables:
         self.write(path, pd.DataFrame(of_image.items(), columns=self._headers[path]))
 
     def place(self, overwrite: bool) -> None:
-        """Give the tables their places, except those that have them since a call that was killed."""
+        """Move the tables to their places. Tables that a killed call has already moved stay."""
         missing = [path for path in self._headers if not same_content(self.begun(path), path)]
         self.check(overwrite, missing)  # again: something may have come meanwhile
         for path in missing:

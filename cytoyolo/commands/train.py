@@ -1,4 +1,4 @@
-"""`train`: one YOLO of all classes, in a run folder that says how it came about and can be resumed."""
+"""`train`: train one YOLO for all classes, in a run folder that records how it was made. A training can be resumed."""
 
 import shutil
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import IDENTITY, Dataset, load_dataset
 from cytoyolo.yolo.verify import verify
 
-# What a run folder will hold; anything else there is the user's.
+# The content of a run folder. Anything else in it belongs to the user.
 _COMING = (
     *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE),
     *("weights/best.pt", "weights/last.pt", "metrics.csv", "curves/"),
@@ -170,7 +170,7 @@ def _new_manifest(
 
 
 def _fold(data: Dataset, fold: int | None) -> int | None:
-    """The fold to hold out: of a data set with folds, the first one unless another is asked for."""
+    """Return the fold to hold out. In a data set with folds it is the first fold by default."""
     if fold is None and data.manifest["folds"]:
         console.note(
             f"{data.folder} has {data.manifest['folds']} folds; holding out fold 0 "
@@ -183,7 +183,7 @@ def _fold(data: Dataset, fold: int | None) -> int | None:
 def _resume(run: Path, data: Dataset, device: str) -> Trained:
     """Go on with an interrupted run."""
     check_parts(run)
-    read_manifest(run)  # before a lock is put beside a folder that is none of a run
+    read_manifest(run)  # before a lock file is made beside a folder that is not a run
     with locked(run):
         return _go_on(run, data, device)
 

@@ -22,14 +22,15 @@ def is_empty(run: Path) -> bool:
 
 
 def training_on(run: Path, dataset: str | Path, epochs: object = "N") -> str:
-    """How a finished run is trained on: a training of its own, from its last weights."""
+    """Say how to train a finished run further: with a new training that starts from its last weights."""
     weights = run / "weights" / "last.pt"
     again = call("train", dataset, output="NEW", model=weights, epochs=epochs)
     return f"for more epochs, train on from its weights: `{again}`"
 
 
 def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
-    """Raise UsageError where a run that is there is finished, or not that of this call (its manifest and settings)."""
+    """Raise UsageError if an existing run is finished, or was not made by this call (its manifest and settings
+    differ)."""
     before, recipe = read_manifest(run), read_recipe(run)
     finished = before["status"] == "finished"
     other = different_settings(recipe, resolved)
@@ -55,7 +56,8 @@ def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], reso
 
 
 def _start(manifest: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """What a training starts from: weights are known by their content, whatever their name, a network by its name."""
+    """Return what a training starts from. Weights are identified by their content, whatever their name; networks by
+    name."""
     name, content = manifest["start"]["name"], manifest["start"]["sha256"]
     return (None if content and name.endswith(".pt") else name), content
 

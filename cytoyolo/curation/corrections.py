@@ -1,4 +1,4 @@
-"""What a curation changes in a label table: findings of the models become edits, each with its evidence."""
+"""The changes that a curation makes in a label table: findings become edits, each with its evidence."""
 
 from collections.abc import Iterator
 from typing import get_args
@@ -19,7 +19,7 @@ from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.table import XYXY
 
 SPURIOUS_CHOICES: tuple[defaults.SpuriousChoice, ...] = get_args(defaults.SpuriousChoice)
-# The rule of a label whose box is replaced although it is not loose, because `boxes` is "all".
+# The rule of a label whose box is replaced because `boxes` is "all", although it is not loose.
 REPLACED = "box"
 
 
@@ -79,7 +79,8 @@ def _whole_boxes(findings: pd.DataFrame, predictions: DetectionTable) -> NDArray
 
 
 def _other_matches(made: Curated, given: Labels, predictions: DetectionTable, table: LabelTable) -> pd.DataFrame:
-    """Matched labels that are no finding of their box and whose prediction has other whole pixels, as findings are."""
+    """Find matched labels without a finding about their box, whose prediction has other whole pixels. Returned like
+    findings."""
     loose = made.findings.loc[made.findings["rule"] == LOOSE, "row"]
     which = np.flatnonzero((made.match >= 0) & ~np.isin(given.row, loose))
     found = describe(REPLACED, which, made.match[which], given, predictions)

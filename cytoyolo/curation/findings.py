@@ -1,8 +1,8 @@
-"""What out-of-fold predictions say of a label table: findings, and a score for each label. Nothing is changed here.
+"""Compare a label table with out-of-fold predictions: findings, and a score for each label. Nothing is changed here.
 
-To score labels by an agreement of place and class, with thresholds from the model's own confidences, is the idea of
-ObjectLab (Tkachenko, Thyagarajan, Mueller 2023); the findings are what the third place of the CytologIA challenge
-corrected.
+The scores follow the idea of ObjectLab (Tkachenko, Thyagarajan, Mueller 2023): they measure how well place and class
+agree, with thresholds from the model's own confidences. The findings are the faults that the third place of the
+CytologIA challenge corrected.
 """
 
 from dataclasses import dataclass
@@ -203,7 +203,8 @@ def _displaced(
     label_image: Ints,
     limit: Thresholds,
 ) -> Ints:
-    """Find for each label without a match the prediction without a match that it was meant for, -1 if there is none.
+    """Find for each label without a match the prediction that shows its cell: a prediction without a match. -1 if there
+    is none.
 
     Only predictions that are confident enough (`believed`) are used.
     """

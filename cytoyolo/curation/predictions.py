@@ -1,8 +1,8 @@
-"""Out-of-fold predictions as a table: what a model that never saw an image finds in it.
+"""Out-of-fold predictions as a table: what a model finds in images that it has never seen.
 
-A row a detection, best first within an image: NAME, fold, width and height of the image in pixels, the box, confidence,
-and p_CODE, the probability of each class (independent scores, 0 to 1). An image without detections has one row, whose
-box, confidence and probabilities are empty.
+Each detection is a row, best first within an image: NAME, fold, width and height of the image in pixels, the box,
+confidence, and p_CODE, the probability of each class (independent scores, 0 to 1). An image without detections has one
+row. Its box, confidence and probabilities are empty.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, read_detections
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.spec import DataSpec
 
-# Probabilities nearer to 0 or 1 tell nothing more: what a network gives a class it does not mean is chance.
+# Probabilities closer to 0 or 1 hold no more information: the network's numbers for other classes are random.
 LEAST = 1e-4
-# Predictions of two cross-validations that overlap by this IoU are of one cell.
+# Predictions of two cross-validations belong to the same cell if their IoU is at least this.
 _SAME = 0.5
 
 
 def read_oof(path: Path, spec: DataSpec, folds: int) -> DetectionTable:
     """Read a table of out-of-fold predictions of `folds` folds.
 
-    Raises UsageError when there is no such file, and CytoyoloError when it is of other classes, when an image is in two
-    folds, a fold is missing, or a value can't be: each named with its line.
+    Raises UsageError if the file does not exist. Raises CytoyoloError if it has other classes, if an image is in two
+    folds, if a fold is missing, or if a value is impossible; the message names the line.
     """
     table = read_detections(path, spec, OUT_OF_FOLD)
     if missing := sorted(set(range(folds)) - set(table.fold.values())):
@@ -44,17 +44,18 @@ def read_oof(path: Path, spec: DataSpec, folds: int) -> DetectionTable:
 
 
 def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log(p / (1 - p)) of probabilities, those nearer to 0 or 1 than LEAST taken as LEAST from it."""
+    """Compute log(p / (1 - p)). Probabilities closer to 0 or 1 than LEAST are moved to the distance LEAST."""
     from scipy.special import logit
 
     return np.asarray(logit(np.clip(probability, LEAST, 1 - LEAST)))
 
 
 def pool_classes(first: DetectionTable, others: Sequence[DetectionTable]) -> DetectionTable:
-    """`first` with the class probabilities of several cross-validations: the mean of the log-odds.
+    """Return `first` with class probabilities from several cross-validations: the mean of the log-odds.
 
-    Boxes and confidences stay its own. Of each other one counts the prediction that overlaps most, if by an IoU of 0.5;
-    one without it has no say about this prediction. Wrong classes mostly rank better so (docs/curation.md).
+    Boxes and confidences are those of `first`. From each other cross-validation, the prediction that overlaps most is
+    used if its IoU is at least 0.5. Otherwise this cross-validation does not count for the box. Wrong classes usually
+    rank better with several cross-validations (docs/curation.md).
     """
     from scipy.special import expit
 

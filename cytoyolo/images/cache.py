@@ -137,7 +137,7 @@ def _with_entries(known: "InfoCache", names: Iterable[str]) -> Iterator[tuple[st
 
 
 def _facts(folder: Path, white: White, asked: tuple[str, CacheEntry | None]) -> tuple[ImageInfo, CacheEntry | None]:
-    """Return the properties of a file, and a new entry if the cache has none that is valid."""
+    """Return the properties of a file. If the cache has no valid entry for the file, also return a new entry."""
     name, known = asked
     path = folder / name
     if known and not (_is_in_range(known.facts, white) and known.facts.width * known.facts.height <= max_pixels()):

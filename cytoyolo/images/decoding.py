@@ -99,7 +99,7 @@ def _too_large(what: str) -> Unsupported:
 class Header:
     """What is known of an image file without decoding it.
 
-    Width and height are those of the stored picture, before it is turned upright. `orientation` comes from the EXIF
+    Width and height belong to the stored picture, before it is turned upright. `orientation` comes from the EXIF
     block, which OpenCV uses. `turned` is also true if only XMP has an orientation, which other programs use. `taken`
     says which of several pages, channels or frames is the picture, "" if there is only one.
     """
@@ -140,7 +140,7 @@ def sniff(data: bytes) -> tuple[str, tuple[str, ...]]:
     Raises
     ------
     Unusable
-        If it is none of FORMATS.
+        If it is not one of FORMATS.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def _tiff_header(data: bytes) -> Header:
 
 
 def raise_pillow_limit() -> None:
-    """Raise Pillow's limit of pixels to that of this package. It can only be set for the whole process."""
+    """Raise Pillow's limit of pixels to this package's limit. It can only be set for the whole process."""
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels() > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels()
 
@@ -257,7 +257,7 @@ def _components(structure: jpeg.Walk, data: bytes) -> int:
 
 
 def decode_plain(data: bytes) -> Picture:
-    """Decode a plain JPEG to (h, w, 3) BGR as it is stored, whatever its EXIF orientation."""
+    """Decode a plain JPEG to (h, w, 3) BGR as it is stored. Its EXIF orientation is ignored."""
     picture, _ = _decode_plain(data, "BGR")
     return _decode_with_opencv(data) if picture is None else picture
 

@@ -59,7 +59,7 @@ _SIDE = 96
 _FINE, _DETAIL, _FEATURES = 1.0, 3.0, 6.0
 _ALIGNMENT = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-4)
 _MIN_OVERLAP = 0.5
-# The hashes of the same pixels in files of different kinds differ by at most so many bits.
+# The hashes of the same pixels in files of different kinds differ by at most this number of bits.
 _SAME_PIXELS = 16
 # How many pictures are kept in memory for the next comparisons (9 KB each), and how many pairs are compared at once.
 _KEPT_PICTURES = 16_384
@@ -294,7 +294,7 @@ def detail_correlation(first: Gray, second: Gray, shift: tuple[float, float] = (
     first, second : array (96, 96)
         Gray pictures, see `small_gray`.
     shift : tuple of (float, float)
-        The alignment starts with the second picture shifted by so many pixels to the right and down.
+        The alignment starts with the second picture shifted by these numbers of pixels, to the right and down.
 
     Returns
     -------

@@ -2,10 +2,10 @@
 
 A hash holds the signs of the 16x16 lowest frequencies of the picture's cosine transform (DCT-II) at 32x32 pixels
 (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"). The threshold is 0, and not the
-median, so that orientations are exact: mirroring negates the coefficients of odd columns, turning upside down negates
-those of odd rows, and transposing the picture transposes the coefficients. The bits are stored in four 64-bit words by
-the parities of row and column: (even, even), (even, odd), (odd, even), (odd, odd). Counting the different bits of each
-word gives the distances in four orientations. Comparing with the transposed hash gives the other four.
+median, so that orientations are exact. Mirroring negates the coefficients of odd columns. Turning upside down negates
+the coefficients of odd rows. Transposing the picture transposes the coefficients. The bits are stored in four 64-bit
+words by the parities of row and column: (even, even), (even, odd), (odd, even), (odd, odd). The numbers of different
+bits in the words give the distances in four orientations. The transposed hash gives the other four distances.
 """
 
 from concurrent.futures import ThreadPoolExecutor

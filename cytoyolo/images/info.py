@@ -52,7 +52,7 @@ class ImageInfo:
     problem : str
         In a few words why the file can't be used, "" if it can. With a problem the other attributes are empty.
     unsupported : bool
-        Whether a file with a problem is good as far as is known, but of a kind that is not read.
+        Whether a file with a problem has no known fault, but is of a kind that is not read.
     orientation : int
         EXIF orientation, 1 to 8.
     warning : str

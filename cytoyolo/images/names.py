@@ -54,7 +54,7 @@ def match_names(names: Iterable[str], files: Collection[str]) -> NameMatches:
     2. spelling: the same path, apart from spaces and quotes around it, "./", doubled slashes, "\\" for "/", composed
        (NFC) or decomposed (NFD) characters, and "%20".
     3. case: the same path, apart from upper and lower case.
-    4. extension: the same path, but the name has another extension or none.
+    4. extension: the same path, but the name has another extension or no extension.
     5. folder: the same last part of the path, perhaps with another case or extension. If there are several such files,
        the file counts that has the most folders in common with the name, counted from the end. This finds absolute
        paths of other machines, addresses ("file://"), and files that lie one folder deeper or higher than the name
@@ -108,7 +108,7 @@ def match_names(names: Iterable[str], files: Collection[str]) -> NameMatches:
 
 @dataclass(frozen=True)
 class _Path:
-    """The parts of a name: its folders, its last part without extension, and its extension ("" for none)."""
+    """The parts of a name: its folders, its last part without extension, and its extension ("" if it has none)."""
 
     folders: tuple[str, ...]
     stem: str

@@ -16,7 +16,7 @@ from cytoyolo.machine import cores
 
 # Giving a task to a thread costs about as much as reading an image's header, so threads get chunks of items.
 _CHUNK, _CHUNKS_AHEAD = 32, 16
-# After an interrupt, threads have so many seconds to finish their current items. A decoder can't be stopped.
+# After an interrupt, threads have this many seconds to finish their current items. A decoder can't be stopped.
 _GRACE = 5.0
 
 Item = TypeVar("Item")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 INTEGER, REAL = "integer", "real"
 # The white of a file that uses all 16 bits. Its picture is the high byte of each sample.
 FULL_WHITE = 65_535.0
-# An image is shown dark if white is more than so many times its largest value.
+# An image is shown dark if white is more than this many times its largest value.
 _DARK = 4
 # An image is also shown dark if its mean brightness (of 255) is below this: a single wrong value may have set its
 # range.
@@ -119,7 +119,7 @@ def is_dark(peak: float, white: float, brightness: float) -> bool:
 
 
 def lies_beyond(samples: Samples, level: float) -> bool:
-    """Tell whether so many samples lie above the value of white that it can't be the white of this image."""
+    """Tell whether too many samples lie above the value of white for it to be the white of this image."""
     return float((samples > level).mean()) > _BEYOND
 
 

@@ -56,7 +56,7 @@ _CHANNEL = re.compile(r"<(?:\w+:)?Channel\b[^>]*>")
 
 
 class TiffHeader(NamedTuple):
-    """What the tags say. Width and height are those of the stored picture, `size` is the size of the samples in
+    """What the tags say. Width and height belong to the stored picture, `size` is the size of the samples in
     bytes."""
 
     width: int

@@ -6,7 +6,7 @@ class Unusable(Exception):
 
 
 class Unsupported(Unusable):
-    """The file is good as far as is known, but is not read here. Its labels stay valid.
+    """No fault of the file is known, but it is not read here. Its labels stay valid.
 
     The message says in a few words what is not read and what the user can do.
     """

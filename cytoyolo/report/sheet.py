@@ -20,10 +20,10 @@ PER_RULE = 6
 
 
 def draw_sheet(findings: pd.DataFrame, table: LabelTable, rules: Mapping[str, Rule]) -> Picture | None:
-    """A BGR picture of up to PER_RULE findings of each rule that shows in a picture; None when there are none.
+    """Draw up to PER_RULE findings of each rule whose findings can be shown in a picture (BGR); None if there are none.
 
-    Each tile is numbered and has its image with the boxes of the table, the finding's own in red; images that show the
-    same stand side by side. `table` is the table as it was audited, and `rules` say how their findings are shown.
+    Each tile has a number. It shows an image with the boxes of the table, and the finding's own box in red. Images that
+    show the same stand side by side. `table` is the audited table, and `rules` say how their findings are shown.
     """
     chosen = []
     seen = [name for name, rule in rules.items() if rule.sheet != "none"]

@@ -10,11 +10,11 @@ from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY
 
 
 def fill(test: pd.DataFrame, tables: Iterable[DetectionTable], fallback: str) -> tuple[pd.DataFrame, int]:
-    """One submission row for each test row, in its order, and how many of them got no box.
+    """Fill a test table. Returns one submission row for each test row, in its order, and how many rows got no box.
 
-    test has columns image and id. The tables hold the detections of different images; only boxes and classes are kept
-    of them. The k-th test row of an image takes its k-th detection, in whole pixels. A row without a detection is
-    0,0,0,0 and the fallback class.
+    test has columns image and id. Each table holds the detections of other images, and only their boxes and classes are
+    used. The k-th test row of an image takes its k-th detection, in whole pixels. A row without a detection is 0,0,0,0
+    and the fallback class.
     """
     nothing = pd.DataFrame(columns=[*XYXY, "image", "class"]).astype(dict.fromkeys(XYXY, np.int64))
     boxes = pd.concat([nothing, *map(_boxes, tables)])

@@ -27,7 +27,7 @@ F1_WEIGHT = 0.8
 NO_CLASS = "None"
 NO_GIOU = -1.0
 
-# So many pairs of boxes are compared at once. They need about 150 MB, however many rows one image has.
+# This number of pairs of boxes is compared at once. They need about 150 MB, however many rows one image has.
 PAIRS_PER_BLOCK = 500_000
 # A float64 holds whole numbers below this exactly. Larger ids are compared as text.
 MAX_EXACT = 2**53

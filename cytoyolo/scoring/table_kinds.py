@@ -1,4 +1,5 @@
-"""What kind of table of this tool a CSV is, told by its header, to say what was given in place of another."""
+"""Find out from the header of a CSV which of this tool's tables it is, to say so if it was given instead of another
+table."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ _BOX = ("image", *XYXY, "class")
 
 
 def table_kind(path: Path | Frame, spec: DataSpec) -> str:
-    """What a table is by the names of its columns, "" for one of no known kind."""
+    """Return the kind of a table with these names of columns, "" if the kind is not known."""
     header = {name.strip().casefold() for name in header_names(path)}
     named = {role: name.casefold() for role, name in spec.columns.items()}
 
@@ -44,9 +45,10 @@ def table_kind(path: Path | Frame, spec: DataSpec) -> str:
 def kind_named(
     path: Path | Frame, spec: DataSpec, wanted: str, remedies: dict[str, str], role: str = ""
 ) -> Iterator[None]:
-    """Say of a table that lacks the columns of the kind `wanted` what it is, and what to do.
+    """If a table lacks the columns of the kind `wanted`, say what it is and what to do.
 
-    `remedies` are by kind, "" for all others; `role` is what the table was given as, where that is not its kind.
+    `remedies` has the advice by kind; "" is for all other kinds. `role` is the role in which the table was given, if it
+    differs from its kind.
     """
     try:
         yield

@@ -134,7 +134,7 @@ def _missing(
 
 
 def _other(role: str, header: Sequence[str], plain: Sequence[str], place: Mapping[str, int]) -> str:
-    """Return the column that has another tool's name for this role, "" if there is none."""
+    """Return the column that has another tool's name for this role, "" if there is no such column."""
     known = _OTHERS.get(role, "").split()
     columns = [index for index, name in enumerate(plain) if name in known and index not in place.values()]
     columns.sort(key=lambda index: known.index(plain[index]))

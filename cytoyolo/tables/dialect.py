@@ -26,7 +26,7 @@ _MOST_LINES = 100
 
 
 class SchemaError(CytoyoloError):
-    """The file is not a table with the expected columns, so none of its rows can be trusted."""
+    """The file is not a table with the expected columns, so its rows can't be trusted."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def split_lines(text: str) -> tuple[list[str], list[str]]:
 
 
 def _decode(data: bytes, encoding: str | None) -> tuple[str, Dialect]:
-    """Decode a file. Returns its text and its form as far as the encoding shows it."""
+    """Decode a file. Returns its text, and the part of its form that the encoding shows."""
     marked = next((name for name, bom in _BOMS.items() if data.startswith(bom)), "")
     name, bom = marked or encoding or "utf-8", _BOMS.get(marked, b"")
     body = data[len(bom) :]

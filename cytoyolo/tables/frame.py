@@ -54,7 +54,7 @@ def given(table: AnyTable, title: str) -> Path | Frame:
 
 
 def file_of(table: Path | Frame | None) -> Path | None:
-    """Return the file of a table, None if it has none."""
+    """Return the file of a table, None for a table in memory."""
     return table if isinstance(table, Path) else None
 
 

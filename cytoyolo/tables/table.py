@@ -202,7 +202,7 @@ def header_names(path: Path | Frame) -> list[str]:
 
 
 def fingerprint(path: str | Path | Frame) -> str:
-    """Compute the SHA-256 of a file's bytes, in hex, or of those of a table in memory."""
+    """Compute the SHA-256 in hex of a file's bytes, or of the bytes of a table in memory."""
     return sha256(read_table_bytes(path) if isinstance(path, Frame) else read_bytes(Path(path)))
 
 

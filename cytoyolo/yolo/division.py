@@ -17,9 +17,9 @@ from cytoyolo.yolo.split import Parts, class_sets, joined_groups, split
 class Division:
     """The parts of a split of n images.
 
-    `group` (n,) holds by name, in the order of the table, what each image stays together with, "" for nothing; part
-    (n,) is its part. `own` holds the groups that the user gave. `is_uneven` says whether a part is larger or smaller
-    than was asked for, and `val` is the share that was asked for validation, None for folds.
+    `group` (n,) has, by image name in the order of the table, the group that the image stays together with, "" for no
+    group. `part` (n,) is the image's part. `own` holds the groups that the user gave. `is_uneven` says whether a part
+    is larger or smaller than its share. `val` is the share for validation, None for folds.
     """
 
     group: pd.Series
@@ -35,7 +35,7 @@ class Division:
         return list(self.group.index)
 
     def notes(self, groups: str | Path | None) -> list[str]:
-        """What a user must know of it; `groups` is the table of groups that was given."""
+        """Messages about the split for the user. `groups` is the table of groups, if the user gave it."""
         own = [] if groups is None else self.own.notes(groups)
         return [*own, self.parts.note(self.val)] if groups is not None or self.is_uneven else []
 
@@ -56,8 +56,8 @@ def divide(
 ) -> Division:
     """Divide the images of labels into len(shares) parts.
 
-    `names` are those that the rows of the table had before images were named as their files. `copies` gives by name the
-    group (a number) of images that show the same. Images without cells are a stratum of their own.
+    `names` are the names in the table, before images were named by their files. `copies` has the group (a number) of
+    images that show the same, by name. Images without cells are distributed as a class set of their own.
     """
     table = labels.table
     strata = class_sets(pd.Series(labels.image), labels.class_id).reindex(list(table.first_rows), fill_value="")

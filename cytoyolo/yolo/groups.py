@@ -90,14 +90,14 @@ class Grouping:
         if unsure := [name for name in dict.fromkeys(self.group) if name.casefold() in _UNKNOWN]:
             count, shown = int(self.group.isin(unsure).sum()), listed([quoted(one) for one in unsure])
             said.append(
-                f"{name}: {count:,} images are in a group called {shown}, which is one like any other; "
-                "leave the group empty where it is not known."
+                f"{name}: {count:,} images are in a group called {shown}, which counts as any other group; "
+                "leave the group empty if it is not known."
             )
         if self.joined:
             shown = listed([" = ".join(map(quoted, spellings)) for spellings in self.joined])
             said.append(
-                f"{name}: groups that differ only in case, spaces or zeros are taken for one ({shown}); "
-                "if they are not, give them names of their own."
+                f"{name}: groups that differ only in case, spaces or zeros count as the same group ({shown}); "
+                "if they are different groups, give them different names."
             )
         return said
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cytoyolo.errors import CytoyoloError, either
 from cytoyolo.text import counted
 
-# Weight of the number of images beside that of the class sets, where groups are placed.
+# The weight of the number of images when groups are placed. The weight of the class sets is 1.
 SIZE_WEIGHT = 0.1
 
 
@@ -32,14 +32,14 @@ def joined_groups(given: pd.Series, copies: pd.Series) -> pd.Series:
     Parameters
     ----------
     given : Series
-        The user's group of each image (index), "" for none.
+        The user's group of each image (index), "" for no group.
     copies : Series
         The number of the group of images that show the same, for some of the images.
 
     Returns
     -------
     Series
-        The group of each image, "" for none.
+        The group of each image, "" for no group.
 
     Examples
     --------
@@ -77,7 +77,8 @@ class Parts:
 
     @classmethod
     def of(cls, part: NDArray[np.int64], groups: NDArray[np.object_]) -> "Parts":
-        """Those of n images by their part (n,) and group (n,), "" for none."""
+        """Count the images and groups of n images in each part, from the part (n,) and the group (n,; "" for no group)
+        of each."""
         named = pd.Series(part).groupby(groups).first().drop("", errors="ignore").to_numpy(np.int64)
         count = int(part.max()) + 1
         return cls(np.bincount(part).tolist(), np.bincount(named, minlength=count).tolist())
@@ -93,12 +94,13 @@ class Parts:
         return {"images": list(self.images), "groups": list(self.groups)}
 
     def note(self, val: float | None) -> str:
-        """What a user must know of a split by groups into training and validation (`val`, the share asked) or folds."""
+        """A message about a split by groups into training and validation (`val`: the share that the user wants) or into
+        folds."""
         total, groups = sum(self.images), sum(self.groups)
         if val is None:
             least, most = min(self.images), max(self.images)
             said = f"The {len(self.images)} folds hold {least:,} to {most:,} images each"
-            return f"{said}; none of {groups:,} groups is parted."
+            return f"{said}; no group is divided ({groups:,} in all)."
         share = self.images[1] / total
         said = f"Held out for validation: {self.images[1]:,} of {total:,} images ({share:.1%}; {val:.1%} was asked for)"
         if groups:
@@ -116,12 +118,13 @@ def split(
 ) -> NDArray[np.int64]:
     """Assign n images to len(shares) parts.
 
-    strata (n,) is each image's class set, groups (n,) its group or "" when it stands alone; shares add up to 1.
-    Groups are placed whole, largest first, where the class sets then fit the shares best; images that stand
-    alone fill what is missing, stratum by stratum, so that without groups every stratum, and the whole, is
-    within one image of its share. A part without a whole group gets one where one fits in its share. No part
-    stays empty: with few or uneven groups one of them is held out, whatever its size. Raises CytoyoloError when
-    there are fewer groups and single images than parts.
+    strata (n,) is each image's class set, and groups (n,) its group, "" for a single image. The shares add up to 1.
+
+    Groups are placed whole, the largest first, where the class sets then fit the shares best. Single images fill the
+    rest, stratum by stratum. Without groups, every stratum and the whole set is within one image of its share. A part
+    without a whole group gets a group that fits in its share, if there is one. No part stays empty: if there are few
+    groups, or very different ones, a group is held out whatever its size. Raises CytoyoloError if there are fewer
+    groups and single images than parts.
     """
     rng = np.random.default_rng(seed)
     _, stratum = np.unique(strata.astype(str), return_inverse=True)
@@ -133,10 +136,10 @@ def split(
     ordered = _groups_by_size(groups, rng)
     for members in ordered:
         histogram = np.bincount(stratum[members], minlength=len(totals))
-        # Growth of the squared distance to the target, each stratum weighted by its rarity. The target is a share
-        # of the grouped images alone: those without a group must not crowd unseen groups out of the held-out part.
+        # The growth of the squared distance to the target. Each stratum is weighted by its rarity. The target is a
+        # share of the grouped images only, so that single images do not keep groups out of the held-out part.
         growth = (histogram * (histogram + 2 * (placed - np.outer(share, grouped))) / totals).sum(axis=1)
-        # A little of the same for the number of images, so that groups of different strata spread over the parts too.
+        # The same for the number of images, with a small weight, so that groups of different strata spread too.
         size = len(members)
         growth += SIZE_WEIGHT * size * (size + 2 * (placed.sum(axis=1) - share * grouped.sum())) / len(strata)
         best = int(growth.argmin())
@@ -187,10 +190,10 @@ def _into_parts_without(
 
 
 def _fill_empty(part: NDArray[np.int64], groups: NDArray[np.object_], share: NDArray[np.float64]) -> None:
-    """Move whole groups (or single images) into the parts that are empty, as they suit the shares best.
+    """Move whole groups (or single images) into empty parts, so that the sizes fit the shares best.
 
-    Groups are too few or too large for the shares then; each part gets one that leaves another in the part it comes
-    from. Raises CytoyoloError where there are fewer groups than parts.
+    This happens if groups are too few or too large for the shares. A part only gives a group away if another stays in
+    it. Raises CytoyoloError if there are fewer groups than parts.
     """
     unit = _units(groups)
     size = np.bincount(unit)
@@ -203,20 +206,21 @@ def _fill_empty(part: NDArray[np.int64], groups: NDArray[np.object_], share: NDA
         sizes = np.bincount(home, weights=size, minlength=len(share))
         movable = np.flatnonzero(np.bincount(home, minlength=len(share))[home] > 1)
         moved = size[movable]
-        # Growth of the squared distance to what is wanted, of the part that loses the group and of the one it gets.
+        # The growth of the squared distance to the wanted sizes, for the part that loses the group and the part that
+        # gets it.
         growth = (moved - wanted[empty]) ** 2 + (sizes - wanted)[home[movable]] * -2 * moved + moved**2
         home[movable[int(growth.argmin())]] = empty
     part[:] = home[unit]
 
 
 def _too_few(groups: NDArray[np.object_], units: int, parts: int) -> str:
-    """Why images can't be put into so many parts, and what to do."""
+    """Say why images can't be divided into this number of parts, and what to do."""
     count = len(groups)
     if units == 1 and count > 1:
         name = str(groups[0])
         return (
-            f"all {count:,} images are in one group ({name}), which is never parted, so that none can be held out; "
-            "give images of other groups too, or none for images that don't belong together."
+            f"all {count:,} images are in one group ({name}), and a group is never divided, so no image can be held "
+            "out; give images of other groups too, or leave the group of unrelated images empty."
         )
     what = counted(count, "image") + (f" in {counted(units, 'group')}" if (groups != "").any() else "")
     if parts > 2:
@@ -226,7 +230,8 @@ def _too_few(groups: NDArray[np.object_], units: int, parts: int) -> str:
 
 
 def _groups_by_size(groups: NDArray[np.object_], rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Row numbers of each named group, the largest group first, equal ones in random order."""
+    """Return the row numbers of each named group. The largest group is first, and groups of equal size are in random
+    order."""
     rows = pd.Series(groups).groupby(groups).indices
     named = [members for name, members in sorted(rows.items()) if name]
     order = rng.permutation(len(named))
@@ -234,7 +239,7 @@ def _groups_by_size(groups: NDArray[np.object_], rng: np.random.Generator) -> li
 
 
 def _units(groups: NDArray[np.object_]) -> NDArray[np.int64]:
-    """A number (n,) for what must stay together: each image's group, or the image that stands alone."""
+    """Number (n,) the units that stay together: the groups and the single images."""
     numbers = pd.factorize(groups)[0]
     alone = groups == ""
     return np.unique(np.where(alone, len(groups) + np.arange(len(groups)), numbers), return_inverse=True)[1]

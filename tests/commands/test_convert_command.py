@@ -340,7 +340,7 @@ def test_groups_are_matched_as_people_write_them(lab: Path, cytoyolo: Program) -
     assert table[table["group"] != ""].groupby("group")["part"].nunique().max() == 1
     assert "groups.csv: 1 of 10 names match no labelled image ('gone.jpg')." in done.stderr
     assert "4 of 12 images have no group and stand alone" in done.stderr
-    assert "taken for one ('P7' = 'p7 ' = 'P 7'; '7' = '7.0' = '07'; " in done.stderr
+    assert "count as the same group ('P7' = 'p7 ' = 'P 7'; '7' = '7.0' = '07'; " in done.stderr
     assert "Held out for validation: " in done.stderr
     manifest = json.loads((lab / "out" / "dataset.json").read_text())
     grouping = manifest["grouping"]
@@ -353,7 +353,7 @@ def test_a_group_that_may_stand_for_none_is_said(lab: Path, cytoyolo: Program) -
     done = cytoyolo("convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--groups",
                     lab / "groups.csv", "--val", 0.25)  # fmt: skip
     assert done.returncode == 0
-    assert "groups.csv: 2 images are in a group called 'NA', which is one like any other" in done.stderr
+    assert "groups.csv: 2 images are in a group called 'NA', which counts as any other group" in done.stderr
 
 
 def test_a_groups_table_with_other_columns_is_not_sent_to_a_data_set(lab: Path, cytoyolo: Program) -> None:
@@ -525,7 +525,7 @@ def test_a_folder_in_place_of_an_image_is_named(lab: Path, cytoyolo: Program) ->
         (["--groups", "two.csv"], 1, "line 3: a.jpg is in two groups; keep one of its rows."),
         (["--groups", "strangers.csv"], 1, "names none of the images of the label table"),
         (["--groups", "bare.csv"], 1, "has a header but no rows"),
-        (["--groups", "one.csv"], 1, "all 12 images are in one group (s1), which is never parted"),
+        (["--groups", "one.csv"], 1, "all 12 images are in one group (s1), and a group is never divided"),
         (["-o", "labels.csv"], 2, "is a file; give the name of a folder."),
         (["-o", "images"], 2, "exists; give another folder or --overwrite."),
         (["--seed", "1.5"], 2, "--seed"),

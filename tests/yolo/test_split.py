@@ -216,8 +216,8 @@ def test_groups_of_one_class_each_are_spread(folds: int) -> None:
         (1, None, [0.5, 0.5], "1 image can't fill 2 parts; use more images."),
         (1, None, [0.2] * 5, "1 image can't make 5 folds; use more images."),
         (3, None, [0.2] * 5, "3 images can't make 5 folds; use 3 folds or fewer, or more images."),
-        (1200, ["g"] * 1200, [0.95, 0.05], "all 1,200 images are in one group (g), which is never parted"),
-        (1200, ["g"] * 1200, [1 / 3] * 3, "so that none can be held out; give images of other groups too"),
+        (1200, ["g"] * 1200, [0.95, 0.05], "all 1,200 images are in one group (g), and a group is never divided"),
+        (1200, ["g"] * 1200, [1 / 3] * 3, "so no image can be held out; give images of other groups too"),
         (5, ["g", "g", "h", "h", "h"], [1 / 3] * 3, "5 images in 2 groups can't make 3 folds; use 2 folds or fewer"),
         (3, ["g", "g", ""], [1 / 3] * 3, "3 images in 2 groups can't make 3 folds; use 2 folds or fewer"),
     ],
@@ -265,7 +265,7 @@ def test_the_real_share_is_said() -> None:
     assert made.record() == {"images": [90, 30], "groups": [3, 1]} and made.far_from([0.9, 0.1])
     assert made.note(0.1) == "Held out for validation: 30 of 120 images (25.0%; 10.0% was asked for), 1 of 4 groups."
     assert Parts.of(np.array([0, 1, 2, 2]), objects(["", "a", "b", "b"])).note(None) == (
-        "The 3 folds hold 1 to 2 images each; none of 2 groups is parted."
+        "The 3 folds hold 1 to 2 images each; no group is divided (2 in all)."
     )
     alone = Parts.of(np.array([0] * 19 + [1]), objects(["a"] * 10 + [""] * 10))
     assert not alone.far_from([0.95, 0.05]) and "only images without a group" in alone.note(0.05)

@@ -132,7 +132,7 @@ class _Work:
         self.tests = iter([self.tested[place] for place in rng.permutation(len(self.tested))])
 
     def first_sound(self, count: int) -> list[Host]:
-        """Return the first good images of the table, with at least `count` rows together if there are so many."""
+        """Return the first good images of the table, with at least `count` rows together if the table has that many."""
         hosts: list[Host] = []
         for host in self.hosts:
             if sum(len(chosen.rows) for chosen in hosts) >= count and len(hosts) >= count // 2:

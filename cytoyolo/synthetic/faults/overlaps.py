@@ -1,4 +1,5 @@
-"""Faults of two rows of one image: the same box again, nearly the same, with another class, overlapping."""
+"""Faults of two rows of one image: the same box again, nearly the same box, the same box with another class, and
+overlaps."""
 
 import numpy as np
 from numpy.typing import NDArray
