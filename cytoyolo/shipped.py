@@ -72,7 +72,7 @@ def load_yaml(name: str | Path, package: str, kind: str) -> Any:
 def parse_yaml(name: str | Path, data: bytes) -> Any:
     """Parse the bytes of a YAML file. Raises CytoyoloError with the file's `name` if they are not valid YAML."""
     try:
-        return parse_text(_decoded(data))
+        return parse_text(decoded(data))
     except ValueError as error:
         raise CytoyoloError(f"{name} is not valid YAML ({error}); correct it.") from error
 
@@ -93,7 +93,7 @@ def parse_text(text: str) -> Any:
         raise ValueError(f"line {line}: the character {_code_point(error)}, which is not text") from error
 
 
-def _decoded(data: bytes) -> str:
+def decoded(data: bytes) -> str:
     """Decode UTF-8, or UTF-16 with a byte-order mark, as some editors write it."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
