@@ -89,4 +89,4 @@ def test_the_parts_of_a_large_file_are_forgotten_one_by_one(tmp_path: Path) -> N
     parts = xml_parts(path)
     root = next(parts)
     held = [(len(root), len(part)) for part in parts]
-    assert set(held) == {(0, 1)} and len(held) == 200_000
+    assert set(held) <= {(0, 1), (1, 1)} and len(held) == 200_000  # the root holds at most the next part
