@@ -163,6 +163,85 @@ def turn(xyxy: Boxes, size: NDArray[np.float64], orientation: NDArray[np.int64])
     return np.stack([new_x[:, 0], new_y[:, 0], new_x[:, 1], new_y[:, 1]], axis=1)
 
 
+def hull(points: NDArray[np.float64]) -> Boxes:
+    """Find the upright box around points.
+
+    Parameters
+    ----------
+    points : array (..., k, 2)
+        The k points of each shape, in pixels.
+
+    Returns
+    -------
+    array (..., 4)
+        The smallest box that holds them.
+
+    Examples
+    --------
+    >>> hull(np.array([[4.0, 9], [1, 2], [6, 3]])).tolist()
+    [1.0, 2.0, 6.0, 9.0]
+    """
+    return np.concatenate([points.min(axis=-2), points.max(axis=-2)], axis=-1)
+
+
+def hull_of_rotated(xyxy: Boxes, degrees: NDArray[np.float64], pivot: NDArray[np.float64]) -> Boxes:
+    """Find the upright box around a rotated box.
+
+    Parameters
+    ----------
+    xyxy : array (..., 4)
+        Boxes before their rotation, in pixels.
+    degrees : array (...)
+        The angle of rotation. A positive angle turns clockwise in the picture.
+    pivot : array (..., 2)
+        The point that the rotation leaves where it is.
+
+    Returns
+    -------
+    array (..., 4)
+        The smallest upright boxes that hold the rotated boxes.
+
+    Examples
+    --------
+    >>> hull_of_rotated(np.array([0.0, 0, 10, 4]), np.array(90.0), np.array([0.0, 0])).round(6).tolist()
+    [-4.0, 0.0, 0.0, 10.0]
+    """
+    corners = xyxy[..., [[0, 1], [2, 1], [2, 3], [0, 3]]] - pivot[..., None, :]
+    angle = np.radians(degrees)[..., None]
+    x = corners[..., 0] * np.cos(angle) - corners[..., 1] * np.sin(angle)
+    y = corners[..., 0] * np.sin(angle) + corners[..., 1] * np.cos(angle)
+    return hull(np.stack([x, y], axis=-1) + pivot[..., None, :])
+
+
+def hull_of_ellipse(centre: NDArray[np.float64], radii: NDArray[np.float64], degrees: NDArray[np.float64]) -> Boxes:
+    """Find the upright box around an ellipse.
+
+    Its half width is sqrt((rx cos a)^2 + (ry sin a)^2), its half height sqrt((rx sin a)^2 + (ry cos a)^2).
+
+    Parameters
+    ----------
+    centre : array (..., 2)
+        Centres in pixels.
+    radii : array (..., 2)
+        The two radii rx and ry, before the rotation.
+    degrees : array (...)
+        The angle a of rotation around the centre.
+
+    Returns
+    -------
+    array (..., 4)
+        The smallest upright boxes that hold the ellipses.
+
+    Examples
+    --------
+    >>> hull_of_ellipse(np.array([10.0, 10]), np.array([4.0, 2]), np.array(90.0)).round(6).tolist()
+    [8.0, 6.0, 12.0, 14.0]
+    """
+    angle = np.radians(degrees)[..., None]
+    half = np.hypot(radii * np.cos(angle), radii[..., ::-1] * np.sin(angle))
+    return np.concatenate([centre - half, centre + half], axis=-1)
+
+
 def to_yolo(xyxy: Boxes, size: NDArray[np.int64]) -> Boxes:
     """Convert boxes to YOLO's form.
 

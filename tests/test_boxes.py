@@ -1,5 +1,8 @@
 """The maths of boxes against torchvision's and against plain Python."""
 
+import cmath
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torchvision.ops import box_iou, generalized_box_iou
 
-from cytoyolo.boxes import EPSILON, area, clip, from_yolo, giou, iou, to_pixels, to_yolo
+from cytoyolo.boxes import (
+    EPSILON,
+    area,
+    clip,
+    from_yolo,
+    giou,
+    hull,
+    hull_of_ellipse,
+    hull_of_rotated,
+    iou,
+    to_pixels,
+    to_yolo,
+)  # fmt: skip
 
 CLOSE = 1e-12
 
@@ -178,3 +193,35 @@ def test_six_decimals_keep_every_pixel(b: tuple[int, ...], sides: tuple[int, int
     sizes = np.array([sides])
     pixels = clip(stacked((min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))), sizes)
     assert to_pixels(from_yolo(np.round(to_yolo(pixels, sizes), 6), sizes), sizes).tolist() == pixels.tolist()
+
+
+angle, side_length = st.floats(-720, 720), st.floats(0.5, 200)
+
+
+@given(coordinates, angle, coordinates)
+def test_the_hull_of_a_rotated_box_is_that_of_its_corners_in_complex_numbers(
+    xyxy: np.ndarray, degrees: float, point: np.ndarray
+) -> None:
+    x1, y1, x2, y2 = xyxy.tolist()
+    pivot, turned = complex(point[0], point[1]), cmath.exp(1j * math.radians(degrees))
+    corners = [(complex(x, y) - pivot) * turned + pivot for x in (x1, x2) for y in (y1, y2)]
+    expected = [f(getattr(c, part) for c in corners) for f in (min, max) for part in ("real", "imag")]
+    found = hull_of_rotated(xyxy, np.array(degrees), point[:2])
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-6)
+
+
+@given(st.tuples(side_length, side_length), angle)
+def test_the_hull_of_an_ellipse_is_that_of_many_of_its_points(radii: tuple[float, float], degrees: float) -> None:
+    around, turned = np.linspace(0, 2 * np.pi, 20_001), np.radians(degrees)
+    x, y = radii[0] * np.cos(around), radii[1] * np.sin(around)
+    points = np.stack([x * np.cos(turned) - y * np.sin(turned), x * np.sin(turned) + y * np.cos(turned)], axis=1)
+    found = hull_of_ellipse(np.zeros(2), np.array(radii), np.array(degrees))
+    np.testing.assert_allclose(found, hull(points), atol=1e-4)
+
+
+def test_hulls_of_several_shapes_at_once() -> None:
+    xyxy = np.array([[0.0, 0, 10, 4], [0, 0, 10, 4]])
+    found = hull_of_rotated(xyxy, np.array([0.0, 180]), np.array([[0.0, 0], [5, 2]]))
+    np.testing.assert_allclose(found, xyxy, atol=1e-9)
+    found = hull_of_ellipse(np.zeros((2, 2)), np.array([[3.0, 1], [3, 1]]), np.array([0.0, 90]))
+    np.testing.assert_allclose(found, [[-3, -1, 3, 1], [-1, -3, 1, 3]], atol=1e-9)
