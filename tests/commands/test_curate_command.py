@@ -429,7 +429,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[CytoyoloError], str]] = 
         lambda lab: (without(lab, "loose"), extended(lab, "loose.png,7,200,160,20,20,60,60,0.9,0.9,0.1\n")),
         CytoyoloError, "fold 7"
     ),
-    "every label flagged": (every_label_wrong, CytoyoloError, "all labels of .*t.csv are flagged .14.,"),
+    "every label flagged": (every_label_wrong, CytoyoloError, "all labels of .*t.csv are flagged (14),"),
     "a table that can't be used": (zero_side, CytoyoloError, "t.csv can't be used"),
 }  # fmt: skip
 
