@@ -34,8 +34,8 @@ _OTHERS = {
 _REMEDY = "save it as PNG"
 _NO_COMPRESSION, _HORIZONTAL = 1, 2
 # Compressions by JPEG, whose decoder turns YCbCr into RGB; and JPEG 2000 in YCbCr, whose data don't say that.
-_JPEGS, _JPEG_2000_YCBCR = (6, 7, 33007, 34892), 33003
-_ASSOCIATED, _UNASSOCIATED = 1, 2
+JPEGS, _JPEG_2000_YCBCR = (6, 7, 33007, 34892), 33003
+ASSOCIATED, UNASSOCIATED = 1, 2
 _UNSIGNED, _SIGNED, _REAL, _UNDEFINED = 1, 2, 3, 4
 # The colours that ImageJ gives to channels without a colour.
 _COLOURS = {
@@ -90,7 +90,7 @@ class Raster:
     colours: NDArray[np.uint8] | None = None
 
 
-class _Chosen(NamedTuple):
+class Chosen(NamedTuple):
     """The pages of the picture that is read: their series, their positions in it, and how they are joined."""
 
     series: Any
@@ -123,7 +123,7 @@ def read_raster(data: bytes) -> Raster:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[_Chosen]:
+def _opened(data: bytes) -> Iterator[Chosen]:
     """Open a file and choose its picture. Every error of the libraries becomes Unusable."""
     import tifffile
 
@@ -135,10 +135,10 @@ def _opened(data: bytes) -> Iterator[_Chosen]:
                 raise Unsupported(
                     f"has {len(file.pages):,} pages, more than {MAX_PAGES:,}; save the page to look at by itself"
                 )
-            chosen = _choose(file)
+            chosen = choose(file)
             if any(int(tag) in _NEEDED for line in lines for tag in _LOST_TAG.findall(line)):
                 raise Unusable("is a damaged TIFF file")
-            _refuse(chosen.page)
+            refuse(chosen.page)
             yield chosen
     except Unusable:
         raise
@@ -148,7 +148,7 @@ def _opened(data: bytes) -> Iterator[_Chosen]:
         raise Unusable("is a damaged TIFF file") from error
 
 
-def _choose(file: Any) -> _Chosen:
+def choose(file: Any) -> Chosen:
     """Choose the picture: the largest size of a pyramid, the first page of a stack, all channels of a composite."""
     several = [part for part in file.series if not (part.keyframe.is_reduced or part.keyframe.is_mask)] or file.series
     series = several[0].levels[0]
@@ -175,9 +175,9 @@ def _choose(file: Any) -> _Chosen:
     elif (samples := _bare_channels(page)) > 1:
         luts = _luts(samples, colours)
         said.insert(0, _joined(luts))
-    elif left_out := sum(kind not in (_ASSOCIATED, _UNASSOCIATED) for kind in _extras(page)):
+    elif left_out := sum(kind not in (ASSOCIATED, UNASSOCIATED) for kind in extra_samples(page)):
         said.append(f"without {left_out} extra channel{'s' if left_out > 1 else ''}")
-    return _Chosen(series, page, places, luts, bits, offset, "; ".join(said))
+    return Chosen(series, page, places, luts, bits, offset, "; ".join(said))
 
 
 def _outer_axes(series: Any, page: Any) -> tuple[str, tuple[int, ...]]:
@@ -242,7 +242,7 @@ def _colour_samples(page: Any) -> int:
     return {_RGB: 3, _CMYK: 4, _YCBCR: 3, _CIELAB: 3, _ICCLAB: 3}.get(int(page.photometric), 1)
 
 
-def _extras(page: Any) -> list[int]:
+def extra_samples(page: Any) -> list[int]:
     """List the kinds of the samples beyond the colour, 0 (unspecified) if the file does not say it."""
     count = page.samplesperpixel - _colour_samples(page)
     told = [int(kind) for kind in page.extrasamples or ()]
@@ -251,13 +251,13 @@ def _extras(page: Any) -> list[int]:
 
 def _bare_channels(page: Any) -> int:
     """Return how many channels a gray page has, without alpha; 1 for any other page."""
-    extras = _extras(page)
+    extras = extra_samples(page)
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) or not extras:
         return 1
-    return int(page.samplesperpixel) - sum(kind in (_ASSOCIATED, _UNASSOCIATED) for kind in extras)
+    return int(page.samplesperpixel) - sum(kind in (ASSOCIATED, UNASSOCIATED) for kind in extras)
 
 
-def _mode(chosen: _Chosen) -> str:
+def _mode(chosen: Chosen) -> str:
     """Name the kind of picture with Pillow's word if there is one. RGB and L mean 8 bits."""
     page = chosen.page
     if chosen.colours is not None and len(chosen.colours) > 1:
@@ -266,7 +266,7 @@ def _mode(chosen: _Chosen) -> str:
     suffix = "" if bits == 8 and page.sampleformat in (_UNSIGNED, _UNDEFINED) else f";{page.dtype}" if bits == 8 else ""
     if not isinstance(bits, int) or bits != 8:
         suffix = f";{page.dtype}" if page.sampleformat in (_SIGNED, _REAL) else f";{bits}"
-    alpha = "A" if any(kind in (_ASSOCIATED, _UNASSOCIATED) for kind in _extras(page)) else ""
+    alpha = "A" if any(kind in (ASSOCIATED, UNASSOCIATED) for kind in extra_samples(page)) else ""
     names = {_RGB: "RGB", _PALETTE: "P", _CMYK: "CMYK", _YCBCR: "RGB", _CIELAB: "LAB", _ICCLAB: "LAB"}
     return names.get(int(page.photometric), "L") + alpha + suffix
 
@@ -275,7 +275,7 @@ def _is_inverted(page: Any) -> bool:
     return int(page.photometric) == _WHITE_IS_ZERO
 
 
-def _refuse(page: Any) -> None:
+def refuse(page: Any) -> None:
     """Raise Unsupported for a page that tifffile or this module can't read as its tags describe it."""
     from tifffile import TIFF
 
@@ -306,7 +306,7 @@ def _refuse(page: Any) -> None:
         raise Unusable("is a damaged TIFF file")
 
 
-def _plane(data: bytes, chosen: _Chosen, place: int) -> Samples:
+def _plane(data: bytes, chosen: Chosen, place: int) -> Samples:
     """Read the samples (h, w, n) of one page."""
     page = chosen.series[0] if place == 0 else None
     if place and not chosen.series.is_truncated:
@@ -340,7 +340,7 @@ def _needs_libtiff(page: Any) -> bool:
     """Tell whether the decoder of a YCbCr page does not give RGB, so that libtiff must decode it."""
     from tifffile import TIFF
 
-    return page.compression not in (*_JPEGS, *TIFF.IMAGE_COMPRESSIONS)
+    return page.compression not in (*JPEGS, *TIFF.IMAGE_COMPRESSIONS)
 
 
 def _refuse_cut(page: Any, size: int) -> None:
@@ -353,7 +353,7 @@ def _refuse_cut(page: Any, size: int) -> None:
         raise Unusable("is a truncated TIFF file")
 
 
-def _raster(data: bytes, chosen: _Chosen, samples: Samples) -> Raster:
+def _raster(data: bytes, chosen: Chosen, samples: Samples) -> Raster:
     """Make the picture of a single page from its samples (h, w, n)."""
     page, photometric = chosen.page, int(chosen.page.photometric)
     if photometric == _PALETTE:
@@ -366,7 +366,7 @@ def _raster(data: bytes, chosen: _Chosen, samples: Samples) -> Raster:
         channels = _moved(samples[..., : len(chosen.colours)], chosen.offset)
         return Raster(channels, chosen.bits, _is_inverted(page), chosen.colours)
     colour = samples[..., : _colour_samples(page)]
-    if (extras := _extras(page)) and extras[0] == _ASSOCIATED and samples.dtype.kind == "u":
+    if (extras := extra_samples(page)) and extras[0] == ASSOCIATED and samples.dtype.kind == "u":
         colour = _without_alpha(colour, samples[..., colour.shape[-1]], chosen.bits)
     if colour.shape[-1] == 1:
         colour = colour[..., 0]
