@@ -1,4 +1,4 @@
-"""Tiles: the windows in which a field is cut that is larger than the images a network was trained on.
+"""Tiles: windows over a field that is larger than the images of the training, and what is found in them, joined.
 
 Examples
 --------
@@ -6,10 +6,20 @@ Examples
 [[0, 0, 300, 300], [200, 0, 500, 300]]
 """
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from cytoyolo import boxes
+from cytoyolo.boxes import Boxes
 from cytoyolo.errors import UsageError
+
+# A box that comes nearer to an inner edge of its window than this share of the window's side is cut by the edge.
+_NEAR = 0.04
+# A cut box is a part of a whole box that covers more than this share of it.
+_MOST = 0.5
 
 
 def grid(width: int, height: int, tile: int, overlap: int, offset: tuple[int, int] = (0, 0)) -> NDArray[np.int64]:
@@ -68,3 +78,173 @@ def _starts(length: int, tile: int, step: int, offset: int) -> NDArray[np.int64]
     """Where the windows of a row of `length` pixels start: at most `step` pixels after each other."""
     last = max(length - tile, 0)
     return np.unique(np.r_[0, np.arange(offset, last, step), last]).astype(np.int64)
+
+
+class Joined(NamedTuple):
+    """The boxes of a field (n, 4), the most confident first, and for each box the row of the detection whose scores it
+    has."""
+
+    xyxy: Boxes
+    row: NDArray[np.int64]
+
+
+def join(
+    xyxy: Boxes, confidence: NDArray[np.float64], window: NDArray[np.int64], windows: NDArray[np.int64],
+    size: tuple[int, int], iou: float,
+) -> Joined:  # fmt: skip
+    """Join what was found in the windows of a field, so that no cell is counted twice.
+
+    A box is *cut* if it comes near an edge of its window that is not a border of the field. All other boxes are
+    *whole*. Boxes of one window are never compared, because the NMS of the window has done that.
+
+    1. If two whole boxes have an IoU above `iou`, the more confident box is kept, as in any NMS.
+    2. A cut box is dropped if a whole box of another window shows the same cell. This is so if the two boxes have an
+       IoU above `iou` in the area that both windows show, or if the whole box covers more than half of the cut box.
+    3. The other cut boxes belong to cells that no window shows whole. Boxes that show the same cell, judged as in 2.,
+       become the smallest box around them, with the scores of the most confident. A box made so is dropped if its IoU
+       with a box that is kept is above `iou`.
+
+    The time grows with the number of boxes, not with its square, so that a whole slide can be joined at once.
+
+    Parameters
+    ----------
+    xyxy : array (n, 4)
+        The boxes of all windows, in pixels of the field. Each lies in its window.
+    confidence : array (n,)
+        The confidence of each box.
+    window : array (n,)
+        The row in `windows` of the window of each box.
+    windows : array (k, 4)
+        The windows x1, y1, x2, y2, such as `grid` gives them.
+    size : tuple of int
+        The width and height of the field in pixels.
+    iou : float
+        The IoU of the NMS, 0 to 1.
+
+    Returns
+    -------
+    Joined
+        The boxes of the field.
+
+    Examples
+    --------
+    A cell that the left window shows cut, and the right window shows whole:
+
+    >>> windows = grid(500, 300, tile=300, overlap=100)
+    >>> boxes = np.array([[210.0, 50, 300, 150], [212, 52, 312, 150]])
+    >>> joined = join(boxes, np.array([0.9, 0.8]), np.array([0, 1]), windows, (500, 300), iou=0.4)
+    >>> joined.xyxy.tolist(), joined.row.tolist()
+    ([[212.0, 52.0, 312.0, 150.0]], [1])
+    """
+    xyxy, seen = xyxy.astype(np.float64), windows[window].astype(np.float64)
+    cut = is_cut(xyxy, seen, size)
+    order = np.argsort(-confidence, kind="stable")
+    kept = _Places(xyxy)
+    for row in order[~cut[order]].tolist():
+        others = kept.near(xyxy[row])
+        others = others[window[others] != window[row]]
+        if not (boxes.iou(xyxy[row], xyxy[others]) > iou).any():
+            kept.add(row, xyxy[row])
+    whole = kept.rows
+    left = [row for row in order[cut[order]].tolist() if not _shown_whole(row, kept, xyxy, seen, iou)]
+    made = list(_merged(left, xyxy, seen, iou))
+    together = np.concatenate([xyxy[whole], *(box[None] for _, box in made)]) if made else xyxy[whole]
+    rows = np.array([*whole, *(row for row, _ in made)], np.int64)
+    chosen = _without_doubles(together, len(whole), iou)
+    chosen = chosen[np.argsort(-confidence[rows[chosen]], kind="stable")]
+    return Joined(together[chosen], rows[chosen])
+
+
+def is_cut(xyxy: Boxes, windows: Boxes, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Tell which boxes (n, 4) come near an edge of their windows (n, 4) that is not a border of the field.
+
+    A network's box seldom ends exactly at the edge. "Near" is therefore 4 % of the window's longer side.
+
+    Examples
+    --------
+    >>> box = np.array([[150.0, 0, 195, 60]])
+    >>> is_cut(box, np.array([[0.0, 0, 200, 200]]), (800, 200)), is_cut(box, np.array([[0.0, 0, 200, 200]]), (200, 200))
+    (array([ True]), array([False]))
+    """
+    near = _NEAR * (windows[:, 2:] - windows[:, :2]).max(axis=1, keepdims=True, initial=0)
+    low = (xyxy[:, :2] - windows[:, :2] < near) & (windows[:, :2] > 0)
+    high = (windows[:, 2:] - xyxy[:, 2:] < near) & (windows[:, 2:] < np.array(size))
+    return np.asarray((low | high).any(axis=1))
+
+
+class _Places:
+    """Boxes by their places in the field, to find the boxes near a box. `rows` are those that were added, in order."""
+
+    def __init__(self, xyxy: Boxes) -> None:
+        # No box is larger than a square of this grid, so that it touches four squares at most.
+        self._side = max(float((xyxy[:, 2:] - xyxy[:, :2]).max(initial=1)), 1.0)
+        self._squares: dict[tuple[int, int], list[int]] = {}
+        self.rows: list[int] = []
+
+    def _touched(self, box: Boxes) -> list[tuple[int, int]]:
+        left, top, right, bottom = (int(value // self._side) for value in box.tolist())
+        return [(x, y) for x in range(left, right + 1) for y in range(top, bottom + 1)]
+
+    def add(self, row: int, box: Boxes) -> None:
+        self.rows.append(row)
+        for square in self._touched(box):
+            self._squares.setdefault(square, []).append(row)
+
+    def near(self, box: Boxes) -> NDArray[np.int64]:
+        """The rows of all boxes that may overlap a box."""
+        found = {row for square in self._touched(box) for row in self._squares.get(square, ())}
+        return np.array(sorted(found), np.int64)
+
+
+def _shown_whole(row: int, whole: _Places, xyxy: Boxes, seen: Boxes, iou: float) -> bool:
+    """Tell whether a whole box of another window shows the cell of a cut box."""
+    others = whole.near(xyxy[row])
+    others = others[(seen[others] != seen[row]).any(axis=1)]
+    covered = boxes.area(_common(xyxy[others], xyxy[row])) > _MOST * boxes.area(xyxy[row])
+    return bool((covered | _agree(row, others, xyxy, seen, iou)).any())
+
+
+def _agree(row: int, others: NDArray[np.int64], xyxy: Boxes, seen: Boxes, iou: float) -> NDArray[np.bool_]:
+    """Tell which of the `others` have an IoU above `iou` with a box, in the area that their two windows show."""
+    area = _common(seen[others], seen[row])
+    return np.asarray(boxes.iou(_common(xyxy[others], area), _common(xyxy[row], area)) > iou)
+
+
+def _common(a: Boxes, b: Boxes) -> Boxes:
+    """The areas that boxes (n, 4) or (4,) share. An area without pixels has sides of length 0."""
+    low = np.maximum(a[..., :2], b[..., :2])
+    return np.concatenate([low, np.maximum(np.minimum(a[..., 2:], b[..., 2:]), low)], axis=-1)
+
+
+def _merged(rows: list[int], xyxy: Boxes, seen: Boxes, iou: float) -> Iterator[tuple[int, Boxes]]:
+    """Yield the cells of cut boxes, the best first: the row of the most confident box, and the box around all."""
+    places, cell = _Places(xyxy), {row: row for row in rows}
+
+    def first(row: int) -> int:
+        while cell[row] != row:
+            row = cell[row]
+        return row
+
+    rank = {row: number for number, row in enumerate(rows)}
+    for row in rows:
+        others = places.near(xyxy[row])
+        others = others[(seen[others] != seen[row]).any(axis=1)]
+        for other in others[_agree(row, others, xyxy, seen, iou)].tolist():
+            one, two = sorted((first(row), first(other)), key=rank.__getitem__)
+            cell[two] = one
+        places.add(row, xyxy[row])
+    parts: dict[int, list[int]] = {}
+    for row in rows:
+        parts.setdefault(first(row), []).append(row)
+    for best, several in parts.items():
+        yield best, np.r_[xyxy[several, :2].min(axis=0), xyxy[several, 2:].max(axis=0)]
+
+
+def _without_doubles(xyxy: Boxes, whole: int, iou: float) -> NDArray[np.int64]:
+    """Return the rows of boxes (n, 4) without those after the first `whole` that have an IoU above `iou` with a box
+    before them."""
+    kept = _Places(xyxy)
+    for row in range(len(xyxy)):
+        if row < whole or not (boxes.iou(xyxy[row], xyxy[kept.near(xyxy[row])]) > iou).any():
+            kept.add(row, xyxy[row])
+    return np.array(kept.rows, np.int64)
