@@ -24,10 +24,10 @@ COLUMNS = ("line", "image", "rule", "severity", "value", "action", "detail")
 class Audited:
     """The outcome of an audit.
 
-    findings has the columns COLUMNS. `line` is the row's line in the file. For a finding about an image it is the line
-    of the image's first row, or None without such a row. `table` is the table after the rules' actions, with the
-    changes of its lines. `not_run` says for each rule that was not asked why. `policy` holds the rules as they were
-    asked.
+    findings has the columns COLUMNS. `line` is the row's line in the file, or None for a row that the file does not
+    have. For a finding about an image it is the line of the image's first row, or None without such a row. `table` is
+    the table after the rules' actions, with the changes of its lines. `not_run` says for each rule that was not asked
+    why. `policy` holds the rules as they were asked.
     """
 
     findings: pd.DataFrame
@@ -84,9 +84,10 @@ def _reason_to_leave_out(rule: Rule, table: LabelTable) -> str:
 
 def _table(rule: Rule, found: Findings, table: LabelTable) -> pd.DataFrame:
     images = [table.text["image"][row] for row in found.rows] if found.images is None else found.images
+    count = len(table.records.cells)  # new rows have no line in the file
     return pd.DataFrame(
         {
-            "line": pd.Series([int(row) + 2 if row >= 0 else None for row in found.rows], dtype=object),
+            "line": pd.Series([int(row) + 2 if 0 <= row < count else None for row in found.rows], dtype=object),
             "image": list(images),
             "rule": rule.name,
             "severity": rule.severity,

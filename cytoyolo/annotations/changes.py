@@ -38,7 +38,7 @@ def change_log(lines: Lines) -> tuple[bytes, pd.DataFrame]:
     data = lines.to_bytes()
     before, after = sha256(lines.records.to_bytes()), sha256(data)
     prints = Change(1, FINGERPRINTS, before, after, "", "the whole table before and after")
-    return data, pd.DataFrame([prints, *lines.changes], columns=COLUMNS)
+    return data, pd.DataFrame([prints, *lines.logged], columns=COLUMNS)
 
 
 def undo(clean: bytes, changes: pd.DataFrame) -> bytes:

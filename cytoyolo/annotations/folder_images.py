@@ -16,14 +16,14 @@ from cytoyolo.tables.table import TEST_ROLES, read_table
 
 
 class FolderImages:
-    """An image folder: `listing` holds the names of its files, and `facts` reads its images."""
+    """An image folder: `path` is the folder, `listing` holds the names of its files, and `facts` reads its images."""
 
     def __init__(self, folder: Path, thorough: bool = True) -> None:
         """Open an image folder. Only thorough properties are kept in the cache. Raises an error if this is not an image
         folder."""
         check_image_folder(folder)
         self.listing = frozenset(folder_files(folder))
-        self._folder, self._thorough = folder, thorough
+        self.path, self._thorough = folder, thorough
         self._known: dict[str, ImageInfo] = {}
 
     def facts(self, names: Sequence[str], tested: Collection[str] = ()) -> Mapping[str, ImageInfo]:
@@ -45,9 +45,9 @@ class FolderImages:
         if not names:
             return
         if self._thorough:
-            facts = read_cached(self._folder, names, white=white)
+            facts = read_cached(self.path, names, white=white)
         else:
-            facts = read_many((self._folder / name for name in names), white=white)
+            facts = read_many((self.path / name for name in names), white=white)
         with console.progress() as progress:
             tracked = progress.track(facts, len(names), description="Read images")
             self._known.update(zip(names, tracked, strict=True))

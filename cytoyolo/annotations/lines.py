@@ -85,9 +85,15 @@ class Lines:
                     cells[row], texts[row] = values, records.row_text(values, XYXY)
                 else:
                     texts[row] = None
-                end = "" if edit.after else _END_NAMES[records.sheet.ends[row + 1]]
+                end = "" if edit.after or row >= count else _END_NAMES[records.sheet.ends[row + 1]]
                 changes.append(Change(row + 2, edit.rule, before or "", texts[row] or "", end, edit.reasons[index]))
         return tuple(changes), texts
+
+    @property
+    def logged(self) -> list[Change]:
+        """The changes for a change log: without the changes of new rows that were dropped later."""
+        count, texts = len(self.records.cells), self._edited[1]
+        return [change for change in self.changes if change.row < count or texts[change.row] is not None]
 
     def to_bytes(self) -> bytes:
         """The table as a file's bytes. Lines without a change stay as they are; new lines stand at the end."""

@@ -67,7 +67,7 @@ def _left(audited: Audited) -> pd.DataFrame:
     findings = findings[findings["rule"].isin(names)]
     images = frozenset(table.text["image"][table.alive])
     there = [
-        bool(table.alive[line - 2]) if policy[name].about == "row" else not image or image in images
+        bool(table.alive[line - 2]) if line and policy[name].about == "row" else not image or image in images
         for name, line, image in zip(findings["rule"], findings["line"], findings["image"], strict=True)
     ]
     return findings[np.array(there, dtype=bool)]

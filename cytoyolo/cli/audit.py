@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
+from cytoyolo.cli.options import BackgroundOption, ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
 from cytoyolo.cli.output import print_json, print_some, print_table
 from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
@@ -34,6 +34,7 @@ def audit(
         Path | None, typer.Option("--images", help="Folder of the images, to check them too.", metavar="DIR")
     ] = None,
     test: TestOption = None,
+    background: BackgroundOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to make, with all findings and their pictures.", metavar="DIR"),
@@ -58,7 +59,14 @@ def audit(
     if overwrite and output is None:
         raise UsageError("--overwrite goes with -o; give both or neither.")
     made = commands.audit(
-        labels, images=images, test=test, output=output, dataset=dataset, config=config, overwrite=overwrite
+        labels,
+        images=images,
+        test=test,
+        background=background,
+        output=output,
+        dataset=dataset,
+        config=config,
+        overwrite=overwrite,
     )
     if as_json:
         print_json({**made.summary, "findings": made.findings})

@@ -7,6 +7,7 @@ import typer
 
 from cytoyolo import defaults
 from cytoyolo.cli.options import (
+    BackgroundOption,
     ConfigOption,
     DatasetOption,
     GroupsOption,
@@ -37,6 +38,7 @@ def convert(
     folds: Annotated[int | None, typer.Option(help="Make K cross-validation folds instead of one split.")] = None,
     groups: GroupsOption = None,
     test: TestOption = None,
+    background: BackgroundOption = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Repair the table first, as `cytoyolo repair` does; changes.csv says how.")
     ] = False,
@@ -54,7 +56,8 @@ def convert(
 
     made = run(
         labels, images=images, output=output, dataset=dataset, val=val, folds=folds, groups=groups, test=test,
-        repair=repair, config=config, copy=copy, mask_fill=mask_fill, seed=seed, overwrite=overwrite,
+        background=background, repair=repair, config=config, copy=copy, mask_fill=mask_fill, seed=seed,
+        overwrite=overwrite,
     )  # fmt: skip
     if as_json:
         print_json({**vars(made), "white": made.white.to_dict()})

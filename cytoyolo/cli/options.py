@@ -45,6 +45,14 @@ GroupsOption = Annotated[
         "--groups", help="CSV with NAME,group: images of a slide, patient or centre stay together.", metavar="FILE.csv"
     ),
 ]
+BackgroundOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--background",
+        help="Images without cells: a table or text file with their names, or a folder in the image folder.",
+        metavar="FILE|DIR",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output of this command.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
+from cytoyolo.cli.options import BackgroundOption, ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.text import counted
 
@@ -22,6 +22,7 @@ def repair(
         Path | None, typer.Option("--images", help="Folder of the images, to use them too.", metavar="DIR")
     ] = None,
     test: TestOption = None,
+    background: BackgroundOption = None,
     changes: Annotated[
         Path | None,
         typer.Option(help="The change log to write.", metavar="FILE.csv", show_default="changes.csv beside CLEAN.csv"),
@@ -38,8 +39,8 @@ def repair(
     from cytoyolo.commands.repair import repair as run
 
     repaired = run(
-        labels, output=output, images=images, test=test, changes=changes, dataset=dataset, config=config,
-        skip=skip or (), overwrite=overwrite,
+        labels, output=output, images=images, test=test, background=background, changes=changes, dataset=dataset,
+        config=config, skip=skip or (), overwrite=overwrite,
     )  # fmt: skip
     by_rule = repaired.changes.groupby("rule", sort=False).size().rename("changes")
     if as_json:

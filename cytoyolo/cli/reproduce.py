@@ -8,6 +8,7 @@ import typer
 
 from cytoyolo import defaults
 from cytoyolo.cli.options import (
+    BackgroundOption,
     Boxes,
     DatasetOption,
     GroupsOption,
@@ -28,6 +29,7 @@ def reproduce(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all results.", metavar="RUN")],
     dataset: DatasetOption = defaults.DATASET,
     groups: GroupsOption = None,
+    background: BackgroundOption = None,
     folds: Annotated[int, typer.Option(help="How many folds.")] = defaults.FOLDS,
     spurious: Annotated[
         defaults.SpuriousChoice, typer.Option(help="Which curated labels the final model is trained on.")
@@ -48,8 +50,8 @@ def reproduce(
     from cytoyolo.commands.reproduce import reproduce as run
 
     made = run(
-        data, output=output, dataset=dataset, groups=groups, folds=folds, spurious=spurious, boxes=boxes, device=device,
-        jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **settings,
+        data, output=output, dataset=dataset, groups=groups, background=background, folds=folds, spurious=spurious,
+        boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **settings,
     )  # fmt: skip
     if as_json:
         print_json({"steps": [vars(step) for step in made]})

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cytoyolo import defaults
 from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.background import background_facts, check_background, with_background
 from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
@@ -65,6 +66,7 @@ def audit(
     *,
     images: str | Path | None = None,
     test: AnyTable | None = None,
+    background: str | Path | None = None,
     output: str | Path | None = None,
     dataset: str | Path = defaults.DATASET,
     config: str | Path | None = None,
@@ -80,6 +82,8 @@ def audit(
         The image folder. Without it, only the table is checked.
     test : str, Path or DataFrame, optional
         The test table, to find training images that leak into it.
+    background : str or Path, optional
+        Images of the folder that have no cells: a table or text file with their names, or a folder in the image folder.
     output : str or Path, optional
         A folder to make, with findings.csv, summary.json and, with images, findings.png (pictures of the findings).
     dataset : str or Path
@@ -108,14 +112,16 @@ def audit(
     """
     source, tested = given(labels, "the table"), None if test is None else given(test, "the test table")
     policy, spec = load_policy(config), load_spec(dataset)
+    check_background(background, images)
     if output is not None:
-        inputs = (file_of(source), file_of(tested), images, config, *own_files(policy))
+        inputs = (file_of(source), file_of(tested), images, background, config, *own_files(policy))
         check_folder(Path(output), MAKER, overwrite, inputs=inputs)
     data = read_table_bytes(source)
     try:
         table = LabelTable.parse(source, data, spec, images=images, test=tested)
         note_form(source, table.records)
         rows = int(table.alive.sum())
+        table = with_background(source, table, background)
         audited = auditing.run(table, policy)
         findings, not_run = audited.findings, audited.not_run
         # For pictures: boxes as they were, under the names that a repair gives to images.
@@ -131,6 +137,7 @@ def audit(
         "labels": {"name": source.name, "sha256": sha256(data), "rows": rows, **_without_cells(table)},
         "images": None if table is None or images is None else _images(table),
         "test": None if tested is None else {"name": tested.name, "sha256": fingerprint(tested)},
+        **background_facts(background),
         "severities": {name: int((findings["severity"] == name).sum()) for name in SEVERITIES},
         "rules": counts.to_dict("records"),
         "not_run": not_run,

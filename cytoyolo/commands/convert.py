@@ -12,6 +12,7 @@ import pandas as pd
 
 from cytoyolo import defaults
 from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.background import BACKGROUND, background_facts, with_background
 from cytoyolo.annotations.changes import change_log
 from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.table import LabelTable
@@ -50,7 +51,7 @@ class Converted:
     - left_out: images that are left out because they have only ignore regions.
     - deep: images of more than 8 bits; `white` is the range in which they are shown, unless their file states one.
     - complaints: the decoder's warnings, one sentence for each image.
-    - without_cells: images that have no cells, as a row says.
+    - without_cells: images that have no cells, as a row or the list of such images says.
     - renamed: names in the table that differ from the name of their file, with the file's name.
     - needless: rows that say that an image has no cells, but the image has cells.
     """
@@ -84,6 +85,7 @@ def convert(
     folds: int | None = None,
     groups: str | Path | None = None,
     test: str | Path | None = None,
+    background: str | Path | None = None,
     repair: bool = False,
     config: str | Path | None = None,
     copy: bool = False,
@@ -109,6 +111,8 @@ def convert(
         A CSV with NAME,group. Images of a group stay in the same part, and so do images that show the same.
     test : str or Path, optional
         The test table. Images that show the same as a test image are left out.
+    background : str or Path, optional
+        Images of the folder that have no cells: a table or text file with their names, or a folder in the image folder.
     repair : bool
         Repair the table first. The folder then contains findings.csv and changes.csv.
     config : str or Path, optional
@@ -145,9 +149,12 @@ def convert(
     check_choice("mask_fill", mask_fill, defaults.MaskFill)
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
-    check_folder(output, MAKER, overwrite, inputs=(labels, images, groups, test, config, *own_files(policy)))
+    check_folder(
+        output, MAKER, overwrite, inputs=(labels, images, groups, test, background, config, *own_files(policy))
+    )
     given = LabelTable.from_csv(labels, spec, images=Path(images).resolve(), test=test, thorough=repair)
     note_form(labels, given.records)
+    given = with_background(labels, given, background)
     known_groups = read_groups(groups, spec, given.text["image"], given.listing or ())
     usable = trainable(labels, given, policy, repair)
     table = usable.table
@@ -164,7 +171,7 @@ def convert(
     settings |= {"mask_fill": mask_fill if regions else None, "masks": hidden}
     inputs = {"groups": groups, "test": test, "config": config}
     manifest = _manifest(labels.name, given, inputs, own_modules(policy), facts, usable, settings)
-    manifest |= division.record(grouped=groups is not None)
+    manifest |= background_facts(background) | division.record(grouped=groups is not None)
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
         _write(folder, usable, division, facts, regions, manifest)
     return _counted(output, given, usable, repair, facts, copies, regions)
@@ -201,7 +208,7 @@ def _counted(
     regions: Mapping[str, object],
 ) -> Converted:
     """Count what was made of the table `given`."""
-    table, changes = usable.table, usable.table.lines.changes
+    table, changes = usable.table, [one for one in usable.table.lines.changes if one.rule != BACKGROUND]
     names, by_rule = table.text["image"], Counter(change.rule for change in changes)
     xyxy = table.xyxy[table.labels]
     return Converted(

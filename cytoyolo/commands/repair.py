@@ -9,6 +9,7 @@ import pandas as pd
 from cytoyolo import defaults
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.audit import refuse_stops
+from cytoyolo.annotations.background import check_background, with_background
 from cytoyolo.annotations.changes import COLUMNS, change_log
 from cytoyolo.annotations.policy import load_policy, own_files
 from cytoyolo.annotations.table import LabelTable
@@ -40,6 +41,7 @@ def repair(
     output: str | Path,
     images: str | Path | None = None,
     test: str | Path | None = None,
+    background: str | Path | None = None,
     changes: str | Path | None = None,
     dataset: str | Path = defaults.DATASET,
     config: str | Path | None = None,
@@ -58,6 +60,9 @@ def repair(
         The image folder, to use what the images tell.
     test : str or Path, optional
         The test table. Rows of images that leak into it are dropped.
+    background : str or Path, optional
+        Images of the folder that have no cells: a table or text file with their names, or a folder in the image folder.
+        They become rows with only a name.
     changes : str or Path, optional
         The change log to write, by default changes.csv beside the output.
     dataset : str or Path
@@ -95,14 +100,15 @@ def repair(
     labels, output = Path(labels), Path(output)
     log = output.with_name(CHANGES) if changes is None else Path(changes)
     policy, spec = load_policy(config, skip), load_spec(dataset)
-    others = (labels, test, config, *own_files(policy))
+    check_background(background, images)
+    others = (labels, test, background, config, *own_files(policy))
     check_output(output, (*others, log))
     check_output(log, others)
     check_writable(log, COLUMNS, overwrite)
     given = LabelTable.from_csv(labels, spec, images=images, test=test)
     note_form(labels, given.records)
     check_writable(output, given.records.header, overwrite)
-    audited = auditing.run(given, policy)
+    audited = auditing.run(with_background(labels, given, background), policy)
     refuse_stops(labels, audited)
     if not audited.table.alive.any():
         raise CytoyoloError(f"{labels}: no row can be used; `cytoyolo audit` says why.")

@@ -68,6 +68,7 @@ def reproduce(
     output: str | Path,
     dataset: str | Path = defaults.DATASET,
     groups: str | Path | None = None,
+    background: str | Path | None = None,
     folds: int = defaults.FOLDS,
     spurious: defaults.SpuriousChoice = defaults.SPURIOUS,
     boxes: defaults.BoxChoice = defaults.BOXES,
@@ -93,6 +94,8 @@ def reproduce(
         The data set: a name of this package, or a YAML file.
     groups : str or Path, optional
         A CSV with NAME,group: see `convert`.
+    background : str or Path, optional
+        Images of the folder that have no cells: a table or text file with their names, or a folder in the image folder.
     folds : int
         How many folds.
     spurious : str
@@ -134,7 +137,8 @@ def reproduce(
     resolved = load_recipe(settings, FIXED_EPOCHS)
     training: TrainingSettings = {"recipe": defaults.RECIPE, **given(settings), "seed": resolved["seed"]}
     call = Call(
-        Path(data), folder, dataset, groups, folds, spurious, boxes, device, jobs, force, training, resolved,
+        Path(data), folder, dataset, groups, background, folds, spurious, boxes, device, jobs, force, training,
+        resolved,
     )  # fmt: skip
     inputs = check_inputs(call)
     steps, pictures = _steps(call), pictures_in(call.images)
@@ -180,11 +184,13 @@ def _steps(call: Call) -> list[Step]:
     folder, table, test = call.folder, call.labels, call.test
     repaired, parts, cv, staged = folder / "repaired.csv", folder / "folds", folder / "cv", folder / "dataset"
     run, submission = folder / "run", folder / "submission.csv"
+    empty: dict[str, Any] = {} if call.background is None else {"background": call.background}
     known: dict[str, Any] = {"images": call.images, "dataset": call.dataset}
     placed = {**known, "groups": call.groups, "seed": call.resolved["seed"]}
     # Files count by their content, wherever they are. `force` does not change a result that exists.
     described, grouped = given_files(call.dataset), given_files(call.groups)
     learned = (*described, *given_files(call.training.get("recipe"), call.training.get("model")))
+    listed, chosen = given_files(call.background), {name: by_name(value) for name, value in empty.items()}
     split = {"folds": call.folds, "seed": call.resolved["seed"], "dataset": by_name(call.dataset)}
     trained = {name: by_name(value) for name, value in {**_NOT_GIVEN, **call.training}.items()}
 
@@ -198,11 +204,11 @@ def _steps(call: Call) -> list[Step]:
         )  # fmt: skip
 
     return [
-        Step("audit", folder / "audit", (table, test, *described), {},
-             lambda _: audit(table, test=test, output=folder / "audit", overwrite=True, **known)),
-        Step("repair", repaired, (table, test, *described), {},
+        Step("audit", folder / "audit", (table, test, *described, *listed), chosen,
+             lambda _: audit(table, test=test, output=folder / "audit", overwrite=True, **known, **empty)),
+        Step("repair", repaired, (table, test, *described, *listed), chosen,
              lambda _: repair(table, test=test, output=repaired, changes=folder / "repaired.changes.csv",
-                              overwrite=True, **known)),
+                              overwrite=True, **known, **empty)),
         Step("convert to folds", parts, (repaired, *grouped, *described), split,
              lambda _: convert(repaired, output=parts, folds=call.folds, overwrite=True, **placed)),
         Step("cross-validate", cv, (parts / "dataset.json", *learned), trained,

@@ -19,6 +19,7 @@ class Call:
     folder: Path
     dataset: str | Path
     groups: str | Path | None
+    background: str | Path | None
     folds: int
     spurious: defaults.SpuriousChoice
     boxes: defaults.BoxChoice

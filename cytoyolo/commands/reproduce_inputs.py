@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytoyolo import console
+from cytoyolo.annotations.background import with_background
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.crossval import check_jobs, slots_of
 from cytoyolo.commands.reproduce_call import Call
@@ -52,6 +53,7 @@ def check_inputs(call: Call) -> Inputs:
     check_jobs(call.device, call.jobs)
     spec = load_spec(call.dataset)
     table = LabelTable.from_csv(train, spec, images=images, test=test, thorough=False)
+    table = with_background(train, table, call.background)
     rows = read_table(test, spec, TEST_ROLES)
     refuse(test, row_faults(rows, spec), "mend or delete them")
     there = table.listing or frozenset()

@@ -15,7 +15,7 @@ from cytoyolo.annotations.rules.registry import (
     rule,
 )
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.errors import listed
+from cytoyolo.errors import as_typed, listed, option
 from cytoyolo.images.folder import image_files, match_in_folder
 from cytoyolo.images.names import NameMatches
 
@@ -125,5 +125,8 @@ def unlabelled_image(table: LabelTable) -> Iterator[Findings]:
     """Neither the label table nor the test table names the image file."""
     named = set(table.text["image"]).union(table.test or ())
     others = [name for name in image_files(table.listing or ()) if name not in named]
-    detail = "has no row; a row of its name alone (NAME,,,,,) makes it an image without cells"
+    detail = (
+        f"has no row; a row of its name alone (NAME,,,,,), or {as_typed(option('background'))}, makes it an image "
+        "without cells"
+    )
     yield from by_image(table, {name: (name, detail) for name in others})
