@@ -10,7 +10,7 @@ import typer
 import cytoyolo
 from cytoyolo import defaults
 from cytoyolo.cli.app import app
-from cytoyolo.cli.options import TRAINING
+from cytoyolo.cli.training import TRAINING
 from cytoyolo.detector.inference import complete
 
 COMMANDS = typer.main.get_command(app).commands

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cytoyolo.annotations.policy import load_policy
-from cytoyolo.cli.options import parse_assignments
+from cytoyolo.cli.training import parse_assignments
 from cytoyolo.detector.recipes import load_recipe
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import parse_yaml

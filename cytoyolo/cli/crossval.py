@@ -12,9 +12,9 @@ from cytoyolo.cli.options import (
     Jobs,
     JsonOption,
     Overwrite,
-    with_training_settings,
 )
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.text import counted
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, numbers
+from cytoyolo.cli.options import DatasetOption, Fallback, JsonOption, ModelWeights, Overwrite, numbers
 from cytoyolo.cli.output import print_json
 from cytoyolo.text import counted
 
@@ -25,16 +25,12 @@ def fuse(
         Path | None,
         typer.Option(help="Test table with the columns trustii_id,NAME: write a submission.", metavar="TEST.csv"),
     ] = None,
-    model_weights: Annotated[
-        str | None, typer.Option(help="The weight of each model.", metavar="2,1,1", show_default="equal")
-    ] = None,
+    model_weights: ModelWeights = None,
     iou: Annotated[
         float, typer.Option(help="Boxes of any class are fused if their IoU is more than this.")
     ] = defaults.FUSION_IOU,
     dataset: DatasetOption = defaults.DATASET,
-    fallback: Annotated[
-        str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
-    ] = None,
+    fallback: Fallback = None,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:

@@ -1,25 +1,13 @@
-"""Options that `predict` and `submit` share: how a model is run."""
+"""The options of a prediction's settings, for `predict` and `submit`."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from cytoyolo import defaults
+from cytoyolo.cli.options import Command, Device, ImageSize, ModelWeights, numbers, with_options
 
-Iou = Annotated[
-    float, typer.Option(help="If two boxes of any class have a higher IoU, NMS keeps the more confident box.")
-]
-Batch = Annotated[
-    int | None, typer.Option(help="Images at a time.", show_default="1 on a CPU, 8 by torch, 32 on a GPU")
-]
-Backend = Annotated[defaults.Backend, typer.Option(help="The program that runs a .pt file.")]
-Threads = Annotated[int | None, typer.Option(help="CPU cores to use.", show_default="all")]
-ModelWeights = Annotated[
-    str | None, typer.Option(help="The weight of each model in a fusion.", metavar="2,1,1", show_default="equal")
-]
-Views = Annotated[
-    str | None, typer.Option(help="Also predict mirrored images, and fuse the boxes.", metavar="hflip,vflip")
-]
 WeightsOf = Annotated[
     str | None,
     typer.Option(
@@ -32,8 +20,42 @@ WeightsOf = Annotated[
 Probabilities = Annotated[
     bool, typer.Option("--probabilities", help="List detections with the probabilities of all classes.")
 ]
+_Conf = Annotated[float, typer.Option(help="The lowest confidence of a box.")]
+_Iou = Annotated[
+    float, typer.Option(help="If two boxes of any class have a higher IoU, NMS keeps the more confident box.")
+]
+_Batch = Annotated[
+    int | None, typer.Option(help="Images at a time.", show_default="1 on a CPU, 8 by torch, 32 on a GPU")
+]
+_Backend = Annotated[defaults.Backend, typer.Option(help="The program that runs a .pt file.")]
+_Threads = Annotated[int | None, typer.Option(help="CPU cores to use.", show_default="all")]
+_Views = Annotated[
+    str | None, typer.Option(help="Also predict mirrored images, and fuse the boxes.", metavar="hflip,vflip")
+]
 
 
-def views(text: str | None) -> list[str]:
-    """The views of an option such as hflip,vflip."""
-    return [] if text is None else text.split(",")
+def with_inference_settings(conf: float, most_boxes: str) -> Callable[[Command], Command]:
+    """Return a decorator. It gives a command the options of a prediction's settings in the place of its parameter
+    `settings`, which gets them all.
+
+    `conf` is the command's default confidence. `most_boxes` says how many boxes of an image are kept by default.
+    """
+    limit = typer.Option(help="The most boxes of an image. The most confident boxes are kept.", show_default=most_boxes)
+    options: dict[str, tuple[Any, Any]] = {
+        "conf": (_Conf, conf),
+        "iou": (_Iou, defaults.IOU),
+        "imgsz": (ImageSize, None),
+        "batch": (_Batch, None),
+        "backend": (_Backend, defaults.BACKEND),
+        "device": (Device, defaults.DEVICE),
+        "threads": (_Threads, None),
+        "max_det": (Annotated[int | None, limit], None),
+        "model_weights": (ModelWeights, None),
+        "tta": (_Views, None),
+    }
+    return lambda command: with_options(command, options, _collect)
+
+
+def _collect(given: dict[str, Any]) -> dict[str, Any]:
+    views, shares = given["tta"], numbers("--model-weights", given["model_weights"])
+    return {**given, "tta": views.split(",") if views is not None else [], "model_weights": shares}

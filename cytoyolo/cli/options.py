@@ -1,16 +1,15 @@
 """Options that several commands share, each written once."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any
 
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.detector.settings import TrainingSettings
-from cytoyolo.errors import UsageError, as_typed, option, quoted
+from cytoyolo.errors import UsageError
 
 ImagesOption = Annotated[Path, typer.Option("--images", help="Folder of the images.", metavar="DIR")]
 DatasetOption = Annotated[
@@ -62,6 +61,10 @@ ImageSize = Annotated[
     typer.Option("--imgsz", help="Side in pixels to which images are scaled.", show_default="the training's"),
 ]
 Jobs = Annotated[int, typer.Option(help="How many folds train at the same time on a CPU.")]
+ModelWeights = Annotated[
+    str | None, typer.Option(help="The weight of each model in a fusion.", metavar="2,1,1", show_default="equal")
+]
+Fallback = Annotated[str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")]
 Boxes = Annotated[defaults.BoxChoice, typer.Option(help="Which label boxes are replaced by the predicted box.")]
 
 
@@ -73,92 +76,29 @@ def numbers(option: str, text: str | None) -> list[float] | None:
         raise UsageError(f"{option} is '{text}'; give numbers such as 2,1,1.") from error
 
 
-_RECIPES = "the recipe's"
-# The options of a training's settings. Settings without an option are given with `--set`.
-TRAINING: dict[str, Any] = {
-    "recipe": Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            help="Settings of the training: the name of a recipe, such as quick, or a YAML file.",
-            metavar="NAME|FILE.yaml",
-            show_default=defaults.RECIPE,
-        ),
-    ],
-    "model": Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="Weights to start from (official weights are downloaded), or network.",
-            metavar="FILE.pt|FILE.yaml",
-            show_default=_RECIPES,
-        ),
-    ],
-    "epochs": Annotated[
-        int | None, typer.Option("--epochs", help="Passes through all training images.", show_default=_RECIPES)
-    ],
-    "imgsz": Annotated[
-        int | None, typer.Option("--imgsz", help="Side in pixels to which images are scaled.", show_default=_RECIPES)
-    ],
-    "batch": Annotated[int | None, typer.Option("--batch", help="Images per training step.", show_default=_RECIPES)],
-    "seed": Annotated[int | None, typer.Option("--seed", help="Seed of all random choices.", show_default=_RECIPES)],
-    "assignments": Annotated[
-        list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
-    ],
-}
+Command = Callable[..., None]
 
 
-def with_training_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with the options of a training's settings instead of its parameter `settings`.
+def with_options(
+    command: Command, options: Mapping[str, tuple[Any, Any]], collect: Callable[[dict[str, Any]], Mapping[str, Any]]
+) -> Command:
+    """Return a command that has these options in the place of its parameter `settings`.
 
-    The parameter gets the settings that the user gives.
+    `options` has the type and the default of each option. `settings` gets what `collect` makes of their values.
     """
-    parameters = dict(inspect.signature(command).parameters)
-    arguments = [name for name, parameter in parameters.items() if _is_argument(parameter)]
     added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in TRAINING.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
     ]
+    shown = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        shown += added if name == "settings" else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
 
     @wraps(command)
     def run(**given: Any) -> None:
-        settings = {name: given.pop(name) for name in TRAINING}
-        assigned = parse_assignments(settings.pop("assignments") or [])
-        for key in assigned:
-            if key in arguments:
-                raise UsageError(f"--set gives {key}, which is an argument of this command; take it out.")
-            if key in TRAINING or key in parameters:
-                raise UsageError(f"--set gives {key}; use {as_typed(option(key))} instead.")
-        settings = {name: value for name, value in settings.items() if value is not None}
-        command(**given, settings=cast(TrainingSettings, {**settings, **assigned}))
+        settings = collect({name: given.pop(name) for name in options})
+        command(**given, settings=settings)
 
-    shown = [
-        one
-        for name, parameter in parameters.items()
-        for one in (added if name == "settings" else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)])
-    ]
     run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in shown}
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return run
-
-
-def _is_argument(parameter: inspect.Parameter) -> bool:
-    return any(isinstance(info, typer.models.ArgumentInfo) for info in get_args(parameter.annotation))
-
-
-def parse_assignments(pairs: Sequence[str]) -> dict[str, Any]:
-    """Turn ["mixup=0.1", ...] into settings. The values are read as YAML. Raises UsageError for text that is not such a
-    pair."""
-    from cytoyolo.shipped import parse_text
-
-    settings = {}
-    for pair in pairs:
-        key, _, text = (part.strip() for part in pair.partition("="))
-        try:
-            value = parse_text(text)
-        except ValueError as error:
-            raise UsageError(f"--set is {quoted(pair)}, which is not valid YAML ({error}); correct it.") from error
-        if not key or value is None:
-            raise UsageError(f"--set is '{pair}'; give KEY=VALUE, such as mixup=0.1.")
-        settings[key] = value
-    return settings

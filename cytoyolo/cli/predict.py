@@ -1,22 +1,23 @@
 """`cytoyolo predict`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli import inference
-from cytoyolo.cli.options import Device, ImageSize, JsonOption, Overwrite, numbers
+from cytoyolo.cli.inference import Probabilities, WeightsOf, with_inference_settings
+from cytoyolo.cli.options import JsonOption, Overwrite
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
     from cytoyolo.commands.predict import Predicted
+    from cytoyolo.detector.inference import InferenceSettings
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(predict)
+    app.command()(with_inference_settings(defaults.CONF, str(defaults.MAX_DETECTIONS))(predict))
 
 
 def predict(
@@ -28,24 +29,10 @@ def predict(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.", metavar="DIR")],
-    conf: Annotated[float, typer.Option(help="The lowest confidence of a box.")] = defaults.CONF,
-    iou: inference.Iou = defaults.IOU,
-    imgsz: ImageSize = None,
-    batch: inference.Batch = None,
-    backend: inference.Backend = defaults.BACKEND,
-    device: Device = defaults.DEVICE,
-    threads: inference.Threads = None,
-    max_det: Annotated[
-        int | None,
-        typer.Option(
-            help="The most boxes of an image. The most confident boxes are kept.",
-            show_default=str(defaults.MAX_DETECTIONS),
-        ),
-    ] = None,
-    model_weights: inference.ModelWeights = None,
-    tta: inference.Views = None,
-    dataset: inference.WeightsOf = None,
-    probabilities: inference.Probabilities = False,
+    *,
+    settings: "InferenceSettings",
+    dataset: WeightsOf = None,
+    probabilities: Probabilities = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures.")] = True,
     flat: Annotated[bool, typer.Option("--flat", help="Leave out sub-folders.")] = False,
     as_json: JsonOption = False,
@@ -60,9 +47,6 @@ def predict(
     from cytoyolo.commands.predict_sources import divide
 
     weights, source = divide(paths)
-    settings: Any = {"conf": conf, "iou": iou, "imgsz": imgsz, "batch": batch, "backend": backend, "device": device}
-    settings |= {"threads": threads, "max_det": max_det, "tta": inference.views(tta)}
-    settings["model_weights"] = numbers("--model-weights", model_weights)
     made = run(
         weights, source, output=output, dataset=dataset, probabilities=probabilities, pictures=pictures, flat=flat,
         overwrite=overwrite, **settings,

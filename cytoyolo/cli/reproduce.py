@@ -14,9 +14,9 @@ from cytoyolo.cli.options import (
     GroupsOption,
     Jobs,
     JsonOption,
-    with_training_settings,
 )
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import TrainingSettings
 
 

@@ -1,22 +1,24 @@
 """`cytoyolo submit`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli import inference
-from cytoyolo.cli.options import Device, ImageSize, ImagesOption, JsonOption, Overwrite, numbers
+from cytoyolo.cli.inference import Probabilities, WeightsOf, with_inference_settings
+from cytoyolo.cli.options import Fallback, ImagesOption, JsonOption, Overwrite
 from cytoyolo.cli.output import print_json
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
     from cytoyolo.commands.submit import Submitted
+    from cytoyolo.detector.inference import InferenceSettings
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(submit)
+    most_boxes = f"{defaults.MAX_DETECTIONS}, or more for more rows"
+    app.command()(with_inference_settings(defaults.SUBMISSION_CONF, most_boxes)(submit))
 
 
 def submit(
@@ -30,27 +32,11 @@ def submit(
     ],
     images: ImagesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The submission to write.", metavar="FILE.csv")],
-    conf: Annotated[float, typer.Option(help="The lowest confidence of a box.")] = defaults.SUBMISSION_CONF,
-    iou: inference.Iou = defaults.IOU,
-    imgsz: ImageSize = None,
-    batch: inference.Batch = None,
-    backend: inference.Backend = defaults.BACKEND,
-    device: Device = defaults.DEVICE,
-    threads: inference.Threads = None,
-    max_det: Annotated[
-        int | None,
-        typer.Option(
-            help="The most boxes of an image. The most confident boxes are kept.",
-            show_default=f"{defaults.MAX_DETECTIONS}, or more for more rows",
-        ),
-    ] = None,
-    model_weights: inference.ModelWeights = None,
-    tta: inference.Views = None,
-    dataset: inference.WeightsOf = None,
-    fallback: Annotated[
-        str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")
-    ] = None,
-    probabilities: inference.Probabilities = False,
+    *,
+    settings: "InferenceSettings",
+    dataset: WeightsOf = None,
+    fallback: Fallback = None,
+    probabilities: Probabilities = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -63,9 +49,6 @@ def submit(
     from cytoyolo.commands.submit import submit as run
 
     weights, test = divide_table(paths)
-    settings: Any = {"conf": conf, "iou": iou, "imgsz": imgsz, "batch": batch, "backend": backend, "device": device}
-    settings |= {"threads": threads, "max_det": max_det, "tta": inference.views(tta)}
-    settings["model_weights"] = numbers("--model-weights", model_weights)
     made = run(
         weights, test, images=images, output=output, dataset=dataset, fallback=fallback, probabilities=probabilities,
         overwrite=overwrite, **settings,

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import Device, JsonOption, Overwrite, with_training_settings
+from cytoyolo.cli.options import Device, JsonOption, Overwrite
 from cytoyolo.cli.output import print_json
+from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import TrainingSettings
 
 

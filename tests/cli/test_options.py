@@ -1,4 +1,4 @@
-"""The options of a training's settings, which the command line collects in one mapping."""
+"""The options of a training's and of a prediction's settings, which the command line collects in one mapping."""
 
 from typing import Annotated
 
@@ -6,7 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cytoyolo.cli.options import with_training_settings
+from cytoyolo.cli.inference import with_inference_settings
+from cytoyolo.cli.training import with_training_settings
+from cytoyolo.detector.inference import complete
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import UsageError
 
@@ -56,3 +58,20 @@ def test_what_is_no_further_setting_is_refused(given, assignment, words):
     with pytest.raises(UsageError) as refused:
         given("x", "--set", assignment)
     assert str(refused.value) == words
+
+
+def test_the_settings_of_a_prediction_are_collected_with_their_defaults():
+    app, got = typer.Typer(), []
+
+    def command(paths: Annotated[list[str], typer.Argument()], *, settings: object, flat: bool = False) -> None:
+        got.append((paths, flat, settings))
+
+    app.command()(with_inference_settings(0.125, "300")(command))
+    CliRunner().invoke(app, ["a", "b", "--flat"])
+    words = ["--iou", "0.5", "--max-det", "7", "--tta", "hflip,vflip", "--model-weights", "2,1"]
+    CliRunner().invoke(app, [*words, "a"])
+    given = {"iou": 0.5, "max_det": 7, "tta": ["hflip", "vflip"], "model_weights": [2.0, 1.0]}
+    assert got == [
+        (["a", "b"], True, complete({"tta": []}, 0.125)),
+        (["a"], False, complete(given, 0.125)),
+    ]

@@ -3,7 +3,7 @@
 import pytest
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import parse_assignments
+from cytoyolo.cli.training import parse_assignments
 from cytoyolo.detector.recipes import _OWN, PACKAGE, load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import CytoyoloError, UsageError
