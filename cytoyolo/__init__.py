@@ -2,7 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `crossval`, `curate`,
-`predict`, `submit`, `fuse`, `score`, `check`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`predict`, `submit`, `fuse`, `score`, `check`, `export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
 They are imported on first use, because some of them need torch and others must not.
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from cytoyolo.commands.curate import CuratedTable, curate
     from cytoyolo.commands.demo import Demonstrated, demo
     from cytoyolo.commands.export import Exported, export
+    from cytoyolo.commands.export_labels import ExportedLabels, export_labels
     from cytoyolo.commands.fuse import FusedTables, fuse
+    from cytoyolo.commands.import_labels import Imported, import_labels
     from cytoyolo.commands.info import info
     from cytoyolo.commands.predict import Predicted, predict
     from cytoyolo.commands.repair import Repaired, repair
@@ -60,8 +63,10 @@ __all__ = [
     "Detections",
     "Detector",
     "Exported",
+    "ExportedLabels",
     "Finding",
     "FusedTables",
+    "Imported",
     "InferenceSettings",
     "LabelTable",
     "Planned",
@@ -82,7 +87,9 @@ __all__ = [
     "curate",
     "demo",
     "export",
+    "export_labels",
     "fuse",
+    "import_labels",
     "info",
     "predict",
     "repair",
@@ -111,8 +118,10 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Detections": "detector.detections",
     "Detector": "detector.predict",
     "Exported": "commands.export",
+    "ExportedLabels": "commands.export_labels",
     "Finding": "scoring.check",
     "FusedTables": "commands.fuse",
+    "Imported": "commands.import_labels",
     "InferenceSettings": "detector.inference",
     "LabelTable": "annotations.table",
     "Planned": "commands.reproduce",

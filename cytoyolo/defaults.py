@@ -23,6 +23,9 @@ Backend = Literal["auto", "torch", "onnx", "openvino"]
 View = Literal["hflip", "vflip"]
 # What an export is made for.
 ExportFormat = Literal["onnx", "openvino"]
+# The forms of label files of other programs that are read ("auto" recognises the form), and those that are written.
+LabelSource = Literal["auto", "coco"]
+LabelTarget = Literal["coco"]
 
 DATASET = "cytologia"
 RECIPE = "third-place"

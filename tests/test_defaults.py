@@ -22,6 +22,8 @@ ONLY_FUNCTION = {"replicates"}
 # What a function takes as one mapping, with the defaults, and what a command takes as one list.
 SETTINGS = {"predict": complete({}), "submit": complete({}, defaults.SUBMISSION_CONF)}
 PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test")}
+# Commands whose function has another name, because `import` is a word of Python and names have no dashes.
+OTHER_NAMES = {"import": "import_labels", "export-labels": "export_labels"}
 
 
 def plain(default: Any, required: bool) -> Any:
@@ -33,14 +35,14 @@ def plain(default: Any, required: bool) -> Any:
 
 def of_function(name: str) -> tuple[dict[str, Any], list[str]]:
     """The defaults of a function's parameters by name, and its positional parameters."""
-    taken = {}
-    for one in inspect.signature(getattr(cytoyolo, name)).parameters.values():
+    taken, function = {}, getattr(cytoyolo, OTHER_NAMES.get(name, name))
+    for one in inspect.signature(function).parameters.values():
         if one.kind is one.VAR_KEYWORD:
             settings = SETTINGS.get(name, dict.fromkeys(TRAINING))
             taken |= {key: plain(default, False) for key, default in settings.items()}
         else:
             taken[one.name] = plain(one.default, one.default is one.empty)
-    positional = inspect.getfullargspec(getattr(cytoyolo, name)).args
+    positional = inspect.getfullargspec(function).args
     return {name: default for name, default in taken.items() if name not in ONLY_FUNCTION}, positional
 
 
@@ -62,4 +64,4 @@ def test_a_command_takes_what_its_function_takes(name: str) -> None:
 
 
 def test_every_function_is_a_command() -> None:
-    assert set(COMMANDS) == {name for name in cytoyolo.__all__ if name.islower()}
+    assert {OTHER_NAMES.get(name, name) for name in COMMANDS} == {name for name in cytoyolo.__all__ if name.islower()}

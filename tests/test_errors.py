@@ -107,6 +107,12 @@ WRONG_CALLS = {
     ),
     "demo": ((), {"output": "new", "seed": -1}, "seed=-1; give 0 or more."),
     "export": (("best.pt",), {"output": "n.onnx", "format": "x"}, "format='x'; give onnx or openvino."),
+    "export_labels": (
+        ("t.csv",),
+        {"images": "there", "format": "x", "output": "new"},
+        "format='x'; give ",
+    ),
+    "import_labels": (("t.csv",), {"output": "new.csv", "format": "x"}, "format='x'; give "),
     "fuse": (
         ([],),
         {"output": "n.csv"},

@@ -26,7 +26,9 @@ from cytoyolo.cli import (
     curate,
     demo,
     export,
+    export_labels,
     fuse,
+    import_labels,
     info,
     predict,
     repair,
@@ -49,8 +51,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS = (
-    *(audit, repair, undo, apply, convert, train, crossval, curate, predict, submit, fuse, score, check),
-    *(export, bench, reproduce, smear, demo, info),
+    *(import_labels, audit, repair, undo, apply, convert, train, crossval, curate, predict, submit, fuse, score, check),
+    *(export_labels, export, bench, reproduce, smear, demo, info),
 )
 for module in _COMMANDS:
     module.register(app)

@@ -18,6 +18,7 @@ from tests.predicted_tables import crossvalidated, oof_text
 COMMANDS = typer.main.get_command(app).commands
 # Calls in the folder `place`, and some of the keys of their answers.
 CALLS = {
+    "import": ("coco.json -o new/imported.csv", {"output", "boxes", "classes", "counts", "problems"}),
     "audit": ("labels.csv --images images --dataset spec.yaml", {"labels", "severities", "findings"}),
     "repair": ("labels.csv -o new/clean.csv --dataset spec.yaml", {"table", "log", "changes", "rows", "review"}),
     "undo": ("clean.csv changes.csv -o new/labels.csv", {"output", "sha256"}),
@@ -30,6 +31,10 @@ CALLS = {
     "fuse": ("found.csv found.csv --dataset spec.yaml -o new/fused.csv", {"output", "images", "rows"}),
     "score": ("truth.csv truth.csv --dataset spec.yaml", {"score", "interval", "classes"}),
     "check": ("test.csv truth.csv --dataset spec.yaml", {"findings"}),
+    "export-labels": (
+        "labels.csv --images images --dataset spec.yaml --format coco -o new/c.json",
+        {"output", "boxes", "tags"},
+    ),
     "export": ("run/weights/best.pt -o new/a.onnx", {"output", "comparison"}),
     "bench": ("run/weights/best.pt --images images --backend onnx --threads 1 --seconds 0.1", {"ways"}),
     "smear": ("-o new/smears --images 4", {"folder", "cells"}),
@@ -55,6 +60,10 @@ def place(blobs: Path, small_run: Path, tmp_path_factory: pytest.TempPathFactory
     truth.to_csv(folder / "truth.csv", index=False)
     labels.assign(confidence=0.5, second_class="pale", margin=0.1).to_csv(folder / "found.csv", index=False)
     cytoyolo.repair(folder / "labels.csv", output=folder / "clean.csv", dataset=folder / "spec.yaml")
+    spec = folder / "spec.yaml"
+    cytoyolo.export_labels(
+        folder / "labels.csv", images=folder / "images", dataset=spec, format="coco", output=folder / "coco.json"
+    )
     rows = [
         (name, at % 2, 80, 72, tuple(box), (0.9, 0.1) if code == "dark" else (0.1, 0.9))
         for at, (name, *box, code) in enumerate(labels.itertuples(index=False))

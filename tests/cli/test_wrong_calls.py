@@ -53,6 +53,10 @@ CALLS = {
     "check nosuch nosuch": "no such file",
     "audit nosuch": "no such file",
     "convert nosuch --images images -o x": "no such file",
+    "import nosuch -o x.csv": "nosuch: no such file or folder",
+    "import labels.csv -o labels.csv": "labels.csv is the source",
+    "export-labels nosuch.csv --images images --format coco -o x": "no such file",
+    "export-labels labels.csv --images images --format nosuch -o x": "--format is 'nosuch'",
 }
 # Runs some calls in one process, and prints the exit code of each and whether torch was imported by then.
 RUN = """

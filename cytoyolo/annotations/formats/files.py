@@ -1,0 +1,79 @@
+"""Compare annotations with the files of an image folder: names and sizes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cytoyolo import console
+from cytoyolo.annotations.formats.annotations import Annotations, Problem
+from cytoyolo.images.folder import folder_files, image_files, match_in_folder, note_renamed
+from cytoyolo.images.info import check_image_folder
+from cytoyolo.images.sizes import read_sizes
+
+Sizes = dict[str, tuple[int, int]]
+
+
+def with_files(annotations: Annotations, folder: Path) -> Annotations:
+    """Return annotations with the names and sizes of the files in a folder.
+
+    An image that has no file, a file that can't be read, and a size that differs from the file's become findings. A
+    size that the source does not tell is taken from the file.
+
+    Raises UsageError or CytoyoloError if this is not an image folder.
+    """
+    check_image_folder(folder)
+    listing = folder_files(folder)
+    matches = match_in_folder(annotations.images["image"], frozenset(listing))
+    problems = [
+        Problem(
+            name, f"no image of {folder} fits the name" if not fitting else f"several images fit ({fitting[0]} ...)"
+        )
+        for name, fitting in matches.candidates.items()
+    ]
+    renamed = {name: file for name, file in matches.file.items() if name != file}
+    note_renamed(renamed)
+    annotations = _renamed(annotations, renamed)
+    found = [name for name in annotations.images["image"] if name in set(matches.file.values())]
+    sizes, unread = measured(folder, found)
+    problems += unread
+    images = annotations.images.copy()
+    for row, name, width, height in zip(
+        images.index, images["image"], images["width"].tolist(), images["height"].tolist(), strict=True
+    ):
+        if name in sizes and (width, height) != sizes[name]:
+            if width and height:
+                problems.append(Problem(name, _differs((width, height), sizes[name])))
+            else:
+                images.loc[row, ["width", "height"]] = sizes[name]
+    counts = dict(annotations.counts)
+    if others := len(set(image_files(listing)) - set(images["image"])):
+        counts["images of the folder that the source does not list"] = others
+    return replace(annotations, images=images, counts=counts, problems=(*annotations.problems, *problems))
+
+
+def measured(folder: Path, names: Sequence[str]) -> tuple[Sizes, list[Problem]]:
+    """Read the sizes of images of a folder from their headers. Returns them by name, and findings about the others."""
+    with console.progress() as progress:
+        sizes = progress.track(read_sizes(folder / name for name in names), len(names), description="Read sizes")
+        by_name = dict(zip(names, sizes, strict=True))
+    unread = [Problem(name, f"the file {size}") for name, size in by_name.items() if isinstance(size, str)]
+    return {name: size for name, size in by_name.items() if not isinstance(size, str)}, unread
+
+
+def _renamed(annotations: Annotations, names: dict[str, str]) -> Annotations:
+    """Give images the names of their files. Several names of one file become one image."""
+    if not names:
+        return annotations
+    images, boxes = annotations.images.copy(), annotations.boxes.copy()
+    for table in (images, boxes):
+        table["image"] = [names.get(name, name) for name in table["image"]]
+    twice = images["image"].duplicated()
+    problems = [Problem(name, "two names of the source mean this file; the boxes of both are joined")
+                for name in images.loc[twice, "image"]]  # fmt: skip
+    images = images[~twice].reset_index(drop=True)
+    return replace(annotations, images=images, boxes=boxes, problems=(*annotations.problems, *problems))
+
+
+def _differs(said: tuple[int, int], real: tuple[int, int]) -> str:
+    turned = ", which is turned by 90 degrees" if said == real[::-1] else ""
+    return f"the source says {said[0]}x{said[1]} px, and the file has {real[0]}x{real[1]} px{turned}"

@@ -1,0 +1,75 @@
+"""The forms of label files: their names, and how one is recognised, read and written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytoyolo.annotations.formats import coco
+from cytoyolo.annotations.formats.annotations import Annotations
+from cytoyolo.annotations.formats.source import Source
+from cytoyolo.defaults import LabelSource
+from cytoyolo.errors import CytoyoloError, check_choice, option
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form of label files.
+
+    Attributes
+    ----------
+    name : str
+        The word that chooses it.
+    title : str
+        What sentences call it.
+    recognises : function
+        Tells by bytes or names of files whether a source has this form.
+    read : function
+        Reads a source. The folder of the images is given too, if the user names it.
+    write : function or None
+        Writes annotations to a path that does not exist yet.
+    is_folder : bool
+        Whether `write` makes a folder.
+    """
+
+    name: str
+    title: str
+    recognises: Callable[[Source], bool]
+    read: Callable[[Path, Path | None], Annotations]
+    write: Callable[[Annotations, Path], None] | None = None
+    is_folder: bool = False
+
+
+FORMATS = {
+    one.name: one
+    for one in (Format("coco", "COCO (JSON)", coco.recognises, lambda path, images: coco.read(path), coco.write),)
+}
+
+
+def format_of(path: Path, name: str = "auto") -> Format:
+    """Return the form of a source.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    name : str
+        The name of a form (`defaults.LabelSource`), or "auto" to look for the form that fits.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file or no such form.
+    CytoyoloError
+        If no form fits, or more than one.
+    """
+    check_choice("format", name, LabelSource)
+    source = Source(path)
+    if name != "auto":
+        return FORMATS[name]
+    fitting = [form for form in FORMATS.values() if form.recognises(source)]
+    if len(fitting) == 1:
+        return fitting[0]
+    choice = f"choose one with {option('format')} ({', '.join(form.name for form in fitting or FORMATS.values())})"
+    if fitting:
+        raise CytoyoloError(f"{path} may be {' or '.join(form.title for form in fitting)}; {choice}.")
+    raise CytoyoloError(f"{path} is in no form of labels that is recognised; {choice}.")

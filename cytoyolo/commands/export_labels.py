@@ -1,0 +1,172 @@
+"""`export-labels`: a label table, or detections, in the form of another program."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo import defaults
+from cytoyolo.annotations.formats.annotations import Annotations
+from cytoyolo.annotations.formats.files import with_files
+from cytoyolo.annotations.formats.registry import FORMATS, Format
+from cytoyolo.annotations.formats.source import Source
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.export_labels_tags import with_findings
+from cytoyolo.defaults import LabelTarget
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, check_choice, listed, option, quoted
+from cytoyolo.files import atomic_file, check_folder, check_place, new_folder
+from cytoyolo.scoring.table_kinds import DETECTIONS, OUT_OF_FOLD, table_kind
+from cytoyolo.spec import MASK, DataSpec, load_spec
+from cytoyolo.tables.table import XYXY, refuse
+
+_MAKER = "export-labels"
+
+
+@dataclass(frozen=True)
+class ExportedLabels:
+    """The result of `export_labels`: the output, its form, and how many images, boxes and tags it has."""
+
+    output: Path
+    format: str
+    images: int
+    boxes: int
+    tags: int
+
+
+def export_labels(
+    table: str | Path,
+    *,
+    images: str | Path,
+    format: LabelTarget,
+    output: str | Path,
+    dataset: str | Path = defaults.DATASET,
+    findings: str | Path | None = None,
+    model: str = "cytoyolo",
+    overwrite: bool = False,
+) -> ExportedLabels:
+    """Write a label table, or detections of `predict`, in the form of another program.
+
+    Detections keep their confidences, so that annotation tools show them as predictions.
+
+    Parameters
+    ----------
+    table : str or Path
+        The label table, or a table of detections that `predict` wrote.
+    images : str or Path
+        The folder of the images, which tells their sizes.
+    format : str
+        The form to write, such as "coco".
+    output : str or Path
+        The file or folder to write.
+    dataset : str or Path
+        The data set: its classes in their order, and the names of the columns.
+    findings : str or Path, optional
+        Findings of `audit` or `curate` about this label table. They become tags, if the form has tags.
+    model : str
+        The name of the model that made the detections.
+    overwrite : bool
+        Replace an existing output of this form.
+
+    Returns
+    -------
+    ExportedLabels
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        For rows that can't be exported, and for images without a file.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> cytoyolo.export_labels("labels.csv", images="images", format="coco", output="coco.json")  # doctest: +SKIP
+    """
+    path, target, spec = Path(table), Path(output), load_spec(dataset)
+    form, write = _form(format)
+    _check_output(target, form, overwrite, (path, Path(images)))
+    if table_kind(path, spec) in (DETECTIONS, OUT_OF_FOLD):
+        if findings is not None:
+            raise UsageError(f"{option('findings')} goes with a label table, and {path} has detections; leave it out.")
+        annotations = _of_detections(path, spec, model)
+    else:
+        labels = LabelTable.from_csv(path, spec)
+        annotations = _of_labels(path, labels)
+        if findings is not None:
+            annotations = with_findings(annotations, labels, Path(findings))
+    annotations = with_files(annotations, Path(images))
+    if annotations.problems:
+        found = [f"{problem.place}: {problem.what}" for problem in annotations.problems]
+        raise CytoyoloError(f"{path}: {len(found):,} images can't be exported ({listed(found, 3)}); repair the table.")
+    with _placed(target, form, overwrite) as place:
+        write(annotations, place)
+    tags = sum(len(row.tags) for rows in (annotations.image_rows(), annotations.box_rows()) for row in rows)
+    return ExportedLabels(target, form.name, len(annotations.images), len(annotations.boxes), tags)
+
+
+def _form(name: LabelTarget) -> tuple[Format, Callable[[Annotations, Path], None]]:
+    """Return a form and its writer."""
+    check_choice("format", name, LabelTarget)
+    form = FORMATS[name]
+    assert form.write is not None, f"{name} is in LabelTarget and has no writer"
+    return form, form.write
+
+
+def _check_output(path: Path, form: Format, overwrite: bool, inputs: Sequence[Path]) -> None:
+    """Refuse an output that can't be written, or that holds anything else, before the table is read."""
+    if form.is_folder:
+        check_folder(path, _MAKER, overwrite, inputs)
+        return
+    check_place(path)
+    if path.resolve() in [one.resolve() for one in inputs]:
+        raise UsageError(f"{path} is an input too; give another output.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give the name of a file.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; give another name or {OVERWRITE}.")
+    if path.exists() and not form.recognises(Source(path)):
+        raise UsageError(f"{path} is not in the form {form.title}; give another name.")
+
+
+def _placed(path: Path, form: Format, overwrite: bool) -> AbstractContextManager[Path]:
+    return new_folder(path, _MAKER, overwrite) if form.is_folder else atomic_file(path)
+
+
+def _of_labels(path: Path, labels: LabelTable) -> Annotations:
+    """The rows of a label table. Raises CytoyoloError for rows that are no labels."""
+    spec, rows = labels.spec, np.flatnonzero(labels.labels | labels.ignore_regions)
+    unknown = (labels.class_id[rows] < 0) & ~labels.is_ignore_region[rows]
+    bad = ~np.isfinite(labels.xyxy[rows]).all(axis=1)
+    faults = dict(labels.broken)
+    faults |= {row: f"the box is {labels.box(row)}" for row in rows[bad].tolist()}
+    faults |= {row: f"class {quoted(labels.text['class'][row])} is unknown" for row in rows[unknown].tolist()}
+    refuse(path, faults, "mend them, with `cytoyolo repair` where it can")
+    boxes = pd.DataFrame(labels.xyxy[rows], columns=XYXY, index=rows)
+    boxes.insert(0, "image", labels.text["image"][rows])
+    boxes["class"] = np.where(labels.is_ignore_region[rows], MASK, labels.text["class"][rows])
+    boxes["confidence"], boxes["tags"] = np.nan, ""
+    shown = np.flatnonzero(labels.labels | labels.ignore_regions | labels.empty)
+    return Annotations(_images(labels.text["image"][shown].tolist()), boxes, spec.codes, spec.names)
+
+
+def _of_detections(path: Path, spec: DataSpec, model: str) -> Annotations:
+    """The rows of a table of detections."""
+    from cytoyolo.detector.table import OUT_OF_FOLD as FOLDS
+    from cytoyolo.detector.table import read_detections
+
+    form = FOLDS if table_kind(path, spec) == OUT_OF_FOLD else None
+    table = read_detections(path, spec, form)
+    codes = spec.codes if set(table.codes) <= set(spec.codes) else table.codes
+    boxes = table.to_pandas()[["image", *XYXY, "class", "confidence"]].assign(tags="")
+    names = dict(zip(spec.codes, spec.names, strict=True))
+    shown = [*table.size, *table.image]
+    return Annotations(_images(shown), boxes, codes, tuple(names.get(code, code) for code in codes), model=model)
+
+
+def _images(names: Sequence[str]) -> pd.DataFrame:
+    table = pd.DataFrame({"image": list(dict.fromkeys(names))}, dtype=object)
+    return table.assign(width=0, height=0, group="", tags="")

@@ -1,0 +1,160 @@
+"""`import`: the three files that it writes, its findings, and labels that go through every form and come back."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cytoyolo import UsageError, convert, export_labels, import_labels
+from cytoyolo.annotations.formats.registry import FORMATS
+from cytoyolo.defaults import LabelSource, LabelTarget
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.spec import load_spec
+
+COCO = {
+    "images": [
+        {"id": 1, "file_name": "P1/a.png", "width": 64, "height": 48},
+        {"id": 2, "file_name": "P2/b.png", "width": 48, "height": 64},
+        {"id": 3, "file_name": "P2/c.png", "width": 64, "height": 48},
+    ],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 2, "bbox": [1, 2, 20, 30.5]},
+        {"id": 2, "image_id": 2, "category_id": 9, "bbox": [3, 4, 10, 12]},
+    ],
+    "categories": [{"id": 9, "name": "mast  cell"}, {"id": 2, "name": "PNN"}],
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for image in COCO["images"]:
+        path = tmp_path / "images" / image["file_name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(image["id"]).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+        assert cv2.imwrite(str(path), noise)
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps(COCO))
+    return path
+
+
+def test_the_three_files_go_through_convert(source: Path) -> None:
+    folder = source.parent
+    table, yaml, groups = folder / "labels.csv", folder / "mine.yaml", folder / "groups.csv"
+    made = import_labels(source, output=table, dataset_out=yaml, groups_out=groups)
+    assert table.read_text() == (
+        "NAME,x1,y1,x2,y2,class\nP1/a.png,1,2,21,32.5,PNN\nP2/b.png,3,4,13,16,mast cell\nP2/c.png,,,,,\n"
+    )
+    assert groups.read_text() == "NAME,group\nP1/a.png,P1\nP2/b.png,P2\nP2/c.png,P2\n"
+    assert load_spec(yaml).codes == ("mast cell", "PNN") and made.renamed == {"mast  cell": "mast cell"}
+    assert (made.images, made.boxes, made.empty_images, made.groups, made.problems) == (3, 2, 1, 2, [])
+    converted = convert(
+        table, images=folder / "images", output=folder / "yolo", dataset=yaml, groups=groups, val=0.4, seed=1
+    )
+    assert converted
+
+
+def test_sizes_and_names_that_disagree_with_the_files_are_findings(source: Path) -> None:
+    (source.parent / "images" / "P2" / "c.png").rename(source.parent / "images" / "P2" / "other.png")
+    made = import_labels(source, output=source.parent / "labels.csv", images=source.parent / "images")
+    assert [problem.place for problem in made.problems] == ["P2/c.png", "P2/b.png"]
+    assert "says 48x64 px, and the file has 64x48 px, which is turned by 90 degrees" in made.problems[1].what
+    assert made.counts == {"images of the folder that the source does not list": 1}
+    assert "P2/c.png" in (source.parent / "labels.csv").read_text()
+
+
+def test_names_are_found_in_the_folder(source: Path) -> None:
+    text = source.read_text().replace("P1/a.png", "C:\\\\Users\\\\anna\\\\img\\\\A.png").replace("P2/", "P2\\\\")
+    source.write_text(text)
+    made = import_labels(source, output=source.parent / "labels.csv", images=source.parent / "images")
+    rows = pd.read_csv(source.parent / "labels.csv")
+    assert list(rows["NAME"]) == ["P1/a.png", "P2/b.png", "P2/c.png"]
+    assert [problem.place for problem in made.problems] == ["P2/b.png"]  # whose size differs
+
+
+def test_outputs_are_only_replaced_if_they_are_of_this_command(source: Path) -> None:
+    table, yaml = source.parent / "labels.csv", source.parent / "mine.yaml"
+    import_labels(source, output=table, dataset_out=yaml)
+    before = table.read_bytes(), yaml.read_bytes()
+    with pytest.raises(UsageError, match="exists; give another name or overwrite=True"):
+        import_labels(source, output=table)
+    import_labels(source, output=table, dataset_out=yaml, overwrite=True)
+    assert (table.read_bytes(), yaml.read_bytes()) == before
+    yaml.write_text("classes: [PNN]\n")
+    with pytest.raises(UsageError, match="is not a file that this command made"):
+        import_labels(source, output=table, dataset_out=yaml, overwrite=True)
+    with pytest.raises(UsageError, match="is the source; give another output"):
+        import_labels(source, output=source, overwrite=True)
+    with pytest.raises(UsageError, match="is given for two outputs"):
+        import_labels(source, output=table, groups_out=table, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "words"),
+    [
+        ({"images": [], "annotations": []}, {}, "lists no image that can be used"),
+        ({"categories": [], "annotations": []}, {"dataset_out": "x.yaml"}, "names no class; leave out `dataset_out`"),
+        ({"images": [{"id": 1, "file_name": "a.jpg"}]}, {"groups_out": "g.csv"}, "knows no groups of images"),
+    ],
+)
+def test_an_output_that_would_be_empty_is_one_sentence(changes, options, words, source, monkeypatch) -> None:
+    monkeypatch.chdir(source.parent)
+    source.write_text(json.dumps(COCO | changes))
+    with pytest.raises(CytoyoloError, match=words):
+        import_labels(source, output="labels.csv", **options)
+    assert not Path("labels.csv").exists()
+
+
+def test_a_source_in_no_known_form_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file or folder; check the path"):
+        import_labels(tmp_path / "nosuch", output=tmp_path / "x.csv")
+    (tmp_path / "notes.txt").write_text("some words")
+    with pytest.raises(CytoyoloError, match=r"is in no form of labels that is recognised; choose one with `format`"):
+        import_labels(tmp_path / "notes.txt", output=tmp_path / "x.csv")
+    with pytest.raises(UsageError, match="format='nosuch'; give "):
+        import_labels(tmp_path / "notes.txt", output=tmp_path / "x.csv", format="nosuch")
+
+
+def test_the_words_of_the_options_are_the_registered_forms() -> None:
+    assert get_args(LabelSource) == ("auto", *FORMATS)
+    assert get_args(LabelTarget) == tuple(form.name for form in FORMATS.values() if form.write)
+    assert all(name == form.name for name, form in FORMATS.items())
+
+
+def test_the_program_prints_counts_and_findings(source: Path, cytoyolo) -> None:
+    text = json.dumps(COCO | {"annotations": [*COCO["annotations"], {"id": 3, "image_id": 99, "category_id": 2}]})
+    source.write_text(text)
+    done = cytoyolo("import", source, "-o", source.parent / "labels.csv")
+    assert done.returncode == 1 and "annotation 3: its image '99' is not listed; it is left out" in done.stdout
+    done = cytoyolo("import", source, "-o", source.parent / "labels.csv", "--overwrite", "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["boxes"] == 2
+
+
+def test_import_and_export_load_no_torch(source: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, cytoyolo; cytoyolo.import_labels('coco.json', output='l.csv', dataset_out='d.yaml');"
+        "cytoyolo.export_labels('l.csv', images='images', dataset='d.yaml', format='coco', output='again.json');"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=source.parent, check=True)
+
+
+@pytest.mark.parametrize("form", get_args(LabelTarget))
+@pytest.mark.parametrize("name", ["wbc5", "pbc3"])
+def test_real_labels_come_back_from_every_form(form: str, name: str, shared: Path, tmp_path: Path) -> None:
+    images = shared / name / "images"
+    given = pd.read_csv(shared / name / "train.csv")
+    export_labels(shared / name / "train.csv", images=images, format=form, output=tmp_path / "out", dataset=name)
+    import_labels(tmp_path / "out", output=tmp_path / "back.csv", images=images, dataset_out=tmp_path / "back.yaml")
+    back = pd.read_csv(tmp_path / "back.csv")
+    order = ["NAME", "x1", "y1", "x2", "y2", "class"]
+    given, back = (table.sort_values(order).reset_index(drop=True) for table in (given, back))
+    assert (given[["NAME", "class"]] == back[["NAME", "class"]]).all(axis=None)
+    assert (given[order[1:5]] - back[order[1:5]]).abs().max(axis=None) <= 0.01
+    assert load_spec(tmp_path / "back.yaml").codes == load_spec(name).codes
