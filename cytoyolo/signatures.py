@@ -5,7 +5,8 @@
 
 import re
 
-_PNG = "save it as PNG"
+_PNG, _PICTURE, _FRAMES = "save it as PNG", "save its picture as PNG", "save its frames as PNG"
+_EXPORT = "export its picture as TIFF or PNG"
 _MARKS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"GIF8", "a GIF image", _PNG),
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 image", _PNG),
@@ -13,14 +14,14 @@ _MARKS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\xff\x0a", "a JPEG XL image", _PNG),
     (0, b"\0\0\0\x0cJXL ", "a JPEG XL image", _PNG),
     (0, b"II\xbc", "a JPEG XR image", _PNG),
-    (128, b"DICM", "a DICOM file", "save its picture as PNG"),
-    (0, b"%PDF", "a PDF document", "save its picture as PNG"),
-    (0, b"%!PS", "a PostScript document", "save its picture as PNG"),
-    (0, b"ZISRAWFILE", "a Zeiss CZI file", "export its picture as TIFF or PNG"),
-    (0, b"\xda\xce\xbe\x0a", "a Nikon ND2 file", "export its picture as TIFF or PNG"),
-    (0, b"p\0\0\0", "a Leica LIF file", "export its picture as TIFF or PNG"),
+    (128, b"DICM", "a DICOM file", _PICTURE),
+    (0, b"%PDF", "a PDF document", _PICTURE),
+    (0, b"%!PS", "a PostScript document", _PICTURE),
+    (0, b"ZISRAWFILE", "a Zeiss CZI file", _EXPORT),
+    (0, b"\xda\xce\xbe\x0a", "a Nikon ND2 file", _EXPORT),
+    (0, b"p\0\0\0", "a Leica LIF file", _EXPORT),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an OLE file (such as Olympus OIB or an old Office document)",
-     "export its picture as TIFF or PNG"),
+     _EXPORT),
     (0, b"8BPS", "a Photoshop file", _PNG),
     (0, b"gimp xcf", "a GIMP file", _PNG),
     (0, b"\0\0\1\0", "an icon file", _PNG),
@@ -29,15 +30,15 @@ _MARKS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"v/1\1", "an OpenEXR image", _PNG),
     (0, b"#?RADIANCE", "a Radiance HDR image", _PNG),
     (0, b"SIMPLE  =", "a FITS image", _PNG),
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", "export its picture as TIFF or PNG"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", _EXPORT),
     (0, b"\x93NUMPY", "a NumPy array", "save it as PNG or TIFF"),
-    (0, b"\x1aE\xdf\xa3", "a Matroska or WebM video", "save its frames as PNG"),
-    (0, b"\0\0\1\xba", "an MPEG video", "save its frames as PNG"),
-    (0, b"\0\0\1\xb3", "an MPEG video", "save its frames as PNG"),
-    (0, b"0&\xb2u\x8ef\xcf\x11", "a Windows Media video", "save its frames as PNG"),
-    (0, b"FLV\1", "a Flash video", "save its frames as PNG"),
-    (4, b"moov", "a QuickTime video", "save its frames as PNG"),
-    (4, b"mdat", "a QuickTime video", "save its frames as PNG"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska or WebM video", _FRAMES),
+    (0, b"\0\0\1\xba", "an MPEG video", _FRAMES),
+    (0, b"\0\0\1\xb3", "an MPEG video", _FRAMES),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "a Windows Media video", _FRAMES),
+    (0, b"FLV\1", "a Flash video", _FRAMES),
+    (4, b"moov", "a QuickTime video", _FRAMES),
+    (4, b"mdat", "a QuickTime video", _FRAMES),
     (0, b"PK\3\4", "a ZIP archive (or an Office document)", "unpack its images"),
     (0, b"\x1f\x8b", "a file compressed with gzip", "unpack it"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack its images"),
@@ -99,5 +100,5 @@ def _of_brand(brand: bytes) -> tuple[str, str]:
         return "a HEIC image", _PNG
     for start, what in _BRANDS.items():
         if brand.startswith(start):
-            return what, "save its frames as PNG" if "video" in what else _PNG
-    return "an MP4 video", "save its frames as PNG"
+            return what, _FRAMES if "video" in what else _PNG
+    return "an MP4 video", _FRAMES

@@ -12,6 +12,7 @@ from cytoyolo.errors import UsageError
 from cytoyolo.files import foreign_files, mark
 from cytoyolo.ownership import check_own, check_parts, is_mine, is_trusted
 from cytoyolo.tables.table import check_writable
+from tests.outcomes import contents
 
 START = b'{"journal": 1, "facts": 1}\n'
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -121,10 +122,10 @@ TRICKS += [pipe_in_result, link_folder, link_nowhere_folder, link_shelter]
 @pytest.mark.parametrize("trick", TRICKS)
 def test_unfinished_work_that_leads_elsewhere_is_refused(trick, anew: bool, partial: Path, user: Path) -> None:
     trick(partial, user)
-    before = {path: path.read_bytes() for path in user.rglob("*") if path.is_file()}
+    before = contents(user)
     with pytest.raises(UsageError, match=r"(is a link|hard link|neither a file nor a folder).*move it elsewhere\.$"):
         go_on(partial, anew)
-    assert {path: path.read_bytes() for path in user.rglob("*") if path.is_file()} == before
+    assert contents(user) == before
     assert not (user / "new.png").exists() and not (user / "new").exists()
 
 

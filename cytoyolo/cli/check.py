@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import DatasetOption, JsonOption
+from cytoyolo.cli.options import DatasetOption, JsonOption, SubmissionArgument
 from cytoyolo.cli.output import print_json, print_some
 from cytoyolo.text import kind_of
 
@@ -23,9 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     test: Annotated[Path, typer.Argument(help="The test table: trustii_id,NAME.", metavar="TEST.csv")],
-    submission: Annotated[
-        Path, typer.Argument(help="The submission: trustii_id,NAME,x1,y1,x2,y2,class.", metavar="SUBMISSION.csv")
-    ],
+    submission: SubmissionArgument,
     images: Annotated[
         Path | None,
         typer.Option("--images", help="Folder of the test images, to find boxes that reach outside.", metavar="DIR"),

@@ -35,6 +35,12 @@ TestOption = Annotated[
 ChangesArgument = Annotated[
     Path, typer.Argument(help="The change log, as `repair` or `curate` wrote it.", metavar="CHANGES.csv")
 ]
+SubmissionArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="The submission, with the columns trustii_id,NAME,x1,y1,x2,y2,class.", metavar="SUBMISSION.csv"
+    ),
+]
 TableOutput = Annotated[
     Path | None, typer.Option("--output", "-o", help="The table to write.", metavar="FILE.csv", show_default="stdout")
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, Seed
+from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, Seed, SubmissionArgument
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
@@ -20,10 +20,10 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    truth: Annotated[Path, typer.Argument(help="The true labels, with the columns of a submission.", metavar="TRUTH")],
-    submission: Annotated[
-        Path, typer.Argument(help="The submission: trustii_id,NAME,x1,y1,x2,y2,class.", metavar="SUBMISSION")
+    truth: Annotated[
+        Path, typer.Argument(help="The true labels, with the columns of a submission.", metavar="TRUTH.csv")
     ],
+    submission: SubmissionArgument,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to make, with confusion matrix and tables.", metavar="DIR"),

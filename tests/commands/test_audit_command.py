@@ -18,6 +18,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import images_fingerprint
+from tests.outcomes import assert_refused
 from tests.pictures import JPEG, PNG, photo, rotated, save
 
 HEADER = "NAME,x1,y1,x2,y2,class\n"
@@ -80,12 +81,6 @@ def state(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Bytes and time of modification of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
-
-
-def assert_one_sentence(done: subprocess.CompletedProcess[str], code: int, words: str) -> None:
-    assert (done.returncode, done.stdout) == (code, ""), done.stderr
-    assert done.stderr.startswith("cytoyolo: ") and done.stderr.count("\n") == 1
-    assert words in done.stderr and "fault of cytoyolo" not in done.stderr
 
 
 # What it finds
@@ -427,7 +422,7 @@ def test_a_wrong_call_of_the_program(
     options: list[str], code: int, words: str, faulty: Path, cytoyolo: Program
 ) -> None:
     before = state(faulty)
-    assert_one_sentence(cytoyolo("audit", *(option.format(faulty) for option in options)), code, words)
+    assert_refused(cytoyolo("audit", *(option.format(faulty) for option in options)), code, words)
     assert state(faulty) == before
 
 
@@ -486,7 +481,7 @@ def test_a_test_table_that_is_no_table_is_not_a_finding_of_the_labels(
 ) -> None:
     (tmp_path / "test.csv").write_bytes(b"")
     done = cytoyolo("audit", faulty / "sound.csv", "--test", tmp_path / "test.csv")
-    assert_one_sentence(done, 1, "test.csv is empty")
+    assert_refused(done, 1, "test.csv is empty")
 
 
 def test_a_test_table_whose_path_begins_as_that_of_the_labels(faulty: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.tables.table import fingerprint
 from tests.blobs import draw
+from tests.outcomes import contents
 from tests.pictures import empty_png
 from tests.predicted_tables import SPEC
 
@@ -79,10 +80,6 @@ def made(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(made: Path, tmp_path: Path) -> Path:
     shutil.copytree(made, tmp_path / "CV", symlinks=True)
     return tmp_path / "CV"
-
-
-def state(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 # What it holds
@@ -223,7 +220,7 @@ def test_an_interrupted_one_says_how_to_go_on_and_keeps_the_folds_that_are_done(
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in stderr
     assert f"{folder} keeps the finished part; the same call continues it." in stderr
-    before = state(folder)
+    before = contents(folder)
     assert "fold0.csv" in before and "oof.csv" not in before and "fold1.csv" not in before
     left = []
     monkeypatch.setattr(commands, "run_all", lambda jobs, slots: left.extend(jobs) or exit(0))
@@ -234,9 +231,9 @@ def test_an_interrupted_one_says_how_to_go_on_and_keeps_the_folds_that_are_done(
 
 def test_a_finished_one_is_not_trained_again(copied, lab, monkeypatch):
     monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
-    before = state(copied)
+    before = contents(copied)
     run(lab, copied, groups=lab / "groups.csv", resume=True)
-    after = state(copied)
+    after = contents(copied)
     assert all(after[name] == before[name] for name in before if not name.endswith((".cytoyolo.json", ".png")))
     # Killed between its tables and its score, it is completed.
     (copied / "oof.csv").unlink()
@@ -256,10 +253,10 @@ def other_table(lab: Path) -> Path:
 
 def test_the_same_call_on_a_finished_one_is_told_so(copied, lab, monkeypatch):
     monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
-    before = state(copied)
+    before = contents(copied)
     with pytest.raises(UsageError, match=r"holds this cross-validation, and it is finished \(see .*oof\.csv\)"):
         run(lab, copied, groups=lab / "groups.csv")
-    assert state(copied) == before
+    assert contents(copied) == before
 
 
 def test_a_table_that_a_repair_would_mend_is_not_sent_to_an_option_that_is_not_there(lab, tmp_path, cytoyolo: Program):
@@ -308,11 +305,11 @@ def test_an_image_that_cannot_be_read_is_left_out_by_a_command_that_can(lab, tmp
 def test_going_on_with_other_options_is_refused(options, words, resume, copied, lab, monkeypatch):
     monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
     (copied / "oof.csv").unlink()
-    before = state(copied / "fold0")
+    before = contents(copied / "fold0")
     with pytest.raises(CytoyoloError, match=re.escape(words)) as refused:
         run(lab, copied, **{"groups": lab / "groups.csv", "resume": resume, **options})
     assert "\n" not in str(refused.value)
-    assert state(copied / "fold0") == before and not (copied / "oof.csv").exists()
+    assert contents(copied / "fold0") == before and not (copied / "oof.csv").exists()
 
 
 def test_images_that_were_moved_are_named_and_are_to_be_moved_back(copied, lab):
@@ -412,10 +409,10 @@ def test_a_users_file_stays_a_users_file_when_a_crossvalidation_goes_on(copied, 
 
 
 def test_a_refused_call_replaces_nothing(copied, lab):
-    before = state(copied)
+    before = contents(copied)
     with pytest.raises(CytoyoloError):
         run(lab, copied, folds=1, overwrite=True)
-    assert state(copied) == before
+    assert contents(copied) == before
 
 
 @pytest.mark.usefixtures("printed")

@@ -24,6 +24,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.spec import MASK, load_spec
 from tests.blobs import SPEC as SPEC_TEXT
+from tests.outcomes import assert_refused, contents
 from tests.predicted_tables import Row, crossvalidated, oof_text
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -90,19 +91,9 @@ def made_of(lab: Path, **options: object) -> list[str]:
     return curate(lab / "t.csv", oof=lab / "CV" / "oof.csv", **options).table.read_text().splitlines()[1:]
 
 
-def state(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def table_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], code: int, words: str) -> None:
-    assert (done.returncode, done.stdout) == (code, ""), done.stderr
-    assert done.stderr.startswith("cytoyolo: ") and done.stderr.count("\n") == 1
-    assert words in done.stderr and "fault of cytoyolo" not in done.stderr
 
 
 # What is changed
@@ -263,10 +254,10 @@ TWICE: dict[str, tuple[dict[str, object], type[CytoyoloError], str]] = {
 def test_a_second_crossvalidation_that_does_not_fit_is_one_sentence(name, lab):
     changes, error, words = TWICE[name]
     second = second_crossvalidation(lab, **changes)
-    before = state(lab)
+    before = contents(lab)
     with pytest.raises(error, match=words) as refused:
         curate(lab / "t.csv", oof=[lab / "CV", second], output=lab / "made.csv", force=True)
-    assert str(refused.value).count("\n") == 0 and state(lab) == before
+    assert str(refused.value).count("\n") == 0 and contents(lab) == before
 
 
 def test_a_call_without_predictions_is_a_wrong_one(lab):
@@ -345,10 +336,10 @@ def test_a_sheet_shows_the_findings(lab, cytoyolo: Program):
     ids=str,
 )
 def test_the_program_refuses_in_one_sentence_and_writes_nothing(options, code, words, lab, cytoyolo: Program):
-    before = state(lab)
+    before = contents(lab)
     call = ("curate", lab / "t.csv", "--oof", lab / "CV" / "oof.csv", "-o", lab / "made.csv", *options)
     assert_refused(cytoyolo(*call), code, words)
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 def test_a_loss_is_let_through_on_request_and_keep_loses_nothing(lab):
@@ -438,12 +429,12 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[CytoyoloError], str]] = 
 def test_what_does_not_fit_is_one_sentence_and_writes_nothing(name, lab):
     spoil, error, words = REFUSED[name]
     spoil(lab)
-    before = state(lab)
+    before = contents(lab)
     pattern = re.escape(words).replace(re.escape(".*"), ".*")
     with pytest.raises(error, match=pattern) as refused:
         curate(lab / "t.csv", oof=lab / "CV" / "oof.csv", output=lab / "made.csv", max_loss=1)
     assert type(refused.value) is error and "\n" not in str(refused.value)
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 def test_every_label_may_be_flagged_on_request(lab):
@@ -482,20 +473,20 @@ def test_a_wrong_call_is_one_sentence_and_changes_nothing(call, words, lab, monk
     (lab / "folder.csv").mkdir()
     (lab / "link.csv").symlink_to("t.csv")
     monkeypatch.chdir(lab)
-    before = state(lab)
+    before = contents(lab)
     with pytest.raises(CytoyoloError, match=re.escape(words)):
         curate("t.csv", oof="CV/oof.csv", force=True, **call)
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 def test_a_missing_image_is_no_reason_to_leave_half_of_the_work(lab):
     (lab / "images" / "class.png").unlink()
-    before = state(lab)
+    before = contents(lab)
     try:
         curate(lab / "t.csv", oof=lab / "CV", output=lab / "made.csv", images=lab / "images", force=True)
     except CytoyoloError as error:
         assert "class.png" in str(error)
-        assert state(lab) == before
+        assert contents(lab) == before
     else:
         assert (lab / "made.csv").is_file() and (lab / "made.findings.png").is_file()
 
@@ -505,7 +496,7 @@ def test_a_missing_image_is_no_reason_to_leave_half_of_the_work(lab):
 def test_a_failure_at_the_last_output_leaves_what_was_there(exists, error, lab, monkeypatch):
     if exists:
         made_of(lab, spurious="keep")
-    before = state(lab)
+    before = contents(lab)
 
     def failing(path: Path):
         if path.name == "made.csv":
@@ -515,7 +506,7 @@ def test_a_failure_at_the_last_output_leaves_what_was_there(exists, error, lab, 
     monkeypatch.setattr(commands, "atomic_file", failing)
     with pytest.raises(type(error)):
         made_of(lab)
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 # Any labels and any predictions

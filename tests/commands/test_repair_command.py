@@ -19,6 +19,7 @@ from cytoyolo.commands.apply import apply
 from cytoyolo.commands.repair import repair
 from cytoyolo.commands.undo import undo
 from cytoyolo.errors import CytoyoloError, UsageError
+from tests.outcomes import assert_refused, contents
 from tests.pictures import JPEG, PNG, photo, rotated, save
 
 HEADER = "NAME,x1,y1,x2,y2,class\n"
@@ -47,19 +48,9 @@ def lab(tmp_path: Path) -> Path:
     return tmp_path / "lab"
 
 
-def state(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def log_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], code: int, words: str) -> None:
-    assert (done.returncode, done.stdout) == (code, ""), done.stderr
-    assert done.stderr.startswith("cytoyolo: ") and done.stderr.count("\n") == 1
-    assert words in done.stderr and "fault of cytoyolo" not in done.stderr
 
 
 # The table and its log
@@ -130,13 +121,13 @@ def pictured(tmp_path: Path) -> Path:
 
 def test_with_images_and_test(pictured: Path, cytoyolo: Program) -> None:
     inputs = ("--images", pictured / "images", "--test", pictured / "test.csv")
-    before = state(pictured)
+    before = contents(pictured)
     done = cytoyolo("repair", pictured / "t.csv", *inputs, "-o", pictured / "clean.csv")
     assert done.returncode == 0, done.stderr
     assert (pictured / "clean.csv").read_text() == (
         f"{HEADER}a.jpg,20,25,200,100,PNN\nturned.jpg,2,2,28,30,BA\npng.jpg,2,3,30,36,LY\n"
     )
-    assert before.items() <= state(pictured).items()
+    assert before.items() <= contents(pictured).items()
     again = repair(pictured / "clean.csv", images=pictured / "images", test=pictured / "test.csv",
                    output=pictured / "again.csv", changes=pictured / "none.csv")  # fmt: skip
     assert len(again.changes) == 0
@@ -324,7 +315,7 @@ def test_the_log_of_another_table_is_refused(lab: Path, cytoyolo: Program) -> No
     (lab / "other.csv").write_text(HEADER + "a.jpg,-20,25,90,100,PNN\n")
     repair(lab / "t.csv", output=lab / "clean.csv")
     repair(lab / "other.csv", output=lab / "other_clean.csv", changes=lab / "other_changes.csv")
-    before = state(lab)
+    before = contents(lab)
     done = cytoyolo("undo", lab / "clean.csv", lab / "other_changes.csv", "-o", lab / "back.csv")
     assert_refused(done, 1, "this change log does not belong to the table; give the log that was written with it.")
     done = cytoyolo("apply", lab / "t.csv", lab / "other_changes.csv", "-o", lab / "back.csv")
@@ -332,7 +323,7 @@ def test_the_log_of_another_table_is_refused(lab: Path, cytoyolo: Program) -> No
     for table, log in (("t.csv", "changes.csv"), ("clean.csv", "t.csv"), ("clean.csv", "clean.csv")):
         with pytest.raises(CytoyoloError):
             undo(lab / table, lab / log, output=lab / "back.csv")
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 # Tables that must not be used
@@ -348,11 +339,11 @@ STOPS = {
 def test_a_table_that_must_not_be_used_is_refused_with_the_way_out(rule: str, lab: Path) -> None:
     rows, words = STOPS[rule]
     (lab / "t.csv").write_text(HEADER + rows)
-    before = state(lab)
+    before = contents(lab)
     with pytest.raises(CytoyoloError, match=re.escape(words)) as refused:
         repair(lab / "t.csv", output=lab / "clean.csv")
     assert f"{rule}: " in str(refused.value) and refused.value.exit_code == 1
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 def test_a_transposed_table_is_refused_with_the_way_out(pictured: Path, cytoyolo: Program) -> None:
@@ -361,18 +352,18 @@ def test_a_transposed_table_is_refused_with_the_way_out(pictured: Path, cytoyolo
         (pictured / "images" / f"wide{seed}.jpg").write_bytes(save(photo(200, 100, seed=seed + 10), "JPEG"))
         rows.append(f"wide{seed}.jpg,10,120,80,190,PNN\n")
     (pictured / "t.csv").write_text(HEADER + "".join(rows))
-    before = state(pictured)
+    before = contents(pictured)
     done = cytoyolo("repair", pictured / "t.csv", "--images", pictured / "images", "-o", pictured / "clean.csv")
     assert_refused(done, 1, "transposed-table: 4 of 4 images that can tell, the axes are swapped; exchange x1 with y1")
-    assert state(pictured) == before
+    assert contents(pictured) == before
 
 
 def test_a_file_that_is_no_table_is_refused(lab: Path, cytoyolo: Program) -> None:
     (lab / "t.csv").write_bytes(b'{"images": [], "annotations": [], "categories": []}')
-    before = state(lab)
+    before = contents(lab)
     refused = cytoyolo("repair", lab / "t.csv", "-o", lab / "clean.csv")
     assert_refused(refused, 1, "is a file of COCO annotations (JSON), not a table; cytoyolo reads labels from a CSV")
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 def test_a_table_of_a_spreadsheet_keeps_its_form(lab: Path) -> None:
@@ -426,10 +417,10 @@ def test_a_wrong_call_is_one_sentence_and_changes_nothing(
     (lab / "folder").mkdir()
     (lab / "link.csv").symlink_to("t.csv")
     monkeypatch.chdir(lab)
-    before = state(lab)
+    before = contents(lab)
     with pytest.raises(UsageError, match=re.escape(words)):
         repair("t.csv", **call)
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 @pytest.mark.parametrize(
@@ -447,7 +438,7 @@ def test_a_wrong_call_is_one_sentence_and_changes_nothing(
 def test_a_wrong_call_of_the_program(call: list[str], words: str, lab: Path, cytoyolo: Program) -> None:
     command, table, *options = call
     assert_refused(cytoyolo(command, lab / table, *options), 2, words)
-    assert list(state(lab)) == ["t.csv"]
+    assert list(contents(lab)) == ["t.csv"]
 
 
 @pytest.mark.parametrize("again", [undo, apply])
@@ -455,11 +446,11 @@ def test_undo_and_apply_write_over_nothing(again: Callable[..., bytes], lab: Pat
     repair(lab / "t.csv", output=lab / "clean.csv")
     (lab / "there.csv").write_text(HEADER + "mine")
     table = lab / ("clean.csv" if again is undo else "t.csv")
-    before = state(lab)
+    before = contents(lab)
     for name, overwrite in (("there.csv", False), (table.name, True), ("changes.csv", True)):
         with pytest.raises(UsageError):
             again(table, lab / "changes.csv", output=lab / name, overwrite=overwrite)
-    assert state(lab) == before
+    assert contents(lab) == before
     again(table, lab / "changes.csv", output=lab / "there.csv", overwrite=True)
     assert (lab / "there.csv").read_bytes() == (lab / ("t.csv" if again is undo else "clean.csv")).read_bytes()
 
@@ -477,10 +468,10 @@ def test_a_users_file_is_never_replaced(name: str, lab: Path) -> None:
     (lab / "mine.yaml").write_text("overhang: {action: review}\n")
     (lab / "notes.txt").write_text("my notes")
     (lab / "picture.jpg").write_bytes(JPEG)
-    before = state(lab)
+    before = contents(lab)
     with pytest.raises(UsageError):
         repair(lab / "t.csv", output=lab / name, config=lab / "mine.yaml", overwrite=True)
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device"), SystemExit(143)])
@@ -491,11 +482,11 @@ def test_a_failure_midway_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    before = state(lab)
+    before = contents(lab)
     monkeypatch.setattr(commands, place, fail)
     with pytest.raises(type(error)):
         repair(lab / "t.csv", output=lab / "clean.csv")
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -504,7 +495,7 @@ def test_a_failure_between_log_and_table_leaves_what_was_there(
 ) -> None:
     if exists:
         repair(lab / "t.csv", output=lab / "clean.csv", skip=["overhang"])
-    before = state(lab)
+    before = contents(lab)
 
     def fail(table: pd.DataFrame, *args: object, **more: object) -> None:
         raise OSError(28, "No space left on device")
@@ -512,7 +503,7 @@ def test_a_failure_between_log_and_table_leaves_what_was_there(
     monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
     with pytest.raises(OSError, match="No space"):
         repair(lab / "t.csv", output=lab / "clean.csv", overwrite=exists)
-    assert state(lab) == before
+    assert contents(lab) == before
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

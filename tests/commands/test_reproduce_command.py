@@ -20,6 +20,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
 from cytoyolo.locks import locked
 from tests.blobs import SETTINGS, SPEC, draw
+from tests.outcomes import contents
 
 STEPS = [
     "audit", "repair", "convert to folds", "cross-validate", "curate (mask)", "curate (keep)", "convert", "train",
@@ -94,10 +95,6 @@ def test_an_interrupted_step_is_gone_on_with(run, data):
 # What is done is never lost unasked
 
 
-def state(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.fixture
 def own(data, tmp_path):
     """A copy of the data, to be changed."""
@@ -134,7 +131,7 @@ def touch(own):
 def test_what_was_done_with_other_settings_or_inputs_is_kept(run, own, monkeypatch, change, options, why):
     for step in ("audit", "repair", "convert", "crossval", "curate", "train", "submit"):
         monkeypatch.setattr(command, step, lambda *inputs, **given: pytest.fail("a step was done"))
-    before, given = state(run), {**OPTIONS, "dataset": own / "spec.yaml", **options}
+    before, given = contents(run), {**OPTIONS, "dataset": own / "spec.yaml", **options}
     if change:
         change(own)
     with pytest.raises(UsageError) as refused:
@@ -144,7 +141,7 @@ def test_what_was_done_with_other_settings_or_inputs_is_kept(run, own, monkeypat
     if options.keys() - {"boxes", "spurious"} or change:
         assert "cross-validate (2 of 2 folds, 0:" in str(refused.value)
     assert str(refused.value).endswith("; give another folder to keep it, or overwrite=True to replace it.")
-    assert state(run) == before
+    assert contents(run) == before
 
 
 def test_moved_data_are_the_same(run, data, tmp_path):
@@ -199,10 +196,10 @@ def test_what_other_calls_put_there_is_kept(data, tmp_path, name):
     place.parent.mkdir()
     (place if "." in name else place / "file").parent.mkdir(parents=True, exist_ok=True)
     (place if "." in name else place / "file").write_text("mine")
-    before = state(tmp_path / "run")
+    before = contents(tmp_path / "run")
     with pytest.raises(UsageError, match=rf"{name} is there and was not made by `cytoyolo reproduce`.*overwrite=True"):
         reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **OPTIONS)
-    assert state(tmp_path / "run") == before
+    assert contents(tmp_path / "run") == before
 
 
 def test_a_table_that_was_mended_before_anything_was_trained_is_gone_on_with(own, tmp_path, monkeypatch):

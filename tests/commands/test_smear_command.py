@@ -21,12 +21,9 @@ from cytoyolo.spec import load_spec
 from cytoyolo.synthetic.smear import render_scene
 from cytoyolo.synthetic.smear.kinds import KINDS
 from cytoyolo.synthetic.smear.scene import LARGE, SIZES
+from tests.outcomes import contents
 
 CODES = load_spec("cytologia").codes
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def table(folder: Path, name: str) -> pd.DataFrame:
@@ -99,7 +96,7 @@ def test_the_sheet_of_kinds_is_a_picture(made: Smeared) -> None:
 def test_the_same_seed_gives_the_same_bytes_however_many_images(made: Smeared, tmp_path: Path) -> None:
     for name in ("once", "again"):
         smear(output=tmp_path / name, images=4, seed=3)
-    assert snapshot(tmp_path / "once") == snapshot(tmp_path / "again")
+    assert contents(tmp_path / "once") == contents(tmp_path / "again")
     for path in (tmp_path / "once" / "images").iterdir():
         assert path.read_bytes() == (made.folder / "images" / path.name).read_bytes()
 
@@ -109,7 +106,7 @@ def test_another_seed_gives_other_images_of_other_names(made: Smeared, tmp_path:
     mine = {path.name: path.read_bytes() for path in (made.folder / "images").iterdir()}
     other = {path.name: path.read_bytes() for path in (tmp_path / "other" / "images").iterdir()}
     assert not mine.keys() & other.keys() and not set(mine.values()) & set(other.values())
-    assert snapshot(tmp_path / "other")["kinds.png"] != snapshot(made.folder)["kinds.png"]
+    assert contents(tmp_path / "other")["kinds.png"] != contents(made.folder)["kinds.png"]
 
 
 @pytest.mark.parametrize(("seed", "start"), [(0, 0), (0, 23), (5, 46), (99, 230)])
@@ -250,10 +247,10 @@ def test_the_program_puts_faults_in(tmp_path: Path, cytoyolo: Callable[..., subp
     assert done.stdout == (
         f"{tmp_path / 'out'}: 90 training and 10 test images, {cells:,} cells, {listed:,} faults listed\n"
     )
-    before = snapshot(tmp_path / "out")
+    before = contents(tmp_path / "out")
     again = cytoyolo(*call, "--overwrite")
     assert again.returncode == 0, again.stderr
-    assert snapshot(tmp_path / "out") == before
+    assert contents(tmp_path / "out") == before
 
 
 def test_processes_that_paint_end_silently_with_one_that_is_killed(tmp_path):

@@ -21,6 +21,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, as_typed
 from cytoyolo.files import clear_folder
 from cytoyolo.tables.table import fingerprint
 from tests.blobs import SETTINGS
+from tests.outcomes import contents
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
 
@@ -95,7 +96,7 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
 
 
 def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, small_run, tmp_path):
-    before = {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()}
+    before = contents(small_run)
     last = small_run / "weights" / "last.pt"
     with pytest.raises(UsageError, match=r"holds this training, and it is finished .* overwrite=True; for more epochs"):
         train(blobs / "dataset", output=small_run, **SETTINGS)
@@ -110,7 +111,7 @@ def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, 
     assert f"`{called}`" in str(refused.value)
     with pytest.raises(UsageError, match=r"leave out epochs; for more epochs, train on from its weights: .*last\.pt"):
         train(blobs / "dataset", output=small_run, resume=True, epochs=3)
-    assert {path: path.read_bytes() for path in small_run.rglob("*") if path.is_file()} == before
+    assert contents(small_run) == before
     more = train(blobs / "dataset", output=tmp_path / "more", **{**SETTINGS, "epochs": 1, "model": str(last)})
     assert json.loads((more.folder / "manifest.json").read_text())["start"]["sha256"] == fingerprint(last)
 
