@@ -45,7 +45,8 @@ def use(weights: Path, folder: Path) -> Detections:
     print(predicted.images, predicted.failures.get("a.jpg", "fine"))
     detections = Detector(weights).predict(folder / "images" / "a.jpg")
     print(detections.xyxy.shape, detections.confidence.max(), detections.to_pandas().columns)
-    return detections
+    several: list[Detections] = Detector(weights).predict([folder / "images", "more/*.jpg"])
+    return several[0] if several else detections
 
 
 def judge(folder: Path) -> float:
@@ -125,6 +126,7 @@ def test_a_program_of_the_users_type_checks(installed: Path) -> None:
             "cytoyolo.curate('a', oof='b', output='c', boxes='lose')",
             'Argument "boxes" to "curate" has incompatible type',
         ),
+        ("found: list[object] = cytoyolo.Detector('a.pt').predict('slides')", 'expression has type "Detections"'),
         ("cytoyolo.nothing", 'Module has no attribute "nothing"'),
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, quoted
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.info import DecodedFile, decode_bytes
 from cytoyolo.images.kinds import is_image
@@ -25,6 +25,8 @@ OnError = Literal["raise", "skip"]
 Pixels = NDArray[np.uint8]
 
 _WANTED = "give a path, an array or a picture of Pillow"
+# What a path can be that means several images.
+_FOLDER, _PATTERN = "a folder", "a pattern"
 # Modes of Pillow in which a picture has 8 bits a channel.
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
 
@@ -40,35 +42,54 @@ class GivenImage:
 
 
 def is_one(images: object) -> bool:
-    """Tell whether the argument is one image, and not several images."""
-    if isinstance(images, str | os.PathLike):
-        return not Path(images).is_dir() and not _is_pattern(images)
-    return isinstance(images, np.ndarray | Image.Image) or not isinstance(images, Iterable)
+    """Tell whether the argument is one image, and not several images. A path alone is one image."""
+    return isinstance(images, str | os.PathLike | np.ndarray | Image.Image) or not isinstance(images, Iterable)
 
 
 def expanded(images: object) -> Iterator[object]:
-    """Yield the single images of an argument. Folders and patterns become the files in them, sorted.
+    """Yield the single images of an argument. Folders and patterns in a list become the files in them, sorted.
 
-    Raises UsageError for a pattern that no file matches, and CytoyoloError for a folder without images.
+    Raises UsageError for a folder or a pattern that is not in a list, and for a pattern that no file matches.
+    Raises CytoyoloError for a folder without images.
     """
-    items = [images] if is_one(images) or isinstance(images, str | os.PathLike) else images
-    assert isinstance(items, Iterable)
-    for item in items:
-        if not isinstance(item, str | os.PathLike) or is_one(item):
-            yield item
-        elif Path(item).is_dir():
-            folder = Path(item)
-            paths = [folder / name for name in folder_files(folder) if not is_hidden(Path(name).name)]
-            files = sorted(path for path in paths if is_image(path))
-            if not files:
-                raise CytoyoloError(f"{item} holds no images; give a folder that does.")
-            yield from files
-        else:
-            # pathlib takes no pattern that is an absolute path.
-            matches = sorted(glob.glob(os.fspath(item), recursive=True))  # noqa: PTH207
-            if not matches:
-                raise UsageError(f"no file matches {item}; check the pattern, or give the folder itself.")
-            yield from (Path(path) for path in matches if not Path(path).is_dir())
+    if not is_one(images):
+        assert isinstance(images, Iterable)
+        for item in images:
+            yield from _files_of(item)
+    elif isinstance(images, str | os.PathLike) and (kind := _kind_of_several(images)):
+        shown = quoted(os.fspath(images))
+        raise UsageError(f"{shown} is {kind}; give it in a list, predict([{shown}]), which returns a list.")
+    else:
+        yield images
+
+
+def _files_of(item: object) -> Iterator[object]:
+    """Yield the files of a folder or of a pattern, and any other item as it is."""
+    kind = _kind_of_several(item) if isinstance(item, str | os.PathLike) else None
+    if kind is None:
+        yield item
+        return
+    assert isinstance(item, str | os.PathLike)
+    if kind == _FOLDER:
+        folder = Path(item)
+        paths = [folder / name for name in folder_files(folder) if not is_hidden(Path(name).name)]
+        files = sorted(path for path in paths if is_image(path))
+        if not files:
+            raise CytoyoloError(f"{item} holds no images; give a folder that does.")
+        yield from files
+    else:
+        # pathlib takes no pattern that is an absolute path.
+        matches = sorted(glob.glob(os.fspath(item), recursive=True))  # noqa: PTH207
+        if not matches:
+            raise UsageError(f"no file matches {item}; check the pattern, or give the folder itself.")
+        yield from (Path(path) for path in matches if not Path(path).is_dir())
+
+
+def _kind_of_several(path: str | os.PathLike[str]) -> str | None:
+    """Say whether a path is a folder or a pattern. None if it is neither."""
+    if Path(path).is_dir():
+        return _FOLDER
+    return _PATTERN if re.search(r"[*?\[]", os.fspath(path)) and not os.path.lexists(path) else None
 
 
 def given_image(image: object, number: int, channels: Channels, white: White, remember: bool) -> GivenImage:
@@ -87,10 +108,6 @@ def given_image(image: object, number: int, channels: Channels, white: White, re
     else:
         name, pixels = "", _of_array(image, channels)
     return GivenImage(name or f"image{number}", pixels, partial(np.asarray, pixels) if remember else None)
-
-
-def _is_pattern(path: str | os.PathLike[str]) -> bool:
-    return bool(re.search(r"[*?\[]", os.fspath(path))) and not os.path.lexists(path)
 
 
 def _read_again(path: Path, white: White) -> Pixels:

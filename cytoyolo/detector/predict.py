@@ -232,9 +232,9 @@ class Detector:
         ----------
         images
             One image, or several as a list or any other iterable. An image is the path of a file, a picture of Pillow,
-            or an array uint8: (h, w, 3), or (h, w) for a gray image. A folder (with its sub-folders) or a pattern such
-            as "slides/*.jpg" means all its images, and gives a list. A file of more than 8 bits is shown in the range
-            that the weights were trained with.
+            or an array uint8: (h, w, 3), or (h, w) for a gray image. In a list, a folder (with its sub-folders) or a
+            pattern such as "slides/*.jpg" means all its images: `predict(["slides/"])`. A file of more than 8 bits is
+            shown in the range that the weights were trained with.
         channels
             The order of the channels in arrays: "bgr", as OpenCV reads, or "rgb".
         conf
@@ -252,7 +252,8 @@ class Detector:
         Raises
         ------
         UsageError
-            For an argument that is not an image, and a pattern that matches nothing.
+            For an argument that is not an image, a folder or a pattern that is not in a list, and a pattern that
+            matches nothing.
         CytoyoloError
             For a file that can't be used, unless it is skipped.
 
@@ -260,7 +261,7 @@ class Detector:
         --------
         >>> from cytoyolo import Detector
         >>> detector = Detector("best.pt")  # doctest: +SKIP
-        >>> for found in detector.predict("slides/", conf=0.5, on_error="skip"):  # doctest: +SKIP
+        >>> for found in detector.predict(["slides/"], conf=0.5, on_error="skip"):  # doctest: +SKIP
         ...     print(found.image, found.classes)
         ...     found.save(f"{found.image}.cells.png")
         """

@@ -476,7 +476,7 @@ def test_several_images_are_a_list_a_folder_a_pattern_or_a_generator(exports, bl
     (tmp_path / "notes.txt").write_text("no image")
     wanted = [one.xyxy for one in detector.predict(paths)]
     places = [str(tmp_path / path.name) for path in paths]
-    for given in (tmp_path, str(tmp_path / "*.jpg"), tmp_path / "*.jpg", [tmp_path], (Path(one) for one in places)):
+    for given in ([tmp_path], [str(tmp_path / "*.jpg")], (tmp_path / "*.jpg",), (Path(one) for one in places)):
         found = detector.predict(given)
         assert [one.image for one in found] == places
         assert all((one.xyxy == boxes).all() for one, boxes in zip(found, wanted, strict=True))
@@ -484,8 +484,10 @@ def test_several_images_are_a_list_a_folder_a_pattern_or_a_generator(exports, bl
     assert names == ["image0", "image1", "image2"]
     (tmp_path / "empty").mkdir()
     for wrong, error, words in (
-        (tmp_path / "empty", CytoyoloError, "empty holds no images; give a folder that does"),
-        (str(tmp_path / "*.png"), UsageError, r"no file matches .*\*\.png"),
+        ([tmp_path / "empty"], CytoyoloError, "empty holds no images; give a folder that does"),
+        ([str(tmp_path / "*.png")], UsageError, r"no file matches .*\*\.png"),
+        (tmp_path, UsageError, rf"^'{tmp_path}' is a folder; give it in a list, predict\(\['{tmp_path}'\]\), which"),
+        (str(tmp_path / "*.jpg"), UsageError, r"\*\.jpg' is a pattern; give it in a list, predict\(\["),
     ):
         with pytest.raises(error, match=words):
             detector.predict(wrong)
