@@ -12,6 +12,7 @@ from cytoyolo.cli.options import (
     Jobs,
     JsonOption,
     Overwrite,
+    UmPerPx,
 )
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.cli.training import with_training_settings
@@ -53,6 +54,7 @@ def crossval(
         str, typer.Option(help="auto, cpu, mps, 0, or several GPUs (0,1,2), one fold on each.")
     ] = defaults.DEVICE,
     jobs: Jobs = defaults.JOBS,
+    um_per_px: UmPerPx = None,
     resume: Annotated[bool, typer.Option("--resume", help="Only continue an existing cross-validation.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
@@ -63,7 +65,7 @@ def crossval(
 
     made = run(
         source, output=output, images=images, folds=folds, groups=groups, dataset=dataset, config=config, device=device,
-        jobs=jobs, resume=resume, overwrite=overwrite, **settings,
+        jobs=jobs, um_per_px=um_per_px, resume=resume, overwrite=overwrite, **settings,
     )  # fmt: skip
     if as_json:
         print_json({"oof": made.oof, "folds": made.folds, **made.score.to_dict(), "groups": made.groups})

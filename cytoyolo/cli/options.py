@@ -66,6 +66,9 @@ ImageSize = Annotated[
     int | None,
     typer.Option("--imgsz", help="Side in pixels to which images are scaled.", show_default="the training's"),
 ]
+UmPerPx = Annotated[
+    float | None, typer.Option("--um-per-px", help="Width of a pixel in micrometres, which the weights will carry.")
+]
 Jobs = Annotated[int, typer.Option(help="How many folds train at the same time on a CPU.")]
 ModelWeights = Annotated[
     str | None, typer.Option(help="The weight of each model in a fusion.", metavar="2,1,1", show_default="equal")

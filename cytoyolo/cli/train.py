@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import Device, JsonOption, Overwrite
+from cytoyolo.cli.options import Device, JsonOption, Overwrite, UmPerPx
 from cytoyolo.cli.output import print_json
 from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import TrainingSettings
@@ -25,6 +25,7 @@ def train(
     fold: Annotated[
         int | None, typer.Option(help="Leave this fold out of the training (data set made with --folds).")
     ] = None,
+    um_per_px: UmPerPx = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run with its own settings.")
     ] = False,
@@ -34,7 +35,10 @@ def train(
     """Train one YOLO for all classes. An interrupted run continues with the same call, or with --resume."""
     from cytoyolo.commands.train import train as run
 
-    trained = run(dataset, output=output, device=device, fold=fold, resume=resume, overwrite=overwrite, **settings)
+    trained = run(
+        dataset, output=output, device=device, fold=fold, um_per_px=um_per_px, resume=resume, overwrite=overwrite,
+        **settings,
+    )  # fmt: skip
     if as_json:
         print_json(vars(trained))
         return

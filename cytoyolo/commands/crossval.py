@@ -35,6 +35,7 @@ from cytoyolo.detector import progress
 from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.trained_on import check_um_per_px
 from cytoyolo.detector.weights import find_start
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
@@ -84,6 +85,7 @@ def crossval(
     config: str | Path | None = None,
     device: str = defaults.DEVICE,
     jobs: int = defaults.JOBS,
+    um_per_px: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
     **settings: Unpack[TrainingSettings],
@@ -109,6 +111,8 @@ def crossval(
         "auto", "cpu", "mps", a GPU, or several GPUs ("0,1,2"), which train a fold each.
     jobs : int
         How many folds are trained at the same time on a CPU. They share its cores.
+    um_per_px : float, optional
+        How many micrometres a pixel of the images is wide. The weights of the folds carry it.
     resume : bool
         Only continue a cross-validation that is there.
     overwrite : bool
@@ -137,6 +141,7 @@ def crossval(
     table = {"images": images, "groups": groups, "config": config, "dataset": dataset}
     ready = _ready(source, {**table, "folds": folds})
     check_jobs(device, jobs)
+    check_um_per_px(um_per_px)
     settings = given(settings)
     resolved = load_recipe(settings, FIXED_EPOCHS)
     begun = resume or (not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file())
@@ -149,11 +154,11 @@ def crossval(
     slots = slots_of(device, jobs)
     with locked(folder):
         if not begun:
-            _begin(folder, overwrite, ready, source, table, folds, resolved)
+            _begin(folder, overwrite, ready, source, table, folds, resolved, um_per_px)
         data = ready or load_dataset(folder / DATASET)
         manifest = read_manifest(folder / MANIFEST)
         if begun:
-            check_same(folder, manifest, data, resolved)
+            check_same(folder, manifest, data, resolved, um_per_px)
             if ready is None:
                 check_inputs(folder, data, {"labels": source, "groups": groups, "config": config}, folds, dataset)
             if not resume:
@@ -162,7 +167,7 @@ def crossval(
         _note_rare(data)
         if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
             with reworded({} if ready else _OWN_DATASET):
-                _train_folds(folder, data, slots)
+                _train_folds(folder, data, slots, um_per_px)
         return _finish(folder, data, listing, manifest)
 
 
@@ -184,6 +189,7 @@ def _begin(
     table: Mapping[str, str | Path | None],
     folds: int | None,
     resolved: Mapping[str, Any],
+    um_per_px: float | None,
 ) -> None:
     """Make the folder with its settings. If the source is a label table, also make a data set of it."""
     count = (defaults.FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
@@ -196,7 +202,7 @@ def _begin(
                     folds=count, seed=resolved["seed"],
                 )  # fmt: skip
         write_text(made / RECIPE, yaml.safe_dump(dict(resolved), sort_keys=False))
-        write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved))
+        write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved, um_per_px))
 
 
 def _coming(folds: int) -> tuple[str, ...]:
@@ -249,13 +255,13 @@ def _note_rare(data: Dataset) -> None:
         )
 
 
-def _train_folds(folder: Path, data: Dataset, slots: list[str]) -> None:
+def _train_folds(folder: Path, data: Dataset, slots: list[str], um_per_px: float | None) -> None:
     """Train and predict the folds that are not done yet."""
     folds = [fold for fold in range(data.manifest["folds"]) if not (folder / f"fold{fold}.csv").is_file()]
     files = {fold: folder / f"fold{fold}" / progress.FILE for fold in folds}
     for path in files.values():
         path.unlink(missing_ok=True)  # of a training that was killed; the new one begins it anew
-    work = {f"fold {fold}": partial(_train_fold, folder, data.folder, fold) for fold in folds}
+    work = {f"fold {fold}": partial(_train_fold, folder, data.folder, um_per_px, fold) for fold in folds}
     try:
         with progress.followed({f"fold {fold}": path for fold, path in files.items()}):
             run_all(work, slots)
@@ -264,13 +270,13 @@ def _train_folds(folder: Path, data: Dataset, slots: list[str]) -> None:
         raise
 
 
-def _train_fold(folder: Path, dataset: Path, fold: int, device: str) -> None:
+def _train_fold(folder: Path, dataset: Path, um_per_px: float | None, fold: int, device: str) -> None:
     """In its own process: train on the other folds, and predict the images of this fold."""
     run = folder / f"fold{fold}"
     if (run / "manifest.json").is_file():
         trained = train(dataset, output=run, device=device, resume=True)
     else:
-        trained = train(dataset, output=run, recipe=folder / RECIPE, device=device, fold=fold)
+        trained = train(dataset, output=run, recipe=folder / RECIPE, device=device, fold=fold, um_per_px=um_per_px)
     data = load_dataset(dataset)
     listing = read_listing(data)
     held_out = listing[listing["part"] == str(fold)]

@@ -22,7 +22,9 @@ MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recip
 DATASET, SCORE = "dataset", "score"
 
 
-def check_same(folder: Path, manifest: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any]) -> None:
+def check_same(
+    folder: Path, manifest: Mapping[str, Any], data: Dataset, resolved: Mapping[str, Any], um_per_px: float | None
+) -> None:
     """Raise an error if a call has other settings, or another data set, than the cross-validation that it would
     continue."""
     recipe = parse_yaml(folder / RECIPE, read_bytes(folder / RECIPE))
@@ -32,6 +34,8 @@ def check_same(folder: Path, manifest: Mapping[str, Any], data: Dataset, resolve
         )
     if recipe["model"] != resolved["model"]:
         raise UsageError(f"{folder} was started with another {option('model')} {_remedy(folder, 'that one')}")
+    if manifest.get("um_per_px") != um_per_px:
+        raise UsageError(f"{folder} was started with another {option('um_per_px')} {_remedy(folder, 'that one')}")
     for key in IDENTITY:
         if manifest["dataset"].get(key) != data.manifest[key]:
             raise CytoyoloError(
@@ -80,12 +84,13 @@ def _remedy(folder: Path, same: str) -> str:
     return f"and holds {done_folds(folder)}; give {same} to go on, another folder, or {away}."
 
 
-def new_manifest(data: Dataset, resolved: Mapping[str, Any]) -> dict[str, Any]:
+def new_manifest(data: Dataset, resolved: Mapping[str, Any], um_per_px: float | None) -> dict[str, Any]:
     """How the folds come about, and which label table they are of; names and hashes only."""
     return {
         "status": "running",
         "folds": data.manifest["folds"],
         "seed": resolved["seed"],
+        "um_per_px": um_per_px,
         "labels_sha256": _labels_fingerprint(data),
         "dataset": data.manifest,
         "versions": versions(),

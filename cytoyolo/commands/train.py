@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -28,15 +29,17 @@ from cytoyolo.detector import train as training
 from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.recipes import given, load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.trained_on import TrainedOn, check_um_per_px, measure
 from cytoyolo.detector.weights import Start, find_start, seal
 from cytoyolo.errors import CytoyoloError, UsageError, call, either, option
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.machine import versions
 from cytoyolo.ownership import check_parts
-from cytoyolo.tables.table import fingerprint
-from cytoyolo.yolo.folder import IDENTITY, Dataset, load_dataset
-from cytoyolo.yolo.verify import verify
+from cytoyolo.tables.table import XYXY, fingerprint
+from cytoyolo.yolo.folder import IDENTITY, Dataset, held_out, load_dataset
+from cytoyolo.yolo.labels import read_labels
+from cytoyolo.yolo.verify import read_listing, verify
 
 # The content of a run folder. Anything else in it belongs to the user.
 _COMING = (
@@ -60,6 +63,7 @@ def train(
     output: str | Path,
     device: str = defaults.DEVICE,
     fold: int | None = None,
+    um_per_px: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
     **settings: Unpack[TrainingSettings],
@@ -78,6 +82,9 @@ def train(
         "auto", "cpu", "mps", a GPU, or several GPUs ("0,1").
     fold : int, optional
         The fold to keep for validation, in a data set that was converted with folds.
+    um_per_px : float, optional
+        How many micrometres a pixel of the images is wide. The weights carry it, so that `predict` can scale images of
+        another camera or lens.
     resume : bool
         Continue an interrupted run with its own settings.
     overwrite : bool
@@ -103,10 +110,11 @@ def train(
     >>> trained.weights  # doctest: +SKIP
     """
     check_device(device, several=True)
+    check_um_per_px(um_per_px)
     run, data = Path(output), load_dataset(dataset)
     settings = given(settings)
     if resume:
-        others = {"fold": fold is not None, "overwrite": overwrite}
+        others = {"fold": fold is not None, "um_per_px": um_per_px is not None, "overwrite": overwrite}
         _refuse_settings(run, dataset, [*settings, *(name for name, is_given in others.items() if is_given)])
         return _resume(run, data, device)
     inputs = (dataset, settings.get("model"), settings.get("recipe"))
@@ -122,6 +130,7 @@ def train(
     start = find_start(str(resolved["model"]), asked="model" in settings)
     device = choose_device(device, several=True)
     manifest = _new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
+    manifest["um_per_px"] = um_per_px
     if begun:
         check_same(run, dataset, manifest, resolved)
         console.note(f"{run} holds this training, which was interrupted.")
@@ -240,6 +249,8 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
     facts = {"dataset": data.manifest["images_sha256"], "labels": data.manifest["labels"]["sha256"]}
     if white := data.manifest.get("white"):
         facts["white"] = white
+    if trained_on := _trained_on(data, manifest):
+        facts["trained_on"] = trained_on.to_dict()
     for name in ("best.pt", "last.pt"):
         (run / "weights").mkdir(exist_ok=True)
         settings = seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
@@ -255,6 +266,16 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
     )
     shutil.rmtree(engine_folder)
     return Trained(run, run / "weights" / "best.pt", best)
+
+
+def _trained_on(data: Dataset, manifest: Mapping[str, Any]) -> TrainedOn | None:
+    """Measure the images that a run was trained on, and their boxes."""
+    listing, labels = read_listing(data), read_labels(data)
+    part = listing["part"].to_numpy().astype(np.int64)
+    trained = listing[~held_out(part, manifest["fold"])]
+    own = labels[labels["image"].isin(trained[data.spec.columns["image"]])]
+    size = trained[["width", "height"]].astype(int).to_numpy()
+    return measure(size, own[XYXY].to_numpy(float), manifest.get("um_per_px"))
 
 
 def _train_images(data: Dataset, fold: int | None) -> int:

@@ -35,6 +35,7 @@ def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], reso
     finished = before["status"] == "finished"
     other = different_settings(recipe, resolved)
     other += ["the fold"] * (before["fold"] != manifest["fold"])
+    other += ["um_per_px"] * (before.get("um_per_px") != manifest["um_per_px"])
     other += ["what it starts from"] * (_start(before) != _start(manifest))
     other += ["the data set"] * any(before["dataset"].get(key) != manifest["dataset"][key] for key in IDENTITY)
     if not other and not finished:

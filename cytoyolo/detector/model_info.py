@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.samples import UNKNOWN, White, parse_white
 from cytoyolo.spec import DataSpec, check_characters, parse_spec
@@ -16,9 +17,10 @@ METADATA, FACTS_FILE = "cytoyolo", "cytoyolo.json"
 @dataclass(frozen=True)
 class ModelInfo:
     """What is known of a network: its classes by id; the data set it was trained for, None when trained elsewhere; the
-    side in pixels of the training's images, None where it had no single one; the multiple a side must be of; the
-    SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8; and the range in which images of more than
-    8 bits were shown to it (see annotations/samples.py)."""
+    side in pixels to which the training's images were scaled, None where it had no single one; the multiple a side must
+    be of; the SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8; the range in which images of
+    more than 8 bits were shown to it (see images/samples.py); and the sizes of the training's images and boxes, None
+    when trained elsewhere."""
 
     codes: tuple[str, ...]
     spec: DataSpec | None
@@ -27,13 +29,16 @@ class ModelInfo:
     sha256: str
     precision: str = "fp32"
     white: White = UNKNOWN
+    trained_on: TrainedOn | None = None
 
     def to_json(self) -> str:
         """As it is stored with an export: names, numbers and hashes, no path."""
         stored = {**asdict(self), "spec": self.spec and self.spec.to_dict()}
-        del stored["white"]
+        del stored["white"], stored["trained_on"]
         if white := self.white.to_dict():
             stored["white"] = white
+        if self.trained_on:
+            stored["trained_on"] = self.trained_on.to_dict()
         return json.dumps(stored, ensure_ascii=False)
 
 
@@ -50,6 +55,7 @@ def parse_model_info(text: str, path: Path) -> ModelInfo:
             str(stored["sha256"]),
             str(stored["precision"]),
             parse_white(stored.get("white")),
+            parse_trained_on(stored.get("trained_on")),
         )
         if (
             not facts.codes

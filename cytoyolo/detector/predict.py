@@ -152,7 +152,7 @@ class Detector:
         self.conf, self.iou = conf, iou
         self.max_det = max_det
         network = open_network(Path(weights), **self._given)
-        self.white = network.facts.white
+        self.white, self.trained_on = network.facts.white, network.facts.trained_on
         self._remarks = Remarks(self.white)
         self._use(network)
 

@@ -15,6 +15,7 @@ from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.engine_source import may_know_network, official_weights
 from cytoyolo.detector.foreign import name_loaded, name_unreadable
 from cytoyolo.detector.model_info import ModelInfo, check_names, parse_names
+from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, read_bytes
 from cytoyolo.images.samples import White, parse_white
@@ -127,14 +128,17 @@ def load_network(path: Path) -> tuple[Any, ModelInfo]:
     side = checkpoint["train_args"].get("imgsz", 640)  # 640: Ultralytics' default
     stride = max(STRIDE, int(network.stride.max()))
     single = side if isinstance(side, int) and side > 0 else None
-    return network, ModelInfo(codes, spec, single, stride, fingerprint(path), white=_stored_white(checkpoint, path))
+    white, trained_on = _stored_images(checkpoint, path)
+    return network, ModelInfo(codes, spec, single, stride, fingerprint(path), white=white, trained_on=trained_on)
 
 
-def _stored_white(checkpoint: dict[str, Any], path: Path) -> White:
-    """Return the range in which images of more than 8 bits were shown in the training, if it is known."""
+def _stored_images(checkpoint: dict[str, Any], path: Path) -> tuple[White, TrainedOn | None]:
+    """Return what is known of the training's images: the range in which those of more than 8 bits were shown, and the
+    sizes of images and boxes."""
     metadata = checkpoint.get(METADATA)
+    stored = metadata if isinstance(metadata, dict) else {}
     try:
-        return parse_white(metadata.get("white") if isinstance(metadata, dict) else None)
+        return parse_white(stored.get("white")), parse_trained_on(stored.get("trained_on"))
     except ValueError as error:
         raise CytoyoloError(f"{path} has a damaged description of its images ({error}); train anew.") from error
 

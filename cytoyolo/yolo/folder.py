@@ -95,10 +95,15 @@ def list_files(file: pd.Series, part: NDArray[np.int64], folds: int | None) -> I
     """(file name, text) of the list files. Part 1 is the validation split; with folds, part k is held out of fold k."""
     paths = ("./images/" + file).to_numpy()
     for fold in [None] if folds is None else range(folds):
-        held_out = part == (1 if fold is None else fold)
+        out = held_out(part, fold)
         train, val = list_names(fold)
-        yield train, "".join(f"{path}\n" for path in paths[~held_out])
-        yield val, "".join(f"{path}\n" for path in paths[held_out])
+        yield train, "".join(f"{path}\n" for path in paths[~out])
+        yield val, "".join(f"{path}\n" for path in paths[out])
+
+
+def held_out(part: NDArray[np.int64], fold: int | None) -> NDArray[np.bool_]:
+    """Tell which images are for validation, by the `part` of each. Without folds, that is part 1."""
+    return np.asarray(part == (1 if fold is None else fold))
 
 
 def list_names(fold: int | None) -> tuple[str, str]:
