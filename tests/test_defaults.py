@@ -12,6 +12,7 @@ from cytoyolo import defaults
 from cytoyolo.cli.app import app
 from cytoyolo.cli.training import TRAINING
 from cytoyolo.detector.inference import complete
+from cytoyolo.yolo.staging import STAGING
 
 COMMANDS = typer.main.get_command(app).commands
 # What only a command takes: the way to print, and the list of `audit --rules`, for which no table is needed.
@@ -20,7 +21,7 @@ NEEDED = {("audit", "labels")}
 # What only a function takes: the bootstrap's size.
 ONLY_FUNCTION = {"replicates"}
 # What a function takes as one mapping, with the defaults, and what a command takes as one list.
-SETTINGS = {"predict": complete({}), "submit": complete({}, defaults.SUBMISSION_CONF)}
+SETTINGS = {"predict": complete({}), "submit": complete({}, defaults.SUBMISSION_CONF), "convert": STAGING}
 PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test")}
 # Commands whose function has another name, because `import` is a word of Python and names have no dashes.
 OTHER_NAMES = {"import": "import_labels", "export-labels": "export_labels"}

@@ -47,6 +47,10 @@ def convert(
     mask_fill: Annotated[
         defaults.MaskFill, typer.Option(help="Colour with which ignore regions (class msk) are painted over.")
     ] = defaults.MASK_FILL,
+    tiles: Annotated[
+        str | None,
+        typer.Option(help="Cut images into tiles of this side in pixels.", metavar="SIZE[,OVERLAP]"),
+    ] = None,
     seed: Seed = defaults.SEED,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
@@ -56,13 +60,18 @@ def convert(
 
     made = run(
         labels, images=images, output=output, dataset=dataset, val=val, folds=folds, groups=groups, test=test,
-        background=background, repair=repair, config=config, copy=copy, mask_fill=mask_fill, seed=seed,
-        overwrite=overwrite,
+        background=background, repair=repair, config=config, seed=seed, overwrite=overwrite,
+        copy=copy, mask_fill=mask_fill, tiles=tiles,
     )  # fmt: skip
     if as_json:
         print_json({**vars(made), "white": made.white.to_dict()})
         return
-    typer.echo(f"{made.folder}: {counted(made.images, 'image')}, {counted(made.boxes, 'box')}")
+    shown = f"{counted(made.images, 'tile')} of {counted(made.fields, 'image')}" if made.fields else ""
+    typer.echo(f"{made.folder}: {shown or counted(made.images, 'image')}, {counted(made.boxes, 'box')}")
+    if made.tiles_without_cells:
+        typer.echo(f"Tiles without cells, kept as background: {made.tiles_without_cells:,}.", err=True)
+    if made.never_whole:
+        typer.echo(f"Cells that are whole in no tile (a larger overlap may help): {made.never_whole:,}.", err=True)
     if made.without_cells:
         typer.echo(f"Images without cells: {made.without_cells:,}.", err=True)
     if made.needless:
@@ -73,7 +82,9 @@ def convert(
         typer.echo(f"Images left out, because a test image shows the same: {made.leaked:,}.", err=True)
     if made.copies:
         typer.echo(f"Images that show the same as another image, kept in the same part: {made.copies:,}.", err=True)
-    if made.painted:
+    if made.fields and made.painted:
+        typer.echo(f"Tiles with parts of cells or ignore regions painted over: {made.painted:,}.", err=True)
+    elif made.painted:
         typer.echo(
             f"Images with ignore regions painted over (so that all images are staged as PNG): {made.painted:,}.",
             err=True,

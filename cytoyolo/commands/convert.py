@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import Trainable, trainable
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.repair import CHANGES
-from cytoyolo.console import note
-from cytoyolo.errors import CytoyoloError, UsageError, check_choice, check_seed, option
+from cytoyolo.console import note, warn
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed, option
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.images.folder import note_renamed
 from cytoyolo.images.info import ImageInfo
@@ -32,7 +32,9 @@ from cytoyolo.yolo import folder as yolo
 from cytoyolo.yolo.division import Division, divide
 from cytoyolo.yolo.groups import read_groups
 from cytoyolo.yolo.ignore_regions import Regions, regions_by_image
-from cytoyolo.yolo.writing import list_images, must_copy, write_data, write_lists
+from cytoyolo.yolo.staging import StagingSettings, complete_staging
+from cytoyolo.yolo.tiling import KEPT, Tiles, cut, parse_tiles, tiling_of
+from cytoyolo.yolo.writing import list_images, list_tiles, must_copy, write_data, write_lists, write_tiles
 
 MAKER = "convert"
 
@@ -54,6 +56,10 @@ class Converted:
     - without_cells: images that have no cells, as a row or the list of such images says.
     - renamed: names in the table that differ from the name of their file, with the file's name.
     - needless: rows that say that an image has no cells, but the image has cells.
+    - fields: images that were cut into tiles, 0 without `tiles`. Then `images`, `boxes` and `painted` count tiles and
+      the boxes in them.
+    - tiles_without_cells: tiles without a box. They are kept, as images without cells are.
+    - never_whole: labels that lie whole in no tile.
     """
 
     folder: Path
@@ -73,6 +79,9 @@ class Converted:
     without_cells: int = 0
     renamed: Mapping[str, str] = field(default_factory=dict)
     needless: int = 0
+    fields: int = 0
+    tiles_without_cells: int = 0
+    never_whole: int = 0
 
 
 def convert(
@@ -88,10 +97,9 @@ def convert(
     background: str | Path | None = None,
     repair: bool = False,
     config: str | Path | None = None,
-    copy: bool = False,
-    mask_fill: defaults.MaskFill = defaults.MASK_FILL,
     seed: int = defaults.SEED,
     overwrite: bool = False,
+    **staging: Unpack[StagingSettings],
 ) -> Converted:
     """Turn a label table and its image folder into a YOLO folder that `yolo train data=...` takes.
 
@@ -117,15 +125,12 @@ def convert(
         Repair the table first. The folder then contains findings.csv and changes.csv.
     config : str or Path, optional
         A YAML file that changes rules of the audit.
-    copy : bool
-        Copy images instead of linking them. Files that Ultralytics would rewrite or drop are always repaired in a copy.
-    mask_fill : str
-        "black" or "background": the colour of ignore regions (rows of class msk). If there are any, all images are
-        stored as PNG.
     seed : int
         Seed of the split.
     overwrite : bool
         Replace an existing output of `convert`.
+    **staging
+        How images are put into the folder, and cut into tiles: see `cytoyolo.yolo.staging.StagingSettings`.
 
     Returns
     -------
@@ -146,7 +151,8 @@ def convert(
     """
     labels, output = Path(labels), Path(output)
     check_seed(seed)
-    check_choice("mask_fill", mask_fill, defaults.MaskFill)
+    chosen = complete_staging(staging)
+    tile = None if chosen["tiles"] is None else parse_tiles(chosen["tiles"])
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
     check_folder(
@@ -166,15 +172,19 @@ def convert(
     facts, regions = {name: table.facts[name] for name in division.images}, regions_by_image(table)
     for sentence in division.notes(groups):
         note(sentence)
-    settings: dict[str, object] = {"val": asked, "folds": folds, "copy": copy, "repair": repair, "seed": seed}
+    tiles = None if tile is None else _cut(labels, usable, facts, regions, tile)
+    painted: Sized = regions if tiles is None else tiles.regions
+    settings: dict[str, object] = {"val": asked, "folds": folds, "copy": chosen["copy"], "repair": repair, "seed": seed}
     hidden = sum(len(boxes) for boxes, _ in regions.values())
-    settings |= {"mask_fill": mask_fill if regions else None, "masks": hidden}
+    settings |= {"mask_fill": chosen["mask_fill"] if painted else None, "masks": hidden}
     inputs = {"groups": groups, "test": test, "config": config}
     manifest = _manifest(labels.name, given, inputs, own_modules(policy), facts, usable, settings)
     manifest |= background_facts(background) | division.record(grouped=groups is not None)
+    manifest |= {} if tiles is None else {yolo.TILES: tiles.record()}
     with new_folder(output, MAKER, overwrite, also=(yolo.LABEL_CACHE,)) as folder:
-        _write(folder, usable, division, facts, regions, manifest)
-    return _counted(output, given, usable, repair, facts, copies, regions)
+        _write(folder, usable, division, facts, regions, tiles, manifest)
+    made = _counted(output, given, usable, repair, facts, copies, regions)
+    return made if tiles is None else _counted_tiles(made, tiles)
 
 
 def _write(
@@ -183,19 +193,43 @@ def _write(
     division: Division,
     facts: Mapping[str, ImageInfo],
     regions: Mapping[str, Regions],
+    tiles: Tiles | None,
     manifest: dict[str, Any],
 ) -> None:
     """Fill the folder. The manifest, which comes last, says how; it is completed here."""
-    table = labels.table
-    listing = list_images(facts, regions, division.part, division.group)
-    manifest["copy"] = manifest["copy"] or (not regions and must_copy(folder, facts.values()))
-    fill = manifest["mask_fill"]
-    manifest[yolo.ROWS] = write_data(folder, labels, listing, facts, manifest["copy"], regions, fill)
-    write_lists(folder, table.spec, listing["file"], division.part, manifest["folds"])
+    table, fill = labels.table, manifest["mask_fill"]
+    if tiles is None:
+        listing = list_images(facts, regions, division.part, division.group)
+        manifest["copy"] = manifest["copy"] or (not regions and must_copy(folder, facts.values()))
+        manifest[yolo.ROWS] = write_data(folder, labels, listing, facts, manifest["copy"], regions, fill)
+    else:
+        listing = list_tiles(facts, tiles, division.part, division.group)
+        manifest[yolo.ROWS] = write_tiles(folder, labels, listing, facts, tiles, fill)
+    write_lists(folder, table.spec, listing["file"], listing["part"].to_numpy(), manifest["folds"])
     if manifest["repair"]:
         write_table(folder / FINDINGS, labels.findings.rename(columns=dict(table.spec.columns)))
         write_table(folder / CHANGES, change_log(table.lines)[1])
     write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
+
+
+def _cut(
+    labels: Path,
+    usable: Trainable,
+    facts: Mapping[str, ImageInfo],
+    regions: Mapping[str, Regions],
+    given: tuple[int, int | None],
+) -> Tiles:
+    """Cut all images into tiles. Raises CytoyoloError if no tile keeps a label."""
+    tiling = tiling_of(given, usable.xyxy)
+    tiles = cut(usable, {name: (info.width, info.height) for name, info in facts.items()}, regions, tiling)
+    if not len(tiles.tile):
+        raise CytoyoloError(
+            f"{labels}: no label has {KEPT:.0%} of its area in a tile of {tiling.size:,} px; give larger tiles with "
+            f"{option('tiles')}."
+        )
+    if len(tiles.field) == len(facts):
+        warn(f"No image is larger than a tile of {tiling.size:,} px, so no image is cut.")
+    return tiles
 
 
 def _counted(
@@ -229,6 +263,19 @@ def _counted(
         without_cells=len(table.without_cells),
         renamed=_renamed(given, table),
         needless=by_rule["empty-row"],
+    )
+
+
+def _counted_tiles(made: Converted, tiles: Tiles) -> Converted:
+    """Count the tiles in place of the images."""
+    return replace(
+        made,
+        images=len(tiles.field),
+        boxes=len(tiles.tile),
+        painted=len(tiles.regions),
+        fields=made.images,
+        tiles_without_cells=len(tiles.field) - len(np.unique(tiles.tile)),
+        never_whole=int((~tiles.whole).sum()),
     )
 
 

@@ -45,7 +45,7 @@ from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.workers import run_all
-from cytoyolo.yolo.folder import CONVERT_AGAIN, Dataset, load_dataset
+from cytoyolo.yolo.folder import CONVERT_AGAIN, TILES, Dataset, load_dataset
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
 
@@ -220,6 +220,11 @@ def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
         if value is not None:
             raise UsageError(f"{option(name)} goes with a label table, and {source} is a folder; leave it out.")
     data = load_dataset(source)
+    if TILES in data.manifest:
+        raise UsageError(
+            f"{source} holds tiles of images, and the predictions of a cross-validation are of whole images; convert "
+            f"the label table without {option('tiles')}."
+        )
     if not data.manifest["folds"]:
         raise UsageError(
             f"{source} has no folds; convert the label table with {option('folds')}, or give the table itself."

@@ -37,7 +37,7 @@ def check_same(
     if manifest.get("um_per_px") != um_per_px:
         raise UsageError(f"{folder} was started with another {option('um_per_px')} {_remedy(folder, 'that one')}")
     for key in IDENTITY:
-        if manifest["dataset"].get(key) != data.manifest[key]:
+        if manifest["dataset"].get(key) != data.manifest.get(key):
             raise CytoyoloError(
                 f"{folder} was started on another data set ({key} differs) {_remedy(folder, 'that one')}"
             )

@@ -203,7 +203,7 @@ def _go_on(run: Path, data: Dataset, device: str) -> Trained:
         console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
         return Trained(run, run / "weights" / "best.pt", manifest["metrics"])
     for key in IDENTITY:
-        if manifest["dataset"].get(key) != data.manifest[key]:
+        if manifest["dataset"].get(key) != data.manifest.get(key):
             raise CytoyoloError(
                 f"{data.folder} is not the data set of {run} ({key} differs); give the data set of the run."
             )

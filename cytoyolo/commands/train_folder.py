@@ -37,7 +37,7 @@ def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], reso
     other += ["the fold"] * (before["fold"] != manifest["fold"])
     other += ["um_per_px"] * (before.get("um_per_px") != manifest["um_per_px"])
     other += ["what it starts from"] * (_start(before) != _start(manifest))
-    other += ["the data set"] * any(before["dataset"].get(key) != manifest["dataset"][key] for key in IDENTITY)
+    other += ["the data set"] * any(before["dataset"].get(key) != manifest["dataset"].get(key) for key in IDENTITY)
     if not other and not finished:
         return
     if not other:

@@ -24,8 +24,13 @@ LISTING = "images.csv"
 LABELS, ROWS = "labels.csv", "rows"
 # What is to be done about a folder that isn't what was converted.
 CONVERT_AGAIN = "convert the label table again"
-# The keys of the manifest that tell whether a run was trained on this data set.
-IDENTITY = ("labels", "images_sha256", "groups", "test", "repair", "config", "val", "folds", "seed", "mask_fill")
+# The key of the manifest that says how images were cut into tiles: their size, their overlap, the number of images.
+TILES = "tiles"
+# The keys of the manifest that tell whether a run was trained on this data set. Only a data set of tiles has the last.
+IDENTITY = (
+    *("labels", "images_sha256", "groups", "test", "repair", "config", "val", "folds", "seed", "mask_fill"),
+    TILES,
+)
 # Where plain Ultralytics leaves its parsed labels; trainings of this tool don't.
 LABEL_CACHE = "labels.cache"
 
@@ -58,8 +63,10 @@ def load_dataset(folder: str | Path) -> Dataset:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         spec = parse_spec(manifest["spec"])
         parse_white(manifest.get("white"))
-        if missing := set(IDENTITY) - manifest.keys():
+        if missing := set(IDENTITY) - {TILES} - manifest.keys():
             raise ValueError(f"{missing} is missing")
+        if not isinstance(manifest.get(TILES, {}), dict):
+            raise ValueError("the size of the tiles is missing")
         if ROWS in manifest and not isinstance(manifest[ROWS]["sha256"], str):
             raise ValueError(f"the fingerprint of {LABELS} is missing")
     except (ValueError, KeyError, TypeError) as error:

@@ -5,13 +5,17 @@ Ultralytics rewrites JPEGs without a proper end in place, so such a file is neve
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
+from typing import TypedDict
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
+from cytoyolo import defaults
 from cytoyolo.defaults import MaskFill
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, UsageError, check_choice
 from cytoyolo.images import jpeg
 from cytoyolo.images.decoding import FORMATS, Picture
 from cytoyolo.images.info import ImageInfo, decode_bytes, digest, must_be_decoded, must_be_mended
@@ -24,38 +28,67 @@ _EXTENSION = {kind: extensions[0] for kind, extensions in FORMATS.values()}
 _MAX_STEM = 250
 
 
+class StagingSettings(TypedDict, total=False):
+    """How images are put into a YOLO folder.
+
+    - copy: copy images instead of linking them. Files that Ultralytics would rewrite or drop are always repaired in a
+      copy.
+    - mask_fill: "black" or "background", the colour of ignore regions (rows of class msk). If there are any, all images
+      are stored as PNG.
+    - tiles: cut images into tiles: the side of a tile in pixels (320), or the side and the overlap of neighbouring
+      tiles ("320,64"). The overlap is by default the 99th percentile of the cells' longer sides, and at most half of
+      the tile. All tiles are stored as PNG.
+    """
+
+    copy: bool
+    mask_fill: MaskFill
+    tiles: str | int | None
+
+
+STAGING: StagingSettings = {"copy": False, "mask_fill": defaults.MASK_FILL, "tiles": None}
+
+
+def complete_staging(settings: StagingSettings) -> StagingSettings:
+    """The settings with all defaults. Raises UsageError for an unknown name or value."""
+    if unknown := sorted(settings.keys() - STAGING.keys()):
+        raise UsageError(f"there is no setting {unknown[0]!r}; give some of {', '.join(STAGING)}.")
+    whole: StagingSettings = {**STAGING, **settings}
+    check_choice("mask_fill", whole["mask_fill"], MaskFill)
+    return whole
+
+
 def staged_names(facts: Mapping[str, ImageInfo], anew: bool = False) -> dict[str, str]:
     """Return the file names of the staged images by name. All are in one folder, and keep their name if possible.
 
     In the name of an image in a sub-folder, "/" becomes "__". A file gets another extension if its own extension is
     wrong, or if it is encoded `anew`.
     """
-    stems = _stems(facts)
-    return {name: stems[name] + _extension(row, anew) for name, row in facts.items()}
+    stem = stems(facts)
+    return {name: stem[name] + _extension(row, anew) for name, row in facts.items()}
 
 
-def _stems(names: Iterable[str]) -> dict[str, str]:
-    """Return the name of each image's staged file and label file, without extension.
+def stems(names: Iterable[str]) -> dict[str, str]:
+    """Return the name of each image's (or tile's) staged file and label file, without extension.
 
     All names differ on any file system, also if it ignores case or composes characters differently. If images would
     share a stem (a.jpg and a.png, A.png and a.png, s/a.png and s__a.png), they keep their extension ("a.jpg") or else
     get a fingerprint of their name.
     """
     flat = {name: name.replace("/", "__") for name in names}
-    stems: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     for choice in ({name: PurePath(one).stem for name, one in flat.items()}, flat):
-        rest = {name: stem for name, stem in choice.items() if name not in stems}
-        count = Counter(map(_folded, [*rest.values(), *stems.values()]))
-        stems |= {name: stem for name, stem in rest.items() if count[_folded(stem)] == 1 and _fits(stem)}
-    taken = set(map(_folded, stems.values()))
+        rest = {name: stem for name, stem in choice.items() if name not in chosen}
+        count = Counter(map(_folded, [*rest.values(), *chosen.values()]))
+        chosen |= {name: stem for name, stem in rest.items() if count[_folded(stem)] == 1 and _fits(stem)}
+    taken = set(map(_folded, chosen.values()))
     for name in flat:
-        if name not in stems:
+        if name not in chosen:
             stem = f"{PurePath(flat[name]).stem[:40]}-{sha256(name.encode())[:16]}"
             while _folded(stem) in taken:
                 stem += "_"
-            stems[name] = stem
+            chosen[name] = stem
             taken.add(_folded(stem))
-    return stems
+    return chosen
 
 
 def _fits(stem: str) -> bool:
@@ -111,6 +144,20 @@ def stage(facts: ImageInfo, target: Path, copy: bool) -> str:
 def is_linked(facts: ImageInfo) -> bool:
     """Tell whether an image can be staged as it is."""
     return not must_be_decoded(facts.repairs) and not must_be_mended(facts.repairs)
+
+
+def stage_tiles(
+    facts: ImageInfo, tiles: Iterable[tuple[Path, NDArray[np.int64], Regions | None]], fill: MaskFill
+) -> Iterator[str]:
+    """Create the tiles of an image as PNGs of what the decoder shows, and yield their digests.
+
+    The image is decoded once. Each tile is given as its file, its window x1, y1, x2, y2 in the image, and its ignore
+    regions, if it has any, with the boxes that are kept (see `stage_painted`). Raises the same errors as `stage`.
+    """
+    picture = _decoded(facts, _unchanged(facts))
+    for target, (x1, y1, x2, y2), painting in tiles:
+        part = picture[y1:y2, x1:x2]
+        yield _write_png(target, part if painting is None else paint(part, *painting, fill))
 
 
 def stage_painted(facts: ImageInfo, target: Path, painting: Regions | None, fill: MaskFill) -> str:

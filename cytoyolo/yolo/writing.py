@@ -1,11 +1,12 @@
 """The files of a YOLO folder, written: images, labels, lists, and the table that lists them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cytoyolo import console
 from cytoyolo.annotations.trainable import Trainable
@@ -17,7 +18,8 @@ from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.yolo import folder as yolo
 from cytoyolo.yolo.ignore_regions import Regions
 from cytoyolo.yolo.labels import label_rows
-from cytoyolo.yolo.staging import is_linked, links_work, stage, stage_painted, staged_names
+from cytoyolo.yolo.staging import is_linked, links_work, stage, stage_painted, stage_tiles, staged_names, stems
+from cytoyolo.yolo.tiling import Tiles
 
 
 def list_images(
@@ -33,6 +35,32 @@ def list_images(
             "part": part,
             "group": group.to_numpy(),
             "repairs": ["; ".join([*row.repairs, *["masked"] * (name in regions)]) for name, row in facts.items()],
+        }
+    )
+
+
+def list_tiles(facts: Mapping[str, ImageInfo], tiles: Tiles, part: NDArray[np.int64], group: pd.Series) -> pd.DataFrame:
+    """images.csv of tiles: one row a tile, with its image and its corner x, y in the image.
+
+    `part` and `group` are those of the images, in the order of `facts`.
+    """
+    fields = list(facts)
+    of_field = pd.Series(range(len(fields)), index=fields)[tiles.field].to_numpy()
+    stem = stems(tiles.names)
+    repairs = [
+        [*facts[name].repairs, *["masked"] * (number in tiles.regions)] for number, name in enumerate(tiles.field)
+    ]
+    return pd.DataFrame(
+        {
+            "image": tiles.field,
+            "file": [f"{stem[name]}.png" for name in tiles.names],
+            "x": tiles.window[:, 0],
+            "y": tiles.window[:, 1],
+            "width": tiles.size[:, 0],
+            "height": tiles.size[:, 1],
+            "part": part[of_field],
+            "group": group.to_numpy()[of_field],
+            "repairs": ["; ".join(of_tile) for of_tile in repairs],
         }
     )
 
@@ -74,6 +102,39 @@ def stage_images(
         return list(progress.track(staged, len(facts), description="Stage images"))
 
 
+def _stage_all_tiles(
+    folder: Path, facts: Mapping[str, ImageInfo], files: Sequence[str], tiles: Tiles, fill: MaskFill
+) -> list[str]:
+    """Stage the tiles of all images, on all cores, and return the staged files' digests. Each image is decoded once."""
+    folder.mkdir()
+    rows = pd.Series(tiles.field).groupby(tiles.field, sort=False).indices
+
+    def work(name: str) -> list[str]:
+        own = np.asarray(rows[name]).tolist()
+        asked = ((folder / files[row], tiles.window[row], tiles.regions.get(row)) for row in own)
+        return list(stage_tiles(facts[name], asked, fill))
+
+    with closing(in_order(work, facts, chunk=1)) as staged, console.progress() as progress:
+        done = progress.track(staged, len(facts), description="Cut images")
+        return [digest for digests in done for digest in digests]
+
+
+def write_tiles(
+    folder: Path,
+    labels: Trainable,
+    listing: pd.DataFrame,
+    facts: Mapping[str, ImageInfo],
+    tiles: Tiles,
+    fill: MaskFill,
+) -> dict[str, str]:
+    """Write what `write_data` writes, of tiles. labels.csv has the labels of the whole images, in their pixels."""
+    columns, names, file = dict(labels.table.spec.columns), np.array(tiles.names, object), listing["file"].tolist()
+    listing["image_blake2b"] = _stage_all_tiles(folder / "images", facts, file, tiles, fill)
+    texts = yolo.label_texts(pd.Series(names[tiles.tile]), tiles.class_id, tiles.xyxy, tiles.size[tiles.tile])
+    listing["labels_blake2b"] = write_labels(folder / "labels", dict(texts), dict(zip(names, file, strict=True)))
+    return _write_tables(folder, labels, listing, facts, columns)
+
+
 def write_data(
     folder: Path,
     labels: Trainable,
@@ -92,8 +153,15 @@ def write_data(
     listing["image_blake2b"] = stage_images(folder / "images", facts, files.values(), copy, regions, fill)
     texts = dict(yolo.label_texts(pd.Series(labels.image), labels.class_id, labels.xyxy, labels.size))
     listing["labels_blake2b"] = write_labels(folder / "labels", texts, files)
+    return _write_tables(folder, labels, listing, files, columns)
+
+
+def _write_tables(
+    folder: Path, labels: Trainable, listing: pd.DataFrame, images: Iterable[str], columns: Mapping[str, str]
+) -> dict[str, str]:
+    """Write images.csv, and labels.csv in the order of `images`; return the latter's name and SHA-256."""
     write_table(folder / yolo.LISTING, listing.rename(columns=columns))
-    write_table(folder / yolo.LABELS, label_rows(labels, files).rename(columns=columns))
+    write_table(folder / yolo.LABELS, label_rows(labels, images).rename(columns=columns))
     return {"name": yolo.LABELS, "sha256": fingerprint(folder / yolo.LABELS)}
 
 

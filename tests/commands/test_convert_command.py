@@ -895,7 +895,7 @@ def test_a_run_is_not_resumed_on_another_fill(curated: Path) -> None:
     call(curated)
     call(curated, "other", mask_fill="background")
     first, second = (json.loads((curated / name / "dataset.json").read_text()) for name in ("out", "other"))
-    assert [key for key in IDENTITY if first[key] != second[key]] == ["mask_fill"]
+    assert [key for key in IDENTITY if first.get(key) != second.get(key)] == ["mask_fill"]
 
 
 @pytest.mark.parametrize(
