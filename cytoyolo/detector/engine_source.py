@@ -44,6 +44,11 @@ def least_values() -> dict[str, int]:
     return dict(constant("cfg/__init__.py", "CFG_INT_MIN"))
 
 
+def quantizations() -> frozenset[str]:
+    """The words, in small letters, that the setting `quantize` can have."""
+    return frozenset(constant("cfg/__init__.py", "QUANTIZE_ALIASES"))
+
+
 def official_weights() -> frozenset[str]:
     """The names of the weights files that Ultralytics publishes."""
     return frozenset(constant("utils/downloads.py", "GITHUB_ASSETS_NAMES"))

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cytoyolo.errors import call
+from cytoyolo.errors import CytoyoloError, call
 
 _GIVE = "give weights from a source you trust, such as a run's best.pt"
 _TRAIN = "train anew with cytoyolo or the package ultralytics, and give that best.pt"
@@ -46,6 +46,8 @@ _BUILTIN = ("builtins.", "__builtin__.")
 _HARMLESS = tuple(f"{start}{name}" for start in _BUILTIN for name in ("getattr", "set", "slice", "bytearray", "object"))
 _REPOSITORY = ("models.yolo", "models.common", "models.experimental", "utils.", "models.")
 _TEXT_HEAD = 4096
+# What reading a damaged zip archive raises.
+_DAMAGE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError)
 
 
 def name_bytes(path: Path) -> tuple[str, str] | None:
@@ -90,48 +92,83 @@ def _is_text(head: bytes) -> bool:
     return not any(byte < 32 and byte not in b"\t\n\r\f" for byte in head) and len(head) > 4
 
 
-def name_unreadable(path: Path) -> tuple[str, str]:
-    """Tell what a file is that can't be loaded as a checkpoint, and what to do."""
-    if found := name_bytes(path):
-        return found
+def check_file(path: Path) -> None:
+    """Raise CytoyoloError for a file that can't be a checkpoint, or that is damaged. Torch is not imported."""
+    if part := _damaged_part(path):
+        raise CytoyoloError(f"{path} is damaged (the checksum of its part {part} is wrong); download or copy it again.")
+    if found := _name_unfit(path):
+        raise CytoyoloError(f"{path} {found[0]}; {found[1]}.")
+
+
+def _damaged_part(path: Path) -> str:
+    """Return the first part of a checkpoint whose checksum is wrong, "" if there is none. Torch would read wrong
+    numbers without an error.
+
+    Torch itself reports other damage, and packed parts, which it never writes.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                return ""
+            return (archive.testzip() or "").rpartition("/")[2]
+    except _DAMAGE:
+        return ""
+
+
+def _name_unfit(path: Path) -> tuple[str, str] | None:
+    """Tell what a file is that can't be a checkpoint, and what to do. None if only torch can tell."""
+    if zipfile.is_zipfile(path):
+        return _archive_kind(path)
     with path.open("rb") as file:
         head = file.read(64)
-    if head[:1] == b"\x08" and any(one in head for one in (b"pytorch", b"onnx", b"ultralytics", b"tf2onnx")):
+    if head.startswith(b"\x80"):  # a pickle, in PyTorch's old file format
+        return None
+    if head.startswith(b"PK\3\4"):
+        return "is truncated", _AGAIN
+    if head.startswith(b"\x08") and any(name in head for name in (b"pytorch", b"onnx", b"ultralytics", b"tf2onnx")):
         return "is an ONNX network", "to predict with it name it FILE.onnx, else give the .pt that it was made from"
-    if not zipfile.is_zipfile(path) and head[:1] != b"\x80":
-        return "is no PyTorch checkpoint, or is truncated", _GIVE
+    return name_bytes(path) or ("is no PyTorch checkpoint, or is truncated", _GIVE)
+
+
+def _archive_kind(path: Path) -> tuple[str, str] | None:
+    """Tell what a zip archive is that is not a checkpoint, and what to do. None if it may be a checkpoint."""
     try:
-        named, version, kind = _contents(path)
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except _DAMAGE:
         return "is truncated or damaged", _AGAIN
-    if not kind and not zipfile.is_zipfile(path) and any(name.startswith("ultralytics.nn.tasks.") for name in named):
-        kind = "is a checkpoint in PyTorch's old file format", _SAVE
-    return kind or _by_globals(named, version) or (
+    if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
+        return "is a TorchScript network, which doesn't name its classes", "give the .pt that it was made from"
+    if any(name.endswith("data.pkl") for name in names):
+        return None
+    if names and all(name.endswith(".npy") for name in names):
+        return "is a NumPy archive", _GIVE
+    return "is a zip archive", "unpack it first"
+
+
+def name_unreadable(path: Path) -> tuple[str, str]:
+    """Tell what a file is that can't be loaded as a checkpoint, and what to do."""
+    if found := name_bytes(path) or _name_unfit(path):
+        return found
+    try:
+        named, version = _contents(path)
+    except _DAMAGE:
+        return "is truncated or damaged", _AGAIN
+    if not zipfile.is_zipfile(path) and any(name.startswith("ultralytics.nn.tasks.") for name in named):
+        return "is a checkpoint in PyTorch's old file format", _SAVE
+    return _by_globals(named, version) or (
         "holds code or objects that are no YOLO network, or is truncated, and was not loaded", _GIVE
     )  # fmt: skip
 
 
-def _contents(path: Path) -> tuple[list[str], str, tuple[str, str] | None]:
-    """Return the globals (module.name) that a checkpoint's pickle names, its version, and what the file is if it is not
-    a checkpoint."""
+def _contents(path: Path) -> tuple[list[str], str]:
+    """Return the globals (module.name) that a checkpoint's pickle names, and its version."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            return *_scanned(file), None
+            return _scanned(file)
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
-            return (
-                [],
-                "",
-                ("is a TorchScript network, which doesn't name its classes", "give the .pt that it was made from"),
-            )
-        pickles = [name for name in names if name.endswith("data.pkl")]
-        if not pickles:
-            what = (
-                "is a NumPy archive" if names and all(name.endswith(".npy") for name in names) else "is a zip archive"
-            )
-            return [], "", (what, _GIVE if "NumPy" in what else "unpack it first")
-        return *_scanned(io.BytesIO(archive.read(pickles[0]))), None
+        pickled = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+        return _scanned(io.BytesIO(archive.read(pickled)))
 
 
 def _scanned(file: BinaryIO) -> tuple[list[str], str]:

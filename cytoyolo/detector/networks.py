@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cytoyolo import defaults
 from cytoyolo.detector.engine import MAX_SIDE, check_device
-from cytoyolo.detector.foreign import name_onnx
+from cytoyolo.detector.foreign import check_file, name_onnx
 from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.ultralytics_onnx import InputForm, read_ultralytics
 from cytoyolo.errors import CytoyoloError, UsageError, call, check_choice, option
@@ -112,6 +112,7 @@ def _opened(path: Path, backend: str, device: str, imgsz: int | None, count: int
                 f"{path} holds no {XML_FILE}; give a folder that `{call('export', format=OPENVINO)}` made."
             )
         return _open_openvino(path, device, imgsz, count) if own == OPENVINO else _open_onnx(path, device, imgsz, count)
+    check_file(path)  # before torch is imported, which takes seconds
     if backend == "auto":
         backend = _fastest(device)
     if backend == TORCH:

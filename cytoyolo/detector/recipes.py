@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from cytoyolo import defaults
-from cytoyolo.detector.engine import MAX_SIDE, STRIDE, engine
-from cytoyolo.detector.engine_source import default_settings, least_values, value_kinds
+from cytoyolo.detector.engine import MAX_SIDE, STRIDE
+from cytoyolo.detector.engine_source import default_settings, least_values, quantizations, value_kinds
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import load_yaml
@@ -37,18 +37,33 @@ _OWN = frozenset(
 # Settings that every recipe must have, because the tool itself uses them.
 _NEEDED = ("model", "epochs", "imgsz", "batch", "seed")
 _OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
-# Settings whose values have rules of their own.
-_SPECIAL = ("scale", "compile", "amp", "quantize", "fraction")
 # The kinds of values (see `engine_source.value_kinds`): which values Ultralytics accepts, and how a message names them.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "float": (lambda value: isinstance(value, int | float), "a number"),
-    "fraction": (lambda value: isinstance(value, int | float) and 0 <= value <= 1, "a number from 0 to 1"),
+    "fraction": (lambda value: _is_share(value), "a number from 0 to 1"),
     "int": (
         lambda value: isinstance(value, int) or (isinstance(value, float) and value.is_integer()),
         "a whole number",
     ),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "str": (lambda value: isinstance(value, str), "a word"),
+}
+# The same of the settings whose values have rules of their own.
+_SPECIAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "scale": (lambda value: _is_range(value) or _is_share(value), "a number from 0 to 1, or two numbers as [0.5, 2.0]"),
+    "compile": (lambda value: isinstance(value, bool | str), "true, false or a mode of torch.compile"),
+    "amp": (
+        lambda value: isinstance(value, bool) or str(value).lower() in ("fp16", "bf16", "fp32"),
+        "true, false, fp16, bf16 or fp32",
+    ),
+    "quantize": (
+        lambda value: str(value).lower() in quantizations(),
+        "8, 16, 32 or another word that Ultralytics knows, such as int8",
+    ),
+    "fraction": (
+        lambda value: _is_part(value) or _is_division(value),
+        "a number above 0 and up to 1, a number of images above 1, or a list of two or three of these",
+    ),
 }
 # Above this number of optimizer steps, "auto" meant SGD in the release of Ultralytics that the third place used.
 _SGD_STEPS = 10_000
@@ -112,7 +127,8 @@ def value_fault(key: str, value: Any) -> str:
     if repr(value) == repr(default):
         return ""
     if key in _SPECIAL:
-        return _special_fault(key, value)
+        is_right, remedy = _SPECIAL[key]
+        return "" if is_right(value) else f"give {remedy}"
     kind = next((kind for kind, keys in value_kinds().items() if key in keys), "")
     if value is None or not kind:
         return "" if not kind or key == "auto_augment" or default is None else "give a value"
@@ -123,16 +139,26 @@ def value_fault(key: str, value: Any) -> str:
     return f"give {least} or more" if least is not None and value < least else ""
 
 
-def _special_fault(key: str, value: Any) -> str:
-    """The same for a setting with rules that only Ultralytics knows."""
-    engine()
-    from ultralytics.cfg import check_cfg
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
-    try:
-        check_cfg({key: value})
-    except (TypeError, ValueError) as error:
-        return str(error).splitlines()[0].rstrip(".")
-    return ""
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(end, int | float) for end in value)
+
+
+def _is_part(value: Any) -> bool:
+    """Tell whether a value is a share of the images, or a number of images."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= 1 or (isinstance(value, int) and value > 1)
+
+
+def _is_division(value: Any) -> bool:
+    """Tell whether a value gives the parts for training, validation and possibly test."""
+    if not isinstance(value, list) or len(value) not in (2, 3) or not all(value[:2]):
+        return False
+    return all((type(part) is int and part >= 0) or (type(part) is float and 0 <= part <= 1) for part in value)
 
 
 def _shown(value: object, limit: int = 80) -> str:

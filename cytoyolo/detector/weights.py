@@ -2,7 +2,6 @@
 
 import shutil
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -13,7 +12,7 @@ from urllib.request import urlopen
 from cytoyolo import console
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.engine_source import may_know_network, official_weights
-from cytoyolo.detector.foreign import name_loaded, name_unreadable
+from cytoyolo.detector.foreign import check_file, name_loaded, name_unreadable
 from cytoyolo.detector.model_info import ModelInfo, check_names, parse_names
 from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError, UsageError, option
@@ -48,12 +47,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such weights file; check the path.")
+    check_file(path)
     engine()
     torch_threads(cores())
     from ultralytics.nn.tasks import torch_safe_load
 
-    if part := _damaged_part(path):
-        raise CytoyoloError(f"{path} is damaged (the checksum of its part {part} is wrong); download or copy it again.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle's version, about files that are refused anyway
@@ -71,21 +69,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CytoyoloError(f"{path} {what}; {remedy}.")
     settings = checkpoint.get("train_args")
     return {**checkpoint, "model": network, "train_args": settings if isinstance(settings, dict) else {}}
-
-
-def _damaged_part(path: Path) -> str:
-    """Return the first part of a checkpoint whose checksum is wrong, "" if there is none. Torch would read wrong
-    numbers without an error.
-
-    Torch itself reports other damage, and packed parts, which it never writes.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
-                return ""
-            return (archive.testzip() or "").rpartition("/")[2]
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError):
-        return ""
 
 
 def _check_finite(network: Any, path: Path) -> None:

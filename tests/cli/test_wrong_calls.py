@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ CALLS = {
     "train dataset -o x --imgsz -1": "imgsz=-1",
     "train dataset -o x --epochs many": "'--epochs': Input should be a valid integer",
     "train dataset -o x --set mixup=7": "mixup=7",
+    "train dataset -o x --set mosaic=2": "mosaic=2; give a number from 0 to 1",
+    "train dataset -o x --set scale=7": "scale=7; give a number from 0 to 1, or two numbers",
+    "train dataset -o x --set amp=3": "amp=3; give true, false, fp16, bf16 or fp32",
+    "train dataset -o x --set fraction=0": "fraction=0; give a number above 0",
+    "train dataset -o x --set compile=[1]": "compile=[1]; give true, false or a mode",
+    "train dataset -o x --set quantize=7": "quantize=7; give 8, 16, 32",
     "train dataset -o x --set nosuch=7": "'nosuch'",
     "train dataset -o x --fold 7": "fold",
     "train dataset -o x --model nosuch.pt": "nosuch.pt: no such weights",
@@ -58,6 +65,25 @@ CALLS = {
     "export-labels nosuch.csv --images images --format coco -o x": "no such file",
     "export-labels labels.csv --images images --format nosuch -o x": "--format is 'nosuch'",
 }
+# The same of files that are no weights, where weights are wanted.
+NO_WEIGHTS = {
+    "text.pt": "text.pt is a text file",
+    "page.pt": "page.pt is a web page",
+    "pointer.pt": "pointer.pt is a pointer of Git LFS",
+    "empty.pt": "empty.pt is empty",
+    "cut.pt": "cut.pt is truncated; download or copy it again",
+    "wrong.pt": "wrong.pt is damaged (the checksum of its part 0 is wrong)",
+    "other.pt": "other.pt is a zip archive; unpack it first",
+    "noise.pt": "noise.pt is no PyTorch checkpoint, or is truncated",
+}
+USES = (
+    "train dataset -o x --model {}",
+    "predict {} images -o x",
+    "submit {} test.csv --images images -o x.csv",
+    "export {} -o x.onnx",
+    "bench {} --images images",
+    "crossval labels.csv --images images --dataset spec.yaml -o x --model {}",
+)
 # Runs some calls in one process, and prints the exit code of each and whether torch was imported by then.
 RUN = """
 import sys
@@ -82,24 +108,46 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "there").mkdir()
     (folder / "there" / "mine.txt").touch()
     (folder / "w.pt").write_bytes(b"no weights, but there")
+    (folder / "text.pt").write_text("no weights")
+    (folder / "page.pt").write_text("<!DOCTYPE html><html>")
+    (folder / "pointer.pt").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (folder / "empty.pt").touch()
+    (folder / "noise.pt").write_bytes(bytes(range(129, 256)))
+    checkpoint, other = folder / "cut.pt", folder / "other.pt"
+    with zipfile.ZipFile(checkpoint, "w") as archive:
+        archive.writestr("best/data.pkl", b"\x80\x02}.")
+        archive.writestr("best/data/0", b"numbers" * 100)
+    whole = checkpoint.read_bytes()
+    (folder / "wrong.pt").write_bytes(whole.replace(b"numbersnumbers", b"numbersNUMBERS", 1))
+    checkpoint.write_bytes(whole[: len(whole) // 2])
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("notes.txt", "text")
     return folder
+
+
+def answers(place: Path, calls: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Make the calls in one process. The words that are wanted, what was said, and how it ended."""
+    environment = {**os.environ, "CYTOYOLO_HOME": str(place.parent / "state")}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *calls], cwd=place, capture_output=True, text=True, env=environment, check=False
+    )
+    told = [line for line in done.stderr.splitlines() if line.startswith("cytoyolo: ")]
+    ends = [line for line in done.stderr.splitlines() if line.split(" ")[0] in ("0", "1", "2")]
+    assert len(told) == len(ends) == len(calls), done.stderr
+    return list(zip(calls.values(), told, ends, strict=True))
 
 
 def test_wrong_calls_are_one_sentence_and_import_no_torch(place: Path) -> None:
     before = sorted(path.name for path in place.iterdir())
-    environment = {**os.environ, "CYTOYOLO_HOME": str(place.parent / "state")}
-    call = [sys.executable, "-c", RUN, *CALLS]
-    done = subprocess.run(call, cwd=place, capture_output=True, text=True, env=environment, check=False)
-    answers = done.stderr.split("\n\n")
-    told = [line for line in done.stderr.splitlines() if line.startswith("cytoyolo: ")]
-    ends = [line for line in done.stderr.splitlines() if line.split(" ")[0] in ("0", "1", "2")]
-    assert len(told) == len(ends) == len(CALLS), answers
-    wrong = [
-        (call, said, end)
-        for (call, words), said, end in zip(CALLS.items(), told, ends, strict=True)
-        if words not in said or end != "2 False"
-    ]
+    wrong = [answer for answer in answers(place, CALLS) if answer[0] not in answer[1] or answer[2] != "2 False"]
     assert wrong == []
+    assert sorted(path.name for path in place.iterdir()) == before
+
+
+def test_files_that_are_no_weights_are_told_before_torch_is_imported(place: Path) -> None:
+    before = sorted(path.name for path in place.iterdir())
+    calls = {use.format(name): words for name, words in NO_WEIGHTS.items() for use in USES}
+    assert [one for one in answers(place, calls) if one[0] not in one[1] or one[2] != "1 False"] == []
     assert sorted(path.name for path in place.iterdir()) == before
 
 

@@ -248,6 +248,7 @@ def test_constants_read_from_the_source_are_those_of_the_import():
     assert engine_source.default_settings() == DEFAULT_CFG_DICT
     for kind, keys in engine_source.value_kinds().items():
         assert keys == getattr(cfg, f"CFG_{kind.upper()}_KEYS")
+    assert engine_source.quantizations() == cfg.QUANTIZE_ALIASES.keys()
     assert engine_source.least_values() == cfg.CFG_INT_MIN
     assert engine_source.official_weights() == GITHUB_ASSETS_NAMES
 
@@ -260,14 +261,18 @@ def test_a_network_that_is_known_is_not_refused_by_its_name(name):
     assert not engine_source.may_know_network("nosuch.yaml")
 
 
-VALUES = (True, False, 0, 1, -1, 7, 0.5, -0.5, 2.0, 2.5, "many", "", [0.1, 0.2], None)
+VALUES = (
+    *(True, False, 0, 1, -1, 7, 0.5, -0.5, 2.0, 2.5, "many", "", [0.1, 0.2], None),
+    *([5, 3], [1, 0], [0.5, 0.5, 0], [True, 1], [1, 2, 3, 4], ["a", 1], [], [2.5, 1], {"a": 1}),
+    *("FP16", "bf16", "fp32", "int8", "W8A16", "8", 8, 16),
+)
 
 
 def test_a_value_is_refused_as_ultralytics_refuses_it():
     """Of settings whose values are not refused for reasons of this tool's own."""
     from ultralytics.cfg import check_cfg
 
-    own = {*recipes._OWN, *recipes._SPECIAL, "epochs", "imgsz", "batch", "seed", "optimizer"}
+    own = {*recipes._OWN, "epochs", "imgsz", "batch", "seed", "optimizer"}
     for key in engine_source.default_settings().keys() - own:
         for value in VALUES:
             try:
