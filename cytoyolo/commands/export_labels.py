@@ -23,6 +23,8 @@ from cytoyolo.spec import MASK, DataSpec, load_spec
 from cytoyolo.tables.table import XYXY, refuse
 
 _MAKER = "export-labels"
+# Endings that a folder should not have.
+_OF_FILES = (".json", ".xml", ".geojson", ".csv", ".txt", ".zip")
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ def _form(name: LabelTarget) -> tuple[Format, Callable[[Annotations, Path], None
 def _check_output(path: Path, form: Format, overwrite: bool, inputs: Sequence[Path]) -> None:
     """Refuse an output that can't be written, or that holds anything else, before the table is read."""
     if form.is_folder:
+        if path.suffix.lower() in _OF_FILES:
+            raise UsageError(f"{path} has the name of a file, and {form.title} becomes a folder; give another name.")
         check_folder(path, _MAKER, overwrite, inputs)
         return
     check_place(path)

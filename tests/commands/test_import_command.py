@@ -146,15 +146,17 @@ def test_import_and_export_load_no_torch(source: Path) -> None:
 
 
 @pytest.mark.parametrize("form", get_args(LabelTarget))
-@pytest.mark.parametrize("name", ["wbc5", "pbc3"])
-def test_real_labels_come_back_from_every_form(form: str, name: str, shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "dataset"), [("wbc5", "wbc5"), ("pbc3", "pbc3"), ("pbc9", "cytologia")])
+def test_real_labels_come_back_from_every_form(
+    form: str, name: str, dataset: str, shared: Path, tmp_path: Path
+) -> None:
     images = shared / name / "images"
     given = pd.read_csv(shared / name / "train.csv")
-    export_labels(shared / name / "train.csv", images=images, format=form, output=tmp_path / "out", dataset=name)
+    export_labels(shared / name / "train.csv", images=images, format=form, output=tmp_path / "out", dataset=dataset)
     import_labels(tmp_path / "out", output=tmp_path / "back.csv", images=images, dataset_out=tmp_path / "back.yaml")
     back = pd.read_csv(tmp_path / "back.csv")
     order = ["NAME", "x1", "y1", "x2", "y2", "class"]
     given, back = (table.sort_values(order).reset_index(drop=True) for table in (given, back))
     assert (given[["NAME", "class"]] == back[["NAME", "class"]]).all(axis=None)
     assert (given[order[1:5]] - back[order[1:5]]).abs().max(axis=None) <= 0.01
-    assert load_spec(tmp_path / "back.yaml").codes == load_spec(name).codes
+    assert load_spec(tmp_path / "back.yaml").codes == load_spec(dataset).codes

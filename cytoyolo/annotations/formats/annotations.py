@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -71,6 +72,8 @@ class Annotations:
         What is wrong with the source.
     model : str
         The model that made the boxes, "" for labels.
+    folder : Path or None
+        The folder of the image files, if it is known.
     """
 
     images: pd.DataFrame
@@ -80,6 +83,7 @@ class Annotations:
     counts: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     model: str = ""
+    folder: Path | None = None
 
     @property
     def is_prediction(self) -> bool:

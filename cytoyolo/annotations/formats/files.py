@@ -48,7 +48,8 @@ def with_files(annotations: Annotations, folder: Path) -> Annotations:
     counts = dict(annotations.counts)
     if others := len(set(image_files(listing)) - set(images["image"])):
         counts["images of the folder that the source does not list"] = others
-    return replace(annotations, images=images, counts=counts, problems=(*annotations.problems, *problems))
+    problems = [*annotations.problems, *problems]
+    return replace(annotations, images=images, counts=counts, problems=tuple(problems), folder=folder)
 
 
 def measured(folder: Path, names: Sequence[str]) -> tuple[Sizes, list[Problem]]:

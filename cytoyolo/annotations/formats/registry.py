@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cytoyolo.annotations.formats import coco
+from cytoyolo.annotations.formats import coco, cvat, geojson, labelme, labelstudio
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.defaults import LabelSource
@@ -41,7 +41,13 @@ class Format:
 
 FORMATS = {
     one.name: one
-    for one in (Format("coco", "COCO (JSON)", coco.recognises, lambda path, images: coco.read(path), coco.write),)
+    for one in (
+        Format("coco", "COCO (JSON)", coco.recognises, lambda path, images: coco.read(path), coco.write),
+        Format("cvat", "CVAT for images", cvat.recognises, lambda path, images: cvat.read(path), cvat.write, True),
+        Format("labelstudio", "Label Studio", labelstudio.recognises, labelstudio.read, labelstudio.write, True),
+        Format("labelme", "LabelMe", labelme.recognises, lambda path, images: labelme.read(path), labelme.write, True),
+        Format("geojson", "GeoJSON", geojson.recognises, lambda path, images: geojson.read(path), geojson.write, True),
+    )
 }
 
 
