@@ -14,6 +14,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
+from cytoyolo.locks import PREFIX
 from cytoyolo.text import listed_by_kind
 
 # The extensions of trained networks, also of networks that can't be used: the code that opens them says so.
@@ -35,19 +36,23 @@ class Images:
     """Image files to search. `names` are relative to `folder`, sorted, with "/" between their parts.
 
     `problems` gives the reason for images of a kind that is not read, and for folders that can't be read. `others`
-    counts files that are not images, by their extension. Messages call all this `shown`.
+    counts files that are not images, by their extension, and `hidden` counts files that are hidden (._a.jpg) or belong
+    to an operating system. Messages call all this `shown`.
     """
 
     folder: Path
     names: list[str]
     problems: dict[str, str]
     others: Counter[str]
+    hidden: int
     shown: str
 
     def say(self) -> None:
         """Tell what is left out."""
-        if self.others:
-            console.note(f"Files skipped, because they are not images: {self.others_in_words()}.")
+        others = f"because they are not images: {self.others_in_words()}" if self.others else ""
+        hidden = f"because they are hidden: {self.hidden:,}" if self.hidden else ""
+        if others or hidden:
+            console.note(f"Files skipped, {'; '.join(filter(None, (others, hidden)))}.")
 
     def others_in_words(self) -> str:
         """Say how many other files there are, and their kinds."""
@@ -139,7 +144,7 @@ def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
     shown = str(sources[0]) if len(sources) == 1 else f"the {len(sources):,} paths given"
     if unfit := next((name for name in names if _UNFIT.search(name) or _is_replaced(folder, name)), None):
         raise CytoyoloError(f"the file name {_printable(unfit)} is not UTF-8 text of one line; rename it.")
-    images = Images(folder, names, dict(sorted(found.problems.items())), found.others, shown)
+    images = Images(folder, names, dict(sorted(found.problems.items())), found.others, len(found.hidden), shown)
     if not names:
         _refuse_nothing(images)
     return images
@@ -166,12 +171,13 @@ def _refuse_nothing(images: Images) -> None:
 
 @dataclass
 class _Found:
-    """The images, problems and other files found so far. Names are relative to `folder`."""
+    """The images, problems, other files and hidden files found so far. Names are relative to `folder`."""
 
     folder: Path
     names: set[str] = field(default_factory=set)
     problems: dict[str, str] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
+    hidden: set[str] = field(default_factory=set)
 
     def relative(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.folder)).as_posix()
@@ -180,8 +186,9 @@ class _Found:
         """Decide whether a file is an image, an image of a kind that is not read, or another file. `name` is its path
         in `folder`."""
         if is_hidden(path.name):
-            return
-        if is_image(path):
+            if not path.name.startswith(PREFIX):  # such a file is this tool's own
+                self.hidden.add(name)
+        elif is_image(path):
             self.names.add(name)
         elif problem := unread_kind(path):
             self.problems[name] = problem

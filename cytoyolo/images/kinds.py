@@ -20,6 +20,7 @@ _TIFF_INSIDE = (".lsm", ".stk")
 _PICTURE = "save it as PNG or TIFF"
 _RAW = "develop it to TIFF or PNG"
 _MICROSCOPE = "export its images as TIFF or PNG"
+_VIDEO = "save its frames as PNG"
 _SLIDE = "export fields of it as TIFF or PNG"
 # Kinds of images that are not read: what they are, what to do, and their extensions.
 _UNREAD = (
@@ -46,6 +47,7 @@ _UNREAD = (
     ("a microscope's file", _MICROSCOPE,
      "czi zvi lif lof xlif nd2 oib oif oir vsi ets lsm stk ids ics dv r3d ims flex mvd2 liff ipl sld dm3 dm4 mrc"),
     ("an image volume", _MICROSCOPE, "nii nrrd nhdr mha mhd"),
+    ("a video", _VIDEO, "mp4 m4v avi mov mkv webm wmv mpg mpeg flv mts m2ts 3gp ogv"),
 )  # fmt: skip
 _KINDS = {f".{name}": (what, remedy) for what, remedy, names in _UNREAD for name in names.split()}
 # The extension for what `signatures` says of a file whose name says nothing. Kinds that are seldom images, or whose

@@ -52,7 +52,24 @@ def test_sub_folders_are_read_and_the_rest_is_counted(tree, capsys):
     assert found.folder == tree and found.names == NAMES
     assert list(found.problems) == ["slideC/f.gif"] and found.others == {".csv": 1, ".txt": 2}
     found.say()
-    assert capsys.readouterr().err == "Files skipped, because they are not images: 3 (.txt 2; .csv 1).\n"
+    said = "Files skipped, because they are not images: 3 (.txt 2; .csv 1); because they are hidden: 4.\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.usefixtures("printed")
+def test_hidden_files_are_counted_once_and_files_of_this_tool_are_not(tree, capsys):
+    for name in ("labels.csv", "slideC/notes.txt", "slideC/more.txt"):
+        (tree / name).unlink()
+    (tree / ".cytoyolo.out.lock").touch()
+    find_images([tree, tree / "._a.jpg", tree / "slide B"]).say()
+    assert capsys.readouterr().err == "Files skipped, because they are hidden: 4.\n"
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.AVI", "scan.dcm", "IM000001"])
+def test_videos_and_dicom_are_named(name, tree):
+    (tree / name).write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 60 if "IM" in name or "dcm" in name else b"\0" * 99)
+    what = "a video" if "film" in name else "a DICOM image"
+    assert what in find_images([tree]).problems[name]
 
 
 @pytest.mark.usefixtures("printed")

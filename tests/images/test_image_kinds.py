@@ -46,6 +46,7 @@ def test_files_that_are_read(tmp_path, name, data):
         ("a.svs", TIFF, r"whole-slide image"),
         ("a.czi", b"ZISRAWFILE", r"microscope's file"),
         ("a.dcm", b"", r"DICOM"),
+        ("film.mp4", b"\0\0\0\x18ftypmp42", r"is a video \(\.mp4\), .* save its frames"),
     ],
 )
 def test_images_of_other_kinds_are_told_by_name_and_remedy(tmp_path, name, data, words):
@@ -58,7 +59,7 @@ def test_images_of_other_kinds_are_told_by_name_and_remedy(tmp_path, name, data,
     ("name", "data"),
     [
         ("notes.txt", b"BM is a bitmap"), ("bare", b"BM is a bitmap, and this line has more than thirty characters"),
-        ("sound", WAV), ("film.mp4", b"\0\0\0\x18ftypmp42"), ("a.jpg.bak", JPEG), ("a.jpg~", JPEG), ("a.zip", b"PK"),
+        ("sound", WAV), ("a.jpg.bak", JPEG), ("a.jpg~", JPEG), ("a.zip", b"PK"),
         ("Makefile", b"all:\n"), ("empty", b""),
     ],
 )  # fmt: skip
