@@ -24,8 +24,8 @@ View = Literal["hflip", "vflip"]
 # What an export is made for.
 ExportFormat = Literal["onnx", "openvino"]
 # The forms of label files of other programs that are read ("auto" recognises the form), and those that are written.
-LabelSource = Literal["auto", "coco", "cvat", "labelstudio", "labelme", "geojson"]
-LabelTarget = Literal["coco", "cvat", "labelstudio", "labelme", "geojson"]
+LabelSource = Literal["auto", "coco", "yolo", "voc", "cvat", "labelstudio", "labelme", "geojson", "table"]
+LabelTarget = Literal["coco", "yolo", "voc", "cvat", "labelstudio", "labelme", "geojson"]
 
 DATASET = "cytologia"
 RECIPE = "third-place"

@@ -29,6 +29,7 @@ def export_labels(
         typer.Option(help="Findings of audit or curate, which become tags.", metavar="FINDINGS.csv"),
     ] = None,
     model: Annotated[str, typer.Option(help="Name of the model that made the detections.")] = "cytoyolo",
+    copy_images: Annotated[bool, typer.Option("--copy-images", help="Copy the images too (yolo, voc).")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -37,10 +38,12 @@ def export_labels(
 
     made = run(
         table, images=images, format=format, output=output, dataset=dataset, findings=findings, model=model,
-        overwrite=overwrite,
+        copy_images=copy_images, overwrite=overwrite,
     )  # fmt: skip
     if as_json:
         print_json(vars(made))
         return
     tags = f", {counted(made.tags, 'tag')}" if made.tags else ""
     typer.echo(f"{made.output}: {counted(made.boxes, 'box')} in {counted(made.images, 'image')}{tags} ({made.format})")
+    for part, number in made.left_out.items():
+        typer.echo(f"Left out, because the form has no place for them: {number:,} {part}", err=True)

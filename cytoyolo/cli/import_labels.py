@@ -30,6 +30,10 @@ def import_labels(
         typer.Option("--images", help="Folder of the images, to compare names and sizes.", metavar="DIR"),
     ] = None,
     format: Annotated[LabelSource, typer.Option("--format", help="Form of the source.")] = "auto",
+    columns: Annotated[
+        str | None,
+        typer.Option(help="For a table: its columns.", metavar="image=filename,x1=xmin,..."),
+    ] = None,
     dataset_out: Annotated[
         Path | None, typer.Option("--dataset-out", help="Write the YAML of the data set.", metavar="MINE.yaml")
     ] = None,
@@ -46,8 +50,8 @@ def import_labels(
     from cytoyolo.commands.import_labels import import_labels as run
 
     made = run(
-        source, output=output, images=images, format=format, dataset_out=dataset_out, groups_out=groups_out,
-        overwrite=overwrite,
+        source, output=output, images=images, format=format, columns=columns, dataset_out=dataset_out,
+        groups_out=groups_out, overwrite=overwrite,
     )  # fmt: skip
     if as_json:
         print_json({**vars(made), "problems": [problem._asdict() for problem in made.problems]})

@@ -1,14 +1,15 @@
 """`export-labels`: a label table, or detections, in the form of another program."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cytoyolo import defaults
+from cytoyolo import console, defaults
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.files import with_files
 from cytoyolo.annotations.formats.registry import FORMATS, Format
@@ -29,13 +30,17 @@ _OF_FILES = (".json", ".xml", ".geojson", ".csv", ".txt", ".zip")
 
 @dataclass(frozen=True)
 class ExportedLabels:
-    """The result of `export_labels`: the output, its form, and how many images, boxes and tags it has."""
+    """The result of `export_labels`: the output, its form, and how many images, boxes and tags it has.
+
+    `left_out` counts what the form has no place for.
+    """
 
     output: Path
     format: str
     images: int
     boxes: int
     tags: int
+    left_out: dict[str, int]
 
 
 def export_labels(
@@ -47,6 +52,7 @@ def export_labels(
     dataset: str | Path = defaults.DATASET,
     findings: str | Path | None = None,
     model: str = "cytoyolo",
+    copy_images: bool = False,
     overwrite: bool = False,
 ) -> ExportedLabels:
     """Write a label table, or detections of `predict`, in the form of another program.
@@ -69,6 +75,8 @@ def export_labels(
         Findings of `audit` or `curate` about this label table. They become tags, if the form has tags.
     model : str
         The name of the model that made the detections.
+    copy_images : bool
+        Copy the images too, if the form wants them beside the labels (yolo, voc).
     overwrite : bool
         Replace an existing output of this form.
 
@@ -90,6 +98,8 @@ def export_labels(
     """
     path, target, spec = Path(table), Path(output), load_spec(dataset)
     form, write = _form(format)
+    if copy_images and not form.images:
+        raise UsageError(f"{option('copy_images', True)} goes with yolo and voc; leave it out.")
     _check_output(target, form, overwrite, (path, Path(images)))
     if table_kind(path, spec) in (DETECTIONS, OUT_OF_FOLD):
         if findings is not None:
@@ -104,10 +114,13 @@ def export_labels(
     if annotations.problems:
         found = [f"{problem.place}: {problem.what}" for problem in annotations.problems]
         raise CytoyoloError(f"{path}: {len(found):,} images can't be exported ({listed(found, 3)}); repair the table.")
+    annotations, left_out = _fitting(annotations, form)
     with _placed(target, form, overwrite) as place:
         write(annotations, place)
+        if copy_images:
+            _copy(annotations, Path(images), place / form.images)
     tags = sum(len(row.tags) for rows in (annotations.image_rows(), annotations.box_rows()) for row in rows)
-    return ExportedLabels(target, form.name, len(annotations.images), len(annotations.boxes), tags)
+    return ExportedLabels(target, form.name, len(annotations.images), len(annotations.boxes), tags, left_out)
 
 
 def _form(name: LabelTarget) -> tuple[Format, Callable[[Annotations, Path], None]]:
@@ -140,14 +153,46 @@ def _placed(path: Path, form: Format, overwrite: bool) -> AbstractContextManager
     return new_folder(path, _MAKER, overwrite) if form.is_folder else atomic_file(path)
 
 
+def _fitting(annotations: Annotations, form: Format) -> tuple[Annotations, dict[str, int]]:
+    """Return what a form has a place for, and how many things it has no place for.
+
+    An image that would lose all its boxes goes with them, because it would look like an image without cells.
+    """
+    regions = annotations.boxes["class"] == MASK
+    images, boxes = annotations.images, annotations.boxes
+    counts = {
+        "ignore regions": int(regions.sum()),
+        "confidences": int(boxes["confidence"].notna().sum()),
+        "tags": sum(len(row.tags) for rows in (annotations.image_rows(), annotations.box_rows()) for row in rows),
+    }
+    left_out: dict[str, int] = {part: counts[part] for part in form.lacks if counts[part]}
+    if "ignore regions" in form.lacks:
+        lost = images["image"].isin(set(boxes["image"]) - set(boxes.loc[~regions, "image"]))
+        images, boxes = images[~lost], boxes[~regions]
+        left_out |= {"images with nothing but ignore regions": int(lost.sum())} if lost.any() else {}
+    if "confidences" in form.lacks:
+        boxes = boxes.assign(confidence=np.nan)
+    if "tags" in form.lacks:
+        images, boxes = images.assign(tags=""), boxes.assign(tags="")
+    return replace(annotations, images=images, boxes=boxes), left_out
+
+
+def _copy(annotations: Annotations, source: Path, target: Path) -> None:
+    """Copy the images into the folder of a form."""
+    with console.progress() as progress:
+        for name in progress.track(annotations.images["image"].tolist(), description="Copy images"):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target / name)
+
+
 def _of_labels(path: Path, labels: LabelTable) -> Annotations:
     """The rows of a label table. Raises CytoyoloError for rows that are no labels."""
     spec, rows = labels.spec, np.flatnonzero(labels.labels | labels.ignore_regions)
     unknown = (labels.class_id[rows] < 0) & ~labels.is_ignore_region[rows]
     bad = ~np.isfinite(labels.xyxy[rows]).all(axis=1)
-    faults = dict(labels.broken)
+    faults = {row: f"class {quoted(labels.text['class'][row])} is unknown" for row in rows[unknown].tolist()}
     faults |= {row: f"the box is {labels.box(row)}" for row in rows[bad].tolist()}
-    faults |= {row: f"class {quoted(labels.text['class'][row])} is unknown" for row in rows[unknown].tolist()}
+    faults |= labels.broken
     refuse(path, faults, "mend them, with `cytoyolo repair` where it can")
     boxes = pd.DataFrame(labels.xyxy[rows], columns=XYXY, index=rows)
     boxes.insert(0, "image", labels.text["image"][rows])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cytoyolo.annotations.formats import labelled_tables
 from cytoyolo.annotations.formats.annotations import Annotations, Problem
 from cytoyolo.annotations.formats.files import with_files
 from cytoyolo.annotations.formats.label_rows import (
@@ -14,7 +15,7 @@ from cytoyolo.annotations.formats.label_rows import (
     group_rows,
     label_rows,
 )
-from cytoyolo.annotations.formats.registry import format_of
+from cytoyolo.annotations.formats.registry import Format, format_of
 from cytoyolo.defaults import LabelSource
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, option
 from cytoyolo.files import check_place, read_bytes, write_text
@@ -66,6 +67,7 @@ def import_labels(
     output: str | Path,
     images: str | Path | None = None,
     format: LabelSource = "auto",
+    columns: str | None = None,
     dataset_out: str | Path | None = None,
     groups_out: str | Path | None = None,
     overwrite: bool = False,
@@ -84,6 +86,9 @@ def import_labels(
         The folder of the images. Names and sizes are compared with its files.
     format : str
         The form of the source; "auto" recognises it.
+    columns : str, optional
+        For a table: which column is which, such as "image=filename,x1=xmin,y1=ymin,x2=xmax,y2=ymax,class=label".
+        See `cytoyolo.annotations.formats.table_columns.columns_of`.
     dataset_out : str or Path, optional
         The YAML of the data set to write: classes in the order of the source.
     groups_out : str or Path, optional
@@ -117,9 +122,8 @@ def import_labels(
     dataset = None if dataset_out is None else Path(dataset_out)
     groups = None if groups_out is None else Path(groups_out)
     _check_outputs(source, table, dataset, groups, overwrite)
-    form = format_of(source, format)
     folder = None if images is None else Path(images)
-    annotations = form.read(source, folder)
+    form, annotations = _read(source, format, columns, folder)
     if not len(annotations.images):
         raise CytoyoloError(f"{source} lists no image that can be used; check it, or give another file.")
     if folder is not None:
@@ -135,6 +139,16 @@ def import_labels(
     if groups is not None:
         write_table(groups, known, overwrite)
     return _imported(table, form.name, annotations, known)
+
+
+def _read(source: Path, format: LabelSource, columns: str | None, images: Path | None) -> tuple[Format, Annotations]:
+    """Read the source. If columns are named, it is a table."""
+    form = format_of(source, "table" if columns is not None and format == "auto" else format)
+    if columns is None:
+        return form, form.read(source, images)
+    if form.name != "table":
+        raise UsageError(f"{option('columns')} goes with a table, and {source} is {form.title}; leave it out.")
+    return form, labelled_tables.read(source, images, columns)
 
 
 def _check_outputs(source: Path, table: Path, dataset: Path | None, groups: Path | None, overwrite: bool) -> None:

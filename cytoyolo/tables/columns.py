@@ -133,6 +133,19 @@ def _missing(
     return f"{needs}{lacks}; rename, add or delete columns, or describe them with {option('dataset')}."
 
 
+def named_elsewhere(header: Sequence[str], roles: Sequence[str]) -> dict[str, str]:
+    """Return the columns of a header that have another tool's name for one of these roles, by role.
+
+    Examples
+    --------
+    >>> named_elsewhere(["filename", "xmin", "label"], ("image", "x1", "y1", "class"))
+    {'image': 'filename', 'x1': 'xmin', 'class': 'label'}
+    """
+    plain = [_plain(name) for name in header]
+    found = {role: _other(role, header, plain, {}) for role in roles}
+    return {role: name for role, name in found.items() if name}
+
+
 def _other(role: str, header: Sequence[str], plain: Sequence[str], place: Mapping[str, int]) -> str:
     """Return the column that has another tool's name for this role, "" if there is no such column."""
     known = _OTHERS.get(role, "").split()

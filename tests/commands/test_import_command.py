@@ -159,4 +159,6 @@ def test_real_labels_come_back_from_every_form(
     given, back = (table.sort_values(order).reset_index(drop=True) for table in (given, back))
     assert (given[["NAME", "class"]] == back[["NAME", "class"]]).all(axis=None)
     assert (given[order[1:5]] - back[order[1:5]]).abs().max(axis=None) <= 0.01
-    assert load_spec(tmp_path / "back.yaml").codes == load_spec(dataset).codes
+    # Pascal VOC has no list of classes: those of the boxes are in alphabetical order.
+    codes = tuple(code for code in load_spec(dataset).codes if form != "voc" or code in set(given["class"]))
+    assert load_spec(tmp_path / "back.yaml").codes == codes

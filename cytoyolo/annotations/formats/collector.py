@@ -18,6 +18,9 @@ from cytoyolo.tables.table import MAX_COORDINATE, XYXY
 class Collector:
     """Images, boxes, counts and findings of a source, in its order.
 
+    `classes` are the names that the source lists, in its order. If it has no list, the classes of the boxes are in
+    alphabetical order.
+
     Examples
     --------
     >>> found = Collector(["LY"])
@@ -29,6 +32,7 @@ class Collector:
 
     def __init__(self, classes: Iterable[str] = ()) -> None:
         self._classes = dict.fromkeys(classes)
+        self._has_list = bool(self._classes)
         self._images: dict[str, tuple[int, int, str]] = {}
         self._box_image: list[str] = []
         self._box_class: list[str] = []
@@ -120,7 +124,7 @@ class Collector:
             del self._images[name]
             self.problem(name, "no label of the image can be used, so the image is left out")
         names = relative_names(self._images)
-        codes = class_codes(list(self._classes))
+        codes = class_codes(list(self._classes) if self._has_list else sorted(self._classes))
         images = self._image_table(names)
         numbers = np.frombuffer(self._numbers, np.float64).reshape(-1, 5)
         boxes = pd.DataFrame(numbers[:, :4] + 0.0, columns=XYXY)

@@ -3,12 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from cytoyolo.annotations.formats import coco, cvat, geojson, labelme, labelstudio
+from cytoyolo.annotations.formats import (
+    coco,
+    cvat,
+    geojson,
+    labelled_tables,
+    labelme,
+    labelstudio,
+    voc,
+    yolo,
+    yolo_folder,
+)
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.defaults import LabelSource
 from cytoyolo.errors import CytoyoloError, check_choice, option
+from cytoyolo.signatures import by_mark
+
+# What a form may have no place for.
+Part = Literal["ignore regions", "confidences", "tags"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,11 @@ class Format:
     write : function or None
         Writes annotations to a path that does not exist yet.
     is_folder : bool
-        Whether `write` makes a folder.
+        Whether `write` fills a folder.
+    images : str
+        The sub-folder of that folder in which the form wants the images, "" if they may stay where they are.
+    lacks : tuple of str
+        What the form has no place for, so that `write` leaves it out.
     """
 
     name: str
@@ -37,18 +56,27 @@ class Format:
     read: Callable[[Path, Path | None], Annotations]
     write: Callable[[Annotations, Path], None] | None = None
     is_folder: bool = False
+    images: str = ""
+    lacks: tuple[Part, ...] = ()
 
 
-FORMATS = {
-    one.name: one
-    for one in (
-        Format("coco", "COCO (JSON)", coco.recognises, lambda path, images: coco.read(path), coco.write),
-        Format("cvat", "CVAT for images", cvat.recognises, lambda path, images: cvat.read(path), cvat.write, True),
-        Format("labelstudio", "Label Studio", labelstudio.recognises, labelstudio.read, labelstudio.write, True),
-        Format("labelme", "LabelMe", labelme.recognises, lambda path, images: labelme.read(path), labelme.write, True),
-        Format("geojson", "GeoJSON", geojson.recognises, lambda path, images: geojson.read(path), geojson.write, True),
-    )
-}
+_FORMATS = (
+    Format("coco", "COCO (JSON)", coco.recognises, lambda path, images: coco.read(path), coco.write),
+    Format(
+        "yolo", "a YOLO folder", yolo_folder.is_yolo, yolo.read, yolo.write, True, "images",
+        ("ignore regions", "tags"),
+    ),
+    Format(
+        "voc", "Pascal VOC (XML)", voc.recognises, lambda path, images: voc.read(path), voc.write, True, "JPEGImages",
+        ("confidences", "tags"),
+    ),
+    Format("cvat", "CVAT for images", cvat.recognises, lambda path, images: cvat.read(path), cvat.write, True),
+    Format("labelstudio", "Label Studio", labelstudio.recognises, labelstudio.read, labelstudio.write, True),
+    Format("labelme", "LabelMe", labelme.recognises, lambda path, images: labelme.read(path), labelme.write, True),
+    Format("geojson", "GeoJSON", geojson.recognises, lambda path, images: geojson.read(path), geojson.write, True),
+    Format("table", "a table of boxes", labelled_tables.recognises, labelled_tables.read),
+)  # fmt: skip
+FORMATS = {form.name: form for form in _FORMATS}
 
 
 def format_of(path: Path, name: str = "auto") -> Format:
@@ -70,12 +98,19 @@ def format_of(path: Path, name: str = "auto") -> Format:
     """
     check_choice("format", name, LabelSource)
     source = Source(path)
-    if name != "auto":
-        return FORMATS[name]
     fitting = [form for form in FORMATS.values() if form.recognises(source)]
+    if name != "auto":
+        if fitting and FORMATS[name] not in fitting:
+            title, other = fitting[0].title, option("format", fitting[0].name)
+            raise CytoyoloError(f"{path} is {title}, not {FORMATS[name].title}; give {other}.")
+        return FORMATS[name]
     if len(fitting) == 1:
         return fitting[0]
     choice = f"choose one with {option('format')} ({', '.join(form.name for form in fitting or FORMATS.values())})"
     if fitting:
         raise CytoyoloError(f"{path} may be {' or '.join(form.title for form in fitting)}; {choice}.")
+    if kind := by_mark(source.data):
+        packed = "archive" in kind[0] or "compressed" in kind[0]
+        remedy = "unpack it and give its folder" if packed else "give a file or folder of labels"
+        raise CytoyoloError(f"{path} is {kind[0]}, not labels; {remedy}.")
     raise CytoyoloError(f"{path} is in no form of labels that is recognised; {choice}.")

@@ -1,0 +1,192 @@
+"""Labelled tables: a CSV or an Excel workbook with a row for each box, whose columns have names of their own."""
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from cytoyolo.annotations.formats.annotations import Annotations
+from cytoyolo.annotations.formats.collector import Collector
+from cytoyolo.annotations.formats.files import Sizes, measured
+from cytoyolo.annotations.formats.source import Source
+from cytoyolo.annotations.formats.table_columns import TableColumns, columns_of, default_columns
+from cytoyolo.errors import CytoyoloError, listed, option
+from cytoyolo.files import read_bytes
+from cytoyolo.images.folder import folder_files, match_in_folder
+from cytoyolo.images.info import check_image_folder
+from cytoyolo.tables.columns import named_elsewhere
+from cytoyolo.tables.dialect import SchemaError, read_sheet
+from cytoyolo.tables.kinds import file_fault
+from cytoyolo.tables.records import Records, parse_records
+from cytoyolo.tables.workbook import is_workbook, workbook_as_csv
+
+_SUFFIXES = (".csv", ".tsv", ".xlsx")
+# A table of boxes has at least an image, a class, and four numbers.
+_FEWEST_COLUMNS = 6
+Corners = Callable[[Sequence[float]], tuple[float, float, float, float]]
+_CORNERS: dict[str, Corners] = {
+    "x1": lambda v: (v[0], v[1], v[2], v[3]),
+    "x": lambda v: (v[0], v[1], v[0] + v[2], v[1] + v[3]),
+    "cx": lambda v: (v[0] - v[2] / 2, v[1] - v[3] / 2, v[0] + v[2] / 2, v[1] + v[3] / 2),
+}
+_NUMBERS = ("width", "height", "confidence")
+
+
+def recognises(source: Source) -> bool:
+    """Tell whether a source is a table with at least six columns, or a folder with such tables."""
+    if source.is_folder:
+        return any(_is_table(PurePosixPath(name), source.read(name)) for name in source.files if _is_named(name))
+    return _is_table(source.path, source.data)
+
+
+def _is_named(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES) and not PurePosixPath(name).name.startswith((".", "~$"))
+
+
+def _is_table(path: Path | PurePosixPath, data: bytes) -> bool:
+    if is_workbook(data) or (data.startswith(b"PK") and path.suffix.lower() == ".xlsx"):
+        return True
+    if file_fault(path, data, ""):
+        return False
+    try:
+        sheet = read_sheet(data[:100_000])
+        return len(sheet.dialect.split(sheet.rows[0])) >= _FEWEST_COLUMNS
+    except (ValueError, csv.Error):
+        return False
+
+
+def read(path: Path, images: Path | None = None, mapping: str | None = None) -> Annotations:
+    """Read a table, or all tables of a folder and its sub-folders.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV or .xlsx file, or the folder.
+    images : Path, optional
+        The folder of the images, which tells their sizes where fractions need them.
+    mapping : str, optional
+        Which column is which, see `table_columns.columns_of`. By default the columns have the names of our own tables.
+
+    Raises
+    ------
+    CytoyoloError
+        If a file is not a table with these columns.
+    """
+    columns = default_columns() if mapping is None else columns_of(mapping)
+    found = Collector()
+    if path.is_file():
+        tables = [("", path)]
+    else:
+        names = [name for name in folder_files(path) if _is_named(name)]
+        tables = [(f"{PurePosixPath(name).parent}/".removeprefix("./"), path / name) for name in names]
+    if not tables:
+        raise CytoyoloError(f"{path} has no table (.csv or .xlsx); give a file.")
+    for folder, table in tables:
+        records = _records(table, columns)
+        shown = "" if path.is_file() else f"{folder}{table.name}, "
+        convert(found, records, columns, _sizes(records, columns, folder, images), folder, shown)
+    return found.done()
+
+
+def _records(path: Path, columns: TableColumns) -> Records:
+    """Read the rows of a table. If it lacks columns, the sentence says how to name them."""
+    data = read_bytes(path)
+    if data.startswith(b"PK"):
+        data = workbook_as_csv(path, data)
+    try:
+        return parse_records(path, data, columns.names, [*columns.sides, *columns.extra(_NUMBERS)])
+    except SchemaError as error:
+        header = [] if file_fault(path, data, "") else _header(data)
+        lacking = [name for name in columns.names.values() if name not in header]
+        if len(header) < 2 or not lacking:
+            raise
+        raise SchemaError(_unnamed(path, header, lacking, columns)) from error
+
+
+def _header(data: bytes) -> list[str]:
+    try:
+        sheet = read_sheet(data)
+        return sheet.dialect.split(sheet.rows[0])
+    except (ValueError, csv.Error):
+        return []
+
+
+def _unnamed(path: Path, header: list[str], lacking: list[str], columns: TableColumns) -> str:
+    """Say how to name the columns of a table that lacks some of the wanted columns."""
+    roles = ("image", *columns.sides, "class")
+    known = named_elsewhere(header, roles)
+    example = option("columns", ",".join(f"{role}={known.get(role, '...')}" for role in roles))
+    return (
+        f"{path} has no column {', '.join(lacking)}; say which of its columns ({listed(header, 20)}) is which, such as "
+        f"{example}."
+    )
+
+
+def _sizes(records: Records, columns: TableColumns, folder: str, images: Path | None) -> Sizes:
+    """Read the sizes of images, by their names in the table, if the boxes are no pixels and no column has the sizes."""
+    if not columns.per or images is None or {"width", "height"} <= columns.names.keys():
+        return {}
+    check_image_folder(images)
+    names = {f"{folder}{name.strip()}" for name in records.column("image")}
+    matches = match_in_folder(sorted(names), frozenset(folder_files(images)))
+    sizes, _ = measured(images, sorted(set(matches.file.values())))
+    return {name: sizes[file] for name, file in matches.file.items() if file in sizes}
+
+
+def convert(
+    found: Collector, records: Records, columns: TableColumns, sizes: Sizes, folder: str = "", shown: str = ""
+) -> None:
+    """Collect the rows of a table. `sizes` are known sizes of images.
+
+    `folder` comes before the names of images, `shown` before the lines in findings.
+    """
+    seen = set[str]()
+    values = {role: records.column(role) for role in columns.names}
+    for row, name in enumerate(values["image"]):
+        place = f"{shown}line {row + 2}"
+        if row in records.blank:
+            continue
+        if row in records.broken:
+            found.problem(place, f"{records.broken[row]}; it is left out")
+            continue
+        image = f"{folder}{name.strip()}" if name.strip() else ""
+        if not image:
+            found.problem(place, "it names no image; it is left out")
+            continue
+        stated = [_number(values[role][row]) if role in values else 0 for role in ("width", "height")]
+        size = sizes.get(image, stated)
+        if image not in seen:
+            seen.add(image)
+            group = values["group"][row].strip() if "group" in values else ""
+            found.image(image, size[0], size[1], group, place)
+        sides = [values[side][row].strip() for side in columns.sides]
+        if any(sides) or values["class"][row].strip():
+            _add(found, image, sides, values, row, columns, size, place)
+
+
+def _add(
+    found: Collector, image: str, sides: list[str], values: Mapping[str, list[str]], row: int, columns: TableColumns,
+    size: Sequence[float], place: str,
+) -> None:  # fmt: skip
+    """Add the box of one row."""
+    numbers = [_number(side) for side in sides]
+    code = values["class"][row].strip()
+    if not code:
+        found.left_out(image, place, "it has a box and no class")
+        return
+    if columns.per:
+        width, height = size
+        if not (width > 0 and height > 0):
+            found.left_out(image, place, f"its box is in {columns.unit}, and the size of the image is not known")
+            return
+        pairs = zip(numbers, (width, height, width, height), strict=True)
+        numbers = [number * side / columns.per for number, side in pairs]
+    confidence = _number(values["confidence"][row]) if "confidence" in values else math.nan
+    found.box(image, _CORNERS[columns.sides[0]](numbers), code, place, confidence)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,176 @@
+"""Pascal VOC: an XML file for each image. Coordinates are taken and written as they are, without a shift by 1."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+
+import numpy as np
+
+from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow
+from cytoyolo.annotations.formats.collector import Collector
+from cytoyolo.annotations.formats.sidecars import sidecars
+from cytoyolo.annotations.formats.source import Source
+from cytoyolo.boxes import hull, hull_of_rotated
+from cytoyolo.documents import read_xml
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.images.folder import folder_files
+
+_ROOT = b"<annotation"
+# Folders of a VOC data set that are no part of the name of an image.
+_FOLDERS = frozenset(("annotations", "labels", "xml", "xmls"))
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_FLAGS = ("difficult", "truncated", "occluded")
+Document = tuple[str, ElementTree.Element]
+
+
+def recognises(source: Source) -> bool:
+    """Tell whether a source is a file of Pascal VOC, or a folder with such files."""
+    if not source.is_folder:
+        return _is_voc(source.head)
+    files = [name for name in source.files if name.lower().endswith(".xml")][:20]
+    return any(_is_voc(source.read(name)) for name in files)
+
+
+def _is_voc(data: bytes) -> bool:
+    at = data.find(_ROOT)
+    return at >= 0 and data[at + len(_ROOT) : at + len(_ROOT) + 1] in (b">", b" ", b"\n", b"\r", b"\t")
+
+
+def read(path: Path) -> Annotations:
+    """Read a folder of Pascal VOC with its sub-folders, or one file."""
+    return convert(parse(path)).done()
+
+
+def parse(path: Path) -> list[Document]:
+    """Read the XML files of a folder. Returns their paths in the folder, and their roots.
+
+    Raises CytoyoloError if none is of Pascal VOC, or if one of them is not valid XML.
+    """
+    if path.is_file():
+        names, folder = [path.name], path.parent
+    else:
+        names, folder = [name for name in folder_files(path) if _is_document(name)], path
+    if not names:
+        raise CytoyoloError(f"{path} has no XML files; give the folder with the annotations.")
+    documents = [(name, read_xml(folder / name)) for name in names]
+    if all(root.tag != "annotation" for _, root in documents):
+        raise CytoyoloError(
+            f"{path} has no annotations of Pascal VOC; its XML begins with <{documents[0][1].tag}>, not <annotation>."
+        )
+    return documents
+
+
+def _is_document(name: str) -> bool:
+    return name.lower().endswith(".xml") and not PurePosixPath(name).name.startswith(".")
+
+
+def convert(documents: Iterable[Document]) -> Collector:
+    """Collect the objects of Pascal VOC's XML files."""
+    found = Collector()
+    for name, root in documents:
+        if root.tag != "annotation":
+            found.count("XML files of another kind (left out)")
+            continue
+        image = _image_name(name, root)
+        width, height = (_side(root.findtext(f"size/{side}")) for side in ("width", "height"))
+        found.image(image, width, height, place=name)
+        if not image:
+            continue
+        for number, thing in enumerate(root.iterfind("object"), start=1):
+            _add(found, image, thing, f"{name}, object {number}")
+    return found
+
+
+def _image_name(name: str, root: ElementTree.Element) -> str:
+    """Return the name of the image: the file name in the XML, in the sub-folder of the XML file."""
+    stated = (root.findtext("filename") or "").strip()
+    if not stated:
+        stated = (root.findtext("path") or "").strip().replace("\\", "/").rpartition("/")[2]
+    folders = [part for part in PurePosixPath(name).parts[:-1] if part.casefold() not in _FOLDERS]
+    return stated if not folders or "/" in stated or "\\" in stated or not stated else "/".join([*folders, stated])
+
+
+def _side(text: str | None) -> object:
+    number = _number(text)
+    return 0 if text is None or not text.strip() else text if math.isnan(number) else number
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float((text or "").strip())
+    except ValueError:
+        return math.nan
+
+
+def _add(found: Collector, image: str, thing: ElementTree.Element, place: str) -> None:
+    """Add one object."""
+    for flag in _FLAGS:
+        if _number(thing.findtext(flag)) == 1:
+            found.count(f"attribute {flag} (left out)")
+    if parts := len(thing.findall("part")):
+        found.count("parts of objects (left out)", parts)
+    code = thing.findtext("name")
+    if code is None:
+        found.left_out(image, place, "it has no name of a class")
+        return
+    xyxy = _box(found, thing)
+    if xyxy is None:
+        found.left_out(image, place, "it has no bndbox with xmin, ymin, xmax and ymax")
+    else:
+        found.box(image, xyxy, code.strip(), place)
+
+
+def _box(found: Collector, thing: ElementTree.Element) -> Sequence[float] | None:
+    """Return the upright box of an object, None if it has none."""
+    box = thing.find("bndbox")
+    if box is not None:
+        if thing.find("polygon") is not None:
+            found.count("polygons (their box is taken)")
+        values = [_number(box.findtext(side)) for side in _SIDES]
+        return None if all(math.isnan(value) for value in values) else values
+    if (rotated := thing.find("robndbox")) is not None:  # as roLabelImg writes it: the angle in radians
+        found.count("rotated boxes (their upright hull is taken)")
+        x, y, width, height, angle = (_number(rotated.findtext(part)) for part in ("cx", "cy", "w", "h", "angle"))
+        xyxy = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
+        return [float(value) for value in hull_of_rotated(xyxy, np.degrees(np.array(angle)), np.array([x, y]))]
+    if (polygon := thing.find("polygon")) is not None:
+        found.count("polygons (their upright hull is taken)")
+        values = [_number(point.text) for point in polygon]
+        if len(values) >= 4 and len(values) % 2 == 0:
+            return [float(value) for value in hull(np.array(values).reshape(-1, 2))]
+    return None
+
+
+def write(annotations: Annotations, folder: Path) -> None:
+    """Write a folder of Pascal VOC: `Annotations/`. The images belong into `JPEGImages/`."""
+    paths = sidecars(annotations.images["image"], ".xml")
+    for image, boxes in annotations.by_image():
+        path = folder / "Annotations" / paths[image.image]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(ElementTree.tostring(to_voc(image, boxes), encoding="utf-8", xml_declaration=True))
+
+
+def to_voc(image: ImageRow, boxes: Sequence[BoxRow]) -> ElementTree.Element:
+    """Make the XML of one image. An ignore region is a difficult object of the class msk."""
+    root = ElementTree.Element("annotation")
+    _text(root, "folder", str(PurePosixPath("JPEGImages", image.image).parent))
+    _text(root, "filename", PurePosixPath(image.image).name)
+    size = ElementTree.SubElement(root, "size")
+    for tag, number in (("width", image.width), ("height", image.height), ("depth", 3)):
+        _text(size, tag, str(number))
+    _text(root, "segmented", "0")
+    for box in boxes:
+        thing = ElementTree.SubElement(root, "object")
+        flags = {"pose": "Unspecified", "truncated": "0", "difficult": str(int(box.is_ignore_region))}
+        for tag, text in ({"name": box.code} | flags).items():
+            _text(thing, tag, text)
+        place = ElementTree.SubElement(thing, "bndbox")
+        for tag, value in zip(_SIDES, box.xyxy, strict=True):
+            _text(place, tag, f"{value:.10g}")
+    ElementTree.indent(root)
+    return root
+
+
+def _text(parent: ElementTree.Element, tag: str, text: str) -> None:
+    ElementTree.SubElement(parent, tag).text = text

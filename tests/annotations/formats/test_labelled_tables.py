@@ -1,0 +1,135 @@
+"""Labelled tables: columns of other names, boxes in other forms, workbooks, and what can't be read."""
+
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from cytoyolo.annotations.formats import labelled_tables
+from cytoyolo.annotations.formats.table_columns import columns_of
+from cytoyolo.errors import CytoyoloError, UsageError
+
+ROBOFLOW = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,50,LY,10,20.5,30,40\nb.jpg,100,50,,,,,\n"
+MAPPING = "image=filename,x1=xmin,y1=ymin,x2=xmax,y2=ymax,class=class,width=width,height=height"
+
+
+def read(path: Path, content: str | bytes, mapping: str | None = MAPPING):
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return labelled_tables.read(path, None, mapping)
+
+
+def test_other_names_of_columns_and_an_image_without_labels(tmp_path: Path) -> None:
+    found = read(tmp_path / "t.csv", ROBOFLOW)
+    assert found.boxes.iloc[0, :6].tolist() == ["a.jpg", 10, 20.5, 30, 40, "LY"] and not found.problems
+    assert found.images.iloc[:, :3].values.tolist() == [["a.jpg", 100, 50], ["b.jpg", 100, 50]]
+    assert found.empty_images == ["b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("row", "mapping"),
+    [
+        ("10,20,20,20", "x=p,y=q,w=r,h=s"),
+        ("20,30,20,20", "cx=p,cy=q,w=r,h=s"),
+        ("0.1,0.4,0.3,0.8", "x1=p,y1=q,x2=r,y2=s,width=W,height=H,unit=fractions"),
+        ("20,60,20,40", "cx=p,cy=q,w=r,h=s,width=W,height=H,unit=percent"),
+    ],
+)
+def test_the_forms_of_a_box(row: str, mapping: str, tmp_path: Path) -> None:
+    found = read(tmp_path / "t.csv", f"n,c,p,q,r,s,W,H\na.jpg,LY,{row},100,50\n", f"image=n,class=c,{mapping}")
+    assert found.boxes.iloc[0, 1:5].astype(float).round(9).tolist() == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ROBOFLOW.replace(",", ";").replace("20.5", "20,5"),
+        "\ufeff" + ROBOFLOW,
+        ROBOFLOW.replace(",", "\t"),
+        ROBOFLOW.encode("utf-16"),
+        ROBOFLOW.replace("filename", " FileName "),
+    ],
+)
+def test_the_ways_in_which_spreadsheets_write_a_table(content, tmp_path: Path) -> None:
+    assert read(tmp_path / "t.csv", content).boxes.iloc[0, :6].tolist() == ["a.jpg", 10, 20.5, 30, 40, "LY"]
+
+
+def workbook(path: Path, **sheets: str) -> None:
+    book = openpyxl.Workbook()
+    for title, content in sheets.items():
+        sheet = book.create_sheet(title)
+        for line in content.splitlines():
+            values = [float(part) if part.replace(".", "").isdigit() else part or None for part in line.split(",")]
+            sheet.append(values)
+    book.save(path)
+
+
+def test_an_excel_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    workbook(path, boxes=f"\n{ROBOFLOW}")
+    found = labelled_tables.read(path, None, MAPPING)
+    assert found.boxes.equals(read(tmp_path / "t.csv", ROBOFLOW).boxes) and found.empty_images == ["b.jpg"]
+
+
+def test_a_workbook_that_can_t_be_read_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    workbook(path, a=ROBOFLOW, b=ROBOFLOW)
+    with pytest.raises(CytoyoloError, match=r"has 2 sheets with rows \('a'; 'b'\); save the sheet with the boxes"):
+        labelled_tables.read(path, None, MAPPING)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CytoyoloError, match="can't be read as an Excel workbook"):
+        labelled_tables.read(path, None, MAPPING)
+    workbook(path, a="")
+    with pytest.raises(CytoyoloError, match="holds no rows; fill its sheet"):
+        labelled_tables.read(path, None, MAPPING)
+
+
+def test_tables_in_sub_folders(tmp_path: Path) -> None:
+    for name in ("train", "valid"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "_annotations.csv").write_text(ROBOFLOW)
+    found = labelled_tables.read(tmp_path, None, MAPPING)
+    assert list(found.images["image"]) == ["train/a.jpg", "train/b.jpg", "valid/a.jpg", "valid/b.jpg"]
+
+
+def test_columns_that_are_not_named_are_shown(tmp_path: Path) -> None:
+    with pytest.raises(CytoyoloError) as refused:
+        read(tmp_path / "t.csv", ROBOFLOW, None)
+    assert str(refused.value) == (
+        f"{tmp_path}/t.csv has no column NAME, x1, y1, x2, y2; say which of its columns "
+        "(filename; width; height; class; xmin; ymin; xmax; ymax) is which, such as "
+        "columns='image=filename,x1=xmin,y1=ymin,x2=xmax,y2=ymax,class=class'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("a.jpg,100,50,LY,10,left,30,40", "the box 10,nan,30,40 has a number that is no coordinate in pixels"),
+        ("a.jpg,100,50,LY,,,,", "the box nan,nan,nan,nan has a number that is no coordinate in pixels"),
+        ("a.jpg,100,50,,10,20,30,40", "it has a box and no class"),
+        (",100,50,LY,10,20,30,40", "it names no image"),
+        ("a.jpg,100,50,LY,10,20,30,40,50", "more than 8 columns"),
+    ],
+)
+def test_a_faulty_row_is_a_finding(line: str, what: str, tmp_path: Path) -> None:
+    found = read(tmp_path / "t.csv", f"{ROBOFLOW.splitlines()[0]}\n{line}\nc.jpg,1,1,LY,0,0,1,1\n")
+    assert found.problems[0] == ("line 2", f"{what}; it is left out") and len(found.boxes) == 1
+    assert list(found.images["image"]) == ["c.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ("", "give each role once with its column"),
+        ("image", "give each role once with its column"),
+        ("image=a,image=b", "give each role once with its column"),
+        ("image=a,x1=b,y1=c,x2=d,y2=e", "give image, class and four sides of the box"),
+        ("image=a,x1=b,y1=c,x2=d,y2=e,class=f,colour=g", "'colour' is not one of the roles"),
+        ("image=a,x1=b,y1=c,x2=d,y2=e,class=e", "give a different column for each role"),
+        ("image=a,x1=b,y1=c,x2=d,y2=e,class=f,unit=inches", "give unit=pixels, unit=fractions, unit=percent"),
+    ],
+)
+def test_what_is_no_mapping_of_columns_is_one_sentence(mapping: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        columns_of(mapping)
