@@ -2,7 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `crossval`, `curate`,
-`predict`, `submit`, `fuse`, `score`, `check`, `export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `export_labels`, `export`, `bench`, `reproduce`, `smear`,
+`demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.crossval import Crossvalidated, crossval
     from cytoyolo.commands.curate import CuratedTable, curate
     from cytoyolo.commands.demo import Demonstrated, demo
+    from cytoyolo.commands.evaluate import evaluate
     from cytoyolo.commands.export import Exported, export
     from cytoyolo.commands.export_labels import ExportedLabels, export_labels
     from cytoyolo.commands.fuse import FusedTables, fuse
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from cytoyolo.errors import CytoyoloError, UsageError
     from cytoyolo.machine import __version__ as __version__
     from cytoyolo.scoring.check import Finding
+    from cytoyolo.scoring.evaluation import Evaluation
     from cytoyolo.scoring.score import Score
     from cytoyolo.spec import DataSpec
 
@@ -62,6 +65,7 @@ __all__ = [
     "DetectionTable",
     "Detections",
     "Detector",
+    "Evaluation",
     "Exported",
     "ExportedLabels",
     "Finding",
@@ -86,6 +90,7 @@ __all__ = [
     "crossval",
     "curate",
     "demo",
+    "evaluate",
     "export",
     "export_labels",
     "fuse",
@@ -117,6 +122,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "DetectionTable": "detector.table",
     "Detections": "detector.detections",
     "Detector": "detector.predict",
+    "Evaluation": "scoring.evaluation",
     "Exported": "commands.export",
     "ExportedLabels": "commands.export_labels",
     "Finding": "scoring.check",

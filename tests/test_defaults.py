@@ -21,7 +21,12 @@ NEEDED = {("audit", "labels")}
 # What only a function takes: the bootstrap's size.
 ONLY_FUNCTION = {"replicates"}
 # What a function takes as one mapping, with the defaults, and what a command takes as one list.
-SETTINGS = {"predict": complete({}), "submit": complete({}, defaults.SUBMISSION_CONF), "convert": STAGING}
+SETTINGS = {
+    "predict": complete({}),
+    "evaluate": complete({}),
+    "submit": complete({}, defaults.SUBMISSION_CONF),
+    "convert": STAGING,
+}
 PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test")}
 # Commands whose function has another name, because `import` is a word of Python and names have no dashes.
 OTHER_NAMES = {"import": "import_labels", "export-labels": "export_labels"}

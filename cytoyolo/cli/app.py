@@ -25,6 +25,7 @@ from cytoyolo.cli import (
     crossval,
     curate,
     demo,
+    evaluate,
     export,
     export_labels,
     fuse,
@@ -51,7 +52,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS = (
-    *(import_labels, audit, repair, undo, apply, convert, train, crossval, curate, predict, submit, fuse, score, check),
+    *(
+        import_labels,
+        audit,
+        repair,
+        undo,
+        apply,
+        convert,
+        train,
+        crossval,
+        curate,
+        predict,
+        submit,
+        fuse,
+        evaluate,
+        score,
+        check,
+    ),
     *(export_labels, export, bench, reproduce, smear, demo, info),
 )
 for module in _COMMANDS:

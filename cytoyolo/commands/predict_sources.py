@@ -68,7 +68,7 @@ def divide(paths: Sequence[Path], wanted: str = _WANTED) -> tuple[list[Path], li
     """
     if not paths:
         raise UsageError(f"there is nothing to predict; give {wanted}.")
-    is_one = [_is_weights(path) for path in paths]
+    is_one = [is_weights(path) for path in paths]
     if not any(is_one) and not _is_source(paths[0]):
         is_one[0] = True  # what opens it says what is wrong with it
     weights = [path for path, found in zip(paths, is_one, strict=True) if found]
@@ -253,7 +253,8 @@ def _printable(name: str) -> str:
     return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
-def _is_weights(path: Path) -> bool:
+def is_weights(path: Path) -> bool:
+    """Tell whether a file or folder holds a trained network, by its name or its first bytes."""
     if path.is_dir():
         if (path / XML_FILE).is_file() or path.suffix.lower() in _WEIGHTS:
             return True

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cytoyolo.errors import listed
 from cytoyolo.scoring.average_precision import Ranked, rank
 from cytoyolo.scoring.calibration import BINS, bin_of, reliability
 from cytoyolo.scoring.cells import MATCH_IOU, Cells, Flags, Floats, Ints, Matches, confusion, match
@@ -16,6 +17,8 @@ from cytoyolo.scoring.thresholds import best_threshold, class_thresholds
 
 # The names of the rows and columns of a confusion matrix that are no classes.
 MISSED, FALSE = "(missed)", "(no cell)"
+# A class with a lower AP50 is found badly. Figures of a class with fewer true cells say little.
+BAD_AP50, ENOUGH_CELLS = 0.1, 20
 _FIGURES = ("precision", "recall", "f1")
 
 
@@ -34,8 +37,8 @@ class AtThreshold:
     classes : DataFrame
         A row for each class: class, cells, found, and precision, recall, f1 and count_error with their intervals.
     groups : DataFrame
-        A row for each group: group, images, cells, found, and f1, macro_f1, class_accuracy and balanced_accuracy with
-        their intervals. No rows without groups.
+        A row for each named group: group, images, cells, found, and f1, macro_f1, class_accuracy and balanced_accuracy
+        with their intervals. No rows without groups.
     confusion : DataFrame
         Numbers of cells by true class (rows; the last row has the false cells) and found class (columns; the last
         column has the missed cells).
@@ -78,6 +81,21 @@ class Evaluation:
     best: AtThreshold
     thresholds: pd.DataFrame
 
+    def remarks(self) -> list[str]:
+        """Say which classes are found badly, and which have too few true cells to tell."""
+        cells = self.given.classes["cells"]
+        ap50 = self.average_precision["ap50"].iloc[:-1]
+        few, bad = (cells > 0) & (cells < ENOUGH_CELLS), (cells >= ENOUGH_CELLS) & (ap50 < BAD_AP50)
+        said = []
+        if bad.any():
+            said.append(f"Classes with an AP50 below {BAD_AP50}: {_listed(self.given.classes['class'][bad])}.")
+        if few.any():
+            said.append(
+                f"Classes with fewer than {ENOUGH_CELLS} true cells, too few to tell: "
+                f"{_listed(self.given.classes['class'][few])}."
+            )
+        return said
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain numbers for JSON (None for NaN)."""
         return {
@@ -88,6 +106,10 @@ class Evaluation:
             "thresholds": _records(self.thresholds),
             **{name: _at_dict(part) for name, part in (("given", self.given), ("best", self.best))},
         }
+
+
+def _listed(codes: pd.Series) -> str:
+    return listed(codes.tolist(), 25)
 
 
 def _at_dict(part: AtThreshold) -> dict[str, Any]:
@@ -241,8 +263,9 @@ def _matrix(total: Floats, codes: tuple[str, ...]) -> pd.DataFrame:
 
 def _mean_by_image(times: Floats, values: Floats) -> Floats:
     """Compute the weighted mean of values (images, ...) for each row of weights (k, images)."""
-    total = times.sum(axis=1)
-    return np.asarray((times @ values) / (total if values.ndim == 1 else total[:, None]))
+    # einsum and not matmul: on a busy machine, the threads of BLAS can take a hundred times as long.
+    total = np.einsum("ki,i...->k...", times, values)
+    return np.asarray(total / times.sum(axis=1).reshape(-1, *[1] * (values.ndim - 1)))
 
 
 def _right(cells: Cells, matches: Matches) -> Flags:
@@ -279,7 +302,7 @@ def _groups(counts: Any, groups: pd.Series | None, number: int, sampling: Sampli
         *(f"{name}{end}" for name in names for end in ("", "_low", "_high")),
     ]
     tables = [pd.DataFrame(columns=columns)]
-    for group in sorted(set() if groups is None else set(groups)):
+    for group in sorted(set() if groups is None else set(groups) - {""}):
         rows = np.flatnonzero(groups == group)
         own = counts[rows]
 

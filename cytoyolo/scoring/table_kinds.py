@@ -63,7 +63,10 @@ def kind_named(
 def score_remedies(spec: DataSpec) -> dict[str, str]:
     """What to do with a table of another kind than a score takes."""
     rows, test = (",".join(spec.column_list(*roles)) for roles in (SUBMISSION_ROLES, TEST_ROLES))
+    evaluated = "`cytoyolo evaluate LABELS DETECTIONS` compares detections with labels"
     return {
+        DETECTIONS: f"{evaluated}, and a score needs the columns {rows}",
+        LABELS: f"{evaluated}, and a score needs the columns {rows}",
         "": f"a score needs the columns {rows} in truth and submission; predict makes the submission of a test table "
-        f"({test}), and the truth has the same {spec.columns['id']}"
+        f"({test}), and the truth has the same {spec.columns['id']}",
     }

@@ -113,7 +113,7 @@ def test_tables_of_other_kinds_are_named(folder: Path) -> None:
     (folder / "found.csv").write_text(
         "NAME,x1,y1,x2,y2,class,confidence,second_class,margin\na.jpg,0,0,10,10,PNN,0.9,LY,0.8\n"
     )
-    needed = "a score needs the columns trustii_id,NAME,x1,y1,x2,y2,class in truth and submission; predict makes"
+    needed = "`cytoyolo evaluate LABELS DETECTIONS` compares detections with labels, and a score needs the columns"
     for truth, submission, words in (
         ("labels.csv", "found.csv", f"labels.csv is a label table, not a truth; {needed}"),
         ("truth.csv", "found.csv", f"found.csv is a table of detections, not a submission; {needed}"),

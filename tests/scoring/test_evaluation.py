@@ -127,7 +127,7 @@ def test_thresholds_of_classes_are_found_by_trying_all(wanted: float | None) -> 
 
 
 def test_intervals_are_percentiles_over_drawn_groups() -> None:
-    cells = random_cells(11)
+    cells = random_cells(3)
     groups = pd.Series([*"aabbccddee", "", ""])
     limits = evaluate_cells(cells, 0.3, groups=groups, replicates=400, seed=3).given.overall.set_index("figure")
     rows = confusion(cells, match(cells), cells.confidence >= 0.3)

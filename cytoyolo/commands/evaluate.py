@@ -1,0 +1,269 @@
+"""`evaluate`: what detections, or the weights that make them, are worth on images whose cells are known."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo import console, defaults
+from cytoyolo.annotations.labels import class_fault
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.predict_sources import is_weights
+from cytoyolo.detector.inference import InferenceSettings, complete, open_model
+from cytoyolo.detector.predict import detect_files
+from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, read_detections
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed, option
+from cytoyolo.files import check_folder, new_folder, write_text
+from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed
+from cytoyolo.images.info import check_image_folder
+from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
+from cytoyolo.scoring.cells import Cells
+from cytoyolo.scoring.evaluation import AtThreshold, Evaluation, evaluate_cells
+from cytoyolo.scoring.table_kinds import DETECTIONS, kind_named, table_kind
+from cytoyolo.scoring.table_kinds import OUT_OF_FOLD as OUT_OF_FOLD_TABLE
+from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.tables.table import refuse, write_table
+from cytoyolo.text import counted
+from cytoyolo.yolo.groups import grouping, read_groups
+
+MAKER = "evaluate"
+# Average precision counts faint cells too, so weights are asked for all cells from this confidence on.
+_FAINTEST = 0.001
+# From this confidence on a table of detections probably lacks cells that average precision counts.
+_CUT = 0.05
+_SHOWN = 3
+_TRUTH = "a table of true labels"
+
+
+def evaluate(
+    truth: str | Path,
+    detections: str | Path,
+    *,
+    images: str | Path | None = None,
+    output: str | Path | None = None,
+    dataset: str | Path = defaults.DATASET,
+    groups: str | Path | None = None,
+    precision: float | None = None,
+    seed: int = defaults.SEED,
+    replicates: int = 1000,
+    overwrite: bool = False,
+    **settings: Unpack[InferenceSettings],
+) -> Evaluation:
+    """Compare detections with the true cells of their images.
+
+    A found cell is right if it shows a true cell (IoU at least 0.5) and has its class. Ignore regions of the truth
+    (class msk) are left out: a cell in them is neither right nor false.
+
+    Parameters
+    ----------
+    truth : str or Path
+        The label table of the images. An image without cells has a row with only its name.
+    detections : str or Path
+        A table of detections that `predict`, `fuse` or `crossval` (oof.csv) wrote, a folder that `predict` made, or
+        weights, which then search the images of the truth.
+    images : str or Path, optional
+        The folder of the images, for weights.
+    output : str or Path, optional
+        A folder to make, with evaluation.json, tables and pictures of confusion matrices.
+    dataset : str or Path
+        The data set, which knows the classes and the names of the columns.
+    groups : str or Path, optional
+        A table of groups (NAME,group), such as slides: figures by group, and intervals over groups.
+    precision : float, optional
+        The precision that the thresholds of the classes must reach, 0 to 1. By default they have the highest F1.
+    seed, replicates : int
+        Seed and number of the bootstrap samples.
+    overwrite : bool
+        Replace an existing output of `evaluate`.
+    **settings
+        `conf` is the threshold of the figures. The others say how weights are run: see
+        `cytoyolo.detector.inference.InferenceSettings`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    UsageError
+        For a wrong call.
+    CytoyoloError
+        For tables or weights that can't be used.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> made = cytoyolo.evaluate("val.csv", "results/detections.csv", dataset="wbc5")  # doctest: +SKIP
+    >>> made.best.overall  # doctest: +SKIP
+    """
+    truth, detections, chosen = Path(truth), Path(detections), complete(settings)
+    _check_numbers(chosen["conf"], precision, seed, replicates)
+    if output is not None:
+        check_folder(Path(output), MAKER, overwrite, inputs=(truth, detections, images, groups))
+    spec = load_spec(dataset)
+    searched = is_weights(detections)
+    _check_images(detections, images, searched)
+    table = _read_truth(truth, spec)
+    group = _groups(groups, table, spec)
+    found = _search(detections, table, Path(str(images)), chosen) if searched else _read_found(detections, spec)
+    cells = _cells(truth, table, detections, found)
+    made = evaluate_cells(
+        cells, chosen["conf"], groups=group, precision=precision, replicates=replicates, seed=seed
+    )  # fmt: skip
+    if output is not None:
+        _write(made, Path(output), overwrite)
+    return made
+
+
+def _check_numbers(conf: float, precision: float | None, seed: int, replicates: int) -> None:
+    check_seed(seed)
+    for name, share in {"conf": conf, "precision": precision}.items():
+        if share is not None and not 0 <= share <= 1:
+            raise UsageError(name, share, "give a number from 0 to 1")
+    if replicates < 1:
+        raise UsageError("replicates", replicates, "give 1 or more")
+
+
+def _check_images(detections: Path, images: str | Path | None, searched: bool) -> None:
+    if not detections.exists():
+        raise UsageError(f"{detections}: no such file or folder; give a table of detections, or weights.")
+    if searched and images is None:
+        raise UsageError(f"{detections} is a file of weights, and weights need {option('images')}, the image folder.")
+    if not searched and images is not None:
+        raise UsageError(f"{option('images')} goes with weights, and {detections} is a table; leave it out.")
+    if images is not None:
+        check_image_folder(Path(images))
+
+
+def _read_truth(path: Path, spec: DataSpec) -> LabelTable:
+    """Read the true labels. Raises CytoyoloError for rows that can't be compared with detections."""
+    table = LabelTable.from_csv(path, spec)
+    xyxy = table.xyxy
+    faults = dict(table.broken)
+    boxed = table.labels | table.ignore_regions
+    sides = xyxy[:, 2:] - xyxy[:, :2]
+    for row in np.flatnonzero(boxed & ~(np.isfinite(xyxy).all(axis=1) & (sides > 0).all(axis=1))).tolist():
+        faults[row] = f"{table.box(row)} is no box"
+    for row in np.flatnonzero(table.labels & (table.class_id < 0)).tolist():
+        faults[row] = class_fault(str(table.text["class"][row]), spec)
+    for row in np.flatnonzero(boxed & (table.text["image"] == "")).tolist():
+        faults[row] = "the row has no image name"
+    refuse(path, faults, "`cytoyolo repair` mends what has one right answer; mend the rest by hand")
+    if not table.first_rows:
+        raise CytoyoloError(f"{path} names no image; give {_TRUTH}.")
+    return table
+
+
+def _groups(path: str | Path | None, table: LabelTable, spec: DataSpec) -> pd.Series | None:
+    """Return the group of each image of the truth, in its order."""
+    if path is None:
+        return None
+    names = list(table.first_rows)
+    made = grouping(read_groups(path, spec, names, ()), pd.Series(names), names)
+    for note in made.notes(path):
+        console.note(note)
+    return made.group.reindex(names).reset_index(drop=True)
+
+
+def _read_found(path: Path, spec: DataSpec) -> DetectionTable:
+    if path.is_dir():
+        if not (path / "detections.csv").is_file():
+            raise UsageError(f"{path} holds no detections.csv; give a folder that `predict` made, or a table.")
+        path = path / "detections.csv"
+    wanted = "give detections.csv of `predict`, a table that `fuse` made, or oof.csv of `crossval`"
+    if table_kind(path, spec) == OUT_OF_FOLD_TABLE:
+        return read_detections(path, spec, OUT_OF_FOLD)
+    with kind_named(path, spec, DETECTIONS, {"": wanted}):
+        return read_detections(path, spec)
+
+
+def _search(weights: Path, table: LabelTable, images: Path, settings: InferenceSettings) -> DetectionTable:
+    """Find the cells in the images of the truth by weights."""
+    names = list(table.first_rows)
+    matched = match_in_folder(names, frozenset(folder_files(images)))
+    meant = matched.file
+    note_renamed({name: meant[name] for name in matched.how})
+    if missing := [name for name in names if name not in meant]:
+        raise CytoyoloError(
+            f"{images} lacks {len(missing):,} of the {counted(len(names), 'image')} of the truth "
+            f"({listed(missing, _SHOWN)}); give their folder, or leave their rows out."
+        )
+    model = open_model([weights], {**settings, "conf": min(_FAINTEST, settings["conf"])})
+    several, bad = [], []
+    with console.progress(rate=True) as progress:
+        task = progress.add_task("Predict", total=len(names))
+        for name, one in zip(names, detect_files(model, (images / meant[name] for name in names)), strict=True):
+            if one.problem:
+                bad.append(f"{name} {one.problem}")
+            several.append(replace(one.detections, image=name))
+            progress.advance(task)
+    if bad:
+        raise CytoyoloError(f"images of the truth can't be used ({listed(bad, _SHOWN)}); leave their rows out.")
+    return DetectionTable.of(several, model.codes)
+
+
+def _cells(truth: Path, table: LabelTable, detections: Path, found: DetectionTable) -> Cells:
+    """Bring the truth and the detections of its images together. Classes of one side only are kept."""
+    names = pd.Index(list(table.first_rows), dtype=object)
+    image = names.get_indexer(pd.Index(found.image, dtype=object)).astype(np.int64)
+    known = image >= 0
+    if len(found) and not known.any():
+        raise CytoyoloError(
+            f"{detections} has no image of {truth} (it has {listed(sorted(set(found.image)), _SHOWN)}); give the "
+            "labels of these images."
+        )
+    _note_images(names, found, known)
+    codes = (*table.spec.codes, *(code for code in found.codes if code not in table.spec.codes))
+    kept = found.take(known).with_classes(codes)
+    labels, regions = np.flatnonzero(table.labels), np.flatnonzero(table.ignore_regions)
+    where = names.get_indexer(pd.Index(table.text["image"], dtype=object)).astype(np.int64)
+    regions = regions[where[regions] >= 0]
+    return Cells(
+        len(names), where[labels], table.xyxy[labels], table.class_id[labels], where[regions], table.xyxy[regions],
+        image[known], kept.xyxy, kept.class_id, kept.confidence, kept.probabilities, codes,
+    )  # fmt: skip
+
+
+def _note_images(names: pd.Index, found: DetectionTable, known: np.ndarray) -> None:
+    """Say which images of one table the other one lacks, and whether faint cells are missing."""
+    if other := sorted(set(found.image[~known])):
+        console.note(f"Images that the truth does not have, left out: {len(other):,} ({listed(other, _SHOWN)}).")
+    there = {*found.image, *found.size}
+    if without := [name for name in names if name not in there]:
+        console.note(
+            f"Images of the truth without a detection: {len(without):,} ({listed(without, _SHOWN)}). All their cells "
+            "count as missed."
+        )
+    if len(found) and (least := float(found.confidence.min())) > _CUT:
+        console.note(
+            f"The detections begin at confidence {least:.2f}, so average precision lacks fainter cells. Predict with "
+            f"{option('conf', _FAINTEST)} for the usual figure."
+        )
+
+
+def _write(made: Evaluation, output: Path, overwrite: bool) -> None:
+    """Make the folder: evaluation.json, tables, and pictures of the confusion matrices."""
+    both = {"given": made.given, "best": made.best}
+    with new_folder(output, MAKER, overwrite) as folder:
+        for name in ("overall", "classes", "groups", "calibration"):
+            parts = [getattr(part, name).assign(threshold=part.threshold) for part in both.values()]
+            parts = parts if made.best.threshold != made.given.threshold else parts[:1]
+            table = pd.concat(parts, ignore_index=True)
+            if len(table):
+                write_table(folder / f"{name}.csv", table[["threshold", *parts[0].columns.drop("threshold")]])
+        write_table(folder / "average_precision.csv", made.average_precision)
+        write_table(folder / "thresholds.csv", made.thresholds)
+        for name, part in both.items():
+            _write_confusion(part, folder / f"confusion_{name}")
+        write_text(folder / "evaluation.json", json.dumps(made.to_dict(), indent=2, ensure_ascii=False))
+
+
+def _write_confusion(part: AtThreshold, place: Path) -> None:
+    part.confusion.to_csv(place.with_suffix(".csv"), lineterminator="\n")
+    occurs = (part.confusion.sum(axis=1) + part.confusion.sum(axis=0).to_numpy()) > 0
+    shown = part.confusion.loc[occurs.to_numpy(), occurs.to_numpy()]
+    if 0 < len(shown) <= MAX_LABELS:
+        draw_confusion(shown, place.with_suffix(".png"), f"Cells from confidence {part.threshold:.3f}")
