@@ -95,7 +95,22 @@ OVERWRITE = option("overwrite", True)
 
 
 class CytoyoloError(Exception):
-    """The work cannot be done, because of its input or of the machine (exit code 1)."""
+    """The work cannot be done, because of its input or of the machine (exit code 1).
+
+    Attributes
+    ----------
+    sentence : str
+        The text for both readers: see this module. `str(error)` is the text for a Python caller.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> try:
+    ...     cytoyolo.audit("nowhere.csv")
+    ... except cytoyolo.CytoyoloError as error:
+    ...     print(error)
+    nowhere.csv: no such file; check the path.
+    """
 
     exit_code = 1
 
@@ -108,7 +123,20 @@ class UsageError(CytoyoloError):
     """The call itself is wrong: an argument, or a path given as an argument (exit code 2).
 
     It is made from a parameter, its value and what to give instead. If the fault is not in a single parameter, it is
-    made from a whole sentence; `parameter` and `value` are then None.
+    made from a whole sentence.
+
+    Attributes
+    ----------
+    parameter : str or None
+        The name of the parameter that is wrong. None if the fault is not in a single parameter.
+    value : object
+        Its value, or None.
+
+    Examples
+    --------
+    >>> error = UsageError("boxes", "lose", "give one of all, loose, none")
+    >>> print(error, error.parameter)
+    boxes='lose'; give one of all, loose, none. boxes
     """
 
     exit_code = 2

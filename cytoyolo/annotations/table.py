@@ -75,15 +75,15 @@ class LabelTable:
 
         Parameters
         ----------
-        labels
+        labels : str or Path
             The CSV file: one row for each box, with the columns that `spec` names.
-        spec
+        spec : DataSpec
             The description of the data set: classes and columns.
-        images
+        images : str or Path, optional
             The folder of the images. They are read when a rule first asks for them.
-        test
+        test : str or Path, optional
             A table of test images, which labels must not show.
-        thorough
+        thorough : bool
             Whether to measure brightness, blur and entropy of images as well, and to keep what was read in the cache.
 
         Returns

@@ -13,13 +13,13 @@ def apply(
 
     Parameters
     ----------
-    labels
+    labels : str or Path
         The table that the log was made for, as it was before the changes.
-    changes
+    changes : str or Path
         The change log of `repair` or `curate`.
-    output
+    output : str or Path, optional
         Where to write the changed table; without it the table is only returned.
-    overwrite
+    overwrite : bool
         Replace an output that holds a table of the same columns.
 
     Returns
@@ -33,5 +33,13 @@ def apply(
         For an output that may not be written.
     CytoyoloError
         For any other table than the log's, or a log that was changed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import cytoyolo
+    >>> made = cytoyolo.repair("faulty.csv", output="clean.csv")
+    >>> cytoyolo.apply("faulty.csv", made.log) == Path("clean.csv").read_bytes()
+    True
     """
     return by_log(logs.apply, Path(labels), Path(changes), output, overwrite)

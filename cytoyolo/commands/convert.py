@@ -41,25 +41,47 @@ MAKER = "convert"
 
 @dataclass(frozen=True)
 class Converted:
-    """The result of `convert`: the folder, and how many images, boxes and rows it contains, repaired or left out.
+    """The result of `convert`. All numbers count images, boxes or rows.
 
-    - images, boxes: in the data set.
-    - clipped, rounded: boxes that reached outside their image, and boxes with fractional pixels.
-    - images_mended: images that are repaired in a staged copy.
-    - changes: rows that a repair changed or dropped.
-    - leaked: images that are left out because a test image shows the same.
-    - copies: images that show the same as another image and stay in the same part.
-    - painted: images with ignore regions, which are painted over.
-    - left_out: images that are left out because they have only ignore regions.
-    - deep: images of more than 8 bits; `white` is the range in which they are shown, unless their file states one.
-    - complaints: the decoder's warnings, one sentence for each image.
-    - without_cells: images that have no cells, as a row or the list of such images says.
-    - renamed: names in the table that differ from the name of their file, with the file's name.
-    - needless: rows that say that an image has no cells, but the image has cells.
-    - fields: images that were cut into tiles, 0 without `tiles`. Then `images`, `boxes` and `painted` count tiles and
-      the boxes in them.
-    - tiles_without_cells: tiles without a box. They are kept, as images without cells are.
-    - never_whole: labels that lie whole in no tile.
+    Attributes
+    ----------
+    folder : Path
+        The YOLO folder.
+    images, boxes : int
+        In the data set.
+    clipped, rounded : int
+        Boxes that reached outside their image, and boxes with fractional pixels.
+    images_mended : int
+        Images that are repaired in a staged copy.
+    changes : int
+        Rows that a repair changed or dropped.
+    leaked : int
+        Images that are left out because a test image shows the same.
+    copies : int
+        Images that show the same as another image and stay in the same part.
+    painted : int
+        Images with ignore regions, which are painted over.
+    left_out : int
+        Images that are left out because they have only ignore regions.
+    deep : int
+        Images of more than 8 bits.
+    white : White
+        The range in which images of more than 8 bits are shown, unless their file states a range.
+    complaints : tuple of str
+        The decoder's warnings, one sentence for each image.
+    without_cells : int
+        Images that have no cells, as a row or the list of such images says.
+    renamed : mapping
+        Names in the table that differ from the name of their file, with the file's name.
+    needless : int
+        Rows that say that an image has no cells, but the image has cells.
+    fields : int
+        Images that were cut into tiles, 0 without `tiles`. Then `images`, `boxes` and `painted` count tiles and the
+        boxes in them.
+    tiles_without_cells : int
+        Tiles without a box. They are kept, as images without cells are.
+    never_whole : int
+        Labels that do not lie whole in any tile.
     """
 
     folder: Path
@@ -146,8 +168,9 @@ def convert(
     Examples
     --------
     >>> import cytoyolo
-    >>> made = cytoyolo.convert("labels.csv", images="images", output="dataset", repair=True)  # doctest: +SKIP
-    >>> made.images, made.boxes  # doctest: +SKIP
+    >>> made = cytoyolo.convert("labels.csv", images="slides", output="dataset", val=0.25)
+    >>> made.images, made.boxes
+    (24, 24)
     """
     labels, output = Path(labels), Path(output)
     check_seed(seed)

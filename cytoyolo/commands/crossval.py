@@ -61,10 +61,21 @@ _OWN_DATASET = {
 
 @dataclass(frozen=True)
 class Crossvalidated:
-    """The result of `crossval`: the out-of-fold table, its score against the labels, and the scores by group.
+    """The result of `crossval`.
 
-    groups has a row for each named group, the largest group first: group, images, rows, score, giou, macro_f1, and
-    accuracy (the share of rows whose class is right). It is empty if the data set has no groups.
+    Attributes
+    ----------
+    folder : Path
+        The folder of the folds and tables.
+    oof : Path
+        The out-of-fold table: the detections of each image by the model that has not seen it.
+    folds : int
+        How many folds there are.
+    score : Score
+        The score of the out-of-fold detections against the labels.
+    groups : DataFrame
+        A row for each named group, the largest group first: group, images, rows, score, giou, macro_f1, and accuracy
+        (the share of rows whose class is right). It is empty if the data set has no groups.
     """
 
     folder: Path

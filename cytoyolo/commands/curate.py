@@ -62,12 +62,22 @@ _SCORE_COLUMNS = [
 
 @dataclass(frozen=True)
 class CuratedTable:
-    """The result of `curate`: the table, the files beside it, the findings, and how many rows were changed.
+    """The result of `curate`.
 
-    - findings: line (in the table, None for an overlooked cell), image, rule, value, action, detail, fold, confidence
-      and iou.
-    - suggestions: labels whose class is probably wrong, the highest `doubt` first.
-    - scores: all labels, the most doubtful label first.
+    Attributes
+    ----------
+    table : Path
+        The curated table.
+    log : Path
+        The change log, which `undo` reads.
+    findings : DataFrame
+        line (in the table, None for an overlooked cell), image, rule, value, action, detail, fold, confidence and iou.
+    suggestions : DataFrame
+        Labels whose class is probably wrong, the highest `doubt` first.
+    scores : DataFrame
+        All labels, the most doubtful label first.
+    changes : DataFrame
+        The content of the change log.
     """
 
     table: Path

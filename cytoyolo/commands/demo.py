@@ -40,8 +40,19 @@ RULES = "decoder-warning: {action: drop}\n"
 
 @dataclass(frozen=True)
 class Demonstrated:
-    """The result of the demo: the faults that were put into its table and images (rule, action, put_in, found, mended),
-    the score on its held-out rows, the paths of what it made, and the seconds of each step."""
+    """The result of `demo`.
+
+    Attributes
+    ----------
+    faults : DataFrame
+        A row for each rule: rule, action, and how many faults were put_in, found and mended.
+    score : Score
+        The score on the rows that were kept for the test.
+    paths : dict
+        The path of each thing that was made, by its name.
+    seconds : dict
+        The seconds that each step took, by its name.
+    """
 
     faults: pd.DataFrame
     score: Score

@@ -36,7 +36,16 @@ _SHARE = 0.5  # of the images, for the calibration
 
 @dataclass(frozen=True)
 class Exported:
-    """The result of `export`. `comparison` has the scores of fp32 and int8; it is None for an fp32 export."""
+    """The result of `export`.
+
+    Attributes
+    ----------
+    output : Path
+        The ONNX file, or the OpenVINO folder.
+    comparison : dict or None
+        The scores of the fp32 and the int8 network on images that the calibration has not seen. None for an fp32
+        export.
+    """
 
     output: Path
     comparison: dict[str, Any] | None = None
@@ -99,7 +108,8 @@ def export(
     Examples
     --------
     >>> import cytoyolo
-    >>> cytoyolo.export("best.pt", output="best.onnx")  # doctest: +SKIP
+    >>> cytoyolo.export("best.pt", output="best.onnx").output.name
+    'best.onnx'
     """
     weights, output = Path(weights), Path(output)
     if not 0 <= abs(max_loss) <= 1:

@@ -30,9 +30,18 @@ _OF_FILES = (".json", ".xml", ".geojson", ".csv", ".txt", ".zip")
 
 @dataclass(frozen=True)
 class ExportedLabels:
-    """The result of `export_labels`: the output, its form, and how many images, boxes and tags it has.
+    """The result of `export_labels`.
 
-    `left_out` counts what the form has no place for.
+    Attributes
+    ----------
+    output : Path
+        The file or folder that was written.
+    format : str
+        The form of the output.
+    images, boxes, tags : int
+        How many images, boxes and tags it has.
+    left_out : dict
+        How many things of each kind the form has no place for.
     """
 
     output: Path
@@ -94,7 +103,9 @@ def export_labels(
     Examples
     --------
     >>> import cytoyolo
-    >>> cytoyolo.export_labels("labels.csv", images="images", format="coco", output="coco.json")  # doctest: +SKIP
+    >>> made = cytoyolo.export_labels("labels.csv", images="slides", format="coco", output="coco.json")
+    >>> made.images, made.boxes
+    (24, 24)
     """
     path, target, spec = Path(table), Path(output), load_spec(dataset)
     form, write = _form(format)

@@ -34,10 +34,20 @@ _AT_ONCE = 512
 
 @dataclass(frozen=True)
 class FusedTables:
-    """The result of `fuse`: the output, the number of images with detections, of rows, and of rows with the fallback
-    class.
+    """The result of `fuse`.
 
-    `incomplete` names the images in which boxes may be missing, because a table reached the limit of boxes in an image.
+    Attributes
+    ----------
+    output : Path
+        The fused table, or the submission.
+    images : int
+        How many images have detections.
+    rows : int
+        How many rows were written.
+    fallback_rows : int
+        How many rows of a submission have no box, and so the fallback class.
+    incomplete : list of str
+        Images in which boxes may be missing, because a table reached the limit of boxes in an image.
     """
 
     output: Path

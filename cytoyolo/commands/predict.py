@@ -30,10 +30,23 @@ from cytoyolo.spec import DataSpec, load_spec
 
 @dataclass(frozen=True)
 class Predicted:
-    """What `predict` made: the output folder, the number of images that were searched, the number of boxes (`rows`).
+    """The result of `predict`.
 
-    `failures` says by image why it can't be used; `warnings` says by image what its boxes may lack. `differential` is
-    a table with a row a class.
+    Attributes
+    ----------
+    output : Path
+        The output folder.
+    images : int
+        How many images were searched.
+    rows : int
+        How many boxes were found.
+    failures : dict
+        For each image that could not be used, the reason.
+    warnings : dict
+        For each image whose boxes may be incomplete, the reason.
+    differential : DataFrame
+        The leukocyte differential, one row for each class: class, name, count, share (of all cells, 0 to 1) and
+        leukocyte_share (of all leukocytes; NaN for a class that is not a leukocyte).
     """
 
     output: Path
@@ -65,22 +78,22 @@ def predict(
 
     Parameters
     ----------
-    weights
+    weights : str, Path, or several
         A checkpoint (.pt), an ONNX file or an OpenVINO folder that `export` made, or several of them.
-    source
+    source : str, Path, or several
         Images and folders of images. An image is named by its path in the folder that holds all.
-    output
+    output : str or Path
         The folder to make.
-    dataset
+    dataset : str or Path, optional
         The data set whose classes the weights must have. Its YAML, or the name of a shipped one; by default the
         description that the weights carry.
-    probabilities
+    probabilities : bool
         List the probabilities of all classes, 0 to 1, with each detection.
-    pictures
+    pictures : bool
         Draw annotated pictures.
-    flat
+    flat : bool
         Leave the sub-folders of a folder out.
-    overwrite
+    overwrite : bool
         Replace an output that `predict` made.
     **settings
         How the model is run: see `cytoyolo.detector.inference.InferenceSettings`.
@@ -100,8 +113,9 @@ def predict(
     Examples
     --------
     >>> import cytoyolo
-    >>> made = cytoyolo.predict("best.pt", "slides/", output="found", conf=0.3)  # doctest: +SKIP
-    >>> made.differential  # doctest: +SKIP
+    >>> made = cytoyolo.predict("best.pt", "slides", output="found", conf=0.3, device="cpu")
+    >>> made.images, len(made.failures), list(made.differential)
+    (24, 0, ['class', 'name', 'count', 'share', 'leukocyte_share'])
     """
     sources, several, output = paths_of(source), weights_of(weights), Path(output)
     refuse_table(sources)

@@ -23,9 +23,20 @@ CHANGES = "changes.csv"
 
 @dataclass(frozen=True)
 class Repaired:
-    """What `repair` made: the table, the log (line, rule, before, after, line_end, reason), and the rows that are left.
+    """The result of `repair`.
 
-    review is the number of findings left for a person to look at.
+    Attributes
+    ----------
+    table : Path
+        The repaired table.
+    log : Path
+        The change log, which `undo` reads.
+    changes : DataFrame
+        The content of the change log: line, rule, before, after, line_end and reason.
+    rows : int
+        How many rows the repaired table has.
+    review : int
+        How many findings are left for a person to look at.
     """
 
     table: Path

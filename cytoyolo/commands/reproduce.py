@@ -53,7 +53,19 @@ _NOT_GIVEN = dict.fromkeys(("model", "epochs", "imgsz", "batch"))
 
 @dataclass(frozen=True)
 class Planned:
-    """A step of the plan: what it makes, its state, and the time and disk space that it needs (None: not known)."""
+    """A step of the plan of `reproduce`.
+
+    Attributes
+    ----------
+    step : str
+        What is done.
+    makes : Path
+        The file or folder that the step makes.
+    state : str
+        "done", "to go on with" or "to do".
+    seconds, megabytes : float or None
+        The time and the disk space that the step needs. None if they are not known.
+    """
 
     step: str
     makes: Path
@@ -100,10 +112,14 @@ def reproduce(
         How many folds.
     spurious : str
         Which curated labels the final model is trained on: see `curate`.
-    boxes, force
-        See `curate`.
-    device, jobs
+    boxes : str
+        Which label boxes are replaced by the predicted box: see `curate`.
+    device : str
         See `crossval`.
+    jobs : int
+        How many folds are trained at the same time on a CPU.
+    force : bool
+        Accept a curation in which a class loses a large share of its rows: see `curate`.
     overwrite : bool
         Do a step again that was done with other inputs or settings, and the steps that depend on it.
     dry_run : bool

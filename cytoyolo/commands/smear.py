@@ -27,7 +27,19 @@ MAKER = "smear"
 
 @dataclass(frozen=True)
 class Smeared:
-    """What `smear` made: the folder, and its numbers of sound training and test images and cells, and of faults."""
+    """The result of `smear`.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder with images/ and the tables.
+    train_images, test_images : int
+        How many images without a fault there are for training and test.
+    cells : int
+        How many cells are in these images.
+    faults : int
+        How many faults were put into the table and its images.
+    """
 
     folder: Path
     train_images: int
@@ -76,7 +88,9 @@ def smear(
     Examples
     --------
     >>> import cytoyolo
-    >>> cytoyolo.smear(output="smears", images=200, faults=0.3)  # doctest: +SKIP
+    >>> made = cytoyolo.smear(output="smears", images=46, test=0.5)
+    >>> made.train_images, made.test_images
+    (23, 23)
     """
     held_out = check_numbers(images, test, seed, faults)
     folder = Path(output)

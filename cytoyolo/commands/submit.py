@@ -51,10 +51,22 @@ LISTED_CONF = 0.01
 
 @dataclass(frozen=True)
 class Submitted:
-    """What `submit` made: the submission, the number of images that were searched, its rows, and how many of them have
-    no box and so the fallback class.
+    """The result of `submit`.
 
-    `failures` says by image why it can't be used; `warnings` says by image what its boxes may lack.
+    Attributes
+    ----------
+    output : Path
+        The submission.
+    images : int
+        How many images were searched.
+    rows : int
+        How many rows the submission has.
+    fallback_rows : int
+        How many of these rows have no box, and so the fallback class.
+    failures : dict
+        For each image that could not be used, the reason.
+    warnings : dict
+        For each image whose boxes may be incomplete, the reason.
     """
 
     output: Path
@@ -86,23 +98,23 @@ def submit(
 
     Parameters
     ----------
-    weights
+    weights : str, Path, or several
         A checkpoint (.pt), an ONNX file or an OpenVINO folder that `export` made, or several of them, which are fused.
-    test
+    test : str, Path or DataFrame
         The test table, a CSV file or a DataFrame: an id and the name of an image in each row.
-    images
+    images : str or Path
         The folder of the images.
-    output
+    output : str or Path
         The submission to write (CSV).
-    dataset
+    dataset : str or Path, optional
         The data set whose classes the weights must have. Its YAML, or the name of a shipped one; by default the
         description that the weights carry.
-    fallback
+    fallback : str, optional
         The class of a row without a box; by default the data set's.
-    probabilities
+    probabilities : bool
         Write OUTPUT.detections.csv too: all boxes with a confidence of at least 0.01, and in each image at least as
         many boxes as it has rows, with the probabilities of all classes.
-    overwrite
+    overwrite : bool
         Replace an output that `submit` made.
     **settings
         How the models are run: see `cytoyolo.detector.inference.InferenceSettings`. `max_det` is at least the number of
@@ -123,7 +135,9 @@ def submit(
     Examples
     --------
     >>> import cytoyolo
-    >>> made = cytoyolo.submit("best.pt", "test.csv", images="images", output="submission.csv")  # doctest: +SKIP
+    >>> made = cytoyolo.submit("best.pt", "test.csv", images="slides", output="submission.csv", device="cpu")
+    >>> made.rows, made.failures
+    (6, {})
     """
     source, folder, several, output = given(test, "the test table"), Path(images), weights_of(weights), Path(output)
     if isinstance(source, Path):

@@ -50,7 +50,17 @@ _COMING = (
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: its folder, its best weights and that epoch's validation figures."""
+    """The result of `train`.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    weights : Path
+        The weights of the best epoch.
+    metrics : dict
+        The validation figures of the best epoch, by the engine's names, such as "metrics/mAP50(B)".
+    """
 
     folder: Path
     weights: Path

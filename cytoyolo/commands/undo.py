@@ -19,13 +19,13 @@ def undo(
 
     Parameters
     ----------
-    labels
+    labels : str or Path
         The table that the log's changes are in, as `repair` or `curate` wrote it.
-    changes
+    changes : str or Path
         The change log that was written with it.
-    output
+    output : str or Path, optional
         Where to write the earlier table; without it the table is only returned.
-    overwrite
+    overwrite : bool
         Replace an output that holds a table of the same columns.
 
     Returns
@@ -39,6 +39,14 @@ def undo(
         For an output that may not be written.
     CytoyoloError
         For the log of another table, or a log that was changed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import cytoyolo
+    >>> made = cytoyolo.repair("faulty.csv", output="clean.csv")
+    >>> cytoyolo.undo(made.table, made.log) == Path("faulty.csv").read_bytes()
+    True
     """
     return by_log(logs.undo, Path(labels), Path(changes), output, overwrite)
 

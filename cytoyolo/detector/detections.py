@@ -28,23 +28,23 @@ class Detections:
 
     Parameters
     ----------
-    xyxy
-        Boxes (n, 4): x1, y1, x2, y2 in pixels inside the image.
-    confidence
-        Confidence (n,) of each box, 0 to 1: its largest probability.
-    class_id
-        Class (n,) of each box: the most probable class, as an index into `codes`.
-    probabilities
-        The network's independent score (n, classes) for each class, 0 to 1.
-    codes
+    xyxy : array (n, 4)
+        Boxes: x1, y1, x2, y2 in pixels inside the image.
+    confidence : array (n,)
+        Confidence of each box, 0 to 1: its largest probability.
+    class_id : array (n,) of int
+        Class of each box: the most probable class, as an index into `codes`.
+    probabilities : array (n, classes)
+        The network's independent score for each class, 0 to 1.
+    codes : tuple of str
         The codes of the classes, by id.
-    cut_confidence
+    cut_confidence : float
         0, or a confidence if the limit of boxes in an image was reached. Boxes with a lower confidence may be missing.
-    image
+    image : str
         The name of the image, "" if it has no name.
-    size
+    size : tuple of int
         Width and height of the image in pixels.
-    source
+    source : function, optional
         The source of the image's pixels, for `plot`.
 
     Raises
@@ -140,8 +140,13 @@ class Detections:
 
         Parameters
         ----------
-        image
+        image : array (h, w, 3), optional
             The pixels to draw on, BGR. By default the pixels that were searched; a file is read again.
+
+        Returns
+        -------
+        array (h, w, 3) of uint8
+            The picture, BGR.
 
         Raises
         ------

@@ -18,17 +18,32 @@ from cytoyolo.tables.table import fingerprint
 class InferenceSettings(TypedDict, total=False):
     """How a model is run. DEFAULTS holds the value of each setting that is not given.
 
-    - conf: the least confidence of a box, 0 to 1.
-    - iou: if two boxes overlap by more than this IoU, 0 to 1, NMS drops the box with the lower confidence.
-    - imgsz: the side in pixels to which images are scaled (None: the size of the training).
-    - batch: the number of images in one call of the network (None: 1 on a CPU with a runtime, 8 with torch, 32 on a
-      GPU).
-    - backend: the program that runs a checkpoint.
-    - device: "auto", "cpu", "mps" or the number of a GPU.
-    - threads: the number of threads (None: all cores).
-    - max_det: the largest number of boxes in an image (None: 300).
-    - model_weights: the weight of each model in a fusion (None: equal).
-    - tta: the mirrored views of an image that are searched too.
+    Attributes
+    ----------
+    conf : float
+        The least confidence of a box, 0 to 1.
+    iou : float
+        If two boxes overlap by more than this IoU, 0 to 1, NMS drops the box with the lower confidence.
+    imgsz : int or None
+        The side in pixels to which images are scaled (None: the size of the training).
+    batch : int or None
+        The number of images in one call of the network (None: 1 on a CPU with a runtime, 8 with torch, 32 on a GPU).
+    backend : str
+        The program that runs a checkpoint: "auto", "torch", "onnx" or "openvino".
+    device : str
+        "auto", "cpu", "mps" or the number of a GPU.
+    threads : int or None
+        The number of threads (None: all cores).
+    max_det : int or None
+        The largest number of boxes in an image (None: 300).
+    model_weights : sequence of float, or None
+        The weight of each model in a fusion (None: equal).
+    tta : sequence of str
+        The mirrored views of an image that are searched too: "hflip", "vflip".
+
+    Examples
+    --------
+    >>> settings: InferenceSettings = {"conf": 0.3, "device": "cpu", "tta": ["hflip"]}
     """
 
     conf: float

@@ -93,8 +93,18 @@ class Detector:
     It can be pickled: the pickle holds the path of its weights and its settings. In another process (after a fork, or
     from a pickle) it opens its weights again when it is first used.
 
-    `codes` are its classes by id. `spec` is the data set that it was trained for, or None if it was trained with
-    another program. `max_det` is the largest number of boxes in one image.
+    Attributes
+    ----------
+    codes : tuple of str
+        The codes of the classes, by id.
+    spec : DataSpec or None
+        The data set that it was trained for. None if it was trained with another program.
+    imgsz : int
+        The side in pixels to which images are scaled.
+    device : str
+        "cpu", "mps" or the number of a GPU.
+    max_det : int
+        The largest number of boxes in one image.
     """
 
     def __init__(
@@ -114,24 +124,24 @@ class Detector:
 
         Parameters
         ----------
-        weights
+        weights : str or Path
             A checkpoint (.pt), or an ONNX file or OpenVINO folder that `cytoyolo export` made.
-        conf
+        conf : float
             The least confidence of a box, 0 to 1.
-        iou
+        iou : float
             If two boxes overlap by more than this IoU, 0 to 1, the box with the lower confidence is dropped.
-        imgsz
+        imgsz : int, optional
             The side in pixels to which images are scaled; by default the size of the training.
-        backend
+        backend : str
             The program that runs the network. "auto" is the fastest program that is installed.
-        device
+        device : str
             "auto", "cpu", "mps" or the number of a GPU, such as "0".
-        batch
+        batch : int, optional
             How many images go into one call of the network: by default 1 on a CPU with a runtime, 8 with torch and 32
             on a GPU.
-        threads
+        threads : int, optional
             How many cores are used; by default all.
-        max_det
+        max_det : int
             The largest number of boxes in one image. The most confident boxes are kept.
 
         Raises
@@ -230,16 +240,16 @@ class Detector:
 
         Parameters
         ----------
-        images
+        images : str, Path, array (h, w, 3) or (h, w), picture of Pillow, or an iterable of these
             One image, or several as a list or any other iterable. An image is the path of a file, a picture of Pillow,
             or an array uint8: (h, w, 3), or (h, w) for a gray image. In a list, a folder (with its sub-folders) or a
             pattern such as "slides/*.jpg" means all its images: `predict(["slides/"])`. A file of more than 8 bits is
             shown in the range that the weights were trained with.
-        channels
+        channels : str
             The order of the channels in arrays: "bgr", as OpenCV reads, or "rgb".
-        conf
+        conf : float, optional
             The least confidence of a box in this call, 0 to 1; by default the detector's.
-        on_error
+        on_error : str
             What becomes of a file that can't be used: "raise" an error, or "skip" it with a warning.
 
         Returns
@@ -260,10 +270,13 @@ class Detector:
         Examples
         --------
         >>> from cytoyolo import Detector
-        >>> detector = Detector("best.pt")  # doctest: +SKIP
-        >>> for found in detector.predict(["slides/"], conf=0.5, on_error="skip"):  # doctest: +SKIP
-        ...     print(found.image, found.classes)
-        ...     found.save(f"{found.image}.cells.png")
+        >>> detector = Detector("best.pt", device="cpu")
+        >>> detector.codes
+        ('dark', 'pale')
+        >>> detector.predict("slides/blob00.jpg").size
+        (80, 72)
+        >>> for found in detector.predict(["slides/"], conf=0.5, on_error="skip"):
+        ...     path = found.save(f"{found.image}.cells.png")
         """
         check_choice("channels", channels, Channels)
         check_choice("on_error", on_error, OnError)

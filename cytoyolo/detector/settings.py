@@ -7,11 +7,24 @@ from typing import TypedDict
 class TrainingSettings(TypedDict, total=False):
     """What decides a training. Each setting that is not given is the recipe's.
 
-    `recipe` is a shipped name or the path of a YAML. The other settings win over what it says. `model` is a file of
-    weights (.pt) or a network (.yaml), `imgsz` the side of an image in pixels (a multiple of 32), `batch` the images of
-    one step, and `seed` the seed of everything random. All further keys are Ultralytics' own and mean what its
-    documentation says. A key or a value that it does not take is a UsageError. A type checker knows the keys that are
-    listed here. A key that only a later release of Ultralytics has can be given as `**{"key": value}`.
+    All keys but the first six are Ultralytics' own and mean what its documentation says. A key or a value that it does
+    not take is a UsageError. A type checker knows the keys that are listed in this class. A key that only a later
+    release of Ultralytics has can be given as `**{"key": value}`.
+
+    Attributes
+    ----------
+    recipe : str or Path
+        The name of a shipped recipe, or a YAML file. The other settings win over what it says.
+    model : str
+        A file of weights (.pt), or a network (.yaml).
+    epochs : int
+        How often the training goes through all images.
+    imgsz : int
+        The side in pixels to which images are scaled, a multiple of 32.
+    batch : int
+        The images of one step.
+    seed : int
+        The seed of everything random.
 
     Examples
     --------

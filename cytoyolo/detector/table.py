@@ -63,25 +63,27 @@ class DetectionTable:
 
     Parameters
     ----------
-    image
-        The name (n,) of each row's image.
-    xyxy
-        Boxes (n, 4): x1, y1, x2, y2 in pixels.
-    class_id
-        The class (n,) of each row, as an index into `codes`.
-    confidence
-        Confidence (n,), 0 to 1.
-    probabilities
-        Score (n, classes) for each class, 0 to 1. If the table was read from a file without them (`complete` is False),
-        the row's own class has the confidence, and the other classes have 0.
-    codes
+    image : array (n,) of str
+        The name of each row's image.
+    xyxy : array (n, 4)
+        Boxes: x1, y1, x2, y2 in pixels.
+    class_id : array (n,) of int
+        The class of each row, as an index into `codes`.
+    confidence : array (n,)
+        Confidence, 0 to 1.
+    probabilities : array (n, classes)
+        Score for each class, 0 to 1. If the table was read from a file without them, the row's own class has the
+        confidence, and the other classes have 0.
+    codes : tuple of str
         The codes of the classes, by id.
-    size
+    size : mapping
         Width and height in pixels of each image, if they are known. Images without detections are in it too.
-    fold
+    fold : mapping
         The fold of each image for out-of-fold predictions, otherwise empty.
-    models
-        For each row (n,), the number of cross-validations whose mean the probabilities are. By default 1.
+    models : array (n,) of int
+        For each row, the number of cross-validations whose mean the probabilities are. By default 1.
+    complete : bool
+        Whether `probabilities` has the scores of all classes. False for a table that was read from a file without them.
 
     Raises
     ------

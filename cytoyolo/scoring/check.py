@@ -21,7 +21,17 @@ _LARGEST = 1e100
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a submission: its row (None if it is not about a single row) and a sentence."""
+    """One thing that is wrong with a submission.
+
+    Attributes
+    ----------
+    row : int or None
+        The row of the submission, counted from 0. None if the finding is not about a single row.
+    message : str
+        What is wrong.
+    line : int or None
+        The row's line in the file. The header is line 1.
+    """
 
     row: int | None
     message: str
