@@ -17,13 +17,11 @@ from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.records import Records, parse_records, read_table_bytes
-from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY, sha256
+from cytoyolo.tables.table import LABEL_ROLES, MAX_COORDINATE, XYXY, have_only_a_name, sha256
 
 Text = NDArray[np.object_]
 Rows = NDArray[np.int64]
 FindCopies = Callable[..., pd.DataFrame]
-# Texts of an empty cell in a table. Programs write all but the first.
-_NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
 
 
 @dataclass(frozen=True)
@@ -191,13 +189,7 @@ class LabelTable:
     @cached_property
     def is_empty(self) -> NDArray[np.bool_]:
         """Which rows (n,) have only a name: they say that their image has no cells."""
-        text = self.text
-        found = np.array([bool(name.strip()) for name in text["image"]], dtype=bool)
-        for role in ("class", *XYXY):  # hardly any row is left after the first
-            rows = np.flatnonzero(found)
-            values = text[role][rows]
-            found[rows] = [value.strip().casefold() in _NOTHING and value not in self.spec.ids for value in values]
-        return found
+        return have_only_a_name(self.text, self.spec.codes)
 
     @property
     def labels(self) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.scoring.table_kinds import SUBMISSION, kind_named, score_remedies
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.frame import AnyTable, Frame, file_of, given
-from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY, read_table, refuse
+from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY, have_only_a_name, read_table, refuse
 from cytoyolo.text import kind_of, listed_by_kind
 
 MAKER = "score"
@@ -79,8 +79,9 @@ def score(
         check_folder(Path(output), MAKER, overwrite, inputs=(file_of(true), file_of(answered)))
     spec = load_spec(dataset)
     right, answer = _read(true, spec, _TRUTH), _read(answered, spec, SUBMISSION)
+    labels = _labels(true, right, spec)
     tables = (
-        _with_boxes(true, right, unusable(right, spec)),
+        _with_boxes(true, labels, unusable(labels, spec)),
         _with_boxes(answered, answer, unscorable(answer, spec)),
     )
     result = evaluate(*tables, seed=seed, replicates=replicates)
@@ -94,6 +95,16 @@ def _read(path: Path | Frame, spec: DataSpec, what: str) -> pd.DataFrame:
     """A table in the columns of a submission; `what` it is given as, in words."""
     with kind_named(path, spec, SUBMISSION, score_remedies(spec), what):
         return read_table(path, spec, SUBMISSION_ROLES)
+
+
+def _labels(path: Path | Frame, truth: pd.DataFrame, spec: DataSpec) -> pd.DataFrame:
+    """A truth without its rows of images without cells, which the challenge's score does not know."""
+    empty = have_only_a_name(truth, spec.codes)
+    if empty.all():
+        raise CytoyoloError(f"{path} has only images without cells; give a truth with labels.")
+    if empty.any():
+        console.note(f"Images without cells in {path}, which a score leaves out: {empty.sum():,}.")
+    return truth[~empty]
 
 
 def _with_boxes(path: Path | Frame, table: pd.DataFrame, judged: tuple[Boxes, dict[int, str]]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ The row with index i is line i + 2 of the file. Empty rows are left out.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ LABEL_ROLES = ("image", "x1", "y1", "x2", "y2", "class")
 TEST_ROLES = ("id", "image")
 SUBMISSION_ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
 XYXY = ["x1", "y1", "x2", "y2"]
+
+# Texts of an empty cell in a table. Programs write all but the first.
+_NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
 
 # No image of a microscope is so wide. A larger number is a typing error, not a coordinate.
 MAX_COORDINATE = 1_000_000
@@ -130,6 +133,26 @@ def numbers(
         column = columns[int(np.argmin(usable[row]))]
         faults[int(row)] = f"{column} is {quoted(table[column].iloc[row])}, not a pixel coordinate"
     return np.where(usable, values, np.nan), faults
+
+
+def have_only_a_name(
+    text: Mapping[str, NDArray[np.object_]] | pd.DataFrame, codes: Collection[str]
+) -> NDArray[np.bool_]:
+    """Tell which rows (n,) of a table, given as strings by role, say that their image has no cells: they have a name,
+    and neither a class nor a box. A class of the data set (`codes`) may be called NA.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"image": ["a.png", "b.png"], "class": ["PNN", ""], **dict.fromkeys(XYXY, ["1", "nan"])})
+    >>> have_only_a_name(rows, ["PNN"])
+    array([False,  True])
+    """
+    found = np.array([bool(str(name).strip()) for name in np.asarray(text["image"], object)], dtype=bool)
+    for role in ("class", *XYXY):  # hardly any row is left after the first
+        rows = np.flatnonzero(found)
+        values = np.asarray(text[role], object)[rows]
+        found[rows] = [value.strip().casefold() in _NOTHING and value not in codes for value in values]
+    return found
 
 
 def refuse(path: str | Path | Frame, faults: dict[int, str], remedy: str, of: pd.DataFrame | None = None) -> None:

@@ -53,6 +53,20 @@ def test_score_function_and_its_folder(folder: Path) -> None:
     assert picture is not None and min(picture.shape[:2]) > 200
 
 
+@pytest.mark.usefixtures("printed")
+def test_images_without_cells_are_left_out_of_the_truth_and_counted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = cytoyolo.score(folder / "truth.csv", folder / "sub.csv")
+    (folder / "more.csv").write_text(f"{TRUTH}4,none.jpg,,,,,\n,gone.jpg,nan,nan,nan,nan,\n")
+    after = cytoyolo.score(folder / "more.csv", folder / "sub.csv")
+    assert after.to_dict() == before.to_dict()
+    assert "more.csv, which a score leaves out: 2.\n" in capsys.readouterr().err
+    (folder / "none.csv").write_text(HEADER + "1,none.jpg,,,,,\n")
+    with pytest.raises(CytoyoloError, match="has only images without cells"):
+        cytoyolo.score(folder / "none.csv", folder / "sub.csv")
+
+
 def test_an_output_that_exists_needs_overwrite_and_only_own_files(folder: Path) -> None:
     call = (folder / "truth.csv", folder / "sub.csv", folder / "out")
     cytoyolo.score(*call)
