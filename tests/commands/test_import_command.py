@@ -1,6 +1,7 @@
 """`import`: the three files that it writes, its findings, and labels that go through every form and come back."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import get_args
 
@@ -116,6 +117,56 @@ def test_a_source_in_no_known_form_is_one_sentence(tmp_path: Path) -> None:
         import_labels(tmp_path / "notes.txt", output=tmp_path / "x.csv")
     with pytest.raises(UsageError, match="format='nosuch'; give "):
         import_labels(tmp_path / "notes.txt", output=tmp_path / "x.csv", format="nosuch")
+
+
+def test_what_is_given_in_place_of_labels_is_named(source: Path) -> None:
+    folder = source.parent
+    with zipfile.ZipFile(folder / "labels.zip", "w") as archive:
+        archive.write(source)
+    (folder / "voc.json").write_text("<annotation><filename>a.jpg</filename></annotation>")
+    (folder / "image.json").write_bytes((folder / "images" / "P1" / "a.png").read_bytes())
+    (folder / "empty").mkdir()
+    (folder / "nothing.json").touch()
+    for name, form, words in (
+        ("labels.zip", "auto", "is a ZIP archive (or an Office document), not labels; unpack it and give its folder"),
+        ("coco.json", "voc", "is COCO (JSON), not Pascal VOC (XML); give format='coco'"),
+        ("voc.json", "coco", "is Pascal VOC (XML), not COCO (JSON); give format='voc'"),
+        ("image.json", "coco", "is not valid JSON"),
+        ("image.json", "auto", "is in no form of labels that is recognised"),
+        ("empty", "auto", "is empty; give the folder with the labels"),
+        ("nothing.json", "auto", "is empty; export it again"),
+        ("nothing.json", "coco", "is empty; export it again"),
+        ("images", "yolo", "has no list of classes"),
+        ("images", "voc", "has no XML files"),
+        ("images", "table", "has no table (.csv or .xlsx)"),
+    ):
+        with pytest.raises(CytoyoloError) as refused:
+            import_labels(folder / name, output=folder / "labels.csv", format=form)
+        assert words in str(refused.value) and "\n" not in str(refused.value)
+    assert not (folder / "labels.csv").exists()
+
+
+def test_a_folder_in_two_forms_is_not_guessed(source: Path) -> None:
+    folder = source.parent / "both"
+    folder.mkdir()
+    (folder / "a.xml").write_text("<annotation><filename>a.jpg</filename></annotation>")
+    (folder / "labels.csv").write_text("NAME,x1,y1,x2,y2,class\na.jpg,1,2,3,4,LY\n")
+    with pytest.raises(CytoyoloError, match=r"may be Pascal VOC \(XML\) or a table of boxes; choose one with `format`"):
+        import_labels(folder, output=source.parent / "labels.csv")
+    assert import_labels(folder, output=source.parent / "labels.csv", format="table").boxes == 1
+
+
+def test_a_table_of_other_columns(source: Path) -> None:
+    folder = source.parent
+    (folder / "t.csv").write_text("file;label;left;top;w;h\nP1/a.png;PNN;1;2;20;30,5\nP2/c.png;;;;;\n")
+    columns = "image=file,class=label,x=left,y=top,w=w,h=h"
+    made = import_labels(folder / "t.csv", output=folder / "labels.csv", columns=columns, images=folder / "images")
+    assert (folder / "labels.csv").read_text() == "NAME,x1,y1,x2,y2,class\nP1/a.png,1,2,21,32.5,PNN\nP2/c.png,,,,,\n"
+    assert made.format == "table" and not made.problems
+    with pytest.raises(UsageError, match=r"`columns` goes with a table, and .* is COCO \(JSON\); leave it out"):
+        import_labels(source, output=folder / "other.csv", columns=columns, format="coco")
+    with pytest.raises(CytoyoloError, match="has no column NAME, x1, y1, x2, y2, class; say which of its columns"):
+        import_labels(folder / "t.csv", output=folder / "other.csv")
 
 
 def test_the_words_of_the_options_are_the_registered_forms() -> None:

@@ -16,6 +16,7 @@ from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.spec import MASK
 
+_NUMBERS = frozenset((int, float))
 _LISTS = ("images", "annotations", "categories")
 Content = Mapping[str, list[Any]]
 
@@ -64,8 +65,11 @@ def convert(path: Path, content: Content) -> Annotations:
         image = names.get(_key(annotation.get("image_id")))
         if image is None:
             found.problem(place, f"its image {_shown(annotation.get('image_id'))} is not listed; it is left out")
-        else:
+            continue
+        try:
             _add(found, image, annotation, categories, place)
+        except OverflowError:  # a whole number of hundreds of digits
+            found.left_out(image, place, "it has a number that is too large")
     return found.done()
 
 
@@ -166,7 +170,7 @@ def _box(found: Collector, annotation: dict[str, Any]) -> Sequence[float] | None
 
 
 def _are_numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) in (int, float) for value in values)
+    return isinstance(values, list) and _NUMBERS.issuperset(map(type, values))
 
 
 def _hull_of_polygons(shape: Any) -> list[float] | None:

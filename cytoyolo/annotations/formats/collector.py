@@ -61,11 +61,10 @@ class Collector:
         self._images[name] = (*size, group)
 
     def _side(self, place: str, value: object) -> int:
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            if value == 0 or (value > 0 and value == int(value) and value <= MAX_COORDINATE):
-                return int(value)
-        elif value is None:
+        if value is None:
             return 0
+        if isinstance(value, int | float) and 0 <= value <= MAX_COORDINATE and value == int(value):
+            return int(value)
         self.problem(place, f"the width or height is {quoted(str(value), 30)}, not a number of pixels")
         return 0
 
@@ -82,7 +81,8 @@ class Collector:
         A box with a number that is no coordinate is left out. A box of negative size stays as it is. Both are findings.
         """
         x1, y1, x2, y2 = xyxy
-        if not all(abs(value) <= MAX_COORDINATE for value in (x1, y1, x2, y2)):  # NaN is not smaller
+        lowest, highest = min(x1, y1, x2, y2), max(x1, y1, x2, y2)
+        if not (-MAX_COORDINATE <= lowest <= highest <= MAX_COORDINATE and x1 + y1 + x2 + y2 < math.inf):  # NaN fails
             self.left_out(image, place, f"the box {_shown(xyxy)} has a number that is no coordinate in pixels")
             return
         if x2 < x1 or y2 < y1:

@@ -109,6 +109,9 @@ def format_of(path: Path, name: str = "auto") -> Format:
     choice = f"choose one with {option('format')} ({', '.join(form.name for form in fitting or FORMATS.values())})"
     if fitting:
         raise CytoyoloError(f"{path} may be {' or '.join(form.title for form in fitting)}; {choice}.")
+    if not source.files and not source.data.strip():
+        remedy = "give the folder with the labels" if source.is_folder else "export it again"
+        raise CytoyoloError(f"{path} is empty; {remedy}.")
     if kind := by_mark(source.data):
         packed = "archive" in kind[0] or "compressed" in kind[0]
         remedy = "unpack it and give its folder" if packed else "give a file or folder of labels"

@@ -77,11 +77,21 @@ def test_what_has_no_place_in_a_box_is_counted(changes, counts, box, tmp_path: P
             "the box 1,2,1e+300,6 has a number that is no coordinate in pixels; it is left out",
         ),
         ({"bbox": [50, 20, -30, 40]}, "the box 50,20,20,60 (x1,y1,x2,y2) has a negative width or height"),
+        ({"bbox": [1, 2, 10**400, 4]}, "it has a number that is too large; it is left out"),
+        ({"score": 10**400}, "it has a number that is too large; it is left out"),
         ({"score": 3}, "the confidence is 3.0, not a number from 0 to 1; it is left out"),
     ],
 )
 def test_a_faulty_annotation_is_a_finding(changes, what, tmp_path: Path) -> None:
     assert read(tmp_path, annotations=one(**changes)).problems[0] == ("annotation 1", what)
+
+
+def test_sizes_that_are_none_are_findings(tmp_path: Path) -> None:
+    sizes = [-1, 10**400, 1.5, "9", [1], float("nan")]
+    images = [{"id": number, "file_name": f"{number}.jpg", "width": side} for number, side in enumerate(sizes)]
+    found = read(tmp_path, images=images, annotations=[])
+    assert [problem.place for problem in found.problems] == [f"image {number}" for number in range(6)]
+    assert not found.images["width"].any()
 
 
 def test_repeated_ids(tmp_path: Path) -> None:
