@@ -39,6 +39,8 @@ _BEGIN, _OR, _END = "\ufdd0", "\ufdd1", "\ufdd2"
 _FORMS = re.compile(f"{_BEGIN}([^{_END}]*){_OR}([^{_END}]*){_END}")
 # Options that have another name on the command line than in Python.
 _OTHER_NAMES = {"output": "-o"}
+# Commands whose functions have another name, because `import` is a word of Python and names have no dashes.
+FUNCTIONS = {"import": "import_labels", "export-labels": "export_labels"}
 
 
 def either(typed: str, called: str) -> str:
@@ -75,7 +77,7 @@ def call(command: str, *arguments: object, **options: object) -> str:
     for name, value in options.items():
         words += [_dashed(name), *([] if value is True else [str(value)])]
     given = [*map(_literal, arguments), *(f"{name}={_literal(value)}" for name, value in options.items())]
-    return either(shlex.join(words), f"cytoyolo.{command}({', '.join(given)})")
+    return either(shlex.join(words), f"cytoyolo.{FUNCTIONS.get(command, command)}({', '.join(given)})")
 
 
 def _dashed(parameter: str) -> str:

@@ -12,6 +12,7 @@ from cytoyolo import defaults
 from cytoyolo.cli.app import app
 from cytoyolo.cli.training import TRAINING
 from cytoyolo.detector.inference import complete
+from cytoyolo.errors import FUNCTIONS
 from cytoyolo.yolo.staging import STAGING
 
 COMMANDS = typer.main.get_command(app).commands
@@ -28,8 +29,6 @@ SETTINGS = {
     "convert": STAGING,
 }
 PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test")}
-# Commands whose function has another name, because `import` is a word of Python and names have no dashes.
-OTHER_NAMES = {"import": "import_labels", "export-labels": "export_labels"}
 
 
 def plain(default: Any, required: bool) -> Any:
@@ -41,7 +40,7 @@ def plain(default: Any, required: bool) -> Any:
 
 def of_function(name: str) -> tuple[dict[str, Any], list[str]]:
     """The defaults of a function's parameters by name, and its positional parameters."""
-    taken, function = {}, getattr(cytoyolo, OTHER_NAMES.get(name, name))
+    taken, function = {}, getattr(cytoyolo, FUNCTIONS.get(name, name))
     for one in inspect.signature(function).parameters.values():
         if one.kind is one.VAR_KEYWORD:
             settings = SETTINGS.get(name, dict.fromkeys(TRAINING))
@@ -70,4 +69,4 @@ def test_a_command_takes_what_its_function_takes(name: str) -> None:
 
 
 def test_every_function_is_a_command() -> None:
-    assert {OTHER_NAMES.get(name, name) for name in COMMANDS} == {name for name in cytoyolo.__all__ if name.islower()}
+    assert {FUNCTIONS.get(name, name) for name in COMMANDS} == {name for name in cytoyolo.__all__ if name.islower()}

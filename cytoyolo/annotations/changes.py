@@ -25,6 +25,7 @@ from cytoyolo.annotations.lines import ENDS, Change, Lines, before_empty, with_n
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import read_bytes
 from cytoyolo.tables.dialect import WESTERN, Sheet, read_sheet
+from cytoyolo.tables.kinds import labels_fault
 from cytoyolo.tables.table import sha256
 
 COLUMNS = list(Change._fields)
@@ -159,6 +160,8 @@ def _fingerprints(changes: pd.DataFrame) -> tuple[str, str]:
 
 def read_log(path: Path) -> pd.DataFrame:
     """Read a change log. Raises CytoyoloError if the file is not a change log. Further columns are not used."""
+    if fault := labels_fault(path):
+        raise CytoyoloError(fault)
     try:
         sheet = read_sheet(read_bytes(path))
         text = io.StringIO(sheet.text, newline="")

@@ -128,7 +128,7 @@ def audit(
         table = table.rewritten(np.arange(len(table.alive)), {"image": audited.table.text["image"]})
     except SchemaError as error:
         # Findings hold no path of this machine.
-        sentence = as_typed(error.sentence).replace(str(source), source.name, 1)
+        sentence = as_typed(error.sentence).replace(str(source), source.name)
         table, rows, (findings, not_run) = None, 0, auditing.schema_finding(sentence, policy)
     counts = auditing.counts(findings)
     summary = {

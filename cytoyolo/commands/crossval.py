@@ -227,10 +227,10 @@ def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
         if options["images"] is None:
             raise UsageError(f"a label table needs {option('images')}, the folder of its images.")
         return None
+    data = load_dataset(source)
     for name, value in options.items():
         if value is not None:
             raise UsageError(f"{option(name)} goes with a label table, and {source} is a folder; leave it out.")
-    data = load_dataset(source)
     if TILES in data.manifest:
         raise UsageError(
             f"{source} holds tiles of images, and the predictions of a cross-validation are of whole images; convert "

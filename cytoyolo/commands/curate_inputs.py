@@ -17,6 +17,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.names import match_names
 from cytoyolo.images.samples import White, parse_white
 from cytoyolo.spec import parse_spec
+from cytoyolo.tables.kinds import labels_fault
 from cytoyolo.tables.table import note_form
 
 
@@ -74,7 +75,9 @@ def _finished(source: Path) -> dict[str, Any]:
     if not path.exists():
         named = source.parent if source.name == OOF and source.parent.is_dir() else source
         found = f"no {MANIFEST} is there" if named.exists() else "no such file or folder"
-        raise UsageError(f"{named}: {found}; give the folder that crossval made, or the {OOF} in it.")
+        raise UsageError(
+            labels_fault(named) or f"{named}: {found}; give the folder that crossval made, or the {OOF} in it."
+        )
     manifest = read_manifest(path)
     if manifest["status"] != "finished":
         raise CytoyoloError(f"{source.parent} is not finished; the same call of crossval goes on with it.")

@@ -19,6 +19,7 @@ from cytoyolo.images.folder import folder_files
 from cytoyolo.images.names import match_names
 from cytoyolo.scoring.check import row_faults
 from cytoyolo.spec import load_spec
+from cytoyolo.tables.kinds import labels_fault
 from cytoyolo.tables.table import TEST_ROLES, read_table, refuse
 from cytoyolo.text import counted
 from cytoyolo.yolo.groups import read_groups
@@ -37,7 +38,8 @@ def check_call(data: Path, folder: Path, folds: int) -> None:
     images = data / "images"
     for path in (data / "train.csv", data / "test.csv", images):
         if not path.exists():
-            raise UsageError(f"{path} is missing; give the folder that holds images/, train.csv and test.csv.")
+            wanted = "give the folder that holds images/, train.csv and test.csv"
+            raise UsageError(labels_fault(data) or f"{path} is missing; {wanted}.")
     if folder.resolve().is_relative_to(images.resolve()):
         raise UsageError(f"{folder} lies in {images}, the folder of the images; give another folder.")
     if folds < 2:

@@ -7,7 +7,9 @@ import pandas as pd
 
 from cytoyolo.annotations import changes as logs
 from cytoyolo.commands.repair import check_output
+from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import atomic_file
+from cytoyolo.tables.kinds import labels_fault
 from cytoyolo.tables.records import read_header, read_table_bytes
 from cytoyolo.tables.table import check_writable
 
@@ -59,6 +61,8 @@ def by_log(
     overwrite: bool,
 ) -> bytes:
     """The table that `work` makes of a table and a change log, written to `output` if that is given."""
+    if fault := labels_fault(labels):
+        raise CytoyoloError(fault)
     table = work(read_table_bytes(labels), logs.read_log(changes))
     if output is not None:
         check_output(Path(output), (labels, changes))

@@ -1,13 +1,17 @@
 """Say what a file or folder is that was given instead of a table, by its bytes or by the names in it."""
 
+import codecs
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
-from cytoyolo.errors import UsageError
+from cytoyolo.defaults import LabelSource
+from cytoyolo.errors import UsageError, call
 from cytoyolo.signatures import by_mark
 
 _HEAD = 100_000
+_LOOKED_AT = 20  # files of a folder
 # Kinds of files by their first bytes, in addition to those that `signatures` knows.
 _MAGIC = {
     b"PAR1": "a Parquet file",
@@ -38,7 +42,14 @@ _YOLO_LINE = re.compile(rb"\s*\d{1,5}(?:[ \t]+-?(?:0?\.\d+|[01](?:\.\d+)?|\d\.\d
 _SHEET_REMEDY = "save its sheet as a CSV ({wanted}) and give that"
 _UNPACK_REMEDY = "unpack it and give the CSV in it ({wanted})"
 _OTHER_REMEDY = "give a CSV with the columns {wanted}"
-_LABELS_REMEDY = "cytoyolo reads labels from a CSV, so write them to one with the columns {wanted}"
+# Labels that `import` reads, and labels that it does not read.
+_IMPORT_REMEDY = "import"
+_EXPORT_REMEDY = (
+    "export the labels again in a form that `cytoyolo import` reads "
+    f"({', '.join(form for form in get_args(LabelSource) if form != 'auto')}), or write them to a CSV with the "
+    "columns {wanted}"
+)
+_ONE_YOLO_REMEDY = "give the folder of all labels to `cytoyolo import`, or a CSV with the columns {wanted}"
 
 
 def file_fault(path: object, data: bytes, wanted: str) -> str:
@@ -56,20 +67,43 @@ def file_fault(path: object, data: bytes, wanted: str) -> str:
     Examples
     --------
     >>> file_fault(Path("labels.json"), b'{"annotations": [], "categories": []}', "NAME,class")
-    'labels.json is a file of COCO annotations (JSON), not a table; cytoyolo reads labels from a CSV, so write ...'
+    'labels.json is a file of COCO annotations (JSON), not a table with the columns NAME,class; `...` makes a label ...'
     """
     kind, remedy = _kind(data)
-    return f"{path} is {kind}, not a table; {remedy.format(wanted=wanted)}." if kind else ""
+    if not kind:
+        return ""
+    if remedy == _IMPORT_REMEDY:
+        return f"{path} is {kind}, not a table with the columns {wanted}; {_import_call(path)}."
+    return f"{path} is {kind}, not a table; {remedy.format(wanted=wanted)}."
 
 
 def folder_fault(path: Path) -> UsageError:
     """Return the error for a folder that was given instead of a table."""
-    kind, remedy = _folder_kind(path)
-    return UsageError(f"{path} is {kind}; {remedy}.")
+    return UsageError(labels_fault(path) or f"{path} is a folder; {_folder_remedy(path)}.")
+
+
+def labels_fault(path: Path) -> str:
+    """Say in one sentence which labels of another program a file or folder has, and how they become a label table.
+
+    "" if it has none that `import` reads, or does not exist.
+    """
+    kind, source = "", path
+    if path.is_dir():
+        kind, source = _folder_kind(path)
+    elif path.is_file():
+        words, remedy = _kind(path.read_bytes())
+        kind = words if remedy == _IMPORT_REMEDY else ""
+    return f"{path} is {kind}; {_import_call(source)}." if kind else ""
+
+
+def _import_call(path: object) -> str:
+    return f"`{call('import', path, output='labels.csv')}` makes a label table of it"
 
 
 def _kind(data: bytes) -> tuple[str, str]:
     """Return what a file is and what to do; ("", "") if it may be a table."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        data = data.decode("utf-16", "replace").encode()
     head = data[:_HEAD]
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         kind = next((words for mark, words in _ZIPPED.items() if mark in data), "")
@@ -92,9 +126,9 @@ def _kind(data: bytes) -> tuple[str, str]:
         return _json_kind(data)
     lines = [line for line in text.splitlines()[:50] if line.strip()][: -1 if len(data) > _HEAD else None]
     if lines and all(_YOLO_LINE.fullmatch(line) for line in lines):
-        return "a file of YOLO labels of one image", _LABELS_REMEDY
+        return "a file of YOLO labels of one image", _ONE_YOLO_REMEDY
     if re.search(rb"^names\s*:", text, re.MULTILINE) and re.search(rb"^(train|val|path|nc)\s*:", text, re.MULTILINE):
-        return "the YAML of a YOLO data set", _LABELS_REMEDY
+        return "the YAML of a YOLO data set", _IMPORT_REMEDY
     return "", ""
 
 
@@ -112,45 +146,73 @@ def _markup_kind(text: bytes) -> tuple[str, str]:
     if b"<html" in lower or b"<!doctype html" in lower:
         return "a web page (HTML)", _OTHER_REMEDY
     if b"<annotations" in lower and b"<image" in lower:
-        return "a file of CVAT annotations (XML)", _LABELS_REMEDY
+        return "a file of CVAT annotations (XML)", _IMPORT_REMEDY
     if b"<annotation" in lower:
-        return "an annotation in Pascal VOC's XML", _LABELS_REMEDY
+        return "an annotation in Pascal VOC's XML", _IMPORT_REMEDY
     if b"office:document" in lower or b"<workbook" in lower:
         return "a spreadsheet in XML", _SHEET_REMEDY
-    return "an XML file", _LABELS_REMEDY
+    return "an XML file", _OTHER_REMEDY
+
+
+# What the keys of a JSON file tell, in the order in which they are looked for, and whether `import` reads it.
+_JSON_KINDS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
+    ("a file of VIA annotations (JSON)", _EXPORT_REMEDY, (("shape_attributes",),)),
+    ("a file of LabelMe annotations (JSON)", _IMPORT_REMEDY, (("shapes", "imagePath"), ("shapes", "shape_type"))),
+    (
+        "an export of Label Studio (JSON)",
+        _IMPORT_REMEDY,
+        (("rectanglelabels",), ("from_name", "to_name"), ("annotation_id", "lead_time"), ("data", "predictions")),
+    ),
+    ("a Jupyter notebook", _OTHER_REMEDY, (("cells", "nbformat"),)),
+    (
+        "a file of COCO annotations (JSON)",
+        _IMPORT_REMEDY,
+        (("annotations", "categories"), ("annotations", "file_name")),
+    ),
+    ("a file of CreateML annotations (JSON)", _EXPORT_REMEDY, (("annotations", "coordinates"),)),
+    ("a file of detections in COCO's form (JSON)", _EXPORT_REMEDY, (("image_id", "bbox"),)),
+    (
+        "a file of GeoJSON (QuPath and others)",
+        _IMPORT_REMEDY,
+        (("geometry", "coordinates"), ("FeatureCollection", "features")),
+    ),
+)
 
 
 def _json_kind(data: bytes) -> tuple[str, str]:
-    signs = {
-        "a file of VIA annotations (JSON)": (b'"shape_attributes"',),
-        "a file of LabelMe annotations (JSON)": (b'"shapes"', b'"imagePath"'),
-        "an export of Label Studio (JSON)": (b'"rectanglelabels"',),
-        "a Jupyter notebook": (b'"cells"', b'"nbformat"'),
-        "a file of COCO annotations (JSON)": (b'"annotations"', b'"categories"'),
-        "a file of CreateML annotations (JSON)": (b'"annotations"', b'"coordinates"'),
-        "a file of detections in COCO's form (JSON)": (b'"image_id"', b'"bbox"'),
-        "a file of GeoJSON (QuPath and others)": (b'"geometry"', b'"coordinates"'),
-    }
-    kind = next((words for words, marks in signs.items() if all(mark in data for mark in marks)), "a JSON file")
-    return kind, _LABELS_REMEDY
+    for words, remedy, choices in _JSON_KINDS:
+        if any(all(f'"{key}"'.encode() in data for key in keys) for keys in choices):
+            return words, remedy
+    return "a JSON file", _OTHER_REMEDY
 
 
-def _folder_kind(folder: Path) -> tuple[str, str]:
+def _folder_kind(folder: Path) -> tuple[str, Path]:
+    """Return which labels a folder has, and what `import` reads: the folder, or a file in it. ("", folder) for none."""
     names = [path.name.lower() for path in folder.iterdir()]
     inner = [path.suffix.lower() for name in ("labels", "labels/train") for path in _files(folder / name)]
-    remedy = "cytoyolo reads labels from a CSV, so give the name of that file"
     if (_has(names, ".txt") and _is_yolo(folder)) or ".txt" in inner or ("data.yaml" in names and "labels" in names):
-        return "a folder of YOLO labels", remedy
+        return "a folder of YOLO labels", folder
+    if "annotations.xml" in names and _is_import(folder / "annotations.xml"):
+        return "a folder of CVAT annotations", folder
     if _has(names, ".xml") or (
         "annotations" in names and ".xml" in [path.suffix for path in _files(folder / "Annotations")]
     ):
-        return "a folder of XML annotations (such as Pascal VOC's)", remedy
-    tables = [name for name in names if name.endswith(".csv")]
-    if tables:
-        return "a folder", f"give a file, such as the {tables[0]} in it"
-    if _has(names, ".json"):
-        return "a folder of JSON annotations", remedy
-    return "a folder", "give a file"
+        return "a folder of XML annotations (such as Pascal VOC's)", folder
+    for path in sorted(path for path in _files(folder) if path.suffix.lower() in (".json", ".geojson"))[:_LOOKED_AT]:
+        if not path.name.startswith(".") and path.is_file() and _is_import(path):
+            kind = _kind(path.read_bytes())[0]
+            is_one_of_many = "LabelMe" in kind or "GeoJSON" in kind or path.name == "tasks.json"
+            return f"a folder with {kind}", folder if is_one_of_many else path
+    return "", folder
+
+
+def _is_import(path: Path) -> bool:
+    return _kind(path.read_bytes())[1] == _IMPORT_REMEDY
+
+
+def _folder_remedy(folder: Path) -> str:
+    tables = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    return f"give a file, such as the {tables[0]} in it" if tables else "give a file"
 
 
 def _has(names: Iterable[str], suffix: str) -> bool:
@@ -163,7 +225,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _is_yolo(folder: Path) -> bool:
     """Tell whether a text file in a folder holds YOLO labels."""
-    for path in sorted(folder.glob("*.txt"))[:20]:
+    for path in sorted(folder.glob("*.txt"))[:_LOOKED_AT]:
         lines = path.read_bytes()[:_HEAD].splitlines()
         if lines and all(_YOLO_LINE.fullmatch(line) for line in lines[:50] if line.strip()):
             return True

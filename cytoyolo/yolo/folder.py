@@ -17,6 +17,7 @@ from cytoyolo.boxes import to_yolo
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.samples import parse_white
 from cytoyolo.spec import DataSpec, parse_spec
+from cytoyolo.tables.kinds import labels_fault
 
 MANIFEST = "dataset.json"
 LISTING = "images.csv"
@@ -58,7 +59,8 @@ def load_dataset(folder: str | Path) -> Dataset:
     folder = Path(folder)
     path = folder / MANIFEST
     if not path.is_file():
-        raise UsageError(f"{folder} is not a data set made by `cytoyolo convert`; convert the label table first.")
+        sentence = f"{folder} is not a data set made by `cytoyolo convert`; convert the label table first."
+        raise UsageError(labels_fault(folder) or sentence)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         spec = parse_spec(manifest["spec"])

@@ -362,7 +362,10 @@ def test_a_file_that_is_no_table_is_refused(lab: Path, cytoyolo: Program) -> Non
     (lab / "t.csv").write_bytes(b'{"images": [], "annotations": [], "categories": []}')
     before = contents(lab)
     refused = cytoyolo("repair", lab / "t.csv", "-o", lab / "clean.csv")
-    assert_refused(refused, 1, "is a file of COCO annotations (JSON), not a table; cytoyolo reads labels from a CSV")
+    words = (
+        "is a file of COCO annotations (JSON), not a table with the columns NAME,x1,y1,x2,y2,class; `cytoyolo import"
+    )
+    assert_refused(refused, 1, words)
     assert contents(lab) == before
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cytoyolo.errors import UsageError
-from cytoyolo.tables.kinds import file_fault, folder_fault
+from cytoyolo.tables.kinds import file_fault, folder_fault, labels_fault
 
 WANTED = "NAME,x1,y1,x2,y2,class"
 
@@ -48,6 +48,9 @@ LABELME = {"version": "5", "shapes": [{"label": "PNN"}], "imagePath": "a.jpg"}
 VIA = {"a.jpg1": {"regions": [{"shape_attributes": {"name": "rect"}}]}}
 STUDIO = [{"annotations": [{"result": [{"value": {"rectanglelabels": ["PNN"]}}]}]}]
 
+MINIMAL = [{"image": "a.jpg", "annotator": 1, "annotation_id": 2, "lead_time": 3}]
+QUPATH = [{"type": "Feature", "geometry": {"type": "Polygon", "coordinates": []}}]
+
 
 @pytest.mark.parametrize(
     ("data", "words"),
@@ -61,6 +64,10 @@ STUDIO = [{"annotations": [{"result": [{"value": {"rectanglelabels": ["PNN"]}}]}
         (b"<?xml version='1.0'?><annotations><image id='0'/></annotations>", "a file of CVAT annotations (XML)"),
         (b"<!DOCTYPE html><html></html>", "a web page (HTML)"),
         (b"<svg></svg>", "an XML file"),
+        (json.dumps(COCO).encode("utf-16"), "a file of COCO annotations (JSON)"),
+        (json.dumps(MINIMAL).encode(), "an export of Label Studio (JSON)"),
+        (json.dumps(QUPATH).encode(), "a file of GeoJSON (QuPath and others)"),
+        (b'{"type": "FeatureCollection", "features": []}', "a file of GeoJSON (QuPath and others)"),
         (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook"),
         (zipped("mimetype", "content.xml") + b"", "a ZIP archive"),
         (zipped("a/labels.csv"), "a ZIP archive"),
@@ -84,7 +91,7 @@ STUDIO = [{"annotations": [{"result": [{"value": {"rectanglelabels": ["PNN"]}}]}
 )
 def test_a_file_is_named_for_what_it_is(data: bytes, words: str) -> None:
     sentence = file_fault(Path("a.csv"), data, WANTED)
-    assert sentence.startswith(f"a.csv is {words}, not a table; ") and sentence.endswith(".")
+    assert sentence.startswith(f"a.csv is {words}, not a table") and sentence.endswith(".")
     assert WANTED in sentence and "\n" not in sentence
 
 
@@ -121,7 +128,11 @@ def test_what_may_be_a_table_is_left_to_its_reader(data: bytes) -> None:
         ({"data.yaml": "nc: 1", "labels/val/a.txt": ""}, "a folder of YOLO labels"),
         ({"a.xml": "<annotation/>", "a.jpg": ""}, "a folder of XML annotations"),
         ({"JPEGImages/a.jpg": "", "Annotations/a.xml": "<annotation/>"}, "a folder of XML annotations"),
-        ({"a.json": "{}"}, "a folder of JSON annotations"),
+        ({"a.json": json.dumps(LABELME)}, "a folder with a file of LabelMe annotations (JSON)"),
+        ({"a.geojson": json.dumps(QUPATH)}, "a folder with a file of GeoJSON"),
+        ({"notes.json": "[]", "coco.json": json.dumps(COCO)}, "a folder with a file of COCO annotations (JSON)"),
+        ({"annotations.xml": "<annotations><image/></annotations>"}, "a folder of CVAT annotations"),
+        ({"a.json": "{}"}, "a folder; give a file"),
         ({"labels.csv": "", "notes.txt": "hello"}, "a folder; give a file, such as the labels.csv in it"),
         ({"notes.txt": "hello"}, "a folder; give a file"),
         ({}, "a folder; give a file"),
@@ -133,3 +144,7 @@ def test_a_folder_is_named_for_what_is_in_it(files: dict[str, str], words: str, 
         (tmp_path / name).write_text(text)
     fault = folder_fault(tmp_path)
     assert isinstance(fault, UsageError) and str(fault).startswith(f"{tmp_path} is {words}")
+    source = tmp_path / "coco.json" if "coco.json" in files else tmp_path
+    call = f"; `cytoyolo.import_labels('{source}', output='labels.csv')` makes a label table of it."
+    assert str(fault).endswith(call) == ("labels" in words.split(";")[0] or "annotations" in words or "Geo" in words)
+    assert labels_fault(tmp_path) == (fault.sentence if str(fault).endswith(call) else "")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cytoyolo.annotations.formats.annotations import Annotations, BoxRow
+from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.json_files import is_number, read_json_files, recognises_folder, write_json
 from cytoyolo.annotations.formats.source import Source
@@ -24,7 +24,7 @@ _MARKS = (b'"FeatureCollection"',), (b'"Feature"', b'"geometry"')
 # Objects of QuPath that are no cells. Version 0.2 wrote the kind of an object as its id.
 _NO_CELLS = {"tile", "tmaCore", "tma_core", "root", "PathTileObject", "TMACoreObject", "PathRootObject"}
 # QuPath passes over objects of a class with a star at its end. Those of this class are ignore regions.
-IGNORED = "Ignore*"
+IGNORED, REGION = "Ignore*", "Region*"
 SCORE = "score"
 # How deep the coordinates of a geometry are nested.
 _LEVELS = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
@@ -175,6 +175,7 @@ def write(annotations: Annotations, path: Path) -> None:
     codes = {code: number for number, code in enumerate(annotations.codes)}
     for image, boxes in annotations.by_image():
         features = [to_feature(box, annotations.model, codes.get(box.code)) for box in boxes]
+        features += [_findings(image)] if image.tags else []
         write_json(path / f"{image.image}.geojson", {"type": "FeatureCollection", "features": features})
     classes = [{"name": code, "color": _packed(_colour(number))} for code, number in codes.items()]
     write_json(path / CLASSES, {"pathClasses": classes})
@@ -196,6 +197,23 @@ def to_feature(box: BoxRow, model: str = "", number: int | None = None) -> dict[
         "type": "Feature",
         "geometry": {"type": "Polygon", "coordinates": [corners]},
         "properties": properties | ({"metadata": metadata} if metadata else {}),
+    }
+
+
+def _findings(image: ImageRow) -> dict[str, Any]:
+    """Make the feature of the findings about a whole image: its frame, in a class that QuPath passes over."""
+    width, height = image.width, image.height
+    frame = [[0, 0], [width, 0], [width, height], [0, height], [0, 0]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [frame]},
+        "properties": {
+            "objectType": "annotation",
+            "name": "findings",
+            "classification": {"name": REGION, "color": _colour(None)},
+            "isLocked": True,
+            "metadata": {"finding": "; ".join(image.tags)},
+        },
     }
 
 

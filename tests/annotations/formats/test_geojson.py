@@ -45,6 +45,8 @@ SCHEMA = {
                         "additionalProperties": False,
                         "properties": {
                             "objectType": {"enum": ["annotation", "detection", "cell"]},
+                            "name": {"type": "string"},
+                            "isLocked": {"type": "boolean"},
                             "classification": {
                                 "type": "object",
                                 "required": ["name", "color"],
@@ -211,7 +213,8 @@ def test_what_is_written_has_the_form_of_the_standard_and_is_read_back(tmp_path:
     found.box("a.jpg", (1.25, 2, 30.5, 40), "LY", "", 0.75)
     found.box("s1/a.jpg", (5, 6, 7, 8), "msk", "", 0.5)
     made = found.done("best.pt")
-    made.boxes["tags"] = ["overlap;tiny", ""]
+    made.boxes["tags"], made.images["tags"] = ["overlap;tiny", ""], ["", "blurred", ""]
+    made.images["width"], made.images["height"] = 100, 80
     geojson.write(made, tmp_path)
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.geojson"))
     assert files == ["a.jpg.geojson", "empty.jpg.geojson", "s1/a.jpg.geojson"]
@@ -220,6 +223,9 @@ def test_what_is_written_has_the_form_of_the_standard_and_is_read_back(tmp_path:
     properties = json.loads((tmp_path / "a.jpg.geojson").read_text())["features"][0]["properties"]
     assert properties["measurements"] == {"score": 0.75}
     assert properties["metadata"] == {"model": "best.pt", "finding": "overlap; tiny"}
+    findings = json.loads((tmp_path / "s1/a.jpg.geojson").read_text())["features"][1]
+    assert findings["properties"]["metadata"] == {"finding": "blurred"}
+    assert findings["geometry"]["coordinates"] == [[[0, 0], [100, 0], [100, 80], [0, 80], [0, 0]]]
     classes = json.loads((tmp_path / "classes.json").read_text())["pathClasses"]
     assert [one["name"] for one in classes] == ["PNN", "LY"]
     # Java's number for the same colour
