@@ -56,20 +56,25 @@ def import_labels(
     if as_json:
         print_json({**vars(made), "problems": [problem._asdict() for problem in made.problems]})
     else:
-        _show(source, made, groups_out)
+        _show(source, made, dataset_out, groups_out)
     if made.problems:
         raise typer.Exit(1)
 
 
-def _show(source: Path, made: "Imported", groups_out: Path | None) -> None:
-    parts = [counted(made.boxes, "box"), counted(made.images, "image")]
-    typer.echo(f"{made.output}: {' in '.join(parts)}, of which {made.empty_images:,} have no cells ({made.format})")
+def _show(source: Path, made: "Imported", dataset_out: Path | None, groups_out: Path | None) -> None:
+    boxes, images = counted(made.boxes, "box"), counted(made.images, "image")
+    empty = f"; {counted(made.empty_images, 'image')} without cells" if made.empty_images else ""
+    regions = f"; {counted(made.ignore_regions, 'ignore region')}" if made.ignore_regions else ""
+    typer.echo(f"{made.output}: {boxes} in {images} ({made.format}){empty}{regions}")
     print_table(made.classes, "{}")
     for kind, number in made.counts.items():
         typer.echo(f"{kind}: {number:,}")
     if made.renamed:
         renamed = [f"{quoted(name, 40)} is {quoted(code, 40)}" for name, code in made.renamed.items()]
         typer.echo(f"Class names that can't be codes: {listed(renamed, 10)}")
+    if dataset_out is not None:
+        note = "every class counts as a leukocyte; write `leukocyte: false` at the classes that are none"
+        typer.echo(f"{dataset_out}: {note}", err=True)
     if made.groups and groups_out is None:
         typer.echo(f"The source knows {counted(made.groups, 'group')} of images; --groups-out FILE.csv writes them.")
     print_some(
