@@ -1,6 +1,7 @@
 """What many tests share: the installed program, real data where it exists, and a model small enough to train here."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from cytoyolo import console
 from tests.blobs import blobs, small_run  # noqa: F401  (fixtures)
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
+MARKS = re.compile(b"\xef\xb7[\x90-\x92]")
+TEXTS = (".csv", ".json", ".txt", ".yaml", ".log", ".html", ".md", ".geojson", ".xml")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -20,9 +23,21 @@ def cytoyolo() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the installed program with these arguments, as a user does."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+        done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+        assert not MARKS.search(f"{done.stdout}{done.stderr}".encode())
+        return done
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def no_marks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The marks between the two forms of a sentence (see `cytoyolo.errors`) reach no file that a test writes."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    for path in folder.rglob("*") if folder else ():
+        if path.suffix in TEXTS and path.is_file() and path.stat().st_size < 1_000_000:
+            assert not MARKS.search(path.read_bytes()), path
 
 
 @pytest.fixture(scope="session", autouse=True)
