@@ -12,8 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,13 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all. Bytes of a file name that are not UTF-8 are written as escapes."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together. All are written before the first file is put in its place."""
+    with ExitStack() as files:
+        for path, content in contents.items():
+            files.enter_context(atomic_file(path)).write_bytes(content)
 
 
 def check_place(path: Path) -> None:

@@ -1,7 +1,6 @@
 """`curate`: a label table corrected by what models found in images they had not seen, and a log that takes it back."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -19,7 +18,7 @@ from cytoyolo.curation import findings as curating
 from cytoyolo.curation.corrections import check_choices, corrections, tables
 from cytoyolo.curation.findings import SPURIOUS, Curated, Labels
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, option
-from cytoyolo.files import atomic_file
+from cytoyolo.files import write_together
 from cytoyolo.images.info import check_image_folder
 from cytoyolo.report.before_after import draw_changes
 from cytoyolo.spec import DataSpec
@@ -173,7 +172,7 @@ def curate(
     sheet = None if images is None else draw_changes(findings, made.findings, table, images, inputs.white)
     if sheet is not None:
         contents[output.with_suffix(SHEET)] = cv2.imencode(".png", sheet)[1].tobytes()
-    _write_all(contents)
+    write_together(contents)
     if sheet is None:
         output.with_suffix(SHEET).unlink(missing_ok=True)  # the sheet of the output that was just replaced
     return CuratedTable(output, output.with_suffix(CHANGES), findings, suggestions, scores, log.iloc[1:])
@@ -181,13 +180,6 @@ def curate(
 
 def _csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode()
-
-
-def _write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write files that belong together. All are written before the first file is put in its place."""
-    with ExitStack() as files:
-        for path, content in contents.items():
-            files.enter_context(atomic_file(path)).write_bytes(content)
 
 
 def _check_outputs(inputs: tuple[Path, ...], output: Path, columns: list[str], spec: DataSpec, overwrite: bool) -> None:

@@ -18,9 +18,9 @@ from cytoyolo.annotations.formats.label_rows import (
 from cytoyolo.annotations.formats.registry import Format, format_of
 from cytoyolo.defaults import LabelSource
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, option
-from cytoyolo.files import check_place, read_bytes, write_text
+from cytoyolo.files import check_place, read_bytes, write_together
 from cytoyolo.spec import COLUMNS, MASK
-from cytoyolo.tables.table import LABEL_ROLES, check_writable, write_table
+from cytoyolo.tables.table import LABEL_ROLES, check_writable
 
 _LABEL_HEADER = [COLUMNS[role] for role in LABEL_ROLES]
 _GROUP_HEADER = [COLUMNS["image"], "group"]
@@ -133,12 +133,15 @@ def import_labels(
     known = group_rows(annotations)
     if groups is not None and known.empty:
         raise CytoyoloError(f"{source} knows no groups of images; leave out {option('groups_out')}.")
-    write_table(table, label_rows(annotations), overwrite)
-    if dataset is not None:
-        write_text(dataset, data_set_yaml(annotations, dataset.stem))
-    if groups is not None:
-        write_table(groups, known, overwrite)
+    contents = {table: _csv(label_rows(annotations))}
+    contents |= {} if dataset is None else {dataset: data_set_yaml(annotations, dataset.stem).encode()}
+    contents |= {} if groups is None else {groups: _csv(known)}
+    write_together(contents)
     return _imported(table, form.name, annotations, known)
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace")
 
 
 def _read(source: Path, format: LabelSource, columns: str | None, images: Path | None) -> tuple[Format, Annotations]:

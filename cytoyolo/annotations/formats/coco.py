@@ -2,8 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,54 @@ from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.spec import MASK
 
+# Names that begin like this don't start at the folder of their file.
+_ABSOLUTE = re.compile(r"[/\\]|[a-zA-Z][\w+.-]*:")
+_ANNOTATIONS = frozenset(("annotations", "labels"))
 _NUMBERS = frozenset((int, float))
 _LISTS = ("images", "annotations", "categories")
 Content = Mapping[str, list[Any]]
 
 
 def recognises(source: Source) -> bool:
-    """Tell whether a file has the lists of COCO, or the results of a model, which `parse` refuses."""
+    """Tell whether a file has the lists of COCO, or the results of a model, which `parse` refuses; or whether a folder
+    has such a file."""
+    if source.is_folder:
+        return any(_is_coco(source.read(name)) for name in source.files if _is_json(name))
     return source.is_json("images", "annotations", "categories") or source.is_json("image_id", "bbox")
 
 
+def _is_json(name: str) -> bool:
+    return name.lower().endswith(".json") and not PurePosixPath(name).name.startswith(".")
+
+
+def _is_coco(head: bytes) -> bool:
+    """Tell by the beginning of a file whether it is one of COCO: its images or its annotations may come first."""
+    if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return False
+    return (b'"images"' in head and b'"file_name"' in head) or (b'"image_id"' in head and b'"category_id"' in head)
+
+
 def read(path: Path) -> Annotations:
-    """Read a COCO file of detections or instances. Raises CytoyoloError for any other file."""
-    return convert(path, parse(path))
+    """Read a COCO file of detections or instances, or all such files of a folder, such as those of its parts.
+
+    Raises CytoyoloError for any other file.
+    """
+    found, source = Collector(), Source(path)
+    if not source.is_folder:
+        convert(path, parse(path), found)
+        return found.done()
+    names = [name for name in source.files if _is_json(name) and _is_coco(source.read(name))]
+    if not names:
+        raise CytoyoloError(f"{path} has no COCO files; give a JSON file.")
+    for name in names:
+        convert(path / name, parse(path / name), found, _folder_of(name), f"{name}, ")
+    return found.done()
+
+
+def _folder_of(name: str) -> str:
+    """Return the folder of the images of a file in a folder. In `annotations` there are only annotations."""
+    folders = [part for part in PurePosixPath(name).parts[:-1] if part.casefold() not in _ANNOTATIONS]
+    return "".join(f"{part}/" for part in folders)
 
 
 def parse(path: Path) -> Content:
@@ -47,18 +83,21 @@ def parse(path: Path) -> Content:
     return {name: content.get(name, []) for name in _LISTS}
 
 
-def convert(path: Path, content: Content) -> Annotations:
-    """Make Annotations of the lists of a COCO file. Sentences call the file `path`."""
+def convert(path: Path, content: Content, found: Collector, folder: str = "", shown: str = "") -> None:
+    """Collect the lists of a COCO file. Sentences call the file `path`.
+
+    `folder` comes before the names of its images, and `shown` before the places in findings.
+    """
     categories = _categories(path, content["categories"])
-    found = Collector(dict.fromkeys(categories.values()))
-    names = _images(path, content["images"], found)
+    found.classes(categories.values())
+    names = _images(path, content["images"], found, folder, shown)
     seen = set[Any]()
     for number, annotation in enumerate(content["annotations"]):
         if not isinstance(annotation, dict):
-            found.problem(f"annotation number {number + 1}", "it is not an object; it is left out")
+            found.problem(f"{shown}annotation number {number + 1}", "it is not an object; it is left out")
             continue
         key = _key(annotation.get("id"))
-        place = f"annotation {key}" if key is not None else f"annotation number {number + 1}"
+        place = f"{shown}annotation {key}" if key is not None else f"{shown}annotation number {number + 1}"
         if key is not None and key in seen:
             found.problem(place, "its id comes twice; both annotations stay")
         seen.add(key)
@@ -70,7 +109,6 @@ def convert(path: Path, content: Content) -> Annotations:
             _add(found, image, annotation, categories, place)
         except OverflowError:  # a whole number of hundreds of digits
             found.left_out(image, place, "it has a number that is too large")
-    return found.done()
 
 
 def _key(value: Any) -> Any:
@@ -110,15 +148,16 @@ def _categories(path: Path, entries: Sequence[Any]) -> dict[Any, str]:
     return {key: "" if entry.get("name") is None else str(entry["name"]) for key, entry in by_id.items()}
 
 
-def _images(path: Path, entries: Sequence[Any], found: Collector) -> dict[Any, str]:
+def _images(path: Path, entries: Sequence[Any], found: Collector, folder: str, shown: str) -> dict[Any, str]:
     """Add the images. Returns their names by id."""
     names = dict[Any, str]()
     for key, entry in _entries(path, "image", entries, "file_name").items():
         name = entry.get("file_name")
-        name = name if isinstance(name, str) else ""
+        name = name if isinstance(name, str) and name.strip() else ""
+        name = f"{folder}{name}" if name and not _ABSOLUTE.match(name) else name
         group = str(entry.get("group") or "")
-        found.image(name, entry.get("width", 0), entry.get("height", 0), group, f"image {key}")
-        if name.strip():
+        found.image(name, entry.get("width", 0), entry.get("height", 0), group, f"{shown}image {key}")
+        if name:
             names[key] = name
     return names
 

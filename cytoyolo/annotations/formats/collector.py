@@ -41,6 +41,11 @@ class Collector:
         self._problems: list[Problem] = []
         self._incomplete: set[str] = set()
 
+    def classes(self, names: Iterable[str]) -> None:
+        """Add class names that a further file of the source lists."""
+        self._classes |= dict.fromkeys(names)
+        self._has_list |= bool(self._classes)
+
     def image(self, name: str, width: object = 0, height: object = 0, group: str = "", place: str = "") -> None:
         """Add an image. Width and height are those of the upright picture in pixels, 0 if they are not known.
 

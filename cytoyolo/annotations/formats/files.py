@@ -24,32 +24,29 @@ def with_files(annotations: Annotations, folder: Path) -> Annotations:
     check_image_folder(folder)
     listing = folder_files(folder)
     matches = match_in_folder(annotations.images["image"], frozenset(listing))
-    problems = [
-        Problem(
-            name, f"no image of {folder} fits the name" if not fitting else f"several images fit ({fitting[0]} ...)"
-        )
-        for name, fitting in matches.candidates.items()
-    ]
+    problems = [Problem(name, _unmatched(folder, fitting)) for name, fitting in matches.candidates.items()]
     renamed = {name: file for name, file in matches.file.items() if name != file}
     note_renamed(renamed)
     annotations = _renamed(annotations, renamed)
-    found = [name for name in annotations.images["image"] if name in set(matches.file.values())]
-    sizes, unread = measured(folder, found)
+    sizes, unread = measured(folder, list(dict.fromkeys(matches.file.values())))
     problems += unread
-    images = annotations.images.copy()
-    for row, name, width, height in zip(
-        images.index, images["image"], images["width"].tolist(), images["height"].tolist(), strict=True
-    ):
-        if name in sizes and (width, height) != sizes[name]:
-            if width and height:
-                problems.append(Problem(name, _differs((width, height), sizes[name])))
-            else:
-                images.loc[row, ["width", "height"]] = sizes[name]
+    rows = list(annotations.image_rows())
+    for row in rows:
+        if row.width and sizes.get(row.image, (row.width, row.height)) != (row.width, row.height):
+            problems.append(Problem(row.image, _differs((row.width, row.height), sizes[row.image])))
+    known = [(row.width, row.height) if row.width else sizes.get(row.image, (0, 0)) for row in rows]
+    images = annotations.images.assign(width=[width for width, _ in known], height=[height for _, height in known])
     counts = dict(annotations.counts)
     if others := len(set(image_files(listing)) - set(images["image"])):
         counts["images of the folder that the source does not list"] = others
     problems = [*annotations.problems, *problems]
     return replace(annotations, images=images, counts=counts, problems=tuple(problems), folder=folder)
+
+
+def _unmatched(folder: Path, fitting: Sequence[str]) -> str:
+    if not fitting:
+        return f"no image of {folder} fits the name"
+    return f"{'several images fit, such as' if len(fitting) > 1 else 'other names fit as well to'} {fitting[0]}"
 
 
 def measured(folder: Path, names: Sequence[str]) -> tuple[Sizes, list[Problem]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cytoyolo.annotations.formats import coco
+from cytoyolo.annotations.formats.source import Source
 from cytoyolo.errors import CytoyoloError
 
 
@@ -116,6 +117,21 @@ def test_one_file_name_in_two_folders_and_twice(tmp_path: Path) -> None:
     assert [problem.what for problem in found.problems] == [
         "the image 's1/a.jpg' comes twice; the boxes of both are joined"
     ]
+
+
+def test_the_files_of_a_folder_are_read_together(tmp_path: Path) -> None:
+    text = json.dumps(content())
+    for name in ("train/_annotations.coco.json", "valid/_annotations.coco.json", "notes.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text if "coco" in name else "{}")
+    (tmp_path / "valid/_annotations.coco.json").write_text(
+        json.dumps(content(categories=[{"id": 3, "name": "MO"}, {"id": 0, "name": "LY"}]))
+    )
+    found = coco.read(tmp_path)
+    assert coco.recognises(Source(tmp_path)) and found.codes == ("LY", "PNN", "MO")
+    assert list(found.images["image"]) == ["train/a.jpg", "train/b.jpg", "valid/a.jpg", "valid/b.jpg"]
+    assert found.boxes[["image", "class"]].values.tolist() == [["train/a.jpg", "LY"], ["valid/a.jpg", "MO"]]
+    assert not found.problems and not (found.images["group"] != "").any()
 
 
 @pytest.mark.parametrize(
