@@ -77,6 +77,17 @@ def file_fault(path: object, data: bytes, wanted: str) -> str:
     return f"{path} is {kind}, not a table; {remedy.format(wanted=wanted)}."
 
 
+def kind_of(data: bytes) -> str:
+    """Say what a file is, in a few words; "" if it may be a table.
+
+    Examples
+    --------
+    >>> kind_of(b"PAR1..."), kind_of(b"NAME,class\\na.png,LY")
+    ('a Parquet file', '')
+    """
+    return _kind(data)[0]
+
+
 def folder_fault(path: Path) -> UsageError:
     """Return the error for a folder that was given instead of a table."""
     return UsageError(labels_fault(path) or f"{path} is a folder; {_folder_remedy(path)}.")
@@ -107,7 +118,9 @@ def _kind(data: bytes) -> tuple[str, str]:
     head = data[:_HEAD]
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         kind = next((words for mark, words in _ZIPPED.items() if mark in data), "")
-        sheet = kind.startswith(("an Excel", "a LibreOffice", "a document"))
+        if kind == "an Excel workbook":
+            return kind, _IMPORT_REMEDY
+        sheet = kind.startswith(("a LibreOffice", "a document"))
         return (kind, _SHEET_REMEDY if sheet else _OTHER_REMEDY) if kind else ("a ZIP archive", _UNPACK_REMEDY)
     if data.startswith(_OLE):
         is_book = "Workbook".encode("utf-16-le") in data or "Book".encode("utf-16-le") in data

@@ -127,12 +127,14 @@ def test_what_is_given_in_place_of_labels_is_named(source: Path) -> None:
     (folder / "image.json").write_bytes((folder / "images" / "P1" / "a.png").read_bytes())
     (folder / "empty").mkdir()
     (folder / "nothing.json").touch()
+    (folder / "x.parquet").write_bytes(b"PAR1 and so on")
     for name, form, words in (
-        ("labels.zip", "auto", "is a ZIP archive (or an Office document), not labels; unpack it and give its folder"),
+        ("labels.zip", "auto", "is a ZIP archive, and in no form of labels that is recognised; unpack it"),
+        ("x.parquet", "auto", "is a Parquet file, and in no form of labels that is recognised; export labels"),
         ("coco.json", "voc", "is COCO (JSON), not Pascal VOC (XML); give format='coco'"),
         ("voc.json", "coco", "is Pascal VOC (XML), not COCO (JSON); give format='voc'"),
         ("image.json", "coco", "is not valid JSON"),
-        ("image.json", "auto", "is in no form of labels that is recognised"),
+        ("image.json", "auto", "is a PNG image, and in no form of labels that is recognised"),
         ("empty", "auto", "is empty; give the folder with the labels"),
         ("nothing.json", "auto", "is empty; export it again"),
         ("nothing.json", "coco", "is empty; export it again"),

@@ -33,14 +33,20 @@ _NUMBERS = ("width", "height", "confidence")
 
 
 def recognises(source: Source) -> bool:
-    """Tell whether a source is a table with at least six columns, or a folder with such tables."""
+    """Tell whether a source is a table with at least six columns, or a folder with tables of boxes by their columns."""
     if source.is_folder:
-        return any(_is_table(PurePosixPath(name), source.read(name)) for name in source.files if _is_named(name))
+        return any(_has_boxes(source.read(name)) for name in source.files if _is_named(name))
     return _is_table(source.path, source.data)
 
 
 def _is_named(name: str) -> bool:
     return name.lower().endswith(_SUFFIXES) and not PurePosixPath(name).name.startswith((".", "~$"))
+
+
+def _has_boxes(data: bytes) -> bool:
+    """Tell whether the columns of a table have names of an image, a class and a box; or whether it is a workbook."""
+    roles = ("image", "x1", "y1", "x2", "y2", "class")
+    return data.startswith(b"PK") or len(named_elsewhere(_header(data), roles)) == len(roles)
 
 
 def _is_table(path: Path | PurePosixPath, data: bytes) -> bool:

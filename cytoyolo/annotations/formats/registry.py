@@ -20,7 +20,7 @@ from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.defaults import LabelSource
 from cytoyolo.errors import CytoyoloError, check_choice, option
-from cytoyolo.signatures import by_mark
+from cytoyolo.tables.kinds import kind_of
 
 # What a form may have no place for.
 Part = Literal["ignore regions", "confidences", "tags"]
@@ -100,7 +100,8 @@ def format_of(path: Path, name: str = "auto") -> Format:
     source = Source(path)
     fitting = [form for form in FORMATS.values() if form.recognises(source)]
     if name != "auto":
-        if fitting and FORMATS[name] not in fitting:
+        # A folder of tables may hold anything else, and its columns may have any names.
+        if fitting and FORMATS[name] not in fitting and not (name == "table" and source.is_folder):
             title, other = fitting[0].title, option("format", fitting[0].name)
             raise CytoyoloError(f"{path} is {title}, not {FORMATS[name].title}; give {other}.")
         return FORMATS[name]
@@ -112,8 +113,8 @@ def format_of(path: Path, name: str = "auto") -> Format:
     if not source.files and not source.data.strip():
         remedy = "give the folder with the labels" if source.is_folder else "export it again"
         raise CytoyoloError(f"{path} is empty; {remedy}.")
-    if kind := by_mark(source.data):
-        packed = "archive" in kind[0] or "compressed" in kind[0]
-        remedy = "unpack it and give its folder" if packed else "give a file or folder of labels"
-        raise CytoyoloError(f"{path} is {kind[0]}, not labels; {remedy}.")
+    if kind := kind_of(source.data):
+        packed = "archive" in kind or "compressed" in kind
+        remedy = "unpack it and give its folder" if packed else f"export labels in one of the forms, or {choice}"
+        raise CytoyoloError(f"{path} is {kind}, and in no form of labels that is recognised; {remedy}.")
     raise CytoyoloError(f"{path} is in no form of labels that is recognised; {choice}.")
