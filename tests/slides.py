@@ -14,15 +14,24 @@ DESCRIPTION = "Aperio Image Library v12.0.15\n{0}x{1} [0,0 {0}x{1}] (256x256) JP
 
 def smear(width: int, height: int, seed: int = 0, dtype: type = np.uint8) -> NDArray[Any]:
     """Paint a slide (height, width, 3) RGB: glass, and a stained film with dark discs in the middle third."""
+    picture = smear_with_discs(width, height, seed)[0]
+    return picture if dtype == np.uint8 else picture.astype(dtype) * 16 + 9
+
+
+def smear_with_discs(width: int, height: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Paint the slide of `smear`: its pixels, and the boxes (n, 4) of its discs, which do not touch each other."""
     random = np.random.default_rng(seed)
     picture = np.full((height, width, 3), GLASS, np.uint8)
     left, right = width // 3, 2 * width // 3
-    film = np.array((225, 190, 200)) + random.integers(-6, 7, (height, right - left, 3))
-    picture[:, left:right] = film
+    picture[:, left:right] = np.array((225, 190, 200)) + random.integers(-6, 7, (height, right - left, 3))
+    boxes: list[tuple[int, int, int, int]] = []
     for _ in range(max(width * height // 60_000, 3)):
-        at = int(random.integers(left + 30, right - 30)), int(random.integers(30, height - 30))
-        cv2.circle(picture, at, int(random.integers(12, 22)), (110, 60, 150), -1)
-    return picture if dtype == np.uint8 else picture.astype(dtype) * 16 + 9
+        x, y = int(random.integers(left + 30, right - 30)), int(random.integers(30, height - 30))
+        radius = int(random.integers(12, 22))
+        if all(max(abs(x - (a + c) / 2), abs(y - (b + d) / 2)) > 50 for a, b, c, d in boxes):
+            cv2.circle(picture, (x, y), radius, (110, 60, 150), -1)
+            boxes.append((x - radius, y - radius, x + radius + 1, y + radius + 1))
+    return picture, np.array(boxes, np.float64)
 
 
 def halved(picture: NDArray[Any]) -> NDArray[Any]:

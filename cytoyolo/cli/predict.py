@@ -1,5 +1,6 @@
 """`cytoyolo predict`."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from cytoyolo import defaults
 from cytoyolo.cli.inference import Probabilities, WeightsOf, with_inference_settings
 from cytoyolo.cli.options import JsonOption, Overwrite
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ def predict(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Trained weights (.pt, .onnx or an OpenVINO folder), several to fuse them; then images and folders.",
-            metavar="WEIGHTS... IMAGE...|FOLDER...",
+            help="Trained weights (.pt, .onnx, an OpenVINO folder), several to fuse; then images, slides, folders.",
+            metavar="WEIGHTS... IMAGE...|SLIDE...|FOLDER...",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.", metavar="DIR")],
@@ -35,10 +37,15 @@ def predict(
     probabilities: Probabilities = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures.")] = True,
     flat: Annotated[bool, typer.Option("--flat", help="Leave out sub-folders.")] = False,
+    region: Annotated[
+        str | None,
+        typer.Option(help="The part of whole slides to search, in pixels of level 0.", metavar="X,Y,WIDTH,HEIGHT"),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Search whole slides also where there is no tissue.")] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find the cells in images: detections, annotated pictures and the leukocyte differential.
+    """Find the cells in images and whole slides: detections, annotated pictures and the leukocyte differential.
 
     After an interruption the same call continues. The exit code is 1 if some images could not be read: these are
     listed, and all others are in the output.
@@ -49,7 +56,7 @@ def predict(
     weights, source = divide(paths)
     made = run(
         weights, source, output=output, dataset=dataset, probabilities=probabilities, pictures=pictures, flat=flat,
-        overwrite=overwrite, **settings,
+        region=_region(region), whole=whole, overwrite=overwrite, **settings,
     )  # fmt: skip
     if as_json:
         print_json(vars(made))
@@ -57,6 +64,17 @@ def predict(
         _show(made)
     if made.failures:
         raise typer.Exit(1)
+
+
+def _region(text: str | None) -> tuple[int, int, int, int] | None:
+    """Read a region such as 1000,2000,500,500. Raises UsageError for anything else."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 4 or not all(re.fullmatch(r"[+-]?\d{1,9}", part, re.ASCII) for part in parts):
+        raise UsageError("region", text, "give four whole numbers: x, y, width, height in pixels of level 0")
+    x, y, width, height = map(int, parts)
+    return x, y, width, height
 
 
 def _show(made: "Predicted") -> None:

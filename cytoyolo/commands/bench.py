@@ -79,6 +79,8 @@ def bench(
     if seconds <= 0:
         raise UsageError("seconds", seconds, "give more than 0")
     found = find_images([folder])
+    if not found.names:
+        raise CytoyoloError(f"{folder} holds whole slides and no images; give a folder with images.")
     files = [found.folder / name for name in found.names]
     on_cpu = device in ("auto", "cpu")
     own: defaults.Backend | None = OPENVINO if path.is_dir() else ONNX if path.suffix.lower() == ".onnx" else None

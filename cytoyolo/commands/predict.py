@@ -9,7 +9,8 @@ from typing import Unpack
 import pandas as pd
 
 from cytoyolo.commands.predict_folder import MAKER, PredictionFolder
-from cytoyolo.commands.predict_sources import Images, find_images, refuse_table
+from cytoyolo.commands.predict_slides import Scale, check_region, plan_slides, results
+from cytoyolo.commands.predict_sources import Images, find_images, refuse_nothing, refuse_table
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.inference import (
@@ -24,6 +25,7 @@ from cytoyolo.detector.inference import (
 )
 from cytoyolo.detector.journal import ResumableCall, partial_folder, run_resumable
 from cytoyolo.detector.predict import SearchedFile
+from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
 from cytoyolo.files import check_folder
 from cytoyolo.spec import DataSpec, load_spec
 
@@ -66,10 +68,13 @@ def predict(
     probabilities: bool = False,
     pictures: bool = True,
     flat: bool = False,
+    region: Region | None = None,
+    whole: bool = False,
     overwrite: bool = False,
     **settings: Unpack[InferenceSettings],
 ) -> Predicted:
-    """Find the cells of images: a folder with detections.csv, annotated pictures and the leukocyte differential.
+    """Find the cells of images and whole slides: a folder with detections.csv, annotated pictures and the leukocyte
+    differential.
 
     Several weights, or mirrored views of each image (`tta`), are joined by weighted boxes fusion. An image that can't
     be used is listed in the result and in failures.csv, and the others go on. Images with more boxes than are kept, and
@@ -81,7 +86,7 @@ def predict(
     weights : str, Path, or several
         A checkpoint (.pt), an ONNX file or an OpenVINO folder that `export` made, or several of them.
     source : str, Path, or several
-        Images and folders of images. An image is named by its path in the folder that holds all.
+        Images, whole slides and folders of them. An image is named by its path in the folder that holds all.
     output : str or Path
         The folder to make.
     dataset : str or Path, optional
@@ -93,6 +98,10 @@ def predict(
         Draw annotated pictures.
     flat : bool
         Leave the sub-folders of a folder out.
+    region : tuple of int, optional
+        Search only this part of each whole slide: x, y, width, height in pixels of its largest size (level 0).
+    whole : bool
+        Search whole slides also where there is no tissue on a thumbnail.
     overwrite : bool
         Replace an output that `predict` made.
     **settings
@@ -123,6 +132,7 @@ def predict(
     if dataset is not None:
         load_spec(dataset)  # before long work
     found = find_images(sources, flat)
+    check_region(region, whole, found)
     begun = partial_folder(output).exists()  # it may have put its output there already
     check_folder(output, MAKER, overwrite or begun, inputs=(*sources, *several))
     model = open_model(several, chosen)
@@ -130,28 +140,37 @@ def predict(
     facts = {**result_facts(model, several, chosen, probabilities), "pictures": pictures}
     call = ResumableCall(model, output, overwrite, probabilities, facts)
     warnings = Warnings.of(model, box_limit(chosen), listed_from=chosen["conf"])
-    return _predict_images(call, spec, found, pictures, warnings)
+    found.say()
+    wanted = Search(model.imgsz, model.imgsz // 4, region, not whole)
+    plans, problems = plan_slides(found, model.white, Scale(), wanted)
+    found.problems.update(problems)
+    if not found.names and not plans:
+        refuse_nothing(found)
+    return _predict_images(call, spec, found, plans, pictures, warnings, chosen["iou"])
 
 
 def _predict_images(
-    call: ResumableCall, spec: DataSpec, found: Images, pictures: bool, warnings: Warnings
-) -> Predicted:
+    call: ResumableCall, spec: DataSpec, found: Images, plans: list[SlidePlan], pictures: bool, warnings: Warnings,
+    iou: float,
+) -> Predicted:  # fmt: skip
     folder, names, model = found.folder, found.names, call.model
-    found.say()
     shown = pictures, call.probabilities
-    everyday = PredictionFolder(call.output, folder, names, spec, model.codes, *shown, model.white, warnings)
+    everyday = PredictionFolder(call.output, folder, names, spec, model.codes, *shown, model.white, warnings, plans)
+    slides = {plan.name: plan for plan in plans}
 
     def drawn(name: str, one: SearchedFile) -> Detections:
-        everyday.draw(name, one.image, one.detections, one.problem)
+        if name not in slides:
+            everyday.draw(name, one.image, one.detections, one.problem)
         return one.detections
 
     strictly = partial(check_folder, call.output, MAKER, call.overwrite)
-    with run_resumable(call, found.shown, folder, names, drawn, strictly) as journal:
-        images, bad = len(names) - len(journal.failures), dict(sorted((journal.failures | found.problems).items()))
-        made = everyday.write(journal.detections(), bad)
+    with run_resumable(call, found.shown, folder, names, drawn, strictly, plans) as journal:
+        bad = journal.failures | found.problems
+        made = everyday.write(results(journal, slides, iou, bad), bad)
         everyday.place(call.overwrite)
     warnings.say()
-    return Predicted(call.output, images, made.rows, bad, warnings.of_image, made.differential)
+    failures = dict(sorted(bad.items()))
+    return Predicted(call.output, made.images, made.rows, failures, warnings.of_image, made.differential)
 
 
 def _plain_spec(codes: tuple[str, ...]) -> DataSpec:

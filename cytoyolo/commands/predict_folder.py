@@ -1,7 +1,7 @@
 """The folder of an everyday prediction: detections, annotated pictures, the differential, failures and warnings."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cytoyolo.commands.predict_slides import draw_slide, write_geojson
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.journal import RESULT, partial_folder
+from cytoyolo.detector.slide_plan import SlidePlan
 from cytoyolo.detector.table import LISTED, LISTED_IN_FULL, detection_writer, tables_of
 from cytoyolo.files import finish_folder, same_content
 from cytoyolo.images.info import decode
@@ -29,8 +31,10 @@ MAX_NAME = 255  # bytes
 
 @dataclass(frozen=True)
 class WrittenFolder:
-    """The result of writing the folder: the number of detections, and the differential."""
+    """The result of writing the folder: the number of images that were searched, the number of detections, and the
+    differential."""
 
+    images: int
     rows: int
     differential: pd.DataFrame
 
@@ -55,10 +59,13 @@ class PredictionFolder:
         probabilities: bool,
         white: White,
         warnings: Warnings,
+        slides: Sequence[SlidePlan] = (),
     ) -> None:
         self.output, self.source, self.spec, self.codes, self.warnings = output, source, spec, codes, warnings
         self.pictures, self.probabilities, self.white = pictures, probabilities, white
+        self.slides = {plan.name: plan for plan in slides}
         self.folder = partial_folder(output) / RESULT
+        names = [*names, *self.slides]
         stems = Counter(_stem(name) for name in names)
         # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
         self._shared_stems = {stem for stem, count in stems.items() if count > 1} | (stems.keys() & set(names))
@@ -77,21 +84,28 @@ class PredictionFolder:
     def _picture(self, name: str, size: tuple[int, int]) -> Path:
         extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
         stem = name if _stem(name) in self._shared_stems else _stem(name)
+        return self._place("annotated", stem, name, extension)
+
+    def _place(self, folder: str, stem: str, name: str, extension: str) -> Path:
+        """Return the place of a file about an image or a slide."""
         place = PurePosixPath(f"{stem}{extension}")
         if len(place.name.encode()) > MAX_NAME or str(place) in self._folders:
             place = place.with_name(f"{PurePosixPath(stem).name[:40]}-{sha256(name.encode())[:16]}{extension}")
-        return self.folder / "annotated" / place
+        return self.folder / folder / place
 
     def write(self, found: Iterator[Detections], failures: dict[str, str]) -> WrittenFolder:
-        """Write the tables and the differential into the folder under way."""
+        """Write the tables and the differential into the folder under way. `failures` are complete at its end."""
         self.folder.mkdir(parents=True, exist_ok=True)
         counts, images = Counter[str](), 0
         form = LISTED_IN_FULL if self.probabilities else LISTED
         with detection_writer(self.folder / "detections.csv", self.spec, self.codes, form) as add:
             for some, rows in tables_of(found, self.codes):
                 images += len(some)
-                self.warnings.look(some)
-                self._draw_missing(some)
+                self.warnings.look(one for one in some if one.image not in self.slides)
+                self._draw_missing([one for one in some if one.image not in self.slides])
+                for one in some:
+                    if one.image in self.slides:
+                        self._add_slide(one)
                 counts.update(rows.classes)
                 add(rows)
         table = differential(counts, self.spec)
@@ -99,9 +113,16 @@ class PredictionFolder:
         draw_differential(table, self.folder / "differential.png", title)
         table.to_csv(self.folder / "differential.csv", index=False, lineterminator="\n")
         name = self.spec.columns["image"]
-        self._list("failures.csv", pd.DataFrame(failures.items(), columns=[name, "problem"]))
+        self._list("failures.csv", pd.DataFrame(sorted(failures.items()), columns=[name, "problem"]))
         self._list("warnings.csv", self.warnings.table(name))
-        return WrittenFolder(counts.total(), table)
+        return WrittenFolder(images, counts.total(), table)
+
+    def _add_slide(self, found: Detections) -> None:
+        """Write the files of a slide."""
+        name = found.image
+        write_geojson(self._place("geojson", name, name, ".geojson"), found)
+        if self.pictures:
+            draw_slide(self._picture(name, (0, 0)), self.slides[name], found, self.white)
 
     def _list(self, name: str, table: pd.DataFrame) -> None:
         """Write a table that is there only if it has rows."""

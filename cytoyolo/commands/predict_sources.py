@@ -14,6 +14,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
+from cytoyolo.images.slides import is_slide
 from cytoyolo.locks import PREFIX
 from cytoyolo.text import listed_by_kind
 
@@ -33,7 +34,8 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Images:
-    """Image files to search. `names` are relative to `folder`, sorted, with "/" between their parts.
+    """Image files and whole slides to search. `names` and `slides` are relative to `folder`, sorted, with "/" between
+    their parts.
 
     `problems` gives the reason for images of a kind that is not read, and for folders that can't be read. `others`
     counts files that are not images, by their extension, and `hidden` counts files that are hidden (._a.jpg) or belong
@@ -42,6 +44,7 @@ class Images:
 
     folder: Path
     names: list[str]
+    slides: list[str]
     problems: dict[str, str]
     others: Counter[str]
     hidden: int
@@ -113,8 +116,10 @@ def refuse_table(sources: Sequence[Path]) -> None:
 
 def refuse_images(test: Path) -> None:
     """Raise UsageError if the test table is a folder or an image."""
-    if test.is_dir() or (not _is_table(test) and is_image(test)):
-        kind = "a folder" if test.is_dir() else "an image"
+    is_one = not _is_table(test) and not test.is_dir()
+    slide = is_one and is_slide(test)
+    if test.is_dir() or slide or (is_one and is_image(test)):
+        kind = "a folder" if test.is_dir() else "a whole slide" if slide else "an image"
         other = call("predict", "WEIGHTS", test, output="DIR")
         raise UsageError(f"{test} is {kind}, and submit takes a test table; `{other}` predicts images.")
 
@@ -126,8 +131,8 @@ def _is_table(path: Path) -> bool:
 def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
     """Find the images among files and folders, and in the sub-folders unless `flat`.
 
-    Raises UsageError for a path that does not exist, and CytoyoloError if there is no image, or a name that no table
-    can hold.
+    Raises UsageError for a path that does not exist, and CytoyoloError if there is no image and no slide, or a name
+    that no table can hold.
     """
     for path in sources:
         _check(path)
@@ -136,17 +141,18 @@ def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
     for path in sources:
         if path.is_dir():
             _look_into(path, flat, found)
-        elif len(sources) == 1 and not unread_kind(path):
+        elif len(sources) == 1 and not is_slide(path) and not unread_kind(path):
             found.names.add(found.relative(path))  # whatever it is called: its bytes decide
         else:
             found.judge(path, found.relative(path))
-    names = sorted(found.names)
+    names, slides = sorted(found.names), sorted(found.slides)
     shown = str(sources[0]) if len(sources) == 1 else f"the {len(sources):,} paths given"
-    if unfit := next((name for name in names if _UNFIT.search(name) or _is_replaced(folder, name)), None):
+    if unfit := next((name for name in [*names, *slides] if _UNFIT.search(name) or _is_replaced(folder, name)), None):
         raise CytoyoloError(f"the file name {_printable(unfit)} is not UTF-8 text of one line; rename it.")
-    images = Images(folder, names, dict(sorted(found.problems.items())), found.others, len(found.hidden), shown)
-    if not names:
-        _refuse_nothing(images)
+    problems = dict(sorted(found.problems.items()))
+    images = Images(folder, names, slides, problems, found.others, len(found.hidden), shown)
+    if not names and not slides:
+        refuse_nothing(images)
     return images
 
 
@@ -158,7 +164,8 @@ def _check(path: Path) -> None:
     raise UsageError(f"{path}: no such file or folder; give an image or a folder of images.")
 
 
-def _refuse_nothing(images: Images) -> None:
+def refuse_nothing(images: Images) -> None:
+    """Raise CytoyoloError for images of which none can be used."""
     if images.problems:
         problems = images.problems
         bad = listed_by_kind([f"{name} {problem}" for name, problem in problems.items()], list(problems.values()), 3)
@@ -171,10 +178,11 @@ def _refuse_nothing(images: Images) -> None:
 
 @dataclass
 class _Found:
-    """The images, problems, other files and hidden files found so far. Names are relative to `folder`."""
+    """The images, slides, problems, other files and hidden files found so far. Names are relative to `folder`."""
 
     folder: Path
     names: set[str] = field(default_factory=set)
+    slides: set[str] = field(default_factory=set)
     problems: dict[str, str] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     hidden: set[str] = field(default_factory=set)
@@ -183,11 +191,13 @@ class _Found:
         return Path(os.path.relpath(path, self.folder)).as_posix()
 
     def judge(self, path: Path, name: str) -> None:
-        """Decide whether a file is an image, an image of a kind that is not read, or another file. `name` is its path
-        in `folder`."""
+        """Decide whether a file is an image, a whole slide, an image of a kind that is not read, or another file.
+        `name` is its path in `folder`."""
         if is_hidden(path.name):
             if not path.name.startswith(PREFIX):  # such a file is this tool's own
                 self.hidden.add(name)
+        elif is_slide(path):
+            self.slides.add(name)
         elif is_image(path):
             self.names.add(name)
         elif problem := unread_kind(path):

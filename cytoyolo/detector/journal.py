@@ -1,7 +1,8 @@
 """A long prediction that can be killed at any moment and then continues: its results so far are on disk.
 
 A journal is a file of JSON lines. The first line holds everything that the result depends on. Then there is one line
-for each image, in the order of the work. A line that is incomplete is written again.
+for each image, in the order of the work; a slide has a line for each of its parts. A line that is incomplete is written
+again.
 """
 
 import base64
@@ -20,6 +21,8 @@ from cytoyolo import console
 from cytoyolo.detector.detections import Detections, of_scores
 from cytoyolo.detector.predict import Model, SearchedFile, detect_files
 from cytoyolo.detector.remarks import Remarks
+from cytoyolo.detector.slide_plan import SlidePlan
+from cytoyolo.detector.slide_search import search_slides
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError
 from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
 from cytoyolo.locks import locked
@@ -74,24 +77,30 @@ class Journal:
         line: dict[str, Any] = {
             "name": self._names[self.done],
             "state": list(one.state) if any(one.state) else _state(one.path),
-            "size": [one.image.shape[1], one.image.shape[0]],
+            "size": list(kept.size),
             "problem": one.problem,
             "found": base64.b64encode(values.tobytes()).decode("ascii"),
         }
         if kept.cut_confidence:
             line["cut"] = kept.cut_confidence
+        if one.more:
+            line["more"] = one.more
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()
         self._ends.append(self._file.tell())
 
     def detections(self) -> Iterator[Detections]:
         """The detections of all images that can be used, in order; memory does not grow with their number."""
+        return (found for found, _ in self.entries())
+
+    def entries(self) -> Iterator[tuple[Detections, dict[str, Any]]]:
+        """Yield the detections as `detections` does, and for parts of slides what is needed to join them."""
         with Path(self._file.name).open("rb") as file:
             file.readline()
             for line in file:
                 entry = json.loads(line)
                 if not entry["problem"]:
-                    yield _detections(entry, self._codes)
+                    yield _detections(entry, self._codes), entry.get("more", {})
 
 
 @contextmanager
@@ -229,26 +238,29 @@ class ResumableCall:
 
 @contextmanager
 def run_resumable(
-    call: ResumableCall, source: str, folder: Path, names: list[str], keep: Callable[[str, SearchedFile], Detections],
-    check: Callable[[], None],
+    call: ResumableCall, source: str, folder: Path, images: list[str], keep: Callable[[str, SearchedFile], Detections],
+    check: Callable[[], None], slides: Sequence[SlidePlan] = (),
 ) -> Iterator[Journal]:  # fmt: skip
-    """Search the images that no earlier call has searched, and yield the journal of all images. It is deleted after the
-    block.
+    """Search the images and slides that no earlier call has searched, and yield the journal of all of them. It is
+    deleted after the block.
 
-    `names` are relative to `folder`. Messages call the folder `source`. `keep` returns the detections of an image that
-    are kept. `check` refuses an output that exists; it is not called if all images are done, because the interrupted
-    call may have written the output.
+    The names of `images` are relative to `folder`. Messages call the folder `source`. `keep` returns the detections of
+    an image, or of a part of a slide, that are kept. `check` refuses an output that exists; it is not called if all
+    images are done, because the interrupted call may have written the output.
     """
     begun, batch = partial_folder(call.output), call.model.batch
-    facts = json.loads(json.dumps({**call.facts, "images": sha256("\n".join(names).encode())}, default=list))
+    names = [*images, *(plan.name for plan in slides for _ in plan.blocks)]
+    plans = {"slides": [plan.digest for plan in slides]} if slides else {}
+    listing = {"images": sha256("\n".join(names).encode()), **plans}
+    facts = json.loads(json.dumps({**call.facts, **listing}, default=list))
     with open_journal(begun, facts, call.model.codes, folder, names, call.overwrite) as journal:
         try:
             if journal.done < len(names):
                 check()
                 # Batches start at the same images as before, because a network's last digits may depend on the batch.
                 journal.keep(journal.done // batch * batch)
-            _search(call.model, journal, folder, names, keep)
-            if len(failures := journal.failures) == len(names):
+            _search(call.model, journal, names, _results(call.model, journal.done, folder, images, slides), keep)
+            if len(failures := journal.failures) == len(set(names)):
                 bad = listed_by_kind(
                     [f"{name} {problem}" for name, problem in failures.items()], list(failures.values()), 3
                 )
@@ -264,17 +276,26 @@ def run_resumable(
         remove(begun)
 
 
+def _results(
+    model: Model, done: int, folder: Path, images: list[str], slides: Sequence[SlidePlan]
+) -> Iterator[SearchedFile]:
+    """Yield the results of the images, and of the blocks of the slides, after the first `done` of them."""
+    yield from detect_files(model, (folder / name for name in images[done:]))
+    yield from search_slides(model, slides, max(done - len(images), 0))
+
+
 def _search(
-    model: Model, journal: Journal, folder: Path, names: list[str], keep: Callable[[str, SearchedFile], Detections]
-) -> None:
+    model: Model, journal: Journal, names: list[str], results: Iterator[SearchedFile],
+    keep: Callable[[str, SearchedFile], Detections],
+) -> None:  # fmt: skip
     if journal.done:
-        console.note(f"Continuing after {journal.done:,} of {len(names):,} images.")
+        several = "images" if len(set(names)) == len(names) else "images and blocks of slides"
+        console.note(f"Continuing after {journal.done:,} of {len(names):,} {several}.")
     console.note(f"Predicting with {model.label}.")
-    paths = (folder / name for name in names[journal.done :])
     remarks = Remarks(model.white)
     with console.progress(rate=True) as progress:
         task = progress.add_task("Predict", total=len(names), completed=journal.done)
-        for name, one in zip(names[journal.done :], detect_files(model, paths), strict=True):
+        for name, one in zip(names[journal.done :], results, strict=True):
             journal.add(one, keep(name, one))
             remarks.add(name, one.decoded)
             progress.advance(task)

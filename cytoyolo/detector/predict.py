@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -41,13 +41,15 @@ Item = TypeVar("Item")
 class SearchedFile:
     """The result for one image file: its picture or its problem, and its detections that cover at least one pixel.
 
-    `state` is its size in bytes and its time of modification when it was read, 0 if they are not known.
+    `state` is its size in bytes and its time of modification when it was read, 0 if they are not known. The result for
+    a part of a slide has no picture, and `more` tells what is needed to join it with other parts.
     """
 
     path: Path
     decoded: DecodedFile
     detections: Detections
     state: tuple[int, int]
+    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def image(self) -> Image:
@@ -362,9 +364,7 @@ def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[SearchedFil
         decoded = [decode_bytes(path, one, detector.white) for path, one in zip(chunk, loaded, strict=True)]
         found = iter(detector.detect([one.picture for one in decoded if not one.problem]))
         return [
-            SearchedFile(
-                path, picture, none if picture.problem else _with_pixels(next(found)), (one.size, one.mtime_ns)
-            )
+            SearchedFile(path, picture, none if picture.problem else with_pixels(next(found)), (one.size, one.mtime_ns))
             for path, one, picture in zip(chunk, loaded, decoded, strict=True)
         ]
 
@@ -397,7 +397,7 @@ def _check_count(name: str, value: object) -> None:
         raise UsageError(name, value, "give 1 or more" if isinstance(value, int) else "give a whole number")
 
 
-def _with_pixels(found: Detections) -> Detections:
+def with_pixels(found: Detections) -> Detections:
     """Return the detections that still have an area after their corners are rounded to whole pixels."""
     xyxy = found.pixels
     return found.take(np.asarray((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)))

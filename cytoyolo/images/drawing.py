@@ -48,6 +48,18 @@ def draw_boxes(
     return canvas
 
 
+def draw_points(
+    image: NDArray[np.uint8], centres: NDArray[np.floating], class_id: NDArray[np.int64], classes: int
+) -> NDArray[np.uint8]:
+    """Return a copy of an image with a dot at each centre (n, 2), x and y in pixels, in the colour of its class."""
+    canvas = image.copy()
+    radius = max(round(max(image.shape[:2]) / 600), 2)
+    for (x, y), index in zip(np.rint(centres).astype(int).tolist(), class_id.tolist(), strict=True):
+        cv2.circle(canvas, (x, y), radius + 1, (255, 255, 255), cv2.FILLED)
+        cv2.circle(canvas, (x, y), radius, class_colour(index, classes), cv2.FILLED)
+    return canvas
+
+
 def _tag(
     canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], scale: float, colour: tuple[int, int, int]
 ) -> None:

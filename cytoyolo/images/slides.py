@@ -92,6 +92,7 @@ def open_slide(path: Path, white: White = UNKNOWN) -> Slide:
     from cytoyolo.images.slide_vendor import VendorSlide
 
     try:
+        path.stat()
         return TiffSlide(path, white) if _is_plain_tiff(path) else VendorSlide(path)
     except FileNotFoundError as error:
         raise Unusable("is missing") from error

@@ -208,7 +208,7 @@ def test_what_is_no_slide_gets_a_reason(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(Unusable):
             open_slide(tmp_path / name)
-    with pytest.raises(Unusable, match=r"is missing|can't be read|is not a whole slide"):
+    with pytest.raises(Unusable, match="is missing"):
         open_slide(tmp_path / "missing.svs")
 
 
