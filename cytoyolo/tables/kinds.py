@@ -66,8 +66,9 @@ def file_fault(path: object, data: bytes, wanted: str) -> str:
 
     Examples
     --------
-    >>> file_fault(Path("labels.json"), b'{"annotations": [], "categories": []}', "NAME,class")
-    'labels.json is a file of COCO annotations (JSON), not a table with the columns NAME,class; `...` makes a label ...'
+    >>> from cytoyolo.errors import as_typed
+    >>> print(as_typed(file_fault(Path("labels.json"), b'{"annotations": [], "categories": []}', "NAME,class")))
+    labels.json is a file of COCO annotations (JSON), not a table with the columns NAME,class; `cytoyolo import ...
     """
     kind, remedy = _kind(data)
     if not kind:

@@ -1,5 +1,6 @@
 """Label Studio: one JSON file with a task for each image, in full or as JSON-MIN. Numbers are per cent of the sides."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.files import measured
-from cytoyolo.annotations.formats.json_files import is_number, is_pair, write_json
+from cytoyolo.annotations.formats.json_files import is_number, is_pair
 from cytoyolo.annotations.formats.labelstudio_masks import hull_of_runs
 from cytoyolo.annotations.formats.labelstudio_tasks import Page, Task, image_name, pages, parse
 from cytoyolo.annotations.formats.source import Source
@@ -167,7 +168,6 @@ def _add(found: Collector, image: str, region: _Region, size: Size | None) -> No
 
 def _box(value: Mapping[str, Any], width: int, height: int) -> tuple[str, list[float]]:
     """Return what a region is, "" for an upright box, and its upright box in pixels. Raises ValueError."""
-    sides = np.array([width, height]) / 100
     degrees = _numbers(value, "rotation")[0] if value.get("rotation") else 0.0
     if "rle" in value:
         if (box := hull_of_runs(value["rle"], width, height)) is None:
@@ -177,16 +177,16 @@ def _box(value: Mapping[str, Any], width: int, height: int) -> tuple[str, list[f
         points = value["points"]
         if not isinstance(points, list) or not points or not all(is_pair(point) for point in points):
             raise ValueError("its points are not pairs of numbers")
-        return "polygons", _listed(hull(np.array(points, float) * sides))
+        return "polygons", _listed(hull(np.array(points, float) * [width / 100, height / 100]))
     if "radiusX" in value:
         x, y, rx, ry = _numbers(value, "x", "y", "radiusX", "radiusY")
-        centre, radii = np.array([x, y]) * sides, np.array([rx, ry]) * sides
+        centre, radii = (np.array(pair) * [width / 100, height / 100] for pair in ([x, y], [rx, ry]))
         return "ellipses", _listed(hull_of_ellipse(centre, radii, np.array(degrees)))
     x, y, across, down = _numbers(value, "x", "y", "width", "height")
-    xyxy = np.array([x, y, x + across, y + down]) * np.tile(sides, 2)
+    box = [x * width / 100, y * height / 100, (x + across) * width / 100, (y + down) * height / 100]
     if degrees % 360:  # around the corner x, y
-        return "rotated boxes", _listed(hull_of_rotated(xyxy, np.array(degrees), xyxy[:2]))
-    return "", _listed(xyxy)
+        return "rotated boxes", _listed(hull_of_rotated(np.array(box), np.array(degrees), np.array(box[:2])))
+    return "", box
 
 
 def _numbers(value: Mapping[str, Any], *names: str) -> list[float]:
@@ -204,18 +204,24 @@ def _listed(box: Any) -> list[float]:
 def write(annotations: Annotations, path: Path) -> None:
     """Write into a folder the tasks, and the labelling configuration of a project that shows them."""
     model = (annotations.model or "cytoyolo") if annotations.is_prediction else ""
-    tasks = [to_task(image, boxes, model) for image, boxes in annotations.by_image()]
-    write_json(path / TASKS, tasks)
+    folder = f"{annotations.folder.resolve().name}/" if annotations.folder else ""
+    with (path / TASKS).open("w", encoding="utf-8", newline="\n") as file:  # one by one, for a million boxes
+        file.write("[")
+        for number, (image, boxes) in enumerate(annotations.by_image()):
+            task = json.dumps(to_task(image, boxes, model, folder), ensure_ascii=False, allow_nan=False)
+            file.write(f"{',' if number else ''}\n{task}")
+        file.write("\n]\n")
     (path / CONFIG).write_text(labelling_config(annotations), encoding="utf-8")
 
 
-def to_task(image: ImageRow, boxes: Sequence[BoxRow], model: str = "") -> dict[str, Any]:
+def to_task(image: ImageRow, boxes: Sequence[BoxRow], model: str = "", folder: str = "") -> dict[str, Any]:
     """Make the task of an image: with an annotation, or with a prediction of a `model`.
 
-    The image has the address that Label Studio gives to files of a local storage. Findings about the image are data of
-    the task, those about a box are the text of its region.
+    The image has the address that Label Studio gives to files of a local storage: the `folder` of the images lies in
+    the root of the server's files, because a storage can't be the root itself. Findings about the image are data of the
+    task, those about a box are the text of its region.
     """
-    data = {"image": f"/data/local-files/?d={quote(image.image)}", "group": image.group}
+    data = {"image": f"/data/local-files/?d={quote(folder + image.image)}", "group": image.group}
     data |= {"findings": "; ".join(image.tags)} if image.tags else {}
     results = [_result(number, box, image) for number, box in enumerate(boxes, start=1)]
     if not model:

@@ -148,7 +148,7 @@ def _path(address: str) -> str:
         except (binascii.Error, UnicodeDecodeError):
             return address
     if _LOCAL in address:
-        return parse_qs(address.partition(_LOCAL)[2]).get("d", [""])[0]
+        return f"/{parse_qs(address.partition(_LOCAL)[2]).get('d', [''])[0]}"  # from the root of the server's files
     if uploaded := _UPLOADED.search(address):
         return unquote(uploaded[1].partition("?")[0])
     return address.partition("?")[0] if "://" in address else address
@@ -162,8 +162,8 @@ def image_name(address: str, files: Collection[str] = ()) -> str:
 
     Examples
     --------
-    >>> image_name("/data/upload/3/0f3b9c1d-a.jpg"), image_name("/data/local-files/?d=s1%5Ca.jpg")
-    ('a.jpg', 's1\\\\a.jpg')
+    >>> image_name("/data/upload/3/0f3b9c1d-a.jpg"), image_name("/data/local-files/?d=s1/a%20b.jpg")
+    ('a.jpg', '/s1/a b.jpg')
     >>> image_name("/data/upload/3/0f3b9c1d-a.jpg", ["0f3b9c1d-a.jpg"])
     '0f3b9c1d-a.jpg'
     """

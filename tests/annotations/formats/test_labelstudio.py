@@ -192,7 +192,7 @@ def test_tasks_that_nobody_annotated_are_no_images_without_cells(tmp_path: Path)
     predicted = {"model_version": "m", "result": [region()]}
     tasks = [
         task(annotation(region()), number=1),
-        task(annotation(), number=2, image="/data/local-files/?d=s1/empty.jpg"),
+        task(annotation(), number=2, image="/data/upload/3/s1/empty.jpg"),
         task(number=3, image="s3://bucket/s1/b.jpg", predictions=[predicted]),
         task(annotation(was_cancelled=True), number=4, image="c.jpg"),
     ]
@@ -239,8 +239,8 @@ def test_an_annotation_of_a_target_storage(tmp_path: Path) -> None:
         ("/data/upload/3/0f3b9c1d-a%20b.jpg", "a b.jpg"),
         ("http://localhost:8080/data/upload/0f3b9c1d-a.jpg?token=1", "a.jpg"),
         ("/data/upload/3/283507a0-283507a0-2.jpg", "283507a0-2.jpg"),
-        ("/data/local-files/?d=set/s1/a%2Bb.jpg", "set/s1/a+b.jpg"),
-        ("http://h/data/local-files/?d=Users%5Clab%5Ca.jpg", "Users\\lab\\a.jpg"),
+        ("/data/local-files/?d=set/s1/a%2Bb.jpg", "/set/s1/a+b.jpg"),
+        ("http://h/data/local-files/?d=Users%5Clab%5Ca.jpg", "/Users\\lab\\a.jpg"),
         ("s3://bucket/set/a.jpg", "s3://bucket/set/a.jpg"),
         ("https://h/set/a.jpg?X-Amz-Signature=1", "https://h/set/a.jpg"),
         ("/tasks/1/resolve/?fileuri=" + base64.b64encode(b"s3://b/a.jpg").decode(), "s3://b/a.jpg"),
