@@ -138,7 +138,7 @@ def write(annotations: Annotations, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     names = {number: code for code, number in classes.items()}
-    content = {"path": ".", "train": "images", "val": "images", "names": names}
+    content = {"train": "images", "val": "images", "names": names}  # beside the YAML, without a `path`
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1_000_000)
     (folder / "data.yaml").write_text(text, encoding="utf-8")
 

@@ -7,7 +7,7 @@ a text file with a name in each line.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -107,7 +107,7 @@ def layout_of(path: Path, images: Path | None) -> Layout:
     shape = content.get("kpt_shape")
     keypoints = shape[0] * shape[1] if isinstance(shape, list) and [type(part) for part in shape] == [int, int] else 0
     pictures = image_files(files)
-    splits = _splits(root, yaml, content, files)
+    splits, lost = _splits(root, content, files)
     labels = [name for name in files if _is_label(name) and splits.get(name) != ""]
     if not labels:
         raise CytoyoloError(
@@ -122,7 +122,8 @@ def layout_of(path: Path, images: Path | None) -> Layout:
         found, problems = _in_folder(labels, folder_files(images))
         rows = [LabelFile(root / label, found[label], "", label) for label in labels if label in found]
         return Layout(images, classes, tuple(rows), keypoints, {}, tuple(problems))
-    return _beside(root, classes, keypoints, labels, pictures, splits)
+    layout = _beside(root, classes, keypoints, labels, pictures, splits)
+    return replace(layout, problems=(*lost, *layout.problems))
 
 
 def _beside(
@@ -260,34 +261,39 @@ def _lines(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.rstrip().splitlines())
 
 
-def _splits(root: Path, yaml: Path | None, content: Mapping[str, Any], files: list[str]) -> dict[str, str]:
-    """Return the part of the data set of each image, and "" for the list files. {} without parts that are there."""
-    found = dict[str, str]()
+def _splits(root: Path, content: Mapping[str, Any], files: list[str]) -> tuple[dict[str, str], list[Problem]]:
+    """Return the part of the data set of each image, and "" for the list files; {} if no part is there.
+
+    If some parts are there, the others are findings.
+    """
+    found, problems = dict[str, str](), list[Problem]()
     for split in _SPLITS:
         given = content.get(split)
         for entry in given if isinstance(given, list) else [given]:
-            if isinstance(entry, str) and entry.strip():
-                for name in _entry_images(root, yaml, entry, files, found):
-                    found.setdefault(name, split)
-    return found if any(found.values()) else {}
+            if not isinstance(entry, str) or not entry.strip():
+                continue
+            place = _inside(root, entry)
+            if place is None:
+                problems.append(Problem(f"{split} of the YAML", f"{quoted(entry)} is not in {root}; it is left out"))
+                continue
+            for name in _entry_images(root, place, files, found):
+                found.setdefault(name, split)
+    return (found, problems) if any(found.values()) else ({}, [])
 
 
-def _entry_images(root: Path, yaml: Path | None, entry: str, files: list[str], found: dict[str, str]) -> list[str]:
+def _entry_images(root: Path, place: str, files: list[str], found: dict[str, str]) -> list[str]:
     """Return the images of one entry of a part: a folder, or a text file that lists images."""
-    place = _inside(root, entry)
-    if place is None:
-        return []
     if place.lower().endswith(".txt"):
         found[place] = ""
         return _listed_images(root, place, files)
-    prefix = "" if place in ("", ".") else f"{place}/"
+    prefix = "" if place == "." else f"{place}/"
     return [name for name in files if name.startswith(prefix)]
 
 
 def _listed_images(root: Path, place: str, files: list[str]) -> list[str]:
     """Return the images that a list file names. Raises CytoyoloError if some of them are not there."""
     known, lines, folder = frozenset(files), _lines(root / place), PurePosixPath(place).parent
-    listed = [_inside(root, line) or _inside(root, f"{folder}/{line}") for line in lines]
+    listed = [_inside(root, line) or _inside(root, f"{folder}/{line}") if line else None for line in lines]
     if lost := [line for line, name in zip(lines, listed, strict=True) if line and name not in known]:
         raise CytoyoloError(
             f"{root / place} lists {len(lost):,} images that are not in {root} (such as {quoted(lost[0])}); give the "
@@ -297,14 +303,17 @@ def _listed_images(root: Path, place: str, files: list[str]) -> list[str]:
 
 
 def _inside(root: Path, entry: str) -> str | None:
-    """Return an entry as a path relative to the data set's folder, None if it leads out of it.
+    """Return an entry as a path relative to the data set's folder, None if it is not there.
 
-    Exports of Roboflow write `../train/images` for `train/images`.
+    The entry may be a path of another machine (`/content/blood/train/images`, `../train/images`): then its longest end
+    counts that is in the folder. So it never leads out of the folder.
     """
-    text = entry.strip().replace("\\", "/")
+    parts = [part for part in entry.strip().replace("\\", "/").split("/") if part not in ("", ".", "..")]
     resolved = root.resolve()
-    for candidate in (text, text.removeprefix("../")):
-        target = (resolved / candidate).resolve()
-        if target.is_relative_to(resolved) and target.exists():
-            return target.relative_to(resolved).as_posix()
+    if not parts:
+        return "."
+    for first in range(len(parts)):
+        target = resolved.joinpath(*parts[first:])
+        if target.exists() and target.resolve().is_relative_to(resolved):
+            return "/".join(parts[first:])
     return None

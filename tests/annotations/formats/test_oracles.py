@@ -18,6 +18,7 @@ from labelformat.formats import (
 from pycocotools.coco import COCO
 
 from cytoyolo import export_labels, import_labels
+from cytoyolo.detector.engine import engine
 
 SPEC = "name: mine\nclasses: [LY, PNN, MO]\n"
 XYXY = ["x1", "y1", "x2", "y2"]
@@ -112,6 +113,26 @@ def test_labelformat_reads_what_we_write(place: Path) -> None:
     agree(of_labelformat(PascalVOCObjectDetectionInput(exported("voc") / "Annotations", "LY,PNN,MO")))
     made = exported("yolo", copy_images=True)
     agree(of_labelformat(YOLOv8ObjectDetectionInput(made / "data.yaml", "train")))
+
+
+def test_ultralytics_takes_our_yolo_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = exported("yolo", copy_images=True).resolve()
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    engine()
+    from ultralytics.data.dataset import YOLODataset
+    from ultralytics.data.utils import check_det_dataset
+
+    data = check_det_dataset(str(made / "data.yaml"), autodownload=False)
+    found = YOLODataset(img_path=data["train"], data=data, augment=False, task="detect").labels
+    assert data["names"] == {0: "LY", 1: "PNN", 2: "MO"} and len(found) == 12
+    monkeypatch.chdir(place)
+    rows = []
+    for one in found:
+        height, width = one["shape"]
+        for (cx, cy, w, h), number in zip(one["bboxes"] * np.tile([width, height], 2), one["cls"].ravel(), strict=True):
+            rows.append((one["im_file"], (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), data["names"][int(number)]))
+    agree(rows)
 
 
 def test_we_read_what_labelformat_writes(place: Path) -> None:

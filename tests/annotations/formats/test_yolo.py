@@ -53,6 +53,7 @@ def test_a_folder_with_its_yaml(folder: Path) -> None:
     "yaml",
     [
         "path: /content/nosuch\ntrain: images/train\nval: images/val\nnames: {0: LY, 1: PNN}\n",
+        "train: /content/blood-1/images/train\nval: D:\\blood\\images\\val\n" + NAMES,
         "train: ../images/train\nval: ../images/val\nnc: 2\n" + NAMES,  # as Roboflow writes it
         "train: [images/train, images/val]\n" + NAMES,
         "train: images\nval: images\n" + NAMES,
@@ -63,6 +64,14 @@ def test_the_ways_in_which_a_yaml_names_its_parts(yaml: str, folder: Path) -> No
     text(folder / "data.yaml", yaml)
     text(folder / "train.txt", "./images/train/a.png\n")
     text(folder / "val.txt", "images/val/b.png\nimages/val/empty.png\n")
+    assert boxes(yolo.read(folder, None)) == EXPECTED
+
+
+def test_a_part_that_is_not_there_is_a_finding_if_another_is(folder: Path) -> None:
+    text(folder / "data.yaml", f"train: images/train\nval: images/nosuch\n{NAMES}")
+    found = yolo.read(folder, None)
+    assert found.problems[0].place == "val of the YAML" and "'images/nosuch' is not in" in found.problems[0].what
+    text(folder / "data.yaml", f"train: images/nosuch\nval: images/nosuch\n{NAMES}")
     assert boxes(yolo.read(folder, None)) == EXPECTED
 
 
