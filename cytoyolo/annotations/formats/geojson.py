@@ -103,7 +103,7 @@ def _class_name(feature: Mapping[str, Any]) -> str:
 def _add(found: Collector, image: str, feature: Mapping[str, Any], place: str, by_name: bool) -> None:
     """Add one feature."""
     properties = _properties(feature)
-    if {properties.get("objectType", properties.get("object_type")), feature.get("id")} & _NO_CELLS:
+    if {str(properties.get("objectType", properties.get("object_type"))), str(feature.get("id"))} & _NO_CELLS:
         found.count("tiles and cores (left out)")
         return
     name = properties.get("name")
@@ -131,7 +131,7 @@ def _add(found: Collector, image: str, feature: Mapping[str, Any], place: str, b
 
 def _shape(geometry: Any) -> tuple[str, Any]:
     """Return the kind of a geometry and its points (n, 2), those of holes too. Raises ValueError."""
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    kind = str(geometry.get("type")) if isinstance(geometry, dict) else "None"
     if kind == "GeometryCollection" and isinstance(geometry.get("geometries"), list):
         shapes = [_shape(part) for part in geometry["geometries"]]
         areas = [points for name, points in shapes if name not in ("points", "lines")]
@@ -140,7 +140,7 @@ def _shape(geometry: Any) -> tuple[str, Any]:
         if areas:
             return "polygons of several parts", np.concatenate(areas)
     if kind not in _LEVELS:
-        raise ValueError(f"its geometry is {quoted(str(kind), 30)}, which is not known")
+        raise ValueError(f"its geometry is {quoted(kind, 30)}, which is not known")
     points = list(_flat(geometry.get("coordinates"), _LEVELS[kind]))
     if not points:
         raise ValueError("its geometry has no points")
@@ -165,7 +165,7 @@ def _score(properties: Mapping[str, Any]) -> float:
     """Return the measurement that is a score, NaN if there is none. Before version 0.4 measurements were a list."""
     measured = properties.get("measurements")
     if isinstance(measured, list):
-        measured = {one.get("name"): one.get("value") for one in measured if isinstance(one, dict)}
+        measured = {str(one.get("name")): one.get("value") for one in measured if isinstance(one, dict)}
     value = measured.get(SCORE) if isinstance(measured, dict) else None
     return float(value) if is_number(value) and 0 <= value <= 1 else math.nan
 

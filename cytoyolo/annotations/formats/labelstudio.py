@@ -100,7 +100,7 @@ def _why(found: Collector) -> str:
 def _regions(page: Page, image: str, found: Collector) -> Iterator[_Region]:
     """Yield the regions of a page that have a place in the image. Counts all other results."""
     results = [(result, result["value"]) for result in page.results if isinstance(result.get("value"), dict)]
-    labelled = {result.get("id") for result, value in results if any(name in value for name in _CLASSES)}
+    labelled = {str(result.get("id")) for result, value in results if any(name in value for name in _CLASSES)}
     for number, (result, value) in enumerate(results, start=1):
         place = f"{page.place}, region {result.get('id') or number}"
         classes = next((value[name] for name in _CLASSES if isinstance(value.get(name), list)), None)
@@ -109,7 +109,7 @@ def _regions(page: Page, image: str, found: Collector) -> Iterator[_Region]:
                 f"answers of the kind {quoted(str(result.get('type', result.get('from_name'))), 40)} (left out)"
             )
         elif classes is None and not set(value) & {"choices", "text", "rating", "number", "taxonomy", "datetime"}:
-            if result.get("id") not in labelled or result.get("id") is None:
+            if result.get("id") is None or str(result["id"]) not in labelled:
                 found.left_out(image, place, "it has no class")
         elif classes is None:
             found.count(f"attribute {quoted(str(result.get('from_name')), 40)} (left out)")

@@ -47,7 +47,7 @@ def _full(task: dict[str, Any]) -> Task:
     if isinstance(task.get("data"), dict):
         return task
     results = [
-        {"value": value, "from_name": name, **value}
+        {**value, "value": value, "from_name": name}
         for name, values in task.items()
         if name not in _OF_ANNOTATION and isinstance(values, list)
         for value in values
@@ -85,7 +85,7 @@ def pages(tasks: Sequence[Task], found: Collector) -> Iterator[Page]:
         if annotation is None:
             continue
         results = _dicts(annotation.get("result"))
-        addresses = _addresses(task.get("data"))
+        addresses = [one for one in _addresses(task.get("data")) if _path(one).strip("/\\. ")]
         if not addresses:
             found.problem(place, "it names no image, so it is left out")
         project = f"project {task.get('project')}" if several else ""
