@@ -11,8 +11,9 @@ import numpy as np
 
 from cytoyolo.annotations.formats.annotations import Annotations, BoxRow
 from cytoyolo.annotations.formats.collector import Collector
+from cytoyolo.annotations.formats.shapes import rotated_box
 from cytoyolo.annotations.formats.source import Source
-from cytoyolo.boxes import hull, hull_of_rotated
+from cytoyolo.boxes import hull
 from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.spec import MASK
@@ -203,8 +204,7 @@ def _box(found: Collector, annotation: dict[str, Any]) -> Sequence[float] | None
     degrees = attributes.get("rotation", 0) if isinstance(attributes, dict) else 0  # as CVAT writes it
     if isinstance(degrees, int | float) and degrees % 360:
         found.count("rotated boxes (their upright hull is taken)")
-        xyxy, pivot = np.array([x, y, x + width, y + height], float), np.array([x + width / 2, y + height / 2])
-        return [float(value) for value in hull_of_rotated(xyxy, np.array(float(degrees)), pivot)]
+        return rotated_box(x + width / 2, y + height / 2, width, height, float(degrees))
     return x, y, x + width, y + height
 
 

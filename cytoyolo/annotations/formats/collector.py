@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.formats.annotations import BOX_COLUMNS, IMAGE_COLUMNS, Annotations, Problem, class_codes
-from cytoyolo.annotations.formats.names import folder_groups, relative_names
+from cytoyolo.annotations.formats.names import folder_groups, is_name, relative_names
 from cytoyolo.errors import quoted
 from cytoyolo.spec import MASK
 from cytoyolo.tables.table import MAX_COORDINATE, XYXY
@@ -52,7 +52,7 @@ class Collector:
         If the source knows no group of any image, the sub-folders of the images are their groups.
         """
         where = place or name
-        if not name.strip():
+        if not is_name(name):
             self.problem(where, "the image has no name, so it is left out")
             return
         sides = tuple(self._side(where, value) for value in (width, height))
@@ -85,6 +85,9 @@ class Collector:
 
         A box with a number that is no coordinate is left out. A box of negative size stays as it is. Both are findings.
         """
+        if image not in self._images:
+            self.problem(place, "its image has no name; it is left out")
+            return
         x1, y1, x2, y2 = xyxy
         lowest, highest = min(x1, y1, x2, y2), max(x1, y1, x2, y2)
         if not (-MAX_COORDINATE <= lowest <= highest <= MAX_COORDINATE and x1 + y1 + x2 + y2 < math.inf):  # NaN fails

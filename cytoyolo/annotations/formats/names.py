@@ -40,6 +40,17 @@ def relative_names(names: Iterable[str]) -> dict[str, str]:
     }
 
 
+def is_name(name: str) -> bool:
+    """Tell whether a text names a file.
+
+    Examples
+    --------
+    >>> is_name("a.jpg"), is_name(" "), is_name("file:///")
+    (True, False, False)
+    """
+    return _path(name)[0] not in ("", ".")
+
+
 def _path(name: str) -> tuple[str, bool]:
     """Return a name as a path without a leading "/", and whether it leads to a place outside its folder."""
     text, scheme = name.strip(), _SCHEME.match(name.strip())

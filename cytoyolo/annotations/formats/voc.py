@@ -9,9 +9,10 @@ import numpy as np
 
 from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow
 from cytoyolo.annotations.formats.collector import Collector
+from cytoyolo.annotations.formats.shapes import rotated_box
 from cytoyolo.annotations.formats.sidecars import sidecars
 from cytoyolo.annotations.formats.source import Source
-from cytoyolo.boxes import hull, hull_of_rotated
+from cytoyolo.boxes import hull
 from cytoyolo.documents import read_xml
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.folder import folder_files
@@ -132,8 +133,7 @@ def _box(found: Collector, thing: ElementTree.Element) -> Sequence[float] | None
     if (rotated := thing.find("robndbox")) is not None:  # as roLabelImg writes it: the angle in radians
         found.count("rotated boxes (their upright hull is taken)")
         x, y, width, height, angle = (_number(rotated.findtext(part)) for part in ("cx", "cy", "w", "h", "angle"))
-        xyxy = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
-        return [float(value) for value in hull_of_rotated(xyxy, np.degrees(np.array(angle)), np.array([x, y]))]
+        return rotated_box(x, y, width, height, math.degrees(angle))
     if (polygon := thing.find("polygon")) is not None:
         found.count("polygons (their upright hull is taken)")
         values = [_number(point.text) for point in polygon]

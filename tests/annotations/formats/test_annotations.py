@@ -81,6 +81,19 @@ def test_a_box_of_negative_size_stays_and_is_a_finding() -> None:
     assert annotations.problems[0].what == "the box 30,2,10,4 (x1,y1,x2,y2) has a negative width or height"
 
 
+@pytest.mark.parametrize("name", ["", " ", "/", "\\\\", "file://", ".", "./", ".."])
+def test_an_image_without_a_name_is_a_finding(name: str) -> None:
+    found = collected()
+    found.image(name, place="image 3")
+    found.box(name, (1, 2, 3, 4), "LY", "box 1")
+    annotations = found.done()
+    assert annotations.problems == (
+        ("image 3", "the image has no name, so it is left out"),
+        ("box 1", "its image has no name; it is left out"),
+    )
+    assert len(annotations.images) == 2 and not len(annotations.boxes)
+
+
 def test_names_of_one_path_are_one_image() -> None:
     found = Collector()
     for name in ("s/a.jpg", "s\\a.jpg", "s/a.jpg"):
