@@ -33,8 +33,8 @@ def label_rows(annotations: Annotations) -> pd.DataFrame:
     boxes = annotations.boxes
     rows = pd.DataFrame({"image": boxes["image"]} | {side: _texts(boxes[side]) for side in XYXY})
     rows["class"] = boxes["class"]
-    empty = pd.DataFrame({"image": annotations.empty_images}, dtype=object)
-    rows = pd.concat([rows, empty], ignore_index=True).fillna("")[list(LABEL_ROLES)]
+    empty = pd.DataFrame({"image": annotations.empty_images}, columns=list(LABEL_ROLES), dtype=object).fillna("")
+    rows = pd.concat([rows.astype(object), empty], ignore_index=True)[list(LABEL_ROLES)]
     place = pd.Index(annotations.images["image"]).get_indexer(pd.Index(rows["image"]))
     return rows.iloc[np.argsort(place, kind="stable")].rename(columns=COLUMNS).reset_index(drop=True)
 

@@ -7,6 +7,7 @@ a text file with a name in each line.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -312,8 +313,9 @@ def _inside(root: Path, entry: str) -> str | None:
     resolved = root.resolve()
     if not parts:
         return "."
-    for first in range(len(parts)):
-        target = resolved.joinpath(*parts[first:])
-        if target.exists() and target.resolve().is_relative_to(resolved):
-            return "/".join(parts[first:])
+    with suppress(OSError, ValueError):  # a name that no file can have
+        for first in range(len(parts)):
+            target = resolved.joinpath(*parts[first:])
+            if target.exists() and target.resolve().is_relative_to(resolved):
+                return "/".join(parts[first:])
     return None

@@ -68,6 +68,11 @@ def test_an_image_without_labels_is_a_row_with_its_name() -> None:
     assert rows.to_csv(index=False) == "NAME,x1,y1,x2,y2,class\na.jpg,,,,,\nb.jpg,1,2.5,30,40.123,LY\n"
 
 
+def test_a_source_may_have_no_labels_at_all(recwarn: pytest.WarningsRecorder) -> None:
+    assert label_rows(collected().done()).to_csv(index=False) == "NAME,x1,y1,x2,y2,class\na.jpg,,,,,\nb.jpg,,,,,\n"
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e7])
 def test_a_label_that_is_lost_does_not_make_an_image_without_cells(value: float) -> None:
     annotations = collected(("a.jpg", (1, 2, value, 4), "LY"), ("b.jpg", (1, 2, 3, 4), "LY")).done()

@@ -190,7 +190,7 @@ def test_a_folder_without_labels(tmp_path: Path) -> None:
 
 def test_a_list_file_never_leads_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
     image(tmp_path / "secret.png")
-    text(folder / "train.txt", "../secret.png\n/etc/passwd\n")
+    text(folder / "train.txt", f"../secret.png\n/etc/passwd\n{'9' * 400}\n")
     text(folder / "data.yaml", f"train: train.txt\n{NAMES}")
-    with pytest.raises(CytoyoloError, match="lists 2 images that are not in"):
+    with pytest.raises(CytoyoloError, match="lists 3 images that are not in"):
         yolo.read(folder, None)
