@@ -159,7 +159,7 @@ def convert(
         if not image:
             found.problem(place, "it names no image; it is left out")
             continue
-        stated = [_number(values[role][row]) if role in values else 0 for role in ("width", "height")]
+        stated = [_number(values[role][row] or "0") if role in values else 0 for role in ("width", "height")]
         size = sizes.get(image, stated)
         if image not in seen:
             seen.add(image)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import openpyxl
 import pytest
 
@@ -23,6 +25,26 @@ def test_other_names_of_columns_and_an_image_without_labels(tmp_path: Path) -> N
     assert found.boxes.iloc[0, :6].tolist() == ["a.jpg", 10, 20.5, 30, 40, "LY"] and not found.problems
     assert found.images.iloc[:, :3].values.tolist() == [["a.jpg", 100, 50], ["b.jpg", 100, 50]]
     assert found.empty_images == ["b.jpg"]
+
+
+def test_groups_confidences_and_unknown_sizes(tmp_path: Path) -> None:
+    content = "n,c,p,q,r,s,W,H,centre,score\na.jpg,LY,1,2,3,4,,,Lyon,0.5\nb.jpg,LY,1,2,3,4,9,8,,7\n"
+    mapping = "image=n,class=c,x1=p,y1=q,x2=r,y2=s,width=W,height=H,group=centre,confidence=score"
+    found = read(tmp_path / "t.csv", content, mapping)
+    assert found.images.iloc[:, :4].values.tolist() == [["a.jpg", 0, 0, "Lyon"], ["b.jpg", 9, 8, ""]]
+    assert found.boxes["confidence"].fillna(-1).tolist() == [0.5, -1]
+    assert found.problems == (("line 3", "the confidence is 7.0, not a number from 0 to 1; it is left out"),)
+
+
+def test_sizes_of_files_turn_fractions_into_pixels(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    assert cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((50, 100, 3), np.uint8))
+    (tmp_path / "t.csv").write_text("n,c,p,q,r,s\na.png,LY,0.1,0.4,0.3,0.8\nb.png,LY,0.1,0.4,0.3,0.8\n")
+    mapping = "image=n,class=c,x1=p,y1=q,x2=r,y2=s,unit=fractions"
+    found = labelled_tables.read(tmp_path / "t.csv", tmp_path / "images", mapping)
+    assert found.boxes.iloc[0, 1:5].astype(float).round(9).tolist() == [10, 20, 30, 40]
+    what = "its box is in fractions, and the size of the image is not known; it is left out"
+    assert found.problems[0] == ("line 3", what) and list(found.images["image"]) == ["a.png"]
 
 
 @pytest.mark.parametrize(
