@@ -206,11 +206,12 @@ def hull_of_rotated(xyxy: Boxes, degrees: NDArray[np.float64], pivot: NDArray[np
     >>> hull_of_rotated(np.array([0.0, 0, 10, 4]), np.array(90.0), np.array([0.0, 0])).round(6).tolist()
     [-4.0, 0.0, 0.0, 10.0]
     """
-    corners = xyxy[..., [[0, 1], [2, 1], [2, 3], [0, 3]]] - pivot[..., None, :]
-    angle = np.radians(degrees)[..., None]
-    x = corners[..., 0] * np.cos(angle) - corners[..., 1] * np.sin(angle)
-    y = corners[..., 0] * np.sin(angle) + corners[..., 1] * np.cos(angle)
-    return hull(np.stack([x, y], axis=-1) + pivot[..., None, :])
+    with np.errstate(invalid="ignore", over="ignore"):  # an infinite number gives NaN
+        corners = xyxy[..., [[0, 1], [2, 1], [2, 3], [0, 3]]] - pivot[..., None, :]
+        angle = np.radians(degrees)[..., None]
+        x = corners[..., 0] * np.cos(angle) - corners[..., 1] * np.sin(angle)
+        y = corners[..., 0] * np.sin(angle) + corners[..., 1] * np.cos(angle)
+        return hull(np.stack([x, y], axis=-1) + pivot[..., None, :])
 
 
 def hull_of_ellipse(centre: NDArray[np.float64], radii: NDArray[np.float64], degrees: NDArray[np.float64]) -> Boxes:
@@ -237,9 +238,10 @@ def hull_of_ellipse(centre: NDArray[np.float64], radii: NDArray[np.float64], deg
     >>> hull_of_ellipse(np.array([10.0, 10]), np.array([4.0, 2]), np.array(90.0)).round(6).tolist()
     [8.0, 6.0, 12.0, 14.0]
     """
-    angle = np.radians(degrees)[..., None]
-    half = np.hypot(radii * np.cos(angle), radii[..., ::-1] * np.sin(angle))
-    return np.concatenate([centre - half, centre + half], axis=-1)
+    with np.errstate(invalid="ignore", over="ignore"):  # an infinite number gives NaN
+        angle = np.radians(degrees)[..., None]
+        half = np.hypot(radii * np.cos(angle), radii[..., ::-1] * np.sin(angle))
+        return np.concatenate([centre - half, centre + half], axis=-1)
 
 
 def to_yolo(xyxy: Boxes, size: NDArray[np.int64]) -> Boxes:

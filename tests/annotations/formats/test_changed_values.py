@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -62,11 +63,13 @@ def changed(content: Any, way: tuple[Any, ...], value: Any) -> Any:
 def read(form: Any, path: Path) -> None:
     """Read a file; a table can be made of what is read."""
     try:
-        found = form.read(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # they would be printed beside the findings
+            found = form.read(path)
+            label_rows(found)
     except CytoyoloError as error:
         assert "\n" not in str(error)
         return
-    label_rows(found)
     assert all("\n" not in problem.what for problem in found.problems)
 
 
