@@ -21,6 +21,8 @@ MaskFill = Literal["black", "background"]
 Backend = Literal["auto", "torch", "onnx", "openvino"]
 # Mirrored views of an image that are searched as well.
 View = Literal["hflip", "vflip"]
+# How images are divided: "auto", "off", the side of a tile in pixels, or its side and the overlap of two tiles.
+Tiles = str | int | tuple[int, int]
 # What an export is made for.
 ExportFormat = Literal["onnx", "openvino"]
 # The forms of label files of other programs that are read ("auto" recognises the form), and those that are written.
@@ -44,6 +46,7 @@ CONF = 0.25
 SUBMISSION_CONF = 1e-5
 MAX_DETECTIONS = 300
 FUSION_IOU = 0.4
+TILES: Tiles = "auto"
 # Curation: the boxes as measured in docs/curation.md, and the largest share of its rows that a class may lose.
 SPURIOUS: SpuriousChoice = "mask"
 BOXES: BoxChoice = "all"

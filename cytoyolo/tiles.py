@@ -6,7 +6,6 @@ Examples
 [[0, 0, 300, 300], [200, 0, 500, 300]]
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +19,10 @@ from cytoyolo.errors import UsageError
 _NEAR = 0.04
 # A cut box is a part of a whole box that covers more than this share of it.
 _MOST = 0.5
+# A box is noise beside a box of the same place that is this many times as confident.
+_NOISE = 0.1
+# A cell is at most so many times as long as a window. Faint boxes that span their windows would join without end.
+_LONGEST = 2.0
 
 
 def grid(width: int, height: int, tile: int, overlap: int, offset: tuple[int, int] = (0, 0)) -> NDArray[np.int64]:
@@ -99,10 +102,12 @@ def join(
 
     1. If two whole boxes have an IoU above `iou`, the more confident box is kept, as in any NMS.
     2. A cut box is dropped if a whole box of another window shows the same cell. This is so if the two boxes have an
-       IoU above `iou` in the area that both windows show, or if the whole box covers more than half of the cut box.
-    3. The other cut boxes belong to cells that no window shows whole. Boxes that show the same cell, judged as in 2.,
-       become the smallest box around them, with the scores of the most confident. A box made so is dropped if its IoU
-       with a box that is kept is above `iou`.
+       IoU above `iou` in the area that both windows show, or if the whole box covers more than half of the cut box. If
+       the whole box is ten times less confident, it is noise, and is dropped instead.
+    3. The other cut boxes belong to cells that no window shows whole. Boxes that have an IoU above `iou` in the area
+       that their windows show become the smallest box around them, with the scores of the most confident. A box that is
+       ten times less confident, or would make a box of more than two windows, is dropped instead. A box made so is
+       dropped if its IoU with a box that is kept is above `iou`.
 
     The time grows with the number of boxes, not with its square, so that a whole slide can be joined at once.
 
@@ -145,11 +150,17 @@ def join(
         others = others[window[others] != window[row]]
         if not (boxes.iou(xyxy[row], xyxy[others]) > iou).any():
             kept.add(row, xyxy[row])
-    whole = kept.rows
-    left = [row for row in order[cut[order]].tolist() if not _shown_whole(row, kept, xyxy, seen, iou)]
-    made = list(_merged(left, xyxy, seen, iou))
-    together = np.concatenate([xyxy[whole], *(box[None] for _, box in made)]) if made else xyxy[whole]
-    rows = np.array([*whole, *(row for row, _ in made)], np.int64)
+    noise: set[int] = set()
+    left = []
+    for row in order[cut[order]].tolist():
+        shown = _shown_whole(row, kept, xyxy, seen, iou)
+        if (confidence[shown] < _NOISE * confidence[row]).all():
+            noise.update(shown.tolist())
+            left.append(row)
+    whole = [row for row in kept.rows if row not in noise]
+    made = _Cells(xyxy, seen, confidence, iou).of(left)
+    together = np.concatenate([xyxy[whole], *(box[None] for box in made.values())])
+    rows = np.array([*whole, *made], np.int64)
     chosen = _without_doubles(together, len(whole), iou)
     chosen = chosen[np.argsort(-confidence[rows[chosen]], kind="stable")]
     return Joined(together[chosen], rows[chosen])
@@ -196,12 +207,12 @@ class _Places:
         return np.array(sorted(found), np.int64)
 
 
-def _shown_whole(row: int, whole: _Places, xyxy: Boxes, seen: Boxes, iou: float) -> bool:
-    """Tell whether a whole box of another window shows the cell of a cut box."""
+def _shown_whole(row: int, whole: _Places, xyxy: Boxes, seen: Boxes, iou: float) -> NDArray[np.int64]:
+    """Return the rows of the whole boxes of other windows that show the cell of a cut box."""
     others = whole.near(xyxy[row])
     others = others[(seen[others] != seen[row]).any(axis=1)]
     covered = boxes.area(_common(xyxy[others], xyxy[row])) > _MOST * boxes.area(xyxy[row])
-    return bool((covered | _agree(row, others, xyxy, seen, iou)).any())
+    return np.asarray(others[covered | _agree(row, others, xyxy, seen, iou)])
 
 
 def _agree(row: int, others: NDArray[np.int64], xyxy: Boxes, seen: Boxes, iou: float) -> NDArray[np.bool_]:
@@ -216,28 +227,53 @@ def _common(a: Boxes, b: Boxes) -> Boxes:
     return np.concatenate([low, np.maximum(np.minimum(a[..., 2:], b[..., 2:]), low)], axis=-1)
 
 
-def _merged(rows: list[int], xyxy: Boxes, seen: Boxes, iou: float) -> Iterator[tuple[int, Boxes]]:
-    """Yield the cells of cut boxes, the best first: the row of the most confident box, and the box around all."""
-    places, cell = _Places(xyxy), {row: row for row in rows}
+class _Cells:
+    """Cells that no window shows whole, made of the cut boxes that show the same cell."""
 
-    def first(row: int) -> int:
-        while cell[row] != row:
-            row = cell[row]
+    def __init__(self, xyxy: Boxes, seen: Boxes, confidence: NDArray[np.float64], iou: float) -> None:
+        self._xyxy, self._seen, self._confidence, self._iou = xyxy, seen, confidence, iou
+        self._longest = _LONGEST * float((seen[:, 2:] - seen[:, :2]).max(initial=0))
+        self._cell: dict[int, int] = {}  # the row by which a row is found, up to the most confident row of its cell
+        self._box: dict[int, Boxes] = {}
+
+    def of(self, rows: list[int]) -> dict[int, Boxes]:
+        """Return the box of each cell by the row of its most confident box. `rows` begin with the most confident."""
+        places = _Places(self._xyxy)
+        for row in rows:
+            near = places.near(self._xyxy[row])
+            near = near[(self._seen[near] != self._seen[row]).any(axis=1)]
+            same = near[_agree(row, near, self._xyxy, self._seen, self._iou)]
+            cells = sorted({self._first(other) for other in same.tolist()}, key=lambda one: -self._confidence[one])
+            self._cell[row], self._box[row] = row, self._xyxy[row]
+            if cells and not self._belongs(row, cells[0]):
+                del self._box[row]
+                continue
+            places.add(row, self._xyxy[row])
+            for cell in cells:
+                self._join(cell, self._first(row))
+        return self._box
+
+    def _first(self, row: int) -> int:
+        while self._cell[row] != row:
+            row = self._cell[row]
         return row
 
-    rank = {row: number for number, row in enumerate(rows)}
-    for row in rows:
-        others = places.near(xyxy[row])
-        others = others[(seen[others] != seen[row]).any(axis=1)]
-        for other in others[_agree(row, others, xyxy, seen, iou)].tolist():
-            one, two = sorted((first(row), first(other)), key=rank.__getitem__)
-            cell[two] = one
-        places.add(row, xyxy[row])
-    parts: dict[int, list[int]] = {}
-    for row in rows:
-        parts.setdefault(first(row), []).append(row)
-    for best, several in parts.items():
-        yield best, np.r_[xyxy[several, :2].min(axis=0), xyxy[several, 2:].max(axis=0)]
+    def _around(self, one: int, two: int) -> Boxes:
+        a, b = self._box[one], self._box[two]
+        return np.concatenate([np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:])])
+
+    def _belongs(self, row: int, cell: int) -> bool:
+        around = self._around(row, cell)
+        fits = (around[2:] - around[:2]).max() <= self._longest
+        return bool(fits and self._confidence[row] >= _NOISE * self._confidence[cell])
+
+    def _join(self, one: int, two: int) -> None:
+        """Make one cell of two, if the two belong together."""
+        best, other = (one, two) if self._confidence[one] >= self._confidence[two] else (two, one)
+        if best != other and self._belongs(other, best):
+            self._box[best] = self._around(best, other)
+            self._cell[other] = best
+            del self._box[other]
 
 
 def _without_doubles(xyxy: Boxes, whole: int, iou: float) -> NDArray[np.int64]:

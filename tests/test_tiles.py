@@ -67,7 +67,7 @@ def fields(draw: st.DrawFn, largest: float = 1.0) -> tuple[np.ndarray, np.ndarra
     width, height = draw(st.integers(tile, 600)), draw(st.integers(tile, 600))
     offset = (draw(st.integers(0, tile - overlap)), draw(st.integers(0, tile - overlap)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    longest = min(int(overlap * largest), width, height)
+    longest = min(int(overlap * largest), 2 * tile, width, height)
     side = rng.integers(5, longest + 1, (80, 2))
     corner = (rng.random((80, 2)) * (np.array([width, height]) - side)).astype(int)
     cells: list[np.ndarray] = []
@@ -84,7 +84,7 @@ def test_each_cell_is_counted_once_wherever_the_seams_are(
 ) -> None:
     cells, windows, size = field
     xyxy, window = seen_by(cells, windows)
-    confidence = np.random.default_rng(seed).random(len(xyxy))
+    confidence = np.random.default_rng(seed).uniform(0.1, 1, len(xyxy))
     joined = join(xyxy, confidence, window, windows, size, 0.4)
     assert sorted(map(tuple, joined.xyxy)) == sorted(map(tuple, cells))
     assert (np.diff(confidence[joined.row]) <= 0).all()
@@ -131,3 +131,21 @@ def test_a_small_cell_over_a_large_cell_stays() -> None:
     window = np.array([0, 0, 1, 1])
     joined = join(xyxy, np.array([0.9, 0.8, 0.7, 0.6]), window, windows, (500, 300), 0.4)
     assert joined.row.tolist() == [0, 1, 2, 3]
+
+
+def test_noise_changes_no_cell() -> None:
+    """At the lowest confidences a network finds boxes everywhere, as large as its input."""
+    windows = grid(900, 900, 300, 100)
+    cells = np.array(
+        [[120.0, 120, 180, 180], [270, 20, 470, 220], [450, 500, 520, 560]]
+    )  # the second is cut everywhere
+    xyxy, window = seen_by(cells, windows)
+    noise = windows.astype(float)
+    inner = noise + np.array([40, 40, -40, -40])
+    every = np.concatenate([xyxy, noise, inner])
+    confidence = np.r_[np.full(len(xyxy), 0.9), np.full(len(noise) + len(inner), 1e-4)]
+    number = np.arange(len(windows))
+    joined = join(every, confidence, np.r_[window, number, number], windows, (900, 900), 0.4)
+    sure = joined.xyxy[confidence[joined.row] > 0.5]
+    assert sorted(map(tuple, sure)) == sorted(map(tuple, cells))
+    assert (joined.xyxy[:, 2:] - joined.xyxy[:, :2]).max() <= 600

@@ -33,6 +33,24 @@ _Views = Annotated[
     str | None, typer.Option(help="Also predict mirrored images, and fuse the boxes.", metavar="hflip,vflip")
 ]
 
+_Tiles = Annotated[
+    str,
+    typer.Option(
+        help="Divide large images: into tiles of the size of the training's images (auto), of SIZE px, or never (off).",
+        metavar="auto|off|SIZE[,OVERLAP]",
+    ),
+]
+_Scale = Annotated[
+    float | None,
+    typer.Option(help="Make each image S times larger before it is searched.", metavar="S", show_default="1"),
+]
+_UmPerPx = Annotated[
+    float | None,
+    typer.Option(
+        "--um-per-px", help="Width of a pixel in micrometres: scale the images to the training's, which weights carry."
+    ),
+]
+
 
 def with_inference_settings(conf: float, most_boxes: str) -> Callable[[Command], Command]:
     """Return a decorator. It gives a command the options of a prediction's settings in the place of its parameter
@@ -52,6 +70,9 @@ def with_inference_settings(conf: float, most_boxes: str) -> Callable[[Command],
         "max_det": (Annotated[int | None, limit], None),
         "model_weights": (ModelWeights, None),
         "tta": (_Views, None),
+        "tiles": (_Tiles, defaults.TILES),
+        "scale": (_Scale, None),
+        "um_per_px": (_UmPerPx, None),
     }
     return lambda command: with_options(command, options, _collect)
 

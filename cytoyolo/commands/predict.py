@@ -24,8 +24,10 @@ from cytoyolo.detector.inference import (
     weights_of,
 )
 from cytoyolo.detector.journal import ResumableCall, partial_folder, run_resumable
+from cytoyolo.detector.model import Model
 from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
+from cytoyolo.detector.tiling import Tiling
 from cytoyolo.files import check_folder
 from cytoyolo.spec import DataSpec, load_spec
 
@@ -139,14 +141,22 @@ def predict(
     spec = data_set_of(model, dataset, several[0]) or _plain_spec(model.codes)
     facts = {**result_facts(model, several, chosen, probabilities), "pictures": pictures}
     call = ResumableCall(model, output, overwrite, probabilities, facts)
-    warnings = Warnings.of(model, box_limit(chosen), listed_from=chosen["conf"])
+    warnings = Warnings(model, box_limit(chosen), listed_from=chosen["conf"])
     found.say()
-    wanted = Search(model.imgsz, model.imgsz // 4, region, not whole)
-    plans, problems = plan_slides(found, model.white, Scale(), wanted)
+    # Slides are always divided: if nothing is known of the training, into windows of the network's input.
+    tiling = model.tiling if model.tiling.tile else Tiling(model.imgsz, model.imgsz // 4)
+    wanted = Search(tiling.tile, tiling.overlap, region, not whole)
+    plans, problems = plan_slides(found, model.white, _scale(model, chosen), wanted)
     found.problems.update(problems)
     if not found.names and not plans:
         refuse_nothing(found)
     return _predict_images(call, spec, found, plans, pictures, warnings, chosen["iou"])
+
+
+def _scale(model: Model, settings: InferenceSettings) -> Scale:
+    """Return how large slides are shown to a model."""
+    training = 0.0 if model.trained_on is None else model.trained_on.um_per_px or 0.0
+    return Scale(settings["scale"] or 0.0, training, settings["um_per_px"] or 0.0)
 
 
 def _predict_images(

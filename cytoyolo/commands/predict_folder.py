@@ -108,6 +108,7 @@ class PredictionFolder:
                         self._add_slide(one)
                 counts.update(rows.classes)
                 add(rows)
+        self.warnings.close()
         table = differential(counts, self.spec)
         title = f"{counted(counts.total(), 'cell')} in {counted(images, 'image')}"
         draw_differential(table, self.folder / "differential.png", title)

@@ -1,4 +1,4 @@
-"""What `predict` warns of: fields far larger than the network's input, and images with more boxes than are kept."""
+"""What `predict` warns of: images far larger than the network's input, more boxes than are kept, cells of odd sizes."""
 
 import csv
 from collections.abc import Iterable
@@ -9,7 +9,9 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.detector.detections import Detections
-from cytoyolo.detector.predict import Model, shrinkage
+from cytoyolo.detector.model import Model
+from cytoyolo.detector.predict import shrinkage
+from cytoyolo.detector.trained_on import Sides, is_odd
 from cytoyolo.errors import as_typed, listed, option
 
 # The largest side that is proposed: the memory a network needs grows with its square.
@@ -24,36 +26,44 @@ class Warnings:
     """Warnings by image, collected during a prediction.
 
     `limit` is the largest number of boxes in an image. A reached limit is only reported if boxes with a confidence
-    above `listed_from` may be missing. `of_image` has the warnings of each image by name.
+    above `listed_from` may be missing. `of_image` has the warnings of each image by name, after `close`.
     """
 
-    imgsz: int
-    stride: int
+    model: Model
     limit: int
     listed_from: float
     of_image: dict[str, str] = field(default_factory=dict)
     _large: dict[str, tuple[int, int]] = field(default_factory=dict)
     _crowded: list[str] = field(default_factory=list)
+    _odd: dict[str, str] = field(default_factory=dict)
+    _divided: int = 0
 
-    @classmethod
-    def of(cls, model: Model, limit: int, listed_from: float) -> "Warnings":
-        """The warnings of a model."""
-        return cls(model.imgsz, model.stride, limit, listed_from)
+    def __post_init__(self) -> None:
+        self._sides = Sides(self.model.trained_on, self.model.tiling.scale)
 
     def look(self, found: Iterable[Detections]) -> None:
         """Judge images that have no problem."""
         for one in found:
             said = []
-            if times := shrinkage(one.size, self.imgsz):
+            self._divided += self.model.tiling.divides(one.size)
+            if times := shrinkage(one.size, self.model):
                 self._large[one.image] = one.size
                 said.append(
-                    f"is {one.size[0]}x{one.size[1]} px, {times:.1f} times the network's input of {self.imgsz} px"
+                    f"is {one.size[0]}x{one.size[1]} px, {times:.1f} times the network's input of {self.model.imgsz} px"
                 )
             if one.cut_confidence > self.listed_from:
                 self._crowded.append(one.image)
                 said.append(f"has more boxes than the limit of {self.limit:,} ({_CROWDED})")
             if said:
                 self.of_image[one.image] = "; ".join(said)
+            if is_odd(times := self._sides.add(one.xyxy, one.confidence)):
+                self._odd[one.image] = f"its cells are {times:.2g} times as large as the training's"
+
+    def close(self) -> None:
+        """Judge the cells of all images, after the last image."""
+        if self._sides.problem():
+            for name, said in self._odd.items():
+                self.of_image[name] = f"{self.of_image[name]}; {said}" if name in self.of_image else said
 
     def table(self, image: str) -> pd.DataFrame:
         """A row an image that is warned of; `image` is the name of the column of images."""
@@ -66,23 +76,38 @@ class Warnings:
 
     def say(self) -> None:
         """Tell the user, a sentence for each kind."""
-        if self._large:
-            name, size = max(self._large.items(), key=lambda one: max(one[1]))
-            side = -(-max(size) // self.stride) * self.stride
-            remedy = "cut them"
-            if side <= _LARGEST_SIDE:
-                remedy = f"give {option('imgsz', side)} (with {option('threads', 1)} if memory is short), or cut them"
-            console.warn(
-                f"Images far larger than the network's input of {self.imgsz} px: {len(self._large):,} (the largest, "
-                f"{name}, is {size[0]}x{size[1]} px, {max(size) / self.imgsz:.1f} times). Their cells are shrunk as "
-                f"much and may be missed. If the network was trained on smaller images, {remedy} into smaller images."
+        tiling = self.model.tiling
+        if self._divided:
+            console.note(
+                f"Images that were searched in tiles of {tiling.tile:,} px with an overlap of {tiling.overlap:,} px: "
+                f"{self._divided:,}."
             )
+        if self._large:
+            self._say_large()
         if self._crowded:
             console.warn(
                 f"Images with more boxes than the limit of {self.limit:,}: {len(self._crowded):,} "
                 f"({listed(self._crowded, _SHOWN)}). Their faintest boxes are left out. Give `predict` a higher "
                 f"{option('max_det')}."
             )
+        if problem := self._sides.problem():
+            console.warn(problem)
+
+    def _say_large(self) -> None:
+        """Say that images were shrunk far more than the network's input allows, and what to do."""
+        name, size = max(self._large.items(), key=lambda one: max(one[1]))
+        imgsz, stride = self.model.imgsz, self.model.stride
+        remedy = f"give {option('tiles', 'SIZE')}, the longer side of the training's images in pixels"
+        if self.model.trained_on:
+            remedy = f"give {option('tiles', 'auto')}"
+        side = -(-max(size) // stride) * stride
+        if side <= _LARGEST_SIDE:
+            remedy += f", or {option('imgsz', side)} (with {option('threads', 1)} if memory is short)"
+        console.warn(
+            f"Images far larger than the network's input of {imgsz} px: {len(self._large):,} (the largest, {name}, is "
+            f"{size[0]}x{size[1]} px, {max(size) / imgsz:.1f} times). Their cells are shrunk as much and may be "
+            f"missed. If the network was trained on smaller images, {remedy}."
+        )
 
 
 def crowded(detections: Path) -> set[str]:

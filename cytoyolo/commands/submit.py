@@ -191,10 +191,10 @@ def _submit(
     asked = _read_test(source, spec, images)
     wanted = asked.wanted
     if not call.probabilities:
-        call.model.max_det = 1  # the rows need no more, and they are found sooner
+        call.model.keep_at_most(1)  # the rows need no more, and they are found sooner
     call.model.keep_at_least(max(wanted.values()))
     # Without a table of detections no box is missing: an image gets as many boxes as it has rows.
-    warnings = Warnings.of(call.model, max(most, *wanted.values()), LISTED_CONF if call.probabilities else 1)
+    warnings = Warnings(call.model, max(most, *wanted.values()), LISTED_CONF if call.probabilities else 1)
     call.facts["source"] = fingerprint(source)
 
     def needed(name: str, one: SearchedFile) -> Detections:
@@ -208,6 +208,7 @@ def _submit(
         tables.begin()
         rows, unfilled = fill(asked.rows, _best(journal, asked, tables, spec, call, warnings), fallback)
         tables.write(tables.rows, rows.assign(image=asked.names))
+        warnings.close()
         failures = {asked.name[file]: problem for file, problem in journal.failures.items()}
         warnings.of_image = {asked.name[file]: said for file, said in warnings.of_image.items()}
         tables.write_by_image(tables.failures, failures)

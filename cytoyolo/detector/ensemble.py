@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from cytoyolo import defaults
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.fusion import fuse
-from cytoyolo.detector.predict import Detector, Image
+from cytoyolo.detector.predict import Detector
+from cytoyolo.detector.tiling import Image, common_tiling
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.samples import UNKNOWN, White
 
@@ -49,7 +50,7 @@ class Ensemble:
         for view in views:
             if view not in VIEWS:
                 raise UsageError("tta", view, f"give some of {','.join(VIEWS)}")
-        self.detectors, self.views, self.iou_of_fusion = tuple(detectors), tuple(dict.fromkeys(views)), iou
+        self.detectors, self.views, self.iou = tuple(detectors), tuple(dict.fromkeys(views)), iou
         self.weights = check_weights(weights, len(detectors))
         self.codes, self.spec = first.codes, first.spec
         self.white = _one_range(detectors)
@@ -58,11 +59,13 @@ class Ensemble:
         self.batch = max(one.batch for one in detectors)
         self.imgsz = min(one.imgsz for one in detectors)
         self.stride = max(one.stride for one in detectors)
-        self.max_det = max_det
+        self.max_det = self.field_limit = max_det
+        self.tiling = common_tiling([one.tiling for one in detectors])
+        self.trained_on = next((one.trained_on for one in detectors if one.trained_on), None)
         self.conf = max(one.conf for one in detectors)
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """Detections of images (h, w, 3) uint8 BGR."""
+    def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
+        """Detections of images (h, w, 3) uint8 BGR; `most` replaces `max_det`."""
         found: list[list[Detections]] = [[] for _ in images]
         weights: list[float] = []
         for detector, weight in zip(self.detectors, self.weights, strict=True):
@@ -74,27 +77,32 @@ class Ensemble:
                 )  # fmt: skip
                 for place, image, one in zip(found, images, seen, strict=True):
                     place.append(_ordered(_back(_worth_fusing(one), image, view), self.codes))
-        return [self._fused(several, weights, image) for several, image in zip(found, images, strict=True)]
+        limit = most or self.max_det
+        return [self._fused(several, weights, image, limit) for several, image in zip(found, images, strict=True)]
 
     def keep_at_least(self, count: int) -> None:
         """Raise lower limits of the number of boxes in an image to `count`."""
-        self.max_det = max(self.max_det, count)
+        self.max_det, self.field_limit = max(self.max_det, count), max(self.field_limit, count)
         for one in self.detectors:
             one.keep_at_least(count)
 
-    def _fused(self, several: Sequence[Detections], weights: Sequence[float], image: Image) -> Detections:
+    def keep_at_most(self, count: int) -> None:
+        """Set the limit of the number of fused boxes in an image to `count`."""
+        self.max_det = self.field_limit = count
+
+    def _fused(self, several: Sequence[Detections], weights: Sequence[float], image: Image, limit: int) -> Detections:
         joined = concatenate(several, self.codes)
         weight = np.repeat(np.array(weights, np.float64), [len(one) for one in several])
         made = fuse(
             np.zeros(len(joined), np.int64), joined.xyxy.astype(np.float64), joined.probabilities.astype(np.float64),
-            weight, sum(weights), self.iou_of_fusion,
+            weight, sum(weights), self.iou,
         )  # fmt: skip
         cut = max(one.cut_confidence for one in several)
         xyxy, shares = made.xyxy.astype(np.float32), made.probabilities.astype(np.float32)
         found = of_scores(xyxy, shares, self.codes)
         count = int((found.confidence > self.conf).sum())
-        if count > self.max_det:
-            count, cut = self.max_det, max(cut, float(found.confidence[self.max_det - 1]))
+        if count > limit:
+            count, cut = limit, max(cut, float(found.confidence[limit - 1]))
         return of_scores(xyxy[:count], shares[:count], self.codes, cut, (image.shape[1], image.shape[0]))
 
 

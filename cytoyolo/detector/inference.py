@@ -7,7 +7,8 @@ from typing import Any, TypedDict
 
 from cytoyolo import defaults
 from cytoyolo.detector.ensemble import Ensemble
-from cytoyolo.detector.predict import Detector, Model
+from cytoyolo.detector.model import Model
+from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.images.decoding import max_pixels
 from cytoyolo.machine import __version__
@@ -35,11 +36,19 @@ class InferenceSettings(TypedDict, total=False):
     threads : int or None
         The number of threads (None: all cores).
     max_det : int or None
-        The largest number of boxes in an image (None: 300).
+        The largest number of boxes in an image (None: 300; in an image that is searched in tiles, 300 in each tile).
     model_weights : sequence of float, or None
         The weight of each model in a fusion (None: equal).
     tta : sequence of str
         The mirrored views of an image that are searched too: "hflip", "vflip".
+    tiles : str, int or tuple of two int
+        How large images are divided: "auto" (an image that is more than 1.5 times as large as the training's is divided
+        into tiles of their size), "off", a side in pixels, or a side and the least overlap of two tiles.
+    scale : float or None
+        How many times larger an image is made before it is searched, 0.02 to 50 (None: as large as it is).
+    um_per_px : float or None
+        How many micrometres a pixel of the images is wide (None: unknown). The scale is this number divided by that of
+        the training, which the weights must carry.
 
     Examples
     --------
@@ -56,11 +65,15 @@ class InferenceSettings(TypedDict, total=False):
     max_det: int | None
     model_weights: Sequence[float] | None
     tta: Sequence[defaults.View]
+    tiles: defaults.Tiles
+    scale: float | None
+    um_per_px: float | None
 
 
 DEFAULTS: InferenceSettings = {
     "conf": defaults.CONF, "iou": defaults.IOU, "imgsz": None, "batch": None, "backend": defaults.BACKEND,
     "device": defaults.DEVICE, "threads": None, "max_det": None, "model_weights": None, "tta": (),
+    "tiles": defaults.TILES, "scale": None, "um_per_px": None,
 }  # fmt: skip
 
 
@@ -86,7 +99,7 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
         Detector(
             one, conf=settings["conf"], iou=settings["iou"], imgsz=settings["imgsz"], batch=settings["batch"],
             backend=settings["backend"], device=settings["device"], threads=settings["threads"],
-            max_det=box_limit(settings),
+            max_det=most, tiles=settings["tiles"], scale=settings["scale"], um_per_px=settings["um_per_px"],
         )
         for one in weights
     ]  # fmt: skip
@@ -104,7 +117,8 @@ def result_facts(
         "version": __version__, "weights": [_sha256(Path(one)) for one in weights],
         "model": [one.label for one in detectors], "model weights": settings["model_weights"],
         "tta": settings["tta"], "conf": settings["conf"], "iou": settings["iou"], "batch": model.batch,
-        "imgsz": [one.imgsz for one in detectors], "probabilities": probabilities, "most pixels": max_pixels(),
+        "imgsz": [one.imgsz for one in detectors], "probabilities": probabilities,
+        "tiling": model.tiling.to_dict(), "most pixels": max_pixels(),
     }  # fmt: skip
     return facts if settings["max_det"] is None else {**facts, "max det": settings["max_det"]}
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from cytoyolo import console
 from cytoyolo.detector.detections import Detections, of_scores
-from cytoyolo.detector.predict import Model, SearchedFile, detect_files
+from cytoyolo.detector.model import Model
+from cytoyolo.detector.predict import SearchedFile, detect_files
 from cytoyolo.detector.remarks import Remarks
 from cytoyolo.detector.slide_plan import SlidePlan
 from cytoyolo.detector.slide_search import search_slides

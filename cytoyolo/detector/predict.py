@@ -1,13 +1,14 @@
 """Detections of images by a trained YOLO, with the probabilities of all classes."""
 
 import os
+import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,18 @@ from PIL.Image import Image as PillowImage
 
 from cytoyolo import defaults
 from cytoyolo.detector.detections import Detections, nothing, of_scores
+from cytoyolo.detector.fields import chunks, search
 from cytoyolo.detector.inputs import Channels, GivenImage, OnError, expanded, given_image, is_one
+from cytoyolo.detector.model import Model
 from cytoyolo.detector.networks import Network, open_network
 from cytoyolo.detector.nms import suppress
 from cytoyolo.detector.preprocessing import boxes_back, to_input
 from cytoyolo.detector.remarks import Remarks
+from cytoyolo.detector.tiling import Image, check_tiling, tiling_of
+from cytoyolo.detector.trained_on import Sides
 from cytoyolo.errors import CytoyoloError, UsageError, check_choice, listed
 from cytoyolo.images.info import DecodedFile, decode_bytes
 from cytoyolo.images.reading import in_order, load
-from cytoyolo.images.samples import White
 from cytoyolo.spec import DataSpec
 from cytoyolo.workers import ForkLock
 
@@ -31,10 +35,8 @@ from cytoyolo.workers import ForkLock
 # the training.
 LARGE_FIELD = 2.5
 
-Image = NDArray[np.uint8]
 # The types of an image in a program.
 OneImage = str | Path | NDArray[np.uint8] | PillowImage
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -62,30 +64,6 @@ class SearchedFile:
         return self.decoded.problem
 
 
-class Model(Protocol):
-    """A `Detector`, or an `Ensemble` of several detectors, which finds boxes in images.
-
-    Messages call it `label`. It works best with `batch` images in a call and `calls` calls at a time. `imgsz` is the
-    side in pixels to which images are scaled, a multiple of `stride`. `max_det` is the largest number of boxes in one
-    image. `white` is the range in which images of more than 8 bits are shown to it.
-    """
-
-    codes: tuple[str, ...]
-    spec: DataSpec | None
-    label: str
-    calls: int
-    batch: int
-    imgsz: int
-    stride: int
-    max_det: int
-    white: White
-
-    def detect(self, images: Sequence[Image]) -> list[Detections]: ...
-
-    def keep_at_least(self, count: int) -> None:
-        """Raise a lower limit of the number of boxes in an image to `count`."""
-
-
 _opening = ForkLock()  # held while a child process opens a network again
 
 
@@ -107,6 +85,10 @@ class Detector:
         "cpu", "mps" or the number of a GPU.
     max_det : int
         The largest number of boxes in one image.
+    tiling : Tiling
+        How large images are divided.
+    trained_on : TrainedOn or None
+        The sizes of the training's images and boxes. None if they are not known.
     """
 
     def __init__(
@@ -120,7 +102,10 @@ class Detector:
         device: str = defaults.DEVICE,
         batch: int | None = None,
         threads: int | None = None,
-        max_det: int = defaults.MAX_DETECTIONS,
+        max_det: int | None = None,
+        tiles: defaults.Tiles = defaults.TILES,
+        scale: float | None = None,
+        um_per_px: float | None = None,
     ) -> None:
         """Load weights.
 
@@ -143,8 +128,18 @@ class Detector:
             on a GPU.
         threads : int, optional
             How many cores are used; by default all.
-        max_det : int
-            The largest number of boxes in one image. The most confident boxes are kept.
+        max_det : int, optional
+            The largest number of boxes in one image. The most confident boxes are kept. By default 300; in an image
+            that is searched in tiles, 300 in each tile.
+        tiles : str, int or tuple of two int
+            How large images are divided: a side in pixels (640), or a side and the least overlap of two tiles (640,
+            200), both after scaling. An image that is no larger than a tile stays whole. "auto" makes tiles as large as
+            the images of the training, of images that are more than 1.5 times as large. "off" makes none.
+        scale : float, optional
+            How many times larger an image is made before it is searched, 0.02 to 50. Boxes are in pixels of the image.
+        um_per_px : float, optional
+            How many micrometres a pixel of the images is wide, if the weights say the same of their training. It sets
+            the scale.
 
         Raises
         ------
@@ -159,12 +154,16 @@ class Detector:
                 _check_count(name, value)
         for name, share in {"conf": conf, "iou": iou}.items():
             _check_share(name, share)
+        check_tiling(tiles, scale, um_per_px)
         self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
         self._weights, self._batch = Path(weights).absolute(), batch
         self.conf, self.iou = conf, iou
-        self.max_det = max_det
+        self.max_det, self.field_limit = defaults.MAX_DETECTIONS, sys.maxsize
+        if max_det is not None:
+            self.keep_at_most(max_det)
         network = open_network(Path(weights), **self._given)
         self.white, self.trained_on = network.facts.white, network.facts.trained_on
+        self.tiling = tiling_of(tiles, scale, um_per_px, network.facts, network.side, Path(weights))
         self._remarks = Remarks(self.white)
         self._use(network)
 
@@ -237,8 +236,9 @@ class Detector:
     ) -> Detections | list[Detections]:
         """Find the cells of one image, or of several images, in pixels of the image.
 
-        Warns (UserWarning) once about each of these: an image far larger than the network's input, an image with more
-        boxes than are kept, and files whose picture may not be the expected picture.
+        Large images are searched in tiles, as the detector's `tiles` say. Warns (UserWarning) once about each of these:
+        an image far larger than the network's input, an image with more boxes than are kept, cells that are more than
+        twice or less than half as large as the training's, and files whose picture may not be the expected picture.
 
         Parameters
         ----------
@@ -287,6 +287,7 @@ class Detector:
         remember = isinstance(images, list | tuple) or is_one(images)
         results: list[Detections] = []
         skipped: list[str] = []
+        sides = Sides(self.trained_on, self.tiling.scale)
         for chunk in chunks(enumerate(expanded(images)), self.batch):
             given = []
             for number, image in chunk:
@@ -299,7 +300,11 @@ class Detector:
                         raise
                     skipped.append(str(error))
             results += self._predicted(given, conf)
+            for one in results[-len(given) :] if given else ():
+                sides.add(one.xyxy, one.confidence)
         self._remarks.tell(partial(warnings.warn, stacklevel=3))
+        if problem := sides.problem():
+            warnings.warn(problem, stacklevel=2)
         if skipped:
             warnings.warn(f"images that were skipped: {len(skipped):,} ({listed(skipped, 3)})", stacklevel=2)
         return results[0] if is_one(images) else results
@@ -307,7 +312,7 @@ class Detector:
     def _predicted(self, given: Sequence[GivenImage], conf: float | None) -> list[Detections]:
         """Predict some images in one call of the network."""
         pictures = [image.pixels for image in given]
-        results = self.detect(pictures, conf=conf)
+        results = search(self, pictures, partial(self.detect, conf=conf))
         self._warn(pictures, results)
         for image in given:
             if image.decoded:
@@ -316,10 +321,11 @@ class Detector:
 
     def _warn(self, images: Sequence[Image], found: Sequence[Detections]) -> None:
         """Warn the caller of `predict`."""
-        if large := max((times for image in images if (times := shrinkage(image.shape[1::-1], self.imgsz))), default=0):
+        if large := max((times for image in images if (times := shrinkage(image.shape[1::-1], self))), default=0):
+            remedy = "leave out tiles" if self.trained_on else "give tiles the longer side of the training's images"
             warnings.warn(
                 f"an image is {large:.1f} times as large as the network's input of {self.imgsz} px: its cells are "
-                "shrunk and may be missed; give a larger imgsz, or cut the image into smaller ones.",
+                f"shrunk and may be missed; {remedy}, or give a larger imgsz.",
                 stacklevel=4,
             )
         if any(one.cut_confidence for one in found):
@@ -331,10 +337,14 @@ class Detector:
 
     def keep_at_least(self, count: int) -> None:
         """Raise a lower limit of the number of boxes in an image to `count`."""
-        self.max_det = max(self.max_det, count)
+        self.max_det, self.field_limit = max(self.max_det, count), max(self.field_limit, count)
+
+    def keep_at_most(self, count: int) -> None:
+        """Set the limit of the number of boxes in an image, divided or not, to `count`."""
+        self.max_det = self.field_limit = count
 
     def detect(self, images: Sequence[Image], most: int | None = None, conf: float | None = None) -> list[Detections]:
-        """Predict images (h, w, 3) uint8 BGR in one call of the network.
+        """Search images (h, w, 3) uint8 BGR in one call of the network. No image is divided.
 
         `most` is the largest number of boxes in an image and `conf` the least confidence; by default the detector's
         own.
@@ -355,14 +365,15 @@ def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[SearchedFil
     searched.
 
     Files are read and searched on `detector.calls` threads, `detector.batch` files at a time. The threads work ahead,
-    so that they never wait for the caller.
+    so that they never wait for the caller. Large files are searched in tiles, one file after the other, on as many
+    threads.
     """
-    none = nothing(detector.codes)
+    none, alone = nothing(detector.codes), threading.Lock()
 
     def work(chunk: list[Path]) -> list[SearchedFile]:
         loaded = [load(path) for path in chunk]
         decoded = [decode_bytes(path, one, detector.white) for path, one in zip(chunk, loaded, strict=True)]
-        found = iter(detector.detect([one.picture for one in decoded if not one.problem]))
+        found = iter(search(detector, [one.picture for one in decoded if not one.problem], alone=alone))
         return [
             SearchedFile(path, picture, none if picture.problem else with_pixels(next(found)), (one.size, one.mtime_ns))
             for path, one, picture in zip(chunk, loaded, decoded, strict=True)
@@ -373,18 +384,11 @@ def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[SearchedFil
         yield from found
 
 
-def shrinkage(size: tuple[int, ...], imgsz: int) -> float:
-    """How many times larger an image of `size` (width, height) is than the network's input, if that is LARGE_FIELD or
-    more; else 0."""
-    times = max(size) / imgsz
+def shrinkage(size: tuple[int, int], model: Model) -> float:
+    """How many times larger than the network's input is what it sees at once of an image of `size` (width, height), if
+    that is more than LARGE_FIELD; else 0."""
+    times = model.tiling.seen_side(size) / model.imgsz
     return times if times > LARGE_FIELD else 0.0
-
-
-def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items, some at a time."""
-    remaining = iter(items)
-    while chunk := list(islice(remaining, size)):
-        yield chunk
 
 
 def _check_share(name: str, value: object) -> None:

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo.detector.detections import Detections, concatenate, nothing
-from cytoyolo.detector.predict import Model, SearchedFile, chunks, with_pixels
+from cytoyolo.detector.fields import chunks
+from cytoyolo.detector.model import Model
+from cytoyolo.detector.predict import SearchedFile, with_pixels
 from cytoyolo.detector.slide_plan import SlidePlan
 from cytoyolo.images.info import DecodedFile
 from cytoyolo.images.reading import in_order

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.errors import UsageError
+from cytoyolo import defaults
+from cytoyolo.errors import UsageError, option
+
+# Cells whose median side is more than so many times that of the training, or less than its inverse, are of another
+# scale.
+ODD = 2.0
+# Fewer cells than this say nothing about their scale.
+FEWEST_CELLS = 10
+_LARGEST_SIDE = 65_535
 
 
 @dataclass(frozen=True)
@@ -87,3 +95,48 @@ def check_um_per_px(value: float | None) -> None:
     """Raise UsageError for a width of a pixel that can't be one."""
     if value is not None and (isinstance(value, bool) or not 0 < value < math.inf):
         raise UsageError("um_per_px", value, "give the width of a pixel in micrometres, such as 0.1")
+
+
+class Sides:
+    """Collects the sides of the cells of a prediction, to compare them with the training's.
+
+    `scale` is the scale of the prediction. Memory does not grow with the number of cells.
+    """
+
+    def __init__(self, trained_on: TrainedOn | None, scale: float) -> None:
+        self._known, self._scale = trained_on, scale
+        self._count = np.zeros(_LARGEST_SIDE + 1, np.int64)
+
+    def add(self, xyxy: NDArray[np.float32], confidence: NDArray[np.float32]) -> float:
+        """Add the boxes (n, 4) of an image. Returns their median side divided by the training's median, or 1 if that is
+        not known."""
+        sure = xyxy[confidence >= defaults.CONF]
+        if self._known is None or not len(sure):
+            return 1.0
+        sides = (sure[:, 2:] - sure[:, :2]).max(axis=1)
+        self._count += np.bincount(
+            np.clip(np.rint(sides), 0, _LARGEST_SIDE).astype(np.int64), minlength=len(self._count)
+        )
+        return float(np.median(sides)) * self._scale / self._known.box_sides[1]
+
+    def problem(self) -> str:
+        """Say that the cells are far larger or smaller than those of the training, "" if they are not, or too few."""
+        total = int(self._count.sum())
+        if self._known is None or total < FEWEST_CELLS:
+            return ""
+        found = max(int(np.searchsorted(np.cumsum(self._count), total / 2)), 1)
+        usual = self._known.box_sides[1]
+        times = found * self._scale / usual
+        if not is_odd(times):
+            return ""
+        scaled = "" if self._scale == 1 else f" at scale {self._scale:.3g}"
+        return (
+            f"The cells that were found have a median side of {found:,} px{scaled}, {times:.2g} times the training's "
+            f"median of {usual:g} px. A network misses and misnames cells of another size. If these images are of "
+            f"another microscope or camera than the training's, give {option('scale', float(f'{usual / found:.2g}'))}."
+        )
+
+
+def is_odd(times: float) -> bool:
+    """Tell whether cells that are so many times as large as the training's are probably seen at another scale."""
+    return not 1 / ODD <= times <= ODD

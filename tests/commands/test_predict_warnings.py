@@ -1,12 +1,14 @@
 """What `predict` and `fuse` warn of: limits of boxes that were reached, and fields larger than the network's input."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import pandas as pd
 import pytest
 
 from cytoyolo import Detector, fuse, predict, submit
+from cytoyolo.detector.tiling import Tiling
 from cytoyolo.errors import UsageError
 
 
@@ -82,17 +84,18 @@ def test_fuse_tells_of_tables_that_may_lack_boxes(weights, blobs, tmp_path, caps
 
 
 def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, tmp_path, cytoyolo):
-    done = cytoyolo("predict", weights, field, "-o", tmp_path / "out", "--no-pictures")
+    call = ("predict", weights, field, "--no-pictures", "--tiles", "off")
+    done = cytoyolo(*call, "-o", tmp_path / "out")
     assert done.returncode == 0
     assert "input of 64 px: 1 (the largest, field.png, is 400x300 px, 6.2 times)" in done.stderr
-    assert "give --imgsz 416 (with --threads 1 if memory is short), or cut them into smaller images." in done.stderr
+    assert "give --tiles auto, or --imgsz 416 (with --threads 1 if memory is short)." in done.stderr
     warned = pd.read_csv(tmp_path / "out" / "warnings.csv")
     assert warned.to_numpy().tolist() == [["field.png", "is 400x300 px, 6.2 times the network's input of 64 px"]]
-    done = cytoyolo("predict", weights, field, "-o", tmp_path / "wide", "--no-pictures", "--imgsz", 416)
+    done = cytoyolo(*call, "-o", tmp_path / "wide", "--imgsz", 416)
     assert done.returncode == 0 and "larger" not in done.stderr
     assert not (tmp_path / "wide" / "warnings.csv").exists()
     pd.DataFrame({"trustii_id": [1], "NAME": ["field.png"]}).to_csv(tmp_path / "test.csv", index=False)
-    made = submit([weights, weights], tmp_path / "test.csv", images=field, output=tmp_path / "s.csv")
+    made = submit([weights, weights], tmp_path / "test.csv", images=field, output=tmp_path / "s.csv", tiles="off")
     assert list(made.warnings) == ["field.png"]
 
 
@@ -101,13 +104,14 @@ def test_a_field_too_large_for_any_network_is_to_be_cut(capsys):
     from cytoyolo.commands.predict_warnings import Warnings
     from cytoyolo.detector.detections import nothing
 
-    warnings = Warnings(384, 32, 300, 0.25)
+    model = SimpleNamespace(imgsz=384, stride=32, trained_on=None, tiling=Tiling())
+    warnings = Warnings(model, 300, 0.25)
     for size, expected in (((960, 720), 0), ((961, 10), 1), ((40_000, 30_000), 2)):
         warnings.look([replace(nothing(("a",)), image=f"{size[0]}.png", size=size)])
         assert len(warnings.of_image) == expected
     warnings.say()
     said = capsys.readouterr().err
-    assert "trained on smaller images, cut them into smaller images." in said and "--imgsz" not in said
+    assert "give --tiles SIZE, the longer side of the training's images in pixels." in said and "--imgsz" not in said
 
 
 def test_a_detector_warns_its_caller(weights, blobs, field):
@@ -115,7 +119,7 @@ def test_a_detector_warns_its_caller(weights, blobs, field):
     with pytest.warns(UserWarning, match=r"more boxes than max_det=1") as caught:
         (found,) = detector.predict([str(blobs / "images" / "blob00.jpg")])
     assert len(found) == 1 and found.cut_confidence > 1e-4 and caught[0].filename == __file__
-    detector.conf = 0.9
+    detector = Detector(weights, conf=0.9, device="cpu", tiles="off")
     with pytest.warns(UserWarning, match=r"6\.2 times as large as the network's input of 64 px"):
         detector.predict(field / "field.png")
     with pytest.raises(UsageError, match="max_det=0"):

@@ -12,6 +12,7 @@ from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble import Ensemble, _back, _turned
 from cytoyolo.detector.fusion import fuse
 from cytoyolo.detector.predict import Detector, detect_files
+from cytoyolo.detector.tiling import Tiling
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.samples import UNKNOWN
 
@@ -88,7 +89,7 @@ class Known:
     """Finds cells of known confidence, side by side, as a `Detector` would."""
 
     codes, spec, label, calls, batch, imgsz, stride = ("a", "b"), None, "known", 1, 1, 64, 32
-    white = UNKNOWN
+    white, tiling, trained_on = UNKNOWN, Tiling(), None
 
     def __init__(self, shares, conf=0.25, max_det=300):
         self.conf, self.max_det = conf, max_det
