@@ -98,16 +98,20 @@ def join(
     """Join what was found in the windows of a field, so that no cell is counted twice.
 
     A box is *cut* if it comes near an edge of its window that is not a border of the field. All other boxes are
-    *whole*. Boxes of one window are never compared, because the NMS of the window has done that.
+    *whole*. The NMS of each window has been done before.
 
-    1. If two whole boxes have an IoU above `iou`, the more confident box is kept, as in any NMS.
+    1. If two whole boxes of different windows have an IoU above `iou`, they show the same cell. The more confident box
+       is kept, as in any NMS.
     2. A cut box is dropped if a whole box of another window shows the same cell. This is so if the two boxes have an
-       IoU above `iou` in the area that both windows show, or if the whole box covers more than half of the cut box. If
-       the whole box is ten times less confident, it is noise, and is dropped instead.
-    3. The other cut boxes belong to cells that no window shows whole. Boxes that have an IoU above `iou` in the area
-       that their windows show become the smallest box around them, with the scores of the most confident. A box that is
-       ten times less confident, or would make a box of more than two windows, is dropped instead. A box made so is
-       dropped if its IoU with a box that is kept is above `iou`.
+       IoU above `iou` in the area that both windows show, or if the whole box covers more than half of the cut box. A
+       whole box that is ten times less confident than the cut box is noise, and does not count.
+    3. Cut boxes that have an IoU above `iou` in the area that their windows show become the smallest box around them,
+       with the scores of the most confident. A box that is ten times less confident, or would make a box of more than
+       two windows, is dropped instead.
+    4. A cell is dropped if less than half of the windows that show it whole found it whole. Several windows show the
+       same place, and what only few of them find would not be found in most single images of that place. A cell that
+       no window shows whole stays.
+    5. If two of the cells have an IoU above `iou`, the more confident cell is kept.
 
     The time grows with the number of boxes, not with its square, so that a whole slide can be joined at once.
 
@@ -144,26 +148,53 @@ def join(
     xyxy, seen = xyxy.astype(np.float64), windows[window].astype(np.float64)
     cut = is_cut(xyxy, seen, size)
     order = np.argsort(-confidence, kind="stable")
-    kept = _Places(xyxy)
-    for row in order[~cut[order]].tolist():
-        others = kept.near(xyxy[row])
-        others = others[window[others] != window[row]]
-        if not (boxes.iou(xyxy[row], xyxy[others]) > iou).any():
-            kept.add(row, xyxy[row])
-    noise: set[int] = set()
+    whole, voters = _whole_cells(order[~cut[order]], xyxy, window, iou)
     left = []
     for row in order[cut[order]].tolist():
-        shown = _shown_whole(row, kept, xyxy, seen, iou)
+        shown = _shown_whole(row, whole, xyxy, seen, iou)
         if (confidence[shown] < _NOISE * confidence[row]).all():
-            noise.update(shown.tolist())
             left.append(row)
-    whole = [row for row in kept.rows if row not in noise]
     made = _Cells(xyxy, seen, confidence, iou).of(left)
-    together = np.concatenate([xyxy[whole], *(box[None] for box in made.values())])
-    rows = np.array([*whole, *made], np.int64)
-    chosen = _without_doubles(together, len(whole), iou)
-    chosen = chosen[np.argsort(-confidence[rows[chosen]], kind="stable")]
+    rows = np.array([*whole.rows, *made], np.int64)
+    together = np.concatenate([xyxy[whole.rows], *(box[None] for box in made.values())])
+    votes = np.array([*(len(voters[row]) for row in whole.rows), *(0 for _ in made)], np.int64)
+    sure = 2 * votes >= _showing_whole(together, windows, size)
+    together, rows = together[sure], rows[sure]
+    chosen = np.argsort(-confidence[rows], kind="stable")
+    chosen = chosen[_without_doubles(together[chosen], iou)]
     return Joined(together[chosen], rows[chosen])
+
+
+def _whole_cells(
+    rows: NDArray[np.int64], xyxy: Boxes, window: NDArray[np.int64], iou: float
+) -> tuple["_Places", dict[int, set[int]]]:
+    """Return the best box of each cell among whole boxes, which begin with the most confident, and the windows that
+    found it."""
+    kept, voters = _Places(xyxy), dict[int, set[int]]()
+    for row in rows.tolist():
+        others = kept.near(xyxy[row])
+        others = others[window[others] != window[row]]
+        same = others[boxes.iou(xyxy[row], xyxy[others]) > iou]
+        for other in same.tolist():
+            voters[other].add(int(window[row]))
+        if not len(same):
+            kept.add(row, xyxy[row])
+            voters[row] = {int(window[row])}
+    return kept, voters
+
+
+def _showing_whole(xyxy: Boxes, windows: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.int64]:
+    """Count for each box the windows that show it whole."""
+    own = windows.astype(np.float64)
+    places = _Places(own)
+    for row in range(len(own)):
+        places.add(row, own[row])
+    counts = np.zeros(len(xyxy), np.int64)
+    for number, box in enumerate(xyxy):
+        near = own[places.near(box)]
+        inside = near[(near[:, :2] <= box[:2]).all(axis=1) & (near[:, 2:] >= box[2:]).all(axis=1)]
+        counts[number] = np.count_nonzero(~is_cut(np.tile(box, (len(inside), 1)), inside, size))
+    return counts
 
 
 def is_cut(xyxy: Boxes, windows: Boxes, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -276,11 +307,11 @@ class _Cells:
             del self._box[other]
 
 
-def _without_doubles(xyxy: Boxes, whole: int, iou: float) -> NDArray[np.int64]:
-    """Return the rows of boxes (n, 4) without those after the first `whole` that have an IoU above `iou` with a box
-    before them."""
+def _without_doubles(xyxy: Boxes, iou: float) -> NDArray[np.int64]:
+    """Return the rows of boxes (n, 4), which begin with the best, without those that have an IoU above `iou` with a
+    better box of another cell."""
     kept = _Places(xyxy)
     for row in range(len(xyxy)):
-        if row < whole or not (boxes.iou(xyxy[row], xyxy[kept.near(xyxy[row])]) > iou).any():
+        if not (boxes.iou(xyxy[row], xyxy[kept.near(xyxy[row])]) > iou).any():
             kept.add(row, xyxy[row])
     return np.array(kept.rows, np.int64)

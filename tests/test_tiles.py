@@ -118,7 +118,7 @@ def test_boxes_that_are_not_exact_are_joined() -> None:
 
 
 def test_one_window_is_left_as_its_nms_left_it() -> None:
-    xyxy = np.array([[0.0, 0, 50, 50], [2, 2, 52, 52], [60, 0, 100, 100]])
+    xyxy = np.array([[0.0, 0, 50, 50], [30, 2, 80, 52], [60, 0, 100, 100]])
     joined = join(xyxy, np.array([0.5, 0.9, 0.7]), np.zeros(3, np.int64), grid(100, 100, 100, 0), (100, 100), 0.4)
     assert joined.row.tolist() == [1, 2, 0]
     assert join(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), grid(9, 9, 9, 0), (9, 9), 0.4).row.tolist() == []

@@ -1,11 +1,14 @@
 """Whole slides block by block: which windows are searched at which level, and what is found in them."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.slide_plan import Search, plan_slide
 from cytoyolo.detector.slide_search import joined, search_slides
+from cytoyolo.detector.tiling import Tiling
 from cytoyolo.images.samples import UNKNOWN
 from cytoyolo.images.slides import open_slide
 from cytoyolo.images.unusable import Unsupported
@@ -21,6 +24,7 @@ class Discs:
     comes from the search."""
 
     codes, spec, label, calls, batch, imgsz, stride, max_det, white = CODES, None, "discs", 2, 3, 160, 32, 300, UNKNOWN
+    tiling, trained_on, field_limit, iou = Tiling(), None, sys.maxsize, 0.4
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []
