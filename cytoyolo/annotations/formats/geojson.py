@@ -48,7 +48,7 @@ def _listed_classes(path: Path) -> list[str]:
     """The classes in the list of a QuPath project, without those that QuPath passes over."""
     content = read_json(path) if path.is_file() else {}
     classes = content.get("pathClasses") if isinstance(content, dict) else None
-    names = [one.get("name") for one in classes if isinstance(one, dict)] if isinstance(classes, list) else []
+    names = [entry.get("name") for entry in classes if isinstance(entry, dict)] if isinstance(classes, list) else []
     return [name for name in names if isinstance(name, str) and name and not name.endswith("*")]
 
 
@@ -165,7 +165,7 @@ def _score(properties: Mapping[str, Any]) -> float:
     """Return the measurement that is a score, NaN if there is none. Before version 0.4 measurements were a list."""
     measured = properties.get("measurements")
     if isinstance(measured, list):
-        measured = {str(one.get("name")): one.get("value") for one in measured if isinstance(one, dict)}
+        measured = {str(entry.get("name")): entry.get("value") for entry in measured if isinstance(entry, dict)}
     value = measured.get(SCORE) if isinstance(measured, dict) else None
     return float(value) if is_number(value) and 0 <= value <= 1 else math.nan
 

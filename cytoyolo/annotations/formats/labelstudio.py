@@ -26,6 +26,7 @@ from cytoyolo.text import counted
 
 # The keys of a value that hold the classes of a region.
 _CLASSES = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
+_DRAWN = ("x", "y", "width", "height", "radiusX", "radiusY", "points", "vertices", "rle")
 _SIZE = ("original_width", "original_height")
 _MARKS = [("from_name", "to_name"), ("annotation_id", "lead_time"), ("data", "annotations"), ("data", "predictions")]
 TASKS, CONFIG = "tasks.json", "config.xml"
@@ -40,13 +41,13 @@ class _Region(NamedTuple):
     value: Mapping[str, Any]
     classes: Sequence[str]
 
-    @property
-    def size(self) -> Size | None:
-        """The size of the image, if the region tells it."""
-        width, height = (self.result.get(side) for side in _SIZE)
-        if is_number(width) and is_number(height) and 1 <= width < math.inf and 1 <= height < math.inf:
-            return int(width), int(height)
-        return None
+
+def _size(region: _Region) -> Size | None:
+    """The size of the image, if the region tells it."""
+    width, height = (region.result.get(side) for side in _SIZE)
+    if is_number(width) and is_number(height) and 1 <= width < math.inf and 1 <= height < math.inf:
+        return int(width), int(height)
+    return None
 
 
 def recognises(source: Source) -> bool:
@@ -85,10 +86,10 @@ def convert(path: Path, tasks: Sequence[Task], folder: Path | None = None, class
     regions = [list(_regions(page, name, found)) for page, name in named]
     sizes = _missing_sizes(path, named, regions, folder, files)
     for (page, name), of_page in zip(named, regions, strict=True):
-        size = next((region.size for region in of_page if region.size), sizes.get(name))
+        size = next(filter(None, map(_size, of_page)), sizes.get(name))
         found.image(name, *(size or (0, 0)), page.group, page.place)
         for region in of_page:
-            _add(found, name, region, region.size or size)
+            _add(found, name, region, _size(region) or size)
     return found.done()
 
 
@@ -100,16 +101,19 @@ def _why(found: Collector) -> str:
 def _regions(page: Page, image: str, found: Collector) -> Iterator[_Region]:
     """Yield the regions of a page that have a place in the image. Counts all other results."""
     results = [(result, result["value"]) for result in page.results if isinstance(result.get("value"), dict)]
-    labelled = {str(result.get("id")) for result, value in results if any(name in value for name in _CLASSES)}
+    if others := len(page.results) - len(results):
+        found.count("relations of regions (left out)", others)
+    # The tags Rectangle and Labels make two results of a region: what was drawn, and the same with its class.
+    labelled = {_drawn(value) for _, value in results if any(name in value for name in _CLASSES)}
     for number, (result, value) in enumerate(results, start=1):
         place = f"{page.place}, region {result.get('id') or number}"
         classes = next((value[name] for name in _CLASSES if isinstance(value.get(name), list)), None)
-        if not _is_drawn(value):
+        if not _drawn(value):
             found.count(
                 f"answers of the kind {quoted(str(result.get('type', result.get('from_name'))), 40)} (left out)"
             )
         elif classes is None and not set(value) & {"choices", "text", "rating", "number", "taxonomy", "datetime"}:
-            if result.get("id") is None or str(result["id"]) not in labelled:
+            if _drawn(value) not in labelled:
                 found.left_out(image, place, "it has no class")
         elif classes is None:
             found.count(f"attribute {quoted(str(result.get('from_name')), 40)} (left out)")
@@ -117,8 +121,9 @@ def _regions(page: Page, image: str, found: Collector) -> Iterator[_Region]:
             yield _Region(place, result, value, [str(name) for name in classes])
 
 
-def _is_drawn(value: Mapping[str, Any]) -> bool:
-    return "x" in value or "points" in value or "rle" in value or "vertices" in value
+def _drawn(value: Mapping[str, Any]) -> str:
+    """What was drawn, as a text; "" for an answer about the whole image."""
+    return "".join(f"{name}={value[name]};" for name in _DRAWN if name in value)
 
 
 def _missing_sizes(
@@ -129,7 +134,7 @@ def _missing_sizes(
     files: frozenset[str],
 ) -> dict[str, Size]:
     """Read the sizes of images that no region tells. Raises CytoyoloError if there is no folder of images."""
-    names = [name for (_, name), some in zip(named, regions, strict=True) if some and not any(one.size for one in some)]
+    names = [name for (_, name), some in zip(named, regions, strict=True) if some and not any(map(_size, some))]
     if not names:
         return {}
     if folder is None:

@@ -85,7 +85,7 @@ def pages(tasks: Sequence[Task], found: Collector) -> Iterator[Page]:
         if annotation is None:
             continue
         results = _dicts(annotation.get("result"))
-        addresses = [one for one in _addresses(task.get("data")) if _path(one).strip("/\\. ")]
+        addresses = [address for address in _addresses(task.get("data")) if _path(address).strip("/\\. ")]
         if not addresses:
             found.problem(place, "it names no image, so it is left out")
         project = f"project {task.get('project')}" if several else ""
@@ -97,7 +97,7 @@ def pages(tasks: Sequence[Task], found: Collector) -> Iterator[Page]:
 def _chosen(task: Task, found: Collector) -> Mapping[str, Any] | None:
     """Return the annotation that counts: a ground truth, or else the newest. None if nobody annotated the task."""
     annotations = _dicts(task.get("annotations")) or _dicts(task.get("completions"))  # the name before version 1
-    done = [one for one in annotations if not one.get("was_cancelled") and not one.get("skipped")]
+    done = [given for given in annotations if not given.get("was_cancelled") and not given.get("skipped")]
     if predictions := len(_dicts(task.get("predictions"))):
         found.count("predictions of a model (left out)", predictions)
     if not done:
@@ -109,8 +109,8 @@ def _chosen(task: Task, found: Collector) -> Mapping[str, Any] | None:
         )
 
     def rank(place: int) -> tuple[bool, str, int]:
-        one = done[place]
-        return bool(one.get("ground_truth")), str(one.get("updated_at") or one.get("created_at") or ""), place
+        given = done[place]
+        return bool(given.get("ground_truth")), str(given.get("updated_at") or given.get("created_at") or ""), place
 
     return done[max(range(len(done)), key=rank)]
 
@@ -128,7 +128,7 @@ def _addresses(data: Any) -> list[str]:
     values = data if isinstance(data, dict) else {}
     for value in sorted(values.values(), key=lambda value: value is not values.get("image")):
         addresses = value if isinstance(value, list) else [value]
-        if addresses and all(isinstance(one, str) and _is_image(one) for one in addresses):
+        if addresses and all(isinstance(address, str) and _is_image(address) for address in addresses):
             return addresses
     image = values.get("image")
     return [image] if isinstance(image, str) and image.strip() and not image.startswith("data:") else []

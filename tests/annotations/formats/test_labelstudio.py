@@ -66,6 +66,9 @@ SCHEMA = {
 }
 
 
+SIZE = {"original_width": 200, "original_height": 100}
+
+
 def region(kind: str = "rectanglelabels", number: int = 1, **value: object) -> dict:
     """A region of an image of 200x100 pixels, as Label Studio 1 exports it."""
     box = {} if value else {"x": 10.0, "y": 20.0, "width": 30.0, "height": 40.0, "rotation": 0}
@@ -176,7 +179,10 @@ def test_what_has_no_box_is_counted(tmp_path: Path) -> None:
         "answers of the kind 'choices' (left out)": 1,
         "attribute 'quality' (left out)": 1,
         "keypoints (left out)": 1,
+        "relations of regions (left out)": 1,
     }
+    drawn = minimal(1, plain["value"]) | {"class": [plain["value"] | {"labels": ["LY"]} | SIZE]}
+    assert read(tmp_path, drawn).boxes["class"].tolist() == ["LY"]
 
 
 def test_one_annotation_of_several_counts(tmp_path: Path) -> None:
@@ -211,7 +217,7 @@ def minimal(number: int, *values: dict, **changes: object) -> dict:
     """An entry of JSON-MIN."""
     return {
         "image": "/data/upload/3/0f3b9c1d-a.jpg", "id": number,
-        "label": [value | {"original_width": 200, "original_height": 100} for value in values], "quality": "good",
+        "label": [value | SIZE for value in values], "quality": "good",
         "annotator": 1, "annotation_id": 5, "created_at": "2026-03-01", "updated_at": "2026-03-01", "lead_time": 3.5,
     } | changes  # fmt: skip
 
@@ -304,7 +310,7 @@ def test_a_faulty_region_is_a_finding(given: dict, what: str, tmp_path: Path) ->
 def test_regions_without_a_class_or_with_several(tmp_path: Path) -> None:
     none, two = region(), region(number=2)
     none["value"]["rectanglelabels"], two["value"]["rectanglelabels"] = [], ["PNN", "LY"]
-    bare = region(number=3)
+    bare = region(number=3, x=50, y=20, width=3, height=4)
     del bare["value"]["rectanglelabels"]
     found = read(tmp_path, task(annotation(none, two, bare)))
     assert found.boxes["class"].tolist() == ["PNN"]
