@@ -19,6 +19,7 @@ from cytoyolo.files import (
     new_folder,
     read_bytes,
     write_text,
+    write_together,
 )
 
 MAKER = "convert"
@@ -235,6 +236,15 @@ def test_a_foreign_file_is_named(tmp_path: Path) -> None:
     folder = fill(made(tmp_path / "out", "a"), "sub/mine.txt")
     with pytest.raises(UsageError, match=r"did not make \(such as sub/mine\.txt\); give another folder"):
         check_folder(folder, MAKER, overwrite=True)
+
+
+def test_files_that_belong_together_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        write_together({tmp_path / "a.csv": b"a", tmp_path / "file" / "b.csv": b"b"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+    write_together({tmp_path / "a.csv": b"a", tmp_path / "new" / "b.csv": b"b"})
+    assert (tmp_path / "a.csv").read_bytes() == b"a" and (tmp_path / "new" / "b.csv").read_bytes() == b"b"
 
 
 def test_a_link_that_leads_nowhere_is_refused_before_the_work(tmp_path: Path) -> None:

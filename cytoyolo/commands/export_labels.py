@@ -12,9 +12,10 @@ import pandas as pd
 from cytoyolo import console, defaults
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.files import with_files
-from cytoyolo.annotations.formats.registry import FORMATS, Format
+from cytoyolo.annotations.formats.registry import FORMATS, Format, Part
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.boxes import clip, to_yolo
 from cytoyolo.commands.export_labels_tags import with_findings
 from cytoyolo.defaults import LabelTarget
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, check_choice, listed, option, quoted
@@ -22,6 +23,7 @@ from cytoyolo.files import atomic_file, check_folder, check_place, new_folder
 from cytoyolo.scoring.table_kinds import DETECTIONS, OUT_OF_FOLD, table_kind
 from cytoyolo.spec import MASK, DataSpec, load_spec
 from cytoyolo.tables.table import XYXY, refuse
+from cytoyolo.text import counted
 
 _MAKER = "export-labels"
 # Endings that a folder should not have.
@@ -171,12 +173,24 @@ def _fitting(annotations: Annotations, form: Format) -> tuple[Annotations, dict[
     """
     regions = annotations.boxes["class"] == MASK
     images, boxes = annotations.images, annotations.boxes
-    counts = {
+    sizes = images.set_index("image")[["width", "height"]].loc[boxes["image"]].to_numpy(np.int64)
+    xyxy = boxes[XYXY].to_numpy(np.float64)
+    fractions = to_yolo(xyxy, sizes)
+    outside = np.any((fractions < 0) | (fractions > 1), axis=1)
+    counts: dict[Part, int] = {
         "ignore regions": int(regions.sum()),
         "confidences": int(boxes["confidence"].notna().sum()),
         "tags": sum(len(row.tags) for rows in (annotations.image_rows(), annotations.box_rows()) for row in rows),
+        "parts of boxes far outside their image": int(outside.sum()),
     }
     left_out: dict[str, int] = {part: counts[part] for part in form.lacks if counts[part]}
+    if "parts of boxes far outside their image" in form.lacks:
+        xyxy = np.where(outside.reshape(-1, 1), clip(xyxy, sizes), xyxy)
+        if nothing := int((xyxy[:, 2:] <= xyxy[:, :2]).any(axis=1).sum()):
+            raise CytoyoloError(
+                f"{counted(nothing, 'box')} can't be exported: no part lies in the image; repair the table."
+            )
+        boxes = boxes.assign(**dict(zip(XYXY, xyxy.T, strict=True)))
     if "ignore regions" in form.lacks:
         lost = images["image"].isin(set(boxes["image"]) - set(boxes.loc[~regions, "image"]))
         images, boxes = images[~lost], boxes[~regions]
@@ -200,12 +214,13 @@ def _of_labels(path: Path, labels: LabelTable) -> Annotations:
     """The rows of a label table. Raises CytoyoloError for rows that are no labels."""
     spec, rows = labels.spec, np.flatnonzero(labels.labels | labels.ignore_regions)
     unknown = (labels.class_id[rows] < 0) & ~labels.is_ignore_region[rows]
-    bad = ~np.isfinite(labels.xyxy[rows]).all(axis=1)
+    xyxy = labels.xyxy[rows]
+    bad = ~(np.isfinite(xyxy).all(axis=1) & (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))
     faults = {row: f"class {quoted(labels.text['class'][row])} is unknown" for row in rows[unknown].tolist()}
     faults |= {row: f"the box is {labels.box(row)}" for row in rows[bad].tolist()}
     faults |= labels.broken
     refuse(path, faults, "mend them, with `cytoyolo repair` where it can")
-    boxes = pd.DataFrame(labels.xyxy[rows], columns=XYXY, index=rows)
+    boxes = pd.DataFrame(xyxy, columns=XYXY, index=rows)
     boxes.insert(0, "image", labels.text["image"][rows])
     boxes["class"] = np.where(labels.is_ignore_region[rows], MASK, labels.text["class"][rows])
     boxes["confidence"], boxes["tags"] = np.nan, ""

@@ -47,6 +47,17 @@ def test_images_without_cells_and_ignore_regions(place: Path) -> None:
     assert texts["c.txt"] == "" and "d.txt" not in texts and texts["b.txt"].startswith("1 ")
 
 
+def test_yolo_has_no_place_far_outside_an_image(place: Path) -> None:
+    Path("labels.csv").write_text(LABELS + "b.png,-8,6,32,40,PNN\na.png,10,6,32,96,PNN\n")
+    assert export(form="yolo", output="yolo").left_out == {"parts of boxes far outside their image": 1}
+    assert Path("yolo/labels/b.txt").read_text().splitlines()[1] == "1 0.1875 0.4791666667 0.625 0.7083333333"
+    assert Path("yolo/labels/a.txt").read_text().splitlines()[2] == "1 0.328125 0.5625 0.34375 0.875"
+    assert export().left_out == {} and content()["annotations"][4]["bbox"] == [10, 6, 22, 90]
+    Path("labels.csv").write_text(LABELS + "b.png,80,6,90,60,PNN\n")
+    with pytest.raises(CytoyoloError, match="1 box can't be exported: no part is in the image"):
+        export(form="yolo", output="other")
+
+
 def test_findings_of_an_audit_become_tags(place: Path) -> None:
     audit("labels.csv", images="images", dataset="spec.yaml", output="audit")
     made = export(findings="audit/findings.csv")
@@ -89,6 +100,7 @@ def test_detections_keep_their_confidence_and_the_name_of_the_model(place: Path)
     ("row", "words"),
     [
         ("a.png,1,2,x,40,LY", "line 6: the box is 1,2,x,40"),
+        ("a.png,30,2,1,40,LY", "line 6: the box is 30,2,1,40"),
         ("a.png,1,2,30,40,EO", "line 6: class 'EO' is unknown"),
         ("gone.png,1,2,30,40,LY", "gone.png: no image of images fits"),
         ("a.png,1,2,30", "line 6: fewer than 6 columns"),

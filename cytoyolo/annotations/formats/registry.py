@@ -23,7 +23,7 @@ from cytoyolo.errors import CytoyoloError, check_choice, option
 from cytoyolo.tables.kinds import kind_of
 
 # What a form may have no place for.
-Part = Literal["ignore regions", "confidences", "tags"]
+Part = Literal["ignore regions", "confidences", "tags", "parts of boxes far outside their image"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ _FORMATS = (
     Format("coco", "COCO (JSON)", coco.recognises, lambda path, images: coco.read(path), coco.write),
     Format(
         "yolo", "a YOLO folder", yolo_folder.is_yolo, yolo.read, yolo.write, True, "images",
-        ("ignore regions", "tags"),
+        ("ignore regions", "tags", "parts of boxes far outside their image"),
     ),
     Format(
         "voc", "Pascal VOC (XML)", voc.recognises, lambda path, images: voc.read(path), voc.write, True, "JPEGImages",
