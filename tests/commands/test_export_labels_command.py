@@ -54,7 +54,7 @@ def test_yolo_has_no_place_far_outside_an_image(place: Path) -> None:
     assert Path("yolo/labels/a.txt").read_text().splitlines()[2] == "1 0.328125 0.5625 0.34375 0.875"
     assert export().left_out == {} and content()["annotations"][4]["bbox"] == [10, 6, 22, 90]
     Path("labels.csv").write_text(LABELS + "b.png,80,6,90,60,PNN\n")
-    with pytest.raises(CytoyoloError, match="1 box can't be exported: no part is in the image"):
+    with pytest.raises(CytoyoloError, match="1 box can't be exported: no part lies in the image"):
         export(form="yolo", output="other")
 
 
