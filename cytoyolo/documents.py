@@ -4,6 +4,7 @@ XML is read by expat, the parser of the standard library, and a file with a docu
 first line. Entities and external references can only be declared there, so none of them is ever read.
 """
 
+import codecs
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -62,6 +63,18 @@ def read_json(path: Path) -> Any:
     except ValueError as error:  # not text, a key that comes twice, or a whole number with thousands of digits
         problem = "it has a number with thousands of digits" if "digits" in str(error) else str(error)
         raise _invalid(path, "JSON", problem.partition(";")[0]) from error
+
+
+def as_utf8(data: bytes) -> bytes:
+    """Return text in UTF-16, which has a byte-order mark, as UTF-8, and all other bytes as they are.
+
+    Examples
+    --------
+    >>> as_utf8("[1]".encode("utf-16")), as_utf8(b"[1]")
+    (b'[1]', b'[1]')
+    """
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16", "replace").encode() if is_utf16 else data
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

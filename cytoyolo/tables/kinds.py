@@ -1,12 +1,12 @@
 """Say what a file or folder is that was given instead of a table, by its bytes or by the names in it."""
 
-import codecs
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
 from cytoyolo.defaults import LabelSource
+from cytoyolo.documents import as_utf8
 from cytoyolo.errors import UsageError, call
 from cytoyolo.signatures import by_mark
 
@@ -114,8 +114,7 @@ def _import_call(path: object) -> str:
 
 def _kind(data: bytes) -> tuple[str, str]:
     """Return what a file is and what to do; ("", "") if it may be a table."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        data = data.decode("utf-16", "replace").encode()
+    data = as_utf8(data)
     head = data[:_HEAD]
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         kind = next((words for mark, words in _ZIPPED.items() if mark in data), "")

@@ -3,6 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
+from cytoyolo.documents import as_utf8
 from cytoyolo.errors import UsageError
 from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import folder_files
@@ -20,8 +21,8 @@ class Source:
 
     @cached_property
     def data(self) -> bytes:
-        """The bytes of the file, none for a folder."""
-        return b"" if self.is_folder else read_bytes(self.path)
+        """The bytes of the file, text as UTF-8; none for a folder."""
+        return b"" if self.is_folder else as_utf8(read_bytes(self.path))
 
     @cached_property
     def head(self) -> bytes:
@@ -36,7 +37,7 @@ class Source:
     def read(self, name: str) -> bytes:
         """The first bytes of a file of the folder."""
         with (self.path / name).open("rb") as file:
-            return file.read(_HEAD)
+            return as_utf8(file.read(_HEAD))
 
     def is_json(self, *keys: str) -> bool:
         """Tell whether the file begins like JSON and has all of these keys somewhere."""

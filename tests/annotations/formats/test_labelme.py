@@ -10,6 +10,7 @@ import pytest
 from cytoyolo.annotations.formats import labelme
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.collector import Collector
+from cytoyolo.annotations.formats.registry import format_of
 from cytoyolo.errors import CytoyoloError
 
 
@@ -112,6 +113,13 @@ def test_files_of_a_folder_that_cannot_be_read_are_findings_and_the_others_stay(
         ("2.json", "is empty; it is left out"),
         ("3.json", "it is not of the form LabelMe, so it is left out"),
     )  # fmt: skip
+
+
+def test_files_in_utf_16_are_recognised_and_read(tmp_path: Path) -> None:
+    made = content(shape("rectangle", (1, 2), (3, 4)))
+    (tmp_path / "a.json").write_text(json.dumps(made), encoding="utf-16")  # as a redirection in PowerShell writes it
+    for path in (tmp_path, tmp_path / "a.json"):
+        assert format_of(path).name == "labelme" and len(format_of(path).read(path, None).boxes) == 1
 
 
 @pytest.mark.parametrize(("text", "words"), [("[]", "is JSON, and not of the form LabelMe"), ("", "is empty")])
