@@ -121,7 +121,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            raise _fault(event, f"the alias *{event.anchor} stands for another value; write that out")
+            raise _fault(event, f"the alias *{event.anchor} stands for another value; write the value itself")
         if self._depth == _DEEPEST:
             raise _fault(event, "nested too deep")
         self._depth += 1

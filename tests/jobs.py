@@ -50,7 +50,7 @@ def fail(folder: Path, others: tuple[str, ...], how: str, slot: str) -> None:
     if how == "full disk":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if how == "error":
-        raise ValueError("7 is no box")
+        raise ValueError("7 is not a box")
     if how == "exit":
         os._exit(3)
     if how == "system exit":

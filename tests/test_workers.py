@@ -83,7 +83,7 @@ def test_no_job_is_no_work():
     ("how", "words"),
     [
         ("sentence", SENTENCE),
-        ("error", f"unexpected ValueError: 7 is no box; {FAULT}"),
+        ("error", f"unexpected ValueError: 7 is not a box; {FAULT}"),
         ("full disk", "the disk of the output has no space left; free some, or give an output elsewhere."),
         ("exit", f"its process ended with code 3{HINT}"),
         ("system exit", f"its process ended with code 4{HINT}"),

@@ -67,7 +67,7 @@ def run(
                 table = table.edited(edit)
             stops |= rule.action == STOP
             if rule.about == "table" and rule.action == STOP:
-                stopped = f"the table is no good: {rule.name}"
+                stopped = f"the table can't be used: {rule.name}"
             elif rule.action == STOP:
                 table = table.without(_rows_of(found, table))
     findings = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
@@ -142,7 +142,7 @@ def schema_finding(sentence: str, policy: Mapping[str, Rule]) -> tuple[pd.DataFr
     """Return the finding about a file that is not a table, with the reason, and the rules that were not asked."""
     rule = policy["schema"]
     values = [[1, "", rule.name, rule.severity, "", rule.action, sentence]]
-    not_run = dict.fromkeys((name for name in policy if name != rule.name), "the file is no table")
+    not_run = dict.fromkeys((name for name in policy if name != rule.name), "the file is not a table")
     return pd.DataFrame(values, columns=list(COLUMNS)), not_run
 
 

@@ -21,7 +21,7 @@ BACKGROUND = "background"
 def check_background(background: str | Path | None, images: str | Path | None) -> None:
     """Raise UsageError if images without cells are listed, but no image folder is given."""
     if background is not None and images is None:
-        raise UsageError(f"{option('background')} goes with {option('images')}; give both or neither.")
+        raise UsageError(f"{option('background')} needs {option('images')}; give both or neither.")
 
 
 def background_facts(background: str | Path | None) -> dict[str, object]:

@@ -20,7 +20,7 @@ def apply(
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make the changes of a log of `repair` or `curate` again, in the table that the log was made for."""
+    """Make the changes of a log again. `repair` and `curate` write such logs."""
     from cytoyolo.commands.apply import apply as run
 
     check_call(output, as_json, overwrite)

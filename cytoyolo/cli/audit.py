@@ -57,7 +57,7 @@ def audit(
     if labels is None:
         raise UsageError("audit needs a label table: cytoyolo audit LABELS.csv (or --rules).")
     if overwrite and output is None:
-        raise UsageError("--overwrite goes with -o; give both or neither.")
+        raise UsageError("--overwrite needs -o; give both or neither.")
     made = commands.audit(
         labels,
         images=images,

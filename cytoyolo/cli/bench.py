@@ -20,14 +20,17 @@ def bench(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            help="What runs a .pt file: torch, onnx, openvino. May be repeated.", show_default="all installed"
+            help="Programs that run a .pt file: torch, onnx, openvino. Repeat it for several.",
+            show_default="all installed",
         ),
     ] = None,
     threads: Annotated[
-        list[int] | None, typer.Option(help="CPU cores to use. May be repeated.", show_default="1 and all")
+        list[int] | None,
+        typer.Option(help="CPU cores to use. Repeat it for several numbers.", show_default="1 and all"),
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option(help="Images at a time. May be repeated.", show_default="the backend's own")
+        list[int] | None,
+        typer.Option(help="Images in one call. Repeat it for several numbers.", show_default="the backend's own"),
     ] = None,
     imgsz: ImageSize = None,
     device: Device = defaults.DEVICE,

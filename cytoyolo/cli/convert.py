@@ -33,14 +33,20 @@ def convert(
     output: Annotated[Path, typer.Option("--output", "-o", help="The YOLO folder to make.", metavar="DATASET")],
     dataset: DatasetOption = defaults.DATASET,
     val: Annotated[
-        float | None, typer.Option(help="Share of the images for validation.", show_default=str(defaults.VAL))
+        float | None,
+        typer.Option(help="Share of the images that are for validation, 0 to 1.", show_default=str(defaults.VAL)),
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Make K cross-validation folds instead of one split.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Make this number of cross-validation folds instead of one split.")
+    ] = None,
     groups: GroupsOption = None,
     test: TestOption = None,
     background: BackgroundOption = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Repair the table first, as `cytoyolo repair` does; changes.csv says how.")
+        bool,
+        typer.Option(
+            "--repair", help="Repair the table first, as `cytoyolo repair` does. changes.csv lists the changes."
+        ),
     ] = False,
     config: ConfigOption = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking them.")] = False,

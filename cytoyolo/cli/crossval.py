@@ -36,7 +36,7 @@ def crossval(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the label table's images.", metavar="DIR")
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="How many folds.", show_default=str(defaults.FOLDS))] = None,
+    folds: Annotated[int | None, typer.Option(help="The number of folds.", show_default=str(defaults.FOLDS))] = None,
     groups: GroupsOption = None,
     dataset: Annotated[
         str | None,
@@ -51,7 +51,8 @@ def crossval(
     *,
     settings: TrainingSettings,
     device: Annotated[
-        str, typer.Option(help="auto, cpu, mps, 0, or several GPUs (0,1,2), one fold on each.")
+        str,
+        typer.Option(help="auto, cpu, mps, the number of a GPU, or of several GPUs (0,1,2), which train a fold each."),
     ] = defaults.DEVICE,
     jobs: Jobs = defaults.JOBS,
     um_per_px: UmPerPx = None,

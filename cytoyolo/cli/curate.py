@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import Boxes, JsonOption, Overwrite
+from cytoyolo.cli.options import Boxes, JsonOption, Overwrite, Spurious
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.text import counted
 
@@ -24,15 +24,12 @@ def curate(
         list[Path],
         typer.Option(
             "--oof",
-            help="The predictions that crossval wrote. May be repeated for cross-validations with other seeds.",
+            help="The predictions that crossval wrote. Repeat it for cross-validations with other seeds.",
             metavar="CV/oof.csv",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CURATED.csv")],
-    spurious: Annotated[
-        defaults.SpuriousChoice,
-        typer.Option(help="mask: labels without a cell become ignore regions; keep: they stay."),
-    ] = defaults.SPURIOUS,
+    spurious: Spurious = defaults.SPURIOUS,
     boxes: Boxes = defaults.BOXES,
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images, to draw the findings.", metavar="DIR")
@@ -40,7 +37,9 @@ def curate(
     max_loss: Annotated[
         float, typer.Option(help="The largest share of its rows that a class may lose.")
     ] = defaults.CURATION_LOSS,
-    force: Annotated[bool, typer.Option("--force", help="Accept larger losses, and findings for every label.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Accept larger losses, and a finding for every label.")
+    ] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:

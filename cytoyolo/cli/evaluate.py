@@ -75,7 +75,7 @@ def evaluate(
     from cytoyolo.commands.evaluate import evaluate as run
 
     if overwrite and output is None:
-        raise UsageError("--overwrite goes with -o; give both or neither.")
+        raise UsageError("--overwrite needs -o; give both or neither.")
     made = run(
         truth, detections, images=images, output=output, dataset=dataset, groups=groups, precision=precision,
         seed=seed, overwrite=overwrite, **settings,

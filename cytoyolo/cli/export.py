@@ -22,7 +22,9 @@ def export(
     format: Annotated[
         defaults.ExportFormat, typer.Option(help="The program that will run the network.")
     ] = defaults.FORMAT,
-    int8: Annotated[bool, typer.Option("--int8", help="Use 8-bit whole numbers: faster, slightly less exact.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Compute with 8-bit whole numbers. This is faster and slightly less exact.")
+    ] = False,
     calibrate: Annotated[
         Path | None, typer.Option(help="With --int8: label table for calibration and comparison.", metavar="LABELS.csv")
     ] = None,
@@ -43,7 +45,7 @@ def export(
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a network for ONNX Runtime or OpenVINO. With --int8, its score is compared with the original network."""
+    """Write a network for ONNX Runtime or OpenVINO. With --int8, both networks are scored and compared."""
     from cytoyolo.commands.export import export as run
 
     made = run(

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def fuse(
     tables: Annotated[
         list[Path],
-        typer.Argument(help="Tables of detections, as predict --probabilities writes them.", metavar="TABLE..."),
+        typer.Argument(help="Tables of detections that `predict --probabilities` wrote.", metavar="TABLE..."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to make.", metavar="FILE.csv")],
     test: Annotated[
@@ -27,7 +27,7 @@ def fuse(
     ] = None,
     model_weights: ModelWeights = None,
     iou: Annotated[
-        float, typer.Option(help="Boxes of any class are fused if their IoU is more than this.")
+        float, typer.Option(help="Boxes are fused, whatever their classes are, if their IoU is higher.")
     ] = defaults.FUSION_IOU,
     dataset: DatasetOption = defaults.DATASET,
     fallback: Fallback = None,

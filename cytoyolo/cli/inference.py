@@ -25,12 +25,15 @@ _Iou = Annotated[
     float, typer.Option(help="If two boxes of any class have a higher IoU, NMS keeps the more confident box.")
 ]
 _Batch = Annotated[
-    int | None, typer.Option(help="Images at a time.", show_default="1 on a CPU, 8 by torch, 32 on a GPU")
+    int | None,
+    typer.Option(
+        help="How many images are searched in one call.", show_default="1 on a CPU, 8 with torch, 32 on a GPU"
+    ),
 ]
 _Backend = Annotated[defaults.Backend, typer.Option(help="The program that runs a .pt file.")]
 _Threads = Annotated[int | None, typer.Option(help="CPU cores to use.", show_default="all")]
 _Views = Annotated[
-    str | None, typer.Option(help="Also predict mirrored images, and fuse the boxes.", metavar="hflip,vflip")
+    str | None, typer.Option(help="Search mirrored images too, and fuse the boxes.", metavar="hflip,vflip")
 ]
 
 _Tiles = Annotated[
@@ -58,7 +61,9 @@ def with_inference_settings(conf: float, most_boxes: str) -> Callable[[Command],
 
     `conf` is the command's default confidence. `most_boxes` says how many boxes of an image are kept by default.
     """
-    limit = typer.Option(help="The most boxes of an image. The most confident boxes are kept.", show_default=most_boxes)
+    limit = typer.Option(
+        help="The largest number of boxes in an image. The most confident boxes are kept.", show_default=most_boxes
+    )
     options: dict[str, tuple[Any, Any]] = {
         "conf": (_Conf, conf),
         "iou": (_Iou, defaults.IOU),

@@ -24,7 +24,7 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="YAML file that changes rules of the audit, or adds your own, whose code it runs.",
+        help="YAML file that changes rules of the audit. It may name your own rules; their code is run.",
         metavar="FILE.yaml",
     ),
 ]
@@ -47,21 +47,23 @@ TableOutput = Annotated[
 GroupsOption = Annotated[
     Path | None,
     typer.Option(
-        "--groups", help="CSV with NAME,group: images of a slide, patient or centre stay together.", metavar="FILE.csv"
+        "--groups",
+        help="CSV with NAME,group. Images of a group (a slide, a patient, a centre) stay in the same part.",
+        metavar="FILE.csv",
     ),
 ]
 BackgroundOption = Annotated[
     Path | None,
     typer.Option(
         "--background",
-        help="Images without cells: a table or text file with their names, or a folder in the image folder.",
+        help="Images without cells: a file that lists their names, or a sub-folder of the image folder.",
         metavar="FILE|DIR",
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output of this command.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, mps, 0, or for a training several GPUs (0,1).")]
+Device = Annotated[str, typer.Option(help="What the network runs on: auto, cpu, mps, or the number of a GPU.")]
 ImageSize = Annotated[
     int | None,
     typer.Option("--imgsz", help="Side in pixels to which images are scaled.", show_default="the training's"),
@@ -74,6 +76,9 @@ ModelWeights = Annotated[
     str | None, typer.Option(help="The weight of each model in a fusion.", metavar="2,1,1", show_default="equal")
 ]
 Fallback = Annotated[str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")]
+Spurious = Annotated[
+    defaults.SpuriousChoice, typer.Option(help="mask: labels without a cell become ignore regions; keep: they stay.")
+]
 Boxes = Annotated[defaults.BoxChoice, typer.Option(help="Which label boxes are replaced by the predicted box.")]
 
 

@@ -26,7 +26,8 @@ def predict(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Trained weights (.pt, .onnx, an OpenVINO folder), several to fuse; then images, slides, folders.",
+            help="Trained weights (.pt, .onnx or an OpenVINO folder); several are fused. Then images, slides and "
+            "folders.",
             metavar="WEIGHTS... IMAGE...|SLIDE...|FOLDER...",
         ),
     ],
@@ -47,8 +48,8 @@ def predict(
 ) -> None:
     """Find the cells in images and whole slides: detections, annotated pictures and the leukocyte differential.
 
-    After an interruption the same call continues. The exit code is 1 if some images could not be read: these are
-    listed, and all others are in the output.
+    After an interruption the same call continues.
+    The exit code is 1 if some images could not be read. They are listed, and all other images are in the output.
     """
     from cytoyolo.commands.predict import predict as run
     from cytoyolo.commands.predict_sources import divide

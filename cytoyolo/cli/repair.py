@@ -19,7 +19,7 @@ def repair(
     labels: Annotated[Path, typer.Argument(help="The label table to repair.", metavar="LABELS.csv")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write.", metavar="CLEAN.csv")],
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the images, to use them too.", metavar="DIR")
+        Path | None, typer.Option("--images", help="Folder of the images, to check them too.", metavar="DIR")
     ] = None,
     test: TestOption = None,
     background: BackgroundOption = None,
@@ -35,7 +35,10 @@ def repair(
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Mend what has one right answer, and log each change; `cytoyolo undo` takes the changes back byte for byte."""
+    """Correct the faults that have only one right correction, and log each change.
+
+    `cytoyolo undo` takes the changes back, byte for byte.
+    """
     from cytoyolo.commands.repair import repair as run
 
     repaired = run(

@@ -14,6 +14,7 @@ from cytoyolo.cli.options import (
     GroupsOption,
     Jobs,
     JsonOption,
+    Spurious,
 )
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.cli.training import with_training_settings
@@ -30,23 +31,28 @@ def reproduce(
     dataset: DatasetOption = defaults.DATASET,
     groups: GroupsOption = None,
     background: BackgroundOption = None,
-    folds: Annotated[int, typer.Option(help="How many folds.")] = defaults.FOLDS,
-    spurious: Annotated[
-        defaults.SpuriousChoice, typer.Option(help="Which curated labels the final model is trained on.")
-    ] = defaults.SPURIOUS,
+    folds: Annotated[int, typer.Option(help="The number of folds.")] = defaults.FOLDS,
+    spurious: Spurious = defaults.SPURIOUS,
     boxes: Boxes = defaults.BOXES,
     *,
     settings: TrainingSettings,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, 0, or several GPUs as 0,1,2.")] = defaults.DEVICE,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, mps, the number of a GPU, or of several GPUs (0,1,2).")
+    ] = defaults.DEVICE,
     jobs: Jobs = defaults.JOBS,
-    force: Annotated[bool, typer.Option("--force", help="Accept larger losses of a class in the curation.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Accept a curation that removes many labels of a class.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Repeat steps that were done with other settings or inputs.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with time and disk space.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Go the third place's whole way; steps that are done are skipped, and an interrupted training goes on."""
+    """Run the third place's whole method, from the audit to the submission.
+
+    Finished steps are skipped, and an interrupted training continues.
+    """
     from cytoyolo.commands.reproduce import reproduce as run
 
     made = run(

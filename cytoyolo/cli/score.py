@@ -37,7 +37,7 @@ def score(
     from cytoyolo.commands.score import score as run
 
     if overwrite and output is None:
-        raise UsageError("--overwrite goes with -o; give both or neither.")
+        raise UsageError("--overwrite needs -o; give both or neither.")
     result = run(truth, submission, output, dataset=dataset, seed=seed, overwrite=overwrite)
     if as_json:
         print_json(result.to_dict())

@@ -18,11 +18,15 @@ def register(app: typer.Typer) -> None:
 def smear(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", metavar="DIR")],
     images: Annotated[int, typer.Option(help="How many images to draw.")] = defaults.SMEAR_IMAGES,
-    test: Annotated[float, typer.Option(help="Share of the images for the test.")] = defaults.SMEAR_TEST,
+    test: Annotated[
+        float, typer.Option(help="Share of the images that are for the test, 0 to 1.")
+    ] = defaults.SMEAR_TEST,
     seed: Seed = defaults.SEED,
     faults: Annotated[
         float | None,
-        typer.Option(help="Share of the training images that get a fault; faults.csv lists them.", metavar="RATE"),
+        typer.Option(
+            help="Share of the training images that get a fault. faults.csv lists the faults.", metavar="RATE"
+        ),
     ] = None,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,

@@ -25,7 +25,7 @@ def submit(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Trained weights (.pt, .onnx or an OpenVINO folder), several to fuse them; then the test table with "
+            help="Trained weights (.pt, .onnx or an OpenVINO folder); several are fused. Then the test table with "
             "the columns trustii_id,NAME.",
             metavar="WEIGHTS... TEST.csv",
         ),
@@ -42,8 +42,8 @@ def submit(
 ) -> None:
     """Predict the rows of a test table. --probabilities also writes all detections to FILE.detections.csv.
 
-    After an interruption the same call continues. The exit code is 1 if some images could not be read: these are
-    listed, and all others are in the output.
+    After an interruption the same call continues.
+    The exit code is 1 if some images could not be read. They are listed, and all other images are in the output.
     """
     from cytoyolo.commands.predict_sources import divide_table
     from cytoyolo.commands.submit import submit as run

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import Device, JsonOption, Overwrite, UmPerPx
+from cytoyolo.cli.options import JsonOption, Overwrite, UmPerPx
 from cytoyolo.cli.output import print_json
 from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import TrainingSettings
@@ -21,7 +21,9 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to make.", metavar="RUN")],
     *,
     settings: TrainingSettings,
-    device: Device = defaults.DEVICE,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, mps, the number of a GPU, or of several GPUs (0,1).")
+    ] = defaults.DEVICE,
     fold: Annotated[
         int | None, typer.Option(help="Leave this fold out of the training (data set made with --folds).")
     ] = None,

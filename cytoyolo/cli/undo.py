@@ -33,7 +33,7 @@ def check_call(output: Path | None, as_json: bool, overwrite: bool) -> None:
     """Raise UsageError for options that need -o, if it is not given and the table is printed."""
     for option, is_given in {"--json": as_json, "--overwrite": overwrite}.items():
         if is_given and output is None:
-            raise UsageError(f"{option} goes with -o; without -o the table itself is printed.")
+            raise UsageError(f"{option} needs -o; without -o the table itself is printed.")
 
 
 def show(table: bytes, output: Path | None, as_json: bool) -> None:

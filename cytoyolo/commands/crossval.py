@@ -230,7 +230,7 @@ def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
     data = load_dataset(source)
     for name, value in options.items():
         if value is not None:
-            raise UsageError(f"{option(name)} goes with a label table, and {source} is a folder; leave it out.")
+            raise UsageError(f"{option(name)} is only for a label table, and {source} is a folder; leave it out.")
     if TILES in data.manifest:
         raise UsageError(
             f"{source} holds tiles of images, and the predictions of a cross-validation are of whole images; convert "
@@ -255,7 +255,7 @@ def slots_of(device: str, jobs: int) -> list[str]:
     chosen = choose_device(device, several=True)
     if chosen != "cpu" and jobs > 1:
         raise UsageError(
-            f"{option('jobs')} goes with the CPU, and the device is {chosen}; give several GPUs as "
+            f"{option('jobs')} is only for the CPU, and the device is {chosen}; give several GPUs as "
             f"{option('device', '0,1')}."
         )
     return ["cpu"] * jobs if chosen == "cpu" else chosen.split(",")

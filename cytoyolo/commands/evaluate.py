@@ -133,7 +133,7 @@ def _check_images(detections: Path, images: str | Path | None, searched: bool) -
     if searched and images is None:
         raise UsageError(f"{detections} is a file of weights, and weights need {option('images')}, the image folder.")
     if not searched and images is not None:
-        raise UsageError(f"{option('images')} goes with weights, and {detections} is a table; leave it out.")
+        raise UsageError(f"{option('images')} is only for weights, and {detections} is a table; leave it out.")
     if images is not None:
         check_image_folder(Path(images))
 
@@ -146,7 +146,7 @@ def _read_truth(path: Path, spec: DataSpec) -> LabelTable:
     boxed = table.labels | table.ignore_regions
     sides = xyxy[:, 2:] - xyxy[:, :2]
     for row in np.flatnonzero(boxed & ~(np.isfinite(xyxy).all(axis=1) & (sides > 0).all(axis=1))).tolist():
-        faults[row] = f"{table.box(row)} is no box"
+        faults[row] = f"{table.box(row)} is not a box"
     for row in np.flatnonzero(table.labels & (table.class_id < 0)).tolist():
         faults[row] = class_fault(str(table.text["class"][row]), spec)
     for row in np.flatnonzero(boxed & (table.text["image"] == "")).tolist():

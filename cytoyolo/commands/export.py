@@ -119,14 +119,14 @@ def export(
     _check_output(output, format, overwrite)
     comparison = output.with_name(f"{output.name}.comparison.json")
     if comparison.exists() and not (overwrite and _is_comparison(comparison)):
-        remedy = "is no comparison this command made; move it" if overwrite else f"exists; give {OVERWRITE}"
+        remedy = "is not a comparison that this command made; move it" if overwrite else f"exists; give {OVERWRITE}"
         raise UsageError(f"{comparison} {remedy}, or give another output.")
     if not int8:
         only: dict[str, object] = {"calibrate": calibrate, "images": images, "imgsz": imgsz, "dataset": dataset}
         only |= {"seed": seed or None, "max_loss": None if max_loss == defaults.EXPORT_LOSS else max_loss}
         for name, value in only.items():
             if value is not None:
-                raise UsageError(f"{option(name)} goes with {option('int8', True)}; give both or neither.")
+                raise UsageError(f"{option(name)} needs {option('int8', True)}; give both or neither.")
         if format == ONNX:
             exports.write_onnx(weights, output)
         else:
@@ -194,13 +194,13 @@ def _check_output(output: Path, format: str, overwrite: bool) -> None:
         return
     check_place(output)
     if output.suffix.lower() != ".onnx":
-        raise UsageError(f"{output} is no name of an ONNX file; give one that ends in .onnx.")
+        raise UsageError(f"{output} is not the name of an ONNX file; give a name that ends in .onnx.")
     if output.is_dir():
         raise UsageError(f"{output} is a folder; give the name of a file.")
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists; give another name or {OVERWRITE}.")
     if output.exists() and not exports.is_own(output):
-        raise UsageError(f"{output} is no file that this command made; give another name.")
+        raise UsageError(f"{output} is not a file that this command made; give another name.")
 
 
 def _truth(path: Path, spec: DataSpec, codes: Sequence[str]) -> pd.DataFrame:

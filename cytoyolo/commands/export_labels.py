@@ -112,11 +112,13 @@ def export_labels(
     path, target, spec = Path(table), Path(output), load_spec(dataset)
     form, write = _form(format)
     if copy_images and not form.images:
-        raise UsageError(f"{option('copy_images', True)} goes with yolo and voc; leave it out.")
+        raise UsageError(f"{option('copy_images', True)} is only for yolo and voc; leave it out.")
     _check_output(target, form, overwrite, (path, Path(images)))
     if table_kind(path, spec) in (DETECTIONS, OUT_OF_FOLD):
         if findings is not None:
-            raise UsageError(f"{option('findings')} goes with a label table, and {path} has detections; leave it out.")
+            raise UsageError(
+                f"{option('findings')} is only for a label table, and {path} has detections; leave it out."
+            )
         annotations = _of_detections(path, spec, model)
     else:
         labels = LabelTable.from_csv(path, spec)

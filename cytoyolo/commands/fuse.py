@@ -117,7 +117,7 @@ def fuse(
     if test is not None:
         check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
     elif fallback is not None:
-        raise UsageError(f"{option('fallback')} goes with {option('test')}; give both or neither.")
+        raise UsageError(f"{option('fallback')} needs {option('test')}; give both or neither.")
     stored, codes = same_classes([_read(path, spec) for path in paths], paths)
     incomplete = _incomplete(stored, paths)
     if not codes:  # without a detection, and without probabilities, no table names a class

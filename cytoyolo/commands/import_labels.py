@@ -150,7 +150,7 @@ def _read(source: Path, format: LabelSource, columns: str | None, images: Path |
     if columns is None:
         return form, form.read(source, images)
     if form.name != "table":
-        raise UsageError(f"{option('columns')} goes with a table, and {source} is {form.title}; leave it out.")
+        raise UsageError(f"{option('columns')} is only for a table, and {source} is {form.title}; leave it out.")
     return form, labelled_tables.read(source, images, columns)
 
 
@@ -161,7 +161,7 @@ def _check_outputs(source: Path, table: Path, dataset: Path | None, groups: Path
         if path.resolve() == source.resolve():
             raise UsageError(f"{path} is the source; give another output.")
         if path.resolve() in [other.resolve() for other in outputs[:place]]:
-            raise UsageError(f"{path} is given for two outputs; give each a name of its own.")
+            raise UsageError(f"{path} is given for two outputs; give each its own name.")
     check_writable(table, _LABEL_HEADER, overwrite)
     if groups is not None:
         check_writable(groups, _GROUP_HEADER, overwrite)

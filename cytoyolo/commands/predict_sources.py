@@ -98,7 +98,7 @@ def _no_weights(sources: Sequence[Path], wanted: str) -> UsageError:
     for path in sources:
         if (path / "weights" / "best.pt").is_file():
             return UsageError(f"{path} is the folder of a training; give its weights, {path / 'weights' / 'best.pt'}.")
-    return UsageError(f"no weights are given, and {sources[0]} is no file of weights; give {wanted}.")
+    return UsageError(f"no weights are given, and {sources[0]} is not a file of weights; give {wanted}.")
 
 
 def refuse_table(sources: Sequence[Path]) -> None:

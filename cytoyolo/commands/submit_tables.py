@@ -33,8 +33,7 @@ class SubmissionTables:
             self._headers[self.detections] = LISTED_IN_FULL.header(spec, codes)
         elif os.path.lexists(self.detections):
             raise UsageError(
-                f"{self.detections} would stand beside an output it is not of; give {option('probabilities', True)}, "
-                "or move it."
+                f"{self.detections} does not belong to this output; give {option('probabilities', True)}, or move it."
             )
 
     def check(self, overwrite: bool, places: Collection[Path] | None = None) -> None:

@@ -229,8 +229,8 @@ def check_arrays(
         return
     if no_boxes(xyxy).any():
         row = int(np.argmax(no_boxes(xyxy)))
-        raise UsageError(f"row {row} of xyxy, {xyxy[row].tolist()}, is no box; give x1, y1, x2, y2.")
+        raise UsageError(f"row {row} of xyxy, {xyxy[row].tolist()}, is not a box; give x1, y1, x2, y2.")
     if no_shares(confidence).any() or no_shares(probabilities).any():
-        raise UsageError("a confidence or a probability is no number from 0 to 1; check the arrays.")
+        raise UsageError("a confidence or a probability is not a number from 0 to 1; check the arrays.")
     if class_id.min() < 0 or class_id.max() >= len(codes):
         raise UsageError(f"a class id is not from 0 to {len(codes) - 1}; check class_id and codes.")

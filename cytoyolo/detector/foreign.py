@@ -127,7 +127,7 @@ def _name_unfit(path: Path) -> tuple[str, str] | None:
         return "is truncated", _AGAIN
     if head.startswith(b"\x08") and any(name in head for name in (b"pytorch", b"onnx", b"ultralytics", b"tf2onnx")):
         return "is an ONNX network", "to predict with it name it FILE.onnx, else give the .pt that it was made from"
-    return name_bytes(path) or ("is no PyTorch checkpoint, or is truncated", _GIVE)
+    return name_bytes(path) or ("is not a PyTorch checkpoint, or is truncated", _GIVE)
 
 
 def _archive_kind(path: Path) -> tuple[str, str] | None:
@@ -157,7 +157,7 @@ def name_unreadable(path: Path) -> tuple[str, str]:
     if not zipfile.is_zipfile(path) and any(name.startswith("ultralytics.nn.tasks.") for name in named):
         return "is a checkpoint in PyTorch's old file format", _SAVE
     return _by_globals(named, version) or (
-        "holds code or objects that are no YOLO network, or is truncated, and was not loaded", _GIVE
+        "holds code or objects that are not a YOLO network, or is truncated, and was not loaded", _GIVE
     )  # fmt: skip
 
 
@@ -212,7 +212,10 @@ def _by_globals(named: list[str], version: str) -> tuple[str, str] | None:
     if whole := [name for name in named if name.startswith(_PROGRAM_OBJECTS)]:
         return f"holds more than a network ({whole[0]}), and was not loaded", _SAVE
     if objects := foreign or [name for name in named if name.startswith(_BUILTIN) and name not in _HARMLESS]:
-        return f"holds code or objects that are no YOLO network ({', '.join(objects[:3])}), and was not loaded", _GIVE
+        return (
+            f"holds code or objects that are not a YOLO network ({', '.join(objects[:3])}), and was not loaded",
+            _GIVE,
+        )
     return None
 
 
@@ -285,4 +288,4 @@ def name_onnx(path: Path) -> tuple[str, str]:
         return found
     if zipfile.is_zipfile(path):
         return "is a PyTorch checkpoint or an archive under another name", "name a checkpoint FILE.pt"
-    return "is no ONNX network, or is truncated", "export it again"
+    return "is not an ONNX network, or is truncated", "export it again"

@@ -174,7 +174,7 @@ def _side(path: Path, imgsz: int | None, facts: ModelInfo) -> int:
         what = "does not say the side of its images" if side is None else f"can't take images of {side} px"
         raise UsageError(f"{path} {what}; give {option('imgsz')}, a multiple of {facts.stride}.")
     if side > MAX_SIDE:
-        raise UsageError(f"{path} can't take images of {side:,} px; give {option('imgsz')}, {MAX_SIDE:,} at most.")
+        raise UsageError(f"{path} can't take images of {side:,} px; give {option('imgsz')}, at most {MAX_SIDE:,}.")
     return side
 
 

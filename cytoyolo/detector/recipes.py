@@ -98,7 +98,7 @@ def _check(key: str, value: Any, where: str) -> None:
     """Raise a UsageError that names the key, the value and what is allowed."""
     known = default_settings()
     if key in _OWN:
-        raise UsageError(f"{where} gives '{key}', which this tool sets itself; remove it.")
+        raise UsageError(f"{where} gives '{key}', which cytoyolo sets itself; remove it.")
     if key not in known:
         close = [name for name in known if name.startswith(key[:3])]
         hint = f" (near: {', '.join(close[:5])})" if close else ""
@@ -116,7 +116,7 @@ def _check(key: str, value: Any, where: str) -> None:
     if key == "imgsz" and value % STRIDE:
         raise UsageError(f"{where} gives imgsz={value}; give a multiple of {STRIDE}.")
     if key == "imgsz" and value > MAX_SIDE:
-        raise UsageError(f"{where} gives imgsz={value}; give {MAX_SIDE} at most.")
+        raise UsageError(f"{where} gives imgsz={value}; give at most {MAX_SIDE}.")
     if remedy := value_fault(key, value):
         raise UsageError(f"{where} gives {key}={shown}; {remedy}.")
 

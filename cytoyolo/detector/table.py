@@ -130,7 +130,7 @@ class DetectionTable:
         several = list(detections)
         names = [one.image for one in several]
         if len(set(names)) < len(names):
-            raise UsageError("two images have the same name; give each image's detections a name of its own.")
+            raise UsageError("two images have the same name; give each image its own name.")
         counts = [len(one) for one in several]
         shapes = {"xyxy": (0, 4), "class_id": (0,), "confidence": (0,), "probabilities": (0, len(codes))}
         joined = {
@@ -289,7 +289,7 @@ def _faults(
         name = names[int(np.argmax(outside[row]))]
         faults[row] = f"{name} is {quoted(rows[name].iloc[row])}, not a number from 0 to 1"
     for row in np.flatnonzero(no_boxes(numbers[XYXY].to_numpy(np.float64)) & ~empty).tolist():
-        faults[row] = f"{','.join(rows[side].iloc[row] for side in XYXY)} is no box"
+        faults[row] = f"{','.join(rows[side].iloc[row] for side in XYXY)} is not a box"
     if not form.folds:
         unknown = ~rows["class"].isin(codes).to_numpy() & form.probabilities
         for row in np.flatnonzero(unknown).tolist():

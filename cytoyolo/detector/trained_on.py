@@ -78,7 +78,7 @@ def parse_trained_on(stored: object) -> TrainedOn | None:
     if stored is None:
         return None
     if not isinstance(stored, Mapping):
-        raise ValueError("the images of the training are no mapping")
+        raise ValueError("the images of the training are not a mapping")
     try:
         low, middle, high = map(float, stored["box_sides"])
         width, height, longest = (float(stored[key]) for key in ("width", "height", "longest"))

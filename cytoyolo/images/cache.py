@@ -243,7 +243,7 @@ def _open(place: Path, identity: str, replaceable: bool) -> sqlite3.Connection |
         start = _start(place)
         ours = not start or _is_ours(start)
         if not ours and not replaceable:
-            raise UsageError(f"{place} is no sound cache of image facts (file is something else); give another file.")
+            raise UsageError(f"{place} is not a cache of image facts, or is damaged; give another file.")
         try:
             if not ours:
                 raise _DamagedError("file is something else")

@@ -85,7 +85,8 @@ class Grouping:
         if self.alone:
             shown = listed([quoted(str(one)) for one in self.group.index[self.group == ""]])
             said.append(
-                f"{name}: {self.alone:,} of {len(self.group):,} images have no group and stand alone ({shown})."
+                f"{name}: {self.alone:,} of {len(self.group):,} images have no group, so each is a group of its own "
+                f"({shown})."
             )
         if unsure := [name for name in dict.fromkeys(self.group) if name.casefold() in _UNKNOWN]:
             count, shown = int(self.group.isin(unsure).sum()), listed([quoted(one) for one in unsure])
@@ -116,7 +117,7 @@ def read_groups(path: str | Path | None, spec: DataSpec, names: Iterable[str], f
     labelled = frozenset(names)
     target = match_names(table["image"], labelled).file
     if not target:
-        raise CytoyoloError(f"{path} names none of the images of the label table; give the groups of these images.")
+        raise CytoyoloError(f"{path} does not name any image of the label table; give the groups of these images.")
     rest = [name for name in dict.fromkeys(table["image"]) if name not in target]
     target = {**target, **match_names(rest, files).file}
     group: dict[str, str] = {}

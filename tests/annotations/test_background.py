@@ -153,7 +153,7 @@ def test_wrong_calls(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Non
     (lab / "images" / "bare").mkdir()
     with pytest.raises(CytoyoloError, match="holds no images"):
         convert(lab, lab / "images" / "bare")
-    with pytest.raises(UsageError, match="`background` goes with `images`"):
+    with pytest.raises(UsageError, match="`background` needs `images`"):
         cytoyolo.audit(lab / "labels.csv", background=listed(lab, "none/0.png\n"))
 
 

@@ -180,7 +180,7 @@ def test_normalised_boxes_stop_the_table() -> None:
     audited = auditing.run(table_of(rows), load_policy())
     assert audited.stopping["rule"].tolist() == ["normalised"]
     assert "multiply x by the width" in audited.stopping["detail"].iloc[0]
-    assert audited.not_run["overhang"] == "the table is no good: normalised" and not audited.table.lines.changes
+    assert audited.not_run["overhang"] == "the table can't be used: normalised" and not audited.table.lines.changes
 
 
 @pytest.mark.parametrize(("inverted", "stops"), [(9, False), (10, False), (11, True)])

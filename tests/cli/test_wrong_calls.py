@@ -45,7 +45,7 @@ CALLS = {
     "submit w.pt test.csv --images images -o test.csv": "test.csv exists",
     "submit w.pt nosuch.csv --images nosuch -o x.csv": "nosuch: no such image folder",
     "export nosuch.pt -o x.onnx": "nosuch.pt: no such weights",
-    "export w.pt -o x": "x is no name of an ONNX file",
+    "export w.pt -o x": "x is not the name of an ONNX file",
     "bench nosuch.pt --images images": "nosuch.pt: no such weights",
     "crossval x": "Missing option",
     "crossval nosuch.csv --images images -o x --device rubbish": "--device is 'rubbish'",
@@ -74,7 +74,7 @@ NO_WEIGHTS = {
     "cut.pt": "cut.pt is truncated; download or copy it again",
     "wrong.pt": "wrong.pt is damaged (the checksum of its part 0 is wrong)",
     "other.pt": "other.pt is a zip archive; unpack it first",
-    "noise.pt": "noise.pt is no PyTorch checkpoint, or is truncated",
+    "noise.pt": "noise.pt is not a PyTorch checkpoint, or is truncated",
 }
 USES = (
     "train dataset -o x --model {}",

@@ -329,7 +329,7 @@ def test_a_file_that_is_no_table_is_exit_code_1(tmp_path: Path, cytoyolo: Progra
     (tmp_path / "t.csv").write_bytes(b"")
     done = cytoyolo("audit", tmp_path / "t.csv")
     assert done.returncode == 1 and "t.csv: 0 rows; 1 error, " in done.stdout
-    assert "Rules not applied (the file is no table)" in done.stderr
+    assert "Rules not applied (the file is not a table)" in done.stderr
 
 
 def test_the_findings_of_a_file_that_is_no_table_hold_no_path(tmp_path: Path) -> None:
@@ -414,7 +414,7 @@ def test_a_wrong_call_is_one_sentence(
         (["{}/nothing.csv"], 2, "nothing.csv: no such file"),
         (["{}/labels.csv", "--dataset", "nothing"], 2, "'nothing' is not a data set"),
         (["{}/labels.csv", "-o", "{}/images", "--overwrite"], 2, "holds files this tool did not make"),
-        (["{}/labels.csv", "--overwrite"], 2, "--overwrite goes with -o"),
+        (["{}/labels.csv", "--overwrite"], 2, "--overwrite needs -o"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -339,7 +339,7 @@ def test_groups_are_matched_as_people_write_them(lab: Path, cytoyolo: Program) -
     }
     assert table[table["group"] != ""].groupby("group")["part"].nunique().max() == 1
     assert "groups.csv: 1 of 10 names match no labelled image ('gone.jpg')." in done.stderr
-    assert "4 of 12 images have no group and stand alone" in done.stderr
+    assert "4 of 12 images have no group, so each is a group of its own" in done.stderr
     assert "count as the same group ('P7' = 'p7 ' = 'P 7'; '7' = '7.0' = '07'; " in done.stderr
     assert "Held out for validation: " in done.stderr
     manifest = json.loads((lab / "out" / "dataset.json").read_text())
@@ -523,7 +523,7 @@ def test_a_folder_in_place_of_an_image_is_named(lab: Path, cytoyolo: Program) ->
         (["--groups", "images"], 2, "is a folder; give a file."),
         (["--groups", "labels.csv"], 1, "needs the columns NAME,group"),
         (["--groups", "two.csv"], 1, "line 3: a.jpg is in two groups; keep one of its rows."),
-        (["--groups", "strangers.csv"], 1, "names none of the images of the label table"),
+        (["--groups", "strangers.csv"], 1, "does not name any image of the label table"),
         (["--groups", "bare.csv"], 1, "has a header but no rows"),
         (["--groups", "one.csv"], 1, "all 12 images are in one group (s1), and a group is never divided"),
         (["-o", "labels.csv"], 2, "is a file; give the name of a folder."),

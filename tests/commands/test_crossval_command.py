@@ -363,8 +363,8 @@ def test_a_crossvalidation_without_its_manifest_cannot_be_gone_on_with(copied, l
     ("source", "options", "words"),
     [
         ("dataset", {}, "dataset has no folds; convert the label table with `folds`"),
-        ("dataset", {"folds": 2}, "`folds` goes with a label table, and"),
-        ("dataset", {"dataset": "cytologia"}, "`dataset` goes with a label table"),
+        ("dataset", {"folds": 2}, "`folds` is only for a label table, and"),
+        ("dataset", {"dataset": "cytologia"}, "`dataset` is only for a label table"),
         ("images", {}, "is not a data set made by `cytoyolo convert`"),
         ("labels.csv", {}, "a label table needs `images`"),
         ("gone.csv", {"images": "images"}, "gone.csv: no such file"),

@@ -124,8 +124,8 @@ def test_no_detection_at_all_is_a_result(lab: Path) -> None:
     ("truth", "found", "code", "words"),
     [
         (TRUTH.replace("pale", "pail"), FOUND, 1, "line 3: class 'pail' is not one of the 2 classes"),
-        (TRUTH.replace("10,10,40,40,dark\na", "40,10,10,40,dark\na"), FOUND, 1, "line 2: 40,10,10,40 is no box"),
-        (TRUTH.replace("60,10,90,40", "60,10,nan,40"), FOUND, 1, "line 3: 60,10,nan,40 is no box"),
+        (TRUTH.replace("10,10,40,40,dark\na", "40,10,10,40,dark\na"), FOUND, 1, "line 2: 40,10,10,40 is not a box"),
+        (TRUTH.replace("60,10,90,40", "60,10,nan,40"), FOUND, 1, "line 3: 60,10,nan,40 is not a box"),
         (FOUND, FOUND, 0, ""),  # a table of detections has the columns of labels
         (TRUTH, TRUTH, 1, "is a label table, not a table of detections; give detections.csv of `predict`"),
         (TRUTH, FOUND.replace(".png", ".jpg"), 1, "has no image of"),
@@ -153,7 +153,7 @@ def test_what_cant_be_compared_is_one_sentence(
         ({"precision": 1.5}, "precision=1.5; give a number from 0 to 1."),
         ({"conf": -1}, "conf=-1; give a number from 0 to 1."),
         ({"replicates": 0}, "replicates=0; give 1 or more."),
-        ({"images": "."}, "goes with weights"),
+        ({"images": "."}, "is only for weights"),
     ],
 )
 def test_wrong_calls_are_one_sentence(options: dict[str, object], words: str, lab: Path) -> None:

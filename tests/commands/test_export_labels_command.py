@@ -92,7 +92,7 @@ def test_detections_keep_their_confidence_and_the_name_of_the_model(place: Path)
     export("detections.csv", form="yolo", output="yolo")
     assert Path("yolo/labels/a.txt").read_text().split()[-1] == "0.75"
     assert export("detections.csv", form="voc", output="voc").left_out == {"confidences": 1}
-    with pytest.raises(UsageError, match=r"`findings` goes with a label table, and detections.csv has detections"):
+    with pytest.raises(UsageError, match=r"`findings` is only for a label table, and detections.csv has detections"):
         export("detections.csv", findings="x.csv", overwrite=True)
 
 
@@ -126,7 +126,7 @@ def test_only_an_output_of_this_form_is_replaced(place: Path) -> None:
     Path("voc/mine.txt").touch()
     with pytest.raises(UsageError, match="holds files this tool did not make"):
         export(form="voc", output="voc", overwrite=True)
-    with pytest.raises(UsageError, match="copy_images=True goes with yolo and voc"):
+    with pytest.raises(UsageError, match="copy_images=True is only for yolo and voc"):
         export(copy_images=True, overwrite=True)
     with pytest.raises(UsageError, match=r"labels.csv is an input too"):
         export(output="labels.csv", overwrite=True)

@@ -82,7 +82,7 @@ def test_wrong_tables_are_one_sentence(stored, blobs, tmp_path):
         ),
         "a class without a column": (table.assign(**{"class": "PNN"}), "has no column of probabilities"),
         "a confidence above 1": (table.assign(confidence=1.5), "not a number from 0 to 1"),
-        "an inverted box": (table.assign(x2=table["x1"] - 1), "is no box"),
+        "an inverted box": (table.assign(x2=table["x1"] - 1), "is not a box"),
     }
     for what, (wrong, words) in cases.items():
         wrong.to_csv(tmp_path / "wrong.csv", index=False)

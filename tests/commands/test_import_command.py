@@ -165,7 +165,7 @@ def test_a_table_of_other_columns(source: Path) -> None:
     made = import_labels(folder / "t.csv", output=folder / "labels.csv", columns=columns, images=folder / "images")
     assert (folder / "labels.csv").read_text() == "NAME,x1,y1,x2,y2,class\nP1/a.png,1,2,21,32.5,PNN\nP2/c.png,,,,,\n"
     assert made.format == "table" and not made.problems
-    with pytest.raises(UsageError, match=r"`columns` goes with a table, and .* is COCO \(JSON\); leave it out"):
+    with pytest.raises(UsageError, match=r"`columns` is only for a table, and .* is COCO \(JSON\); leave it out"):
         import_labels(source, output=folder / "other.csv", columns=columns, format="coco")
     with pytest.raises(CytoyoloError, match="has no column NAME, x1, y1, x2, y2, class; say which of its columns"):
         import_labels(folder / "t.csv", output=folder / "other.csv")

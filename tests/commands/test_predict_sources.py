@@ -159,7 +159,7 @@ def test_weights_are_told_from_images_by_what_they_are(tree, tmp_path, weights):
     for wrong, words in (
         ([], "nothing to predict"),
         ([weights], "nothing to search with"),
-        ([tree / "a.jpg", tree / "slideC"], r"no weights are given, and .*a\.jpg is no file of weights"),
+        ([tree / "a.jpg", tree / "slideC"], r"no weights are given, and .*a\.jpg is not a file of weights"),
         ([tree, weights], r"best\.pt is a file of weights and comes after .*in; give first the weights"),
         ([weights, tree, weights.with_name("last.pt")], r"last\.pt is a file of weights and comes after"),
         ([weights.parent.parent, tree], r"is the folder of a training; give its weights, .*weights/best\.pt"),

@@ -433,8 +433,8 @@ def test_a_wrong_call_is_one_sentence_and_changes_nothing(
         (["repair", "t.csv", "--undo"], "`cytoyolo repair --undo` is now `cytoyolo undo CLEAN.csv CHANGES.csv`."),
         (["repair", "t.csv", "--apply"], "`cytoyolo repair --apply` is now `cytoyolo apply LABELS.csv CHANGES.csv`."),
         (["undo", "t.csv"], "Missing argument 'CHANGES.csv'"),
-        (["undo", "t.csv", "changes.csv", "--json"], "--json goes with -o; without -o the table itself is printed."),
-        (["apply", "t.csv", "changes.csv", "--overwrite"], "--overwrite goes with -o"),
+        (["undo", "t.csv", "changes.csv", "--json"], "--json needs -o; without -o the table itself is printed."),
+        (["apply", "t.csv", "changes.csv", "--overwrite"], "--overwrite needs -o"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -262,7 +262,7 @@ def test_people_get_score_parts_interval_and_table(folder: Path) -> None:
 
 def test_options_that_do_not_fit_together(folder: Path) -> None:
     error = invoke(folder, "score", "truth.csv", "sub.csv", "--overwrite")[2]
-    assert isinstance(error, UsageError) and "--overwrite goes with -o" in str(error)
+    assert isinstance(error, UsageError) and "--overwrite needs -o" in str(error)
 
 
 def test_the_former_name_of_check_names_the_new_one(folder: Path) -> None:

@@ -320,7 +320,7 @@ def test_truncated_and_foreign_exports_are_refused(exports, tmp_path):
     for size in (0, 100, len(data) // 2, len(data) - 1000):
         (tmp_path / "cut.onnx").write_bytes(data[:size])
         with pytest.raises(
-            CytoyoloError, match=r"cut\.onnx (is empty|is no ONNX network, or is truncated|does not say)"
+            CytoyoloError, match=r"cut\.onnx (is empty|is not an ONNX network, or is truncated|does not say)"
         ):
             Detector(tmp_path / "cut.onnx")
     folder = tmp_path / "cut_openvino"

@@ -47,7 +47,7 @@ HEADER = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
             "is an ONNX network; to predict with it name it FILE.onnx",
         ),
         (b"\xff\xd8\xff\xe0" + bytes(99), "picture"),
-        (bytes(range(129, 256)), "no PyTorch checkpoint, or is truncated"),
+        (bytes(range(129, 256)), "not a PyTorch checkpoint, or is truncated"),
     ],
 )
 def test_a_file_is_named_by_its_first_bytes(tmp_path, content, what):

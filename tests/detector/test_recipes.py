@@ -37,7 +37,7 @@ def test_flags_win_and_unset_flags_do_not():
         ({"hsv_h": 7.0}, "hsv_h=7.0"),
         ({"degrees": "many"}, "degrees=many"),
         ({"imgsz": 100}, "multiple of 32"),
-        ({"imgsz": 32_000_000}, "16384 at most"),
+        ({"imgsz": 32_000_000}, "at most 16384"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": 2**32}, "seed=4294967296"),
         ({"optimizer": "foo"}, "optimizer=foo"),

@@ -254,7 +254,7 @@ def test_names_are_read_in_each_form_by_each_backend(form, backend, network, tmp
 
 def test_a_side_that_no_machine_has_the_memory_for_is_refused(checkpoint):
     for backend in ("torch", "onnx"):
-        with pytest.raises(UsageError, match="can't take images of 32,000,000 px; give `imgsz`, 16,384 at most"):
+        with pytest.raises(UsageError, match="can't take images of 32,000,000 px; give `imgsz`, at most 16,384"):
             Detector(checkpoint, imgsz=32_000_000, backend=backend, device="cpu")
 
 

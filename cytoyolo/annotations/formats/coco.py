@@ -138,7 +138,7 @@ def _entries(path: Path, kind: str, entries: Sequence[Any], field: str) -> dict[
         if before.get(field) != entry.get(field):
             raise CytoyoloError(
                 f"{path}: the {kind} id {_shown(key)} belongs to {_shown(before.get(field))} and to "
-                f"{_shown(entry.get(field))}; give each an id of its own."
+                f"{_shown(entry.get(field))}; give each its own id."
             )
     return by_id
 

@@ -91,7 +91,7 @@ class Collector:
         x1, y1, x2, y2 = xyxy
         lowest, highest = min(x1, y1, x2, y2), max(x1, y1, x2, y2)
         if not (-MAX_COORDINATE <= lowest <= highest <= MAX_COORDINATE and x1 + y1 + x2 + y2 < math.inf):  # NaN fails
-            self.left_out(image, place, f"the box {_shown(xyxy)} has a number that is no coordinate in pixels")
+            self.left_out(image, place, f"the box {_shown(xyxy)} has a number that is not a coordinate in pixels")
             return
         if x2 < x1 or y2 < y1:
             self.problem(place, f"the box {_shown(xyxy)} (x1,y1,x2,y2) has a negative width or height")

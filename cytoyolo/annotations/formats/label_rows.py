@@ -65,7 +65,7 @@ def data_set_yaml(annotations: Annotations, name: str) -> str:
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1_000_000)
     return (
         f"{YAML_MARK} Every class counts in the leukocyte differential. Write\n"
-        f"# leukocyte: false at the classes that are no leukocytes.\n{text}"
+        f"# leukocyte: false at the classes that are not leukocytes.\n{text}"
     )
 
 

@@ -94,7 +94,7 @@ def _joined(
     for number, shape in enumerate(shapes, start=1):
         place = f"{name}: shape {number}"
         if not isinstance(shape, dict):
-            found.left_out(image, place, "it is no object")
+            found.left_out(image, place, "it is not a JSON object")
             continue
         group = shape.get("group_id")
         key = (str(shape.get("label")), str(group)) if group is not None else number

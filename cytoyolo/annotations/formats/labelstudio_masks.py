@@ -38,7 +38,7 @@ def hull_of_runs(rle: Sequence[int], width: int, height: int) -> list[float] | N
     try:
         bits = _Bits(bytes(rle))
     except (TypeError, ValueError) as error:
-        raise ValueError("its mask (RLE) is no list of bytes") from error
+        raise ValueError("its mask (RLE) is not a list of bytes") from error
     x1, y1, x2, y2 = width, height, 0, 0
     for first, last in _visible(bits, width * height):
         top, bottom = first // width, last // width

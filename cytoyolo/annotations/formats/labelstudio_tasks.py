@@ -32,11 +32,11 @@ class Page(NamedTuple):
 
 
 def parse(path: Path) -> list[Task]:
-    """Read the tasks of an export. Raises CytoyoloError for a file that is no list of tasks."""
+    """Read the tasks of an export. Raises CytoyoloError for a file that is not a list of tasks."""
     content = read_json(path)
     tasks = content if isinstance(content, list) else [content]
     if not tasks or not all(isinstance(task, dict) for task in tasks):
-        raise CytoyoloError(f"{path} is no list of tasks, so it is not an export of Label Studio; give another form.")
+        raise CytoyoloError(f"{path} is not a list of tasks, and not an export of Label Studio; give another form.")
     return joined([_full(task) for task in tasks])
 
 

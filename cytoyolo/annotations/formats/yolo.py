@@ -126,7 +126,7 @@ def parse_line(line: str, keypoints: int = 0) -> YoloBox:
 
 def _check_fractions(values: list[float]) -> None:
     if not all(abs(value) <= _LARGEST for value in values):
-        raise ValueError("its numbers are no fractions of the image's size, from 0 to 1")
+        raise ValueError("its numbers are not fractions of the image's size (0 to 1)")
 
 
 def write(annotations: Annotations, folder: Path) -> None:

@@ -75,7 +75,7 @@ def test_what_has_no_place_in_a_box_is_counted(changes, counts, box, tmp_path: P
         ({"bbox": [1, 2, True, 4]}, "it has no box of four numbers x, y, width, height; it is left out"),
         (
             {"bbox": [1, 2, 1e300, 4]},
-            "the box 1,2,1e+300,6 has a number that is no coordinate in pixels; it is left out",
+            "the box 1,2,1e+300,6 has a number that is not a coordinate in pixels; it is left out",
         ),
         ({"bbox": [50, 20, -30, 40]}, "the box 50,20,20,60 (x1,y1,x2,y2) has a negative width or height"),
         ({"bbox": [1, 2, 10**400, 4]}, "it has a number that is too large; it is left out"),
@@ -99,7 +99,7 @@ def test_repeated_ids(tmp_path: Path) -> None:
     found = read(tmp_path, annotations=one() + one(bbox=[1, 2, 3, 4]))
     assert len(found.boxes) == 2 and found.problems[0].what == "its id comes twice; both annotations stay"
     images = [{"id": 5, "file_name": "a.jpg"}, {"id": 5, "file_name": "b.jpg"}]
-    with pytest.raises(CytoyoloError, match=r"the image id '5' belongs to 'a.jpg' and to 'b.jpg'; give each an id"):
+    with pytest.raises(CytoyoloError, match=r"the image id '5' belongs to 'a.jpg' and to 'b.jpg'; give each its"):
         read(tmp_path, images=images)
     with pytest.raises(CytoyoloError, match="the category id '3' belongs to 'LY' and to 'MO'"):
         read(tmp_path, categories=[{"id": 3, "name": "LY"}, {"id": "3", "name": "MO"}])

@@ -125,11 +125,11 @@ def test_points_lines_and_skeletons_have_no_box_and_attributes_no_place(tmp_path
         ('<box label="LY" xtl="1" ytl="2" xbr="3"/>', "it has no ybr; it is left out"),
         (
             '<box label="LY" xtl="1" ytl="x" xbr="3" ybr="4"/>',
-            "the box 1,nan,3,4 has a number that is no coordinate in pixels; it is left out",
+            "the box 1,nan,3,4 has a number that is not a coordinate in pixels; it is left out",
         ),
         (
             '<box label="LY" xtl="1" ytl="2" xbr="1e99" ybr="4"/>',
-            "the box 1,2,1e+99,4 has a number that is no coordinate in pixels; it is left out",
+            "the box 1,2,1e+99,4 has a number that is not a coordinate in pixels; it is left out",
         ),
         (
             '<box label="LY" xtl="9" ytl="2" xbr="3" ybr="4"/>',

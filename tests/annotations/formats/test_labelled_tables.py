@@ -127,8 +127,8 @@ def test_columns_that_are_not_named_are_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("a.jpg,100,50,LY,10,left,30,40", "the box 10,nan,30,40 has a number that is no coordinate in pixels"),
-        ("a.jpg,100,50,LY,,,,", "the box nan,nan,nan,nan has a number that is no coordinate in pixels"),
+        ("a.jpg,100,50,LY,10,left,30,40", "the box 10,nan,30,40 has a number that is not a coordinate in pixels"),
+        ("a.jpg,100,50,LY,,,,", "the box nan,nan,nan,nan has a number that is not a coordinate in pixels"),
         ("a.jpg,100,50,,10,20,30,40", "it has a box and no class"),
         (",100,50,LY,10,20,30,40", "it names no image"),
         ("a.jpg,100,50,LY,10,20,30,40,50", "more than 8 columns"),

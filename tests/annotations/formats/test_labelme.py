@@ -96,7 +96,7 @@ def test_the_path_of_an_image_starts_at_its_file(path: object, name: str, tmp_pa
         (shape("rectangle", (1, 2), (3, 4), label=None), "it has no class; it is left out"),
         (
             shape("rectangle", (1, float("nan")), (3, 4)),
-            "the box 1,nan,3,nan has a number that is no coordinate in pixels; it is left out",
+            "the box 1,nan,3,nan has a number that is not a coordinate in pixels; it is left out",
         ),
     ],
 )

@@ -159,7 +159,7 @@ def test_brushes_are_read_and_broken_masks_are_findings(tmp_path: Path) -> None:
     assert found.boxes.iloc[:, 1:5].values.tolist() == [[60, 30, 90, 50]]
     assert [problem.what for problem in found.problems] == [
         "its mask (RLE) ends too early; it is left out",
-        "its mask (RLE) is no list of bytes; it is left out",
+        "its mask (RLE) is not a list of bytes; it is left out",
         "its mask (RLE) has 40,000 values, and the image 20,000 pixels of 4 values; it is left out",
         "its mask is empty; it is left out",
     ]
@@ -293,7 +293,7 @@ def test_sizes_that_the_source_does_not_tell_come_from_the_files(tmp_path: Path)
         (region("polygonlabels", points=[[1, 2], [3]]), "its points are not pairs of numbers; it is left out"),
         (
             region(x=float("nan"), y=2, width=3, height=4),
-            "the box nan,2,nan,6 has a number that is no coordinate in pixels; it is left out",
+            "the box nan,2,nan,6 has a number that is not a coordinate in pixels; it is left out",
         ),
         (region(x=1, y=2, width=-50, height=4), "the box 2,2,-98,6 (x1,y1,x2,y2) has a negative width or height"),
         (
@@ -325,7 +325,7 @@ def test_regions_without_a_class_or_with_several(tmp_path: Path) -> None:
 def test_what_is_no_export_is_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
-    with pytest.raises(CytoyoloError, match=r"is empty|is not valid JSON|is no list of tasks") as fault:
+    with pytest.raises(CytoyoloError, match=r"is empty|is not valid JSON|is not a list of tasks") as fault:
         labelstudio.read(path)
     assert "\n" not in str(fault.value)
 

@@ -86,7 +86,7 @@ def test_what_has_no_place_in_a_box_is_counted(thing, counts, box, tmp_path: Pat
         (BOX, "it has no name of a class; it is left out"),
         ("<name>LY</name>", "it has no bndbox with xmin, ymin, xmax and ymax; it is left out"),
         ("<name>LY</name><bndbox><xmin>1</xmin><ymin>x</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>",
-         "the box 1,nan,3,4 has a number that is no coordinate in pixels; it is left out"),
+         "the box 1,nan,3,4 has a number that is not a coordinate in pixels; it is left out"),
         ("<name>LY</name><bndbox><xmin>9</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>",
          "the box 9,2,3,4 (x1,y1,x2,y2) has a negative width or height"),
     ],
