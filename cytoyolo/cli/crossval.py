@@ -8,6 +8,7 @@ import typer
 from cytoyolo import defaults
 from cytoyolo.cli.options import (
     ConfigOption,
+    DatasetOfTable,
     GroupsOption,
     Jobs,
     JsonOption,
@@ -38,15 +39,7 @@ def crossval(
     ] = None,
     folds: Annotated[int | None, typer.Option(help="The number of folds.", show_default=str(defaults.FOLDS))] = None,
     groups: GroupsOption = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            help="Classes and columns: the name of a data set, such as wbc5, or a YAML file.",
-            metavar="NAME|FILE.yaml",
-            show_default=defaults.DATASET,
-        ),
-    ] = None,
+    dataset: DatasetOfTable = None,
     config: ConfigOption = None,
     *,
     settings: TrainingSettings,

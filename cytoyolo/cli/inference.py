@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import Command, Device, ImageSize, ModelWeights, numbers, with_options
+from cytoyolo.cli.options import Command, Device, ImageSize, ModelWeights, complete_dataset, numbers, with_options
 
 WeightsOf = Annotated[
     str | None,
@@ -15,6 +15,7 @@ WeightsOf = Annotated[
         help="Refuse weights that have other classes than this data set.",
         show_default="the data set in the weights",
         metavar="NAME|FILE.yaml",
+        autocompletion=complete_dataset,
     ),
 ]
 Probabilities = Annotated[

@@ -12,14 +12,34 @@ from cytoyolo import defaults
 from cytoyolo.errors import UsageError
 
 ImagesOption = Annotated[Path, typer.Option("--images", help="Folder of the images.", metavar="DIR")]
-DatasetOption = Annotated[
-    str,
-    typer.Option(
+
+
+def _names(package: str) -> Callable[[str], list[str]]:
+    """Return what completes the name of a YAML file of a package. For other words the shell completes paths."""
+
+    def complete(begun: str) -> list[str]:
+        from cytoyolo.shipped import names
+
+        return [name for name in names(package) if name.startswith(begun)]
+
+    return complete
+
+
+complete_dataset, complete_recipe = _names("cytoyolo.datasets"), _names("cytoyolo.recipes")
+
+
+def _dataset(show_default: bool | str) -> Any:
+    return typer.Option(
         "--dataset",
         help="Classes and columns: the name of a data set, such as wbc5, or a YAML file.",
         metavar="NAME|FILE.yaml",
-    ),
-]
+        show_default=show_default,
+        autocompletion=complete_dataset,
+    )
+
+
+DatasetOption = Annotated[str, _dataset(True)]
+DatasetOfTable = Annotated[str | None, _dataset(defaults.DATASET)]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import Command, with_options
+from cytoyolo.cli.options import Command, complete_recipe, with_options
 from cytoyolo.errors import UsageError, as_typed, option, quoted
 
 _RECIPES = "the recipe's"
@@ -21,6 +21,7 @@ TRAINING: dict[str, Any] = {
             help="Settings of the training: the name of a recipe, such as quick, or a YAML file.",
             metavar="NAME|FILE.yaml",
             show_default=defaults.RECIPE,
+            autocompletion=complete_recipe,
         ),
     ],
     "model": Annotated[

@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from cytoyolo.shipped import names
 from tests.conftest import PROGRAM
 
 
@@ -20,6 +21,13 @@ def test_bash_completes_commands_and_options() -> None:
     assert {"convert", "check", "crossval"} <= set(completed("cytoyolo c"))
     assert completed("cytoyolo train --ov") == ["--overwrite"]
     assert completed("cytoyolo nonsense --ov") == []
+
+
+def test_bash_completes_the_names_of_recipes_and_data_sets() -> None:
+    assert completed("cytoyolo train dataset --recipe ") == names("cytoyolo.recipes")
+    for command in ("convert labels.csv", "crossval labels.csv", "predict best.pt images"):
+        assert completed(f"cytoyolo {command} --dataset wb") == ["wbc5"]
+    assert completed("cytoyolo convert labels.csv --dataset mine.y") == []  # the shell completes paths
 
 
 def test_completion_is_installed_into_the_home_and_told_in_plain_words(tmp_path: Path) -> None:
