@@ -4,11 +4,15 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
 from cytoyolo import Detector, fuse, predict, submit
+from cytoyolo.commands.predict_warnings import Warnings
+from cytoyolo.detector.detections import Detections, of_scores
 from cytoyolo.detector.tiling import Tiling
+from cytoyolo.detector.trained_on import TrainedOn
 from cytoyolo.errors import UsageError
 
 
@@ -101,7 +105,6 @@ def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, t
 
 @pytest.mark.usefixtures("printed")
 def test_a_field_too_large_for_any_network_is_to_be_cut(capsys):
-    from cytoyolo.commands.predict_warnings import Warnings
     from cytoyolo.detector.detections import nothing
 
     model = SimpleNamespace(imgsz=384, stride=32, trained_on=None, tiling=Tiling())
@@ -124,3 +127,46 @@ def test_a_detector_warns_its_caller(weights, blobs, field):
         detector.predict(field / "field.png")
     with pytest.raises(UsageError, match="max_det=0"):
         Detector(weights, max_det=0)
+
+
+def cells_of(name: str, side: float, count: int) -> Detections:
+    xyxy = np.tile(np.array([[0, 0, side, side]], np.float32), (count, 1))
+    found = of_scores(xyxy, np.full((count, 1), 0.9, np.float32), ("a",), size=(400, 400))
+    return replace(found, image=name)
+
+
+@pytest.mark.usefixtures("printed")
+def test_cells_of_another_scale_are_told_and_their_images_are_listed(capsys):
+    known = TrainedOn(360, 363, 370, (60, 142, 240))
+    model = SimpleNamespace(imgsz=384, stride=32, trained_on=known, tiling=Tiling())
+    warnings = Warnings(model, 300, 0.25)
+    warnings.look([cells_of("small.png", 50, 12), cells_of("usual.png", 142, 2), cells_of("none.png", 9, 0)])
+    assert not warnings.of_image
+    warnings.close()
+    assert warnings.of_image == {"small.png": "its cells are 0.35 times as large as the training's"}
+    warnings.say()
+    said = capsys.readouterr().err
+    assert "a median side of 50 px, 0.35 times the training's median of 142 px" in said and "--scale 2.8" in said
+    few = Warnings(model, 300, 0.25)
+    few.look([cells_of("small.png", 50, 9)])
+    few.close()
+    few.say()
+    assert not few.of_image and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--tiles", "0"), ("--tiles", "100,100"), ("--tiles", "-5"), ("--scale", "0"), ("--scale", "nan"),
+     ("--scale", "1e9"), ("--um-per-px", "-1"), ("--tiles", "off", "--scale", "2"), ("--um-per-px", "0.1")],
+)  # fmt: skip
+def test_wrong_tiles_and_scales_are_one_sentence(weights, blobs, tmp_path, cytoyolo, options):
+    done = cytoyolo("predict", weights, blobs / "images", "-o", tmp_path / "out", *options)
+    assert done.returncode == 2 and done.stderr.startswith("cytoyolo: ") and done.stderr.count("\n") == 1, done.stderr
+    assert options[0] in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_a_field_is_searched_in_tiles_without_a_warning(weights, field, tmp_path, cytoyolo):
+    done = cytoyolo("predict", weights, field, "-o", tmp_path / "out", "--no-pictures")
+    assert done.returncode == 0 and "larger than" not in done.stderr
+    assert "Images that were searched in tiles of 80 px with an overlap of" in done.stderr
+    assert not (tmp_path / "out" / "warnings.csv").exists()
