@@ -6,7 +6,7 @@ Examples
 [[0, 0, 300, 300], [200, 0, 500, 300]]
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,29 @@ def grid(width: int, height: int, tile: int, overlap: int, offset: tuple[int, in
     x, y = np.meshgrid(across, down)
     corner = np.stack([x.ravel(), y.ravel()], axis=1)
     return np.concatenate([corner, np.minimum(corner + tile, [width, height])], axis=1)
+
+
+def parse_tile(given: object, wanted: str) -> tuple[int, int | None]:
+    """Parse a side and an overlap: 640, (640, 200), "640" or "640,200". The overlap is None if it is not given.
+
+    Raises UsageError for anything else, which says what is `wanted`.
+
+    Examples
+    --------
+    >>> parse_tile("640,200", "give a size"), parse_tile(640, "give a size")
+    ((640, 200), (640, None))
+    """
+    parts: list[Any] = given.split(",") if isinstance(given, str) else [given]
+    if isinstance(given, tuple | list):
+        parts = list(given)
+    try:
+        if any(isinstance(part, bool | float) for part in parts) or not 1 <= len(parts) <= 2:
+            raise ValueError
+        side, overlap = int(parts[0]), int(parts[1]) if len(parts) == 2 else None
+    except (TypeError, ValueError) as error:
+        raise UsageError("tiles", given, wanted) from error
+    check_tile(side, overlap or 0)
+    return side, overlap
 
 
 def check_tile(tile: int, overlap: int) -> None:

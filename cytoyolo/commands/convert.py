@@ -28,15 +28,17 @@ from cytoyolo.images.samples import UNKNOWN, White, white_of
 from cytoyolo.machine import __version__
 from cytoyolo.spec import MASK, load_spec
 from cytoyolo.tables.table import fingerprint, note_form, write_table
+from cytoyolo.tiles import parse_tile
 from cytoyolo.yolo import folder as yolo
 from cytoyolo.yolo.division import Division, divide
 from cytoyolo.yolo.groups import read_groups
 from cytoyolo.yolo.ignore_regions import Regions, regions_by_image
 from cytoyolo.yolo.staging import StagingSettings, complete_staging
-from cytoyolo.yolo.tiling import KEPT, Tiles, cut, parse_tiles, tiling_of
+from cytoyolo.yolo.tiling import KEPT, Tiles, cut, tile_size_of
 from cytoyolo.yolo.writing import list_images, list_tiles, must_copy, write_data, write_lists, write_tiles
 
 MAKER = "convert"
+_TILE_WANTED = "give a size in pixels such as 320, or a size and an overlap as 320,64"
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def convert(
     labels, output = Path(labels), Path(output)
     check_seed(seed)
     chosen = complete_staging(staging)
-    tile = None if chosen["tiles"] is None else parse_tiles(chosen["tiles"])
+    tile = None if chosen["tiles"] is None else parse_tile(chosen["tiles"], _TILE_WANTED)
     shares = _shares(val, folds)
     spec, policy = load_spec(dataset), load_policy(config)
     check_folder(
@@ -243,15 +245,15 @@ def _cut(
     given: tuple[int, int | None],
 ) -> Tiles:
     """Cut all images into tiles. Raises CytoyoloError if no tile keeps a label."""
-    tiling = tiling_of(given, usable.xyxy)
-    tiles = cut(usable, {name: (info.width, info.height) for name, info in facts.items()}, regions, tiling)
+    tile_size = tile_size_of(given, usable.xyxy)
+    tiles = cut(usable, {name: (info.width, info.height) for name, info in facts.items()}, regions, tile_size)
     if not len(tiles.tile):
         raise CytoyoloError(
-            f"{labels}: no label has {KEPT:.0%} of its area in a tile of {tiling.size:,} px; give larger tiles with "
+            f"{labels}: no label has {KEPT:.0%} of its area in a tile of {tile_size.size:,} px; give larger tiles with "
             f"{option('tiles')}."
         )
     if len(tiles.field) == len(facts):
-        warn(f"No image is larger than a tile of {tiling.size:,} px, so no image is cut.")
+        warn(f"No image is larger than a tile of {tile_size.size:,} px, so no image is cut.")
     return tiles
 
 

@@ -15,7 +15,7 @@ from cytoyolo.detector.model_info import ModelInfo
 from cytoyolo.detector.preprocessing import FILL
 from cytoyolo.detector.trained_on import check_um_per_px
 from cytoyolo.errors import CytoyoloError, UsageError, option
-from cytoyolo.tiles import check_tile, grid
+from cytoyolo.tiles import grid, parse_tile
 
 Image = NDArray[np.uint8]
 # An image whose longer side is this many times that of the training's images is searched in tiles.
@@ -145,17 +145,7 @@ def parse_tiles(tiles: Tiles) -> str | tuple[int, int | None]:
     """
     if isinstance(tiles, str) and tiles in ("auto", "off"):
         return tiles
-    parts: list[Any] = tiles.split(",") if isinstance(tiles, str) else [tiles]
-    if isinstance(tiles, tuple | list):
-        parts = list(tiles)
-    try:
-        if any(isinstance(part, bool | float) for part in parts) or not 1 <= len(parts) <= 2:
-            raise ValueError
-        side, overlap = int(parts[0]), int(parts[1]) if len(parts) == 2 else None
-    except (TypeError, ValueError) as error:
-        raise UsageError("tiles", tiles, _WANTED) from error
-    check_tile(side, overlap or 0)
-    return side, overlap
+    return parse_tile(tiles, _WANTED)
 
 
 def tiling_of(

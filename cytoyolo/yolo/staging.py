@@ -42,7 +42,7 @@ class StagingSettings(TypedDict, total=False):
 
     copy: bool
     mask_fill: MaskFill
-    tiles: str | int | None
+    tiles: str | int | tuple[int, int] | None
 
 
 STAGING: StagingSettings = {"copy": False, "mask_fill": defaults.MASK_FILL, "tiles": None}

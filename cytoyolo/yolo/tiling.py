@@ -1,6 +1,5 @@
 """Cut labelled fields into tiles, which a training reads in place of the fields. Nothing is read or written here."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,20 +11,18 @@ from numpy.typing import NDArray
 
 from cytoyolo.annotations.trainable import Trainable
 from cytoyolo.boxes import Boxes, area
-from cytoyolo.errors import UsageError
-from cytoyolo.tiles import check_tile, grid
+from cytoyolo.tiles import grid
 from cytoyolo.yolo.ignore_regions import Regions
 
 # A box is kept in a tile that holds at least this share of its area. A smaller part is painted over.
 KEPT = 0.6
 # Without a given overlap: this percentile of the longer sides of the boxes, but at most this share of the tile.
 _PERCENTILE, _MOST_OVERLAP = 99, 0.5
-_GIVEN = re.compile(r"(\d{1,6})(?:,(\d{1,6}))?")
 
 
 @dataclass(frozen=True)
-class Tiling:
-    """How fields are cut: the side of a tile and the overlap of neighbouring tiles in pixels."""
+class TileSize:
+    """The side of a tile and the overlap of neighbouring tiles in pixels."""
 
     size: int
     overlap: int
@@ -36,7 +33,7 @@ class Tiles(NamedTuple):
 
     Attributes
     ----------
-    tiling : Tiling
+    tile_size : TileSize
         How the fields were cut.
     field : list of str
         The name of each tile's field. The tiles of a field stand together.
@@ -54,7 +51,7 @@ class Tiles(NamedTuple):
         Which of the n labels lie whole in at least one tile.
     """
 
-    tiling: Tiling
+    tile_size: TileSize
     field: list[str]
     window: NDArray[np.int64]
     tile: NDArray[np.int64]
@@ -70,7 +67,7 @@ class Tiles(NamedTuple):
 
     def record(self) -> dict[str, int]:
         """For the manifest of the data set."""
-        return {**vars(self.tiling), "images": len(self.field), "boxes": len(self.tile)}
+        return {**vars(self.tile_size), "images": len(self.field), "boxes": len(self.tile)}
 
     @property
     def size(self) -> NDArray[np.int64]:
@@ -78,25 +75,7 @@ class Tiles(NamedTuple):
         return self.window[:, 2:] - self.window[:, :2]
 
 
-def parse_tiles(given: str | int) -> tuple[int, int | None]:
-    """Read a tile's side and the overlap, None if it is not given: 320, or "320,64".
-
-    Raises UsageError for anything else, and for an overlap that the tile can't have.
-
-    Examples
-    --------
-    >>> parse_tiles("320,64"), parse_tiles(320)
-    ((320, 64), (320, None))
-    """
-    found = None if isinstance(given, bool) else _GIVEN.fullmatch(str(given))
-    if found is None:
-        raise UsageError("tiles", given, "give a size in pixels such as 320, or a size and an overlap as 320,64")
-    tile, overlap = int(found[1]), None if found[2] is None else int(found[2])
-    check_tile(tile, overlap or 0)
-    return tile, overlap
-
-
-def tiling_of(given: tuple[int, int | None], xyxy: Boxes) -> Tiling:
+def tile_size_of(given: tuple[int, int | None], xyxy: Boxes) -> TileSize:
     """Complete what was given for boxes (n, 4).
 
     Without an overlap it is the 99th percentile of the boxes' longer sides, so that nearly every cell is whole in a
@@ -105,19 +84,19 @@ def tiling_of(given: tuple[int, int | None], xyxy: Boxes) -> Tiling:
     Examples
     --------
     >>> boxes = np.array([[0.0, 0, 40, 50], [10, 10, 70, 60]])
-    >>> tiling_of((320, None), boxes), tiling_of((100, None), boxes).overlap
-    (Tiling(size=320, overlap=60), 50)
+    >>> tile_size_of((320, None), boxes), tile_size_of((100, None), boxes).overlap
+    (TileSize(size=320, overlap=60), 50)
     """
     size, overlap = given
     if overlap is None:
         sides = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1, initial=0)
         largest = int(np.ceil(np.percentile(sides, _PERCENTILE))) if len(sides) else 0
         overlap = min(largest, int(_MOST_OVERLAP * size))
-    return Tiling(size, overlap)
+    return TileSize(size, overlap)
 
 
 def cut(
-    labels: Trainable, sizes: Mapping[str, tuple[int, int]], regions: Mapping[str, Regions], tiling: Tiling
+    labels: Trainable, sizes: Mapping[str, tuple[int, int]], regions: Mapping[str, Regions], tile_size: TileSize
 ) -> Tiles:
     """Cut fields into tiles.
 
@@ -133,7 +112,7 @@ def cut(
         Width and height of each field by name, in the order of the result.
     regions : mapping
         Ignore regions of fields by name.
-    tiling : Tiling
+    tile_size : TileSize
         The size and overlap of the tiles.
 
     Returns
@@ -147,7 +126,7 @@ def cut(
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)))]
     whole = np.zeros(len(labels.image), dtype=bool)
     for name, (width, height) in sizes.items():
-        window = grid(width, height, tiling.size, tiling.overlap)
+        window = grid(width, height, tile_size.size, tile_size.overlap)
         own = np.asarray(rows.get(name, ()), np.int64)
         place, share = _inside(labels.xyxy[own], window)
         kept, first = share >= KEPT, len(field)
@@ -159,7 +138,7 @@ def cut(
         field += [name] * len(window)
         windows.append(window)
     tiles, taken, xyxy = map(np.concatenate, zip(*parts, strict=True))
-    return Tiles(tiling, field, np.concatenate(windows), tiles, labels.class_id[taken], xyxy, painted, whole)
+    return Tiles(tile_size, field, np.concatenate(windows), tiles, labels.class_id[taken], xyxy, painted, whole)
 
 
 def _hidden(ignored: Boxes, windows: NDArray[np.int64], place: Boxes, is_part: NDArray[np.bool_]) -> dict[int, Boxes]:

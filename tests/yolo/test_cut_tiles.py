@@ -18,7 +18,7 @@ from cytoyolo.commands.convert import Converted
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.yolo.folder import load_dataset
 from cytoyolo.yolo.labels import read_labels
-from cytoyolo.yolo.tiling import Tiles, Tiling, cut, parse_tiles
+from cytoyolo.yolo.tiling import Tiles, TileSize, cut
 from cytoyolo.yolo.verify import read_listing, verify
 from tests.pictures import JPEG, photo, save
 
@@ -35,7 +35,7 @@ def labels_of(image: list[str], xyxy: np.ndarray) -> Trainable:
 
 
 @st.composite
-def fields(draw: st.DrawFn) -> tuple[dict[str, tuple[int, int]], list[str], np.ndarray, Tiling]:
+def fields(draw: st.DrawFn) -> tuple[dict[str, tuple[int, int]], list[str], np.ndarray, TileSize]:
     sizes = {f"{number}.png": draw(st.tuples(*[st.integers(20, 300)] * 2)) for number in range(draw(st.integers(1, 3)))}
     images, boxes = [], []
     for name, (width, height) in sizes.items():
@@ -45,16 +45,16 @@ def fields(draw: st.DrawFn) -> tuple[dict[str, tuple[int, int]], list[str], np.n
             images.append(name)
             boxes.append([x[0], y[0], x[1], y[1]])
     tile = draw(st.integers(20, 200))
-    return sizes, images, np.array(boxes, float).reshape(-1, 4), Tiling(tile, draw(st.integers(0, tile - 1)))
+    return sizes, images, np.array(boxes, float).reshape(-1, 4), TileSize(tile, draw(st.integers(0, tile - 1)))
 
 
 @given(fields())
 @settings(deadline=None)
 def test_boxes_of_tiles_are_those_of_a_plain_loop(
-    case: tuple[dict[str, tuple[int, int]], list[str], np.ndarray, Tiling],
+    case: tuple[dict[str, tuple[int, int]], list[str], np.ndarray, TileSize],
 ) -> None:
-    sizes, images, xyxy, tiling = case
-    made = cut(labels_of(images, xyxy), sizes, {}, tiling)
+    sizes, images, xyxy, tile_size = case
+    made = cut(labels_of(images, xyxy), sizes, {}, tile_size)
     kept, hidden, whole = [], {}, set()
     for tile, (name, (x1, y1, x2, y2)) in enumerate(zip(made.field, made.window.tolist(), strict=True)):
         assert 0 <= x1 < x2 <= sizes[name][0] and 0 <= y1 < y2 <= sizes[name][1]
@@ -74,13 +74,13 @@ def test_boxes_of_tiles_are_those_of_a_plain_loop(
     assert found == kept
     assert {tile: boxes.tolist() for tile, (boxes, _) in made.regions.items()} == hidden
     assert np.flatnonzero(made.whole).tolist() == sorted(whole)
-    small = (xyxy[:, 2:] - xyxy[:, :2] <= tiling.overlap).all(axis=1)
+    small = (xyxy[:, 2:] - xyxy[:, :2] <= tile_size.overlap).all(axis=1)
     assert made.whole[small].all()
 
 
 def test_regions_of_the_table_are_painted_in_each_tile_that_they_reach() -> None:
     regions = {"a.png": (np.array([[40.0, 0, 60, 10]]), np.array([[0.0, 0, 30, 30]]))}
-    made = cut(labels_of(["a.png"], np.array([[0.0, 0, 30, 30]])), {"a.png": (100, 50)}, regions, Tiling(50, 0))
+    made = cut(labels_of(["a.png"], np.array([[0.0, 0, 30, 30]])), {"a.png": (100, 50)}, regions, TileSize(50, 0))
     assert {tile: boxes.tolist() for tile, (boxes, _) in made.regions.items()} == {
         0: [[40, 0, 50, 10]],
         1: [[0, 0, 10, 10]],
@@ -91,7 +91,7 @@ def test_regions_of_the_table_are_painted_in_each_tile_that_they_reach() -> None
 @pytest.mark.parametrize("wrong", ["", "big", "320,", "320,64,3", "0", "-5", "320,320", "3.5", True, 0])
 def test_a_size_that_cuts_nothing_is_a_wrong_call(wrong: str | int) -> None:
     with pytest.raises(UsageError, match=r"tiles="):
-        parse_tiles(wrong)
+        cytoyolo.convert("l.csv", images="i", output="o", tiles=wrong)
 
 
 # The YOLO folder
@@ -302,7 +302,7 @@ def test_a_field_is_decoded_once(lab: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_names_of_tiles_differ_from_those_of_other_fields() -> None:
     tiles = Tiles(
-        Tiling(10, 0), ["a.png", "a.png", "a_0_0.png"], np.array([[0, 0, 10, 10], [10, 0, 20, 10], [0, 0, 10, 10]]),
+        TileSize(10, 0), ["a.png", "a.png", "a_0_0.png"], np.array([[0, 0, 10, 10], [10, 0, 20, 10], [0, 0, 10, 10]]),
         np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), {}, np.zeros(0, bool),
     )  # fmt: skip
     assert tiles.names == ["a_0_0.png", "a_10_0.png", "a_0_0_0_0.png"]
