@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytoyolo import UsageError, convert, export_labels, import_labels
+from cytoyolo import UsageError, audit, convert, export_labels, import_labels
 from cytoyolo.annotations.formats.registry import FORMATS
 from cytoyolo.defaults import LabelSource, LabelTarget
 from cytoyolo.errors import CytoyoloError
@@ -52,6 +52,7 @@ def test_the_three_files_go_through_convert(source: Path) -> None:
     assert groups.read_text() == "NAME,group\nP1/a.png,P1\nP2/b.png,P2\nP2/c.png,P2\n"
     assert load_spec(yaml).codes == ("mast cell", "PNN") and made.renamed == {"mast  cell": "mast cell"}
     assert (made.images, made.boxes, made.empty_images, made.groups, made.problems) == (3, 2, 1, 2, [])
+    assert not audit(table, images=folder / "images", dataset=yaml).errors
     converted = convert(
         table, images=folder / "images", output=folder / "yolo", dataset=yaml, groups=groups, val=0.4, seed=1
     )
