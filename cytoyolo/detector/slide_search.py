@@ -30,8 +30,8 @@ _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 def search_slides(model: Model, plans: Iterable[SlidePlan], done: int = 0) -> Iterator[SearchedFile]:
     """Yield what is found in each block of each slide, in their order. The first `done` blocks are left out.
 
-    The boxes are in searched pixels and not joined; `more` tells the number of boxes of each window, and the windows
-    that could not be read. If a slide can't be opened any more, its blocks have a problem.
+    The boxes are in searched pixels and not joined; `more` tells the number of boxes of each window of the block, -1
+    for a window that could not be read. If a slide can't be opened any more, its blocks have a problem.
     """
     for plan in plans:
         first, done = min(done, len(plan.blocks)), max(done - len(plan.blocks), 0)
@@ -58,16 +58,12 @@ def _search_block(model: Model, slide: Slide, plan: SlidePlan, number: int) -> S
     for chunk in chunks(read, model.batch):
         some = model.detect([picture for at in chunk if (picture := pictures[at]) is not None])
         found += [_moved(one, windows[at]) for at, one in zip(chunk, some, strict=True)]
-    counts = np.zeros(len(windows), int)
+    counts = np.full(len(windows), -1)
     counts[read] = [len(one) for one in found]
-    unread = [at for at, picture in enumerate(pictures) if picture is None]
-    more: dict[str, Any] = {"counts": counts.tolist()}
-    if unread:
-        more["unread"] = plan.in_level_0(windows[unread]).tolist()
     together = concatenate(found, model.codes)
     cut = max((one.cut_confidence for one in found), default=0.0)
     together = replace(together, size=plan.size, cut_confidence=cut)
-    return SearchedFile(plan.path, DecodedFile(_NO_PICTURE, ""), together, plan.state, more)
+    return SearchedFile(plan.path, DecodedFile(_NO_PICTURE, ""), together, plan.state, {"counts": counts.tolist()})
 
 
 def _pictures(
@@ -128,13 +124,13 @@ _SHOWN = 20
 
 def joined(plan: SlidePlan, blocks: Sequence[tuple[Detections, dict[str, Any]]], iou: float) -> SearchedSlide:
     """Join what was found in the blocks of a slide. Boxes whose centre lies outside the region are left out."""
-    of_block = np.argsort(plan.block, kind="stable")
+    windows = plan.windows[np.argsort(plan.block, kind="stable")]
     counts = np.array([count for _, more in blocks for count in more["counts"]], np.int64)
-    window = np.repeat(of_block, counts)
+    # A window that was not read has no say about the cells that others found.
+    unread, windows = windows[counts < 0], windows[counts >= 0]
+    window = np.repeat(np.arange(len(windows)), counts[counts >= 0])
     found = concatenate([one for one, _ in blocks], blocks[0][0].codes)
-    chosen = join(
-        found.xyxy.astype(np.float64), found.confidence.astype(np.float64), window, plan.windows, plan.field, iou
-    )
+    chosen = join(found.xyxy.astype(np.float64), found.confidence.astype(np.float64), window, windows, plan.field, iou)
     xyxy = np.clip(chosen.xyxy / plan.scale, 0, [*plan.size, *plan.size]).astype(np.float32)
     cut = max(one.cut_confidence for one, _ in blocks)
     rows = chosen.row
@@ -145,5 +141,4 @@ def joined(plan: SlidePlan, blocks: Sequence[tuple[Detections, dict[str, Any]]],
     x, y, width, height = plan.region
     middle = (xyxy[:, :2] + xyxy[:, 2:]) / 2 - (x, y)
     cells = with_pixels(cells.take(np.asarray(((middle >= 0) & (middle < (width, height))).all(axis=1))))
-    unread = [box for _, more in blocks for box in more.get("unread", ())]
-    return SearchedSlide(plan, cells, np.array(unread, np.int64).reshape(-1, 4))
+    return SearchedSlide(plan, cells, plan.in_level_0(unread))

@@ -156,6 +156,13 @@ def test_unreadable_tiles_are_listed_and_the_rest_is_searched(slide, tmp_path):
     assert far.any() and {tuple(box) for box in whole[far].tolist()} <= kept
 
 
+def test_a_slide_of_which_nothing_can_be_read_has_no_cells(tmp_path):
+    path = write_pyramid(tmp_path / "a.tif", smear(250, 200), 1)
+    with_offset(path, 0, 20)
+    result = joined(*searched(path)[:2], 0.4)
+    assert len(result.detections) == 0 and result.problem == "has no tile that can be read"
+
+
 def test_no_tissue_and_a_region_outside_have_a_reason(slide, tmp_path):
     path, _ = slide
     with pytest.raises(Unsupported, match="is 6000x3000 px, and the region 6000,0,10,10 lies outside of it"):
