@@ -9,7 +9,7 @@ from typing import Unpack
 import pandas as pd
 
 from cytoyolo.commands.predict_folder import MAKER, PredictionFolder
-from cytoyolo.commands.predict_slides import Scale, check_region, plan_slides, results
+from cytoyolo.commands.predict_slides import Scale, check_region, plan_slides, results, slide_tiling
 from cytoyolo.commands.predict_sources import Images, find_images, refuse_nothing, refuse_table
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
@@ -27,7 +27,6 @@ from cytoyolo.detector.journal import ResumableCall, partial_folder, run_resumab
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
-from cytoyolo.detector.tiling import Tiling
 from cytoyolo.files import check_folder
 from cytoyolo.spec import DataSpec, load_spec
 
@@ -143,8 +142,7 @@ def predict(
     call = ResumableCall(model, output, overwrite, probabilities, facts)
     warnings = Warnings(model, box_limit(chosen), listed_from=chosen["conf"])
     found.say()
-    # Slides are always divided: if nothing is known of the training, into windows of the network's input.
-    tiling = model.tiling if model.tiling.tile else Tiling(model.imgsz, model.imgsz // 4)
+    tiling = slide_tiling(model, found)
     wanted = Search(tiling.tile, tiling.overlap, region, not whole)
     plans, problems = plan_slides(found, model.white, _scale(model, chosen), wanted)
     found.problems.update(problems)

@@ -15,8 +15,10 @@ from cytoyolo.annotations.formats.geojson import to_feature
 from cytoyolo.commands.predict_sources import Images
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.journal import Journal
+from cytoyolo.detector.model import Model
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan, plan_slide
 from cytoyolo.detector.slide_search import joined
+from cytoyolo.detector.tiling import Tiling
 from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.files import atomic_file
 from cytoyolo.images.drawing import draw_points
@@ -62,6 +64,21 @@ def check_region(region: Region | None, whole: bool, found: Images) -> None:
         raise UsageError("region", ",".join(map(str, region)), "give a width and a height of at least 1 pixel")
 
 
+def slide_tiling(model: Model, found: Images) -> Tiling:
+    """Return the windows of slides, which are always divided: if the model divides no images, into windows of the
+    network's input. Says so if there are slides."""
+    if model.tiling.tile:
+        return model.tiling
+    tiling = Tiling(model.imgsz, model.imgsz // 4)
+    if found.slides:
+        console.warn(
+            f"Slides are searched in windows of {tiling.tile:,} px that overlap by {tiling.overlap:,} px: the input of "
+            "the network, and a quarter of it. If the training's images had another size, or its cells are larger than "
+            f"the overlap, give {option('tiles', 'SIZE,OVERLAP')}."
+        )
+    return tiling
+
+
 def plan_slides(found: Images, white: White, scale: Scale, wanted: Search) -> tuple[list[SlidePlan], dict[str, str]]:
     """Decide how each slide is searched: the plans, and the problems of slides that can't be searched.
 
@@ -90,7 +107,8 @@ def plan_slides(found: Images, white: White, scale: Scale, wanted: Search) -> tu
         lacking = "they don't store their resolution" if scale.training else "the weights don't say their resolution"
         console.warn(
             f"Slides that are searched at level 0, because {lacking}: {len(unknown):,} ({listed(unknown, _SHOWN)}). "
-            "Check that cells have the same size in pixels there as in the images of the training."
+            "If cells have another size in pixels there than in the images of the training, give "
+            f"{option('scale')}."
         )
     return plans, problems
 

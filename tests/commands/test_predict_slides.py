@@ -257,6 +257,12 @@ def test_an_unknown_scale_is_said(weights, tmp_path, capsys):
     assert "Slides that are searched at level 0, because " in said
 
 
+@pytest.mark.usefixtures("printed", "discs")
+def test_windows_of_unknown_size_are_said(weights, made, tmp_path, capsys):
+    predict(weights, made / "a.svs", output=tmp_path / "out")
+    assert "Slides are searched in windows of 160 px that overlap by 40 px" in capsys.readouterr().err
+
+
 def test_submit_refuses_a_slide(weights, made, tmp_path, cytoyolo):
     done = cytoyolo("submit", weights, made / "a.svs", "--images", made, "-o", tmp_path / "s.csv")
     assert (
