@@ -1,7 +1,7 @@
 """`cytoyolo convert`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from cytoyolo.cli.options import (
 )
 from cytoyolo.cli.output import print_json
 from cytoyolo.text import counted, kind_of, listed_by_kind
+
+if TYPE_CHECKING:
+    from cytoyolo.commands.convert import Converted
 
 
 def register(app: typer.Typer) -> None:
@@ -72,42 +75,43 @@ def convert(
     if as_json:
         print_json({**vars(made), "white": made.white.to_dict()})
         return
+    _show(made)
+
+
+def _show(made: "Converted") -> None:
+    """Print the folder and its size on stdout, and on stderr what became of images, boxes and rows."""
     shown = f"{counted(made.images, 'tile')} of {counted(made.fields, 'image')}" if made.fields else ""
     typer.echo(f"{made.folder}: {shown or counted(made.images, 'image')}, {counted(made.boxes, 'box')}")
-    if made.tiles_without_cells:
-        typer.echo(f"Tiles without cells, kept as background: {made.tiles_without_cells:,}.", err=True)
-    if made.never_whole:
-        typer.echo(f"Cells that are whole in no tile (a larger overlap may help): {made.never_whole:,}.", err=True)
-    if made.without_cells:
-        typer.echo(f"Images without cells: {made.without_cells:,}.", err=True)
-    if made.needless:
-        typer.echo(f"Rows left out, because they have no box but their image has boxes: {made.needless:,}.", err=True)
-    if made.changes:
-        typer.echo(f"Rows repaired or dropped (see changes.csv there): {made.changes:,}.", err=True)
-    if made.leaked:
-        typer.echo(f"Images left out, because a test image shows the same: {made.leaked:,}.", err=True)
-    if made.copies:
-        typer.echo(f"Images that show the same as another image, kept in the same part: {made.copies:,}.", err=True)
-    if made.fields and made.painted:
-        typer.echo(f"Tiles with parts of cells or ignore regions painted over: {made.painted:,}.", err=True)
-    elif made.painted:
-        typer.echo(
-            f"Images with ignore regions painted over (so that all images are staged as PNG): {made.painted:,}.",
-            err=True,
-        )
-    if made.left_out:
-        typer.echo(f"Images left out because all of their rows are ignore regions: {made.left_out:,}.", err=True)
-    if made.clipped:
-        typer.echo(f"Boxes clipped, because they reached outside their image: {made.clipped:,}.", err=True)
-    if made.rounded:
-        typer.echo(f"Boxes rounded to whole pixels: {made.rounded:,}.", err=True)
-    if made.deep:
-        ranges = ", ".join(f"0 to {level:.10g} ({kind})" for kind, level in made.white.to_dict().items())
-        shown = f"shown in the range {ranges}, which dataset.json keeps" if ranges else "shown as their files say"
-        typer.echo(f"Images of more than 8 bits, {shown}: {made.deep:,}.", err=True)
+    painted = (
+        "Tiles with parts of cells or ignore regions painted over"
+        if made.fields
+        else "Images with ignore regions painted over (so that all images are staged as PNG)"
+    )
+    counts = {
+        "Tiles without cells, kept as background": made.tiles_without_cells,
+        "Cells that no tile holds whole (a larger overlap may help)": made.never_whole,
+        "Images without cells": made.without_cells,
+        "Rows left out, because they have no box but their image has boxes": made.needless,
+        "Rows repaired or dropped (see changes.csv there)": made.changes,
+        "Images left out, because a test image shows the same": made.leaked,
+        "Images that show the same as another image, kept in the same part": made.copies,
+        painted: made.painted,
+        "Images left out because all of their rows are ignore regions": made.left_out,
+        "Boxes clipped, because they reached outside their image": made.clipped,
+        "Boxes rounded to whole pixels": made.rounded,
+        f"Images of more than 8 bits, {_range(made)}": made.deep,
+    }
+    for what, count in counts.items():
+        if count:
+            typer.echo(f"{what}: {count:,}.", err=True)
     if made.complaints:
         kinds = [kind_of(complaint.partition(": ")[2]) for complaint in made.complaints]
         named = listed_by_kind(made.complaints, kinds, 3)
         typer.echo(f"Images with a decoder's warning (look at them): {named}.", err=True)
     if made.images_mended:
         typer.echo(f"Images repaired in the copy (see images.csv there): {made.images_mended:,}.", err=True)
+
+
+def _range(made: "Converted") -> str:
+    ranges = ", ".join(f"0 to {level:.10g} ({kind})" for kind, level in made.white.to_dict().items())
+    return f"shown in the range {ranges}, which dataset.json keeps" if ranges else "shown as their files say"
