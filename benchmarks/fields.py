@@ -115,9 +115,8 @@ def mosaics(detector: Detector, tiling: Tiling, fields: int) -> None:
         alone, by_label, single, seams = (np.zeros(3, int) for _ in range(4))
         apart: list[float] = []
         for _ in range(fields):
-            chosen = rng.choice(
-                names, rng.integers(5, 10) * (columns := int(rng.integers(5, 10))), replace=True
-            ).tolist()
+            lines, columns = int(rng.integers(5, 10)), int(rng.integers(5, 10))
+            chosen = rng.choice(names, lines * columns).tolist()
             field, corners = pasted(chosen, columns, rng)
             detector.tiling = Tiling()
             found = [detector.detect([cv2.imread(str(DATA / "images" / name))])[0].xyxy for name in chosen]
