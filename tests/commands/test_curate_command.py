@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import logit
 
-from cytoyolo.commands import curate as commands
+from cytoyolo import files
 from cytoyolo.commands.apply import apply
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.curate import curate
@@ -503,7 +503,7 @@ def test_a_failure_at_the_last_output_leaves_what_was_there(exists, error, lab, 
             raise error
         return atomic_file(path)
 
-    monkeypatch.setattr(commands, "atomic_file", failing)
+    monkeypatch.setattr(files, "atomic_file", failing)
     with pytest.raises(type(error)):
         made_of(lab)
     assert contents(lab) == before

@@ -126,6 +126,6 @@ def test_a_comparison_goes_with_its_export_and_a_users_file_stays(weights, tmp_p
     export(weights, output=tmp_path / "a.onnx", overwrite=True)
     assert not notes.exists()
     (tmp_path / "b.onnx").write_text("not an export")
-    with pytest.raises(UsageError, match="no file that this command made"):
+    with pytest.raises(UsageError, match="is not a file that this command made"):
         export(weights, output=tmp_path / "b.onnx", overwrite=True)
     assert (tmp_path / "b.onnx").read_text() == "not an export"

@@ -260,7 +260,7 @@ WRONG = [
     (None, {"groups": "gone.csv"}, "gone.csv: no such file"),
     (None, {"model": "gone.pt"}, "gone.pt: no such weights file"),
     (None, {"model": "gone.yaml"}, "gone.yaml is not a network"),
-    (lambda own: (own / "bad.pt").write_text("x"), {"model": "bad.pt"}, "is no PyTorch checkpoint"),
+    (lambda own: (own / "bad.pt").write_text("x"), {"model": "bad.pt"}, "is not a PyTorch checkpoint"),
     (None, {"recipe": "gone"}, "gone"),
     (None, {"epochs": 0}, "epochs=0"),
     (None, {"imgsz": 50}, "imgsz=50"),
@@ -357,7 +357,9 @@ def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatc
     seen = []
     monkeypatch.setattr(command, "submit", lambda *_, **options: seen.append(options["device"]))
     call = Call(
-        data, tmp_path, "wbc5", None, 2, "iou", "loose", "1,2", 1, False, {"recipe": "quick", "seed": 0}, {"seed": 0}
-    )
+        source=data, folder=tmp_path, dataset="wbc5", groups=None, background=None, folds=2, spurious="mask",
+        boxes="loose", device="1,2", jobs=1, force=False, training={"recipe": "quick", "seed": 0},
+        resolved={"seed": 0},
+    )  # fmt: skip
     command._steps(call)[-1].work(False)
     assert seen == ["1"]

@@ -83,7 +83,7 @@ def stranger(monkeypatch):
         ("yolox.models.yolox", "YOLOX", "YOLOX"),
         ("mmdet.models", "YOLOV3", "MMDetection"),
         ("torchvision.models.resnet", "ResNet", "torchvision"),
-        ("mylab.nets", "Net", r"no YOLO network \(mylab.nets.Net\), and was not loaded"),
+        ("mylab.nets", "Net", r"not a YOLO network \(mylab.nets.Net\), and was not loaded"),
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])

@@ -252,7 +252,7 @@ def foreign_database(path: Path) -> None:
 @pytest.mark.parametrize("content", NO_CACHE.values(), ids=NO_CACHE)
 def test_a_file_of_the_user_s_is_refused_and_left_alone(content: bytes, folder: Path, place: Path) -> None:
     place.write_bytes(content)
-    with pytest.raises(UsageError, match=r"no sound cache of image facts .*; give another file"):
+    with pytest.raises(UsageError, match=r"is not a cache of image facts, or is damaged; give another file"):
         facts(folder, place)
     assert place.read_bytes() == content
 
