@@ -18,7 +18,7 @@ from cytoyolo.detector.journal import Journal
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan, plan_slide
 from cytoyolo.detector.slide_search import joined
-from cytoyolo.detector.tiling import Tiling
+from cytoyolo.detector.tiling import Tiling, slide_tiling_of
 from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.files import atomic_file
 from cytoyolo.images.drawing import draw_points
@@ -65,16 +65,13 @@ def check_region(region: Region | None, whole: bool, found: Images) -> None:
 
 
 def slide_tiling(model: Model, found: Images) -> Tiling:
-    """Return the windows of slides, which are always divided: if the model divides no images, into windows of the
-    network's input. Says so if there are slides."""
-    if model.tiling.tile:
-        return model.tiling
-    tiling = Tiling(model.imgsz, model.imgsz // 4)
-    if found.slides:
+    """Return the windows of slides. Says so if there are slides, and the model divides no images."""
+    tiling = slide_tiling_of(model.tiling, model.trained_on, model.imgsz)
+    if found.slides and not model.tiling.tile:
         console.warn(
-            f"Slides are searched in windows of {tiling.tile:,} px that overlap by {tiling.overlap:,} px: the input of "
-            "the network, and a quarter of it. If the training's images had another size, or its cells are larger than "
-            f"the overlap, give {option('tiles', 'SIZE,OVERLAP')}."
+            f"Slides are searched in windows of {tiling.tile:,} px, the input of the network, that overlap by "
+            f"{tiling.overlap:,} px. If the training's images had another size, or its cells are larger than the "
+            f"overlap, give {option('tiles', 'SIZE,OVERLAP')}."
         )
     return tiling
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cytoyolo.defaults import Tiles
 from cytoyolo.detector.model_info import ModelInfo
 from cytoyolo.detector.preprocessing import FILL
-from cytoyolo.detector.trained_on import check_um_per_px
+from cytoyolo.detector.trained_on import TrainedOn, check_um_per_px
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.tiles import grid, parse_tile
 
@@ -162,23 +162,34 @@ def tiling_of(
     scale = 1.0 if scale is None else float(scale)
     if given == "off":
         return Tiling()
-    box = None if trained is None else math.ceil(trained.box_sides[2])
     if not isinstance(given, str):
         side, overlap = given
-        if overlap is None:
-            overlap = int(side * _UNKNOWN_OVERLAP) if box is None else min(box, int(side * _MOST_OVERLAP))
-        return Tiling(side, overlap, side, scale, exact)
-    if trained is None or box is None:
+        return Tiling(side, _overlap_of(side, trained) if overlap is None else overlap, side, scale, exact)
+    if trained is None:
         if exact:
             raise UsageError(
                 f"{weights} does not say how large the images of its training were, which a scale needs; give "
                 f"{option('tiles', 'SIZE')}, their longer side in pixels."
             )
         return Tiling()
+    box = math.ceil(trained.box_sides[2])
     # A larger input of the network shows a larger area at the scale of the training.
     wider = max(imgsz / (facts.imgsz or imgsz), 1.0)
     side = math.ceil(max(trained.side * wider, box / _MOST_OVERLAP))
     return Tiling(side, box, max(LARGE * trained.side, trained.longest) * wider, scale, exact)
+
+
+def slide_tiling_of(tiling: Tiling, trained: TrainedOn | None, imgsz: int) -> Tiling:
+    """Return how whole slides are divided, which is always done: like images, or if `tiling` divides no images, into
+    windows of the network's input of `imgsz` px."""
+    return tiling if tiling.tile else Tiling(imgsz, _overlap_of(imgsz, trained))
+
+
+def _overlap_of(side: int, trained: TrainedOn | None) -> int:
+    """Return the overlap of tiles if the user gives none: nearly every cell is whole in one tile, if that is known."""
+    if trained is None:
+        return int(side * _UNKNOWN_OVERLAP)
+    return min(math.ceil(trained.box_sides[2]), int(side * _MOST_OVERLAP))
 
 
 def _scale_of(um_per_px: float, facts: ModelInfo, weights: Path) -> float:

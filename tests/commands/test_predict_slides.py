@@ -260,7 +260,10 @@ def test_an_unknown_scale_is_said(weights, tmp_path, capsys):
 @pytest.mark.usefixtures("printed", "discs")
 def test_windows_of_unknown_size_are_said(weights, made, tmp_path, capsys):
     predict(weights, made / "a.svs", output=tmp_path / "out")
-    assert "Slides are searched in windows of 160 px that overlap by 40 px" in capsys.readouterr().err
+    assert (
+        "Slides are searched in windows of 160 px, the input of the network, that overlap by 80 px"
+        in capsys.readouterr().err
+    )
 
 
 def test_submit_refuses_a_slide(weights, made, tmp_path, cytoyolo):
