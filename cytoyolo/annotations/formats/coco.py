@@ -5,11 +5,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from cytoyolo.annotations.formats.annotations import Annotations, BoxRow
+from cytoyolo.annotations.formats.coco_masks import hull_of_rle
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.shapes import rotated_box
 from cytoyolo.annotations.formats.source import Source
@@ -179,7 +180,11 @@ def _add(found: Collector, image: str, annotation: dict[str, Any], categories: d
     if category not in categories and not crowd:
         found.left_out(image, place, f"its category {_shown(annotation.get('category_id'))} is not listed")
         return
-    xyxy = _box(found, annotation)
+    try:
+        xyxy = _box(found, annotation)
+    except ValueError as error:
+        found.left_out(image, place, str(error))
+        return
     if xyxy is None:
         found.left_out(image, place, "it has no box of four numbers x, y, width, height")
         return
@@ -191,14 +196,16 @@ def _add(found: Collector, image: str, annotation: dict[str, Any], categories: d
 
 
 def _box(found: Collector, annotation: dict[str, Any]) -> Sequence[float] | None:
-    """Return the upright box of an annotation, None if it has none."""
+    """Return the upright box of an annotation, None if it has none. Raises ValueError for a mask that can't be read."""
     box, shape = annotation.get("bbox"), annotation.get("segmentation")
-    if isinstance(shape, list) and shape:
-        found.count("polygons (their box is taken)")
-    elif isinstance(shape, dict):
-        found.count("masks (RLE; their box is taken)")
-    if not isinstance(box, list) or len(box) != 4 or not _are_numbers(box):
-        return _hull_of_polygons(shape)
+    kind = "masks (RLE; their" if isinstance(shape, dict) else "polygons (their" if shape else ""
+    if not _are_numbers(box) or len(box) != 4:
+        hull_of_shape = hull_of_rle(shape) if isinstance(shape, dict) else _hull_of_polygons(shape)
+        if hull_of_shape is not None:
+            found.count(f"{kind} upright hull is taken)")
+        return hull_of_shape
+    if kind:
+        found.count(f"{kind} box is taken)")
     x, y, width, height = box
     attributes = annotation.get("attributes")
     degrees = attributes.get("rotation", 0) if isinstance(attributes, dict) else 0  # as CVAT writes it
@@ -208,7 +215,7 @@ def _box(found: Collector, annotation: dict[str, Any]) -> Sequence[float] | None
     return x, y, x + width, y + height
 
 
-def _are_numbers(values: Any) -> bool:
+def _are_numbers(values: object) -> TypeGuard[list[float]]:
     return isinstance(values, list) and _NUMBERS.issuperset(map(type, values))
 
 

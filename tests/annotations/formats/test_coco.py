@@ -47,8 +47,17 @@ def test_ids_of_classes_are_only_names(ids, tmp_path: Path) -> None:
     ("changes", "counts", "box"),
     [
         ({"segmentation": [[1, 2, 3, 4, 5, 6]]}, {"polygons (their box is taken)": 1}, [10, 20, 40, 60]),
-        ({"segmentation": [[1, 2, 3, 4, 9, 6]], "bbox": []}, {"polygons (their box is taken)": 1}, [1, 2, 9, 6]),
+        (
+            {"segmentation": [[1, 2, 3, 4, 9, 6]], "bbox": []},
+            {"polygons (their upright hull is taken)": 1},
+            [1, 2, 9, 6],
+        ),
         ({"segmentation": {"counts": "x", "size": [4, 4]}}, {"masks (RLE; their box is taken)": 1}, [10, 20, 40, 60]),
+        (
+            {"segmentation": {"counts": [405, 2, 78, 2, 7513], "size": [80, 100]}, "bbox": None},
+            {"masks (RLE; their upright hull is taken)": 1},
+            [5, 5, 7, 7],
+        ),
         ({"keypoints": [1, 2, 2], "num_keypoints": 1}, {"keypoints of a box (left out)": 1}, [10, 20, 40, 60]),
         ({"attributes": {"occluded": True, "x": 0}}, {"attribute 'occluded' (left out)": 1}, [10, 20, 40, 60]),
         (
@@ -72,6 +81,10 @@ def test_what_has_no_place_in_a_box_is_counted(changes, counts, box, tmp_path: P
         ({"image_id": 77}, "its image '77' is not listed; it is left out"),
         ({"category_id": 4}, "its category '4' is not listed; it is left out"),
         ({"bbox": [1, 2, 3]}, "it has no box of four numbers x, y, width, height; it is left out"),
+        (
+            {"bbox": [], "segmentation": {"counts": [1, 1], "size": [3, 1]}},
+            "its mask (RLE) has 2 pixels, and its size says 3; it is left out",
+        ),
         ({"bbox": [1, 2, True, 4]}, "it has no box of four numbers x, y, width, height; it is left out"),
         (
             {"bbox": [1, 2, 1e300, 4]},
