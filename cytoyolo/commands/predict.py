@@ -148,7 +148,7 @@ def predict(
     found.problems.update(problems)
     if not found.names and not plans:
         refuse_nothing(found)
-    return _predict_images(call, spec, found, plans, pictures, warnings, chosen["iou"])
+    return _predict_images(call, spec, found, plans, pictures, warnings)
 
 
 def _scale(model: Model, settings: InferenceSettings) -> Scale:
@@ -158,9 +158,8 @@ def _scale(model: Model, settings: InferenceSettings) -> Scale:
 
 
 def _predict_images(
-    call: ResumableCall, spec: DataSpec, found: Images, plans: list[SlidePlan], pictures: bool, warnings: Warnings,
-    iou: float,
-) -> Predicted:  # fmt: skip
+    call: ResumableCall, spec: DataSpec, found: Images, plans: list[SlidePlan], pictures: bool, warnings: Warnings
+) -> Predicted:
     folder, names, model = found.folder, found.names, call.model
     shown = pictures, call.probabilities
     everyday = PredictionFolder(call.output, folder, names, spec, model.codes, *shown, model.white, warnings, plans)
@@ -174,7 +173,7 @@ def _predict_images(
     strictly = partial(check_folder, call.output, MAKER, call.overwrite)
     with run_resumable(call, found.shown, folder, names, drawn, strictly, plans) as journal:
         bad = journal.failures | found.problems
-        made = everyday.write(results(journal, slides, iou, bad), bad)
+        made = everyday.write(results(journal, slides, model, bad), bad)
         everyday.place(call.overwrite)
     warnings.say()
     failures = dict(sorted(bad.items()))

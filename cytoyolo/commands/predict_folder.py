@@ -121,6 +121,7 @@ class PredictionFolder:
     def _add_slide(self, found: Detections) -> None:
         """Write the files of a slide."""
         name = found.image
+        self.warnings.look_at_slide(found, self.slides[name].scale)
         write_geojson(self._place("geojson", name, name, ".geojson"), found)
         if self.pictures:
             draw_slide(self._picture(name, (0, 0)), self.slides[name], found, self.white)

@@ -124,7 +124,7 @@ def _say(slide: Slide, plan: SlidePlan, wanted: Search) -> None:
 
 
 def results(
-    journal: Journal, plans: Mapping[str, SlidePlan], iou: float, problems: dict[str, str]
+    journal: Journal, plans: Mapping[str, SlidePlan], model: Model, problems: dict[str, str]
 ) -> Iterator[Detections]:
     """Yield the detections of each image and each slide that can be used, in their order.
 
@@ -134,7 +134,7 @@ def results(
         if name not in plans:
             yield from (found for found, _ in parts)
         elif name not in problems:
-            slide = joined(plans[name], list(parts), iou)
+            slide = joined(plans[name], list(parts), model.iou, model.field_limit)
             if slide.problem:
                 problems[name] = slide.problem
             if len(slide.unread) < len(plans[name].windows):

@@ -36,6 +36,7 @@ class Warnings:
     _large: dict[str, tuple[int, int]] = field(default_factory=dict)
     _crowded: list[str] = field(default_factory=list)
     _odd: dict[str, str] = field(default_factory=dict)
+    _odd_slides: list[str] = field(default_factory=list)
     _divided: int = 0
 
     def __post_init__(self) -> None:
@@ -51,13 +52,28 @@ class Warnings:
                 said.append(
                     f"is {one.size[0]}x{one.size[1]} px, {times:.1f} times the network's input of {self.model.imgsz} px"
                 )
-            if one.cut_confidence > self.listed_from:
-                self._crowded.append(one.image)
-                said.append(f"has more boxes than the limit of {self.limit:,} ({_CROWDED})")
+            said += self._beyond_limit(one)
             if said:
                 self.of_image[one.image] = "; ".join(said)
             if is_odd(times := self._sides.add(one.xyxy, one.confidence)):
-                self._odd[one.image] = f"its cells are {times:.2g} times as large as the training's"
+                self._odd[one.image] = _odd_cells(times)
+
+    def look_at_slide(self, found: Detections, scale: float) -> None:
+        """Judge a whole slide that was searched at a scale of its own."""
+        said, sides = self._beyond_limit(found), Sides(self.model.trained_on, scale)
+        times = sides.add(found.xyxy, found.confidence)
+        if problem := sides.problem():
+            said.append(_odd_cells(times))
+            self._odd_slides.append(f"{found.image}: {problem}")
+        if said:
+            self.of_image[found.image] = "; ".join(said)
+
+    def _beyond_limit(self, found: Detections) -> list[str]:
+        """Tell of an image with more boxes than are kept, if boxes that would be listed may be missing."""
+        if found.cut_confidence <= self.listed_from:
+            return []
+        self._crowded.append(found.image)
+        return [f"has more boxes than the limit of {self.limit:,} ({_CROWDED})"]
 
     def close(self) -> None:
         """Judge the cells of all images, after the last image."""
@@ -90,7 +106,7 @@ class Warnings:
                 f"({listed(self._crowded, _SHOWN)}). Their faintest boxes are left out. Give `predict` a higher "
                 f"{option('max_det')}."
             )
-        if problem := self._sides.problem():
+        for problem in filter(None, (self._sides.problem(), *self._odd_slides)):
             console.warn(problem)
 
     def _say_large(self) -> None:
@@ -108,6 +124,10 @@ class Warnings:
             f"{size[0]}x{size[1]} px, {max(size) / imgsz:.1f} times). Their cells are shrunk as much and may be "
             f"missed. If the network was trained on smaller images, {remedy}."
         )
+
+
+def _odd_cells(times: float) -> str:
+    return f"its cells are {times:.2g} times as large as the training's"
 
 
 def crowded(detections: Path) -> set[str]:

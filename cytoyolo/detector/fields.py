@@ -45,7 +45,7 @@ def search(
 
 
 def _searched_in_tiles(model: Model, image: Image, windows: NDArray[np.int64], detect: Detect) -> Detections:
-    most = max(model.max_det, defaults.MAX_DETECTIONS)
+    most = most_in_tile(model)
 
     def of_batch(some: list[NDArray[np.int64]]) -> list[Detections]:
         return detect([model.tiling.cut(image, window) for window in some], most)
@@ -56,6 +56,11 @@ def _searched_in_tiles(model: Model, image: Image, windows: NDArray[np.int64], d
         for window, one in zip(windows, (one for batch in batches for one in batch), strict=True)
     ]
     return joined(found, windows, (image.shape[1], image.shape[0]), model.iou, model.field_limit)
+
+
+def most_in_tile(model: Model) -> int:
+    """The largest number of boxes that are kept in a tile. A lower limit is one of the whole image."""
+    return max(model.max_det, defaults.MAX_DETECTIONS)
 
 
 def joined(

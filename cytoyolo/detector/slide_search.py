@@ -4,6 +4,7 @@ A block is a part of a slide that is read at once. Its windows go through the ne
 threads each work on a block, so that reading and inference overlap, and memory holds some blocks, never a slide.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo.detector.detections import Detections, concatenate, nothing
-from cytoyolo.detector.fields import chunks
+from cytoyolo.detector.fields import chunks, most_in_tile
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.predict import SearchedFile, with_pixels
 from cytoyolo.detector.slide_plan import SlidePlan
@@ -54,9 +55,9 @@ def _search_block(model: Model, slide: Slide, plan: SlidePlan, number: int) -> S
     windows = plan.windows[plan.block == number]
     pictures = _pictures(slide, plan, plan.blocks[number], windows)
     read = [at for at, picture in enumerate(pictures) if picture is not None]
-    found: list[Detections] = []
+    found, most = list[Detections](), most_in_tile(model)
     for chunk in chunks(read, model.batch):
-        some = model.detect([picture for at in chunk if (picture := pictures[at]) is not None])
+        some = model.detect([picture for at in chunk if (picture := pictures[at]) is not None], most)
         found += [_moved(one, windows[at]) for at, one in zip(chunk, some, strict=True)]
     counts = np.full(len(windows), -1)
     counts[read] = [len(one) for one in found]
@@ -122,8 +123,11 @@ class SearchedSlide:
 _SHOWN = 20
 
 
-def joined(plan: SlidePlan, blocks: Sequence[tuple[Detections, dict[str, Any]]], iou: float) -> SearchedSlide:
-    """Join what was found in the blocks of a slide. Boxes whose centre lies outside the region are left out."""
+def joined(
+    plan: SlidePlan, blocks: Sequence[tuple[Detections, dict[str, Any]]], iou: float, limit: int = sys.maxsize
+) -> SearchedSlide:
+    """Join what was found in the blocks of a slide. Boxes whose centre lies outside the region are left out, and then
+    all but the `limit` most confident boxes."""
     windows = plan.windows[np.argsort(plan.block, kind="stable")]
     counts = np.array([count for _, more in blocks for count in more["counts"]], np.int64)
     # A window that was not read has no say about the cells that others found.
@@ -141,4 +145,6 @@ def joined(plan: SlidePlan, blocks: Sequence[tuple[Detections, dict[str, Any]]],
     x, y, width, height = plan.region
     middle = (xyxy[:, :2] + xyxy[:, 2:]) / 2 - (x, y)
     cells = with_pixels(cells.take(np.asarray(((middle >= 0) & (middle < (width, height))).all(axis=1))))
+    if len(cells) > limit:
+        cells = replace(cells.take(slice(limit)), cut_confidence=max(cut, float(cells.confidence[limit - 1])))
     return SearchedSlide(plan, cells, plan.in_level_0(unread))

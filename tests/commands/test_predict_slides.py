@@ -257,6 +257,18 @@ def test_an_unknown_scale_is_said(weights, tmp_path, capsys):
     assert "Slides that are searched at level 0, because " in said
 
 
+@pytest.mark.usefixtures("discs")
+def test_a_limit_of_boxes_is_one_of_the_whole_slide(made, weights, tmp_path, monkeypatch):
+    predict(weights, made / "a.svs", output=tmp_path / "all")
+    every = rows(tmp_path / "all")
+    monkeypatch.setattr(Discs, "max_det", 2)
+    monkeypatch.setattr(Discs, "field_limit", 2)
+    limited = predict(weights, made / "a.svs", output=tmp_path / "two", max_det=2)
+    assert len(every) > 2
+    pd.testing.assert_frame_equal(rows(tmp_path / "two"), every.head(2))
+    assert limited.warnings == {"a.svs": "has more boxes than the limit of 2 (--max-det)"}
+
+
 @pytest.mark.usefixtures("printed", "discs")
 def test_windows_of_unknown_size_are_said(weights, made, tmp_path, capsys):
     predict(weights, made / "a.svs", output=tmp_path / "out")

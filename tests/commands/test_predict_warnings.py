@@ -154,6 +154,26 @@ def test_cells_of_another_scale_are_told_and_their_images_are_listed(capsys):
     assert not few.of_image and not capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("printed")
+def test_slides_are_judged_at_their_own_scale(capsys):
+    model = SimpleNamespace(imgsz=384, trained_on=TrainedOn(360, 363, 370, (60, 142, 240)), tiling=Tiling())
+    warnings = Warnings(model, 300, 0.25)
+    warnings.look_at_slide(cells_of("usual.svs", 50, 12), 2.8)
+    warnings.look_at_slide(cells_of("few.svs", 50, 9), 1.0)
+    assert not warnings.of_image
+    warnings.look_at_slide(replace(cells_of("small.svs", 50, 12), cut_confidence=0.5), 1.0)
+    warnings.close()
+    assert warnings.of_image == {
+        "small.svs": "has more boxes than the limit of 300 (--max-det); its cells are 0.35 times as large as the "
+        "training's"
+    }
+    warnings.say()
+    said = capsys.readouterr().err
+    assert "more boxes than the limit of 300: 1 (small.svs)" in said and said.count("median of 142 px") == 1
+    assert "small.svs: The cells that were found have a median side of 50 px, 0.35 times" in said
+    assert "--scale 2.8" in said and "usual.svs" not in said
+
+
 @pytest.mark.parametrize(
     "options",
     [("--tiles", "0"), ("--tiles", "100,100"), ("--tiles", "-5"), ("--scale", "0"), ("--scale", "nan"),

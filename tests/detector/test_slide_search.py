@@ -29,7 +29,7 @@ class Discs:
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []
 
-    def detect(self, images):
+    def detect(self, images, most=None):
         import cv2
 
         found = []
