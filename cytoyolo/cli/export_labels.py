@@ -30,6 +30,10 @@ def export_labels(
     ] = None,
     model: Annotated[str, typer.Option(help="Name of the model that made the detections.")] = "cytoyolo",
     copy_images: Annotated[bool, typer.Option("--copy-images", help="Copy the images too (yolo, voc).")] = False,
+    all_images: Annotated[
+        bool,
+        typer.Option("--all-images", help="For detections: write the images in which nothing was found, too."),
+    ] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -38,7 +42,7 @@ def export_labels(
 
     made = run(
         table, images=images, format=format, output=output, dataset=dataset, findings=findings, model=model,
-        copy_images=copy_images, overwrite=overwrite,
+        copy_images=copy_images, all_images=all_images, overwrite=overwrite,
     )  # fmt: skip
     if as_json:
         print_json(vars(made))
@@ -47,3 +51,6 @@ def export_labels(
     typer.echo(f"{made.output}: {counted(made.boxes, 'box')} in {counted(made.images, 'image')}{tags} ({made.format})")
     for part, number in made.left_out.items():
         typer.echo(f"Left out, because the form has no place for them: {number:,} {part}", err=True)
+    if made.not_listed:
+        others = counted(made.not_listed, "image")
+        typer.echo(f"Not in the output, because they have no row in the table: {others} of the folder", err=True)

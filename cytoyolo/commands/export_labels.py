@@ -11,7 +11,7 @@ import pandas as pd
 
 from cytoyolo import console, defaults
 from cytoyolo.annotations.formats.annotations import Annotations
-from cytoyolo.annotations.formats.files import with_files
+from cytoyolo.annotations.formats.files import NOT_LISTED, with_all_files, with_files
 from cytoyolo.annotations.formats.registry import FORMATS, Format, Part
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.annotations.table import LabelTable
@@ -44,6 +44,8 @@ class ExportedLabels:
         How many images, boxes and tags it has.
     left_out : dict
         How many things of each kind the form has no place for.
+    not_listed : int
+        How many images of the folder have no row in the table, and are not in the output.
     """
 
     output: Path
@@ -52,6 +54,7 @@ class ExportedLabels:
     boxes: int
     tags: int
     left_out: dict[str, int]
+    not_listed: int
 
 
 def export_labels(
@@ -64,6 +67,7 @@ def export_labels(
     findings: str | Path | None = None,
     model: str = "cytoyolo",
     copy_images: bool = False,
+    all_images: bool = False,
     overwrite: bool = False,
 ) -> ExportedLabels:
     """Write a label table, or detections of `predict`, in the form of another program.
@@ -88,6 +92,8 @@ def export_labels(
         The name of the model that made the detections.
     copy_images : bool
         Copy the images too, if the form wants them beside the labels (yolo, voc).
+    all_images : bool
+        For detections: write all other images of the folder too, as images in which nothing was found.
     overwrite : bool
         Replace an existing output of this form.
 
@@ -121,21 +127,40 @@ def export_labels(
             )
         annotations = _of_detections(path, spec, model)
     else:
+        if all_images:
+            raise UsageError(
+                f"{option('all_images', True)} is only for detections, and {path} is a label table; give an image "
+                "without cells a row with only its name."
+            )
         labels = LabelTable.from_csv(path, spec)
         annotations = _of_labels(path, labels)
         if findings is not None:
             annotations = with_findings(annotations, labels, Path(findings))
-    annotations = with_files(annotations, Path(images))
-    if annotations.problems:
-        found = [f"{problem.place}: {problem.what}" for problem in annotations.problems]
-        raise CytoyoloError(f"{path}: {len(found):,} images can't be exported ({listed(found, 3)}); repair the table.")
+    annotations = _with_files(path, annotations, Path(images), all_images)
     annotations, left_out = _fitting(annotations, form)
     with _placed(target, form, overwrite) as place:
         write(annotations, place)
         if copy_images:
             _copy(annotations, Path(images), place / form.images)
     tags = sum(len(row.tags) for rows in (annotations.image_rows(), annotations.box_rows()) for row in rows)
-    return ExportedLabels(target, form.name, len(annotations.images), len(annotations.boxes), tags, left_out)
+    return ExportedLabels(
+        target, form.name, len(annotations.images), len(annotations.boxes), tags, left_out,
+        annotations.counts.get(NOT_LISTED, 0),
+    )  # fmt: skip
+
+
+def _with_files(table: Path, annotations: Annotations, folder: Path, all_images: bool) -> Annotations:
+    """Give each image the name and size of its file. Raises CytoyoloError for an image without a file."""
+    annotations = with_files(annotations, folder)
+    if all_images:
+        annotations = with_all_files(annotations, folder)
+    if annotations.problems:
+        found = [f"{problem.place}: {problem.what}" for problem in annotations.problems]
+        raise CytoyoloError(
+            f"{table}: {counted(len(found), 'image')} can't be exported ({listed(found, 3)}); correct the table, or "
+            "give the folder that has all its images."
+        )
+    return annotations
 
 
 def _form(name: LabelTarget) -> tuple[Format, Callable[[Annotations, Path], None]]:

@@ -96,6 +96,32 @@ def test_detections_keep_their_confidence_and_the_name_of_the_model(place: Path)
         export("detections.csv", findings="x.csv", overwrite=True)
 
 
+@pytest.mark.parametrize("table", [DETECTIONS, DETECTIONS.splitlines(keepends=True)[0]])
+def test_images_without_detections_are_counted_or_written(table: str, place: Path) -> None:
+    Path("detections.csv").write_text(table)
+    found = table.count("\n") - 1
+    made = export("detections.csv")
+    assert (made.images, made.boxes, made.not_listed) == (found, found, 4 - found)
+    made = export("detections.csv", form="labelstudio", output="tasks", all_images=True)
+    assert (made.images, made.boxes, made.not_listed) == (4, found, 0)
+    tasks = content("tasks/tasks.json")
+    assert [len(task["predictions"][0]["result"]) for task in tasks] == [1] * found + [0] * (4 - found)
+    assert not any("annotations" in task for task in tasks)  # nobody says that these images have no cells
+    export("detections.csv", form="cvat", output="cvat", all_images=True)
+    assert Path("cvat/annotations.xml").read_text().count('width="64" height="48"') == 4
+
+
+def test_all_images_are_only_for_detections(place: Path) -> None:
+    with pytest.raises(UsageError, match=r"all_images=True is only for detections, and labels.csv is a label table"):
+        export(all_images=True)
+    Path("detections.csv").write_text(DETECTIONS)
+    Path("images/e.png").write_bytes(b"no picture")
+    assert export("detections.csv").not_listed == 4
+    with pytest.raises(CytoyoloError, match=r"1 image can't be exported \(e.png: the file .*\); correct the table, or"):
+        export("detections.csv", output="other", all_images=True)
+    assert not Path("other").exists()
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [

@@ -87,8 +87,8 @@ class Annotations:
 
     @property
     def is_prediction(self) -> bool:
-        """Whether a box has a confidence."""
-        return bool(self.boxes["confidence"].notna().any())
+        """Whether a model made the boxes: it is named, or a box has a confidence."""
+        return bool(self.model) or bool(self.boxes["confidence"].notna().any())
 
     @property
     def empty_images(self) -> list[str]:

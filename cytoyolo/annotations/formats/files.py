@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from cytoyolo import console
-from cytoyolo.annotations.formats.annotations import Annotations, Problem
+from cytoyolo.annotations.formats.annotations import IMAGE_COLUMNS, Annotations, Problem
 from cytoyolo.images.folder import folder_files, image_files, match_in_folder, note_renamed
 from cytoyolo.images.info import check_image_folder
 from cytoyolo.images.sizes import read_sizes
 
 Sizes = dict[str, tuple[int, int]]
+NOT_LISTED = "images of the folder that the source does not list"
 
 
 def with_files(annotations: Annotations, folder: Path) -> Annotations:
@@ -38,9 +41,24 @@ def with_files(annotations: Annotations, folder: Path) -> Annotations:
     images = annotations.images.assign(width=[width for width, _ in known], height=[height for _, height in known])
     counts = dict(annotations.counts)
     if others := len(set(image_files(listing)) - set(images["image"])):
-        counts["images of the folder that the source does not list"] = others
+        counts[NOT_LISTED] = others
     problems = [*annotations.problems, *problems]
     return replace(annotations, images=images, counts=counts, problems=tuple(problems), folder=folder)
+
+
+def with_all_files(annotations: Annotations, folder: Path) -> Annotations:
+    """Return annotations from `with_files` with the other images of the folder, as images without boxes.
+
+    An image that can't be read becomes a finding.
+    """
+    listed = set(annotations.images["image"])
+    sizes, unread = measured(folder, [name for name in image_files(folder_files(folder)) if name not in listed])
+    rows = pd.DataFrame(
+        [(name, width, height, "", "") for name, (width, height) in sizes.items()], columns=list(IMAGE_COLUMNS)
+    )
+    images = pd.concat([annotations.images, rows] if len(annotations.images) else [rows], ignore_index=True)
+    counts = {kind: number for kind, number in annotations.counts.items() if kind != NOT_LISTED}
+    return replace(annotations, images=images, counts=counts, problems=(*annotations.problems, *unread))
 
 
 def _unmatched(folder: Path, fitting: Sequence[str]) -> str:

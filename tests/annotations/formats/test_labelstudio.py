@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -357,7 +358,7 @@ def test_detections_are_predictions_and_labels_are_annotations(tmp_path: Path) -
     result = prediction["result"][0]
     assert (result["from_name"], result["to_name"]) == (config[1].get("name"), config[0].get("name"))
 
-    made.boxes["confidence"] = np.nan
+    made = replace(made, boxes=made.boxes.assign(confidence=np.nan), model="")
     labelstudio.write(made, tmp_path)
     jsonschema.validate(json.loads((tmp_path / "tasks.json").read_text()), SCHEMA)
     again = labelstudio.read(tmp_path)
