@@ -9,9 +9,11 @@ from cytoyolo.annotations.formats.annotations import TAG_MARK, Annotations
 from cytoyolo.annotations.rules import RULES
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.tables.table import read_table
+from cytoyolo.tables.records import read_records
+from cytoyolo.tables.table import refuse, role_table
 
 Key = TypeVar("Key")
+_ROLES = ("line", "image", "rule")
 
 
 def with_findings(annotations: Annotations, labels: LabelTable, findings: Path) -> Annotations:
@@ -22,7 +24,9 @@ def with_findings(annotations: Annotations, labels: LabelTable, findings: Path) 
 
     Raises CytoyoloError if the findings are about another table.
     """
-    table = read_table(findings, labels.spec, ("line", "image", "rule"))
+    records = read_records(findings, labels.spec.column_map(*_ROLES))
+    refuse(findings, records.broken, "correct or delete them")
+    table = role_table(records, _ROLES)  # the further columns of findings are no tags
     rows = [int(line) - 2 if line.strip().isdecimal() else -1 for line in table["line"]]
     _check_same_table(findings, rows, table["image"].tolist(), labels)
     box_tags, image_tags = dict[int, list[str]](), dict[str, list[str]]()

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.annotations.formats.annotations import IMAGE_COLUMNS, Annotations, Problem
+from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.folder import folder_files, image_files, match_in_folder, note_renamed
 from cytoyolo.images.info import check_image_folder
 from cytoyolo.images.sizes import read_sizes
@@ -59,6 +60,11 @@ def with_all_files(annotations: Annotations, folder: Path) -> Annotations:
     images = pd.concat([annotations.images, rows] if len(annotations.images) else [rows], ignore_index=True)
     counts = {kind: number for kind, number in annotations.counts.items() if kind != NOT_LISTED}
     return replace(annotations, images=images, counts=counts, problems=(*annotations.problems, *unread))
+
+
+def left_out(path: Path, name: str, error: CytoyoloError) -> Problem:
+    """Make a finding of the error of a label file that can't be read, while the others of its folder are read."""
+    return Problem(name, error.sentence.removeprefix(f"{path} ").partition("; ")[0] + "; it is left out")
 
 
 def _unmatched(folder: Path, fitting: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from cytoyolo.annotations.formats.collector import Collector
+from cytoyolo.annotations.formats.files import left_out
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError
@@ -49,7 +50,7 @@ def read_json_files(
         try:
             content = read_json(path / name)
         except CytoyoloError as error:
-            found.problem(name, error.sentence.removeprefix(f"{path / name} ").partition("; ")[0] + "; it is left out")
+            found.problem(*left_out(path / name, name, error))
             continue
         if is_form(content):
             read += 1

@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow
+from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow, Problem
 from cytoyolo.annotations.formats.collector import Collector
+from cytoyolo.annotations.formats.files import left_out
 from cytoyolo.annotations.formats.shapes import rotated_box
 from cytoyolo.annotations.formats.sidecars import sidecars
 from cytoyolo.annotations.formats.source import Source
@@ -40,26 +41,47 @@ def _is_voc(data: bytes) -> bool:
 
 def read(path: Path) -> Annotations:
     """Read a folder of Pascal VOC with its sub-folders, or one file."""
-    return convert(parse(path)).done()
+    documents, unread = parse(path)
+    found = convert(documents)
+    for problem in unread:
+        found.problem(*problem)
+    return found.done()
 
 
-def parse(path: Path) -> list[Document]:
-    """Read the XML files of a folder. Returns their paths in the folder, and their roots.
+def parse(path: Path) -> tuple[list[Document], list[Problem]]:
+    """Read the XML files of a folder.
 
-    Raises CytoyoloError if none is of Pascal VOC, or if one of them is not valid XML.
+    Returns their paths in the folder with their roots, and findings about files of a folder that can't be read.
+
+    Raises CytoyoloError if none is of Pascal VOC.
     """
     if path.is_file():
-        names, folder = [path.name], path.parent
-    else:
-        names, folder = [name for name in folder_files(path) if _is_document(name)], path
+        return [(path.name, _annotation(path, read_xml(path)))], []
+    names = [name for name in folder_files(path) if _is_document(name)]
     if not names:
         raise CytoyoloError(f"{path} has no XML files; give the folder with the annotations.")
-    documents = [(name, read_xml(folder / name)) for name in names]
+    documents, unread = list[Document](), list[Problem]()
+    for name in names:
+        try:
+            documents.append((name, read_xml(path / name)))
+        except CytoyoloError as error:
+            if len(names) == 1:
+                raise
+            unread.append(left_out(path / name, name, error))
+    if not documents:
+        raise CytoyoloError(f"{path} has no XML file that can be read ({unread[0].place}: {unread[0].what}).")
     if all(root.tag != "annotation" for _, root in documents):
+        _annotation(path, documents[0][1])
+    return documents, unread
+
+
+def _annotation(path: Path, root: ElementTree.Element) -> ElementTree.Element:
+    """Return the root of an annotation. Raises CytoyoloError for another root."""
+    if root.tag != "annotation":
         raise CytoyoloError(
-            f"{path} has no annotations of Pascal VOC; its XML begins with <{documents[0][1].tag}>, not <annotation>."
+            f"{path} has no annotations of Pascal VOC; its XML begins with <{root.tag}>, not <annotation>."
         )
-    return documents
+    return root
 
 
 def _is_document(name: str) -> bool:

@@ -118,6 +118,19 @@ def test_what_is_no_voc_file_is_one_sentence(content: str, words: str, tmp_path:
         read(tmp_path, a=content)
 
 
+def test_a_broken_file_of_a_folder_is_a_finding(tmp_path: Path) -> None:
+    doctype = '<!DOCTYPE x [<!ENTITY y SYSTEM "file:///etc/passwd">]><annotation>&y;</annotation>'
+    found = read(tmp_path, a=document(f"<name>LY</name>{BOX}"), b="<annotation><object>", c=doctype, d="")
+    assert len(found.boxes) == len(found.images) == 1
+    assert [problem.place for problem in found.problems] == ["b.xml", "c.xml", "d.xml"]
+    assert found.problems[0].what.startswith("is not valid XML (line 1, ")
+    assert found.problems[1].what.startswith("is not valid XML (it has a DOCTYPE")
+    assert found.problems[2].what == "is empty; it is left out"
+    (tmp_path / "a.xml").unlink()
+    with pytest.raises(CytoyoloError, match=r"has no XML file that can be read \(b.xml: is not valid XML"):
+        voc.read(tmp_path)
+
+
 def test_a_folder_without_xml(tmp_path: Path) -> None:
     with pytest.raises(CytoyoloError, match="has no XML files; give the folder with the annotations"):
         voc.read(tmp_path)
