@@ -17,7 +17,7 @@ from cytoyolo.annotations.formats.label_rows import (
 )
 from cytoyolo.annotations.formats.registry import Format, format_of
 from cytoyolo.defaults import LabelSource
-from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, option
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, option
 from cytoyolo.files import check_place, read_bytes, write_together
 from cytoyolo.spec import COLUMNS, MASK
 from cytoyolo.tables.table import LABEL_ROLES, check_writable
@@ -125,7 +125,9 @@ def import_labels(
     folder = None if images is None else Path(images)
     form, annotations = _read(source, format, columns, folder)
     if not len(annotations.images):
-        raise CytoyoloError(f"{source} lists no image that can be used; check it, or give another file.")
+        found = [f"{problem.place}: {problem.what}" for problem in annotations.problems]
+        why = f" ({listed(found, 1)})" if found else ""
+        raise CytoyoloError(f"{source} lists no image that can be used{why}; check it, or give another file.")
     if folder is not None:
         annotations = with_files(annotations, folder)
     if dataset is not None and not annotations.codes:

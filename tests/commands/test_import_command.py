@@ -97,7 +97,12 @@ def test_outputs_are_only_replaced_if_they_are_of_this_command(source: Path) -> 
 @pytest.mark.parametrize(
     ("changes", "options", "words"),
     [
-        ({"images": [], "annotations": []}, {}, "lists no image that can be used"),
+        ({"images": [], "annotations": []}, {}, "lists no image that can be used; check it"),
+        (
+            {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": []},
+            {},
+            r"lists no image that can be used \(annotation .*is not listed; it is left out; and \d more\); check it",
+        ),
         ({"categories": [], "annotations": []}, {"dataset_out": "x.yaml"}, "names no class; leave out `dataset_out`"),
         ({"images": [{"id": 1, "file_name": "a.jpg"}]}, {"groups_out": "g.csv"}, "knows no groups of images"),
     ],

@@ -171,12 +171,14 @@ def _add(found: Collector, image: str, annotation: dict[str, Any], categories: d
         return
     if annotation.get("num_keypoints") or annotation.get("keypoints"):
         found.count("keypoints of a box (left out)" if annotation.get("bbox") else "keypoints without a box (left out)")
+    if annotation.get("ignore") in (1, "1"):  # as converters write the difficult objects of Pascal VOC
+        found.count("attribute ignore (left out)")
     if isinstance(attributes := annotation.get("attributes"), dict):
         for name, value in attributes.items():
             if value and name != "rotation":
                 found.count(f"attribute {quoted(str(name), 40)} (left out)")
     category = _key(annotation.get("category_id"))
-    crowd = annotation.get("iscrowd") in (1, True)
+    crowd = annotation.get("iscrowd") in (1, "1")  # True is 1 as well
     if category not in categories and not crowd:
         found.left_out(image, place, f"its category {_shown(annotation.get('category_id'))} is not listed")
         return

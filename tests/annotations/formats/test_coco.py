@@ -65,7 +65,10 @@ def test_ids_of_classes_are_only_names(ids, tmp_path: Path) -> None:
             {"rotated boxes (their upright hull is taken)": 1},
             [5, 25, 45, 55],
         ),
+        ({"ignore": 1}, {"attribute ignore (left out)": 1}, [10, 20, 40, 60]),
         ({"iscrowd": 1}, {"crowds (ignore regions)": 1}, [10, 20, 40, 60]),
+        ({"iscrowd": "1"}, {"crowds (ignore regions)": 1}, [10, 20, 40, 60]),
+        ({"iscrowd": True}, {"crowds (ignore regions)": 1}, [10, 20, 40, 60]),
     ],
 )
 def test_what_has_no_place_in_a_box_is_counted(changes, counts, box, tmp_path: Path) -> None:
