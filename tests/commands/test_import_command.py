@@ -135,12 +135,12 @@ def test_what_is_given_in_place_of_labels_is_named(source: Path) -> None:
     (folder / "nothing.json").touch()
     (folder / "x.parquet").write_bytes(b"PAR1 and so on")
     for name, form, words in (
-        ("labels.zip", "auto", "is a ZIP archive, and in no form of labels that is recognised; unpack it"),
-        ("x.parquet", "auto", "is a Parquet file, and in no form of labels that is recognised; export labels"),
+        ("labels.zip", "auto", "is a ZIP archive; unpack it and give its folder"),
+        ("x.parquet", "auto", "is a Parquet file, which is not read; export the labels in another form (coco, "),
         ("coco.json", "voc", "is COCO (JSON), not Pascal VOC (XML); give format='coco'"),
         ("voc.json", "coco", "is Pascal VOC (XML), not COCO (JSON); give format='voc'"),
         ("image.json", "coco", "is not valid JSON"),
-        ("image.json", "auto", "is a PNG image, and in no form of labels that is recognised"),
+        ("image.json", "auto", "is a PNG image, which is not read; export the labels in another form"),
         ("empty", "auto", "is empty; give the folder with the labels"),
         ("nothing.json", "auto", "is empty; export it again"),
         ("nothing.json", "coco", "is empty; export it again"),

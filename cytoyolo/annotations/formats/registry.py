@@ -107,14 +107,15 @@ def format_of(path: Path, name: str = "auto") -> Format:
         return FORMATS[name]
     if len(fitting) == 1:
         return fitting[0]
-    choice = f"choose one with {option('format')} ({', '.join(form.name for form in fitting or FORMATS.values())})"
+    names = ", ".join(form.name for form in fitting or FORMATS.values())
+    choice = f"choose one with {option('format')} ({names})"
     if fitting:
         raise CytoyoloError(f"{path} may be {' or '.join(form.title for form in fitting)}; {choice}.")
     if not source.files and not source.data.strip():
         remedy = "give the folder with the labels" if source.is_folder else "export it again"
         raise CytoyoloError(f"{path} is empty; {remedy}.")
     if kind := kind_of(source.data):
-        packed = "archive" in kind or "compressed" in kind
-        remedy = "unpack it and give its folder" if packed else f"export labels in one of the forms, or {choice}"
-        raise CytoyoloError(f"{path} is {kind}, and in no form of labels that is recognised; {remedy}.")
+        if "archive" in kind or "compressed" in kind:
+            raise CytoyoloError(f"{path} is {kind}; unpack it and give its folder.")
+        raise CytoyoloError(f"{path} is {kind}, which is not read; export the labels in another form ({names}).")
     raise CytoyoloError(f"{path} is in no form of labels that is recognised; {choice}.")
