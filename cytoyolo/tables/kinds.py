@@ -1,6 +1,7 @@
 """Say what a file or folder is that was given instead of a table, by its bytes or by the names in it."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
@@ -239,7 +240,7 @@ def _files(folder: Path) -> list[Path]:
 def _is_yolo(folder: Path) -> bool:
     """Tell whether a text file in a folder holds YOLO labels."""
     for path in sorted(folder.glob("*.txt"))[:_LOOKED_AT]:
-        lines = path.read_bytes()[:_HEAD].splitlines()
+        lines = path.read_bytes()[:_HEAD].removeprefix(BOM_UTF8).splitlines()
         if lines and all(_YOLO_LINE.fullmatch(line) for line in lines[:50] if line.strip()):
             return True
     return False

@@ -5,6 +5,7 @@ a text file with a name in each line.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -74,7 +75,7 @@ def _is_yolo_yaml(data: bytes) -> bool:
 
 
 def _has_labels(data: bytes) -> bool:
-    lines = [line for line in data.splitlines()[:50] if line.strip()]
+    lines = [line for line in data.removeprefix(BOM_UTF8).splitlines()[:50] if line.strip()]
     return bool(lines) and all(_LINE.fullmatch(line) for line in lines[:-1] or lines)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from cytoyolo.annotations.formats import yolo
+from cytoyolo.annotations.formats.registry import format_of
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.tables.kinds import labels_fault
 
 NAMES = "names: [LY, PNN]\n"
 
@@ -92,6 +94,15 @@ def test_labels_beside_images_with_a_list_of_classes(name: str, tmp_path: Path) 
     assert [row[0] for row in boxes(found)] == ["s1/a.png", "s2/a.png"] and set(found.boxes["class"]) == {"PNN"}
     assert list(found.images["group"]) == ["s1", "s2"]
     assert [number for kind, number in found.counts.items() if kind.startswith("images without a label file")] == [1]
+
+
+def test_files_that_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf1 0.5 0.5 0.2 0.4\r\n")
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfLY\r\nPNN\r\n")
+    assert format_of(tmp_path).name == "yolo" and "is a folder of YOLO labels" in labels_fault(tmp_path)
+    found = yolo.read(tmp_path, None)
+    assert boxes(found) == [("a.png", 40, 15, 60, 35, "PNN")] and found.codes == ("LY", "PNN")
 
 
 def test_images_in_a_folder_of_their_own(folder: Path, tmp_path: Path) -> None:
