@@ -82,7 +82,7 @@ def convert(path: Path, tasks: Sequence[Task], folder: Path | None = None, class
     ends = {name.rpartition("/")[2] for name in files}
     named = [(page, image_name(page.address, ends)) for page in pages(tasks, found)]
     if not named:
-        raise CytoyoloError(f"{path} has no annotations of a person{_why(found)}, so there is nothing to import.")
+        raise CytoyoloError(f"{path} has no annotations of a person that can be used{_why(found)}; check the export.")
     regions = [list(_regions(page, name, found)) for page, name in named]
     sizes = _missing_sizes(path, named, regions, folder, files)
     for (page, name), of_page in zip(named, regions, strict=True):
@@ -94,8 +94,10 @@ def convert(path: Path, tasks: Sequence[Task], folder: Path | None = None, class
 
 
 def _why(found: Collector) -> str:
-    counts = found.done().counts
-    return f" ({'; '.join(f'{kind}: {number:,}' for kind, number in counts.items())})" if counts else ""
+    made = found.done()
+    parts = [f"{kind}: {number:,}" for kind, number in made.counts.items()]
+    parts += [f"{problem.place}: {problem.what}" for problem in made.problems[:1]]
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _regions(page: Page, image: str, found: Collector) -> Iterator[_Region]:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.documents import read_json
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.images.decoding import EXTENSIONS
 
 Task = Mapping[str, Any]
@@ -88,6 +88,12 @@ def pages(tasks: Sequence[Task], found: Collector) -> Iterator[Page]:
         addresses = [address for address in _addresses(task.get("data")) if _path(address).strip("/\\. ")]
         if not addresses:
             found.problem(place, "it names no image, so it is left out")
+        elif _pictures(task["data"]) > 1:  # which tag shows which image stands only in the project's configuration
+            if len({str(result["to_name"]) for result in results if "to_name" in result}) > 1:
+                found.problem(place, "it has regions in several images, and does not tell in which; it is left out")
+                continue
+            if "image" not in task["data"]:
+                found.problem(place, f"its data has several images; the regions are taken for {quoted(addresses[0])}")
         project = f"project {task.get('project')}" if several else ""
         for index, address in enumerate(addresses):
             mine = [result for result in results if len(addresses) == 1 or result.get("item_index", 0) == index]
@@ -132,6 +138,11 @@ def _addresses(data: Any) -> list[str]:
             return addresses
     image = values.get("image")
     return [image] if isinstance(image, str) and image.strip() and not image.startswith("data:") else []
+
+
+def _pictures(data: Mapping[str, Any]) -> int:
+    """Count the values of a task's data that are an image."""
+    return sum(isinstance(value, str) and _is_image(value) for value in data.values())
 
 
 def _is_image(address: str) -> bool:

@@ -210,8 +210,27 @@ def test_tasks_that_nobody_annotated_are_no_images_without_cells(tmp_path: Path)
         "tasks that nobody annotated (left out)": 1,
         "tasks that were skipped (left out)": 1,
     }
-    with pytest.raises(CytoyoloError, match=r"has no annotations of a person \(predictions of a model .*: 1"):
+    with pytest.raises(CytoyoloError, match=r"of a person that can be used \(predictions of a model .*: 1"):
         read(tmp_path, tasks[2])
+
+
+def test_a_task_with_several_images_side_by_side_is_not_guessed(tmp_path: Path) -> None:
+    two = [region(), region(number=2) | {"to_name": "other"}]
+    beside = task(annotation(*two), number=2, data={"image": "b.jpg", "image2": "c.jpg"})
+    found = read(tmp_path, task(annotation(region())), beside)
+    assert found.images["image"].tolist() == ["a.jpg"]
+    assert found.problems == (
+        ("task 2", "it has regions in several images, and does not tell in which; it is left out"),
+    )
+    with pytest.raises(CytoyoloError, match=r"that can be used \(task 2: it has regions in several images"):
+        read(tmp_path, beside)
+    # A thumbnail beside the image is nothing to say; without the key `image` it is.
+    thumbnail = read(tmp_path, task(annotation(region()), data={"small": "b.jpg", "image": "a.jpg"}))
+    assert thumbnail.images["image"].tolist() == ["a.jpg"] and not thumbnail.problems
+    unsure = read(tmp_path, task(annotation(region()), data={"left": "b.jpg", "right": "a.jpg"}))
+    assert [what for _, what in unsure.problems] == [
+        "its data has several images; the regions are taken for 'b.jpg'"
+    ] and unsure.images["image"].tolist() == ["b.jpg"]
 
 
 def minimal(number: int, *values: dict, **changes: object) -> dict:
