@@ -115,7 +115,7 @@ class Warnings:
         imgsz, stride = self.model.imgsz, self.model.stride
         remedy = f"give {option('tiles', 'SIZE')}, the longer side of the training's images in pixels"
         if self.model.trained_on:
-            remedy = f"give {option('tiles', 'auto')}"
+            remedy = f"give {option('tiles', self.model.trained_on.side)}"
         side = -(-max(size) // stride) * stride
         if side <= _LARGEST_SIDE:
             remedy += f", or {option('imgsz', side)} (with {option('threads', 1)} if memory is short)"

@@ -61,6 +61,7 @@ class Ensemble:
         self.stride = max(one.stride for one in detectors)
         self.max_det = self.field_limit = max_det
         self.tiling = common_tiling([one.tiling for one in detectors])
+        self.trained_imgsz = min(one.trained_imgsz for one in detectors)
         self.trained_on = next((one.trained_on for one in detectors if one.trained_on), None)
         self.conf = max(one.conf for one in detectors)
 

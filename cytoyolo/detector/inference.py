@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cytoyolo import defaults
+from cytoyolo import console, defaults
 from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.predict import Detector
-from cytoyolo.errors import CytoyoloError, UsageError, listed
+from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.decoding import max_pixels
 from cytoyolo.machine import __version__
 from cytoyolo.spec import DataSpec, load_spec, matching_spec
@@ -105,7 +105,14 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
     ]  # fmt: skip
     if len(detectors) == 1 and not views and shares is None:
         return detectors[0]
-    return Ensemble(detectors, weights=shares, views=views, max_det=sys.maxsize if most is None else most)
+    fused = Ensemble(detectors, weights=shares, views=views, max_det=sys.maxsize if most is None else most)
+    if not fused.tiling.tile and (sides := sorted({one.tiling.tile for one in detectors if one.tiling.tile})):
+        console.warn(
+            "No image is searched in tiles, because the models to fuse were trained on images of different sizes "
+            f"({listed([f'{side:,} px' for side in sides], 3)}). For images that are much larger, give "
+            f"{option('tiles', 'SIZE')}."
+        )
+    return fused
 
 
 def result_facts(

@@ -17,7 +17,8 @@ class Model(Protocol):
     side in pixels to which images are scaled, a multiple of `stride`. `max_det` is the largest number of boxes in one
     image, and `field_limit` in one image that is searched in tiles. `iou` is the IoU above which two boxes are one
     cell. `white` is the range in which images of more than 8 bits are shown to it. `tiling` says how images are
-    divided, and `trained_on` what the training's images were like, if that is known.
+    divided, and `trained_on` what the training's images were like, if that is known. The training scaled them to
+    `trained_imgsz`.
     """
 
     codes: tuple[str, ...]
@@ -33,6 +34,7 @@ class Model(Protocol):
     white: White
     tiling: Tiling
     trained_on: TrainedOn | None
+    trained_imgsz: int
 
     def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
         """Search images in one call of each network. No image is divided. `most` replaces `max_det`."""

@@ -23,7 +23,7 @@ from cytoyolo.detector.networks import Network, open_network
 from cytoyolo.detector.nms import suppress
 from cytoyolo.detector.preprocessing import boxes_back, to_input
 from cytoyolo.detector.remarks import Remarks
-from cytoyolo.detector.tiling import Image, check_tiling, tiling_of
+from cytoyolo.detector.tiling import LARGE, Image, check_tiling, tiling_of
 from cytoyolo.detector.trained_on import Sides
 from cytoyolo.errors import CytoyoloError, UsageError, check_choice, listed
 from cytoyolo.images.info import DecodedFile, decode_bytes
@@ -163,6 +163,7 @@ class Detector:
             self.keep_at_most(max_det)
         network = open_network(Path(weights), **self._given)
         self.white, self.trained_on = network.facts.white, network.facts.trained_on
+        self.trained_imgsz = network.facts.imgsz or network.side
         self.tiling = tiling_of(tiles, scale, um_per_px, network.facts, network.side, Path(weights))
         self._remarks = Remarks(self.white)
         self._use(network)
@@ -322,10 +323,11 @@ class Detector:
     def _warn(self, images: Sequence[Image], found: Sequence[Detections]) -> None:
         """Warn the caller of `predict`."""
         if large := max((times for image in images if (times := shrinkage(image.shape[1::-1], self))), default=0):
-            remedy = "leave out tiles" if self.trained_on else "give tiles the longer side of the training's images"
+            known = self.trained_on
+            remedy = f"tiles={known.side}" if known else "tiles the longer side of the training's images"
             warnings.warn(
                 f"an image is {large:.1f} times as large as the network's input of {self.imgsz} px: its cells are "
-                f"shrunk and may be missed; {remedy}, or give a larger imgsz.",
+                f"shrunk and may be missed; give {remedy}, or a larger imgsz.",
                 stacklevel=4,
             )
         if any(one.cut_confidence for one in found):
@@ -386,9 +388,10 @@ def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[SearchedFil
 
 def shrinkage(size: tuple[int, int], model: Model) -> float:
     """How many times larger than the network's input is what it sees at once of an image of `size` (width, height), if
-    that is more than LARGE_FIELD; else 0."""
-    times = model.tiling.seen_side(size) / model.imgsz
-    return times if times > LARGE_FIELD else 0.0
+    that is more than LARGE_FIELD; else 0, also if the training's images were shrunk about as much."""
+    times, trained = model.tiling.seen_side(size) / model.imgsz, model.trained_on
+    usual = max(LARGE * trained.side, trained.longest) / model.trained_imgsz if trained else 0.0
+    return times if times > max(LARGE_FIELD, usual) else 0.0
 
 
 def _check_share(name: str, value: object) -> None:

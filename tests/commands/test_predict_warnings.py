@@ -11,6 +11,8 @@ import pytest
 from cytoyolo import Detector, fuse, predict, submit
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections, of_scores
+from cytoyolo.detector.inference import complete, open_model
+from cytoyolo.detector.predict import shrinkage
 from cytoyolo.detector.tiling import Tiling
 from cytoyolo.detector.trained_on import TrainedOn
 from cytoyolo.errors import UsageError
@@ -92,7 +94,7 @@ def test_a_field_larger_than_the_networks_input_is_told(weights, blobs, field, t
     done = cytoyolo(*call, "-o", tmp_path / "out")
     assert done.returncode == 0
     assert "input of 64 px: 1 (the largest, field.png, is 400x300 px, 6.2 times)" in done.stderr
-    assert "give --tiles auto, or --imgsz 416 (with --threads 1 if memory is short)." in done.stderr
+    assert "give --tiles 80, or --imgsz 416 (with --threads 1 if memory is short)." in done.stderr
     warned = pd.read_csv(tmp_path / "out" / "warnings.csv")
     assert warned.to_numpy().tolist() == [["field.png", "is 400x300 px, 6.2 times the network's input of 64 px"]]
     done = cytoyolo(*call, "-o", tmp_path / "wide", "--imgsz", 416)
@@ -117,6 +119,18 @@ def test_a_field_too_large_for_any_network_is_to_be_cut(capsys):
     assert "give --tiles SIZE, the longer side of the training's images in pixels." in said and "--imgsz" not in said
 
 
+def test_images_as_large_as_those_of_the_training_are_no_large_fields():
+    known, size = TrainedOn(1920, 1080, 1920, (60, 142, 240)), (1920, 1080)
+    model = SimpleNamespace(imgsz=640, trained_imgsz=640, trained_on=known, tiling=Tiling())
+    assert shrinkage(size, model) == 0 and shrinkage((4000, 1080), model) == 4000 / 640
+    model.tiling = Tiling(1920, 240, 1.5 * 1920)
+    assert shrinkage((4000, 3000), model) == 0
+    model.imgsz = 320  # the user's
+    assert shrinkage(size, model) == 6
+    model.trained_on, model.imgsz = None, 640
+    assert shrinkage(size, model) == 3
+
+
 def test_a_detector_warns_its_caller(weights, blobs, field):
     detector = Detector(weights, conf=1e-4, device="cpu", max_det=1)
     with pytest.warns(UserWarning, match=r"more boxes than max_det=1") as caught:
@@ -138,7 +152,7 @@ def cells_of(name: str, side: float, count: int) -> Detections:
 @pytest.mark.usefixtures("printed")
 def test_cells_of_another_scale_are_told_and_their_images_are_listed(capsys):
     known = TrainedOn(360, 363, 370, (60, 142, 240))
-    model = SimpleNamespace(imgsz=384, stride=32, trained_on=known, tiling=Tiling())
+    model = SimpleNamespace(imgsz=384, trained_imgsz=384, stride=32, trained_on=known, tiling=Tiling())
     warnings = Warnings(model, 300, 0.25)
     warnings.look([cells_of("small.png", 50, 12), cells_of("usual.png", 142, 2), cells_of("none.png", 9, 0)])
     assert not warnings.of_image
@@ -155,8 +169,27 @@ def test_cells_of_another_scale_are_told_and_their_images_are_listed(capsys):
 
 
 @pytest.mark.usefixtures("printed")
+def test_models_of_images_of_different_sizes_divide_none_and_say_so(weights, tmp_path, monkeypatch, capsys):
+    class Wide(Detector):
+        def __init__(self, path, **given):
+            super().__init__(path, **given)
+            if path.name == "wide.pt":
+                self.tiling = replace(self.tiling, tile=2 * self.tiling.tile)
+
+    wide = tmp_path / "wide.pt"
+    wide.write_bytes(weights.read_bytes())
+    monkeypatch.setattr("cytoyolo.detector.inference.Detector", Wide)
+    open_model([weights, weights], complete({"device": "cpu"}))
+    assert not capsys.readouterr().err
+    assert not open_model([weights, wide], complete({"device": "cpu"})).tiling.tile
+    assert "trained on images of different sizes (80 px; 160 px). For images that" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("printed")
 def test_slides_are_judged_at_their_own_scale(capsys):
-    model = SimpleNamespace(imgsz=384, trained_on=TrainedOn(360, 363, 370, (60, 142, 240)), tiling=Tiling())
+    model = SimpleNamespace(
+        imgsz=384, trained_imgsz=384, trained_on=TrainedOn(360, 363, 370, (60, 142, 240)), tiling=Tiling()
+    )
     warnings = Warnings(model, 300, 0.25)
     warnings.look_at_slide(cells_of("usual.svs", 50, 12), 2.8)
     warnings.look_at_slide(cells_of("few.svs", 50, 9), 1.0)

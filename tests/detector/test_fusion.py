@@ -89,7 +89,7 @@ class Known:
     """Finds cells of known confidence, side by side, as a `Detector` would."""
 
     codes, spec, label, calls, batch, imgsz, stride = ("a", "b"), None, "known", 1, 1, 64, 32
-    white, tiling, trained_on = UNKNOWN, Tiling(), None
+    white, tiling, trained_on, trained_imgsz = UNKNOWN, Tiling(), None, 32
 
     def __init__(self, shares, conf=0.25, max_det=300):
         self.conf, self.max_det = conf, max_det
