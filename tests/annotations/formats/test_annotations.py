@@ -29,7 +29,7 @@ def collected(*boxes, classes=("LY", "PNN")):
         (["s1\\a.jpg", "./s2//b.jpg", "c.jpg"], ["s1/a.jpg", "s2/b.jpg", "c.jpg"]),
         (["C:\\data\\img\\a.jpg", "C:\\data\\img\\b.jpg"], ["a.jpg", "b.jpg"]),
         (["C:\\x\\s1\\a.jpg", "C:\\x\\s2\\a.jpg"], ["s1/a.jpg", "s2/a.jpg"]),
-        (["/home/x/a.jpg", "b.jpg"], ["a.jpg", "b.jpg"]),
+        (["/lab/x/a.jpg", "b.jpg"], ["a.jpg", "b.jpg"]),
         (["file:///data/my%20img/a.jpg", "s3://bucket/b.jpg?v=1"], ["data/my img/a.jpg", "bucket/b.jpg"]),
         (["../../etc/a.jpg"], ["a.jpg"]),
         (["s1/../../a.jpg", "s1/../b.jpg"], ["a.jpg", "b.jpg"]),

@@ -46,7 +46,7 @@ def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
     [
         ("C:\\Users\\anna\\a.jpg", "a.jpg"),
         ("s1\\a.jpg", "s1/a.jpg"),
-        ("/home/anna/a.jpg", "a.jpg"),
+        ("/lab/anna/a.jpg", "a.jpg"),
         ("../a.jpg", "a.jpg"),
     ],
 )
