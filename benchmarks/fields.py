@@ -34,7 +34,7 @@ Boxes = np.ndarray
 
 
 def images(table: str) -> list[str]:
-    """Names of images that are as large as those of a typical training image."""
+    """Return the names of images that have the size of a typical training image."""
     names = pd.read_csv(DATA / table)["NAME"].drop_duplicates()
     size = {name: cv2.imread(str(DATA / "images" / name)).shape for name in names}
     return [name for name in names if min(size[name][:2]) > 300 and max(size[name][:2]) <= CELL]

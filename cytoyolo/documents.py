@@ -1,7 +1,7 @@
 """Read JSON and XML that other programs wrote, or that somebody sent. Nothing in them is followed or expanded.
 
 XML is read by expat, the parser of the standard library, and a file with a document type (DOCTYPE) is refused at its
-first line. Entities and external references can only be declared there, so none of them is ever read.
+first line. Entities and external references can only be declared there, so they are never read.
 """
 
 import codecs

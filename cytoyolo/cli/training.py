@@ -59,7 +59,7 @@ def with_training_settings(command: Command) -> Command:
 
 
 def _collect(parameters: Mapping[str, inspect.Parameter], given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that are given. `parameters` are those of the command.
+    """Return the settings that are given. `parameters` are the command's own parameters.
 
     Raises UsageError if `--set` names an option or an argument of the command.
     """

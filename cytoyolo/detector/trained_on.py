@@ -120,7 +120,7 @@ class Sides:
         return float(np.median(sides)) * self._scale / self._known.box_sides[1]
 
     def problem(self) -> str:
-        """Say that the cells are far larger or smaller than those of the training, "" if they are not, or too few."""
+        """Say that the cells are far larger or smaller than the training's cells, "" if they are not, or too few."""
         total = int(self._count.sum())
         if self._known is None or total < FEWEST_CELLS:
             return ""

@@ -47,7 +47,7 @@ def _is_coco(head: bytes) -> bool:
 
 
 def read(path: Path) -> Annotations:
-    """Read a COCO file of detections or instances, or all such files of a folder, such as those of its parts.
+    """Read a COCO file of detections or instances, or all such files of a folder (train, validation, test).
 
     Raises CytoyoloError for any other file.
     """

@@ -47,7 +47,7 @@ class Collector:
         self._has_list |= bool(self._classes)
 
     def image(self, name: str, width: object = 0, height: object = 0, group: str = "", place: str = "") -> None:
-        """Add an image. Width and height are those of the upright picture in pixels, 0 if they are not known.
+        """Add an image. Width and height belong to the upright picture, in pixels; 0 if they are not known.
 
         If the source knows no group of any image, the sub-folders of the images are their groups.
         """

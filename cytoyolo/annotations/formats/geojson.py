@@ -130,7 +130,7 @@ def _add(found: Collector, image: str, feature: Mapping[str, Any], place: str, b
 
 
 def _shape(geometry: Any) -> tuple[str, Any]:
-    """Return the kind of a geometry and its points (n, 2), those of holes too. Raises ValueError."""
+    """Return the kind of a geometry and its points (n, 2), with the points of holes. Raises ValueError."""
     kind = str(geometry.get("type")) if isinstance(geometry, dict) else "None"
     if kind == "GeometryCollection" and isinstance(geometry.get("geometries"), list):
         shapes = [_shape(part) for part in geometry["geometries"]]

@@ -130,7 +130,7 @@ def _group(task: Task) -> str:
 
 
 def _addresses(data: Any) -> list[str]:
-    """The addresses of a task's images: the value that ends like an image, or that of `image`."""
+    """The addresses of a task's images: the values that end like an image, or the value of `image`."""
     values = data if isinstance(data, dict) else {}
     for value in sorted(values.values(), key=lambda value: value is not values.get("image")):
         addresses = value if isinstance(value, list) else [value]

@@ -47,7 +47,7 @@ def columns_of(mapping: str) -> TableColumns:
     Parameters
     ----------
     mapping : str
-        Pairs ROLE=COLUMN with commas between them. The roles `image` and `class` are needed, and those of a box:
+        Pairs ROLE=COLUMN with commas between them. The roles `image` and `class` are needed, and the roles of a box:
         x1,y1,x2,y2 (corners), x,y,w,h (left, top, width, height), or cx,cy,w,h (centre, width, height). Further roles
         are `width` and `height` (the size of the image in pixels), `group` and `confidence`. `unit=fractions` or
         `unit=percent` says that the numbers of the box are no pixels.

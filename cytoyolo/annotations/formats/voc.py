@@ -53,7 +53,7 @@ def parse(path: Path) -> tuple[list[Document], list[Problem]]:
 
     Returns their paths in the folder with their roots, and findings about files of a folder that can't be read.
 
-    Raises CytoyoloError if none is of Pascal VOC.
+    Raises CytoyoloError if no file is of Pascal VOC.
     """
     if path.is_file():
         return [(path.name, _annotation(path, read_xml(path)))], []
