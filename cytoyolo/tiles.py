@@ -21,7 +21,7 @@ _NEAR = 0.04
 _MOST = 0.5
 # A box is noise beside a box of the same place that is this many times as confident.
 _NOISE = 0.1
-# A cell is at most so many times as long as a window. Faint boxes that span their windows would join without end.
+# A cell is at most this many times as long as a window. Faint boxes that span their windows would join without end.
 _LONGEST = 2.0
 
 

@@ -18,7 +18,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.tiles import grid, parse_tile
 
 Image = NDArray[np.uint8]
-# An image whose longer side is this many times that of the training's images is searched in tiles.
+# An image is searched in tiles if its longer side is this many times as long as the training images' side.
 LARGE = 1.5
 # Scales outside this range leave nothing of a cell, or of a tile.
 LEAST_SCALE, LARGEST_SCALE = 0.02, 50.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cytoyolo import defaults
 from cytoyolo.errors import UsageError, option
 
-# Cells whose median side is more than so many times that of the training, or less than its inverse, are of another
+# Cells whose median side is more than this many times the training's median, or less than the inverse, are of another
 # scale.
 ODD = 2.0
 # Fewer cells than this say nothing about their scale.

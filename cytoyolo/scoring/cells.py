@@ -99,7 +99,7 @@ class Matches:
     iou: Floats
 
     def missed(self, count: int, kept: Flags) -> Flags:
-        """Tell which of `count` true cells none of the `kept` found cells shows."""
+        """Tell which of `count` true cells are shown by no `kept` found cell."""
         shown = np.zeros(count, dtype=bool)
         shown[self.true[kept & (self.true >= 0)]] = True
         return ~shown
