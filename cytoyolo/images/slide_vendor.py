@@ -56,7 +56,10 @@ class VendorSlide(Slide):
             handle = openslide.OpenSlide(str(self.path))
             handle.set_cache(openslide.OpenSlideCache(_CACHE))
         except openslide.OpenSlideUnsupportedFormatError as error:
-            raise Unusable("is not a whole slide that OpenSlide reads") from error
+            # OpenSlide says the same of a slide whose beginning or end is missing.
+            empty = not self.path.stat().st_size
+            what = "is empty" if empty else "is not a whole slide that OpenSlide reads, or is cut off"
+            raise Unusable(f"{what}; copy it again from the scanner") from error
         except openslide.OpenSlideError as error:
             raise Unusable(f"is a damaged whole slide ({_reason(error)})") from error
         return handle
