@@ -99,7 +99,7 @@ def test_a_setting_that_can_t_be_read_is_one_sentence(value: str) -> None:
         ("lr0: -.inf", "lr0=-inf; give a finite number"),
         ("seed: true", "seed=True; give a whole number"),
         ("batch: true", "batch=True; give a whole number"),
-        ("1: 2", "'1', which is not a training setting"),
+        ("1: 2", "'1', which is not a setting of a training"),
         ("epochs: [" + "1, " * 500 + "1]", "give a whole number above 0"),
     ],
 )

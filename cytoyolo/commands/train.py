@@ -26,6 +26,7 @@ from cytoyolo.commands.train_folder import (
 )
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
+from cytoyolo.detector.augmentation import Augmentation
 from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.recipes import given, load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
@@ -221,21 +222,21 @@ def _go_on(run: Path, data: Dataset, device: str) -> Trained:
     checkpoint = training.checkpoint_to_resume(run)
     manifest["resumed"] = [*manifest.get("resumed", []), 0 if checkpoint is None else training.epochs_done(checkpoint)]
     write_manifest(run, manifest)
+    resolved = read_recipe(run)
     try:
         if checkpoint is None:
             console.note(f"{run} was interrupted before its first epoch ended: starting it from the beginning.")
-            resolved = read_recipe(run)
             start = find_start(str(resolved["model"]), asked=False)
             verify(data, fold)
             training.fit(run, data.data_yaml(fold), start, resolved, device)
         elif not training.is_complete(checkpoint):
             console.note(f"Continuing {run} after its last complete epoch.")
             verify(data, fold)
-            training.resume(run, data.data_yaml(fold), checkpoint, device)
+            training.resume(run, data.data_yaml(fold), checkpoint, resolved, device)
         else:
             console.note(f"All epochs of {run} are trained: finishing its validation and curves.")
             verify(data, fold)
-            training.close(run, data.data_yaml(fold), checkpoint, device)
+            training.close(run, data.data_yaml(fold), checkpoint, resolved, device)
     except BaseException:
         _keeps_a_checkpoint(run, data.folder)
         raise
@@ -261,11 +262,14 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
         facts["white"] = white
     if trained_on := _trained_on(data, manifest):
         facts["trained_on"] = trained_on.to_dict()
+    recipe = read_recipe(run)
+    if (augmentation := Augmentation.of(recipe)) != Augmentation():
+        facts["augmentation"] = augmentation.to_dict()
     for name in ("best.pt", "last.pt"):
         (run / "weights").mkdir(exist_ok=True)
         settings = seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
-    asked = read_recipe(run)["batch"]
-    if settings["batch"] != asked:  # where the GPU's memory is too small for the first epoch, the engine halves it
+    if settings["batch"] != (asked := recipe["batch"]):
+        # Where the GPU's memory is too small for the first epoch, the engine halves the batch.
         console.warn(f"The batch was {settings['batch']}, not {asked}, because the GPU's memory was used up.")
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
     (run / "curves").mkdir(exist_ok=True)

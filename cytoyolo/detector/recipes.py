@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from cytoyolo import defaults
+from cytoyolo.detector.augmentation import OWN, Augmentation
 from cytoyolo.detector.engine import MAX_SIDE, STRIDE
 from cytoyolo.detector.engine_source import default_settings, least_values, quantizations, value_kinds
 from cytoyolo.detector.settings import TrainingSettings
@@ -96,13 +97,13 @@ def load_recipe(settings: TrainingSettings, own: Mapping[str, Any] | None = None
 
 def _check(key: str, value: Any, where: str) -> None:
     """Raise a UsageError that names the key, the value and what is allowed."""
-    known = default_settings()
+    known = all_settings()
     if key in _OWN:
         raise UsageError(f"{where} gives '{key}', which cytoyolo sets itself; remove it.")
     if key not in known:
         close = [name for name in known if name.startswith(key[:3])]
         hint = f" (near: {', '.join(close[:5])})" if close else ""
-        raise UsageError(f"{where} gives '{key}', which is not a training setting of Ultralytics{hint}; correct it.")
+        raise UsageError(f"{where} gives '{key}', which is not a setting of a training{hint}; correct it.")
     shown = _shown(value)
     whole = isinstance(value, int) and not isinstance(value, bool)
     if key in ("epochs", "imgsz", "batch") and not (whole and value > 0):
@@ -121,15 +122,20 @@ def _check(key: str, value: Any, where: str) -> None:
         raise UsageError(f"{where} gives {key}={shown}; {remedy}.")
 
 
+def all_settings() -> dict[str, Any]:
+    """All settings of a training with their defaults: Ultralytics' settings and ours."""
+    return {**default_settings(), **Augmentation().to_dict()}
+
+
 def value_fault(key: str, value: Any) -> str:
     """Say what to give instead of a value that Ultralytics refuses, "" for a value that it accepts."""
-    default = default_settings()[key]
+    default = all_settings()[key]
     if repr(value) == repr(default):
         return ""
     if key in _SPECIAL:
         is_right, remedy = _SPECIAL[key]
         return "" if is_right(value) else f"give {remedy}"
-    kind = next((kind for kind, keys in value_kinds().items() if key in keys), "")
+    kind = "fraction" if key in OWN else next((kind for kind, keys in value_kinds().items() if key in keys), "")
     if value is None or not kind:
         return "" if not kind or key == "auto_augment" or default is None else "give a value"
     is_right, remedy = _KINDS[kind]

@@ -7,8 +7,8 @@ from typing import TypedDict
 class TrainingSettings(TypedDict, total=False):
     """What decides a training. Each setting that is not given is the recipe's.
 
-    All keys but the first six are Ultralytics' own and mean what its documentation says. A key or a value that it does
-    not take is a UsageError. A type checker knows the keys that are listed in this class. A key that only a later
+    All other keys are Ultralytics' own and mean what its documentation says. A key or a value that it does not take is
+    a UsageError. A type checker knows the keys that are listed in this class. A key that only a later
     release of Ultralytics has can be given as `**{"key": value}`.
 
     Attributes
@@ -25,6 +25,12 @@ class TrainingSettings(TypedDict, total=False):
         The images of one step.
     seed : int
         The seed of everything random.
+    stain : float
+        Strength of random changes of the stain's colours, 0 to 1: see `detector.augmentation.stain`.
+    rot90 : float
+        Share of the images that are turned by 90, 180 or 270 degrees, 0 to 1.
+    balance : float
+        How far images of rare classes are shown more often, 0 (each image alike) to 1 (each class alike).
 
     Examples
     --------
@@ -37,6 +43,9 @@ class TrainingSettings(TypedDict, total=False):
     imgsz: int
     batch: int
     seed: int
+    stain: float
+    rot90: float
+    balance: float
     # The course of a training.
     optimizer: str
     lr0: float

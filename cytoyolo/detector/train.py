@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoyolo.detector import progress
+from cytoyolo.detector.augmentation import OWN
 from cytoyolo.detector.engine import engine
 from cytoyolo.detector.weights import Start, load_checkpoint
 from cytoyolo.errors import CytoyoloError, either, option
@@ -53,7 +54,7 @@ def restore(checkpoint: Path) -> None:
 def fit(run: Path, data: Path, start: Start, settings: Mapping[str, Any], device: str) -> None:
     """Train in run/engine. Raises CytoyoloError when the training cannot be carried out."""
     overrides = {
-        **settings,
+        **{key: value for key, value in settings.items() if key not in OWN},
         "model": start.model,
         "pretrained": start.pretrained or True,
         "data": str(data.resolve()),
@@ -63,11 +64,15 @@ def fit(run: Path, data: Path, start: Start, settings: Mapping[str, Any], device
         "exist_ok": True,
         "verbose": False,
     }
-    _run(run, overrides)
+    _run(run, overrides, settings)
 
 
-def resume(run: Path, data: Path, checkpoint: Path, device: str) -> None:
-    """Go on with a training that was interrupted, from its last whole checkpoint."""
+def resume(run: Path, data: Path, checkpoint: Path, settings: Mapping[str, Any], device: str) -> None:
+    """Go on with a training that was interrupted, from its last whole checkpoint.
+
+    The engine keeps its own settings in the checkpoint. Ours are taken from the `settings` that the training began
+    with.
+    """
     restore(checkpoint)
     overrides = {
         "resume": str(checkpoint.resolve()),
@@ -75,10 +80,10 @@ def resume(run: Path, data: Path, checkpoint: Path, device: str) -> None:
         "device": device,
         "save_dir": str((run / FOLDER).resolve()),
     }
-    _run(run, overrides)
+    _run(run, overrides, settings)
 
 
-def close(run: Path, data: Path, checkpoint: Path, device: str) -> None:
+def close(run: Path, data: Path, checkpoint: Path, settings: Mapping[str, Any], device: str) -> None:
     """Do what the engine does after the last epoch of a training: validate, and draw the curves."""
     restore(checkpoint)
     overrides = {
@@ -87,21 +92,22 @@ def close(run: Path, data: Path, checkpoint: Path, device: str) -> None:
         "device": device.split(",")[0],
         "save_dir": str((run / FOLDER).resolve()),
     }
-    _run(run, overrides, closing=True)
+    _run(run, overrides, settings, closing=True)
 
 
-def _run(run: Path, overrides: dict[str, Any], closing: bool = False) -> None:
+def _run(run: Path, overrides: dict[str, Any], settings: Mapping[str, Any], closing: bool = False) -> None:
     engine()  # before torch, which reads how its threads wait when it is imported
     import matplotlib
     import torch
 
-    from cytoyolo.detector.trainer import ClosingTrainer, Trainer
+    from cytoyolo.detector.trainer import ClosingTrainer, Trainer, augmented
 
     os.environ[progress.PARENT] = str(os.getpid())
     others = set(threading.enumerate())
     # A class may be called "$x^$", which the plots would take for a formula.
     plain = matplotlib.rc_context({"text.parse_math": False})
-    with plain, progress.shown(run / progress.FILE), interrupts_remembered() as raise_swallowed:
+    shown = progress.shown(run / progress.FILE)
+    with plain, augmented(settings), shown, interrupts_remembered() as raise_swallowed:
         try:
             trainer = (ClosingTrainer if closing else Trainer)(overrides=overrides)
             for event, callback in progress.CALLBACKS.items():

@@ -4,6 +4,7 @@ import pytest
 
 from cytoyolo import defaults
 from cytoyolo.cli.training import parse_assignments
+from cytoyolo.detector import augmentation
 from cytoyolo.detector.recipes import _OWN, PACKAGE, load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -62,11 +63,12 @@ def test_a_setting_that_a_command_decides_is_refused_in_a_call_and_wins_over_a_r
         load_recipe({"patience": 3}, {"patience": 7})
 
 
-def test_every_key_of_the_typed_settings_is_a_setting_of_the_engine():
+def test_every_key_of_the_typed_settings_is_a_setting_of_the_engine_or_of_our_augmentation():
     from ultralytics.utils import DEFAULT_CFG_DICT
 
     keys = TrainingSettings.__optional_keys__
-    assert keys - {"recipe"} <= DEFAULT_CFG_DICT.keys() - _OWN
+    assert keys - {"recipe"} - set(augmentation.OWN) <= DEFAULT_CFG_DICT.keys() - _OWN
+    assert not set(augmentation.OWN) & DEFAULT_CFG_DICT.keys()
     for name in names(PACKAGE):
         assert load_recipe({"recipe": name}).keys() <= keys
 

@@ -285,7 +285,7 @@ def test_a_failed_resume_deletes_nothing(blobs, tmp_path, monkeypatch):
 
 
 def test_a_setting_that_the_engine_does_not_have_is_refused(blobs, tmp_path):
-    with pytest.raises(UsageError, match="the call gives 'mosaik', which is not a training setting of Ultralytics"):
+    with pytest.raises(UsageError, match="the call gives 'mosaik', which is not a setting of a training"):
         train(blobs / "dataset", output=tmp_path / "run", mosaik=0.5)
     assert not (tmp_path / "run").exists()
 

@@ -1,0 +1,148 @@
+"""How images are changed before a network learns from them, beyond what Ultralytics has: stain, exact turns, balance.
+
+All functions work on arrays and take the source of chance, so that a test can repeat what a training does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+# Optical densities (blue, green, red) of the two dyes of a Romanowsky stain, methylene blue and eosin, as ImageJ's
+# colour deconvolution has them under "Giemsa" (G. Landini; method: Ruifrok and Johnston 2001). The third direction is
+# what neither dye explains.
+_METHYLENE_BLUE, _EOSIN = (0.1996, 0.5133, 0.8347), (0.2831, 0.9541, 0.0928)
+# The largest shift of the optical density, as a share of the strength: light and white balance of a camera.
+_SHIFT = 0.1
+# Optical density of each value of a pixel. The 1 keeps black finite.
+_DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The settings of a training that this package adds to those of Ultralytics. 0 switches each off.
+
+    Parameters
+    ----------
+    stain
+        Strength of the changes of stain, 0 to 1: see `stain`.
+    rot90
+        Share of the images that are turned by 90, 180 or 270 degrees, 0 to 1. No box grows by such a turn.
+    balance
+        How far rare classes are shown more often, 0 to 1: see `shares`.
+    """
+
+    stain: float = 0.0
+    rot90: float = 0.0
+    balance: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Augmentation":
+        """Take these settings out of all settings of a training."""
+        return cls(**{name: float(settings[name]) for name in OWN if name in settings})
+
+    def to_dict(self) -> dict[str, float]:
+        """As it is stored with weights."""
+        return asdict(self)
+
+
+# The names of these settings.
+OWN = tuple(field.name for field in fields(Augmentation))
+
+
+def _dyes() -> NDArray[np.float32]:
+    """The directions (3, 3) of the dyes in optical density, a row a dye, each of length 1."""
+    both = np.array([_METHYLENE_BLUE, _EOSIN])
+    rows = np.vstack([both, np.cross(*both)])
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+_DYES = _dyes()
+_UNMIXED = np.linalg.inv(_DYES)
+
+
+def stain(image: Pixels, strength: float, random: np.random.Generator) -> Pixels:
+    """Show an image as if its smear had been stained and photographed in another laboratory.
+
+    Light is absorbed in proportion to the amount of a dye, so dyes add up in optical density and not in the values of
+    pixels (Ruifrok and Johnston 2001). The density is divided into methylene blue, eosin and the rest. Each part is
+    multiplied by a random number from 1 - strength to 1 + strength. Then the density of each colour is shifted by up to
+    0.1 * strength, for another lamp and white balance (after Tellez et al. 2018, who did this for tissue).
+
+    Parameters
+    ----------
+    image : array (h, w, 3) of uint8
+        BGR.
+    strength : float
+        0 (nothing changes) to 1.
+    random : numpy.random.Generator
+        The source of chance.
+
+    Returns
+    -------
+    array (h, w, 3) of uint8
+        A new image, BGR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cell = np.full((2, 2, 3), (140, 60, 110), np.uint8)
+    >>> bool((stain(cell, 0.0, np.random.default_rng(0)) == cell).all())
+    True
+    """
+    gains = random.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
+    shifts = random.uniform(-_SHIFT * strength, _SHIFT * strength, 3).astype(np.float32)
+    # A pixel's density is a row: unmix it, change the amounts of the dyes, mix them again. All three are one matrix.
+    matrix = (_UNMIXED @ np.diag(gains) @ _DYES).T
+    density = cv2.transform(cv2.LUT(image, _DENSITY), np.hstack([matrix, shifts[:, None]]))
+    values = 256 * cv2.exp(-density) - 1
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def turn(image: NDArray[Any], xyxy: NDArray[Any], times: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Turn an image (h, w, ...) and its boxes (n, 4) anticlockwise by 90 degrees, `times` times.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, boxes = turn(np.zeros((20, 30, 3), np.uint8), np.array([[1.0, 2.0, 5.0, 8.0]]), 1)
+    >>> image.shape, boxes.tolist()
+    ((30, 20, 3), [[2.0, 25.0, 8.0, 29.0]])
+    """
+    for _ in range(times % 4):
+        width = image.shape[1]
+        image = np.rot90(image)
+        x1, y1, x2, y2 = xyxy.T
+        xyxy = np.stack([y1, width - x2, y2, width - x1], axis=1)
+    return np.ascontiguousarray(image), xyxy
+
+
+def shares(classes: Sequence[NDArray[np.int64]], power: float) -> NDArray[np.float64]:
+    """How often each image is drawn, as shares that sum to 1.
+
+    An image weighs as much as the rarest class in it: (images of the class) ** -power. So power 0 draws all images
+    alike, and power 1 draws each class alike. Images without cells count as a class of their own.
+
+    Parameters
+    ----------
+    classes : sequence of n arrays of int
+        The classes of the boxes in each image.
+    power : float
+        0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shares([np.array([0]), np.array([0]), np.array([0]), np.array([1])], 1.0).round(3).tolist()
+    [0.167, 0.167, 0.167, 0.5]
+    """
+    present = [np.unique(own) if len(own) else np.array([-1]) for own in classes]
+    found, counts = np.unique(np.concatenate(present), return_counts=True)
+    of_class = dict(zip(found.tolist(), (counts.astype(np.float64) ** -power).tolist(), strict=True))
+    weights = np.array([max(of_class[one] for one in own.tolist()) for own in present])
+    return np.asarray(weights / weights.sum())
