@@ -28,7 +28,7 @@ def test_a_changed_stain_is_an_image_and_the_same_for_the_same_chance(image, str
 
 
 def test_dyes_add_up_in_optical_density():
-    """The same factor for all dyes is a power of the values of the pixels, which is what Beer and Lambert's law says."""
+    """The same factor for all dyes is a power of the values of the pixels (law of Beer and Lambert)."""
 
     class Fixed:
         def uniform(self, low, high, size):
