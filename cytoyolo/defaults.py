@@ -19,8 +19,8 @@ SpuriousChoice = Literal["mask", "keep"]
 MaskFill = Literal["black", "background"]
 # What runs a network. "auto" is the fastest that is installed.
 Backend = Literal["auto", "torch", "onnx", "openvino"]
-# Mirrored views of an image that are searched as well.
-View = Literal["hflip", "vflip"]
+# Views of an image that are searched as well: mirrored, or all eight flips and turns by 90 degrees.
+View = Literal["hflip", "vflip", "d4"]
 # How images are divided: "auto", "off", the side of a tile in pixels, or its side and the overlap of two tiles.
 Tiles = str | int | tuple[int, int]
 # What an export is made for.

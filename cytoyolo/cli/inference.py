@@ -34,7 +34,11 @@ _Batch = Annotated[
 _Backend = Annotated[defaults.Backend, typer.Option(help="The program that runs a .pt file.")]
 _Threads = Annotated[int | None, typer.Option(help="CPU cores to use.", show_default="all")]
 _Views = Annotated[
-    str | None, typer.Option(help="Search mirrored images too, and fuse the boxes.", metavar="hflip,vflip")
+    str | None,
+    typer.Option(
+        help="Search mirrored images too, or all eight flips and turns by 90 degrees (d4), and fuse the boxes.",
+        metavar="hflip,vflip|d4",
+    ),
 ]
 
 _Tiles = Annotated[

@@ -9,8 +9,8 @@ import pandas as pd
 
 from cytoyolo import console, defaults
 from cytoyolo.commands.predict_warnings import crowded
+from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.detections import of_scores
-from cytoyolo.detector.ensemble import check_weights
 from cytoyolo.detector.fusion import fuse as fuse_boxes
 from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, read_detections, rows_of, same_classes
 from cytoyolo.errors import UsageError, either, listed, option

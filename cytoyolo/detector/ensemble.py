@@ -2,21 +2,21 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytoyolo import defaults
+from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.fusion import fuse
 from cytoyolo.detector.predict import Detector
 from cytoyolo.detector.tiling import Image, common_tiling
-from cytoyolo.errors import CytoyoloError, UsageError, listed, option
+from cytoyolo.detector.views import UPRIGHT, boxes_back, orientations
+from cytoyolo.errors import CytoyoloError, listed
+from cytoyolo.images.decoding import turn_picture
 from cytoyolo.images.samples import UNKNOWN, White
 
-# Views of an image besides the image itself. A box that is found in a view is turned back.
-HFLIP, VFLIP = "hflip", "vflip"
-VIEWS = (HFLIP, VFLIP)
 # Boxes with at least this confidence are fused, whatever confidence the fused boxes must have. Most fainter boxes are
 # noise, so only the best boxes of each model and view are fused, up to BEST_FAINT boxes in all.
 FAINT, BEST_FAINT = 1e-3, 30
@@ -47,10 +47,7 @@ class Ensemble:
                     f"the models to fuse have different classes ({listed(list(first.codes), 6)}; "
                     f"{listed(list(one.codes), 6)}); fuse models of the same data set."
                 )
-        for view in views:
-            if view not in VIEWS:
-                raise UsageError("tta", view, f"give some of {','.join(VIEWS)}")
-        self.detectors, self.views, self.iou = tuple(detectors), tuple(dict.fromkeys(views)), iou
+        self.detectors, self.views, self.iou = tuple(detectors), orientations(views), iou
         self.weights = check_weights(weights, len(detectors))
         self.codes, self.spec = first.codes, first.spec
         self.white = _one_range(detectors)
@@ -70,14 +67,16 @@ class Ensemble:
         found: list[list[Detections]] = [[] for _ in images]
         weights: list[float] = []
         for detector, weight in zip(self.detectors, self.weights, strict=True):
-            for view in ("", *self.views):
+            for view in self.views:
                 weights.append(weight)
                 seen = detector.detect(
-                    [_turned(image, view) for image in images], max(defaults.MAX_DETECTIONS, detector.max_det),
+                    [turn_picture(image, view) for image in images], max(defaults.MAX_DETECTIONS, detector.max_det),
                     min(self.conf, FAINT),
                 )  # fmt: skip
                 for place, image, one in zip(found, images, seen, strict=True):
-                    place.append(_ordered(_back(_worth_fusing(one), image, view), self.codes))
+                    kept = _worth_fusing(one)
+                    kept = replace(kept, xyxy=boxes_back(kept.xyxy, image, view)) if view != UPRIGHT else kept
+                    place.append(_ordered(kept, self.codes))
         limit = most or self.max_det
         return [self._fused(several, weights, image, limit) for several, image in zip(found, images, strict=True)]
 
@@ -125,39 +124,9 @@ def _worth_fusing(found: Detections) -> Detections:
     return found.take(kept)
 
 
-def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
-    """Check the weights of `count` models, and return them. By default all weights are 1."""
-    if weights is None:
-        return (1.0,) * count
-    if len(weights) != count:
-        raise UsageError(
-            f"{option('model_weights')} has {len(weights)} numbers, and there are {count} models; give one for each."
-        )
-    if not all(weight > 0 for weight in weights) or not sum(weights) < float("inf"):
-        raise UsageError(f"{option('model_weights')} must be numbers above 0 with a finite sum.")
-    return tuple(map(float, weights))
-
-
-def _turned(image: Image, view: str) -> NDArray[np.uint8]:
-    if view == HFLIP:
-        return np.ascontiguousarray(image[:, ::-1])
-    return np.ascontiguousarray(image[::-1]) if view == VFLIP else image
-
-
 def _ordered(found: Detections, codes: tuple[str, ...]) -> Detections:
     """Return the detections with their classes in the order `codes`."""
     if found.codes == codes:
         return found
     shares = found.probabilities[:, [found.codes.index(code) for code in codes]]
     return of_scores(found.xyxy, shares, codes, found.cut_confidence, found.size)
-
-
-def _back(found: Detections, image: Image, view: str) -> Detections:
-    """Detections in a view as boxes of the image itself."""
-    if not view:
-        return found
-    height, width = image.shape[:2]
-    xyxy = found.xyxy.copy()
-    low, high, side = (0, 2, width) if view == HFLIP else (1, 3, height)
-    xyxy[:, low], xyxy[:, high] = side - found.xyxy[:, high], side - found.xyxy[:, low]
-    return of_scores(xyxy, found.probabilities, found.codes, found.cut_confidence, found.size)

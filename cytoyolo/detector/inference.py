@@ -40,7 +40,8 @@ class InferenceSettings(TypedDict, total=False):
     model_weights : sequence of float, or None
         The weight of each model in a fusion (None: equal).
     tta : sequence of str
-        The mirrored views of an image that are searched too: "hflip", "vflip".
+        The views of an image that are searched too: "hflip", "vflip", or "d4" for all eight flips and turns by 90
+        degrees.
     tiles : str, int or tuple of two int
         How large images are divided: "auto" (an image that is more than 1.5 times as large as the training's is divided
         into tiles of their size), "off", a side in pixels, or a side and the least overlap of two tiles.

@@ -306,7 +306,7 @@ def decode(header: Header, data: bytes, white: White = UNKNOWN) -> Decoded:
     if header.kind not in ("TIFF", "PNG"):
         return Decoded(_decode_with_opencv(data))
     decoded = _shown(tiff.read_raster(data) if header.kind == "TIFF" else _png(data), white)
-    return replace(decoded, picture=_turned(decoded.picture, header.orientation))
+    return replace(decoded, picture=turn_picture(decoded.picture, header.orientation))
 
 
 def decode_jpeg(header: Header, data: bytes, cmyk: bool) -> Decoded:
@@ -314,7 +314,7 @@ def decode_jpeg(header: Header, data: bytes, cmyk: bool) -> Decoded:
     picture, warning = _decode_plain(data, "CMYK" if cmyk else "BGR")
     if picture is None:
         return Decoded(_decode_with_opencv(data), warning)
-    return Decoded(_turned(_bgr_of_cmyk(picture) if cmyk else picture, header.orientation), warning)
+    return Decoded(turn_picture(_bgr_of_cmyk(picture) if cmyk else picture, header.orientation), warning)
 
 
 def _bgr_of_cmyk(inks: Picture) -> Picture:
@@ -383,7 +383,7 @@ def _joined(channels: Picture, colours: NDArray[np.uint8]) -> Picture:
     return np.minimum(light, 255).astype(np.uint8)
 
 
-def _turned(picture: Picture, orientation: int) -> Picture:
+def turn_picture(picture: Picture, orientation: int) -> Picture:
     """Turn a stored picture upright by its EXIF orientation (tag 274, 1 to 8)."""
     if orientation in (5, 6, 7, 8):
         picture = picture.transpose(1, 0, 2)

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from cytoyolo.boxes import iou
 from cytoyolo.detector.detections import of_scores
-from cytoyolo.detector.ensemble import Ensemble, _back, _turned
+from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.fusion import fuse
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.detector.tiling import Tiling
+from cytoyolo.detector.views import boxes_back, boxes_in, orientations
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.decoding import turn_picture
 from cytoyolo.images.samples import UNKNOWN
 
 
@@ -141,23 +143,31 @@ def test_the_fused_confidence_does_not_depend_on_the_one_asked_for(conf):
     np.testing.assert_allclose(found.confidence, wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("view", ["hflip", "vflip"])
+@pytest.mark.parametrize("view", range(1, 9))
 def test_a_box_of_a_view_is_turned_back(view):
     image = np.zeros((40, 70, 3), np.uint8)
     image[10:20, 5:30] = 200
-    turned = _turned(image, view)
-    y, x = np.nonzero(turned[..., 0])
-    found = of_scores(np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]], np.float32), np.ones((1, 1)), ("a",))
-    assert _back(found, image, view).xyxy.tolist() == [[5, 10, 30, 20]]
+    y, x = np.nonzero(turn_picture(image, view)[..., 0])
+    there = np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]], np.float32)
+    here = np.array([[5, 10, 30, 20]], np.float32)
+    assert boxes_in(here, image, view).tolist() == there.tolist()
+    assert boxes_back(there, image, view).tolist() == here.tolist()
 
 
-def test_a_mirrored_image_gives_mirrored_boxes(best, blobs):
-    ensemble = Ensemble([Detector(best, conf=1e-3, device="cpu")], views=["hflip"])
+def test_the_eight_views_of_a_picture_all_differ():
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert orientations(["hflip", "d4", "vflip"]) == (1, 2, 3, 4, 5, 6, 7, 8)
+    assert len({turn_picture(image, view).tobytes() for view in orientations(["d4"])}) == 8
+
+
+@pytest.mark.parametrize(("word", "view"), [("hflip", 2), ("d4", 2), ("d4", 6)])
+def test_a_turned_image_gives_turned_boxes(best, blobs, word, view):
+    ensemble = Ensemble([Detector(best, conf=1e-3, device="cpu")], views=[word])
     image = next(detect_files(ensemble, sorted((blobs / "images").iterdir())[:1])).image
-    one, other = ensemble.detect([image]), ensemble.detect([np.ascontiguousarray(image[:, ::-1])])
-    mirrored = other[0].xyxy.copy()
-    mirrored[:, [0, 2]] = image.shape[1] - other[0].xyxy[:, [2, 0]]
-    np.testing.assert_allclose(np.sort(one[0].xyxy, axis=0), np.sort(mirrored, axis=0), atol=1e-2)
+    one, other = ensemble.detect([image]), ensemble.detect([turn_picture(image, view)])
+    back = boxes_back(other[0].xyxy, image, view)
+    assert len(one[0]) == len(back) > 0
+    np.testing.assert_allclose(np.sort(one[0].xyxy, axis=0), np.sort(back, axis=0), atol=1e-2)
 
 
 def test_classes_in_another_order_are_fused_by_name(best, blobs, tmp_path):
