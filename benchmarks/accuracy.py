@@ -1,0 +1,186 @@
+"""Which training carries over to slides and laboratories that it has not seen?
+
+    python benchmarks/accuracy.py --work DIR [--tasks slides pbc9 ...] [--variants plain stain3 ...] [--seeds 0 1 2]
+
+The data are the training tables of ../shared/data/wbc5 and ../shared/data/pbc9. Test images, and images that show the
+same, are left out. Each task trains on some images and is judged on other slides or another laboratory (TASKS). Each
+variant is the recipe `quick` with other settings (VARIANTS). All start from the same weights. A model is judged by its
+last weights: as many boxes an image as it has labels, best first, as in the challenge.
+
+Each result is a line of DIR/accuracy.csv. Lines that are there are not made again, and interrupted trainings go on.
+"""
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from sklearn.metrics import accuracy_score
+
+from cytoyolo import Detector, convert, train
+from cytoyolo.detector.table import DetectionTable
+from cytoyolo.scoring.rows import fill
+from cytoyolo.scoring.score import evaluate
+from cytoyolo.spec import load_spec
+from cytoyolo.yolo.folder import load_dataset
+from cytoyolo.yolo.verify import read_listing
+
+SHARED = Path(__file__).parents[2] / "shared"
+START = SHARED / "weights" / "yolo11n-pose.pt"
+SOURCES = ("wbc5", "pbc9")
+FIVE = ["BA", "EO", "LY", "MO", "PNN"]
+FOLDS = 3
+TURNS = {"rot90": 0.75, "flipud": 0.5}
+
+
+class Task(NamedTuple):
+    """The sources that are trained on, the source whose images judge, and the fold of wbc5 that is kept out.
+
+    Only the classes `FIVE` judge where the sources have different classes.
+    """
+
+    sources: tuple[str, ...]
+    judge: str
+    fold: int | None = None
+
+
+TASKS = {
+    # Slides of wbc5 that no image of the training is from, with the other laboratory's images or without.
+    **{f"slides{fold}": Task(("wbc5",), "wbc5", fold) for fold in range(FOLDS)},
+    **{f"both{fold}": Task(SOURCES, "wbc5", fold) for fold in range(FOLDS)},
+    # Another laboratory, with other microscopes and stains.
+    "to-pbc9": Task(("wbc5",), "pbc9"),
+    "to-wbc5": Task(("pbc9",), "wbc5"),
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "hue": {"hsv_h": 0.015},
+    "turns": TURNS,
+    "stain3": {"stain": 0.3},
+    "stain3-turns": {**TURNS, "stain": 0.3},
+    "stain6-turns": {**TURNS, "stain": 0.6},
+    "stain3-turns-balance": {**TURNS, "stain": 0.3, "balance": 0.5},
+    "stain6-turns-balance": {**TURNS, "stain": 0.6, "balance": 0.5},
+    "stain6-turns-320": {**TURNS, "stain": 0.6, "imgsz": 320},
+}
+
+
+def images(work: Path) -> Path:
+    """Copy the images of all sources into one folder, each source into a folder of its own."""
+    folder = work / "images"
+    for source in SOURCES:
+        if not (folder / source).is_dir():
+            shutil.copytree(SHARED / "data" / source / "images", folder / source)
+    return folder
+
+
+def rows(table: str, source: str) -> pd.DataFrame:
+    """Read a table of a source. Its images have the source's folder before their names."""
+    read = pd.read_csv(SHARED / "data" / source / f"{table}.csv")
+    return read.assign(NAME=source + "/" + read["NAME"])
+
+
+def description(work: Path) -> Path:
+    """Write the YAML of the classes of both sources."""
+    known = {kind.code: kind for kind in load_spec("cytologia").classes}
+    codes = sorted(set().union(*(rows("train", source)["class"] for source in SOURCES)))
+    lines = [f"  - {{code: {code}, name: {known[code].name}}}" for code in codes]
+    columns = "{id: trustii_id, image: NAME, x1: x1, y1: y1, x2: x2, y2: y2, class: class}"
+    head = [
+        "name: both",
+        "title: both",
+        "licence: of the sources",
+        "source: both",
+        f"columns: {columns}",
+        "fallback: PNN",
+    ]
+    (work / "both.yaml").write_text("\n".join([*head, "classes:", *lines]) + "\n", encoding="utf-8")
+    return work / "both.yaml"
+
+
+def converted(work: Path, name: str, table: pd.DataFrame, **options: Any) -> Path:
+    """Make a YOLO folder of some rows."""
+    folder = work / name
+    if not folder.exists():
+        table.to_csv(work / f"{name}.csv", index=False)
+        tests = pd.concat([rows("test", source)[["NAME"]] for source in SOURCES]).drop_duplicates()
+        tests.to_csv(work / "test.csv", index=False)
+        groups = rows("groups", "wbc5")
+        groups[groups["NAME"].isin(table["NAME"])].to_csv(work / "groups.csv", index=False)
+        convert(
+            work / f"{name}.csv", images=images(work), output=folder, dataset=description(work), repair=True,
+            test=work / "test.csv", groups=work / "groups.csv", **options,
+        )  # fmt: skip
+    return folder
+
+
+def divided(work: Path, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows to train on and the rows that judge."""
+    train_rows = pd.concat([rows("train", source) for source in task.sources])
+    judges = rows("train", task.judge)
+    if task.fold is None:
+        # Images that a test image shows too judge nothing and teach nothing; convert leaves them out of the training.
+        return train_rows, judges[judges["class"].isin(FIVE)]
+    folds = read_listing(load_dataset(converted(work, "folds", rows("train", "wbc5"), folds=FOLDS, seed=0)))
+    part = folds.set_index("NAME")["part"]
+    held_out = set(part.index[part == str(task.fold)])
+    foreign = set(rows("train", "wbc5")["NAME"]) - set(part.index)  # left out by convert
+    return train_rows[~train_rows["NAME"].isin(held_out | foreign)], judges[judges["NAME"].isin(held_out)]
+
+
+def judged(weights: Path, folder: Path, truth: pd.DataFrame) -> dict[str, float]:
+    """Score the best boxes of each image against its labels."""
+    detector = Detector(weights, conf=1e-5)
+    names = list(dict.fromkeys(truth["NAME"]))
+    found = detector.predict([folder / name for name in names])
+    named = [replace(cells, image=name) for name, cells in zip(names, found, strict=True)]
+    table = DetectionTable.of(named, detector.codes)
+    true = truth.rename(columns={"NAME": "image"}).assign(id=range(len(truth)))
+    submission = fill(true[["id", "image"]], [table], "PNN")[0]
+    score = evaluate(true, submission)
+    return {
+        "score": score.score, "giou": score.giou, "macro_f1": score.macro_f1,
+        "accuracy": accuracy_score(score.matches["true"], score.matches["predicted"]),
+    }  # fmt: skip
+
+
+def one(work: Path, name: str, variant: str, seed: int, epochs: int) -> dict[str, Any]:
+    """Train and judge one model."""
+    task = TASKS[name]
+    trained, judges = divided(work, task)
+    data = converted(work, name, trained)
+    run = work / f"{name}-{variant}-{epochs}-{seed}"
+    if not (run / "weights" / "last.pt").is_file():
+        settings = {"recipe": "quick", "model": str(START), "epochs": epochs, "seed": seed, **VARIANTS[variant]}
+        train(data, output=run, **settings)
+    figures = judged(run / "weights" / "last.pt", images(work), judges)
+    return {"task": name, "variant": variant, "epochs": epochs, "seed": seed, "cells": len(judges), **figures}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--epochs", type=int, default=25)
+    options = parser.parse_args()
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    results = work / "accuracy.csv"
+    keys = ["task", "variant", "epochs", "seed"]
+    for seed in options.seeds:
+        for task in options.tasks:
+            for variant in options.variants:
+                done = pd.read_csv(results) if results.exists() else pd.DataFrame(columns=keys)
+                if (done[keys] == [task, variant, options.epochs, seed]).all(axis=1).any():
+                    continue
+                line = pd.DataFrame([one(work, task, variant, seed, options.epochs)])
+                pd.concat([done, line]).to_csv(results, index=False)
+                print(line.round(3).to_string(index=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()
