@@ -78,7 +78,7 @@ def as_utf8(data: bytes) -> bytes:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a dictionary. Raises ValueError for a key that has two different values, of which one would be lost."""
+    """Make a dictionary. Raises ValueError for a key that has two different values, because one value would be lost."""
     values = dict(pairs)
     if len(values) < len(pairs):
         for key, value in pairs:

@@ -131,7 +131,7 @@ def check_folder(path: Path, maker: str, overwrite: bool, inputs: Iterable[str |
     """Refuse an output folder that can't be made, or that exists and may not be replaced.
 
     It may be replaced if all of these are true: `overwrite` is given; the command `maker` made the folder and
-    everything in it; none of the inputs lies in it.
+    everything in it; no input lies in it.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class Scale:
     """How large slides are shown to a network.
 
     `factor` is what the user gave: searched pixels for each pixel of level 0. `training` is the resolution of the
-    training and `slides` that of slides that do not store one, in micrometres a pixel. 0 means unknown.
+    training and `slides` the resolution of slides that do not store it, in micrometres a pixel. 0 means unknown.
     """
 
     factor: float = 0.0

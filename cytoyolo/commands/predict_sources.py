@@ -165,7 +165,7 @@ def _check(path: Path) -> None:
 
 
 def refuse_nothing(images: Images) -> None:
-    """Raise CytoyoloError for images of which none can be used."""
+    """Raise CytoyoloError if no image can be used."""
     if images.problems:
         problems = images.problems
         bad = listed_by_kind([f"{name} {problem}" for name, problem in problems.items()], list(problems.values()), 3)

@@ -53,7 +53,7 @@ def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 def pool_classes(first: DetectionTable, others: Sequence[DetectionTable]) -> DetectionTable:
     """Return `first` with class probabilities from several cross-validations: the mean of the log-odds.
 
-    Boxes and confidences are those of `first`. From each other cross-validation, the prediction that overlaps most is
+    Boxes and confidences are taken from `first`. From each other cross-validation, the prediction that overlaps most is
     used if its IoU is at least 0.5. Otherwise this cross-validation does not count for the box. Wrong classes usually
     rank better with several cross-validations (docs/curation.md).
     """

@@ -25,7 +25,7 @@ _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The settings of a training that this package adds to those of Ultralytics. 0 switches each off.
+    """The settings of a training that Ultralytics does not have. 0 switches each off.
 
     Parameters
     ----------

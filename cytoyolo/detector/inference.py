@@ -48,8 +48,8 @@ class InferenceSettings(TypedDict, total=False):
     scale : float or None
         How many times larger an image is made before it is searched, 0.02 to 50 (None: as large as it is).
     um_per_px : float or None
-        How many micrometres a pixel of the images is wide (None: unknown). The scale is this number divided by that of
-        the training, which the weights must carry.
+        How many micrometres a pixel of the images is wide (None: unknown). The scale is this number divided by
+        the number of the training, which the weights must carry.
 
     Examples
     --------

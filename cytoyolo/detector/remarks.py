@@ -46,7 +46,7 @@ class Remarks:
             _BEYOND: f"Images beyond {trained}, so that each was shown in its own: {{}}. Check that they are of "
             "the same camera.",
             _DARK: f"Images that are dark in {trained}: {{}}. Check that they are of the same camera.",
-            _TAKEN: "Files of several pictures, of which a part was searched: {}.",
+            _TAKEN: "Files of several pictures; only a part of the pictures was searched: {}.",
             _WARNED: "Images that their decoder complains of: {}. Look at them.",
         }
         for kind, about in self._about.items():

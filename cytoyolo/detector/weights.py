@@ -116,7 +116,7 @@ def load_network(path: Path) -> tuple[Any, ModelInfo]:
 
 
 def _stored_images(checkpoint: dict[str, Any], path: Path) -> tuple[White, TrainedOn | None]:
-    """Return what is known of the training's images: the range in which those of more than 8 bits were shown, and the
+    """Return what is known of the training's images: the range in which images of more than 8 bits were shown, and the
     sizes of images and boxes."""
     metadata = checkpoint.get(METADATA)
     stored = metadata if isinstance(metadata, dict) else {}

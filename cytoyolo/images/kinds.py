@@ -129,7 +129,7 @@ def _head(path: Path) -> bytes:
 
 
 def _kind_of(head: bytes) -> str:
-    """Return the format of a file with these first bytes, "" for none of FORMATS.
+    """Return the format of a file with these first bytes, "" if no format of FORMATS begins so.
 
     This is stricter than `decoding.sniff`, because the extension does not name the format here.
     """

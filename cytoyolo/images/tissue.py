@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from cytoyolo.images.slide_form import Thumbnail
 
 # The threshold of the saturation (0 to 255) lies between these numbers. They are the two thresholds that CLAM uses:
-# that of its presets, and that of its function.
+# the threshold of its presets, and the threshold of its function.
 _LEAST, _MOST = 8, 20
 
 

@@ -31,8 +31,8 @@ class AtThreshold:
     threshold : float
         The lowest confidence of a cell that counts, 0 to 1.
     overall : DataFrame
-        figure, value, and low and high, the 95 % bootstrap interval. The figures are those of
-        `cytoyolo.scoring.figures.overall_figures`; count_error, the mean over images of |found - true cells|;
+        figure, value, and low and high, the 95 % bootstrap interval. The figures are what
+        `cytoyolo.scoring.figures.overall_figures` gives; count_error, the mean over images of |found - true cells|;
         count_bias, the mean of found - true cells; calibration_error, the expected calibration error of the confidence.
     classes : DataFrame
         A row for each class: class, cells, found, and precision, recall, f1 and count_error with their intervals.

@@ -51,7 +51,7 @@ def _by_image(table: LabelTable, wanted: NDArray[np.bool_]) -> dict[str, Boxes]:
 
 
 def _covered(picture: Picture, xyxy: Boxes, margin: int = 0) -> NDArray[np.bool_]:
-    """The pixels (h, w) of which boxes (n, 4), grown by a margin, cover a part."""
+    """The pixels (h, w) that boxes (n, 4), grown by a margin, cover in part or whole."""
     height, width = picture.shape[:2]
     covered = np.zeros((height, width), dtype=bool)
     corners = np.concatenate([np.floor(xyxy[:, :2] - margin), np.ceil(xyxy[:, 2:] + margin)], axis=1)

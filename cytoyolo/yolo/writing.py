@@ -42,7 +42,7 @@ def list_images(
 def list_tiles(facts: Mapping[str, ImageInfo], tiles: Tiles, part: NDArray[np.int64], group: pd.Series) -> pd.DataFrame:
     """images.csv of tiles: one row a tile, with its image and its corner x, y in the image.
 
-    `part` and `group` are those of the images, in the order of `facts`.
+    `part` and `group` have a value for each image, in the order of `facts`.
     """
     fields = list(facts)
     of_field = pd.Series(range(len(fields)), index=fields)[tiles.field].to_numpy()

@@ -177,7 +177,7 @@ def to_cvat(annotations: Annotations) -> Iterator[str]:
     """Yield the lines of a CVAT file.
 
     CVAT finds an image by its name. The boxes of a model have the source "auto" and the attributes `score` and `model`,
-    findings are the attribute `finding`; those of a whole image are a tag of the class `finding`. CVAT shows the
+    findings are the attribute `finding`; a finding of a whole image is a tag of the class `finding`. CVAT shows the
     attributes that the classes of the task have, and passes over others.
     """
     rows = list(annotations.by_image())

@@ -51,8 +51,7 @@ def _size(region: _Region) -> Size | None:
 
 
 def recognises(source: Source) -> bool:
-    """Tell whether a file has the keys of Label Studio's tasks, or a folder has such a file, as those of this
-    program have."""
+    """Tell whether a file has the keys of Label Studio's tasks, or a folder has such a file."""
     if source.is_folder:
         return TASKS in source.files
     return any(source.is_json(*marks) for marks in _MARKS) and not source.is_json("categories")
