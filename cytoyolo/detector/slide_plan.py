@@ -28,8 +28,9 @@ Region = tuple[int, int, int, int]
 class Search:
     """What is wanted of all slides of a call.
 
-    `tile` and `overlap` are the size and the overlap of the windows, in pixels of the network's scale. `region` is x, y, width, height in
-    pixels of level 0; by default the whole slide. With `tissue` only windows with tissue are searched.
+    `tile` and `overlap` are the size and the overlap of the windows, in pixels of the network's scale. `region` is
+    x, y, width, height in pixels of level 0; by default the whole slide. With `tissue` only windows with tissue are
+    searched.
     """
 
     tile: int

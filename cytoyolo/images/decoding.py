@@ -117,9 +117,9 @@ class Header:
 class Decoded:
     """A decoded picture (h, w, 3) in BGR.
 
-    `warning` is the warning of the JPEG decoder (complaints.py collects other decoders' warnings). `samples` is the kind
-    of samples if their file does not say which value is white (see samples.py), else "". `peak` is the largest of these
-    samples. `white` is the value that is shown as 255, 0 for samples of 8 bits.
+    `warning` is the warning of the JPEG decoder (complaints.py collects other decoders' warnings). `samples` is the
+    kind of samples if their file does not say which value is white (see samples.py), else "". `peak` is the largest of
+    these samples. `white` is the value that is shown as 255, 0 for samples of 8 bits.
     """
 
     picture: Picture
