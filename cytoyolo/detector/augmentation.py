@@ -1,4 +1,4 @@
-"""How images are changed before a network learns from them, beyond what Ultralytics has: stain, exact turns, balance.
+"""How images are changed before a network learns from them, beyond what Ultralytics has: stain, turns, balance.
 
 All functions work on arrays and take the source of chance, so that a test can repeat what a training does.
 """
@@ -102,24 +102,6 @@ def stain(image: Pixels, strength: float, random: np.random.Generator) -> Pixels
     density = cv2.transform(cv2.LUT(image, _DENSITY), np.hstack([matrix, shifts[:, None]]))
     values = 256 * cv2.exp(-density) - 1
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
-
-
-def turn(image: NDArray[Any], xyxy: NDArray[Any], times: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Turn an image (h, w, ...) and its boxes (n, 4) anticlockwise by 90 degrees, `times` times.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> image, boxes = turn(np.zeros((20, 30, 3), np.uint8), np.array([[1.0, 2.0, 5.0, 8.0]]), 1)
-    >>> image.shape, boxes.tolist()
-    ((30, 20, 3), [[2.0, 25.0, 8.0, 29.0]])
-    """
-    for _ in range(times % 4):
-        width = image.shape[1]
-        image = np.rot90(image)
-        x1, y1, x2, y2 = xyxy.T
-        xyxy = np.stack([y1, width - x2, y2, width - x1], axis=1)
-    return np.ascontiguousarray(image), xyxy
 
 
 def shares(classes: Sequence[NDArray[np.int64]], power: float) -> NDArray[np.float64]:

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from cytoyolo.detector.augmentation import Augmentation, shares, stain, turn
+from cytoyolo.boxes import turn
+from cytoyolo.detector.augmentation import Augmentation, shares, stain
 from cytoyolo.detector.engine import STRIDE, engine
+from cytoyolo.images.decoding import turn_picture
 
 engine()
 
@@ -27,6 +29,8 @@ from ultralytics.utils.torch_utils import unwrap_model  # noqa: E402
 # Our own settings travel to the processes of several GPUs and of loaders in the environment: the engine refuses
 # settings that it does not know.
 _SETTINGS = "CYTOYOLO_AUGMENTATION"
+# Turns by 180, 90 and 270 degrees, as orientations of an image (EXIF).
+_TURNS = (3, 6, 8)
 
 
 @contextmanager
@@ -54,18 +58,21 @@ class Change:
         """Change an image, which has the engine's form."""
         random = _chance()
         if self.augmentation.rot90 and random.random() < self.augmentation.rot90:
-            self._turn(labels, int(random.integers(1, 4)))
+            self._turn(labels, int(random.choice(_TURNS)))
         if self.augmentation.stain:
             labels["img"] = stain(labels["img"], self.augmentation.stain, random)
         return labels
 
     @staticmethod
-    def _turn(labels: dict[str, Any], times: int) -> None:
+    def _turn(labels: dict[str, Any], orientation: int) -> None:
         instances = labels["instances"]
         height, width = labels["img"].shape[:2]
         instances.convert_bbox("xyxy")
         instances.denormalize(width, height)
-        labels["img"], instances.bboxes[:] = turn(labels["img"], instances.bboxes, times)
+        count = len(instances.bboxes)
+        size, each = np.tile([float(width), float(height)], (count, 1)), np.full(count, orientation)
+        instances.bboxes[:] = turn(instances.bboxes, size, each)
+        labels["img"] = turn_picture(labels["img"], orientation)
 
 
 class Images(YOLODataset):  # type: ignore[misc]
