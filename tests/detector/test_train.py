@@ -1,6 +1,7 @@
 """Trainings that really train: what a run holds, that it repeats, and that it survives a kill."""
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 
 from cytoyolo import convert, train
 from cytoyolo.commands import train as command
+from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError, as_typed
 from cytoyolo.files import clear_folder
 from cytoyolo.tables.table import fingerprint
@@ -47,6 +49,34 @@ def test_the_same_training_gives_the_same_bytes(small_run, blobs, tmp_path):
     again = train(blobs / "dataset", output=tmp_path / "again", **SETTINGS)
     assert again.weights.read_bytes() == (small_run / "weights" / "best.pt").read_bytes()
     assert (tmp_path / "again" / "metrics.csv").read_bytes() == (small_run / "metrics.csv").read_bytes()
+
+
+def test_changes_of_images_are_repeatable_and_told_in_the_weights(small_run, blobs, tmp_path):
+    changes = {"stain": 0.5, "rot90": 1.0, "balance": 0.5}
+    first, second = (
+        train(blobs / "dataset", output=tmp_path / name, **SETTINGS, **changes).weights for name in ("a", "b")
+    )
+    assert first.read_bytes() == second.read_bytes() != (small_run / "weights" / "best.pt").read_bytes()
+    assert load_checkpoint(first)["cytoyolo"]["augmentation"] == changes
+    assert "augmentation" not in load_checkpoint(small_run / "weights" / "best.pt")["cytoyolo"]
+    assert "CYTOYOLO_AUGMENTATION" not in os.environ
+
+
+def test_a_resumed_training_changes_images_as_before(blobs, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(command.training, "_run", lambda run, overrides, settings, closing=False: seen.append(settings))
+    run, data = tmp_path / "run", blobs / "dataset"
+    with suppress(FileNotFoundError):  # of figures that no training wrote
+        train(data, output=run, **SETTINGS, stain=0.5)
+    (run / "engine" / "weights").mkdir(parents=True)
+    monkeypatch.setattr(command.training, "checkpoint_to_resume", lambda run: run / "engine" / "weights" / "copy.pt")
+    monkeypatch.setattr(command.training, "epochs_done", lambda checkpoint: 1)
+    monkeypatch.setattr(command.training, "restore", lambda checkpoint: None)
+    for complete in (False, True):
+        monkeypatch.setattr(command.training, "is_complete", lambda checkpoint, complete=complete: complete)
+        with suppress(FileNotFoundError):
+            train(data, output=run, resume=True)
+    assert [settings["stain"] for settings in seen] == [0.5, 0.5, 0.5]
 
 
 def _start(dataset: Path, run: Path, epochs: int) -> subprocess.Popen:
