@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
+from cytoyolo.detector.model_info import DETECT, FACTS_FILE, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.networks import ONNX, OPENVINO, XML_FILE, Pixels, silent_openvino
 from cytoyolo.detector.weights import load_network
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -69,7 +69,7 @@ def converted(path: Path, target: str, anew: bool = False) -> Iterator[Path]:
 
 
 def write_onnx(path: Path, target: Path) -> ModelInfo:
-    """Write a checkpoint's network as an ONNX file."""
+    """Write the network of a checkpoint, a detector or a classifier, as an ONNX file."""
     check_packages(ONNX, int8=False)
     network, facts = load_network(path)
     import onnx
@@ -77,10 +77,13 @@ def write_onnx(path: Path, target: Path) -> ModelInfo:
 
     network = network.float().eval().fuse(verbose=False)
     head = network.model[-1]
-    head.end2end = False  # of two heads the one that proposes all boxes: NMS-free heads name one class a box
-    head.export, head.dynamic, head.format = True, True, "onnx"
+    head.export = True
+    free = {_INPUT: {0: "batch", 2: "height", 3: "width"}, _OUTPUT: {0: "batch"}}
+    if facts.task == DETECT:
+        head.end2end = False  # of two heads the one that proposes all boxes: NMS-free heads name one class a box
+        head.dynamic, head.format = True, "onnx"
+        free[_OUTPUT][2] = "anchors"
     example = torch.zeros(2, 3, 4 * facts.stride, 4 * facts.stride)
-    free = {_INPUT: {0: "batch", 2: "height", 3: "width"}, _OUTPUT: {0: "batch", 2: "anchors"}}
     with atomic_file(target) as temporary:
         with _EXPORTER, warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # of the exporter's age and of shapes it takes for constants
@@ -89,7 +92,8 @@ def write_onnx(path: Path, target: Path) -> ModelInfo:
                 opset_version=_OPSET, dynamo=False,
             )  # fmt: skip
         model = onnx.load(str(temporary))
-        model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4 + len(facts.codes)
+        if facts.task == DETECT:
+            model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4 + len(facts.codes)
         _describe(model, facts)
         onnx.save(model, str(temporary))
     return facts
@@ -189,7 +193,7 @@ def _describe(model: Any, facts: ModelInfo) -> None:
     """Write this tool's properties of the network into an ONNX model, and those that Ultralytics' own programs read."""
     names = dict(enumerate(facts.codes))
     said = {
-        METADATA: facts.to_json(), "task": "detect", "names": names, "stride": facts.stride, "batch": 1,
+        METADATA: facts.to_json(), "task": facts.task, "names": names, "stride": facts.stride, "batch": 1,
         "imgsz": [facts.imgsz or 640] * 2,
     }  # fmt: skip
     del model.metadata_props[:]

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final, Literal
 
+from cytoyolo.detector.crops import Crop, parse_crop
 from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.samples import UNKNOWN, White, parse_white
@@ -12,6 +14,11 @@ from cytoyolo.spec import DataSpec, check_characters, parse_spec
 
 # The key of an exported network's metadata under which the facts are kept; also the name of their file.
 METADATA, FACTS_FILE = "cytoyolo", "cytoyolo.json"
+# What a network does: it finds the cells of an image, or it names the class of one cell.
+Task = Literal["detect", "classify"]
+DETECT: Final = "detect"
+CLASSIFY: Final = "classify"
+KINDS: dict[Task, str] = {DETECT: "detector", CLASSIFY: "classifier"}
 
 
 @dataclass(frozen=True)
@@ -19,8 +26,8 @@ class ModelInfo:
     """What is known of a network: its classes by id; the data set it was trained for, None when trained elsewhere; the
     side in pixels to which the training's images were scaled, None where it had no single one; the multiple a side must
     be of; the SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8; the range in which images of
-    more than 8 bits were shown to it (see images/samples.py); and the sizes of the training's images and boxes, None
-    when trained elsewhere."""
+    more than 8 bits were shown to it (see images/samples.py); the sizes of the training's images and boxes, None
+    when trained elsewhere; and how a classifier takes cells, None for a detector."""
 
     codes: tuple[str, ...]
     spec: DataSpec | None
@@ -30,15 +37,23 @@ class ModelInfo:
     precision: str = "fp32"
     white: White = UNKNOWN
     trained_on: TrainedOn | None = None
+    crop: Crop | None = None
+
+    @property
+    def task(self) -> Task:
+        """What the network does."""
+        return DETECT if self.crop is None else CLASSIFY
 
     def to_json(self) -> str:
         """As it is stored with an export: names, numbers and hashes, no path."""
         stored = {**asdict(self), "spec": self.spec and self.spec.to_dict()}
-        del stored["white"], stored["trained_on"]
+        del stored["white"], stored["trained_on"], stored["crop"]
         if white := self.white.to_dict():
             stored["white"] = white
         if self.trained_on:
             stored["trained_on"] = self.trained_on.to_dict()
+        if self.crop:
+            stored["crop"] = self.crop.to_dict()
         return json.dumps(stored, ensure_ascii=False)
 
 
@@ -56,6 +71,7 @@ def parse_model_info(text: str, path: Path) -> ModelInfo:
             str(stored["precision"]),
             parse_white(stored.get("white")),
             parse_trained_on(stored.get("trained_on")),
+            parse_crop(stored.get("crop")),
         )
         if (
             not facts.codes

@@ -1,4 +1,4 @@
-"""A trained network, ready to run with torch, ONNX Runtime or OpenVINO. All are called in the same way.
+"""A trained detector or classifier, ready to run with torch, ONNX Runtime or OpenVINO. All are called in the same way.
 
 On a CPU the two runtimes take one image in a call, and use one thread for a call. There are as many calls at a time as
 cores. So no core waits for another core, and the detections of an image do not depend on other images or on the number
@@ -21,7 +21,16 @@ from numpy.typing import NDArray
 from cytoyolo import defaults
 from cytoyolo.detector.engine import MAX_SIDE, check_device
 from cytoyolo.detector.foreign import check_file, name_onnx
-from cytoyolo.detector.model_info import FACTS_FILE, METADATA, ModelInfo, parse_model_info
+from cytoyolo.detector.model_info import (
+    CLASSIFY,
+    DETECT,
+    FACTS_FILE,
+    KINDS,
+    METADATA,
+    ModelInfo,
+    Task,
+    parse_model_info,
+)
 from cytoyolo.detector.ultralytics_onnx import InputForm, read_ultralytics
 from cytoyolo.errors import CytoyoloError, UsageError, call, check_choice, option
 from cytoyolo.machine import cores
@@ -42,9 +51,10 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Network:
-    """A network on a device. `run` takes pixels (n, 3, side, side), RGB, 0 to 1, and gives (n, 4 + classes, anchors):
-    centre x, centre y, width and height in pixels of the square, and the score of each class, 0 to 1. It may be called
-    by several threads; `calls` at a time keep the device busy, each best of `batch` images."""
+    """A network on a device. `run` takes pixels (n, 3, side, side), RGB, 0 to 1. A detector gives (n, 4 + classes,
+    anchors): centre x, centre y, width and height in pixels of the square, and the score of each class, 0 to 1. A
+    classifier gives (n, classes): probabilities that sum to 1. `run` may be called by several threads; `calls` at a
+    time keep the device busy, each best of `batch` images."""
 
     run: Callable[[Pixels], NDArray[np.float32]]
     facts: ModelInfo
@@ -66,6 +76,7 @@ def open_network(
     device: str = defaults.DEVICE,
     imgsz: int | None = None,
     threads: int | None = None,
+    task: Task = DETECT,
 ) -> Network:
     """Load a checkpoint (.pt), an ONNX file of `cytoyolo export` or Ultralytics, or an OpenVINO folder of `cytoyolo
     export`.
@@ -73,27 +84,39 @@ def open_network(
     Backend "auto" is torch on a GPU. On a CPU it is the fastest installed runtime, ONNX Runtime before OpenVINO, and
     torch if neither is installed. For a runtime a checkpoint is converted once, in a second or two, and kept beside the
     downloaded weights. Raises UsageError for a missing file, package or device, and CytoyoloError for a file that is
-    not such a detector.
+    not such a detector, or, if the `task` is "classify", not a classifier.
     """
-    return _watched(path, _opened(path, backend, device, imgsz, threads or cores()))
+    network = _opened(path, backend, device, imgsz, threads or cores())
+    if network.facts.task != task:
+        raise CytoyoloError(
+            f"{path} is a {KINDS[network.facts.task]}, and a {KINDS[task]} is needed; give other weights."
+        )
+    return _watched(path, network)
 
 
 def _watched(path: Path, network: Network) -> Network:
     """Return the network, which raises CytoyoloError if its output can't be used."""
-    channels = 4 + len(network.facts.codes)
+    facts = network.facts
+    outputs = _outputs(facts)
 
     def run(pixels: Pixels) -> NDArray[np.float32]:
         found = network.run(pixels)
-        if found.ndim != 3 or found.shape[1] != channels:
-            raise CytoyoloError(f"{path} is not a detector of {channels - 4} classes; export it again.")
+        if (found.ndim, *found.shape[1:2]) != outputs:
+            raise CytoyoloError(f"{path} is not a {KINDS[facts.task]} of {len(facts.codes)} classes; export it again.")
         if not np.isfinite(found).all():
+            given = "boxes or scores" if facts.task == DETECT else "probabilities"
             raise CytoyoloError(
-                f"{path} gives boxes or scores that are not finite numbers: its training diverged, or its arithmetic "
+                f"{path} gives {given} that are not finite numbers: its training diverged, or its arithmetic "
                 "is not precise enough; give other weights."
             )
         return found
 
     return replace(network, run=run)
+
+
+def _outputs(facts: ModelInfo) -> tuple[int, int]:
+    """The number of dimensions of a network's output, and the length of the second dimension."""
+    return (2, len(facts.codes)) if facts.task == CLASSIFY else (3, 4 + len(facts.codes))
 
 
 def _opened(path: Path, backend: str, device: str, imgsz: int | None, count: int) -> Network:
@@ -322,7 +345,7 @@ def _dimensions(shape: str) -> list[Any]:
 
 
 def _checked(path: Path, stored: str | None, inputs: list[list[Any]], outputs: list[list[Any]]) -> ModelInfo:
-    """Return the properties of an exported network. Raises CytoyoloError if it is not a detector that `export` made."""
+    """Return the properties of an exported network. Raises CytoyoloError if `export` did not make it."""
     if stored is None:
         raise CytoyoloError(
             f"{path} does not say what its classes are and gives no probabilities that can be relied on; "
@@ -330,9 +353,9 @@ def _checked(path: Path, stored: str | None, inputs: list[list[Any]], outputs: l
         )
     facts = parse_model_info(stored, path)
     image = len(inputs) == 1 and len(inputs[0]) == 4 and inputs[0][1] == 3
-    boxes = len(outputs) == 1 and len(outputs[0]) == 3 and outputs[0][1] == 4 + len(facts.codes)
-    if not image or not boxes:
-        raise CytoyoloError(f"{path} is not a detector of {len(facts.codes)} classes; export it again.")
+    answer = len(outputs) == 1 and (len(outputs[0]), *outputs[0][1:2]) == _outputs(facts)
+    if not image or not answer:
+        raise CytoyoloError(f"{path} is not a {KINDS[facts.task]} of {len(facts.codes)} classes; export it again.")
     if any(isinstance(side, int) for side in inputs[0][2:]):  # `export` leaves them free
         raise CytoyoloError(f"{path} takes images of a fixed size only; export it again.")
     return facts

@@ -83,7 +83,10 @@ def read_ultralytics(
 def _facts(path: Path, metadata: Mapping[str, str]) -> ModelInfo:
     task = metadata.get("task", "detect")
     if task != "detect":
-        raise CytoyoloError(f"{path} is a network for '{task}', not a detector; give a detector's export.")
+        raise CytoyoloError(
+            f"{path} is a network for '{task}', not a detector; give a detector's export, or a classifier's export by "
+            "`cytoyolo export`."
+        )
     names, size, stride = (_value(metadata.get(key, "")) for key in ("names", "imgsz", "stride"))
     codes = parse_names(names, len(names)) if isinstance(names, dict | list) else None
     if not codes:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from cytoyolo import console
+from cytoyolo.detector.crops import Crop, parse_crop
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.engine_source import may_know_network, official_weights
 from cytoyolo.detector.foreign import check_file, name_loaded, name_unreadable
@@ -92,18 +93,31 @@ def detector_codes(network: Any, path: Path) -> tuple[str, ...]:
     head = network.model[-1]
     if not isinstance(head, Detect) or isinstance(head, RTDETRDecoder) or network.yaml.get("channels", 3) != 3:
         raise CytoyoloError(f"{path} is not a YOLO detector of colour images; give such a detector's weights.")
-    codes = parse_names(network.names, head.nc)
+    return _codes(network, head.nc, path)
+
+
+def _codes(network: Any, count: int, path: Path) -> tuple[str, ...]:
+    codes = parse_names(network.names, count)
     if codes is None:
-        raise CytoyoloError(f"{path} does not have {head.nc} different names for its classes; correct the names.")
+        raise CytoyoloError(f"{path} does not have {count} different names for its classes; correct the names.")
     check_names(codes, path)
     return codes
 
 
+def _classifier_codes(network: Any, path: Path) -> tuple[str, ...]:
+    """The classes of a classifier by id. Raises CytoyoloError for a network that takes other images, or names that are
+    no classes."""
+    if network.yaml.get("channels", 3) != 3:
+        raise CytoyoloError(f"{path} is not a classifier of colour images; give such a classifier's weights.")
+    return _codes(network, network.model[-1].linear.out_features, path)
+
+
 def load_network(path: Path) -> tuple[Any, ModelInfo]:
-    """Return the network of a detector's checkpoint, and the network's properties."""
+    """Return the network of the checkpoint of a detector, or of a classifier of ours, and the network's properties."""
     checkpoint = load_checkpoint(path)
     network = checkpoint["model"]
-    codes, spec = detector_codes(network, path), stored_spec(checkpoint)
+    crop = _stored_crop(checkpoint, path)
+    codes, spec = (detector_codes if crop is None else _classifier_codes)(network, path), stored_spec(checkpoint)
     _check_finite(network, path)
     if spec is not None and spec.codes != codes:
         raise CytoyoloError(f"{path} has a description with other classes than its network; train again.")
@@ -112,14 +126,44 @@ def load_network(path: Path) -> tuple[Any, ModelInfo]:
     stride = max(STRIDE, int(network.stride.max()))
     single = side if isinstance(side, int) and side > 0 else None
     white, trained_on = _stored_images(checkpoint, path)
-    return network, ModelInfo(codes, spec, single, stride, fingerprint(path), white=white, trained_on=trained_on)
+    return network, ModelInfo(
+        codes, spec, crop.side if crop else single, stride, fingerprint(path), white=white, trained_on=trained_on,
+        crop=crop,
+    )  # fmt: skip
+
+
+def _stored_crop(checkpoint: dict[str, Any], path: Path) -> Crop | None:
+    """Return how a classifier takes cells, None for a network for another task.
+
+    Raises CytoyoloError for a classifier of another program, which was not trained on crops of cells.
+    """
+    from ultralytics.nn.modules import Classify
+
+    # The engine notes the task of a network only when it opens the network itself.
+    if not isinstance(checkpoint["model"].model[-1], Classify):
+        return None
+    try:
+        crop = parse_crop(_metadata(checkpoint).get("crop"))
+    except ValueError as error:
+        raise CytoyoloError(f"{path} has a damaged description of its crops ({error}); train anew.") from error
+    if crop is None:
+        raise CytoyoloError(
+            f"{path} is a network for 'classify', not a detector, and it does not say how it takes cells, as the "
+            "classifiers of `cytoyolo train-classifier` do; give such a classifier, or a detector."
+        )
+    return crop
+
+
+def _metadata(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return this tool's own facts, {} for a checkpoint of another program."""
+    metadata = checkpoint.get(METADATA)
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _stored_images(checkpoint: dict[str, Any], path: Path) -> tuple[White, TrainedOn | None]:
     """Return what is known of the training's images: the range in which images of more than 8 bits were shown, and the
     sizes of images and boxes."""
-    metadata = checkpoint.get(METADATA)
-    stored = metadata if isinstance(metadata, dict) else {}
+    stored = _metadata(checkpoint)
     try:
         return parse_white(stored.get("white")), parse_trained_on(stored.get("trained_on"))
     except ValueError as error:
