@@ -58,12 +58,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "hue": {"hsv_h": 0.015},
     "turns": TURNS,
-    "stain3": {"stain": 0.3},
+    "stain5": {"stain": 0.5},
     "stain3-turns": {**TURNS, "stain": 0.3},
-    "stain6-turns": {**TURNS, "stain": 0.6},
-    "stain3-turns-balance": {**TURNS, "stain": 0.3, "balance": 0.5},
-    "stain6-turns-balance": {**TURNS, "stain": 0.6, "balance": 0.5},
-    "stain6-turns-320": {**TURNS, "stain": 0.6, "imgsz": 320},
+    "stain5-turns": {**TURNS, "stain": 0.5},
+    "stain5-focus-turns": {**TURNS, "stain": 0.5, "focus": 1.0},
+    "stain5-focus-turns-balance": {**TURNS, "stain": 0.5, "focus": 1.0, "balance": 0.5},
+    "stain8-focus-turns": {**TURNS, "stain": 0.8, "focus": 1.0},
+    "stain5-focus-turns-320": {**TURNS, "stain": 0.5, "focus": 1.0, "imgsz": 320},
 }
 
 

@@ -1,4 +1,4 @@
-"""How images are changed before a network learns from them, beyond what Ultralytics has: stain, turns, balance.
+"""How images are changed before a network learns from them, beyond what Ultralytics has: stain, focus, balance.
 
 All functions work on arrays and take the source of chance, so that a test can repeat what a training does.
 """
@@ -17,8 +17,14 @@ Pixels = NDArray[np.uint8]
 # colour deconvolution has them under "Giemsa" (G. Landini; method: Ruifrok and Johnston 2001). The third direction is
 # what neither dye explains.
 _METHYLENE_BLUE, _EOSIN = (0.1996, 0.5133, 0.8347), (0.2831, 0.9541, 0.0928)
-# The largest shift of the optical density, as a share of the strength: light and white balance of a camera.
-_SHIFT = 0.1
+# The largest optical density of glass under another lamp, and how far its colours differ, at full strength.
+_GLASS, _TINT = 0.8, 0.25
+# The share of an image's pixels that are at least as light as glass: the lightest may be reflections.
+_LIGHTEST = 5
+# Glass is measured on each n-th pixel of each n-th row.
+_STEP = 4
+# The largest standard deviation of a blur at full strength, as a share of the image's longer side.
+_BLUR = 0.012
 # Optical density of each value of a pixel. The 1 keeps black finite.
 _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
@@ -31,6 +37,8 @@ class Augmentation:
     ----------
     stain
         Strength of the changes of stain, 0 to 1: see `stain`.
+    focus
+        Strength of the blur, 0 to 1: see `defocus`.
     rot90
         Share of the images that are turned by 90, 180 or 270 degrees, 0 to 1. No box grows by such a turn.
     balance
@@ -38,6 +46,7 @@ class Augmentation:
     """
 
     stain: float = 0.0
+    focus: float = 0.0
     rot90: float = 0.0
     balance: float = 0.0
 
@@ -67,12 +76,17 @@ _UNMIXED = np.linalg.inv(_DYES)
 
 
 def stain(image: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    """Show an image as if its smear had been stained and photographed in another laboratory.
+    """Show an image as if its smear had been stained, lit and photographed in another laboratory.
 
     Light is absorbed in proportion to the amount of a dye, so dyes add up in optical density and not in the values of
-    pixels (Ruifrok and Johnston 2001). The density is divided into methylene blue, eosin and the rest. Each part is
-    multiplied by a random number from 1 - strength to 1 + strength. Then the density of each colour is shifted by up to
-    0.1 * strength, for another lamp and white balance (after Tellez et al. 2018, who did this for tissue).
+    pixels (Ruifrok and Johnston 2001). So the work is done in optical density, in three steps:
+
+    1. The density of glass is subtracted: the 5th percentile of each colour.
+    2. The rest is divided into methylene blue, eosin and what neither explains. Each part is multiplied by a random
+       number from 1 - strength to 1 + strength (after Tellez et al. 2018, who did this for tissue), and all three by a
+       random number from 1 - strength to 1: cameras differ in contrast, and smears in thickness.
+    3. The density of glass under another lamp is added. It lies between the glass of the image and random glass: at
+       strength 1, from white to gray (density 0.8), with a tint of up to 0.25.
 
     Parameters
     ----------
@@ -95,13 +109,39 @@ def stain(image: Pixels, strength: float, random: np.random.Generator) -> Pixels
     >>> bool((stain(cell, 0.0, np.random.default_rng(0)) == cell).all())
     True
     """
-    gains = random.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
-    shifts = random.uniform(-_SHIFT * strength, _SHIFT * strength, 3).astype(np.float32)
+    gains = random.uniform(1 - strength, 1 + strength, 3) * random.uniform(1 - strength, 1)
+    lamp = random.uniform(0, _GLASS) + random.uniform(-_TINT, _TINT, 3)
+    # The density falls with the value of a pixel.
+    glass = _DENSITY[np.percentile(image[::_STEP, ::_STEP], 100 - _LIGHTEST, axis=(0, 1)).astype(np.uint8)]
+    new_glass = np.maximum((1 - strength) * glass + strength * lamp, 0)
     # A pixel's density is a row: unmix it, change the amounts of the dyes, mix them again. All three are one matrix.
     matrix = (_UNMIXED @ np.diag(gains) @ _DYES).T
-    density = cv2.transform(cv2.LUT(image, _DENSITY), np.hstack([matrix, shifts[:, None]]))
+    shift = new_glass - matrix @ glass
+    density = cv2.transform(cv2.LUT(image, _DENSITY), np.hstack([matrix, shift[:, None]]).astype(np.float32))
     values = 256 * cv2.exp(-density) - 1
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def defocus(image: Pixels, strength: float, random: np.random.Generator) -> Pixels:
+    """Blur every second image, as if it were out of focus or taken by a simpler lens.
+
+    The standard deviation of the blur is a random share of the image's longer side: up to 0.012 * strength.
+
+    Parameters
+    ----------
+    image : array (h, w, 3) of uint8
+    strength : float
+        0 (nothing changes) to 1.
+    random : numpy.random.Generator
+        The source of chance.
+
+    Returns
+    -------
+    array (h, w, 3) of uint8
+    """
+    sigma = random.uniform(0, strength * _BLUR) * max(image.shape[:2])
+    is_sharp = random.random() < 0.5
+    return image if is_sharp or not sigma else np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
 def shares(classes: Sequence[NDArray[np.int64]], power: float) -> NDArray[np.float64]:

@@ -27,6 +27,8 @@ class TrainingSettings(TypedDict, total=False):
         The seed of everything random.
     stain : float
         Strength of random changes of the stain's colours, 0 to 1: see `detector.augmentation.stain`.
+    focus : float
+        Strength of a random blur, 0 to 1: see `detector.augmentation.defocus`.
     rot90 : float
         Share of the images that are turned by 90, 180 or 270 degrees, 0 to 1.
     balance : float
@@ -44,6 +46,7 @@ class TrainingSettings(TypedDict, total=False):
     batch: int
     seed: int
     stain: float
+    focus: float
     rot90: float
     balance: float
     # The course of a training.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cytoyolo.boxes import turn
-from cytoyolo.detector.augmentation import Augmentation, shares, stain
+from cytoyolo.detector.augmentation import Augmentation, defocus, shares, stain
 from cytoyolo.detector.engine import STRIDE, engine
 from cytoyolo.images.decoding import turn_picture
 
@@ -48,24 +48,18 @@ def _chance() -> np.random.Generator:
     return np.random.default_rng(getrandbits(64))
 
 
-class Change:
-    """A step of the engine's loader: changes stain and direction of an image and its boxes."""
+class Turn:
+    """A step of the engine's loader: turns a share of the images and their boxes."""
 
-    def __init__(self, augmentation: Augmentation) -> None:
-        self.augmentation = augmentation
+    def __init__(self, share: float) -> None:
+        self.share = share
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
-        """Change an image, which has the engine's form."""
+        """Turn an image, which has the engine's form, or leave it as it is."""
         random = _chance()
-        if self.augmentation.rot90 and random.random() < self.augmentation.rot90:
-            self._turn(labels, int(random.choice(_TURNS)))
-        if self.augmentation.stain:
-            labels["img"] = stain(labels["img"], self.augmentation.stain, random)
-        return labels
-
-    @staticmethod
-    def _turn(labels: dict[str, Any], orientation: int) -> None:
-        instances = labels["instances"]
+        if random.random() >= self.share:
+            return labels
+        orientation, instances = int(random.choice(_TURNS)), labels["instances"]
         height, width = labels["img"].shape[:2]
         instances.convert_bbox("xyxy")
         instances.denormalize(width, height)
@@ -73,6 +67,7 @@ class Change:
         size, each = np.tile([float(width), float(height)], (count, 1)), np.full(count, orientation)
         instances.bboxes[:] = turn(instances.bboxes, size, each)
         labels["img"] = turn_picture(labels["img"], orientation)
+        return labels
 
 
 class Images(YOLODataset):  # type: ignore[misc]
@@ -85,16 +80,24 @@ class Images(YOLODataset):  # type: ignore[misc]
         self.shares = shares(classes, augmentation.balance) if augmentation.balance else None
 
     def build_transforms(self, hyp: Any) -> Compose:
-        """Add our changes before the last step, which makes tensors."""
+        """Add turns before the last step, which makes tensors."""
         transforms = super().build_transforms(hyp)
-        if self.augmentation.rot90 or self.augmentation.stain:
-            transforms.insert(len(transforms.transforms) - 1, Change(self.augmentation))
+        if self.augmentation.rot90:
+            transforms.insert(len(transforms.transforms) - 1, Turn(self.augmentation.rot90))
         return transforms
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
-        """Return the image asked for, or a drawn image if classes are balanced: also for the parts of a mosaic."""
-        drawn = index if self.shares is None else int(_chance().choice(len(self.shares), p=self.shares))
+        """Return an image, also for a part of a mosaic. If classes are balanced, it is drawn, whatever was asked for.
+
+        Each part of a mosaic gets a stain and a focus of its own.
+        """
+        random, augmentation = _chance(), self.augmentation
+        drawn = index if self.shares is None else int(random.choice(len(self.shares), p=self.shares))
         image: dict[str, Any] = super().get_image_and_label(drawn)
+        if augmentation.stain:
+            image["img"] = stain(image["img"], augmentation.stain, random)
+        if augmentation.focus:
+            image["img"] = defocus(image["img"], augmentation.focus, random)
         return image
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cytoyolo.detector.augmentation import OWN, Augmentation, shares, stain
+from cytoyolo.detector.augmentation import OWN, Augmentation, defocus, shares, stain
 
 IMAGES = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12), st.just(3)))
 
@@ -27,29 +27,61 @@ def test_a_changed_stain_is_an_image_and_the_same_for_the_same_chance(image, str
     assert (changed == stain(image, strength, np.random.default_rng(seed))).all()
 
 
+class Fixed:
+    """A source of chance that gives these gains of the dyes, and otherwise the highest or the lowest value."""
+
+    def __init__(self, gains, highest=True):
+        self.gains, self.highest = gains, highest
+
+    def uniform(self, low, high, size=None):
+        if size == 3 and low > 0:
+            return np.array(self.gains)
+        value = high if self.highest else low
+        return value if size is None else np.full(size, value)
+
+
+def density(pixel):
+    return -np.log((np.asarray(pixel, float) + 1) / 256)
+
+
 def test_dyes_add_up_in_optical_density():
-    """The same factor for all dyes is a power of the values of the pixels (law of Beer and Lambert)."""
-
-    class Fixed:
-        def uniform(self, low, high, size):
-            return np.full(size, 1.5 if low > 0 else 0.0)
-
-    image = np.array([[[200, 120, 60], [255, 255, 255], [30, 90, 250]]], np.uint8)
-    expected = np.clip(256 * ((image + 1.0) / 256) ** 1.5 - 1, 0, 255)
-    np.testing.assert_allclose(stain(image, 0.5, Fixed()), np.rint(expected), atol=1)
+    """The same factor for all dyes is a factor of the density above glass (law of Beer and Lambert)."""
+    image = np.full((40, 40, 3), (240, 230, 220), np.uint8)
+    image[:4, :4] = (150, 90, 120)
+    changed = stain(image, 0.5, Fixed([1.2] * 3))
+    above, before = density(changed[0, 0]) - density(changed[9, 9]), density(image[0, 0]) - density(image[9, 9])
+    np.testing.assert_allclose(above, 1.2 * before, atol=0.02)
 
 
-def test_more_of_a_dye_makes_its_own_colour_and_leaves_glass_as_it_is():
-    class MoreBlue:
-        def uniform(self, low, high, size):
-            return np.array([1.5, 1.0, 1.0]) if low > 0 else np.zeros(3)
-
-    blue, glass = (200, 140, 80), (255, 255, 255)
-    changed = stain(np.array([[blue, glass]], np.uint8), 0.5, MoreBlue()).astype(int)[0]
-    assert (changed[1] == 255).all()
-    # Methylene blue absorbs red light most, blue light least.
-    loss = np.log((np.array(blue) + 1) / (changed[0] + 1))
+def test_more_methylene_blue_absorbs_red_light_most():
+    image = np.full((40, 40, 3), 250, np.uint8)
+    image[:4, :4] = (200, 140, 80)
+    more, same = (stain(image, 0.5, Fixed([gain, 1.0, 1.0])) for gain in (1.5, 1.0))
+    assert (more[9, 9] == same[9, 9]).all()
+    loss = density(more[0, 0]) - density(same[0, 0])
     assert loss[2] > loss[1] > loss[0] > 0
+
+
+def test_another_lamp_shows_glass_in_the_lamps_colour():
+    image = np.full((40, 40, 3), (200, 180, 170), np.uint8)
+    white, gray = (stain(image, 1.0, Fixed([1.0] * 3, highest))[0, 0] for highest in (False, True))
+    assert white.tolist() == [255] * 3
+    np.testing.assert_allclose(density(gray), 0.8 + 0.25, atol=0.02)
+
+
+@given(IMAGES, st.floats(0, 1), st.integers(0, 2**32))
+def test_a_blur_keeps_the_form_and_the_image_that_was_given(image, strength, seed):
+    before = image.copy()
+    blurred = defocus(image, strength, np.random.default_rng(seed))
+    assert blurred.shape == image.shape and blurred.dtype == np.uint8
+    assert (image == before).all() and blurred.min() >= image.min() and blurred.max() <= image.max()
+
+
+def test_every_second_image_is_blurred():
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[:, 100:] = 255
+    blurred = [not (defocus(image, 1.0, np.random.default_rng(seed)) == image).all() for seed in range(200)]
+    assert 80 < sum(blurred) < 120
 
 
 def test_shares_show_each_class_alike_or_each_image_alike():
@@ -77,14 +109,14 @@ def test_settings_are_taken_out_of_a_recipe():
 def test_the_engines_own_form_is_turned_and_the_rest_kept(rot90, seed):
     from ultralytics.utils.instance import Instances
 
-    from cytoyolo.detector.trainer import Change
+    from cytoyolo.detector.trainer import Turn
 
     random.seed(seed)
     image = np.arange(20 * 20 * 3, dtype=np.uint16).reshape(20, 20, 3).astype(np.uint8)
     boxes = np.array([[0.25, 0.5, 0.1, 0.2]], np.float32)
     labels = {"img": image.copy(), "instances": Instances(boxes, bbox_format="xywh", normalized=True)}
     labels["cls"] = np.array([[2.0]])
-    changed = Change(Augmentation(rot90=rot90))(labels)
+    changed = Turn(rot90)(labels)
     instances = changed["instances"]
     instances.convert_bbox("xyxy")
     instances.denormalize(20, 20)
@@ -98,10 +130,10 @@ def test_the_engines_own_form_is_turned_and_the_rest_kept(rot90, seed):
 def test_an_image_without_cells_is_turned_too():
     from ultralytics.utils.instance import Instances
 
-    from cytoyolo.detector.trainer import Change
+    from cytoyolo.detector.trainer import Turn
 
     random.seed(0)
     image = np.arange(12 * 12 * 3, dtype=np.uint16).reshape(12, 12, 3).astype(np.uint8)
     empty = Instances(np.zeros((0, 4), np.float32), bbox_format="xywh", normalized=True)
-    changed = Change(Augmentation(rot90=1.0))({"img": image.copy(), "instances": empty})
+    changed = Turn(1.0)({"img": image.copy(), "instances": empty})
     assert len(changed["instances"].bboxes) == 0 and not (changed["img"] == image).all()

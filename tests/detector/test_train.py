@@ -52,7 +52,7 @@ def test_the_same_training_gives_the_same_bytes(small_run, blobs, tmp_path):
 
 
 def test_changes_of_images_are_repeatable_and_told_in_the_weights(small_run, blobs, tmp_path):
-    changes = {"stain": 0.5, "rot90": 1.0, "balance": 0.5}
+    changes = {"stain": 0.5, "focus": 0.5, "rot90": 1.0, "balance": 0.5}
     first, second = (
         train(blobs / "dataset", output=tmp_path / name, **SETTINGS, **changes).weights for name in ("a", "b")
     )
