@@ -38,7 +38,7 @@ _NO_MEMORY = re.compile(
 _BEGIN, _OR, _END = "\ufdd0", "\ufdd1", "\ufdd2"
 _FORMS = re.compile(f"{_BEGIN}([^{_END}]*){_OR}([^{_END}]*){_END}")
 # Options that have another name on the command line than in Python.
-_OTHER_NAMES = {"output": "-o"}
+_OTHER_NAMES = {"output": "-o", "classifiers": "--classifier"}
 # Commands whose functions have another name, because `import` is a word of Python and names have no dashes.
 FUNCTIONS = {"import": "import_labels", "export-labels": "export_labels"}
 

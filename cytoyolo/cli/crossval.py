@@ -50,6 +50,9 @@ def crossval(
     jobs: Jobs = defaults.JOBS,
     um_per_px: UmPerPx = None,
     resume: Annotated[bool, typer.Option("--resume", help="Only continue an existing cross-validation.")] = False,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Keep the models of the folds as one ensemble for predict: CV/ensemble.")
+    ] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -59,12 +62,15 @@ def crossval(
 
     made = run(
         source, output=output, images=images, folds=folds, groups=groups, dataset=dataset, config=config, device=device,
-        jobs=jobs, um_per_px=um_per_px, resume=resume, overwrite=overwrite, **settings,
+        jobs=jobs, um_per_px=um_per_px, resume=resume, ensemble=ensemble, overwrite=overwrite, **settings,
     )  # fmt: skip
     if as_json:
-        print_json({"oof": made.oof, "folds": made.folds, **made.score.to_dict(), "groups": made.groups})
+        kept = {"ensemble": made.ensemble} if made.ensemble else {}
+        print_json({"oof": made.oof, "folds": made.folds, **made.score.to_dict(), "groups": made.groups, **kept})
         return
     typer.echo(f"{made.oof}: {made.folds} folds")
+    if made.ensemble:
+        typer.echo(f"{made.ensemble}: {counted(made.folds, 'model')} for predict, submit and evaluate")
     show(made.score)
     if len(made.groups):
         print_table(made.groups.head(SHOWN), "{:.4f}")

@@ -1,6 +1,7 @@
 """The options of a prediction's settings, for `predict` and `submit`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +42,14 @@ _Views = Annotated[
     ),
 ]
 
+_Classifiers = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--classifier",
+        help="A crop classifier that names the boxes together with the detector. Give the option once for each.",
+        metavar="CLS",
+    ),
+]
 _Tiles = Annotated[
     str,
     typer.Option(
@@ -79,6 +88,7 @@ def with_inference_settings(conf: float, most_boxes: str) -> Callable[[Command],
         "threads": (_Threads, None),
         "max_det": (Annotated[int | None, limit], None),
         "model_weights": (ModelWeights, None),
+        "classifiers": (_Classifiers, None),
         "tta": (_Views, None),
         "tiles": (_Tiles, defaults.TILES),
         "scale": (_Scale, None),
@@ -89,4 +99,9 @@ def with_inference_settings(conf: float, most_boxes: str) -> Callable[[Command],
 
 def _collect(given: dict[str, Any]) -> dict[str, Any]:
     views, shares = given["tta"], numbers("--model-weights", given["model_weights"])
-    return {**given, "tta": views.split(",") if views is not None else [], "model_weights": shares}
+    return {
+        **given,
+        "tta": views.split(",") if views is not None else [],
+        "model_weights": shares,
+        "classifiers": given["classifiers"] or [],
+    }

@@ -93,7 +93,12 @@ UmPerPx = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(help="How many folds train at the same time on a CPU.")]
 ModelWeights = Annotated[
-    str | None, typer.Option(help="The weight of each model in a fusion.", metavar="2,1,1", show_default="equal")
+    str | None,
+    typer.Option(
+        help="The weight of each model: of detectors in a fusion, and then of classifiers.",
+        metavar="2,1,1",
+        show_default="equal",
+    ),
 ]
 Fallback = Annotated[str | None, typer.Option(help="Class of a test row without a box.", show_default="the data set's")]
 Spurious = Annotated[

@@ -1,7 +1,7 @@
 """`crossval`: train a model for each fold, and predict the images that the model has not seen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -15,7 +15,9 @@ from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval_folder import (
     DATASET,
+    ENSEMBLE,
     GROUPS,
+    LAST,
     MANIFEST,
     OOF,
     RECIPE,
@@ -33,6 +35,7 @@ from cytoyolo.commands.train import train
 from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector import progress
 from cytoyolo.detector.engine import check_device, choose_device
+from cytoyolo.detector.ensemble_folder import write_ensemble
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.trained_on import check_um_per_px
@@ -76,6 +79,8 @@ class Crossvalidated:
     groups : DataFrame
         A row for each named group, the largest group first: group, images, rows, score, giou, macro_f1, and accuracy
         (the share of rows whose class is right). It is empty if the data set has no groups.
+    ensemble : Path or None
+        The folder of the ensemble, if it was asked for.
     """
 
     folder: Path
@@ -83,6 +88,7 @@ class Crossvalidated:
     folds: int
     score: Score
     groups: pd.DataFrame
+    ensemble: Path | None = None
 
 
 def crossval(
@@ -98,6 +104,7 @@ def crossval(
     jobs: int = defaults.JOBS,
     um_per_px: float | None = None,
     resume: bool = False,
+    ensemble: bool = False,
     overwrite: bool = False,
     **settings: Unpack[TrainingSettings],
 ) -> Crossvalidated:
@@ -126,6 +133,9 @@ def crossval(
         How many micrometres a pixel of the images is wide. The weights of the folds carry it.
     resume : bool
         Only continue a cross-validation that is there.
+    ensemble : bool
+        Keep the models of the folds as one ensemble, the folder `ensemble` in the output. `predict`, `submit` and
+        `evaluate` take this folder in the place of weights.
     overwrite : bool
         Replace an existing output of `crossval`.
     **settings
@@ -179,7 +189,8 @@ def crossval(
         if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
             with reworded({} if ready else _OWN_DATASET):
                 _train_folds(folder, data, slots, um_per_px)
-        return _finish(folder, data, listing, manifest)
+        made = _finish(folder, data, listing, manifest)
+        return replace(made, ensemble=_keep_ensemble(folder, data)) if ensemble else made
 
 
 def _check_begun(folder: Path, resume: bool) -> None:
@@ -218,7 +229,8 @@ def _begin(
 
 def _coming(folds: int) -> tuple[str, ...]:
     """What comes into the folder after it was made; anything else there is the user's."""
-    return (OOF, GROUPS, f"{SCORE}/", *(name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/")))
+    of_folds = (name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/"))
+    return (OOF, GROUPS, f"{SCORE}/", f"{ENSEMBLE}/", *of_folds)
 
 
 def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
@@ -298,8 +310,17 @@ def _train_fold(folder: Path, dataset: Path, um_per_px: float | None, fold: int,
     held_out = listing[listing["part"] == str(fold)]
     labels = read_labels(data)["image"]
     counts = labels[labels.isin(held_out[data.spec.columns["image"]])].value_counts()
-    table = predict_table(trained.folder / "weights" / "last.pt", data, held_out, counts, fold, device)
+    table = predict_table(trained.folder / LAST, data, held_out, counts, fold, device)
     write_table(folder / f"fold{fold}.csv", table)
+
+
+def _keep_ensemble(folder: Path, data: Dataset) -> Path:
+    """Keep copies of the folds' models as an ensemble, in which all models have the same weight."""
+    place = folder / ENSEMBLE
+    with new_folder(place, MAKER, overwrite=True) as made:
+        models = {f"fold{fold}.pt": folder / f"fold{fold}" / LAST for fold in range(data.manifest["folds"])}
+        write_ensemble(made, models, {}, data.spec.codes)
+    return place
 
 
 def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[str, Any]) -> Crossvalidated:
@@ -321,7 +342,7 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     groups = by_group(truth, submission, score, group)
     write_score(score, folder / SCORE, data.spec, overwrite=True)
     write_table(folder / GROUPS, groups, overwrite=True)
-    weights = [fingerprint(folder / f"fold{fold}" / "weights" / "last.pt") for fold in range(folds)]
+    weights = [fingerprint(folder / f"fold{fold}" / LAST) for fold in range(folds)]
     finished = {**manifest, "status": "finished", "weights_sha256": weights, "score": score.to_dict()}
     write_manifest(folder, finished)
     return Crossvalidated(folder, folder / OOF, folds, score, groups)

@@ -19,7 +19,9 @@ from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import IDENTITY, Dataset
 
 MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
-DATASET, SCORE = "dataset", "score"
+DATASET, SCORE, ENSEMBLE = "dataset", "score", "ensemble"
+# The weights of a fold's training that are used: no epoch was validated on the fold.
+LAST = Path("weights") / "last.pt"
 
 
 def check_same(

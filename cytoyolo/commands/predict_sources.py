@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytoyolo import console
+from cytoyolo.detector.ensemble_folder import is_ensemble
 from cytoyolo.detector.journal import JOURNAL, SUFFIX
 from cytoyolo.detector.networks import XML_FILE
 from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
@@ -266,7 +267,7 @@ def _printable(name: str) -> str:
 def is_weights(path: Path) -> bool:
     """Tell whether a file or folder holds a trained network, by its name or its first bytes."""
     if path.is_dir():
-        if (path / XML_FILE).is_file() or path.suffix.lower() in _WEIGHTS:
+        if (path / XML_FILE).is_file() or is_ensemble(path) or path.suffix.lower() in _WEIGHTS:
             return True
         return any(one.with_suffix(".bin").is_file() for one in path.glob("*.xml"))
     return path.suffix.lower() in _WEIGHTS or _is_checkpoint(path)

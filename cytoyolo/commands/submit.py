@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -27,7 +27,6 @@ from cytoyolo.detector.inference import (
     weights_of,
 )
 from cytoyolo.detector.journal import Journal, ResumableCall, partial_folder, run_resumable
-from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, detection_writer, tables_of
 from cytoyolo.errors import UsageError, listed, option
 from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed
@@ -197,14 +196,17 @@ def _submit(
     warnings = Warnings(call.model, max(most, *wanted.values()), LISTED_CONF if call.probabilities else 1)
     call.facts["source"] = fingerprint(source)
 
-    def needed(name: str, one: SearchedFile) -> Detections:
-        kept = (one.detections.confidence >= LISTED_CONF) & call.probabilities
-        kept[: wanted[name]] = True
-        return one.detections.take(kept)
+    rows_of = {images / file: count for file, count in wanted.items()}
+
+    def needed(path: Path, found: Detections) -> Detections:
+        kept = (found.confidence >= LISTED_CONF) & call.probabilities
+        kept[: rows_of[path]] = True
+        return found.take(kept)
 
     with run_resumable(
-        call, str(source), images, list(wanted), needed, partial(tables.check, call.overwrite)
-    ) as journal:
+        replace(call, kept=needed), str(source), images, list(wanted), lambda _, one: one.detections,
+        partial(tables.check, call.overwrite),
+    ) as journal:  # fmt: skip
         tables.begin()
         rows, unfilled = fill(asked.rows, _best(journal, asked, tables, spec, call, warnings), fallback)
         tables.write(tables.rows, rows.assign(image=asked.names))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo.errors import UsageError, option
+from cytoyolo.text import counted
 
 Floats = NDArray[np.float64]
 # A class that a network rules out has at least this share when weights are chosen, so that one wrong answer can't
@@ -84,7 +85,8 @@ def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, .
         return (1.0,) * count
     if len(weights) != count:
         raise UsageError(
-            f"{option('model_weights')} has {len(weights)} numbers, and there are {count} models; give one for each."
+            f"{option('model_weights')} has {counted(len(weights), 'number')} for {counted(count, 'model')}; give one "
+            "number for each model."
         )
     if not all(weight > 0 for weight in weights) or not sum(weights) < float("inf"):
         raise UsageError(f"{option('model_weights')} must be numbers above 0 with a finite sum.")

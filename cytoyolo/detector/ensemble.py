@@ -10,6 +10,7 @@ from cytoyolo import defaults
 from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.fusion import fuse
+from cytoyolo.detector.naming import Naming
 from cytoyolo.detector.predict import Detector
 from cytoyolo.detector.tiling import Image, common_tiling
 from cytoyolo.detector.views import UPRIGHT, boxes_back, orientations
@@ -27,7 +28,8 @@ class Ensemble:
 
     It finds boxes as a `Detector` does: those whose fused confidence is above the detectors' `conf`. `weights` has a
     weight for each detector, 1 by default. `max_det` is the largest number of fused boxes in one image. A detector
-    keeps at least 300 boxes itself, so that a low limit does not change the fusion.
+    keeps at least 300 boxes itself, so that a low limit does not change the fusion. `naming` has the
+    classifiers that name the fused boxes.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Ensemble:
         views: Sequence[str] = (),
         iou: float = defaults.FUSION_IOU,
         max_det: int = sys.maxsize,
+        naming: Naming | None = None,
     ) -> None:
         """Raises UsageError for an unknown view or wrong weights, CytoyoloError for detectors of other classes."""
         first = detectors[0]
@@ -61,6 +64,7 @@ class Ensemble:
         self.trained_imgsz = min(one.trained_imgsz for one in detectors)
         self.trained_on = next((one.trained_on for one in detectors if one.trained_on), None)
         self.conf = max(one.conf for one in detectors)
+        self.naming = naming
 
     def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
         """Detections of images (h, w, 3) uint8 BGR; `most` replaces `max_det`."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from cytoyolo import defaults
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.model import Model
+from cytoyolo.detector.naming import AT_ONCE
 from cytoyolo.detector.tiling import Image
 from cytoyolo.images.reading import in_order
 from cytoyolo.tiles import join
@@ -42,6 +44,26 @@ def search(
         with alone:
             found.append(_searched_in_tiles(model, image, windows, detect))
     return found
+
+
+def named(model: Model, image: Image, found: Detections, alone: AbstractContextManager[Any] = _NO_LOCK) -> Detections:
+    """Let the classifiers of a model name what was found in an image. Without classifiers nothing changes.
+
+    The many boxes of an image that is searched in tiles are named on `model.calls` threads, while `alone` is held.
+    """
+    naming = model.naming
+    if naming is None:
+        return found
+    if len(found) <= AT_ONCE or not model.tiling.divides((image.shape[1], image.shape[0])):
+        return naming.name(image, found)
+    parts = [found.take(slice(start, start + AT_ONCE)) for start in range(0, len(found), AT_ONCE)]
+    with alone:
+        several = list(in_order(partial(naming.name, image), parts, workers=model.calls, chunk=1))
+    return replace(
+        found,
+        class_id=np.concatenate([one.class_id for one in several]),
+        probabilities=np.concatenate([one.probabilities for one in several]),
+    )
 
 
 def _searched_in_tiles(model: Model, image: Image, windows: NDArray[np.int64], detect: Detect) -> Detections:

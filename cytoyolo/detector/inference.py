@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cytoyolo import console, defaults
+from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.ensemble import Ensemble
+from cytoyolo.detector.ensemble_folder import Members, members_of
 from cytoyolo.detector.model import Model
+from cytoyolo.detector.naming import Naming, fingerprints
 from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.decoding import max_pixels
 from cytoyolo.machine import __version__
 from cytoyolo.spec import DataSpec, load_spec, matching_spec
-from cytoyolo.tables.table import fingerprint
 
 
 class InferenceSettings(TypedDict, total=False):
@@ -38,7 +40,10 @@ class InferenceSettings(TypedDict, total=False):
     max_det : int or None
         The largest number of boxes in an image (None: 300; in an image that is searched in tiles, 300 in each tile).
     model_weights : sequence of float, or None
-        The weight of each model in a fusion (None: equal).
+        The weight of each detector in a fusion, and then of each classifier in the mean of the class vectors (None:
+        equal).
+    classifiers : sequence of str or Path
+        Crop classifiers that name the boxes together with the detectors.
     tta : sequence of str
         The views of an image that are searched too: "hflip", "vflip", or "d4" for all eight flips and turns by 90
         degrees.
@@ -65,6 +70,7 @@ class InferenceSettings(TypedDict, total=False):
     threads: int | None
     max_det: int | None
     model_weights: Sequence[float] | None
+    classifiers: Sequence[str | Path]
     tta: Sequence[defaults.View]
     tiles: defaults.Tiles
     scale: float | None
@@ -73,7 +79,7 @@ class InferenceSettings(TypedDict, total=False):
 
 DEFAULTS: InferenceSettings = {
     "conf": defaults.CONF, "iou": defaults.IOU, "imgsz": None, "batch": None, "backend": defaults.BACKEND,
-    "device": defaults.DEVICE, "threads": None, "max_det": None, "model_weights": None, "tta": (),
+    "device": defaults.DEVICE, "threads": None, "max_det": None, "model_weights": None, "classifiers": (), "tta": (),
     "tiles": defaults.TILES, "scale": None, "um_per_px": None,
 }  # fmt: skip
 
@@ -91,22 +97,37 @@ def box_limit(settings: InferenceSettings) -> int:
 
 
 def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Model:
-    """The model of these weights: a Detector, or an Ensemble of several weights or views. `settings` are complete."""
-    for path in map(Path, weights):  # before the first of them is opened, which takes seconds
+    """The model of these weights: a Detector, or an Ensemble of several weights or views. `settings` are complete.
+
+    The weights may be the folder of an ensemble (see `ensemble_folder`).
+    """
+    for path in map(Path, (*weights, *settings["classifiers"])):  # before the first is opened, which takes seconds
         if not path.exists():
             raise UsageError(f"{path}: no such weights; check the path.")
-    most, views, shares = settings["max_det"], settings["tta"], settings["model_weights"]
+    given = settings["model_weights"]
+    members = members_of([*map(Path, weights)], [*map(Path, settings["classifiers"])], given)
+    count, most, views = len(members.detectors), settings["max_det"], settings["tta"]
+    shares = check_weights(members.weights, count + len(members.classifiers))
     detectors = [
         Detector(
             one, conf=settings["conf"], iou=settings["iou"], imgsz=settings["imgsz"], batch=settings["batch"],
             backend=settings["backend"], device=settings["device"], threads=settings["threads"],
             max_det=most, tiles=settings["tiles"], scale=settings["scale"], um_per_px=settings["um_per_px"],
         )
-        for one in weights
+        for one in members.detectors
     ]  # fmt: skip
-    if len(detectors) == 1 and not views and shares is None:
+    _check_classes(detectors, members, weights)
+    naming = None
+    if members.classifiers:
+        naming = Naming(
+            members.classifiers, detectors[0].codes, (sum(shares[:count]), *shares[count:]), views=views,
+            backend=settings["backend"], device=settings["device"], threads=settings["threads"],
+        )  # fmt: skip
+    if count == 1 and not views and (given is None or naming):
+        detectors[0].naming = naming
         return detectors[0]
-    fused = Ensemble(detectors, weights=shares, views=views, max_det=sys.maxsize if most is None else most)
+    limit = sys.maxsize if most is None else most
+    fused = Ensemble(detectors, weights=shares[:count], views=views, max_det=limit, naming=naming)
     if not fused.tiling.tile and (sides := sorted({one.tiling.tile for one in detectors if one.tiling.tile})):
         console.warn(
             "No image is searched in tiles, because the models to fuse were trained on images of different sizes "
@@ -116,25 +137,31 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
     return fused
 
 
+def _check_classes(detectors: Sequence[Detector], members: Members, weights: Sequence[str | Path]) -> None:
+    """Raise CytoyoloError if a detector of an ensemble has other classes than the ensemble says."""
+    for one, path in zip(detectors, members.detectors, strict=True):
+        if members.classes and members.classes != set(one.codes):
+            raise CytoyoloError(
+                f"{path} knows the classes {listed(list(one.codes), 6)}, and {weights[0]} says "
+                f"{listed(sorted(members.classes), 6)}; make the ensemble again."
+            )
+
+
 def result_facts(
     model: Model, weights: Sequence[str | Path], settings: InferenceSettings, probabilities: bool
 ) -> dict[str, Any]:
     """Return everything that the detections of a model depend on, for the journal of an interrupted prediction."""
     detectors = model.detectors if isinstance(model, Ensemble) else (model,)
     facts: dict[str, Any] = {
-        "version": __version__, "weights": [_sha256(Path(one)) for one in weights],
+        "version": __version__, "weights": [fingerprints(Path(one)) for one in weights],
         "model": [one.label for one in detectors], "model weights": settings["model_weights"],
         "tta": settings["tta"], "conf": settings["conf"], "iou": settings["iou"], "batch": model.batch,
         "imgsz": [one.imgsz for one in detectors], "probabilities": probabilities,
         "tiling": model.tiling.to_dict(), "most pixels": max_pixels(),
     }  # fmt: skip
+    if model.naming is not None:
+        facts["classifiers"] = model.naming.sha256
     return facts if settings["max_det"] is None else {**facts, "max det": settings["max_det"]}
-
-
-def _sha256(weights: Path) -> list[str]:
-    """Compute the SHA-256 of the file, or of a folder's files. Two exports of one checkpoint may differ."""
-    files = sorted(path for path in weights.iterdir() if path.is_file()) if weights.is_dir() else [weights]
-    return [fingerprint(path) for path in files]
 
 
 def data_set_of(model: Model, dataset: str | Path | None, weights: str | Path) -> DataSpec | None:

@@ -29,7 +29,7 @@ from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
 from cytoyolo.locks import locked
 from cytoyolo.ownership import check_own, unlinked
 from cytoyolo.tables.table import sha256
-from cytoyolo.text import listed_by_kind
+from cytoyolo.text import counted, listed_by_kind
 
 JOURNAL, RESULT = "journal.jsonl", "result"
 # The first key of a journal, by which a journal is recognised, and the version of its format.
@@ -228,6 +228,7 @@ class ResumableCall:
     """The part of a call that `predict` and `submit` share.
 
     `overwrite`: the user allows an existing output to be replaced. `facts`: everything that the result depends on.
+    `kept` returns the boxes of an image that are needed; by default all. Only these are named by classifiers.
     """
 
     model: Model
@@ -235,6 +236,7 @@ class ResumableCall:
     overwrite: bool
     probabilities: bool
     facts: dict[str, Any]
+    kept: Callable[[Path, Detections], Detections] | None = None
 
 
 @contextmanager
@@ -260,7 +262,7 @@ def run_resumable(
                 check()
                 # Batches start at the same images as before, because a network's last digits may depend on the batch.
                 journal.keep(journal.done // batch * batch)
-            _search(call.model, journal, names, _results(call.model, journal.done, folder, images, slides), keep)
+            _search(call.model, journal, names, _results(call, journal.done, folder, images, slides), keep)
             if len(failures := journal.failures) == len(set(names)):
                 bad = listed_by_kind(
                     [f"{name} {problem}" for name, problem in failures.items()], list(failures.values()), 3
@@ -278,11 +280,11 @@ def run_resumable(
 
 
 def _results(
-    model: Model, done: int, folder: Path, images: list[str], slides: Sequence[SlidePlan]
+    call: ResumableCall, done: int, folder: Path, images: list[str], slides: Sequence[SlidePlan]
 ) -> Iterator[SearchedFile]:
     """Yield the results of the images, and of the blocks of the slides, after the first `done` of them."""
-    yield from detect_files(model, (folder / name for name in images[done:]))
-    yield from search_slides(model, slides, max(done - len(images), 0))
+    yield from detect_files(call.model, (folder / name for name in images[done:]), call.kept)
+    yield from search_slides(call.model, slides, max(done - len(images), 0))
 
 
 def _search(
@@ -292,7 +294,8 @@ def _search(
     if journal.done:
         several = "images" if len(set(names)) == len(names) else "images and blocks of slides"
         console.note(f"Continuing after {journal.done:,} of {len(names):,} {several}.")
-    console.note(f"Predicting with {model.label}.")
+    naming = f", and naming the boxes with {counted(len(model.naming.paths), 'classifier')}" if model.naming else ""
+    console.note(f"Predicting with {model.label}{naming}.")
     remarks = Remarks(model.white)
     with console.progress(rate=True) as progress:
         task = progress.add_task("Predict", total=len(names), completed=journal.done)

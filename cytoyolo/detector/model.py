@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cytoyolo.detector.detections import Detections
+from cytoyolo.detector.naming import Naming
 from cytoyolo.detector.tiling import Image, Tiling
 from cytoyolo.detector.trained_on import TrainedOn
 from cytoyolo.images.samples import White
@@ -18,7 +19,7 @@ class Model(Protocol):
     image, and `field_limit` in one image that is searched in tiles. `iou` is the IoU above which two boxes are one
     cell. `white` is the range in which images of more than 8 bits are shown to it. `tiling` says how images are
     divided, and `trained_on` what the training's images were like, if that is known. The training scaled them to
-    `trained_imgsz`.
+    `trained_imgsz`. `naming` has the classifiers that name the boxes, if there are any.
     """
 
     codes: tuple[str, ...]
@@ -35,6 +36,7 @@ class Model(Protocol):
     tiling: Tiling
     trained_on: TrainedOn | None
     trained_imgsz: int
+    naming: Naming | None
 
     def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
         """Search images in one call of each network. No image is divided. `most` replaces `max_det`."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from cytoyolo import defaults
 from cytoyolo.detector.engine import MAX_SIDE, check_device
+from cytoyolo.detector.ensemble_folder import is_ensemble
 from cytoyolo.detector.foreign import check_file, name_onnx
 from cytoyolo.detector.model_info import (
     CLASSIFY,
@@ -129,6 +130,11 @@ def _opened(path: Path, backend: str, device: str, imgsz: int | None, count: int
         if backend not in ("auto", own):
             raise UsageError(
                 f"{path} runs with {option('backend', own)} only, and '{backend}' was asked for; give the .pt."
+            )
+        if is_ensemble(path):
+            raise UsageError(
+                f"{path} is an ensemble of several models, which predict, submit and evaluate take; give one of its "
+                "files here."
             )
         if own == OPENVINO and not (path / XML_FILE).is_file():
             raise UsageError(

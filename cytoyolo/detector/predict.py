@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from PIL.Image import Image as PillowImage
 
 from cytoyolo import defaults
+from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.detections import Detections, nothing, of_scores
-from cytoyolo.detector.fields import chunks, search
+from cytoyolo.detector.fields import chunks, named, search
 from cytoyolo.detector.inputs import Channels, GivenImage, OnError, expanded, given_image, is_one
 from cytoyolo.detector.model import Model
+from cytoyolo.detector.naming import Naming
 from cytoyolo.detector.networks import Network, open_network
 from cytoyolo.detector.nms import suppress
 from cytoyolo.detector.preprocessing import boxes_back, to_input
@@ -89,6 +91,8 @@ class Detector:
         How large images are divided.
     trained_on : TrainedOn or None
         The sizes of the training's images and boxes. None if they are not known.
+    naming : Naming or None
+        The classifiers that name the boxes. None if there are none.
     """
 
     def __init__(
@@ -106,6 +110,8 @@ class Detector:
         tiles: defaults.Tiles = defaults.TILES,
         scale: float | None = None,
         um_per_px: float | None = None,
+        classifiers: Sequence[str | Path] = (),
+        model_weights: Sequence[float] | None = None,
     ) -> None:
         """Load weights.
 
@@ -140,13 +146,18 @@ class Detector:
         um_per_px : float, optional
             How many micrometres a pixel of the images is wide, if the weights say the same of their training. It sets
             the scale.
+        classifiers : sequence of str or Path
+            Crop classifiers that `train_classifier` made, or their exports. They name the boxes: the class of a box is
+            the best class of the weighted mean of all class vectors. They change no box and no confidence.
+        model_weights : sequence of float, optional
+            The weight of the detector, and then of each classifier, in this mean. By default all are equal.
 
         Raises
         ------
         UsageError
             For a missing file, package or device, or a wrong number.
         CytoyoloError
-            For a file that is not a YOLO detector.
+            For a file that is not a YOLO detector, and for a classifier of other classes than the detector's.
         """
         counts = {"imgsz": imgsz, "batch": batch, "threads": threads, "max_det": max_det}
         for name, value in counts.items():
@@ -155,6 +166,7 @@ class Detector:
         for name, share in {"conf": conf, "iou": iou}.items():
             _check_share(name, share)
         check_tiling(tiles, scale, um_per_px)
+        shares = check_weights(model_weights, 1 + len(classifiers))
         self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
         self._weights, self._batch = Path(weights).absolute(), batch
         self.conf, self.iou = conf, iou
@@ -167,6 +179,9 @@ class Detector:
         self.tiling = tiling_of(tiles, scale, um_per_px, network.facts, network.side, Path(weights))
         self._remarks = Remarks(self.white)
         self._use(network)
+        self.naming: Naming | None = None
+        if classifiers:
+            self.naming = Naming(classifiers, self.codes, shares, backend=backend, device=device, threads=threads)
 
     def _use(self, network: Network) -> None:
         """Let this process find boxes by this network."""
@@ -314,6 +329,7 @@ class Detector:
         """Predict some images in one call of the network."""
         pictures = [image.pixels for image in given]
         results = search(self, pictures, partial(self.detect, conf=conf))
+        results = [named(self, picture, one) for picture, one in zip(pictures, results, strict=True)]
         self._warn(pictures, results)
         for image in given:
             if image.decoded:
@@ -362,9 +378,11 @@ class Detector:
         return found
 
 
-def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[SearchedFile]:
+def detect_files(
+    detector: Model, paths: Iterable[Path], kept: Callable[[Path, Detections], Detections] | None = None
+) -> Iterator[SearchedFile]:
     """Yield the result of each file, in the given order. A bad file has a `problem`, and the other files are still
-    searched.
+    searched. `kept` returns the boxes of a file that are needed; only these are named by classifiers.
 
     Files are read and searched on `detector.calls` threads, `detector.batch` files at a time. The threads work ahead,
     so that they never wait for the caller. Large files are searched in tiles, one file after the other, on as many
@@ -376,10 +394,14 @@ def detect_files(detector: Model, paths: Iterable[Path]) -> Iterator[SearchedFil
         loaded = [load(path) for path in chunk]
         decoded = [decode_bytes(path, one, detector.white) for path, one in zip(chunk, loaded, strict=True)]
         found = iter(search(detector, [one.picture for one in decoded if not one.problem], alone=alone))
-        return [
-            SearchedFile(path, picture, none if picture.problem else with_pixels(next(found)), (one.size, one.mtime_ns))
-            for path, one, picture in zip(chunk, loaded, decoded, strict=True)
-        ]
+        results = []
+        for path, one, shown in zip(chunk, loaded, decoded, strict=True):
+            cells = none if shown.problem else with_pixels(next(found))
+            if kept is not None and not shown.problem:
+                cells = kept(path, cells)
+            cells = named(detector, shown.picture, cells, alone)
+            results.append(SearchedFile(path, shown, cells, (one.size, one.mtime_ns)))
+        return results
 
     ahead = 2 * detector.calls
     for found in in_order(work, chunks(paths, detector.batch), workers=detector.calls, chunk=1, ahead=ahead):

@@ -53,7 +53,8 @@ def search_slides(model: Model, plans: Iterable[SlidePlan], done: int = 0) -> It
 
 def _search_block(model: Model, slide: Slide, plan: SlidePlan, number: int) -> SearchedFile:
     windows = plan.windows[plan.block == number]
-    pictures = _pictures(slide, plan, plan.blocks[number], windows)
+    block = plan.blocks[number]
+    pixels, pictures = _pictures(slide, plan, block, windows)
     read = [at for at, picture in enumerate(pictures) if picture is not None]
     found, most = list[Detections](), most_in_tile(model)
     for chunk in chunks(read, model.batch):
@@ -61,7 +62,9 @@ def _search_block(model: Model, slide: Slide, plan: SlidePlan, number: int) -> S
         found += [_moved(one, windows[at]) for at, one in zip(chunk, some, strict=True)]
     counts = np.full(len(windows), -1)
     counts[read] = [len(one) for one in found]
-    together = concatenate(found, model.codes)
+    if pixels is None:
+        found = [_named(model, pictures[at], windows[at], one) for at, one in zip(read, found, strict=True)]
+    together = _named(model, pixels, block, concatenate(found, model.codes))
     cut = max((one.cut_confidence for one in found), default=0.0)
     together = replace(together, size=plan.size, cut_confidence=cut)
     return SearchedFile(plan.path, DecodedFile(_NO_PICTURE, ""), together, plan.state, {"counts": counts.tolist()})
@@ -69,17 +72,19 @@ def _search_block(model: Model, slide: Slide, plan: SlidePlan, number: int) -> S
 
 def _pictures(
     slide: Slide, plan: SlidePlan, block: NDArray[np.int64], windows: NDArray[np.int64]
-) -> list[Picture | None]:
-    """Read the windows of a block. A window that can't be read is None.
+) -> tuple[Picture | None, list[Picture | None]]:
+    """Read a block and its windows. A window that can't be read is None.
 
-    The block is read at once, so that each of its tiles is decoded once. If that fails, each window is read by itself.
+    The block is read at once, so that each of its tiles is decoded once. If that fails, it is None, and each window is
+    read by itself.
     """
     try:
         pixels = plan.read(slide, block)
     except Unreadable:
-        return [_picture(slide, plan, window) for window in windows]
+        return None, [_picture(slide, plan, window) for window in windows]
     corner = np.tile(block[:2], 2)
-    return [np.ascontiguousarray(pixels[y1:y2, x1:x2]) for x1, y1, x2, y2 in (windows - corner).tolist()]
+    parts = (windows - corner).tolist()
+    return pixels, [np.ascontiguousarray(pixels[y1:y2, x1:x2]) for x1, y1, x2, y2 in parts]
 
 
 def _picture(slide: Slide, plan: SlidePlan, window: NDArray[np.int64]) -> Picture | None:
@@ -87,6 +92,14 @@ def _picture(slide: Slide, plan: SlidePlan, window: NDArray[np.int64]) -> Pictur
         return plan.read(slide, window)
     except Unreadable:
         return None
+
+
+def _named(model: Model, picture: Picture | None, area: NDArray[np.int64], found: Detections) -> Detections:
+    """Let classifiers name boxes in the searched pixels of a slide; `picture` shows this area of it."""
+    if model.naming is None or picture is None:
+        return found
+    there = replace(found, xyxy=(found.xyxy - np.tile(area[:2], 2)).astype(np.float32))
+    return replace(model.naming.name(picture, there), xyxy=found.xyxy)
 
 
 def _moved(found: Detections, window: NDArray[np.int64]) -> Detections:

@@ -34,19 +34,10 @@ def orientations(views: Sequence[str]) -> tuple[int, ...]:
     return tuple(dict.fromkeys((UPRIGHT, *(one for word in views for one in _VIEWS[word]))))
 
 
-def boxes_in(xyxy: NDArray[np.float32], image: NDArray[np.uint8], view: int) -> NDArray[np.float32]:
-    """Turn boxes (n, 4) of an image into boxes of its view."""
-    return _turned_boxes(xyxy, (image.shape[1], image.shape[0]), view)
-
-
 def boxes_back(xyxy: NDArray[np.float32], image: NDArray[np.uint8], view: int) -> NDArray[np.float32]:
-    """Turn boxes (n, 4) of a view into boxes of the image itself. The inverse of `boxes_in`."""
+    """Turn boxes (n, 4) of a view of an image (h, w, 3) into boxes of the image itself."""
     height, width = image.shape[:2]
-    size = (height, width) if view >= 5 else (width, height)
-    return _turned_boxes(xyxy, size, _INVERSE.get(view, view))
-
-
-def _turned_boxes(xyxy: NDArray[np.float32], size: tuple[int, int], view: int) -> NDArray[np.float32]:
-    count = len(xyxy)
-    sizes, views = np.tile(np.array(size, np.float64), (count, 1)), np.full(count, view, np.int64)
-    return np.asarray(boxes.turn(xyxy.astype(np.float64), sizes, views), np.float32)
+    size = np.array((height, width) if view >= 5 else (width, height), np.float64)
+    orientation = np.full(len(xyxy), _INVERSE.get(view, view), np.int64)
+    turned = boxes.turn(xyxy.astype(np.float64), np.tile(size, (len(xyxy), 1)), orientation)
+    return np.asarray(turned, np.float32)

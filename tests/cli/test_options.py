@@ -70,8 +70,8 @@ def test_the_settings_of_a_prediction_are_collected_with_their_defaults():
     CliRunner().invoke(app, ["a", "b", "--flat"])
     words = ["--iou", "0.5", "--max-det", "7", "--tta", "hflip,vflip", "--model-weights", "2,1"]
     CliRunner().invoke(app, [*words, "a"])
-    given = {"iou": 0.5, "max_det": 7, "tta": ["hflip", "vflip"], "model_weights": [2.0, 1.0]}
+    given = {"iou": 0.5, "max_det": 7, "tta": ["hflip", "vflip"], "model_weights": [2.0, 1.0], "classifiers": []}
     assert got == [
-        (["a", "b"], True, complete({"tta": []}, 0.125)),
+        (["a", "b"], True, complete({"tta": [], "classifiers": []}, 0.125)),
         (["a"], False, complete(given, 0.125)),
     ]

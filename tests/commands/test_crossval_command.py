@@ -21,7 +21,9 @@ from cytoyolo.commands import crossval as commands
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import Crossvalidated, crossval
 from cytoyolo.commands.curate import curate
+from cytoyolo.commands.predict import predict
 from cytoyolo.curation.predictions import read_oof
+from cytoyolo.detector.ensemble_folder import read_ensemble
 from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError
@@ -115,6 +117,22 @@ def test_the_held_out_fold_chooses_nothing(made):
     weights = [made / f"fold{fold}" / "weights" / "last.pt" for fold in (0, 1)]
     assert manifest["weights_sha256"] == [fingerprint(path) for path in weights]
     assert load_checkpoint(weights[0])["train_args"]["val"] is False
+
+
+def test_the_models_of_the_folds_are_kept_as_one_ensemble(copied, lab, tmp_path):
+    assert not (copied / "ensemble").exists()
+    kept = run(lab, copied, groups=lab / "groups.csv", resume=True, ensemble=True)
+    assert kept.ensemble == copied / "ensemble"
+    stored = read_ensemble(kept.ensemble)
+    weights = [copied / f"fold{fold}" / "weights" / "last.pt" for fold in (0, 1)]
+    assert [path.read_bytes() for path in stored.detectors] == [path.read_bytes() for path in weights]
+    assert stored.classes == {"dark", "pale"} and stored.weights is None
+    before = contents(kept.ensemble)
+    run(lab, copied, groups=lab / "groups.csv", resume=True, ensemble=True)
+    assert contents(kept.ensemble) == before
+    found = predict(kept.ensemble, lab / "images", output=tmp_path / "found", conf=1e-3, pictures=False)
+    fused = predict(weights, lab / "images", output=tmp_path / "fused", conf=1e-3, pictures=False)
+    assert found.rows == fused.rows > 0
 
 
 def test_the_predictions_are_those_of_the_last_weights(made, lab):

@@ -34,7 +34,7 @@ class Seeing:
     """Stands for a model: it finds everything bright, as a network finds cells, in the square to which it scales an
     image."""
 
-    codes, calls, batch, max_det, iou = ("cell",), 2, 3, 300, 0.4
+    codes, calls, batch, max_det, iou, naming = ("cell",), 2, 3, 300, 0.4, None
 
     def __init__(self, tiling: Tiling, limit: int = 10**9) -> None:
         self.tiling, self.field_limit = tiling, limit

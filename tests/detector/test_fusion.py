@@ -13,7 +13,7 @@ from cytoyolo.detector.ensemble import Ensemble
 from cytoyolo.detector.fusion import fuse
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.detector.tiling import Tiling
-from cytoyolo.detector.views import boxes_back, boxes_in, orientations
+from cytoyolo.detector.views import boxes_back, orientations
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.decoding import turn_picture
 from cytoyolo.images.samples import UNKNOWN
@@ -91,7 +91,7 @@ class Known:
     """Finds cells of known confidence, side by side, as a `Detector` would."""
 
     codes, spec, label, calls, batch, imgsz, stride = ("a", "b"), None, "known", 1, 1, 64, 32
-    white, tiling, trained_on, trained_imgsz = UNKNOWN, Tiling(), None, 32
+    white, tiling, trained_on, trained_imgsz, naming = UNKNOWN, Tiling(), None, 32, None
 
     def __init__(self, shares, conf=0.25, max_det=300):
         self.conf, self.max_det = conf, max_det
@@ -150,7 +150,6 @@ def test_a_box_of_a_view_is_turned_back(view):
     y, x = np.nonzero(turn_picture(image, view)[..., 0])
     there = np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]], np.float32)
     here = np.array([[5, 10, 30, 20]], np.float32)
-    assert boxes_in(here, image, view).tolist() == there.tolist()
     assert boxes_back(there, image, view).tolist() == here.tolist()
 
 
