@@ -21,6 +21,14 @@ def fuse(
         typer.Argument(help="Tables of detections that `predict --probabilities` wrote.", metavar="TABLE..."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to make.", metavar="FILE.csv")],
+    classifiers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--classifier",
+            help="A classifier's table on the same boxes, which votes on their classes. Give it once for each.",
+            metavar="TABLE",
+        ),
+    ] = None,
     test: Annotated[
         Path | None,
         typer.Option(help="Test table with the columns trustii_id,NAME: write a submission.", metavar="TEST.csv"),
@@ -38,8 +46,9 @@ def fuse(
     from cytoyolo.commands.fuse import fuse as run
 
     made = run(
-        tables, output=output, test=test, model_weights=numbers("--model-weights", model_weights), iou=iou,
-        dataset=dataset, fallback=fallback, overwrite=overwrite,
+        tables, output=output, classifiers=classifiers or [], test=test,
+        model_weights=numbers("--model-weights", model_weights), iou=iou, dataset=dataset, fallback=fallback,
+        overwrite=overwrite,
     )  # fmt: skip
     if as_json:
         print_json(vars(made))

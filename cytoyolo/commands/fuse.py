@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import console, defaults
+from cytoyolo.commands.fuse_classes import check_votes, name_boxes
 from cytoyolo.commands.predict_warnings import crowded
 from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.detections import of_scores
@@ -61,6 +62,7 @@ def fuse(
     tables: Sequence[str | Path],
     *,
     output: str | Path,
+    classifiers: Sequence[str | Path] = (),
     test: str | Path | None = None,
     model_weights: Sequence[float] | None = None,
     iou: float = defaults.FUSION_IOU,
@@ -77,10 +79,13 @@ def fuse(
         detection only counts for its own class, with its confidence.
     output : str or Path
         The table to write: detections with probabilities, or with `test` a submission.
+    classifiers : sequence of str or Path
+        Tables of classifiers on the same boxes, with the probabilities of all classes. The class of a fused box is the
+        best class of the weighted mean of all class vectors. The confidence stays that of the detectors.
     test : str or Path, optional
         The test table: trustii_id,NAME.
     model_weights : sequence of float, optional
-        The weight of each model. By default all are equal.
+        The weight of each table of detections, and then of each table of a classifier. By default all are equal.
     iou : float
         Boxes are fused if their IoU is more than this.
     dataset : str or Path
@@ -107,18 +112,22 @@ def fuse(
     >>> cytoyolo.fuse(["a/detections.csv", "b/detections.csv"], output="fused.csv")  # doctest: +SKIP
     """
     paths, output, spec = [Path(one) for one in tables], Path(output), load_spec(dataset)
+    voters = [Path(one) for one in classifiers]
     if not paths:
         raise UsageError(f"there is no table to fuse; give those that {_PREDICT} wrote.")
-    if any(path.resolve() == output.resolve() for path in paths):
+    if any(path.resolve() == output.resolve() for path in (*paths, *voters)):
         raise UsageError(f"{output} is one of the tables to fuse; give another name.")
     if not 0 <= iou <= 1:
         raise UsageError("iou", iou, "give a number from 0 to 1")
-    weights = check_weights(model_weights, len(paths))
+    weights = check_weights(model_weights, len(paths) + len(voters), len(voters))
     if test is not None:
         check_writable(output, spec.column_list(*SUBMISSION_ROLES), overwrite)
     elif fallback is not None:
         raise UsageError(f"{option('fallback')} needs {option('test')}; give both or neither.")
-    stored, codes = same_classes([_read(path, spec) for path in paths], paths)
+    every, codes = same_classes([_read(path, spec) for path in (*paths, *voters)], [*paths, *voters])
+    stored, votes = every[: len(paths)], every[len(paths) :]
+    for table, path in zip(votes, voters, strict=True):
+        check_votes(table, path)
     incomplete = _incomplete(stored, paths)
     if not codes:  # without a detection, and without probabilities, no table names a class
         codes = spec.codes
@@ -130,7 +139,9 @@ def fuse(
         )
     if test is None:
         check_writable(output, LISTED_IN_FULL.header(spec, codes), overwrite)
-    found = _fused(stored, weights, iou, codes)
+    found = _fused(stored, _of_boxes(weights[: len(paths)]), iou, codes)
+    if voters:
+        found = name_boxes(found, votes, voters, (sum(weights[: len(paths)]), *weights[len(paths) :]), iou)
     images = len(set(found.image))
     if test is None:
         write_table(output, rows_of(found, spec, LISTED_IN_FULL), overwrite)
@@ -143,6 +154,11 @@ def fuse(
     rows, unfilled = fill(wanted, [found], chosen)
     write_table(output, rows.rename(columns=spec.columns), overwrite)
     return FusedTables(output, images, len(rows), unfilled, incomplete)
+
+
+def _of_boxes(weights: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the weights for a fusion of boxes. A single table counts fully, also if it has no vote on the class."""
+    return weights if sum(weights) > 0 else (1.0,)
 
 
 def _read(path: Path, spec: DataSpec) -> DetectionTable:

@@ -45,17 +45,21 @@ def no_vectors(shares: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(~inside | ~(np.abs(values.sum(axis=1) - 1) <= _ROUNDED))
 
 
-def mean_vector(votes: Sequence[Floats], weights: Sequence[float]) -> Floats:
+def mean_vector(votes: Sequence[Floats], weights: Sequence[float | Floats]) -> Floats:
     """Return the weighted mean (n, classes) of the class vectors (n, classes) of several networks.
+
+    The weight of a network is a number, or an array (n,) with 0 for each cell about which the network says nothing. For
+    each cell, one network at least must have a weight above 0.
 
     Examples
     --------
     >>> mean_vector([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], [3, 1]).tolist()
     [[0.75, 0.25]]
     """
-    total = sum(weights)
+    every = [np.asarray(weight, np.float64).reshape(-1, 1) for weight in weights]
+    total = np.asarray(sum(every))
     mean = np.zeros_like(votes[0])
-    for vote, weight in zip(votes, weights, strict=True):
+    for vote, weight in zip(votes, every, strict=True):
         mean += vote * (weight / total)
     return mean
 
@@ -76,10 +80,13 @@ def as_scores(shares: Floats, confidence: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(ratio * np.asarray(confidence, np.float32)[:, None], np.float32)
 
 
-def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
+def check_weights(weights: Sequence[float] | None, count: int, voters: int = 0) -> tuple[float, ...]:
     """Check the weights of `count` models, and return them. By default all weights are 1.
 
-    Raises UsageError for another number of weights, and for weights that are not above 0.
+    The last `voters` of the models are classifiers. If there are any, a weight may be 0: such a model has no vote on
+    the class. Only the weights of several detectors, whose boxes are fused, must be above 0.
+
+    Raises UsageError for another number of weights, and for weights that are not such numbers.
     """
     if weights is None:
         return (1.0,) * count
@@ -88,8 +95,12 @@ def check_weights(weights: Sequence[float] | None, count: int) -> tuple[float, .
             f"{option('model_weights')} has {counted(len(weights), 'number')} for {counted(count, 'model')}; give one "
             "number for each model."
         )
-    if not all(weight > 0 for weight in weights) or not sum(weights) < float("inf"):
+    fused = weights[: count - voters]
+    silent = voters > 0 and len(fused) == 1
+    if not all(weight > 0 or (silent and weight == 0) for weight in fused) or not 0 < sum(weights) < float("inf"):
         raise UsageError(f"{option('model_weights')} must be numbers above 0 with a finite sum.")
+    if not all(weight >= 0 for weight in weights):
+        raise UsageError(f"{option('model_weights')} must be numbers of at least 0 for classifiers.")
     return tuple(map(float, weights))
 
 

@@ -83,7 +83,7 @@ def members_of(
     """
     ensembles = [path for path in weights if is_ensemble(path)]
     if not ensembles:
-        return Members(tuple(weights), tuple(classifiers), _checked(given, len(weights) + len(classifiers)))
+        return Members(tuple(weights), tuple(classifiers), _checked(given, len(weights), len(classifiers)))
     if len(weights) > 1:
         other = next(path for path in weights if path != ensembles[0]) if len(set(weights)) > 1 else ensembles[0]
         raise UsageError(f"{ensembles[0]} is an ensemble, and {other} is given beside it; give the ensemble alone.")
@@ -94,12 +94,12 @@ def members_of(
             f"{ensembles[0]} has weights for its own models only; give {option('model_weights')} for these and for "
             "the further classifiers."
         )
-    chosen = _checked(given, len(stored.detectors) + len(every)) if given is not None else stored.weights
+    chosen = stored.weights if given is None else _checked(given, len(stored.detectors), len(every))
     return Members(stored.detectors, every, chosen, stored.classes)
 
 
-def _checked(given: Sequence[float] | None, count: int) -> tuple[float, ...] | None:
-    return None if given is None else check_weights(given, count)
+def _checked(given: Sequence[float] | None, detectors: int, classifiers: int) -> tuple[float, ...] | None:
+    return None if given is None else check_weights(given, detectors + classifiers, classifiers)
 
 
 def read_ensemble(folder: Path) -> Members:
@@ -120,7 +120,7 @@ def read_ensemble(folder: Path) -> Members:
         if not parts[0] or not all(isinstance(code, str) for code in classes):
             raise ValueError("it has no detector, or wrong classes")
         if weights is not None:
-            check_weights(weights, len(parts[0]) + len(parts[1]))
+            check_weights(weights, len(parts[0]) + len(parts[1]), len(parts[1]))
     except (ValueError, KeyError, TypeError, UsageError) as error:
         raise CytoyoloError(f"{path} is a damaged description of an ensemble ({_reason(error)}); {_AGAIN}.") from error
     detectors, classifiers = (tuple(_member(folder, *one) for one in several) for several in parts)

@@ -107,7 +107,7 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
     given = settings["model_weights"]
     members = members_of([*map(Path, weights)], [*map(Path, settings["classifiers"])], given)
     count, most, views = len(members.detectors), settings["max_det"], settings["tta"]
-    shares = check_weights(members.weights, count + len(members.classifiers))
+    shares = check_weights(members.weights, count + len(members.classifiers), len(members.classifiers))
     detectors = [
         Detector(
             one, conf=settings["conf"], iou=settings["iou"], imgsz=settings["imgsz"], batch=settings["batch"],

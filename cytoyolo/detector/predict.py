@@ -166,7 +166,7 @@ class Detector:
         for name, share in {"conf": conf, "iou": iou}.items():
             _check_share(name, share)
         check_tiling(tiles, scale, um_per_px)
-        shares = check_weights(model_weights, 1 + len(classifiers))
+        shares = check_weights(model_weights, 1 + len(classifiers), len(classifiers))
         self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
         self._weights, self._batch = Path(weights).absolute(), batch
         self.conf, self.iou = conf, iou

@@ -72,6 +72,49 @@ def test_tables_without_rows_are_models_that_found_nothing(stored, blobs, tmp_pa
         assert made.rows == made.fallback_rows == 6
 
 
+def test_a_classifier_names_the_boxes_by_its_table(stored, tmp_path, cytoyolo):
+    votes = tmp_path / "votes.csv"
+    table = pd.read_csv(stored[0])
+    table.assign(p_dark=0.2, p_pale=0.8).to_csv(votes, index=False)
+    fuse([stored[0]], output=tmp_path / "plain.csv")
+    done = cytoyolo("fuse", stored[0], "--classifier", votes, "--model-weights", "0,1", "-o", tmp_path / "f.csv")
+    assert done.returncode == 0, done.stderr
+    plain, made = pd.read_csv(tmp_path / "plain.csv"), pd.read_csv(tmp_path / "f.csv")
+    same = ["NAME", "x1", "y1", "x2", "y2", "confidence"]
+    pd.testing.assert_frame_equal(made[same], plain[same])
+    assert set(made["class"]) == {"pale"} and (made["p_pale"] == made["confidence"]).all()
+    assert (made["p_dark"] - made["confidence"] / 4).abs().max() <= 1e-6
+    half = table.head(len(table) // 2).assign(p_dark=0.2, p_pale=0.8)
+    half.to_csv(votes, index=False)
+    fuse([stored[0]], classifiers=[votes], model_weights=[0, 1], output=tmp_path / "g.csv")
+    named = pd.read_csv(tmp_path / "g.csv").set_index(same)
+    left = named[~named.index.isin(made.set_index(same).index[: len(half)])]
+    assert 0 < len(left) < len(named) and not named[["p_dark", "p_pale"]].isna().any(axis=None)
+
+
+def test_wrong_tables_of_classifiers(stored, tmp_path):
+    table, votes = pd.read_csv(stored[0]), tmp_path / "votes.csv"
+    for wrong, words in (
+        (table.assign(p_dark=0.5, p_pale=0.8), r"the probabilities sum to 1.3, not to 1"),
+        (table.assign(p_dark=0.0, p_pale=0.0), r"the probabilities sum to 0, not to 1"),
+        (table.drop(columns=["p_dark", "p_pale"]), "has no probabilities of all classes"),
+        (table.rename(columns={"p_pale": "p_other"}).assign(**{"class": "dark"}), "have different classes"),
+    ):
+        wrong.to_csv(votes, index=False)
+        with pytest.raises(CytoyoloError, match=words) as error:
+            fuse([stored[0]], classifiers=[votes], output=tmp_path / "f.csv")
+        assert "\n" not in str(error.value)
+    table.assign(p_dark=0.4, p_pale=0.6).to_csv(votes, index=False)
+    for weights, words in (([1], "has 1 number for 2 models"), ([0, 0], "above 0"), ([1, -1], "at least 0")):
+        with pytest.raises(UsageError, match=words):
+            fuse([stored[0]], classifiers=[votes], model_weights=weights, output=tmp_path / "f.csv")
+    with pytest.raises(UsageError, match="above 0"):
+        fuse(stored, classifiers=[votes], model_weights=[0, 1, 1], output=tmp_path / "f.csv")
+    with pytest.raises(UsageError, match="is one of the tables to fuse"):
+        fuse([stored[0]], classifiers=[votes], output=votes)
+    assert not (tmp_path / "f.csv").exists()
+
+
 def test_wrong_tables_are_one_sentence(stored, blobs, tmp_path):
     table = pd.read_csv(stored[0])
     cases = {

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from cytoyolo.detector.crops import Crop, crops
 
-from cytoyolo import Detector, predict, submit
+from cytoyolo import Detector, fuse, predict, submit
 from cytoyolo.detector import naming
 from cytoyolo.detector.averaging import class_vectors
-from cytoyolo.detector.crops import Crop, crops
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.fields import named, search
 from cytoyolo.detector.inference import complete, open_model, result_facts
@@ -170,6 +170,30 @@ def test_tables_and_journals_know_the_classifiers(best, blobs, tmp_path, classif
     predict(best, blobs / "images", output=tmp_path / "again", classifiers=[one], threads=1, **call)
     again = (tmp_path / "again" / "detections.csv").read_bytes()
     assert again == (tmp_path / "named" / "detections.csv").read_bytes()
+
+
+def test_stored_tables_vote_as_the_networks_do(best, blobs, tmp_path, classifier):
+    call = {"conf": 0.002, "device": "cpu", "probabilities": True, "pictures": False}
+    one, two = classifier("dark", "pale", name="one.pt", at=3), classifier("pale", "dark", name="two.pt")
+    tables = {}
+    for name, given in {
+        "detector": {},
+        "one": {"classifiers": [one], "model_weights": [0, 1]},
+        "two": {"classifiers": [two], "model_weights": [0, 1]},
+        "all": {"classifiers": [one, two], "model_weights": [2, 1, 3]},
+    }.items():
+        made = predict(best, blobs / "images", output=tmp_path / name, **given, **call)
+        tables[name] = made.output / "detections.csv"
+    output = tmp_path / "fused.csv"
+    votes = [tables["one"], tables["two"]]
+    fuse([tables["detector"]], output=output, classifiers=votes, model_weights=[2, 1, 3], iou=0.4)
+    order = ["NAME", "x1", "y1", "x2", "y2"]
+    wanted, made = (pd.read_csv(path).sort_values(order).reset_index(drop=True) for path in (tables["all"], output))
+    assert made[order].equals(wanted[order]) and len(made) >= 24
+    np.testing.assert_allclose(made["confidence"], wanted["confidence"], atol=2e-6)
+    shares = [class_vectors(table[["p_dark", "p_pale"]].to_numpy()) for table in (made, wanted)]
+    np.testing.assert_allclose(*shares, atol=2e-3)  # six digits of a confidence of 0.002
+    assert (made["class"] == wanted["class"]).mean() > 0.99
 
 
 def test_a_submission_is_named_where_it_has_rows(best, blobs, tmp_path, classifier, monkeypatch):
