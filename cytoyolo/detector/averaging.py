@@ -95,12 +95,12 @@ def check_weights(weights: Sequence[float] | None, count: int, voters: int = 0) 
             f"{option('model_weights')} has {counted(len(weights), 'number')} for {counted(count, 'model')}; give one "
             "number for each model."
         )
-    fused = weights[: count - voters]
-    silent = voters > 0 and len(fused) == 1
-    if not all(weight > 0 or (silent and weight == 0) for weight in fused) or not 0 < sum(weights) < float("inf"):
-        raise UsageError(f"{option('model_weights')} must be numbers above 0 with a finite sum.")
-    if not all(weight >= 0 for weight in weights):
-        raise UsageError(f"{option('model_weights')} must be numbers of at least 0 for classifiers.")
+    detectors = count - voters
+    may_be_silent = [voters > 0 and (at >= detectors or detectors == 1) for at in range(count)]
+    known = all(weight > 0 or (weight == 0 and silent) for weight, silent in zip(weights, may_be_silent, strict=True))
+    if not known or not 0 < sum(weights) < float("inf"):
+        silent = ", or 0 for a model without a vote on the class" if voters else ""
+        raise UsageError(f"{option('model_weights')} must be numbers above 0 with a finite sum{silent}.")
     return tuple(map(float, weights))
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cytoyolo.detector.crops import Crop, crops
 
 from cytoyolo import Detector, fuse, predict, submit
 from cytoyolo.detector import naming
 from cytoyolo.detector.averaging import class_vectors
+from cytoyolo.detector.classifier import open_classifier
+from cytoyolo.detector.crops import Crop, crops
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.fields import named, search
 from cytoyolo.detector.inference import complete, open_model, result_facts
@@ -21,9 +22,13 @@ from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.slide_search import joined
 from cytoyolo.detector.tiling import Tiling
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.decoding import turn_picture
 from cytoyolo.images.info import decode
+from cytoyolo.spec import load_spec
+from tests.classifiers import untrained
 from tests.detector.test_fields import Seeing, painted
 from tests.detector.test_slide_search import Discs, searched
+from tests.outcomes import assert_refused
 from tests.slides import smear_with_discs, write_pyramid
 
 
@@ -241,3 +246,42 @@ def test_wrong_classifiers(best, tmp_path, classifier):
         assert "\n" not in str(error.value)
         with pytest.raises(CytoyoloError, match=words):
             open_model([best], complete({"device": "cpu", **given}))
+
+
+@pytest.fixture(scope="module")
+def real(blobs, tmp_path_factory):
+    """The checkpoint of an untrained classifier of the classes of the blobs."""
+    return untrained(tmp_path_factory.mktemp("real") / "best.pt", load_spec(blobs / "spec.yaml"), Crop(32, 0.25))
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx", "openvino"])
+def test_a_real_classifier_votes_with_every_backend(best, real, blobs, tmp_path, cytoyolo, backend):
+    pytest.importorskip({"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}[backend])
+    options = ["--conf", "0.002", "--device", "cpu", "--probabilities", "--no-pictures", "--backend", backend]
+    options += ["--classifier", real, "--classifier", real, "--model-weights", "1,1,2", "--tta", "d4"]
+    done = cytoyolo("predict", best, blobs / "images", "-o", tmp_path / "out", *options)
+    assert done.returncode == 0, done.stderr
+    assert "naming the boxes with 2 classifiers" in done.stderr
+    table = pd.read_csv(tmp_path / "out" / "detections.csv")
+    name, box = table["NAME"][0], table[["x1", "y1", "x2", "y2"]].to_numpy(float)[:1]
+    classifier = open_classifier(real, backend="torch", device="cpu")
+    squares = crops(decode(blobs / "images" / name)[0], box, 32, 0.25)
+    eight = [classifier.of_crops(np.stack([turn_picture(squares[0], view)])) for view in range(1, 9)]
+    plain = predict(
+        best, blobs / "images" / name, output=tmp_path / "plain", conf=0.002, device="cpu", backend=backend, tta=["d4"],
+        probabilities=True,
+    )  # fmt: skip
+    own = pd.read_csv(plain.output / "detections.csv")[["p_dark", "p_pale"]].to_numpy()[:1]
+    wanted = (class_vectors(own) + 3 * np.mean(eight, axis=0)) / 4
+    found = class_vectors(table[["p_dark", "p_pale"]].to_numpy()[:1])
+    np.testing.assert_allclose(found, wanted, atol=0.03)  # the box in the table is rounded to whole pixels
+
+
+def test_a_model_in_the_place_of_another_is_refused(best, real, blobs, tmp_path, cytoyolo):
+    images, wrong = blobs / "images", tmp_path / "out"
+    done = cytoyolo("predict", best, images, "-o", wrong, "--classifier", best, "--device", "cpu")
+    assert_refused(done, 1, "is a detector, and a classifier is needed")
+    done = cytoyolo("predict", real, images, "-o", wrong, "--device", "cpu")
+    assert_refused(done, 1, "is a classifier, and a detector is needed")
+    done = cytoyolo("predict", best, "--classifier", real, real, images, "-o", wrong, "--device", "cpu")
+    assert_refused(done, 1, "is a classifier, and a detector is needed")
