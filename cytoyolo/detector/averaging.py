@@ -30,7 +30,7 @@ def class_vectors(scores: NDArray[Any]) -> Floats:
 
     Examples
     --------
-    >>> class_vectors(np.array([[0.6, 0.2], [0.0, 0.0]])).tolist()
+    >>> class_vectors(np.array([[0.75, 0.25], [0.0, 0.0]])).tolist()
     [[0.75, 0.25], [0.5, 0.5]]
     """
     values = np.asarray(scores, np.float64)
