@@ -12,7 +12,7 @@ from cytoyolo import console
 from cytoyolo.curation.matching import assign, pair_up
 from cytoyolo.detector.averaging import as_scores, class_vectors, mean_vector, no_vectors
 from cytoyolo.detector.table import DetectionTable
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, either
 from cytoyolo.tables.table import refuse
 
 # Tables hold six digits.
@@ -25,9 +25,10 @@ def check_votes(table: DetectionTable, path: Path) -> None:
     The probabilities of a row sum to 1, or the largest of them is the confidence, as `predict` writes them.
     """
     if not table.complete:
+        probabilities = either("`cytoyolo predict --probabilities`", "`cytoyolo.predict(probabilities=True)`")
         raise CytoyoloError(
             f"{path} has no probabilities of all classes, which a classifier's table needs; write it with "
-            "`predict --probabilities`."
+            f"{probabilities}."
         )
     best = table.probabilities.max(axis=1, initial=0)
     scaled = (np.abs(best - table.confidence) <= _ROUNDED) & (best > 0)
