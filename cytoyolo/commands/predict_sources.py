@@ -97,6 +97,9 @@ def divide_table(paths: Sequence[Path]) -> tuple[list[Path], Path]:
 
 def _no_weights(sources: Sequence[Path], wanted: str) -> UsageError:
     for path in sources:
+        if is_ensemble(path / "ensemble"):
+            kept = path / "ensemble"
+            return UsageError(f"{path} is the folder of a cross-validation; give its ensemble, {kept}.")
         if (path / "weights" / "best.pt").is_file():
             return UsageError(f"{path} is the folder of a training; give its weights, {path / 'weights' / 'best.pt'}.")
     return UsageError(f"no weights are given, and {sources[0]} is not a file of weights; give {wanted}.")

@@ -53,7 +53,7 @@ class Ensemble:
         self.detectors, self.views, self.iou = tuple(detectors), orientations(views), iou
         self.weights = check_weights(weights, len(detectors))
         self.codes, self.spec = first.codes, first.spec
-        self.white = _one_range(detectors)
+        self.white = one_range(detectors)
         self.label = " + ".join(dict.fromkeys(one.label for one in detectors))
         self.calls = min(one.calls for one in detectors)
         self.batch = max(one.batch for one in detectors)
@@ -110,7 +110,7 @@ class Ensemble:
         return of_scores(xyxy[:count], shares[:count], self.codes, cut, (image.shape[1], image.shape[0]))
 
 
-def _one_range(detectors: Sequence[Detector]) -> White:
+def one_range(detectors: Sequence[Detector]) -> White:
     """Return the range in which images of more than 8 bits are shown to all detectors, if any detector knows it."""
     known = [one.white for one in detectors if one.white != UNKNOWN]
     if len(set(known)) > 1:

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from cytoyolo import console, defaults
 from cytoyolo.detector.averaging import check_weights
-from cytoyolo.detector.ensemble import Ensemble
+from cytoyolo.detector.ensemble import Ensemble, one_range
 from cytoyolo.detector.ensemble_folder import Members, members_of
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.naming import Naming, fingerprints
@@ -122,6 +122,7 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
         naming = Naming(
             members.classifiers, detectors[0].codes, (sum(shares[:count]), *shares[count:]), views=views,
             backend=settings["backend"], device=settings["device"], threads=settings["threads"],
+            white=one_range(detectors),
         )  # fmt: skip
     if count == 1 and not views and (given is None or naming):
         detectors[0].naming = naming

@@ -17,6 +17,7 @@ from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.views import UPRIGHT, orientations
 from cytoyolo.errors import CytoyoloError, listed
 from cytoyolo.images.decoding import turn_picture
+from cytoyolo.images.samples import UNKNOWN, White
 from cytoyolo.tables.table import fingerprint
 from cytoyolo.workers import ForkLock
 
@@ -47,17 +48,22 @@ class Naming:
         backend: defaults.Backend = defaults.BACKEND,
         device: str = defaults.DEVICE,
         threads: int | None = None,
+        white: White = UNKNOWN,
     ) -> None:
-        """Open classifiers for the boxes of a detector with the classes `codes`.
+        """Open classifiers for the boxes of a detector with the classes `codes`, to which images are shown in the range
+        `white`.
 
         Raises UsageError for a missing file, and CytoyoloError for a file that is no classifier, or a classifier that
-        has other classes than the detector.
+        was trained with other classes than the detector, or with another range.
         """
         self.paths = tuple(Path(path).absolute() for path in classifiers)
-        self.weights, self.views, self._codes = tuple(weights), orientations(views), codes
+        self.weights, self.views, self._codes, self._white = tuple(weights), orientations(views), codes, white
         self._given: dict[str, Any] = {"backend": backend, "device": device, "threads": threads}
         self.sha256 = [fingerprints(path) for path in self.paths]
-        self._use([_opened(path, codes, self._given) for path in self.paths])
+        self._use(self._opened())
+
+    def _opened(self) -> list[Classifier]:
+        return [_opened(path, self._codes, self._white, self._given) for path in self.paths]
 
     def _use(self, classifiers: list[Classifier]) -> None:
         """Let this process name boxes by these classifiers."""
@@ -75,7 +81,7 @@ class Naming:
                     for path, before in zip(self.paths, self.sha256, strict=True):
                         if fingerprints(path) != before:
                             raise CytoyoloError(f"{path} has changed since it was opened; open it again.")
-                    self._use([_opened(path, self._codes, self._given) for path in self.paths])
+                    self._use(self._opened())
         assert self._classifiers is not None
         return self._classifiers
 
@@ -106,7 +112,7 @@ class Naming:
         return class_vectors(shares[:, [classifier.codes.index(code) for code in codes]])
 
 
-def _opened(path: Path, codes: tuple[str, ...], given: dict[str, Any]) -> Classifier:
+def _opened(path: Path, codes: tuple[str, ...], white: White, given: dict[str, Any]) -> Classifier:
     """Open a classifier with the same classes as its detector, in any order."""
     classifier = open_classifier(path, **given)
     if set(classifier.codes) != set(codes):
@@ -114,7 +120,17 @@ def _opened(path: Path, codes: tuple[str, ...], given: dict[str, Any]) -> Classi
             f"{path} knows the classes {listed(list(classifier.codes), 6)}, and the detector knows "
             f"{listed(list(codes), 6)}; give a classifier that was trained for the detector's classes."
         )
+    own = classifier.network.facts.white
+    if own not in (UNKNOWN, white) and white != UNKNOWN:
+        raise CytoyoloError(
+            f"{path} was trained with images of another range than the detector ({_shown(own)}; {_shown(white)}); give "
+            "a classifier that was trained on images of the same camera."
+        )
     return classifier
+
+
+def _shown(white: White) -> str:
+    return ", ".join(f"0 to {level:.10g}" for level in white.to_dict().values())
 
 
 def fingerprints(weights: Path) -> list[str]:

@@ -181,7 +181,9 @@ class Detector:
         self._use(network)
         self.naming: Naming | None = None
         if classifiers:
-            self.naming = Naming(classifiers, self.codes, shares, backend=backend, device=device, threads=threads)
+            self.naming = Naming(
+                classifiers, self.codes, shares, backend=backend, device=device, threads=threads, white=self.white
+            )
 
     def _use(self, network: Network) -> None:
         """Let this process find boxes by this network."""

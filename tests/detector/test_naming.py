@@ -4,6 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from cytoyolo.detector.tiling import Tiling
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.decoding import turn_picture
 from cytoyolo.images.info import decode
+from cytoyolo.images.samples import UNKNOWN, White
 from cytoyolo.spec import load_spec
 from tests.classifiers import untrained
 from tests.detector.test_fields import Seeing, painted
@@ -36,7 +38,7 @@ class Looking:
     """Stands for a classifier: it looks at the first pixel of each crop, so that it tells whether boxes and pixels
     belong together. The share of its first class is the brightness of the pixel."""
 
-    crop = Crop(16, 0.0)
+    crop, network = Crop(16, 0.0), SimpleNamespace(facts=SimpleNamespace(white=UNKNOWN))
 
     def __init__(self, codes: tuple[str, ...], at: int = 0) -> None:
         self.codes, self.at = codes, at
@@ -228,6 +230,15 @@ def test_a_pickled_detector_opens_its_classifiers_again(best, blobs, classifier)
     path.write_text(path.read_text() + " ")
     with pytest.raises(CytoyoloError, match="has changed since it was opened"):
         pickle.loads(other).predict(image)
+
+
+def test_a_classifier_of_another_range_is_refused(classifier, monkeypatch):
+    path, known = classifier("a", "b"), [White(4095), White(1023)]
+    monkeypatch.setattr(Looking, "network", SimpleNamespace(facts=SimpleNamespace(white=known[0])))
+    for same in (known[0], UNKNOWN):
+        Naming([path], ("a", "b"), [1, 1], white=same)
+    with pytest.raises(CytoyoloError, match=r"another range than the detector \(0 to 4095; 0 to 1023\)"):
+        Naming([path], ("a", "b"), [1, 1], white=known[1])
 
 
 def test_wrong_classifiers(best, tmp_path, classifier):
