@@ -1,10 +1,12 @@
 """Whole slides: pixels a second against the plain loop, peak memory, and a kill in the middle of a slide.
 
     python benchmarks/slides.py --work DIR [--width 40000] [--height 30000] [--weights FILE] [--windows 1000]
+                                [--overlap PX]
 
 The slide is a pyramidal BigTIFF of JPEG tiles: a film in the middle, and glass around it. The film is a mosaic of the
 images of ../shared/data/wbc5, or of synthetic smears where these are missing. The plain loop reads and predicts some
-windows of the same size in the film.
+windows of the film. Its windows have the size and the overlap of ours: half of a window, as `predict` takes it for
+weights that say nothing about their training's cells, or `--overlap`.
 """
 
 import argparse
@@ -84,22 +86,17 @@ def make_slide(path: Path, width: int, height: int, work: Path) -> tuple[int, in
     return left * PATCH, top * PATCH, (right - left) * PATCH, (bottom - top) * PATCH
 
 
-def plain(work: Path, slide: Path, weights: Path, film: tuple[int, ...], windows: int) -> tuple[float, float]:
-    """Return the seconds of the plain loop for each window, and the pixels of a window."""
-    network = work / "network.onnx"
-    if not network.exists():
-        export(weights, output=network)
-    side = open_network(network).side
+def plain(work: Path, slide: Path, side: int, step: int, film: tuple[int, ...], windows: int) -> float:
+    """Return the seconds of the plain loop for each window."""
     x, y, width, height = film
-    step = side * 3 // 4
     places = [
         (left, top, side) for top in range(y, y + height - side, step) for left in range(x, x + width - side, step)
     ]
     pd.DataFrame(places[:windows], columns=["x", "y", "side"]).to_csv(work / "windows.csv", index=False)
     script = Path(__file__).with_name("_plain_slide.py")
-    call = [sys.executable, script, network, slide, work / "windows.csv"]
+    call = [sys.executable, script, work / "network.onnx", slide, work / "windows.csv"]
     done = subprocess.run(list(map(str, call)), check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1]) / min(windows, len(places)), side
+    return float(done.stdout.split()[-1]) / min(windows, len(places))
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -117,6 +114,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=30_000)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--windows", type=int, default=1_000)
+    parser.add_argument("--overlap", type=int, help="of two windows in pixels; by default half of a window")
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -126,13 +124,20 @@ def main() -> None:
     megabytes, share = slide.stat().st_size / 1e6, film[2] * film[3] / pixels
     print(f"{options.width}x{options.height} px, {megabytes:,.0f} MB, made in {time.perf_counter() - start:.0f} s; "
           f"the film is {share:.0%} of it", flush=True)  # fmt: skip
-    a_window, side = plain(work, slide, options.weights, film, options.windows)
-    step = side * 3 // 4
+    network = work / "network.onnx"
+    if not network.exists():
+        export(options.weights, output=network)
+    side = open_network(network).side
+    overlap = side // 2 if options.overlap is None else options.overlap
+    step = side - overlap
+    a_window = plain(work, slide, side, step, film, options.windows)
     print(f"plain loop: {a_window * 1000:.1f} ms a window of {side} px in the film, {step * step / a_window / 1e6:.2f} "
-          f"million pixels a second ({load()})", flush=True)  # fmt: skip
+          f"million pixels a second if windows overlap by {overlap} px ({load()})", flush=True)  # fmt: skip
 
     def call(output: Path) -> list[object]:
-        return [PROGRAM, "predict", work / "network.onnx", slide, "-o", output, "--overwrite"]
+        return [
+            PROGRAM, "predict", network, slide, "-o", output, "--tiles", f"{side},{overlap}", "--overwrite"
+        ]  # fmt: skip
 
     seconds, peak = run(*call(work / "whole"))
     found = len(pd.read_csv(work / "whole" / "detections.csv"))

@@ -60,8 +60,9 @@ def data_set(work: Path, tiles: int | None) -> Path:
     """The YOLO folder of the whole fields, or of their tiles. The held-out fields are the same in all folders."""
     folder = work / ("whole" if tiles is None else f"tiles{tiles}")
     if not folder.is_dir():
+        cut = None if tiles is None else (tiles, tiles // 2)
         convert(
-            fields(work), images=DATA / "images", output=folder, dataset="pbc3", val=HELD_OUT, repair=True, tiles=tiles
+            fields(work), images=DATA / "images", output=folder, dataset="pbc3", val=HELD_OUT, repair=True, tiles=cut
         )
     return folder
 

@@ -6,6 +6,7 @@ Examples
 [[0, 0, 300, 300], [200, 0, 500, 300]]
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,10 @@ from cytoyolo import boxes
 from cytoyolo.boxes import Boxes
 from cytoyolo.errors import UsageError
 
+# The largest share of a tile that two tiles share by default: more would make more than 16 tiles of each place.
+MOST_OVERLAP = 0.75
+# The share of a tile that two tiles share if nothing is known of the cells.
+_UNKNOWN_OVERLAP = 0.5
 # A box that comes nearer to an inner edge of its window than this share of the window's side is cut by the edge.
 _NEAR = 0.04
 # A cut box is a part of a whole box that covers more than this share of it.
@@ -67,6 +72,45 @@ def grid(width: int, height: int, tile: int, overlap: int, offset: tuple[int, in
     x, y = np.meshgrid(across, down)
     corner = np.stack([x.ravel(), y.ravel()], axis=1)
     return np.concatenate([corner, np.minimum(corner + tile, [width, height])], axis=1)
+
+
+def count(size: tuple[int, int], tile: int, overlap: int) -> int:
+    """Count the windows that `grid` makes of an image of `size` (width, height) without an offset.
+
+    Examples
+    --------
+    >>> count((250, 100), 100, 20), len(grid(250, 100, tile=100, overlap=20))
+    (3, 3)
+    """
+    return math.prod(max(math.ceil((length - tile) / (tile - overlap)), 0) + 1 for length in size)
+
+
+def box_sides(xyxy: Boxes) -> tuple[float, float, float]:
+    """Return the 1st, the 50th and the 99th percentile of the longer sides of boxes (n, 4), n >= 1.
+
+    Examples
+    --------
+    >>> box_sides(np.array([[0.0, 0, 100, 120], [10, 10, 210, 90]]))
+    (120.8, 160.0, 199.2)
+    """
+    low, middle, high = np.percentile((xyxy[:, 2:] - xyxy[:, :2]).max(axis=1), [1, 50, 99]).round(2).tolist()
+    return low, middle, high
+
+
+def default_overlap(tile: int, box: float | None) -> int:
+    """Return the overlap of tiles if the user gives none. `box` is the side of nearly all cells (the 99th percentile),
+    so that nearly every cell is whole in a tile; None if it is not known.
+
+    The overlap is at most three quarters of the tile, and half of the tile if nothing is known of the cells.
+
+    Examples
+    --------
+    >>> default_overlap(320, 60.2), default_overlap(100, 90.0), default_overlap(320, None)
+    (61, 75, 160)
+    """
+    if box is None:
+        return int(tile * _UNKNOWN_OVERLAP)
+    return min(math.ceil(box), int(tile * MOST_OVERLAP))
 
 
 def parse_tile(given: object, wanted: str) -> tuple[int, int | None]:

@@ -16,7 +16,7 @@ from cytoyolo.commands.predict_sources import Images
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.journal import Journal
 from cytoyolo.detector.model import Model
-from cytoyolo.detector.slide_plan import Region, Search, SlidePlan, plan_slide
+from cytoyolo.detector.slide_plan import Region, Search, SlidePlan, clipped, plan_slide
 from cytoyolo.detector.slide_search import joined
 from cytoyolo.detector.tiling import Tiling, slide_tiling_of
 from cytoyolo.errors import UsageError, either, listed, option
@@ -51,7 +51,8 @@ class Scale:
 
 
 def check_region(region: Region | None, whole: bool, found: Images) -> None:
-    """Raise UsageError for a region that holds no pixel, and for options of slides in a call without slides."""
+    """Raise UsageError for a region that holds no pixel of any slide, and for options of slides in a call without
+    slides."""
     given = [option("region")] if region is not None else []
     given += [ALL] if whole else []
     if given and not found.slides:
@@ -62,6 +63,29 @@ def check_region(region: Region | None, whole: bool, found: Images) -> None:
         raise UsageError("region", region, "give four whole numbers: x, y, width, height in pixels of level 0")
     if min(region[2:]) < 1:
         raise UsageError("region", ",".join(map(str, region)), "give a width and a height of at least 1 pixel")
+    _refuse_outside(region, found)
+
+
+def _refuse_outside(region: Region, found: Images) -> None:
+    """Raise UsageError if all slides that can be opened have no pixel of a region."""
+    outside = list[str]()
+    for name in found.slides:
+        try:
+            with open_slide(found.folder / name) as slide:
+                size = slide.size
+        except (Unusable, OSError):  # it is told later, with all other slides that can't be used
+            continue
+        try:
+            clipped(region, size)
+            return
+        except Unusable:
+            outside.append(f"{name} has {size[0]}x{size[1]} px")
+    if outside:
+        raise UsageError(
+            "region", ",".join(map(str, region)),
+            f"it lies outside of {'the slide' if len(outside) == 1 else 'all slides'} ({listed(outside, _SHOWN)}); "
+            "give a part of a slide, in pixels of level 0",
+        )  # fmt: skip
 
 
 def slide_tiling(model: Model, found: Images) -> Tiling:

@@ -8,14 +8,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cytoyolo.errors import option
 from cytoyolo.images.slide_form import Picture, Slide, thumbnail
 from cytoyolo.images.tissue import tissue_mask
 from cytoyolo.images.unusable import Unsupported
 from cytoyolo.tables.table import sha256
-from cytoyolo.tiles import grid
+from cytoyolo.tiles import count, grid
 
 # A block is read at once and is at most this wide and high, in pixels of the level, unless a single window is larger.
 _BLOCK = 2304
+# More windows than this of one slide are a mistake in the call, and need gigabytes of memory.
+_MOST_WINDOWS = 4_000_000
 # A level is read without resizing if its scale is this close to the wanted scale.
 _CLOSE = 0.05
 # The side of the picture on which tissue is found.
@@ -132,7 +135,7 @@ def plan_slide(slide: Slide, name: str, state: tuple[int, int], scale: float, wa
     Raises
     ------
     Unsupported
-        If the region lies outside of the slide, or there is no tissue.
+        If the region lies outside of the slide, there is no tissue, or there would be too many windows.
     """
     level = slide.level_for(1 / scale)
     factor = 1 / (scale * slide.levels[level].downsample)
@@ -141,9 +144,14 @@ def plan_slide(slide: Slide, name: str, state: tuple[int, int], scale: float, wa
     scale = 1 / (factor * slide.levels[level].downsample)
     stored = slide.levels[level]
     size = max(int(stored.width / factor), 1), max(int(stored.height / factor), 1)
+    if (total := count(size, wanted.tile, wanted.overlap)) > _MOST_WINDOWS:
+        raise Unsupported(
+            f"makes {total:,} windows of {wanted.tile:,} px that overlap by {wanted.overlap:,} px, more than "
+            f"{_MOST_WINDOWS:,}; give {option('tiles')} a larger tile or a smaller overlap"
+        )
     windows = grid(*size, wanted.tile, wanted.overlap)
     block, blocks = _blocks(windows, max(1, int((_BLOCK / factor - wanted.tile) // (wanted.tile - wanted.overlap)) + 1))
-    region = _clipped(wanted.region, slide)
+    region = clipped(wanted.region, slide.size)
     chosen = _near(windows, region, scale, wanted.overlap)
     if wanted.tissue and not slide.is_gray:
         with_tissue = _with_tissue(slide, windows, scale) & chosen
@@ -158,9 +166,10 @@ def plan_slide(slide: Slide, name: str, state: tuple[int, int], scale: float, wa
     )  # fmt: skip
 
 
-def _clipped(region: Region | None, slide: Slide) -> Region:
-    """Return the part of a region that lies in the slide. Raises Unsupported if there is none."""
-    width, height = slide.size
+def clipped(region: Region | None, size: tuple[int, int]) -> Region:
+    """Return the part of a region that lies in a slide of `size` (width, height). Raises Unsupported if there is
+    none."""
+    width, height = size
     if region is None:
         return 0, 0, width, height
     x, y, wide, high = region

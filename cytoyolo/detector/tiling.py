@@ -15,17 +15,15 @@ from cytoyolo.detector.model_info import ModelInfo
 from cytoyolo.detector.preprocessing import FILL
 from cytoyolo.detector.trained_on import TrainedOn, check_um_per_px
 from cytoyolo.errors import CytoyoloError, UsageError, option
-from cytoyolo.tiles import grid, parse_tile
+from cytoyolo.tiles import MOST_OVERLAP, count, default_overlap, grid, parse_tile
 
 Image = NDArray[np.uint8]
 # An image is searched in tiles if its longer side is this many times as long as the training images' side.
 LARGE = 1.5
 # Scales outside this range leave nothing of a cell, or of a tile.
 LEAST_SCALE, LARGEST_SCALE = 0.02, 50.0
-# The largest share of a tile that two tiles may share by default: more would make more than 16 tiles of each place.
-_MOST_OVERLAP = 0.75
-# The share of a tile that two tiles share if nothing is known of the cells.
-_UNKNOWN_OVERLAP = 0.5
+# A network reduces its picture 32 times, so that a smaller tile shows it nothing.
+_LEAST_TILE = 32
 # More tiles of one image than this are a mistake in the call.
 _MOST_TILES = 50_000
 _WANTED = "give auto, off, or the side of a tile and an overlap in pixels, such as 640 or 640,200"
@@ -68,10 +66,9 @@ class Tiling:
             return None
         side = max(round(self.tile / self.scale), 1)
         overlap = min(math.ceil(self.overlap / self.scale), side - 1)
-        count = math.prod(max(math.ceil((length - side) / (side - overlap)), 0) + 1 for length in size)
-        if count > _MOST_TILES:
+        if (total := count(size, side, overlap)) > _MOST_TILES:
             raise CytoyoloError(
-                f"an image of {size[0]}x{size[1]} px makes {count:,} tiles of {side:,} px that overlap by {overlap:,} "
+                f"an image of {size[0]}x{size[1]} px makes {total:,} tiles of {side:,} px that overlap by {overlap:,} "
                 f"px, more than {_MOST_TILES:,}; give {option('tiles')} a larger tile or a smaller overlap."
             )
         return grid(*size, side, overlap)
@@ -145,7 +142,11 @@ def parse_tiles(tiles: Tiles) -> str | tuple[int, int | None]:
     """
     if isinstance(tiles, str) and tiles in ("auto", "off"):
         return tiles
-    return parse_tile(tiles, _WANTED)
+    side, overlap = parse_tile(tiles, _WANTED)
+    if side < _LEAST_TILE:
+        raise UsageError("tiles", side, f"give a tile of {_LEAST_TILE} pixels or more, because a network sees nothing "
+                         "in a smaller tile")  # fmt: skip
+    return side, overlap
 
 
 def tiling_of(
@@ -164,7 +165,8 @@ def tiling_of(
         return Tiling()
     if not isinstance(given, str):
         side, overlap = given
-        return Tiling(side, _overlap_of(side, trained) if overlap is None else overlap, side, scale, exact)
+        overlap = default_overlap(side, trained.box_sides[2] if trained else None) if overlap is None else overlap
+        return Tiling(side, overlap, side, scale, exact)
     if trained is None:
         if exact:
             raise UsageError(
@@ -175,21 +177,14 @@ def tiling_of(
     box = math.ceil(trained.box_sides[2])
     # A larger input of the network shows a larger area at the scale of the training.
     wider = max(imgsz / (facts.imgsz or imgsz), 1.0)
-    side = math.ceil(max(trained.side * wider, box / _MOST_OVERLAP))
+    side = math.ceil(max(trained.side * wider, box / MOST_OVERLAP))
     return Tiling(side, box, max(LARGE * trained.side, trained.longest) * wider, scale, exact)
 
 
 def slide_tiling_of(tiling: Tiling, trained: TrainedOn | None, imgsz: int) -> Tiling:
     """Return how whole slides are divided, which is always done: like images, or if `tiling` divides no images, into
     windows of the network's input of `imgsz` px."""
-    return tiling if tiling.tile else Tiling(imgsz, _overlap_of(imgsz, trained))
-
-
-def _overlap_of(side: int, trained: TrainedOn | None) -> int:
-    """Return the overlap of tiles if the user gives none: nearly every cell is whole in one tile, if that is known."""
-    if trained is None:
-        return int(side * _UNKNOWN_OVERLAP)
-    return min(math.ceil(trained.box_sides[2]), int(side * _MOST_OVERLAP))
+    return tiling if tiling.tile else Tiling(imgsz, default_overlap(imgsz, trained.box_sides[2] if trained else None))
 
 
 def _scale_of(um_per_px: float, facts: ModelInfo, weights: Path) -> float:

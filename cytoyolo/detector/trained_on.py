@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cytoyolo import defaults
 from cytoyolo.errors import UsageError, option
+from cytoyolo.tiles import box_sides
 
 # Cells whose median side is more than this many times the training's median, or less than the inverse, are of another
 # scale.
@@ -68,8 +69,7 @@ def measure(size: NDArray[np.int64], xyxy: NDArray[np.float64], um_per_px: float
         return None
     width, height = np.median(size, axis=0).tolist()
     longest = float(np.percentile(size.max(axis=1), 99))
-    low, middle, high = np.percentile((xyxy[:, 2:] - xyxy[:, :2]).max(axis=1), [1, 50, 99]).round(2).tolist()
-    return TrainedOn(width, height, round(longest, 2), (low, middle, high), um_per_px)
+    return TrainedOn(width, height, round(longest, 2), box_sides(xyxy), um_per_px)
 
 
 def parse_trained_on(stored: object) -> TrainedOn | None:

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from cytoyolo.annotations.trainable import Trainable
 from cytoyolo.boxes import Boxes, area
-from cytoyolo.tiles import grid
+from cytoyolo.tiles import box_sides, default_overlap, grid
 from cytoyolo.yolo.ignore_regions import Regions
 
 # A box is kept in a tile that holds at least this share of its area. A smaller part is painted over.
 KEPT = 0.6
-# Without a given overlap: this percentile of the longer sides of the boxes, but at most this share of the tile.
-_PERCENTILE, _MOST_OVERLAP = 99, 0.5
 
 
 @dataclass(frozen=True)
@@ -79,19 +77,17 @@ def tile_size_of(given: tuple[int, int | None], xyxy: Boxes) -> TileSize:
     """Complete what was given for boxes (n, 4).
 
     Without an overlap it is the 99th percentile of the boxes' longer sides, so that nearly every cell is whole in a
-    tile, but at most half of the tile.
+    tile, but at most three quarters of the tile. A prediction has the same default.
 
     Examples
     --------
     >>> boxes = np.array([[0.0, 0, 40, 50], [10, 10, 70, 60]])
     >>> tile_size_of((320, None), boxes), tile_size_of((100, None), boxes).overlap
-    (TileSize(size=320, overlap=60), 50)
+    (TileSize(size=320, overlap=60), 60)
     """
     size, overlap = given
     if overlap is None:
-        sides = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1, initial=0)
-        largest = int(np.ceil(np.percentile(sides, _PERCENTILE))) if len(sides) else 0
-        overlap = min(largest, int(_MOST_OVERLAP * size))
+        overlap = default_overlap(size, box_sides(xyxy)[2] if len(xyxy) else None)
     return TileSize(size, overlap)
 
 

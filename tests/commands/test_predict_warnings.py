@@ -209,8 +209,9 @@ def test_slides_are_judged_at_their_own_scale(capsys):
 
 @pytest.mark.parametrize(
     "options",
-    [("--tiles", "0"), ("--tiles", "100,100"), ("--tiles", "-5"), ("--scale", "0"), ("--scale", "nan"),
-     ("--scale", "1e9"), ("--um-per-px", "-1"), ("--tiles", "off", "--scale", "2"), ("--um-per-px", "0.1")],
+    [("--tiles", "0"), ("--tiles", "3"), ("--tiles", "100,100"), ("--tiles", "-5"), ("--scale", "0"),
+     ("--scale", "nan"), ("--scale", "1e9"), ("--um-per-px", "-1"), ("--tiles", "off", "--scale", "2"),
+     ("--um-per-px", "0.1")],
 )  # fmt: skip
 def test_wrong_tiles_and_scales_are_one_sentence(weights, blobs, tmp_path, cytoyolo, options):
     done = cytoyolo("predict", weights, blobs / "images", "-o", tmp_path / "out", *options)

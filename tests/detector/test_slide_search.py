@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from cytoyolo.detector import slide_plan
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.slide_plan import Search, plan_slide
 from cytoyolo.detector.slide_search import joined, search_slides
@@ -163,10 +164,14 @@ def test_a_slide_of_which_nothing_can_be_read_has_no_cells(tmp_path):
     assert len(result.detections) == 0 and result.problem == "has no tile that can be read"
 
 
-def test_no_tissue_and_a_region_outside_have_a_reason(slide, tmp_path):
+def test_what_can_not_be_searched_has_a_reason(slide, tmp_path, monkeypatch):
     path, _ = slide
     with pytest.raises(Unsupported, match="is 6000x3000 px, and the region 6000,0,10,10 lies outside of it"):
         searched(path, region=(6000, 0, 10, 10))
+    monkeypatch.setattr(slide_plan, "_MOST_WINDOWS", 100)
+    with pytest.raises(Unsupported, match=r"makes 1,800 windows of 160 px that overlap by 60 px, more than 100; give"):
+        searched(path)
+    monkeypatch.undo()
     with pytest.raises(Unsupported, match="the region has no tissue on a thumbnail"):
         searched(path, region=(0, 0, 100, 100))
     glass = write_pyramid(tmp_path / "glass.tif", np.full((500, 4500, 3), 240, np.uint8), 2)

@@ -63,7 +63,25 @@ def test_a_size_is_taken_as_it_is_given():
     assert made("640").windows((640, 300)) is None and len(made("640").windows((641, 300))) == 2
 
 
-IMPOSSIBLE = ["", "big", "0", "-5", "100,100", "100,200", "100,-1", "1,2,3", "100.5", "nan", 1.5, True, (), None]
+IMPOSSIBLE = [
+    "",
+    "big",
+    "3",
+    31,
+    "31,4",
+    "0",
+    "-5",
+    "100,100",
+    "100,200",
+    "100,-1",
+    "1,2,3",
+    "100.5",
+    "nan",
+    1.5,
+    True,
+    (),
+    None,
+]
 
 
 @pytest.mark.parametrize("tiles", IMPOSSIBLE)
