@@ -1,9 +1,9 @@
 """Detect and classify leukocytes on blood smears with a single YOLO that is trained on clean labels.
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
-the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `crossval`, `curate`,
-`predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `export_labels`, `export`, `bench`, `reproduce`, `smear`,
-`demo`, `info`.
+the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`,
+`curate`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `export_labels`, `export`, `bench`, `reproduce`,
+`smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from cytoyolo.commands.smear import Smeared, smear
     from cytoyolo.commands.submit import Submitted, submit
     from cytoyolo.commands.train import Trained, train
+    from cytoyolo.commands.train_classifier import TrainedClassifier, train_classifier
     from cytoyolo.commands.undo import undo
+    from cytoyolo.detector.classifier_settings import ClassifierSettings
     from cytoyolo.detector.detections import Detections
     from cytoyolo.detector.inference import InferenceSettings
     from cytoyolo.detector.predict import Detector
@@ -56,6 +58,7 @@ if "CYTOYOLO_MAX_PIXELS" in os.environ:
 
 __all__ = [
     "Audit",
+    "ClassifierSettings",
     "Converted",
     "Crossvalidated",
     "CuratedTable",
@@ -80,6 +83,7 @@ __all__ = [
     "Smeared",
     "Submitted",
     "Trained",
+    "TrainedClassifier",
     "TrainingSettings",
     "UsageError",
     "apply",
@@ -103,6 +107,7 @@ __all__ = [
     "smear",
     "submit",
     "train",
+    "train_classifier",
     "undo",
 ]
 
@@ -113,6 +118,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # The module of each name; a command's has the command's name.
 _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Audit": "commands.audit",
+    "ClassifierSettings": "detector.classifier_settings",
     "Converted": "commands.convert",
     "Crossvalidated": "commands.crossval",
     "CuratedTable": "commands.curate",
@@ -137,6 +143,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Smeared": "commands.smear",
     "Submitted": "commands.submit",
     "Trained": "commands.train",
+    "TrainedClassifier": "commands.train_classifier",
     "TrainingSettings": "detector.settings",
     "UsageError": "errors",
     "__version__": "machine",

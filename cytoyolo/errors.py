@@ -40,7 +40,7 @@ _FORMS = re.compile(f"{_BEGIN}([^{_END}]*){_OR}([^{_END}]*){_END}")
 # Options that have another name on the command line than in Python.
 _OTHER_NAMES = {"output": "-o", "classifiers": "--classifier"}
 # Commands whose functions have another name, because `import` is a word of Python and names have no dashes.
-FUNCTIONS = {"import": "import_labels", "export-labels": "export_labels"}
+FUNCTIONS = {"import": "import_labels", "export-labels": "export_labels", "train-classifier": "train_classifier"}
 
 
 def either(typed: str, called: str) -> str:

@@ -24,7 +24,7 @@ def names(package: str) -> list[str]:
     Examples
     --------
     >>> names("cytoyolo.recipes")
-    ['demo', 'quick', 'third-place']
+    ['classifier', 'demo', 'quick', 'third-place']
     """
     entries = (entry.name for entry in files(package).iterdir())
     return sorted(name.removesuffix(".yaml") for name in entries if name.endswith(".yaml"))

@@ -22,7 +22,7 @@ METHODS = {
     "LabelTable.from_csv": cytoyolo.LabelTable.from_csv,
 }
 # Examples that take minutes, or that need the results of such calls.
-LONG = {"bench", "crossval", "curate", "demo", "evaluate", "fuse", "reproduce", "train"}
+LONG = {"bench", "crossval", "curate", "demo", "evaluate", "fuse", "reproduce", "train", "train_classifier"}
 
 
 def sections(thing: Any) -> dict[str, str]:

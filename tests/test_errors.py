@@ -134,6 +134,11 @@ WRONG_CALLS = {
         {"output": "new", "resume": True, "epochs": 3},
         "resume=True goes on with the run's own settings; leave out epochs.",
     ),
+    "train_classifier": (
+        ("dataset",),
+        {"output": "new", "jobs": 2},
+        "`jobs` is only for folds=True; leave it out.",
+    ),
     "undo": (("n.csv", "log.csv"), {"output": "t.csv"}, "t.csv exists; give another name or overwrite=True."),
 }
 

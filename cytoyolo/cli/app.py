@@ -38,6 +38,7 @@ from cytoyolo.cli import (
     smear,
     submit,
     train,
+    train_classifier,
     undo,
 )
 from cytoyolo.cli.output import guard_streams
@@ -60,6 +61,7 @@ _COMMANDS = (
         apply,
         convert,
         train,
+        train_classifier,
         crossval,
         curate,
         predict,

@@ -1,4 +1,4 @@
-"""The options of a training's settings, for `train`, `crossval` and `reproduce`."""
+"""The options of a training's settings, for `train`, `train-classifier`, `crossval` and `reproduce`."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,7 @@ from cytoyolo.errors import UsageError, as_typed, option, quoted
 _RECIPES = "the recipe's"
 # The options of a training's settings. Settings without an option are given with `--set`.
 TRAINING: dict[str, Any] = {
-    "recipe": Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            help="Settings of the training: the name of a recipe, such as quick, or a YAML file.",
-            metavar="NAME|FILE.yaml",
-            show_default=defaults.RECIPE,
-            autocompletion=complete_recipe,
-        ),
-    ],
+    "recipe": None,  # its default differs from command to command
     "model": Annotated[
         str | None,
         typer.Option(
@@ -47,14 +38,28 @@ TRAINING: dict[str, Any] = {
 }
 
 
-def with_training_settings(command: Command) -> Command:
+def _recipe(default: str) -> Any:
+    return Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help=f"Settings of the training: the name of a recipe, such as {default}, or a YAML file.",
+            metavar="NAME|FILE.yaml",
+            show_default=default,
+            autocompletion=complete_recipe,
+        ),
+    ]
+
+
+def with_training_settings(command: Command, recipe: str = defaults.RECIPE) -> Command:
     """Return a command with the options of a training's settings in the place of its parameter `settings`.
 
-    The parameter gets the settings that the user gives.
+    The parameter gets the settings that the user gives. `recipe` is the default recipe.
     """
     parameters = inspect.signature(command).parameters
+    annotations = TRAINING | {"recipe": _recipe(recipe)}
     return with_options(
-        command, {name: (annotation, None) for name, annotation in TRAINING.items()}, partial(_collect, parameters)
+        command, {name: (annotation, None) for name, annotation in annotations.items()}, partial(_collect, parameters)
     )
 
 

@@ -14,10 +14,12 @@ import pandas as pd
 
 from cytoyolo import defaults
 from cytoyolo.detector import export as exports
+from cytoyolo.detector.model_info import CLASSIFY
 from cytoyolo.detector.networks import ONNX, OPENVINO, Pixels
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.detector.preprocessing import to_input
 from cytoyolo.detector.table import DetectionTable
+from cytoyolo.detector.weights import load_network
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, check_choice, check_seed, listed, option
 from cytoyolo.files import atomic_file, check_folder, check_place, new_folder, write_text
 from cytoyolo.images.info import check_image_folder, decode
@@ -65,11 +67,11 @@ def export(
     seed: int = defaults.SEED,
     overwrite: bool = False,
 ) -> Exported:
-    """Write a checkpoint as an ONNX file or an OpenVINO folder.
+    """Write a checkpoint of a detector or a classifier as an ONNX file or an OpenVINO folder.
 
-    The network takes batches and images of any size and gives the scores of all classes. With `int8` the ranges of its
-    values are measured on half of the images of a label table. The other half compares int8 with fp32 by the
-    challenge's score, and OUTPUT.comparison.json keeps the figures.
+    The network takes batches and images of any size and gives the scores of all classes. With `int8` the ranges of a
+    detector's values are measured on half of the images of a label table. The other half compares int8 with fp32 by
+    the challenge's score, and OUTPUT.comparison.json keeps the figures.
 
     Parameters
     ----------
@@ -140,6 +142,8 @@ def export(
         )
     check_seed(seed)
     check_image_folder(Path(images))
+    if load_network(weights)[1].task == CLASSIFY:
+        raise UsageError(f"{weights} is a classifier, and int8 is for detectors; leave out {option('int8', True)}.")
     with tempfile.TemporaryDirectory(prefix="cytoyolo.") as folder:
         made, measured = _quantized(
             weights, Path(folder), format, Path(calibrate), Path(images), dataset=dataset, imgsz=imgsz, seed=seed

@@ -135,12 +135,12 @@ def train(
         check_free(run)
     else:
         check_folder(run, MAKER, overwrite, inputs)
-    fold = _fold(data, fold)
+    fold = fold_to_hold_out(data, fold)
     resolved = load_recipe(settings)
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
     start = find_start(str(resolved["model"]), asked="model" in settings)
     device = choose_device(device, several=True)
-    manifest = _new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
+    manifest = new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
     manifest["um_per_px"] = um_per_px
     if begun:
         check_same(run, dataset, manifest, resolved)
@@ -172,13 +172,13 @@ def _refuse_settings(run: Path, dataset: str | Path, names: list[str]) -> None:
     )
 
 
-def _new_manifest(
+def new_manifest(
     data: Dataset, settings: Mapping[str, Any], recipe: str, start: Start, device: str, fold: int | None
 ) -> dict[str, Any]:
     """How the run comes about; names and hashes only, no path of this machine."""
     return {
         "status": "running",
-        "started": _now(),
+        "started": now(),
         "device": device,
         "fold": fold,
         "seed": settings["seed"],
@@ -189,7 +189,7 @@ def _new_manifest(
     }
 
 
-def _fold(data: Dataset, fold: int | None) -> int | None:
+def fold_to_hold_out(data: Dataset, fold: int | None) -> int | None:
     """Return the fold to hold out. In a data set with folds it is the first fold by default."""
     if fold is None and data.manifest["folds"]:
         console.note(
@@ -272,14 +272,20 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
         # Where the GPU's memory is too small for the first epoch, the engine halves the batch.
         console.warn(f"The batch was {settings['batch']}, not {asked}, because the GPU's memory was used up.")
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
-    (run / "curves").mkdir(exist_ok=True)
-    for picture in sorted(engine_folder.glob("*.png")) + sorted(engine_folder.glob("*.jpg")):
-        shutil.copyfile(picture, run / "curves" / picture.name)
+    keep_curves(run)
     write_manifest(
-        run, {**manifest, "status": "finished", "finished": _now(), "batch": settings["batch"], "metrics": best}
+        run, {**manifest, "status": "finished", "finished": now(), "batch": settings["batch"], "metrics": best}
     )
     shutil.rmtree(engine_folder)
     return Trained(run, run / "weights" / "best.pt", best)
+
+
+def keep_curves(run: Path) -> None:
+    """Copy the engine's pictures of a training."""
+    engine_folder = run / training.FOLDER
+    (run / "curves").mkdir(exist_ok=True)
+    for picture in sorted(engine_folder.glob("*.png")) + sorted(engine_folder.glob("*.jpg")):
+        shutil.copyfile(picture, run / "curves" / picture.name)
 
 
 def _trained_on(data: Dataset, manifest: Mapping[str, Any]) -> TrainedOn | None:
@@ -307,5 +313,5 @@ def _named(path: str | None) -> str | None:
     return None if path is None else Path(path).name
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

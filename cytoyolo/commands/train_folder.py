@@ -1,4 +1,5 @@
-"""The folder of a training: its manifest and settings, and whether a call may go on with it."""
+"""The folder of a training (of a detector or a classifier): its manifest and settings, and whether a call may go on
+with it."""
 
 import json
 from collections.abc import Mapping
@@ -16,15 +17,15 @@ MANIFEST = "manifest.json"
 RECIPE = "recipe.yaml"
 
 
-def is_empty(run: Path) -> bool:
-    """Whether a run was killed before it held anything worth keeping."""
-    return maker_of(run) == MAKER and not any((run / name).exists() for name in (MANIFEST, training.FOLDER, "weights"))
+def is_empty(run: Path, maker: str = MAKER) -> bool:
+    """Whether a run of the command `maker` was killed before it held anything worth keeping."""
+    return maker_of(run) == maker and not any((run / name).exists() for name in (MANIFEST, training.FOLDER, "weights"))
 
 
 def training_on(run: Path, dataset: str | Path, epochs: object = "N") -> str:
     """Say how to train a finished run further: with a new training that starts from its last weights."""
     weights = run / "weights" / "last.pt"
-    again = call("train", dataset, output="NEW", model=weights, epochs=epochs)
+    again = call(maker_of(run) or MAKER, dataset, output="NEW", model=weights, epochs=epochs)
     return f"for more epochs, train on from its weights: `{again}`"
 
 
@@ -35,7 +36,7 @@ def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], reso
     finished = before["status"] == "finished"
     other = different_settings(recipe, resolved)
     other += ["the fold"] * (before["fold"] != manifest["fold"])
-    other += ["um_per_px"] * (before.get("um_per_px") != manifest["um_per_px"])
+    other += ["um_per_px"] * (before.get("um_per_px") != manifest.get("um_per_px"))
     other += ["what it starts from"] * (_start(before) != _start(manifest))
     other += ["the data set"] * any(before["dataset"].get(key) != manifest["dataset"].get(key) for key in IDENTITY)
     if not other and not finished:
@@ -49,7 +50,7 @@ def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], reso
     replace = f"give another folder, or {OVERWRITE} to throw it away"
     if not finished:
         own = "DATASET" if "the data set" in other else str(dataset)
-        again = call("train", own, output=run, resume=True)
+        again = call(maker_of(run) or MAKER, own, output=run, resume=True)
         raise UsageError(f"{run} contains an interrupted training {differs}; go on with it by `{again}`, {replace}.")
     more = resolved["epochs"] - recipe.get("epochs", 0)
     advice = f"{replace}; {training_on(run, dataset, more)}" if more > 0 else replace

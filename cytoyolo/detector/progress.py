@@ -24,6 +24,8 @@ LAST_COPY, BEST_COPY = "resume.pt", "resume-best.pt"
 PARENT = "CYTOYOLO_PARENT"  # environment variable with the process id of the program
 _BATCH_INTERVAL_S = 0.5
 _last_batch = 0.0
+# The figures of an epoch that are shown, and their names: of a detector, or of a classifier.
+_SHOWN = (("metrics/mAP50(B)", "mAP50"), ("metrics/accuracy", "accuracy"), ("metrics/macro_f1", "macro F1"))
 # The seconds after which a message says how long the training will take.
 _WATCHED_S = 10.0
 
@@ -164,8 +166,8 @@ class _Bar:
                 self._estimate(self._epoch * self._batches + done, event["seconds"])
             else:
                 self._epoch = event["epoch"]
-                mean = event["metrics"].get("metrics/mAP50(B)")
-                state = f"epoch {self._epoch}" + ("" if mean is None else f", mAP50 {mean:.3f}")
+                figures = [f"{name} {event['metrics'][key]:.3f}" for key, name in _SHOWN if key in event["metrics"]]
+                state = ", ".join([f"epoch {self._epoch}", *figures])
                 self._progress.update(self._task, state=state)
                 if self._progress.disable:  # a log file gets a line an epoch instead of a moving bar
                     console.note(self._name + state)

@@ -3,17 +3,20 @@ place."""
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 from cytoyolo import defaults
+from cytoyolo.detector import classifier_settings
 from cytoyolo.detector.augmentation import OWN, Augmentation
+from cytoyolo.detector.crops import MAX_MARGIN
 from cytoyolo.detector.engine import MAX_SIDE, STRIDE
 from cytoyolo.detector.engine_source import default_settings, least_values, quantizations, value_kinds
-from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import load_yaml
 
 PACKAGE = "cytoyolo.recipes"
+Settings = TypeVar("Settings", bound=Mapping[str, Any])
 # Settings that the tool decides itself. A recipe with such a setting is refused, because the setting would be ignored.
 _OWN = frozenset(
     [
@@ -37,6 +40,33 @@ _OWN = frozenset(
 )
 # Settings that every recipe must have, because the tool itself uses them.
 _NEEDED = ("model", "epochs", "imgsz", "batch", "seed")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of training: how a message names it, its default recipe, its needed settings, and all its settings with
+    their defaults."""
+
+    noun: str
+    recipe: str
+    needed: tuple[str, ...]
+    known: Callable[[], dict[str, Any]]
+
+
+def all_settings() -> dict[str, Any]:
+    """All settings of a detector's training with their defaults: Ultralytics' settings and ours."""
+    return {**default_settings(), **Augmentation().to_dict()}
+
+
+def classifier_defaults() -> dict[str, Any]:
+    """All settings of a classifier's training with their defaults: those of Ultralytics that it uses, and ours."""
+    keys = classifier_settings.ClassifierSettings.__optional_keys__ - {"recipe"} - set(classifier_settings.OWN)
+    theirs = default_settings()
+    return {key: theirs[key] for key in theirs if key in keys} | classifier_settings.OWN
+
+
+DETECTOR = Kind("a training", defaults.RECIPE, _NEEDED, all_settings)
+CLASSIFIER = Kind("a classifier's training", classifier_settings.RECIPE, (*_NEEDED, "margin"), classifier_defaults)
 _OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
 # The kinds of values (see `engine_source.value_kinds`): which values Ultralytics accepts, and how a message names them.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -61,49 +91,54 @@ _SPECIAL: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: str(value).lower() in quantizations(),
         "8, 16, 32 or another word that Ultralytics knows, such as int8",
     ),
+    "margin": (lambda value: isinstance(value, int | float) and 0 <= value <= MAX_MARGIN, "a number from 0 to 4"),
     "fraction": (
         lambda value: _is_part(value) or _is_division(value),
         "a number above 0 and up to 1, a number of images above 1, or a list of two or three of these",
     ),
 }
+# Settings of ours that are shares.
+_SHARES = {*OWN, "label_smoothing"}
 # Above this number of optimizer steps, "auto" meant SGD in the release of Ultralytics that the third place used.
 _SGD_STEPS = 10_000
 
 
-def given(settings: TrainingSettings) -> TrainingSettings:
+def given(settings: Settings) -> Settings:
     """Return the settings that are not None. The others have the recipe's values."""
-    return cast(TrainingSettings, {key: value for key, value in settings.items() if value is not None})
+    return cast(Settings, {key: value for key, value in settings.items() if value is not None})
 
 
-def load_recipe(settings: TrainingSettings, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def load_recipe(
+    settings: Mapping[str, Any], own: Mapping[str, Any] | None = None, kind: Kind = DETECTOR
+) -> dict[str, Any]:
     """Return all settings of a training: the recipe's settings, replaced by those that are given.
 
     `own` are settings that the command itself decides, whatever the recipe says. Raises UsageError for an unknown
     recipe or setting and for a setting in `own`, and CytoyoloError for a recipe file that can't be used.
     """
     flags: dict[str, Any] = dict(given(settings))
-    recipe, own = flags.pop("recipe", defaults.RECIPE), own or {}
+    recipe, own = flags.pop("recipe", kind.recipe), own or {}
     if decided := own.keys() & flags:
         raise UsageError(f"the call gives '{min(decided)}', which this command sets itself; remove it.")
     base = load_yaml(recipe, PACKAGE, "recipe")
-    missing = [key for key in _NEEDED if key not in base] if isinstance(base, dict) else list(_NEEDED)
+    missing = [key for key in kind.needed if key not in base] if isinstance(base, dict) else list(kind.needed)
     if missing:
         raise CytoyoloError(f"{recipe} does not set {', '.join(missing)}; compare it with a recipe of this package.")
     merged = {**base, **flags}
     for key, value in merged.items():
-        _check(str(key), value, "the call" if key in flags else str(recipe))
+        _check(str(key), value, "the call" if key in flags else str(recipe), kind)
     return {**merged, **own}
 
 
-def _check(key: str, value: Any, where: str) -> None:
+def _check(key: str, value: Any, where: str, kind: Kind) -> None:
     """Raise a UsageError that names the key, the value and what is allowed."""
-    known = all_settings()
+    known = kind.known()
     if key in _OWN:
         raise UsageError(f"{where} gives '{key}', which cytoyolo sets itself; remove it.")
     if key not in known:
         close = [name for name in known if name.startswith(key[:3])]
         hint = f" (near: {', '.join(close[:5])})" if close else ""
-        raise UsageError(f"{where} gives '{key}', which is not a setting of a training{hint}; correct it.")
+        raise UsageError(f"{where} gives '{key}', which is not a setting of {kind.noun}{hint}; correct it.")
     shown = _shown(value)
     whole = isinstance(value, int) and not isinstance(value, bool)
     if key in ("epochs", "imgsz", "batch") and not (whole and value > 0):
@@ -118,24 +153,22 @@ def _check(key: str, value: Any, where: str) -> None:
         raise UsageError(f"{where} gives imgsz={value}; give a multiple of {STRIDE}.")
     if key == "imgsz" and value > MAX_SIDE:
         raise UsageError(f"{where} gives imgsz={value}; give at most {MAX_SIDE}.")
-    if remedy := value_fault(key, value):
+    if remedy := value_fault(key, value, known):
         raise UsageError(f"{where} gives {key}={shown}; {remedy}.")
 
 
-def all_settings() -> dict[str, Any]:
-    """All settings of a training with their defaults: Ultralytics' settings and ours."""
-    return {**default_settings(), **Augmentation().to_dict()}
+def value_fault(key: str, value: Any, known: Mapping[str, Any] | None = None) -> str:
+    """Say what to give instead of a value that Ultralytics refuses, "" for a value that it accepts.
 
-
-def value_fault(key: str, value: Any) -> str:
-    """Say what to give instead of a value that Ultralytics refuses, "" for a value that it accepts."""
-    default = all_settings()[key]
+    `known` has the defaults of all settings, by default those of a detector's training.
+    """
+    default = (all_settings() if known is None else known)[key]
     if repr(value) == repr(default):
         return ""
     if key in _SPECIAL:
         is_right, remedy = _SPECIAL[key]
         return "" if is_right(value) else f"give {remedy}"
-    kind = "fraction" if key in OWN else next((kind for kind, keys in value_kinds().items() if key in keys), "")
+    kind = "fraction" if key in _SHARES else next((kind for kind, keys in value_kinds().items() if key in keys), "")
     if value is None or not kind:
         return "" if not kind or key == "auto_augment" or default is None else "give a value"
     is_right, remedy = _KINDS[kind]

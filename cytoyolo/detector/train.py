@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -97,24 +98,32 @@ def close(run: Path, data: Path, checkpoint: Path, settings: Mapping[str, Any], 
 
 def _run(run: Path, overrides: dict[str, Any], settings: Mapping[str, Any], closing: bool = False) -> None:
     engine()  # before torch, which reads how its threads wait when it is imported
+    from cytoyolo.detector.trainer import ClosingTrainer, Trainer, augmented
+
+    carry_out(run, lambda: (ClosingTrainer if closing else Trainer)(overrides=overrides), augmented(settings))
+
+
+def carry_out(run: Path, trainer: Callable[[], Any], within: AbstractContextManager[None]) -> None:
+    """Make a trainer of the engine and let it train, within a context, and show its progress.
+
+    Raises CytoyoloError when the training cannot be carried out.
+    """
     import matplotlib
     import torch
-
-    from cytoyolo.detector.trainer import ClosingTrainer, Trainer, augmented
 
     os.environ[progress.PARENT] = str(os.getpid())
     others = set(threading.enumerate())
     # A class may be called "$x^$", which the plots would take for a formula.
     plain = matplotlib.rc_context({"text.parse_math": False})
     shown = progress.shown(run / progress.FILE)
-    with plain, augmented(settings), shown, interrupts_remembered() as raise_swallowed:
+    with plain, within, shown, interrupts_remembered() as raise_swallowed:
         try:
-            trainer = (ClosingTrainer if closing else Trainer)(overrides=overrides)
+            made = trainer()
             for event, callback in progress.CALLBACKS.items():
-                trainer.add_callback(event, callback)
+                made.add_callback(event, callback)
             for event in ("on_train_batch_end", "on_fit_epoch_end"):
-                trainer.add_callback(event, lambda trainer: raise_swallowed())
-            trainer.train()
+                made.add_callback(event, lambda trainer: raise_swallowed())
+            made.train()
         except torch.OutOfMemoryError as error:
             raise CytoyoloError(
                 f"the GPU's memory is used up; try a smaller {option('batch')} or {option('imgsz')}."
@@ -162,6 +171,6 @@ def metrics(run: Path) -> list[dict[str, float]]:
     return list({row["epoch"]: row for row in kept}.values())
 
 
-def best_epoch(rows: list[dict[str, float]]) -> dict[str, float]:
-    """The epoch of best.pt: the epoch with the highest mAP50-95, the last such epoch if there are several."""
-    return max(reversed(rows), key=lambda row: row["metrics/mAP50-95(B)"])
+def best_epoch(rows: list[dict[str, float]], figure: str = "metrics/mAP50-95(B)") -> dict[str, float]:
+    """The epoch of best.pt: the epoch with the highest figure, the last such epoch if there are several."""
+    return max(reversed(rows), key=lambda row: row[figure])

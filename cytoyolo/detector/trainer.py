@@ -43,7 +43,7 @@ def augmented(settings: Mapping[str, Any]) -> Iterator[None]:
         del os.environ[_SETTINGS]
 
 
-def _chance() -> np.random.Generator:
+def chance() -> np.random.Generator:
     """Return a source of chance. The engine seeds Python's own in each of its processes."""
     return np.random.default_rng(getrandbits(64))
 
@@ -56,7 +56,7 @@ class Turn:
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
         """Turn an image, which has the engine's form, or leave it as it is."""
-        random = _chance()
+        random = chance()
         if random.random() >= self.share:
             return labels
         orientation, instances = int(random.choice(_TURNS)), labels["instances"]
@@ -91,7 +91,7 @@ class Images(YOLODataset):  # type: ignore[misc]
 
         Each part of a mosaic gets a stain and a focus of its own.
         """
-        random, augmentation = _chance(), self.augmentation
+        random, augmentation = chance(), self.augmentation
         drawn = index if self.shares is None else int(random.choice(len(self.shares), p=self.shares))
         image: dict[str, Any] = super().get_image_and_label(drawn)
         if augmentation.stain:

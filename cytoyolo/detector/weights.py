@@ -14,7 +14,7 @@ from cytoyolo.detector.crops import Crop, parse_crop
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.engine_source import may_know_network, official_weights
 from cytoyolo.detector.foreign import check_file, name_loaded, name_unreadable
-from cytoyolo.detector.model_info import ModelInfo, check_names, parse_names
+from cytoyolo.detector.model_info import CLASSIFY, DETECT, ModelInfo, Task, check_names, parse_names
 from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, read_bytes
@@ -137,10 +137,7 @@ def _stored_crop(checkpoint: dict[str, Any], path: Path) -> Crop | None:
 
     Raises CytoyoloError for a classifier of another program, which was not trained on crops of cells.
     """
-    from ultralytics.nn.modules import Classify
-
-    # The engine notes the task of a network only when it opens the network itself.
-    if not isinstance(checkpoint["model"].model[-1], Classify):
+    if _task_of(checkpoint["model"]) != CLASSIFY:
         return None
     try:
         crop = parse_crop(_metadata(checkpoint).get("crop"))
@@ -181,26 +178,47 @@ def stored_spec(checkpoint: dict[str, Any]) -> DataSpec | None:
         raise CytoyoloError(f"the weights' description of their data set is damaged ({error}); train anew.") from error
 
 
-def find_start(model: str, asked: bool) -> Start:
-    """What to start a training from, given a .yaml network or a .pt file.
+def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
+    """What to start a training of a detector or a classifier from, given a .yaml network or a .pt file.
 
     An official .pt that is not on this disk is downloaded only if the user `asked` for it by name. Weights of
-    another task (pose, segmentation) give their backbone and neck to a detector of the same size.
+    another task (pose, segmentation) give their backbone and neck to a detector of the same size, or their backbone to
+    a classifier of the same size.
     """
     if model.lower().endswith((".yaml", ".yml")):
-        return Start(_network_yaml(model))
+        is_known = task == CLASSIFY and not Path(model).is_file()
+        return Start(_network_yaml(_name_for(task, model) if is_known else model, task))
     if not model.lower().endswith(".pt"):
         raise UsageError("model", model, "give a .pt file, or a network such as yolo11n.yaml")
     path = _find_file(model, asked)
     network = load_checkpoint(path)["model"]
     _refuse_torchvision(network.yaml, model)
     _check_finite(network, path)
-    if getattr(network, "task", "detect") == "detect":
+    if _task_of(network) == task:
         return Start(str(path.absolute()))
     name = Path(str(network.yaml.get("yaml_file", ""))).name
+    return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()))
+
+
+def _task_of(network: Any) -> str:
+    """What a network does. The engine notes the task of a network only when it opens the network itself."""
+    from ultralytics.nn.modules import Classify
+
+    return CLASSIFY if isinstance(network.model[-1], Classify) else str(getattr(network, "task", DETECT))
+
+
+def _name_for(task: Task, name: str) -> str:
+    """The name of the network for a task that has the backbone of the network `name`.
+
+    Examples
+    --------
+    >>> _name_for("detect", "yolo11n-pose.yaml"), _name_for("classify", "yolo11n-pose.yaml")
+    ('yolo11n.yaml', 'yolo11n-cls.yaml')
+    """
     for suffix in _TASK_SUFFIXES:
         name = name.replace(suffix, "")
-    return Start(_network_yaml(name), str(path.absolute()))
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}-cls{dot}{ending}" if task == CLASSIFY else name
 
 
 def check_start(model: str, asked: bool) -> None:
@@ -212,11 +230,11 @@ def check_start(model: str, asked: bool) -> None:
             raise
 
 
-def _network_yaml(name: str) -> str:
+def _network_yaml(name: str, task: Task = DETECT) -> str:
     """Return a network's YAML: a file of the user, or one of the engine's own files by its name."""
+    such = "yolo11n-cls.yaml" if task == CLASSIFY else "yolo11n.yaml"
     unknown = UsageError(
-        f"{name} is not a network; give the YAML file of a network, or a name that Ultralytics knows, such as "
-        "yolo11n.yaml."
+        f"{name} is not a network; give the YAML file of a network, or a name that Ultralytics knows, such as {such}."
     )
     if Path(name).is_file():  # the engine's own parser has no limit for aliases
         parse_yaml(name, read_bytes(Path(name)))
@@ -232,6 +250,8 @@ def _network_yaml(name: str) -> str:
     except Exception as error:  # a missing file, wrong YAML or a mapping without the keys of a network
         raise unknown from error
     _refuse_torchvision(network, name)
+    if task == CLASSIFY and "Classify" not in map(str, network["head"][-1]):
+        raise UsageError(f"{name} is not a network for 'classify'; give such a network, such as {such}.")
     return str(Path(name).absolute()) if Path(name).is_file() else name
 
 

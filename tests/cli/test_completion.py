@@ -49,4 +49,4 @@ def test_bash_takes_the_script() -> None:
         f"COMP_WORDS=({PROGRAM} tra); COMP_CWORD=1; _cytoyolo_completion {PROGRAM} tra; echo ${{COMPREPLY[@]}}"
     )
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "train\n"
+    assert done.stdout.split() == ["train", "train-classifier"]

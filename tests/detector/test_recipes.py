@@ -4,8 +4,9 @@ import pytest
 
 from cytoyolo import defaults
 from cytoyolo.cli.training import parse_assignments
-from cytoyolo.detector import augmentation
-from cytoyolo.detector.recipes import _OWN, PACKAGE, load_recipe, resolve_optimizer
+from cytoyolo.detector import augmentation, classifier_settings
+from cytoyolo.detector.classifier_settings import ClassifierSettings
+from cytoyolo.detector.recipes import _OWN, CLASSIFIER, PACKAGE, classifier_defaults, load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import names
@@ -18,9 +19,32 @@ def test_third_place_is_the_published_training():
     assert recipe["close_mosaic"] == 10
 
 
-@pytest.mark.parametrize("name", names(PACKAGE))
+DETECTORS = [name for name in names(PACKAGE) if name != CLASSIFIER.recipe]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
 def test_every_shipped_recipe_is_valid(name):
     assert load_recipe({"recipe": name})["epochs"] > 0
+
+
+def test_the_recipe_of_a_classifier_is_valid_and_each_kind_refuses_the_other():
+    recipe = load_recipe({}, kind=CLASSIFIER)
+    assert (recipe["degrees"], recipe["imgsz"]) == (180.0, 128)
+    assert recipe.keys() <= ClassifierSettings.__optional_keys__
+    with pytest.raises(UsageError, match="which is not a setting of a training"):
+        load_recipe({"recipe": CLASSIFIER.recipe})
+    for name in DETECTORS:
+        with pytest.raises(CytoyoloError, match=f"{name} does not set margin"):
+            load_recipe({"recipe": name}, kind=CLASSIFIER)
+    for flags, words in {
+        "mosaic": (1.0, "gives 'mosaic', which is not a setting of a classifier's training"),
+        "margin": (7, "give a number from 0 to 4"),
+        "label_smoothing": (1.5, "give a number from 0 to 1"),
+        "imgsz": (100, "multiple of 32"),
+    }.items():
+        value, sentence = words
+        with pytest.raises(UsageError, match=sentence):
+            load_recipe({flags: value}, kind=CLASSIFIER)
 
 
 def test_flags_win_and_unset_flags_do_not():
@@ -69,8 +93,17 @@ def test_every_key_of_the_typed_settings_is_a_setting_of_the_engine_or_of_our_au
     keys = TrainingSettings.__optional_keys__
     assert keys - {"recipe"} - set(augmentation.OWN) <= DEFAULT_CFG_DICT.keys() - _OWN
     assert not set(augmentation.OWN) & DEFAULT_CFG_DICT.keys()
-    for name in names(PACKAGE):
+    for name in DETECTORS:
         assert load_recipe({"recipe": name}).keys() <= keys
+
+
+def test_every_key_of_a_classifiers_settings_is_a_setting_of_the_engine_or_ours():
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    keys = ClassifierSettings.__optional_keys__ - {"recipe"}
+    assert set(classifier_settings.OWN) <= keys
+    assert keys - set(classifier_settings.OWN) <= DEFAULT_CFG_DICT.keys() - _OWN
+    assert classifier_defaults().keys() == keys
 
 
 def test_a_recipe_file_of_the_user(tmp_path):

@@ -356,7 +356,7 @@ def test_workers_that_fail_are_named_with_a_remedy(tmp_path, monkeypatch, error,
 
     monkeypatch.setattr(trainer, "Trainer", Broken)
     with pytest.raises(CytoyoloError, match=rf"{words}.*") as refused:
-        command.training._run(tmp_path, {})
+        command.training._run(tmp_path, {}, {})
     assert "; give workers=0, or" in str(refused.value) and "\n" not in str(refused.value)
 
 
