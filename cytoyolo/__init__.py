@@ -2,8 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`,
-`curate`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `export_labels`, `export`, `bench`, `reproduce`,
-`smear`, `demo`, `info`.
+`curate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `export_labels`, `export`, `bench`,
+`reproduce`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.crossval import Crossvalidated, crossval
     from cytoyolo.commands.curate import CuratedTable, curate
     from cytoyolo.commands.demo import Demonstrated, demo
+    from cytoyolo.commands.ensemble import MadeEnsemble, ensemble
     from cytoyolo.commands.evaluate import evaluate
     from cytoyolo.commands.export import Exported, export
     from cytoyolo.commands.export_labels import ExportedLabels, export_labels
@@ -76,6 +77,7 @@ __all__ = [
     "Imported",
     "InferenceSettings",
     "LabelTable",
+    "MadeEnsemble",
     "Planned",
     "Predicted",
     "Repaired",
@@ -94,6 +96,7 @@ __all__ = [
     "crossval",
     "curate",
     "demo",
+    "ensemble",
     "evaluate",
     "export",
     "export_labels",
@@ -136,6 +139,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Imported": "commands.import_labels",
     "InferenceSettings": "detector.inference",
     "LabelTable": "annotations.table",
+    "MadeEnsemble": "commands.ensemble",
     "Planned": "commands.reproduce",
     "Predicted": "commands.predict",
     "Repaired": "commands.repair",

@@ -22,7 +22,10 @@ METHODS = {
     "LabelTable.from_csv": cytoyolo.LabelTable.from_csv,
 }
 # Examples that take minutes, or that need the results of such calls.
-LONG = {"bench", "crossval", "curate", "demo", "evaluate", "fuse", "reproduce", "train", "train_classifier"}
+LONG = {
+    *("bench", "crossval", "curate", "demo", "ensemble", "evaluate", "fuse", "reproduce"),
+    *("train", "train_classifier"),
+}
 
 
 def sections(thing: Any) -> dict[str, str]:

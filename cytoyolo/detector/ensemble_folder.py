@@ -5,7 +5,7 @@ The folder holds the files of the models, and ensemble.json:
     {"ensemble": 1, "classes": ["BA", "EO"], "weights": [1.0, 1.0, 0.5],
      "detectors": [{"file": "fold0.pt", "sha256": "..."}, {"file": "fold1.pt", "sha256": "..."}],
      "classifiers": [{"file": "classifier0.pt", "sha256": "..."}],
-     "chosen_on": {"cells": 700, "macro_f1": [0.91, 0.93]}}
+     "chosen_on": {"cells": 700, "figures": [{"model": "cv", "weight": 0.4, "macro_f1": 0.91, "log_likelihood": -0.3}]}}
 
 `weights` has a number for each detector and then for each classifier. It is null if all are equal. `chosen_on` says how
 the weights were chosen, if they were.

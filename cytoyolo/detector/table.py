@@ -28,18 +28,21 @@ class TableForm:
 
     detections.csv has a row a detection, in whole pixels, with the second most probable class and how much more
     probable the first is (`margin`). With `probabilities` it has all of them. oof.csv has the `fold` and the size of
-    the image too, hundredths of a pixel, and a row with an empty box for an image without detections.
+    the image too, hundredths of a pixel, and a row with an empty box for an image without detections. With `labels` it
+    has the true class of each box too.
     """
 
     remedy: str
     probabilities: bool
     folds: bool = False
+    labels: bool = False
 
     def columns(self, spec: DataSpec, codes: tuple[str, ...]) -> dict[str, str]:
         """The names of the columns by role, in their order."""
         shares = [f"{PROBABILITY}{code}" for code in codes] if self.probabilities else []
         if self.folds:
-            return spec.column_map("image", "fold", "width", "height", *XYXY, "confidence", *shares)
+            true = ["class"] if self.labels else []
+            return spec.column_map("image", "fold", "width", "height", *XYXY, *true, "confidence", *shares)
         names = spec.column_map("image", *XYXY, "class")
         return (
             names
@@ -55,6 +58,7 @@ class TableForm:
 LISTED = TableForm("give a table that predict wrote", probabilities=False)
 LISTED_IN_FULL = TableForm("give a table that predict wrote", probabilities=True)
 OUT_OF_FOLD = TableForm("give the table as crossval wrote it", probabilities=True, folds=True)
+LABELLED_OUT_OF_FOLD = TableForm("train the folds again", probabilities=True, folds=True, labels=True)
 
 
 @dataclass(frozen=True)

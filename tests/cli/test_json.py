@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import cytoyolo
 from cytoyolo.cli.app import app
 from cytoyolo.cli.output import print_json
-from cytoyolo.commands import crossval, demo, reproduce, train_classifier
+from cytoyolo.commands import crossval, demo, ensemble, reproduce, train_classifier
 from tests.predicted_tables import crossvalidated, oof_text
 
 COMMANDS = typer.main.get_command(app).commands
@@ -44,6 +44,7 @@ CALLS = {
 # These train for minutes. Here only their printing is tested, with results that are given; their own tests run them.
 TRAINING = {
     "crossval": ("labels.csv -o new/CV", {"oof", "score", "groups"}),
+    "ensemble": ("CV -o new/ensemble", {"output", "detectors", "classifiers", "cells", "figures"}),
     "demo": ("-o new/demo", {"faults", "score", "paths", "seconds"}),
     "reproduce": (". -o new/third", {"steps"}),
     "train-classifier": ("dataset -o new/cells", {"folder", "weights", "metrics", "oof"}),
@@ -103,10 +104,14 @@ def test_so_is_the_result_of_a_training(name: str, place: Path, monkeypatch: pyt
     made = {
         "crossval": crossval.Crossvalidated(place, place / "oof.csv", 5, score, table),
         "demo": demo.Demonstrated(table, score, {"weights": place}, {"Train": 1.5}),
+        "ensemble": ensemble.MadeEnsemble(place, 5, 5, 40, table),
         "reproduce": [reproduce.Planned("train", place, "done", 1.5, None)],
         "train-classifier": train_classifier.TrainedClassifier(place, (place / "best.pt",), {"epoch": 1.0}),
     }
-    modules = {"crossval": crossval, "demo": demo, "reproduce": reproduce, "train-classifier": train_classifier}
+    modules = {
+        "crossval": crossval, "demo": demo, "ensemble": ensemble, "reproduce": reproduce,
+        "train-classifier": train_classifier,
+    }  # fmt: skip
     monkeypatch.setattr(modules[name], name.replace("-", "_"), lambda *_, **__: made[name])
     call, keys = TRAINING[name]
     assert keys <= answer(monkeypatch, place, name, call).keys()
