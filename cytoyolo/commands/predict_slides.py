@@ -21,7 +21,7 @@ from cytoyolo.detector.slide_search import joined
 from cytoyolo.detector.tiling import Tiling, slide_tiling_of
 from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.files import atomic_file
-from cytoyolo.images.drawing import draw_points
+from cytoyolo.images.drawing import draw_points, with_legend
 from cytoyolo.images.samples import White
 from cytoyolo.images.slide_form import Slide, thumbnail
 from cytoyolo.images.slides import open_slide
@@ -166,7 +166,8 @@ def results(
 
 
 def draw_slide(place: Path, plan: SlidePlan, found: Detections, white: White) -> None:
-    """Write a thumbnail of a slide with a dot for each cell, in the colour of its class, and its region."""
+    """Write a thumbnail of a slide with a dot for each cell, in the colour of its class, its region, and below it the
+    classes with their numbers of cells."""
     with open_slide(plan.path, white) as slide:
         small = thumbnail(slide, _THUMBNAIL)
     centres = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2 / small.downsample
@@ -174,6 +175,10 @@ def draw_slide(place: Path, plan: SlidePlan, found: Detections, white: White) ->
     x, y, width, height = (round(value / small.downsample) for value in plan.region)
     if plan.region[2:] != plan.size:
         cv2.rectangle(picture, (x, y), (x + width, y + height), (0, 0, 0), 2)
+    if len(found):
+        classes, counts = np.unique(found.class_id, return_counts=True)
+        texts = [f"{found.codes[index]}: {count:,}" for index, count in zip(classes, counts, strict=True)]
+        picture = with_legend(picture, texts, classes.tolist(), len(found.codes))
     place.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(place) as temporary:
         temporary.write_bytes(cv2.imencode(place.suffix, picture)[1].tobytes())

@@ -60,6 +60,45 @@ def draw_points(
     return canvas
 
 
+def with_legend(
+    picture: NDArray[np.uint8], texts: Sequence[str], class_id: Sequence[int], classes: int
+) -> NDArray[np.uint8]:
+    """Return a picture with a white strip below it: a dot in the colour of each class, and the text of the class.
+
+    Parameters
+    ----------
+    picture
+        Pixels (h, w, 3), BGR.
+    texts
+        What is written beside each dot. Characters that OpenCV's font lacks become question marks.
+    class_id
+        The class of each text, which decides the colour of its dot.
+    classes
+        How many classes there are.
+    """
+    scale = max(max(picture.shape[:2]) / 1600, 0.5)
+    line, gap = round(34 * scale), round(12 * scale)
+    plain = [text.encode("ascii", "replace").decode() for text in texts]
+    thickness = max(round(1.6 * scale), 1)
+    widths = [cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)[0][0] + line + gap for text in plain]
+    width = max(picture.shape[1], *(gap + one for one in widths))
+    places, x, row = list[tuple[int, int]](), gap, 0
+    for one in widths:
+        if x + one > width and x > gap:
+            x, row = gap, row + 1
+        places.append((x, row))
+        x += one + gap
+    height = picture.shape[0]
+    canvas = np.full((height + (row + 1) * line + gap, width, 3), 255, np.uint8)
+    canvas[:height, : picture.shape[1]] = picture
+    for text, index, (left, below) in zip(plain, class_id, places, strict=True):
+        middle = height + gap // 2 + below * line + line // 2
+        cv2.circle(canvas, (left + line // 3, middle), line // 3, class_colour(index, classes), cv2.FILLED, cv2.LINE_AA)
+        corner = (left + line, middle + line // 3)
+        cv2.putText(canvas, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, (40, 40, 40), thickness, cv2.LINE_AA)
+    return canvas
+
+
 def _tag(
     canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], scale: float, colour: tuple[int, int, int]
 ) -> None:

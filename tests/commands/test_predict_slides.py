@@ -81,7 +81,10 @@ def test_slides_among_images_and_folders(weights, folder, tmp_path):
         *("geojson/s1/b.ome.tif.geojson",),
     }
     small = cv2.imread(str(tmp_path / "out" / "annotated" / "a.svs.jpg"))
-    assert small.shape == (900, 1500, 3)
+    assert small.shape[1:] == (1500, 3) and small.shape[0] > 900
+    codes = table.loc[table["NAME"] == "a.svs", "class"].unique()
+    dots, _ = cv2.connectedComponents((cv2.cvtColor(small[900:], cv2.COLOR_BGR2HSV)[..., 1] > 128).astype(np.uint8))
+    assert dots - 1 == len(codes)  # the legend has a dot for each class that was found
 
 
 def test_geojson_has_the_cells_of_the_table(weights, made, tmp_path):
