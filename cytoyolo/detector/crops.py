@@ -16,8 +16,8 @@ Pixels = NDArray[np.uint8]
 
 # The largest margin, as a share of the longer side of a box. A wider square shows more of other cells than of its own.
 MAX_MARGIN = 4.0
-# A square is first sampled at so many times its final side, at most, and then averaged. So no fine grain is lost by
-# chance when a large cell is made small. Larger cells than this are beyond what a microscope shows.
+# A large square is first sampled at a whole multiple of its final side, so that a step is 1.5 pixels or less, and then
+# averaged. So no fine grain is lost by chance. This is the largest multiple.
 _MOST_SAMPLES = 8
 
 
@@ -122,7 +122,7 @@ def _sampled(image: Pixels, square: NDArray[np.float64], side: int) -> Pixels:
     x2, y2 = (min(max(math.ceil(start + whole) + 1, 0), end) for start, end in ((left, width), (top, height)))
     if x2 <= x or y2 <= y:
         return np.full((side, side, 3), FILL, np.uint8)
-    samples = min(max(math.ceil(whole / side), 1), _MOST_SAMPLES)
+    samples = min(max(round(whole / side), 1), _MOST_SAMPLES)
     step = whole / (side * samples)
     # The middle of pixel i of the result is (i + 0.5) * step - 0.5 from the corner of the square.
     matrix = np.array([[step, 0, left - x + 0.5 * step - 0.5], [0, step, top - y + 0.5 * step - 0.5]])
