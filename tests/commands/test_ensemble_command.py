@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytoyolo import ensemble, predict
+from cytoyolo import convert, ensemble, predict, train_classifier
 from cytoyolo.commands.ensemble_runs import read_run
 from cytoyolo.commands.ensemble_votes import read_votes, true_cells
 from cytoyolo.detector.averaging import choose_weights, class_vectors
@@ -151,3 +151,16 @@ def test_wrong_runs(lab, blobs, small_run, tmp_path):
     with (cv / "fold0" / "weights" / "last.pt").open("ab") as file:
         file.write(b" ")
     refused("has changed since the folds were finished", [cv])
+
+
+def test_folds_of_train_classifier_are_such_a_run(lab, blobs, tmp_path):
+    dataset = tmp_path / "dataset"
+    convert(blobs / "labels.csv", images=blobs / "images", output=dataset, dataset=blobs / "spec.yaml", folds=FOLDS)
+    tiny = {"model": "yolo11n.yaml", "epochs": 1, "batch": 8, "imgsz": 32, "plots": False, "device": "cpu"}
+    cells = train_classifier(dataset, output=tmp_path / "cells", folds=True, **tiny)
+    made = ensemble([lab / "cv", cells.folder], output=tmp_path / "ens")
+    assert (made.detectors, made.classifiers, made.cells) == (2, 2, 24)
+    alone = made.figures.set_index("model").loc["cells", "macro_f1"]
+    assert alone == pytest.approx(cells.metrics["metrics/macro_f1"])
+    found = predict(made.output, blobs / "images", output=tmp_path / "found", conf=1e-3, device="cpu", pictures=False)
+    assert found.rows > 0
