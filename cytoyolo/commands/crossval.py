@@ -48,7 +48,7 @@ from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.workers import run_all
-from cytoyolo.yolo.folder import CONVERT_AGAIN, TILES, Dataset, load_dataset
+from cytoyolo.yolo.folder import CONVERT_AGAIN, Dataset, load_dataset
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
 
@@ -116,7 +116,8 @@ def crossval(
     Parameters
     ----------
     source : str or Path
-        A label table, or a YOLO folder that `convert` made with folds.
+        A label table, or a YOLO folder that `convert` made with folds. If the folder holds tiles, what the models find
+        in the tiles of an image is joined, so that the out-of-fold table is of whole images.
     output : str or Path
         The folder to make.
     images : str or Path, optional
@@ -243,11 +244,6 @@ def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
     for name, value in options.items():
         if value is not None:
             raise UsageError(f"{option(name)} is only for a label table, and {source} is a folder; leave it out.")
-    if TILES in data.manifest:
-        raise UsageError(
-            f"{source} holds tiles of images, and the predictions of a cross-validation are of whole images; convert "
-            f"the label table without {option('tiles')}."
-        )
     if not data.manifest["folds"]:
         raise UsageError(
             f"{source} has no folds; convert the label table with {option('folds')}, or give the table itself."
@@ -330,6 +326,7 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
         [pd.read_csv(folder / f"fold{fold}.csv", dtype=str, keep_default_na=False) for fold in range(folds)]
     )
     column = data.spec.columns["image"]
+    listing = listing.drop_duplicates(column)  # the tiles of an image have rows of their own
     place = pd.Series(range(len(listing)), index=listing[column])
     joined = parts.iloc[np.argsort(place[parts[column]].to_numpy(), kind="stable")]
     write_table(folder / OOF, joined, overwrite=True)

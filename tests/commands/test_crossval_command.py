@@ -17,17 +17,25 @@ import pandas as pd
 import pytest
 import yaml
 
+from cytoyolo.boxes import from_yolo
 from cytoyolo.commands import crossval as commands
+from cytoyolo.commands import crossval_predictions
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import Crossvalidated, crossval
+from cytoyolo.commands.crossval_predictions import predict_table
 from cytoyolo.commands.curate import curate
 from cytoyolo.commands.predict import predict
 from cytoyolo.curation.predictions import read_oof
+from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble_folder import read_ensemble
+from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.info import DecodedFile
 from cytoyolo.tables.table import fingerprint
+from cytoyolo.yolo.folder import load_dataset
+from cytoyolo.yolo.verify import read_listing
 from tests.blobs import draw
 from tests.outcomes import contents
 from tests.pictures import empty_png
@@ -84,6 +92,18 @@ def copied(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "CV"
 
 
+class Known:
+    """In the place of a Detector whose answers are known."""
+
+    iou, field_limit = 0.4, sys.maxsize
+
+    def __init__(self, tiles: str) -> None:
+        assert tiles == "off", "a tile is never divided again"
+
+    def keep_at_least(self, count: int) -> None:
+        pass
+
+
 # What it holds
 
 
@@ -105,6 +125,49 @@ def test_every_image_is_predicted_once_by_the_model_that_has_not_seen_it(made, l
     assert (found.groupby("NAME").size() >= 1).all()
     confidence = found.groupby("NAME", sort=False)["confidence"]
     assert (confidence.diff().dropna() <= 0).all(), "best first"
+
+
+def test_a_model_that_knows_each_tile_finds_the_labels_of_the_whole_images(lab, tmp_path, monkeypatch):
+    """The detections of the tiles are their own labels, with a confidence and sub-pixel shifts."""
+    spec, random = lab / "spec.yaml", np.random.default_rng(0)
+    convert(lab / "labels.csv", images=lab / "images", output=tmp_path / "d", dataset=spec, folds=2, tiles="64,40")
+    data = load_dataset(tmp_path / "d")
+    listing = read_listing(data)
+
+    def known(detector, paths):
+        for path in paths:
+            size = tuple(listing.loc[listing["file"] == path.name, ["width", "height"]].to_numpy(int)[0])
+            lines = (data.folder / "labels" / f"{path.stem}.txt").read_text().split()
+            values = np.array(lines, float).reshape(-1, 5)
+            exact = from_yolo(values[:, 1:], np.tile(size, (len(values), 1)))
+            xyxy = exact + random.uniform(-0.2, 0.2, exact.shape)
+            scores = np.where(values[:, :1] == np.arange(len(data.spec.codes)), 0.9, 0.01)
+            found = of_scores(xyxy.astype(np.float32), scores.astype(np.float32), data.spec.codes, size=size)
+            yield SearchedFile(path, DecodedFile(cv2.imread(str(path)), ""), found, (0, 0))
+
+    monkeypatch.setattr(crossval_predictions, "detect_files", known)
+    monkeypatch.setattr(crossval_predictions, "Detector", lambda *given, **more: Known(more["tiles"]))
+    table = pd.concat(
+        predict_table(Path("w.pt"), data, listing[listing["part"] == str(fold)], pd.Series(dtype=int), fold, "cpu")
+        for fold in (0, 1)
+    ).sort_values("NAME", kind="stable")
+    labels = pd.read_csv(lab / "labels.csv").sort_values("NAME", kind="stable")
+    assert len(listing) > len(labels) and table["NAME"].tolist() == labels["NAME"].tolist()
+    assert table[["width", "height"]].astype(int).drop_duplicates().to_numpy().tolist() == [[80, 72]]
+    sides = ["x1", "y1", "x2", "y2"]
+    assert np.abs(table[sides].to_numpy(float) - labels[sides].to_numpy(float)).max() < 1
+    shares = table[[f"p_{code}" for code in data.spec.codes]].to_numpy(float)
+    assert [data.spec.codes[index] for index in shares.argmax(axis=1)] == labels["class"].tolist()
+
+
+def test_a_folder_of_tiles_gives_a_table_of_whole_images(lab, tmp_path):
+    spec = lab / "spec.yaml"
+    convert(lab / "labels.csv", images=lab / "images", output=tmp_path / "d", dataset=spec, folds=2, tiles="64,40")
+    made = crossval(tmp_path / "d", output=tmp_path / "CV", **SETTINGS)
+    found = pd.read_csv(made.oof)
+    assert found["NAME"].drop_duplicates().tolist() == pd.read_csv(lab / "labels.csv")["NAME"].tolist()
+    assert set(found[["width", "height"]].itertuples(index=False, name=None)) == {(80, 72)}
+    assert len(made.score.matches) == 12 and len(read_oof(made.oof, SPEC, 2).fold) == 12
 
 
 def test_the_held_out_fold_chooses_nothing(made):

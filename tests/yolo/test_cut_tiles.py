@@ -270,12 +270,6 @@ def test_a_file_that_changes_meanwhile_leaves_nothing(lab: Path, monkeypatch: py
     assert not (lab / "out").exists()
 
 
-def test_a_cross_validation_of_tiles_is_refused(lab: Path) -> None:
-    convert(lab, val=None, folds=2)
-    with pytest.raises(UsageError, match="holds tiles of images"):
-        cytoyolo.crossval(lab / "out", output=lab / "cv", recipe="quick")
-
-
 def test_the_program_says_what_it_made(lab: Path, cytoyolo: Callable[..., object]) -> None:
     call = ("convert", lab / "labels.csv", "--images", lab / "images", "-o", lab / "out", "--val", 0.4)
     done = cytoyolo(*call, "--tiles", f"{SIDE},{OVERLAP}")
