@@ -106,6 +106,8 @@ def evaluate(
     spec = load_spec(dataset)
     searched = is_weights(detections)
     _check_images(detections, images, searched)
+    if chosen["classifiers"] and not searched:
+        raise UsageError(f"{option('classifiers')} is only for weights, and {detections} is a table; leave it out.")
     table = _read_truth(truth, spec)
     group = _groups(groups, table, spec)
     found = _search(detections, table, Path(str(images)), chosen) if searched else _read_found(detections, spec)

@@ -89,9 +89,10 @@ def open_network(
     """
     network = _opened(path, backend, device, imgsz, threads or cores())
     if network.facts.task != task:
-        raise CytoyoloError(
-            f"{path} is a {KINDS[network.facts.task]}, and a {KINDS[task]} is needed; give other weights."
+        remedy = (
+            f"give a detector, and this file as {option('classifiers')}" if task == DETECT else "give other weights"
         )
+        raise CytoyoloError(f"{path} is a {KINDS[network.facts.task]}, and a {KINDS[task]} is needed; {remedy}.")
     return _watched(path, network)
 
 

@@ -154,6 +154,7 @@ def test_what_cant_be_compared_is_one_sentence(
         ({"conf": -1}, "conf=-1; give a number from 0 to 1."),
         ({"replicates": 0}, "replicates=0; give 1 or more."),
         ({"images": "."}, "is only for weights"),
+        ({"classifiers": ["cls.pt"]}, "`classifiers` is only for weights"),
     ],
 )
 def test_wrong_calls_are_one_sentence(options: dict[str, object], words: str, lab: Path) -> None:

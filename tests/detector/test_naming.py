@@ -293,6 +293,6 @@ def test_a_model_in_the_place_of_another_is_refused(best, real, blobs, tmp_path,
     done = cytoyolo("predict", best, images, "-o", wrong, "--classifier", best, "--device", "cpu")
     assert_refused(done, 1, "is a detector, and a classifier is needed")
     done = cytoyolo("predict", real, images, "-o", wrong, "--device", "cpu")
-    assert_refused(done, 1, "is a classifier, and a detector is needed")
+    assert_refused(done, 1, "is a classifier, and a detector is needed; give a detector, and this file as --classifier")
     done = cytoyolo("predict", best, "--classifier", real, real, images, "-o", wrong, "--device", "cpu")
     assert_refused(done, 1, "is a classifier, and a detector is needed")
