@@ -158,7 +158,7 @@ def result_facts(
         "model": [one.label for one in detectors], "model weights": settings["model_weights"],
         "tta": settings["tta"], "conf": settings["conf"], "iou": settings["iou"], "batch": model.batch,
         "imgsz": [one.imgsz for one in detectors], "probabilities": probabilities,
-        "tiling": model.tiling.to_dict(), "most pixels": max_pixels(),
+        "tiles or scale": model.tiling.to_dict(), "most pixels": max_pixels(),
     }  # fmt: skip
     if model.naming is not None:
         facts["classifiers"] = model.naming.sha256
