@@ -77,10 +77,11 @@ def predict(
     """Find the cells of images and whole slides: a folder with detections.csv, annotated pictures and the leukocyte
     differential.
 
-    Several weights, or views of each image (`tta`), are joined by weighted boxes fusion. An image that can't
-    be used is listed in the result and in failures.csv, and the others go on. Images with more boxes than are kept, and
-    images far larger than the network's input, are listed in warnings.csv. What is done is kept beside the output until
-    all is done, so that the same call goes on after an interruption.
+    Classifiers (`classifiers`) name the boxes together with the weights, and change no box. Several weights, or views
+    of each image (`tta`), are joined by weighted boxes fusion. An image that can't be used is listed in the result and
+    in failures.csv, and the others go on. Images with more boxes than are kept, and images far larger than the
+    network's input, are listed in warnings.csv. What is done is kept beside the output until all is done, so that the
+    same call goes on after an interruption.
 
     Parameters
     ----------

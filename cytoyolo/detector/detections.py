@@ -35,7 +35,8 @@ class Detections:
     class_id : array (n,) of int
         Class of each box: the most probable class, as an index into `codes`.
     probabilities : array (n, classes)
-        The network's independent score for each class, 0 to 1.
+        The network's independent score for each class, 0 to 1. If classifiers named the boxes, it is the mean class
+        vector, scaled so that its largest share is the confidence.
     codes : tuple of str
         The codes of the classes, by id.
     cut_confidence : float
