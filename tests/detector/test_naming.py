@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from cytoyolo.images.info import decode
 from cytoyolo.images.samples import UNKNOWN, White
 from cytoyolo.spec import load_spec
 from tests.classifiers import untrained
+from tests.detector.test_backends import found_in_a_process
 from tests.detector.test_fields import Seeing, painted
 from tests.detector.test_slide_search import Discs, searched
 from tests.outcomes import assert_refused
@@ -296,3 +298,24 @@ def test_a_model_in_the_place_of_another_is_refused(best, real, blobs, tmp_path,
     assert_refused(done, 1, "is a classifier, and a detector is needed; give a detector, and this file as --classifier")
     done = cytoyolo("predict", best, "--classifier", real, real, images, "-o", wrong, "--device", "cpu")
     assert_refused(done, 1, "is a classifier, and a detector is needed")
+
+
+def shares_found(detector, image):
+    """Runs in a child process."""
+    return (detector or shared_detector).predict(image).probabilities.tolist()
+
+
+shared_detector = None  # what a forked child finds in the memory of its parent
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_classifiers_go_into_other_processes(best, real, blobs, backend, way, monkeypatch):
+    pytest.importorskip({"torch": "torch", "onnx": "onnxruntime"}[backend])
+    detector = Detector(best, conf=1e-3, device="cpu", backend=backend, classifiers=[real])
+    images = sorted((blobs / "images").iterdir())[:2]
+    wanted = [detector.predict(image).probabilities.tolist() for image in images]
+    monkeypatch.setattr(sys.modules[__name__], "shared_detector", detector)
+    found = found_in_a_process(shares_found, None if way == "fork" else detector, images, way)
+    for one, other in zip(wanted, found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
