@@ -27,6 +27,10 @@ from ultralytics.nn.modules import Classify  # noqa: E402
 from ultralytics.utils.metrics import ClassifyMetrics  # noqa: E402
 
 
+# The weights are averaged over about so many epochs, and over at most this share of the steps so far.
+_AVERAGED_EPOCHS, _AVERAGED_SHARE = 2, 0.25
+
+
 class Crops(Dataset):  # type: ignore[misc]
     """The crops that the engine's loader asks for: those of a validation as they are, those of a training changed at
     random, and drawn so that rare classes are seen."""
@@ -163,6 +167,13 @@ class CropTrainer(ClassificationTrainer):  # type: ignore[misc]
     def get_validator(self) -> Validator:
         """Return what validates the network after an epoch."""
         return Validator(self.test_loader, self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
+
+    def _setup_train(self) -> None:
+        """Average the weights over the last epochs. The engine's own average is of 10,000 steps, and begins so slowly
+        that a training of some hundred steps would have none."""
+        super()._setup_train()
+        horizon = _AVERAGED_EPOCHS * max(len(self.train_loader) // self.accumulate, 1)
+        self.ema.decay = lambda step: 1 - 1 / min(horizon, 1 + step * _AVERAGED_SHARE)
 
     def final_eval(self) -> None:
         """Draw which classes the network of the best epoch confuses. Its figures are known already.
