@@ -17,10 +17,14 @@ from cytoyolo.commands.train_folder import (
     MAKER,
     MANIFEST,
     RECIPE,
+    check_dataset,
+    check_run,
     check_same,
     is_empty,
+    keeps_a_checkpoint,
     read_manifest,
     read_recipe,
+    refuse_settings,
     training_on,
     write_manifest,
 )
@@ -32,13 +36,12 @@ from cytoyolo.detector.recipes import given, load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.trained_on import TrainedOn, check_um_per_px, measure
 from cytoyolo.detector.weights import Start, find_start, seal
-from cytoyolo.errors import CytoyoloError, UsageError, call, either, option
+from cytoyolo.errors import either
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.machine import versions
-from cytoyolo.ownership import check_parts
 from cytoyolo.tables.table import XYXY, fingerprint
-from cytoyolo.yolo.folder import IDENTITY, Dataset, held_out, load_dataset
+from cytoyolo.yolo.folder import Dataset, held_out, load_dataset
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing, verify
 
@@ -126,7 +129,7 @@ def train(
     settings = given(settings)
     if resume:
         others = {"fold": fold is not None, "um_per_px": um_per_px is not None, "overwrite": overwrite}
-        _refuse_settings(run, dataset, [*settings, *(name for name, is_given in others.items() if is_given)])
+        refuse_settings(run, dataset, [*settings, *(name for name, is_given in others.items() if is_given)])
         return _resume(run, data, device)
     inputs = (dataset, settings.get("model"), settings.get("recipe"))
     begun = not overwrite and maker_of(run) == MAKER and (run / MANIFEST).is_file()
@@ -154,22 +157,11 @@ def train(
             write_manifest(run, manifest)
             training.fit(run, data.data_yaml(fold), start, resolved, device)
         except BaseException:
-            if not _keeps_a_checkpoint(run, dataset) and not foreign_files(run):
+            if not keeps_a_checkpoint(run, dataset) and not foreign_files(run):
                 with suppress(OSError):  # what went wrong before is what matters
                     remove_folder(run)
             raise
         return _finish(run, data, manifest)
-
-
-def _refuse_settings(run: Path, dataset: str | Path, names: list[str]) -> None:
-    """Raise UsageError for settings that are given beside --resume."""
-    if not names:
-        return
-    finished = (run / MANIFEST).is_file() and read_manifest(run)["status"] == "finished"
-    more = f"; {training_on(run, dataset)}" if finished else ""
-    raise UsageError(
-        f"{option('resume', True)} goes on with the run's own settings; leave out {', '.join(names)}{more}."
-    )
 
 
 def new_manifest(
@@ -202,8 +194,7 @@ def fold_to_hold_out(data: Dataset, fold: int | None) -> int | None:
 
 def _resume(run: Path, data: Dataset, device: str) -> Trained:
     """Go on with an interrupted run."""
-    check_parts(run)
-    read_manifest(run)  # before a lock file is made beside a folder that is not a run
+    check_run(run, MAKER)  # before a lock file is made beside a folder that is not a run
     with locked(run):
         return _go_on(run, data, device)
 
@@ -213,11 +204,7 @@ def _go_on(run: Path, data: Dataset, device: str) -> Trained:
     if manifest["status"] == "finished":
         console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
         return Trained(run, run / "weights" / "best.pt", manifest["metrics"])
-    for key in IDENTITY:
-        if manifest["dataset"].get(key) != data.manifest.get(key):
-            raise CytoyoloError(
-                f"{data.folder} is not the data set of {run} ({key} differs); give the data set of the run."
-            )
+    check_dataset(run, manifest, data)
     device, fold = choose_device(device, several=True), manifest["fold"]
     checkpoint = training.checkpoint_to_resume(run)
     manifest["resumed"] = [*manifest.get("resumed", []), 0 if checkpoint is None else training.epochs_done(checkpoint)]
@@ -238,18 +225,9 @@ def _go_on(run: Path, data: Dataset, device: str) -> Trained:
             verify(data, fold)
             training.close(run, data.data_yaml(fold), checkpoint, resolved, device)
     except BaseException:
-        _keeps_a_checkpoint(run, data.folder)
+        keeps_a_checkpoint(run, data.folder)
         raise
     return _finish(run, data, manifest)
-
-
-def _keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
-    """On the way out of a broken training: whether it can be resumed, and say so if it can."""
-    if training.checkpoint_to_resume(run) is None:
-        return False
-    again = call("train", dataset, output=run, resume=True)
-    console.way_on(f"{run} keeps its last complete epoch; the same call continues it, and so does `{again}`.")
-    return True
 
 
 def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:

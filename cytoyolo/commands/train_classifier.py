@@ -16,10 +16,14 @@ from cytoyolo.commands.train_classifier_cells import check_whole, parts_of
 from cytoyolo.commands.train_folder import (
     MANIFEST,
     RECIPE,
+    check_dataset,
+    check_run,
     check_same,
     is_empty,
+    keeps_a_checkpoint,
     read_manifest,
     read_recipe,
+    refuse_settings,
     training_on,
     write_manifest,
 )
@@ -33,11 +37,10 @@ from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.model_info import CLASSIFY
 from cytoyolo.detector.recipes import CLASSIFIER, given, load_recipe, resolve_optimizer
 from cytoyolo.detector.weights import find_start, seal
-from cytoyolo.errors import CytoyoloError, UsageError, call, option
+from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
-from cytoyolo.ownership import check_parts
-from cytoyolo.yolo.folder import IDENTITY, Dataset, load_dataset
+from cytoyolo.yolo.folder import Dataset, load_dataset
 from cytoyolo.yolo.verify import verify
 
 MAKER = "train-classifier"
@@ -153,10 +156,7 @@ def _train(
     run, data = Path(output), load_dataset(dataset)
     check_whole(data)
     if resume:
-        if others := [*settings, *(["fold"] * (fold is not None)), *(["overwrite"] * overwrite)]:
-            raise UsageError(
-                f"{option('resume', True)} goes on with the run's own settings; leave out {', '.join(others)}."
-            )
+        refuse_settings(run, dataset, [*settings, *(["fold"] * (fold is not None)), *(["overwrite"] * overwrite)])
         return _resume(run, data, device)
     inputs = (dataset, settings.get("model"), settings.get("recipe"))
     begun = not overwrite and maker_of(run) == MAKER and (run / MANIFEST).is_file()
@@ -185,7 +185,7 @@ def _train(
             write_manifest(run, manifest)
             Course(run, cells, data.spec.codes, device).fit(start, resolved)
         except BaseException:
-            if not _keeps_a_checkpoint(run, dataset) and not foreign_files(run):
+            if not keeps_a_checkpoint(run, dataset) and not foreign_files(run):
                 with suppress(OSError):  # what went wrong before is what matters
                     remove_folder(run)
             raise
@@ -194,10 +194,7 @@ def _train(
 
 def _resume(run: Path, data: Dataset, device: str) -> TrainedClassifier:
     """Go on with an interrupted run."""
-    check_parts(run)
-    read_manifest(run)  # before a lock file is made beside a folder that is not a run
-    if maker_of(run) != MAKER:
-        raise UsageError(f"{run} is not a run of `cytoyolo {MAKER}`; give the folder of such a run.")
+    check_run(run, MAKER)  # before a lock file is made beside a folder that is not a run
     with locked(run):
         return _go_on(run, data, device)
 
@@ -207,11 +204,7 @@ def _go_on(run: Path, data: Dataset, device: str) -> TrainedClassifier:
     if manifest["status"] == "finished":
         console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
         return TrainedClassifier(run, (run / "weights" / "best.pt",), manifest["metrics"])
-    for key in IDENTITY:
-        if manifest["dataset"].get(key) != data.manifest.get(key):
-            raise CytoyoloError(
-                f"{data.folder} is not the data set of {run} ({key} differs); give the data set of the run."
-            )
+    check_dataset(run, manifest, data)
     resolved, fold = read_recipe(run), manifest["fold"]
     course = Course(run, parts_of(data, fold), data.spec.codes, choose_device(device))
     checkpoint = training.checkpoint_to_resume(run)
@@ -229,18 +222,9 @@ def _go_on(run: Path, data: Dataset, device: str) -> TrainedClassifier:
             console.note(f"All epochs of {run} are trained.")
             training.restore(checkpoint)
     except BaseException:
-        _keeps_a_checkpoint(run, data.folder)
+        keeps_a_checkpoint(run, data.folder)
         raise
     return _finish(run, data, manifest)
-
-
-def _keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
-    """On the way out of a broken training: whether it can be resumed, and say so if it can."""
-    if training.checkpoint_to_resume(run) is None:
-        return False
-    again = call(MAKER, dataset, output=run, resume=True)
-    console.way_on(f"{run} keeps its last complete epoch; the same call continues it, and so does `{again}`.")
-    return True
 
 
 def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> TrainedClassifier:

@@ -72,7 +72,7 @@ def train_folds(
     if begun:
         check_free(folder)
         check_parts(folder)
-        _check_same(folder, data, resolved)
+        _check_same(folder, data, resolved, resume)
     else:
         check_folder(folder, MAKER, overwrite, (dataset, settings.get("model"), settings.get("recipe")))
         find_start(str(resolved["model"]), asked="model" in settings, task=CLASSIFY)
@@ -107,8 +107,8 @@ def _begin(folder: Path, overwrite: bool, data: Dataset, resolved: Mapping[str, 
         _write_summary(made, summary)
 
 
-def _check_same(folder: Path, data: Dataset, resolved: Mapping[str, Any]) -> None:
-    """Raise UsageError if the folds are finished, or were started by another call."""
+def _check_same(folder: Path, data: Dataset, resolved: Mapping[str, Any], resume: bool) -> None:
+    """Raise UsageError if the folds were started by another call, or are finished (with `resume` they may be)."""
     summary, before = _read_summary(folder), _settings(folder)
     other = different_settings(before, resolved)
     other += [option("model")] * (before["model"] != resolved["model"])
@@ -116,7 +116,7 @@ def _check_same(folder: Path, data: Dataset, resolved: Mapping[str, Any]) -> Non
     away = f"give another folder, or {OVERWRITE} to throw it away"
     if other:
         raise UsageError(f"{folder} holds folds of a training that differs in {', '.join(other)}; {away}.")
-    if summary["status"] == "finished":
+    if summary["status"] == "finished" and not resume:
         raise UsageError(f"{folder} holds these folds, and they are finished (see {folder / OOF}); {away}.")
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cytoyolo import console
 from cytoyolo.detector import train as training
-from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, call
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, call, option
 from cytoyolo.files import maker_of, read_bytes, write_text
+from cytoyolo.ownership import check_parts
 from cytoyolo.shipped import parse_yaml
-from cytoyolo.yolo.folder import IDENTITY
+from cytoyolo.yolo.folder import IDENTITY, Dataset
 
 MAKER = "train"
 MANIFEST = "manifest.json"
@@ -27,6 +29,43 @@ def training_on(run: Path, dataset: str | Path, epochs: object = "N") -> str:
     weights = run / "weights" / "last.pt"
     again = call(maker_of(run) or MAKER, dataset, output="NEW", model=weights, epochs=epochs)
     return f"for more epochs, train on from its weights: `{again}`"
+
+
+def refuse_settings(run: Path, dataset: str | Path, names: list[str]) -> None:
+    """Raise UsageError for settings that are given beside --resume."""
+    if not names:
+        return
+    finished = (run / MANIFEST).is_file() and read_manifest(run)["status"] == "finished"
+    more = f"; {training_on(run, dataset)}" if finished else ""
+    raise UsageError(
+        f"{option('resume', True)} goes on with the run's own settings; leave out {', '.join(names)}{more}."
+    )
+
+
+def check_run(run: Path, maker: str) -> None:
+    """Raise an error if a folder is no run that the command `maker` can continue."""
+    check_parts(run)
+    read_manifest(run)
+    if (other := maker_of(run)) not in (None, maker):
+        raise UsageError(f"{run} was made by `cytoyolo {other}`, not by `cytoyolo {maker}`; give another folder.")
+
+
+def check_dataset(run: Path, manifest: Mapping[str, Any], data: Dataset) -> None:
+    """Raise CytoyoloError if a run was begun on another data set."""
+    for key in IDENTITY:
+        if manifest["dataset"].get(key) != data.manifest.get(key):
+            raise CytoyoloError(
+                f"{data.folder} is not the data set of {run} ({key} differs); give the data set of the run."
+            )
+
+
+def keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
+    """On the way out of a broken training: whether it can be resumed, and say so if it can."""
+    if training.checkpoint_to_resume(run) is None:
+        return False
+    again = call(maker_of(run) or MAKER, dataset, output=run, resume=True)
+    console.way_on(f"{run} keeps its last complete epoch; the same call continues it, and so does `{again}`.")
+    return True
 
 
 def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from cytoyolo import CytoyoloError, UsageError, convert, export, train_classifier
+from cytoyolo import CytoyoloError, UsageError, convert, export, train, train_classifier
 from cytoyolo.commands import train_classifier as command
 from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector import train as training
@@ -219,6 +219,8 @@ def test_tiles_are_refused(blobs, tmp_path):
 
 def test_a_run_of_another_command_is_not_continued_or_replaced(blobs, small_run, trained):
     for options in ({"resume": True}, {"overwrite": True, **TINY}, TINY):
-        with pytest.raises(UsageError, match=r"not a run of|made by `cytoyolo train`|exists"):
+        with pytest.raises(UsageError, match=r"made by `cytoyolo train`|exists"):
             train_classifier(blobs / "dataset", output=small_run, **{"device": "cpu", **options})
     assert (small_run / "weights" / "best.pt").is_file()
+    with pytest.raises(UsageError, match="made by `cytoyolo train-classifier`, not by `cytoyolo train`"):
+        train(blobs / "dataset", output=trained.folder, resume=True, device="cpu")
