@@ -31,12 +31,13 @@ class Detections:
     xyxy : array (n, 4)
         Boxes: x1, y1, x2, y2 in pixels inside the image.
     confidence : array (n,)
-        Confidence of each box, 0 to 1: its largest probability.
+        Confidence of each box, 0 to 1: its largest score.
     class_id : array (n,) of int
         Class of each box: the most probable class, as an index into `codes`.
     probabilities : array (n, classes)
         The network's independent score for each class, 0 to 1. If classifiers named the boxes, it is the mean class
-        vector, scaled so that its largest share is the confidence.
+        vector, scaled so that its largest share is the confidence. By calibrated weights, it is the probability of each
+        class given that the box is a cell: these sum to 1.
     codes : tuple of str
         The codes of the classes, by id.
     cut_confidence : float
@@ -47,6 +48,8 @@ class Detections:
         Width and height of the image in pixels.
     source : function, optional
         The source of the image's pixels, for `plot`.
+    uncertain_below : float, optional
+        By calibrated weights, the probability below which the best class of a cell is uncertain.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class Detections:
     image: str = ""
     size: tuple[int, int] = (0, 0)
     source: Callable[[], Pixels] | None = field(default=None, repr=False, compare=False)
+    uncertain_below: float | None = None
 
     def __post_init__(self) -> None:
         check_arrays(self.xyxy, self.confidence, self.class_id, self.probabilities, self.codes)
@@ -90,6 +94,11 @@ class Detections:
     def classes(self) -> list[str]:
         """The code of the class of each box."""
         return [self.codes[index] for index in self.class_id]
+
+    @property
+    def uncertain(self) -> NDArray[np.bool_]:
+        """Which boxes (n,) have an uncertain class. None of them by weights that are not calibrated."""
+        return uncertain(self.probabilities, self.uncertain_below)
 
     @property
     def pixels(self) -> NDArray[np.int64]:
@@ -204,6 +213,12 @@ def concatenate(several: Sequence[Detections], codes: tuple[str, ...]) -> Detect
     parts = [nothing(codes), *several]
     boxes, shares = (np.concatenate([getattr(part, name) for part in parts]) for name in ("xyxy", "probabilities"))
     return of_scores(boxes, shares, codes, size=parts[-1].size)
+
+
+def uncertain(probabilities: NDArray[Any], below: float | None) -> NDArray[np.bool_]:
+    """Tell which cells (n,) have a best probability (n, classes) below a threshold. Without a threshold, none."""
+    best = probabilities.max(axis=1, initial=0)
+    return np.asarray(best < (-1 if below is None else below))
 
 
 def no_boxes(xyxy: NDArray[Any]) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from cytoyolo.detector.calibration import Calibration, parse_calibration
 from cytoyolo.detector.crops import Crop, parse_crop
 from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError
@@ -27,7 +28,8 @@ class ModelInfo:
     side in pixels to which the training's images were scaled, None where it had no single one; the multiple a side must
     be of; the SHA-256 of its checkpoint; the precision of its arithmetic, fp32 or int8; the range in which images of
     more than 8 bits were shown to it (see images/samples.py); the sizes of the training's images and boxes, None
-    when trained elsewhere; and how a classifier takes cells, None for a detector."""
+    when trained elsewhere; how a classifier takes cells, None for a detector; and what makes probabilities of its
+    answers, None if it is not calibrated."""
 
     codes: tuple[str, ...]
     spec: DataSpec | None
@@ -38,6 +40,7 @@ class ModelInfo:
     white: White = UNKNOWN
     trained_on: TrainedOn | None = None
     crop: Crop | None = None
+    calibration: Calibration | None = None
 
     @property
     def task(self) -> Task:
@@ -47,13 +50,15 @@ class ModelInfo:
     def to_json(self) -> str:
         """As it is stored with an export: names, numbers and hashes, no path."""
         stored = {**asdict(self), "spec": self.spec and self.spec.to_dict()}
-        del stored["white"], stored["trained_on"], stored["crop"]
+        del stored["white"], stored["trained_on"], stored["crop"], stored["calibration"]
         if white := self.white.to_dict():
             stored["white"] = white
         if self.trained_on:
             stored["trained_on"] = self.trained_on.to_dict()
         if self.crop:
             stored["crop"] = self.crop.to_dict()
+        if self.calibration:
+            stored["calibration"] = self.calibration.to_dict()
         return json.dumps(stored, ensure_ascii=False)
 
 
@@ -72,6 +77,7 @@ def parse_model_info(text: str, path: Path) -> ModelInfo:
             parse_white(stored.get("white")),
             parse_trained_on(stored.get("trained_on")),
             parse_crop(stored.get("crop")),
+            parse_calibration(stored.get("calibration"), len(stored["codes"])),
         )
         if (
             not facts.codes

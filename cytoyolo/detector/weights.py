@@ -10,6 +10,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from cytoyolo import console
+from cytoyolo.detector.calibration import Calibration, parse_calibration
 from cytoyolo.detector.crops import Crop, parse_crop
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.engine_source import may_know_network, official_weights
@@ -128,7 +129,7 @@ def load_network(path: Path) -> tuple[Any, ModelInfo]:
     white, trained_on = _stored_images(checkpoint, path)
     return network, ModelInfo(
         codes, spec, crop.side if crop else single, stride, fingerprint(path), white=white, trained_on=trained_on,
-        crop=crop,
+        crop=crop, calibration=_stored_calibration(checkpoint, len(codes), path),
     )  # fmt: skip
 
 
@@ -149,6 +150,13 @@ def _stored_crop(checkpoint: dict[str, Any], path: Path) -> Crop | None:
             "classifiers of `cytoyolo train-classifier` do; give such a classifier, or a detector."
         )
     return crop
+
+
+def _stored_calibration(checkpoint: dict[str, Any], classes: int, path: Path) -> Calibration | None:
+    try:
+        return parse_calibration(_metadata(checkpoint).get("calibration"), classes)
+    except ValueError as error:
+        raise CytoyoloError(f"{path} has a damaged calibration ({error}); calibrate the weights again.") from error
 
 
 def _metadata(checkpoint: dict[str, Any]) -> dict[str, Any]:
