@@ -10,7 +10,7 @@ import typer
 import cytoyolo
 from cytoyolo import defaults
 from cytoyolo.cli.app import app
-from cytoyolo.cli.training import TRAINING
+from cytoyolo.cli.training import SEEDS, TRAINING
 from cytoyolo.detector.inference import complete
 from cytoyolo.errors import FUNCTIONS
 from cytoyolo.yolo.staging import STAGING
@@ -27,6 +27,8 @@ SETTINGS = {
     "evaluate": complete({}),
     "submit": complete({}, defaults.SUBMISSION_CONF),
     "convert": STAGING,
+    "crossval": dict.fromkeys(TRAINING | SEEDS),
+    "reproduce": dict.fromkeys(TRAINING | SEEDS),
 }
 PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test")}
 

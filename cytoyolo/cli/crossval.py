@@ -16,8 +16,9 @@ from cytoyolo.cli.options import (
     UmPerPx,
 )
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.seeds import show_seeds
 from cytoyolo.cli.training import with_training_settings
-from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.settings import SeedSettings
 from cytoyolo.text import counted
 
 # Groups shown to people; groups.csv has them all.
@@ -25,7 +26,7 @@ SHOWN = 20
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(with_training_settings(crossval))
+    app.command()(with_training_settings(crossval, several_seeds=True))
 
 
 def crossval(
@@ -42,7 +43,7 @@ def crossval(
     dataset: DatasetOfTable = None,
     config: ConfigOption = None,
     *,
-    settings: TrainingSettings,
+    settings: SeedSettings,
     device: Annotated[
         str,
         typer.Option(help="auto, cpu, mps, the number of a GPU, or of several GPUs (0,1,2), which train a fold each."),
@@ -59,14 +60,19 @@ def crossval(
     """Train a model for each fold, and predict the images that it has not seen."""
     from cytoyolo.cli.score import show
     from cytoyolo.commands.crossval import crossval as run
+    from cytoyolo.commands.several_seeds import to_dict
 
     made = run(
         source, output=output, images=images, folds=folds, groups=groups, dataset=dataset, config=config, device=device,
         jobs=jobs, um_per_px=um_per_px, resume=resume, ensemble=ensemble, overwrite=overwrite, **settings,
     )  # fmt: skip
     if as_json:
-        kept = {"ensemble": made.ensemble} if made.ensemble else {}
+        kept: dict[str, object] = {"ensemble": made.ensemble} if made.ensemble else {}
+        kept |= {} if made.seeds is None else {"seeds": to_dict(made.seeds)}
         print_json({"oof": made.oof, "folds": made.folds, **made.score.to_dict(), "groups": made.groups, **kept})
+        return
+    if made.seeds is not None:
+        show_seeds(made.folder, made.seeds)
         return
     typer.echo(f"{made.oof}: {made.folds} folds")
     if made.ensemble:

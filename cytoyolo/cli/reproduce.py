@@ -17,12 +17,13 @@ from cytoyolo.cli.options import (
     Spurious,
 )
 from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.seeds import show_seeds
 from cytoyolo.cli.training import with_training_settings
-from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.settings import SeedSettings
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(with_training_settings(reproduce))
+    app.command()(with_training_settings(reproduce, several_seeds=True))
 
 
 def reproduce(
@@ -35,7 +36,7 @@ def reproduce(
     spurious: Spurious = defaults.SPURIOUS,
     boxes: Boxes = defaults.BOXES,
     *,
-    settings: TrainingSettings,
+    settings: SeedSettings,
     device: Annotated[
         str, typer.Option(help="auto, cpu, mps, the number of a GPU, or of several GPUs (0,1,2).")
     ] = defaults.DEVICE,
@@ -54,13 +55,15 @@ def reproduce(
     Finished steps are skipped, and an interrupted training continues.
     """
     from cytoyolo.commands.reproduce import reproduce as run
+    from cytoyolo.commands.several_seeds import read_summary, to_dict
 
     made = run(
         data, output=output, dataset=dataset, groups=groups, background=background, folds=folds, spurious=spurious,
         boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **settings,
     )  # fmt: skip
+    summary = read_summary(output) if settings.get("seeds") and not dry_run else None
     if as_json:
-        print_json({"steps": [vars(step) for step in made]})
+        print_json({"steps": [vars(step) for step in made], **({} if summary is None else {"seeds": to_dict(summary)})})
         return
     import pandas as pd
 
@@ -69,6 +72,8 @@ def reproduce(
         for one in made
     ]
     print_table(pd.DataFrame(rows, columns=["step", "state", "makes", "time", "disk"]), "{}")
+    if summary is not None:
+        show_seeds(output, summary)
     if dry_run:
         seconds, megabytes = sum(one.seconds or 0 for one in made), sum(one.megabytes or 0 for one in made)
         typer.echo(f"about {_duration(seconds)} and {_size(megabytes)}, as estimated on this machine")

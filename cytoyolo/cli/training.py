@@ -51,13 +51,27 @@ def _recipe(default: str) -> Any:
     ]
 
 
-def with_training_settings(command: Command, recipe: str = defaults.RECIPE) -> Command:
+# Several seeds in place of `--seed`, for commands that do all of their work once for each seed.
+SEEDS: dict[str, Any] = {
+    "seeds": Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            help="Do everything once for each of these seeds, and give the mean, deviation and interval of the scores.",
+            metavar="0,1,2",
+        ),
+    ]
+}
+
+
+def with_training_settings(command: Command, recipe: str = defaults.RECIPE, several_seeds: bool = False) -> Command:
     """Return a command with the options of a training's settings in the place of its parameter `settings`.
 
-    The parameter gets the settings that the user gives. `recipe` is the default recipe.
+    The parameter gets the settings that the user gives. `recipe` is the default recipe. With `several_seeds` the
+    command also has the option `--seeds`.
     """
     parameters = inspect.signature(command).parameters
-    annotations = TRAINING | {"recipe": _recipe(recipe)}
+    annotations = TRAINING | {"recipe": _recipe(recipe)} | (SEEDS if several_seeds else {})
     return with_options(
         command, {name: (annotation, None) for name, annotation in annotations.items()}, partial(_collect, parameters)
     )
@@ -72,7 +86,7 @@ def _collect(parameters: Mapping[str, inspect.Parameter], given: dict[str, Any])
     for key in assigned:
         if key in parameters and _is_argument(parameters[key]):
             raise UsageError(f"--set gives {key}, which is an argument of this command; take it out.")
-        if key in TRAINING or key in parameters:
+        if key in TRAINING or key in given or key in parameters:
             raise UsageError(f"--set gives {key}; use {as_typed(option(key))} instead.")
     return {name: value for name, value in given.items() if value is not None} | assigned
 

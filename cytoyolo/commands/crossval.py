@@ -1,6 +1,6 @@
 """`crossval`: train a model for each fold, and predict the images that the model has not seen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,14 +30,15 @@ from cytoyolo.commands.crossval_folder import (
     write_manifest,
 )
 from cytoyolo.commands.crossval_predictions import by_group, predict_table
+from cytoyolo.commands.crossval_slots import check_jobs, slots_of
 from cytoyolo.commands.score import write_score
+from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, write_summary
 from cytoyolo.commands.train import train
 from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector import progress
-from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.ensemble_folder import write_ensemble
 from cytoyolo.detector.recipes import given, load_recipe
-from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.settings import SeedSettings
 from cytoyolo.detector.trained_on import check_um_per_px
 from cytoyolo.detector.weights import find_start
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
@@ -81,6 +82,9 @@ class Crossvalidated:
         (the share of rows whose class is right). It is empty if the data set has no groups.
     ensemble : Path or None
         The folder of the ensemble, if it was asked for.
+    seeds : DataFrame or None
+        With several seeds: see `cytoyolo.scoring.over_seeds`. All other results are then of the first seed of the call,
+        except `folder`, which holds the folders of all seeds.
     """
 
     folder: Path
@@ -89,6 +93,7 @@ class Crossvalidated:
     score: Score
     groups: pd.DataFrame
     ensemble: Path | None = None
+    seeds: pd.DataFrame | None = None
 
 
 def crossval(
@@ -106,12 +111,16 @@ def crossval(
     resume: bool = False,
     ensemble: bool = False,
     overwrite: bool = False,
-    **settings: Unpack[TrainingSettings],
+    **settings: Unpack[SeedSettings],
 ) -> Crossvalidated:
     """Train a model for each fold, and predict with it the images of the fold, which it has not seen.
 
     A fold has no say in its own model: all epochs are trained, and the last weights are taken. The same call continues
     a cross-validation that was interrupted.
+
+    With `seeds`, all of this is done once for each seed, in the sub-folder `seedN`, and seeds.json and seeds.csv
+    summarise the scores. The folds of a label table depend on the seed too; a YOLO folder has the same folds for all
+    seeds.
 
     Parameters
     ----------
@@ -140,7 +149,8 @@ def crossval(
     overwrite : bool
         Replace an existing output of `crossval`.
     **settings
-        The settings of the trainings: see `cytoyolo.TrainingSettings`.
+        The settings of the trainings: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
+        of `seed`.
 
     Returns
     -------
@@ -159,20 +169,27 @@ def crossval(
     >>> made = cytoyolo.crossval("labels.csv", images="images/", output="cv", epochs=25)  # doctest: +SKIP
     >>> made.score.score  # doctest: +SKIP
     """
+    several, one_seed = divide_settings(settings)
+    if several:
+        again = partial(
+            crossval, source, images=images, folds=folds, groups=groups, dataset=dataset, config=config, device=device,
+            jobs=jobs, um_per_px=um_per_px, ensemble=ensemble, overwrite=overwrite, **one_seed,
+        )  # fmt: skip
+        return _with_seeds(Path(output), several, resume, overwrite, again)
     source, folder = Path(source), Path(output)
     table = {"images": images, "groups": groups, "config": config, "dataset": dataset}
     ready = _ready(source, {**table, "folds": folds})
     check_jobs(device, jobs)
     check_um_per_px(um_per_px)
-    settings = given(settings)
-    resolved = load_recipe(settings, FIXED_EPOCHS)
+    training = given(one_seed)
+    resolved = load_recipe(training, FIXED_EPOCHS)
     begun = resume or (not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file())
     if begun:
         _check_begun(folder, resume)
     else:
-        inputs = (source, images, groups, config, settings.get("model"), settings.get("recipe"))
+        inputs = (source, images, groups, config, training.get("model"), training.get("recipe"))
         check_folder(folder, MAKER, overwrite, inputs)
-        find_start(str(resolved["model"]), asked="model" in settings)
+        find_start(str(resolved["model"]), asked="model" in training)
     slots = slots_of(device, jobs)
     with locked(folder):
         if not begun:
@@ -192,6 +209,21 @@ def crossval(
                 _train_folds(folder, data, slots, um_per_px)
         made = _finish(folder, data, listing, manifest)
         return replace(made, ensemble=_keep_ensemble(folder, data)) if ensemble else made
+
+
+def _with_seeds(
+    folder: Path, seeds: Sequence[int], resume: bool, overwrite: bool, one: Callable[..., Crossvalidated]
+) -> Crossvalidated:
+    """Carry out `one` cross-validation for each seed, and summarise the scores. What is finished is kept."""
+    places, made = folders_of(folder, seeds), dict[int, Crossvalidated]()
+    begun = {seed for seed, place in places.items() if (place / MANIFEST).is_file() and not overwrite}
+    if resume and not begun:
+        raise UsageError(f"{folder} has no cross-validation that can be continued; leave out {option('resume', True)}.")
+    for seed, place in places.items():
+        say(seed, places)
+        made[seed] = one(output=place, seed=seed, resume=seed in begun)
+    summary = write_summary(folder, {seed: result.score.to_dict() for seed, result in made.items()})
+    return replace(made[seeds[0]], folder=folder, seeds=summary)
 
 
 def _check_begun(folder: Path, resume: bool) -> None:
@@ -249,24 +281,6 @@ def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
             f"{source} has no folds; convert the label table with {option('folds')}, or give the table itself."
         )
     return data
-
-
-def check_jobs(device: str, jobs: int) -> None:
-    """Raise UsageError for what can be told to be wrong at once, before torch is asked for the devices."""
-    check_device(device, several=True)
-    if jobs < 1:
-        raise UsageError("jobs", jobs, "give 1 or more")
-
-
-def slots_of(device: str, jobs: int) -> list[str]:
-    """What folds can be trained on at the same time: GPUs, or a CPU several times."""
-    chosen = choose_device(device, several=True)
-    if chosen != "cpu" and jobs > 1:
-        raise UsageError(
-            f"{option('jobs')} is only for the CPU, and the device is {chosen}; give several GPUs as "
-            f"{option('device', '0,1')}."
-        )
-    return ["cpu"] * jobs if chosen == "cpu" else chosen.split(",")
 
 
 def _note_rare(data: Dataset) -> None:

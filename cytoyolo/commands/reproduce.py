@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,7 +15,7 @@ from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import FIXED_EPOCHS, crossval
 from cytoyolo.commands.crossval_folder import MANIFEST as CV_MANIFEST
-from cytoyolo.commands.crossval_folder import OOF
+from cytoyolo.commands.crossval_folder import OOF, read_manifest
 from cytoyolo.commands.curate import ANOTHER_LIMIT, curate
 from cytoyolo.commands.repair import repair
 from cytoyolo.commands.reproduce_call import Call
@@ -35,12 +36,13 @@ from cytoyolo.commands.reproduce_state import (
     record,
     state_of,
 )
+from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, write_summary
 from cytoyolo.commands.submit import submit
 from cytoyolo.commands.train import train
 from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
 from cytoyolo.curation.corrections import SPURIOUS_CHOICES, check_choices
 from cytoyolo.detector.recipes import given, load_recipe
-from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.settings import SeedSettings, TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, reworded
 from cytoyolo.files import check_place, discard
 from cytoyolo.locks import check_free, locked
@@ -89,12 +91,13 @@ def reproduce(
     force: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
-    **settings: Unpack[TrainingSettings],
+    **settings: Unpack[SeedSettings],
 ) -> list[Planned]:
     """Do the whole method of the third place in one folder: audit, repair, cross-validate, curate, train and predict.
 
     A step is skipped if it was done with the same inputs and settings, and an interrupted training continues. All
-    inputs are checked before the first step.
+    inputs are checked before the first step. With `seeds`, the whole method is done once for each seed, in the
+    sub-folder `seedN`. seeds.json and seeds.csv then summarise the scores of the cross-validations.
 
     Parameters
     ----------
@@ -125,12 +128,14 @@ def reproduce(
     dry_run : bool
         Only return the plan, with an estimate of time (from a few training steps) and disk.
     **settings
-        The settings of the trainings: see `cytoyolo.TrainingSettings`.
+        The settings of the trainings: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
+        of `seed`.
 
     Returns
     -------
     list of Planned
-        A step each: what it makes, its state, and the seconds and megabytes that it takes, where they are known.
+        A step each, of all seeds one after the other: what it makes, its state, and the seconds and megabytes that it
+        takes, where they are known.
 
     Raises
     ------
@@ -144,14 +149,21 @@ def reproduce(
     >>> import cytoyolo
     >>> cytoyolo.reproduce("data", output="runs/third", dry_run=True)  # doctest: +SKIP
     """
+    several, one_seed = divide_settings(settings)
+    if several:
+        again = partial(
+            reproduce, data, dataset=dataset, groups=groups, background=background, folds=folds, spurious=spurious,
+            boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **one_seed,
+        )  # fmt: skip
+        return _with_seeds(Path(output), several, dry_run, again)
     folder = Path(output)
     check_choices(spurious, boxes)
     check_place(folder / STATE)
     if not dry_run:
         check_free(folder / STATE, shown=folder)
     check_call(Path(data), folder, folds)
-    resolved = load_recipe(settings, FIXED_EPOCHS)
-    training: TrainingSettings = {"recipe": defaults.RECIPE, **given(settings), "seed": resolved["seed"]}
+    resolved = load_recipe(one_seed, FIXED_EPOCHS)
+    training: TrainingSettings = {"recipe": defaults.RECIPE, **given(one_seed), "seed": resolved["seed"]}
     call = Call(
         Path(data), folder, dataset, groups, background, folds, spurious, boxes, device, jobs, force, training,
         resolved,
@@ -173,6 +185,19 @@ def reproduce(
     instead = {MENDABLE: f"mend or delete them in {call.labels}", ANOTHER_LIMIT: ""}
     with locked(folder / STATE, shown=folder), console.with_way_on(way_on), reworded(instead):
         return [_carry_out(folder, steps, at, pictures, overwrite) for at in range(len(steps))]
+
+
+def _with_seeds(folder: Path, seeds: Sequence[int], dry_run: bool, one: Callable[..., list[Planned]]) -> list[Planned]:
+    """Carry out, or plan, `one` reproduction for each seed, and summarise the scores of their cross-validations."""
+    places, steps = folders_of(folder, seeds), dict[int, list[Planned]]()
+    for seed, place in places.items():
+        say(seed, places)
+        steps[seed] = one(output=place, seed=seed)
+    if not dry_run:
+        write_summary(
+            folder, {seed: read_manifest(place / "cv" / CV_MANIFEST)["score"] for seed, place in places.items()}
+        )
+    return [step for seed in seeds for step in steps[seed]]
 
 
 def _states(folder: Path, steps: Sequence[Step], pictures: str) -> list[str]:

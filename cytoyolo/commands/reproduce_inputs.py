@@ -10,7 +10,7 @@ from pathlib import Path
 from cytoyolo import console
 from cytoyolo.annotations.background import with_background
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.commands.crossval import check_jobs, slots_of
+from cytoyolo.commands.crossval_slots import check_jobs, slots_of
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes
 from cytoyolo.detector.weights import check_start

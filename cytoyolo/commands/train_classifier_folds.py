@@ -12,7 +12,8 @@ import yaml
 from numpy.typing import NDArray
 
 from cytoyolo import console
-from cytoyolo.commands.crossval import FIXED_EPOCHS, check_jobs, slots_of
+from cytoyolo.commands.crossval import FIXED_EPOCHS
+from cytoyolo.commands.crossval_slots import check_jobs, slots_of
 from cytoyolo.commands.train_classifier import MAKER, TrainedClassifier, train_classifier
 from cytoyolo.commands.train_classifier_cells import check_whole, labelled_cells
 from cytoyolo.commands.train_folder import RECIPE, different_settings

@@ -1,5 +1,6 @@
 """The settings of a training as one typed mapping. `train`, `crossval` and `reproduce` take them as keywords."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -99,3 +100,19 @@ class TrainingSettings(TypedDict, total=False):
     deterministic: bool
     plots: bool
     save_period: int
+
+
+class SeedSettings(TrainingSettings, total=False):
+    """The settings of a training, and several seeds in place of one: all of the work is done once for each seed.
+
+    Attributes
+    ----------
+    seeds : str or sequence of int
+        Two or more different seeds: "0,1,2" or [0, 1, 2]. `seed` is left out.
+
+    Examples
+    --------
+    >>> settings: SeedSettings = {"recipe": "quick", "seeds": [0, 1, 2]}
+    """
+
+    seeds: str | Sequence[int] | None
