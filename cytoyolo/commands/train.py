@@ -246,9 +246,7 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
     for name in ("best.pt", "last.pt"):
         (run / "weights").mkdir(exist_ok=True)
         settings = seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
-    if settings["batch"] != (asked := recipe["batch"]):
-        # Where the GPU's memory is too small for the first epoch, the engine halves the batch.
-        console.warn(f"The batch was {settings['batch']}, not {asked}, because the GPU's memory was used up.")
+    warn_of_batch(settings["batch"], recipe["batch"])
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
     keep_curves(run)
     write_manifest(
@@ -256,6 +254,12 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
     )
     shutil.rmtree(engine_folder)
     return Trained(run, run / "weights" / "best.pt", best)
+
+
+def warn_of_batch(used: int, asked: int) -> None:
+    """Say that the engine halved the batch, as it does where the GPU's memory is too small for the first epoch."""
+    if used != asked:
+        console.warn(f"The batch was {used}, not {asked}, because the GPU's memory was used up.")
 
 
 def keep_curves(run: Path) -> None:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from cytoyolo import console, defaults
-from cytoyolo.commands.train import fold_to_hold_out, keep_curves, new_manifest, now
+from cytoyolo.commands.train import fold_to_hold_out, keep_curves, new_manifest, now, warn_of_batch
 from cytoyolo.commands.train_classifier_cells import check_whole, parts_of
 from cytoyolo.commands.train_folder import (
     MANIFEST,
@@ -29,13 +29,14 @@ from cytoyolo.commands.train_folder import (
 )
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
+from cytoyolo.detector.classifier_cells import Cells
 from cytoyolo.detector.classifier_figures import MACRO_F1
 from cytoyolo.detector.classifier_settings import RECIPE as DEFAULT_RECIPE
-from cytoyolo.detector.classifier_settings import ClassifierSettings
+from cytoyolo.detector.classifier_settings import ClassifierSettings, CropChanges
 from cytoyolo.detector.classifier_train import CROPS, Course, check_settings, crop_of
 from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.model_info import CLASSIFY
-from cytoyolo.detector.recipes import CLASSIFIER, given, load_recipe, resolve_optimizer
+from cytoyolo.detector.recipes import CLASSIFIER, classifier_defaults, given, load_recipe, resolve_optimizer
 from cytoyolo.detector.weights import find_start, seal
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
@@ -176,7 +177,7 @@ def _train(
     if begun:
         check_same(run, dataset, manifest, resolved)
         console.note(f"{run} holds this training, which was interrupted.")
-        return _resume(run, data, device)
+        return _resume(run, data, device, cells)
     verify(data, fold)
     with locked(run):
         clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
@@ -192,21 +193,21 @@ def _train(
         return _finish(run, data, manifest)
 
 
-def _resume(run: Path, data: Dataset, device: str) -> TrainedClassifier:
-    """Go on with an interrupted run."""
+def _resume(run: Path, data: Dataset, device: str, cells: Mapping[str, Cells] | None = None) -> TrainedClassifier:
+    """Go on with an interrupted run. The `cells` of its training are read if they are not given."""
     check_run(run, MAKER)  # before a lock file is made beside a folder that is not a run
     with locked(run):
-        return _go_on(run, data, device)
+        return _go_on(run, data, device, cells)
 
 
-def _go_on(run: Path, data: Dataset, device: str) -> TrainedClassifier:
+def _go_on(run: Path, data: Dataset, device: str, cells: Mapping[str, Cells] | None) -> TrainedClassifier:
     manifest = read_manifest(run)
     if manifest["status"] == "finished":
         console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
         return TrainedClassifier(run, (run / "weights" / "best.pt",), manifest["metrics"])
     check_dataset(run, manifest, data)
     resolved, fold = read_recipe(run), manifest["fold"]
-    course = Course(run, parts_of(data, fold), data.spec.codes, choose_device(device))
+    course = Course(run, cells or parts_of(data, fold), data.spec.codes, choose_device(device))
     checkpoint = training.checkpoint_to_resume(run)
     manifest["resumed"] = [*manifest.get("resumed", []), 0 if checkpoint is None else training.epochs_done(checkpoint)]
     write_manifest(run, manifest)
@@ -231,14 +232,18 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> TrainedClassi
     """Take weights, metrics and curves out of the engine's folder; safe to repeat after a kill."""
     rows = training.metrics(run)
     best = training.best_epoch(rows, MACRO_F1)
-    facts = _facts(data, read_recipe(run))
+    settings = read_recipe(run)
+    facts = _facts(data, settings)
     (run / "weights").mkdir(exist_ok=True)
     for name in ("best.pt", "last.pt"):
-        seal(run / training.FOLDER / "weights" / name, run / "weights" / name, data.spec, facts)
+        trained = seal(run / training.FOLDER / "weights" / name, run / "weights" / name, data.spec, facts)
+    warn_of_batch(trained["batch"], settings["batch"])
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
     keep_curves(run)
     (run / progress.FILE).unlink(missing_ok=True)
-    write_manifest(run, {**manifest, "status": "finished", "finished": now(), "metrics": best})
+    write_manifest(
+        run, {**manifest, "status": "finished", "finished": now(), "batch": trained["batch"], "metrics": best}
+    )
     shutil.rmtree(run / training.FOLDER)
     return TrainedClassifier(run, (run / "weights" / "best.pt",), best)
 
@@ -248,6 +253,7 @@ def _facts(data: Dataset, settings: Mapping[str, Any]) -> dict[str, Any]:
     facts = {
         "task": CLASSIFY,
         "crop": crop_of(settings).to_dict(),
+        "augmentation": asdict(CropChanges.of({**classifier_defaults(), **settings})),
         "dataset": data.manifest["images_sha256"],
         "labels": data.manifest["labels"]["sha256"],
     }

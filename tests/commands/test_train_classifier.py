@@ -60,7 +60,7 @@ def test_the_weights_open_as_a_classifier_and_hold_no_path(trained, blobs):
     found = classifier.probabilities(image, labels.loc[:0, ["x1", "y1", "x2", "y2"]].to_numpy())
     assert found.shape == (1, 2)
     content = load_checkpoint(trained.weights[0])
-    assert content["cytoyolo"]["task"] == "classify"
+    assert content["cytoyolo"]["task"] == "classify" and content["cytoyolo"]["augmentation"]["degrees"] == 180
     for text in (str(trained.folder), str(blobs), "crops-train"):
         assert text.encode() not in trained.weights[0].read_bytes()
 
