@@ -1,6 +1,6 @@
 """Detector alone against a second stage, on synthetic smears in which five of the 23 kinds of cell look alike.
 
-    python benchmarks/alike.py --work DIR [--images 1840] [--alike 0.6] [--seed 0]
+    python benchmarks/alike.py --work DIR [--images 1840] [--alike 0.6] [--seed 0] [--model FILE.pt] [--imgsz 192]
 
 The five stages of one line (MBL, PM, M, MM, PNN) are painted with sizes, colours, chromatin and granules that lie
 between their own and the mean of the five: `alike` 0 leaves them as they are, 1 makes them differ by the shape of the
@@ -45,6 +45,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1840)
     parser.add_argument("--alike", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="yolo11n.yaml", help="what the detector starts from")
+    parser.add_argument("--imgsz", type=int, default=192, help="the detector's images; a crop has half of it")
+    parser.add_argument("--epochs", type=int, default=10)
     given = parser.parse_args()
     work: Path = given.work
     work.mkdir(parents=True, exist_ok=True)
@@ -56,13 +59,16 @@ def main() -> None:
     begun = time.perf_counter()
     detector = work / "detector" / "weights" / "best.pt"
     if not detector.is_file():
-        train(work / "dataset", output=work / "detector", device="cpu", recipe="demo", seed=given.seed)
+        train(
+            work / "dataset", output=work / "detector", device="cpu", recipe="demo", seed=given.seed,
+            model=given.model, imgsz=given.imgsz, epochs=given.epochs,
+        )  # fmt: skip
         seconds["detector"], begun = time.perf_counter() - begun, time.perf_counter()
     classifier = work / "classifier" / "weights" / "best.pt"
     if not classifier.is_file():
         train_classifier(
-            work / "dataset", output=work / "classifier", device="cpu", model=str(detector), imgsz=96, epochs=15,
-            seed=given.seed,
+            work / "dataset", output=work / "classifier", device="cpu", model=str(detector), epochs=given.epochs,
+            imgsz=given.imgsz // 64 * 32, seed=given.seed,
         )  # fmt: skip
         seconds["classifier"] = time.perf_counter() - begun
     print(f"seconds of the trainings: { ({name: round(value) for name, value in seconds.items()}) }")

@@ -63,6 +63,7 @@ def test_no_command_uses_the_network(tmp_path, offline, blobs):
         ("convert", blobs / "labels.csv", *images, "-o", data, *spec),
         ("train", data, "-o", run, "--recipe", "quick", "--model", "yolo11n.yaml", *tiny),
         ("train", data, "-o", run, "--resume"),
+        ("train-classifier", data, "-o", tmp_path / "cells", "--model", run / "weights" / "best.pt", *tiny),
         ("submit", run / "weights" / "best.pt", blobs / "test.csv", *images, "-o", table),
         ("predict", run / "weights" / "best.pt", blobs / "images", "-o", tmp_path / "detections", "--conf", 1e-4),
         ("score", table, table, "-o", tmp_path / "score", *spec),
@@ -77,12 +78,13 @@ def test_no_command_uses_the_network(tmp_path, offline, blobs):
 
 def test_asking_for_official_weights_offline_is_one_sentence(tmp_path, offline, blobs):
     data = blobs / "dataset"
-    done = offline("train", data, "-o", tmp_path / "run", "--recipe", "quick")
-    assert done.returncode == 2 and "--model yolo11n.pt" in done.stderr
-    assert not (tmp_path / "run").exists()
+    for command, recipe in {"train": "quick", "train-classifier": "classifier"}.items():
+        done = offline(command, data, "-o", tmp_path / "run", "--recipe", recipe)
+        assert done.returncode == 2 and "--model yolo11n.pt" in done.stderr
+        assert not (tmp_path / "run").exists()
 
 
-# All that runs a library of its own: each backend, each export, int8 of both kinds, and a training.
+# All that runs a library of its own: each backend, each export, int8 of both kinds, and both trainings.
 EVERYTHING = """
 import sys
 from pathlib import Path
@@ -91,8 +93,11 @@ folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 some = dict(images=folder / "images", dataset=folder / "spec.yaml")
 tiny = dict(recipe="quick", model="yolo11n.yaml", epochs=1, imgsz=64, batch=8, device="cpu")
 weights = cytoyolo.train(folder / "dataset", output=out / "run", **tiny, plots=False).weights
+small = dict(model="yolo11n.yaml", epochs=1, imgsz=32, batch=8, device="cpu")
+cells = cytoyolo.train_classifier(folder / "dataset", output=out / "cells", **small).weights
 for backend in ("onnx", "openvino", "torch"):
-    cytoyolo.predict(weights, folder / "images", output=out / backend, backend=backend, conf=1e-3, pictures=False)
+    options = dict(backend=backend, conf=1e-3, pictures=False, classifiers=cells)
+    cytoyolo.predict(weights, folder / "images", output=out / backend, **options)
 int8 = dict(int8=True, calibrate=folder / "labels.csv", max_loss=1, **some)
 for name, format in {"fp32.onnx": "onnx", "fp32": "openvino"}.items():
     cytoyolo.export(weights, output=out / name, format=format)
