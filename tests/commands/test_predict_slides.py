@@ -211,6 +211,16 @@ def test_a_slide_without_tissue_says_so(weights, tmp_path, cytoyolo):
     assert made.images == 1
 
 
+def test_a_region_may_lie_in_some_of_the_slides(weights, folder, tmp_path):
+    done = predict(weights, folder, output=tmp_path / "out", region=(1600, 100, 1500, 1500), conf=CONF)
+    outside = "is 1500x900 px, and the region 1600,100,1500,1500 lies outside of it"
+    assert done.failures == {"a.svs": outside, "s1/a.svs": outside}
+    assert "s1/b.ome.tif" in rows(done.output)["NAME"].tolist()
+    with pytest.raises(UsageError, match=r"lies outside of all slides \(a.svs has 1500x900 px; .*; give a part"):
+        predict(weights, folder, output=tmp_path / "none", region=(90_000, 0, 10, 10))
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("region", "words"),
     [
