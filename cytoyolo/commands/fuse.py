@@ -13,16 +13,26 @@ from cytoyolo.commands.predict_warnings import crowded
 from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.fusion import fuse as fuse_boxes
-from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, read_detections, rows_of, same_classes
+from cytoyolo.detector.table import (
+    LABELLED_OUT_OF_FOLD,
+    LISTED_IN_FULL,
+    OUT_OF_FOLD,
+    DetectionTable,
+    read_detections,
+    rows_of,
+    same_classes,
+)
 from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.scoring.check import row_faults
 from cytoyolo.scoring.rows import fill
-from cytoyolo.scoring.table_kinds import DETECTIONS, SUBMISSION, kind_named
+from cytoyolo.scoring.table_kinds import DETECTIONS, SUBMISSION, kind_named, table_kind
+from cytoyolo.scoring.table_kinds import OUT_OF_FOLD as OUT_OF_FOLD_TABLE
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.table import (
     SUBMISSION_ROLES,
     TEST_ROLES,
     check_writable,
+    header_names,
     read_table,
     refuse,
     write_table,
@@ -75,12 +85,13 @@ def fuse(
     Parameters
     ----------
     tables : sequence of str or Path
-        One table for each model, as `predict` writes it with `probabilities`. In a table without probabilities, a
-        detection only counts for its own class, with its confidence.
+        One table for each model, as `predict` writes it with `probabilities`, or oof.csv of `crossval`. In a table
+        without probabilities, a detection only counts for its own class, with its confidence.
     output : str or Path
         The table to write: detections with probabilities, or with `test` a submission.
     classifiers : sequence of str or Path
-        Tables of classifiers on the same boxes, with the probabilities of all classes. The class of a fused box is the
+        Tables of classifiers on the same boxes, with the probabilities of all classes, or oof.csv of
+        `train_classifier`. The class of a fused box is the
         best class of the weighted mean of all class vectors. The confidence stays that of the detectors.
     test : str or Path, optional
         The test table: trustii_id,NAME.
@@ -164,6 +175,9 @@ def _of_boxes(weights: tuple[float, ...]) -> tuple[float, ...]:
 def _read(path: Path, spec: DataSpec) -> DetectionTable:
     beside = path.with_suffix(".detections.csv")
     there = "which stands beside it" if beside.is_file() else f"which {_PREDICT} writes beside it"
+    if table_kind(path, spec) == OUT_OF_FOLD_TABLE:
+        labelled = spec.columns["class"] in header_names(path)
+        return read_detections(path, spec, LABELLED_OUT_OF_FOLD if labelled else OUT_OF_FOLD)
     general = f"give those that {_PREDICT} writes: OUTPUT.detections.csv, or detections.csv in a folder"
     remedies = {SUBMISSION: f"it has no confidences to fuse, so give {beside}, {there}", "": general}
     with kind_named(path, spec, DETECTIONS, remedies):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytoyolo import convert, ensemble, predict, train_classifier
+from cytoyolo import convert, ensemble, evaluate, fuse, predict, train_classifier
 from cytoyolo.commands.ensemble_runs import read_run
 from cytoyolo.commands.ensemble_votes import read_votes, true_cells
 from cytoyolo.detector.averaging import choose_weights, class_vectors
@@ -103,6 +103,18 @@ def test_an_ensemble_with_classifiers_predicts(lab, blobs, tmp_path):
     two = predict(stored.detectors, blobs / "images", output=tmp_path / "two", **given, **call)
     assert one.rows > 0
     assert (one.output / "detections.csv").read_bytes() == (two.output / "detections.csv").read_bytes()
+
+
+def test_out_of_fold_tables_are_fused_as_the_weights_are_chosen(lab, blobs, tmp_path):
+    spec = blobs / "spec.yaml"
+    tables = {"tables": [lab / "cv" / "oof.csv"], "classifiers": [lab / "cells" / "oof.csv"]}
+    fuse(**tables, model_weights=[0.1, 0.9], dataset=spec, output=tmp_path / "fused.csv")
+    made, labels = pd.read_csv(tmp_path / "fused.csv"), pd.read_csv(blobs / "labels.csv")
+    assert made["NAME"].tolist() == sorted(labels["NAME"]) and len(made) == 24
+    assert (made["class"] == labels.set_index("NAME").loc[made["NAME"], "class"].to_numpy()).all()
+    found = evaluate(blobs / "labels.csv", tmp_path / "fused.csv", dataset=spec, conf=0.0)
+    figures = found.given.overall.set_index("figure")["value"]
+    assert figures["class_accuracy"] == figures["recall"] == 1.0
 
 
 def test_detectors_alone_have_equal_weights_and_the_same_call_gives_the_same_bytes(lab, tmp_path):
