@@ -20,13 +20,13 @@ _METHYLENE_BLUE, _EOSIN = (0.1996, 0.5133, 0.8347), (0.2831, 0.9541, 0.0928)
 # The largest optical density of glass under another lamp, and how far its colours differ, at full strength.
 _GLASS, _TINT = 0.8, 0.25
 # The share of an image's pixels that are at least as light as glass: the lightest may be reflections.
-_LIGHTEST = 5
+_LIGHTEST = 0.05
 # Glass is measured on each n-th pixel of each n-th row.
-_STEP = 4
+_STEP = 8
 # The largest standard deviation of a blur at full strength, as a share of the image's longer side.
 _BLUR = 0.012
-# Optical density of each value of a pixel. The 1 keeps black finite.
-_DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
+# The logarithm of the light of each value of a pixel: minus its optical density. The 1 keeps black finite.
+_LIGHT = np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 
 @dataclass(frozen=True)
@@ -111,15 +111,15 @@ def stain(image: Pixels, strength: float, random: np.random.Generator) -> Pixels
     """
     gains = random.uniform(1 - strength, 1 + strength, 3) * random.uniform(1 - strength, 1)
     lamp = random.uniform(0, _GLASS) + random.uniform(-_TINT, _TINT, 3)
-    # The density falls with the value of a pixel.
-    glass = _DENSITY[np.percentile(image[::_STEP, ::_STEP], 100 - _LIGHTEST, axis=(0, 1)).astype(np.uint8)]
+    values = np.sort(image[::_STEP, ::_STEP].reshape(-1, 3), axis=0)
+    glass = -_LIGHT[values[int((1 - _LIGHTEST) * (len(values) - 1))]]
     new_glass = np.maximum((1 - strength) * glass + strength * lamp, 0)
     # A pixel's density is a row: unmix it, change the amounts of the dyes, mix them again. All three are one matrix.
     matrix = (_UNMIXED @ np.diag(gains) @ _DYES).T
-    shift = new_glass - matrix @ glass
-    density = cv2.transform(cv2.LUT(image, _DENSITY), np.hstack([matrix, shift[:, None]]).astype(np.float32))
-    values = 256 * cv2.exp(-density) - 1
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    shift = matrix @ glass - new_glass
+    light = cv2.transform(cv2.LUT(image, _LIGHT), np.hstack([matrix, shift[:, None]]).astype(np.float32))
+    # Nothing is darker than black: OpenCV would show its negative value as a positive one.
+    return np.asarray(cv2.convertScaleAbs(cv2.exp(np.maximum(light, _LIGHT[0])), alpha=256, beta=-1), np.uint8)
 
 
 def defocus(image: Pixels, strength: float, random: np.random.Generator) -> Pixels:

@@ -59,7 +59,7 @@ def engine() -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
     from ultralytics.data import dataset as datasets
-    from ultralytics.utils import LOGGER, SETTINGS, TryExcept, callbacks, checks, downloads, events, torch_utils
+    from ultralytics.utils import LOGGER, SETTINGS, TQDM, TryExcept, callbacks, checks, downloads, events, torch_utils
 
     known = {"ONLINE": False, "AUTOINSTALL": False, "SAFE_LOAD": True, "VERBOSE": False}
     for name, value in {**known, "USER_CONFIG_DIR": folder / "Ultralytics"}.items():
@@ -70,6 +70,9 @@ def engine() -> None:
     # Tried first and refused later otherwise, such as for the weights of a check that each training on a GPU makes.
     _replace(downloads.safe_download, _refuse_download)
     _replace(callbacks.add_integration_callbacks, _add_nothing)
+
+    # Its own bars of progress, such as for images that it keeps in memory.
+    _replace(TQDM, partial(_without_bar, TQDM))
 
     # When the engine searches a file by name, it first changes the name: it removes apostrophes and spaces, and
     # everything after a question mark, and yolov5n.pt becomes yolov5nu.pt. Then it may find another file than the user
@@ -156,6 +159,11 @@ def _only_errors_passed_over(leave: Callable[..., bool]) -> Callable[..., bool]:
 
 def _add_nothing(*arguments: object, **options: object) -> None:
     """Neither integrations nor a check of a suffix."""
+
+
+def _without_bar(bar: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """The engine's bar of progress, which shows nothing."""
+    return bar(*arguments, **{**options, "disable": True})
 
 
 def _as_given(file: str | Path, *arguments: object, **options: object) -> str:
