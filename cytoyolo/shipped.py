@@ -1,4 +1,5 @@
-"""Read YAML files of data sets and recipes: the package's own files by name, the user's files by path."""
+"""Read YAML files of data sets and recipes: the package's own files by name, the user's files by path. Find weights of
+the package by name."""
 
 import codecs
 import re
@@ -10,6 +11,8 @@ import yaml
 
 from cytoyolo.errors import CytoyoloError, UsageError, quoted
 
+# The package that holds weights.
+WEIGHTS = "cytoyolo.weights"
 # The most characters of a YAML file. The package's own files have some thousands; this many take a parser seconds.
 _LONGEST = 1_000_000
 # The most lists within lists. Each level takes some of the interpreter's stack.
@@ -28,6 +31,28 @@ def names(package: str) -> list[str]:
     """
     entries = (entry.name for entry in files(package).iterdir())
     return sorted(name.removesuffix(".yaml") for name in entries if name.endswith(".yaml"))
+
+
+def weight_names() -> list[str]:
+    """List the names of the package's weights."""
+    entries = (entry.name for entry in files(WEIGHTS).iterdir())
+    return sorted(name.removesuffix(".pt") for name in entries if name.endswith(".pt"))
+
+
+def weights_path(given: str | Path) -> Path:
+    """Return the file of the package's weights if their name is given; any other path as it is.
+
+    Raises UsageError if the current folder has a file or folder of that name, because either could be meant.
+    """
+    name, path = str(given), Path(given)
+    if name not in weight_names():
+        return path
+    if path.exists():
+        raise UsageError(
+            f"'{name}' is the name of weights of this package, and {path.absolute()} exists too; give the whole path "
+            "for yours, or call from another folder for the package's."
+        )
+    return Path(str(files(WEIGHTS).joinpath(f"{name}.pt")))
 
 
 def load_yaml(name: str | Path, package: str, kind: str) -> Any:

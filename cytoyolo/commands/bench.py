@@ -14,6 +14,7 @@ from cytoyolo.detector.networks import BACKENDS, ONNX, OPENVINO, TORCH, installe
 from cytoyolo.detector.predict import Detector, detect_files
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.machine import cores
+from cytoyolo.shipped import weights_path
 
 COLUMNS = ["backend", "precision", "device", "threads", "batch", "images_a_second", "milliseconds"]
 
@@ -75,7 +76,7 @@ def bench(
     >>> import cytoyolo
     >>> cytoyolo.bench("best.pt", images="slides/", seconds=5)  # doctest: +SKIP
     """
-    path, folder = Path(weights), Path(images)
+    path, folder = weights_path(weights), Path(images)
     if seconds <= 0:
         raise UsageError("seconds", seconds, "give more than 0")
     found = find_images([folder])

@@ -24,6 +24,7 @@ from cytoyolo.scoring.cells import Cells
 from cytoyolo.scoring.evaluation import AtThreshold, Evaluation, evaluate_cells
 from cytoyolo.scoring.table_kinds import DETECTIONS, kind_named, table_kind
 from cytoyolo.scoring.table_kinds import OUT_OF_FOLD as OUT_OF_FOLD_TABLE
+from cytoyolo.shipped import weights_path
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.table import refuse, write_table
 from cytoyolo.text import counted
@@ -99,7 +100,7 @@ def evaluate(
     >>> made = cytoyolo.evaluate("val.csv", "results/detections.csv", dataset="wbc5")  # doctest: +SKIP
     >>> made.best.overall  # doctest: +SKIP
     """
-    truth, detections, chosen = Path(truth), Path(detections), complete(settings)
+    truth, detections, chosen = Path(truth), weights_path(detections), complete(settings)
     _check_numbers(chosen["conf"], precision, seed, replicates)
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(truth, detections, images, groups))

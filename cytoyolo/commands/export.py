@@ -27,6 +27,7 @@ from cytoyolo.images.samples import White
 from cytoyolo.scoring.check import unusable
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import Score, evaluate
+from cytoyolo.shipped import weights_path
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.tables.table import LABEL_ROLES, XYXY, fingerprint, have_only_a_name, read_table, refuse
 
@@ -113,7 +114,7 @@ def export(
     >>> cytoyolo.export("best.pt", output="best.onnx").output.name
     'best.onnx'
     """
-    weights, output = Path(weights), Path(output)
+    weights, output = weights_path(weights), Path(output)
     if not 0 <= abs(max_loss) <= 1:
         raise UsageError("max_loss", max_loss, "give a share of the score, such as 0.01")
     check_choice("format", format, defaults.ExportFormat)

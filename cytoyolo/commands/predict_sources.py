@@ -17,6 +17,7 @@ from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.images.kinds import is_image, unread_kind
 from cytoyolo.images.slides import is_slide
 from cytoyolo.locks import PREFIX
+from cytoyolo.shipped import weights_path
 from cytoyolo.text import listed_by_kind
 
 # The extensions of trained networks, also of networks that can't be used: the code that opens them says so.
@@ -72,6 +73,7 @@ def divide(paths: Sequence[Path], wanted: str = _WANTED) -> tuple[list[Path], li
     """
     if not paths:
         raise UsageError(f"there is nothing to predict; give {wanted}.")
+    paths = _named(paths)
     is_one = [is_weights(path) for path in paths]
     if not any(is_one) and not _is_source(paths[0]):
         is_one[0] = True  # what opens it says what is wrong with it
@@ -85,6 +87,20 @@ def divide(paths: Sequence[Path], wanted: str = _WANTED) -> tuple[list[Path], li
         late = next(path for path in reversed(paths) if path in weights)
         raise UsageError(f"{late} is a file of weights and comes after {sources[0]}; give {wanted}.")
     return weights, sources
+
+
+def _named(paths: Sequence[Path]) -> list[Path]:
+    """Replace names of the package's weights by their files. A name stands first, or after other weights.
+
+    After other weights, a file or folder of the user of this name is to be searched. Raises UsageError if the first
+    path could mean either.
+    """
+    named: list[Path] = []
+    for path in paths:
+        after_weights = all(map(is_weights, named))
+        is_name = after_weights and (not named or not path.exists())
+        named.append(weights_path(path) if is_name else path)
+    return named
 
 
 def divide_table(paths: Sequence[Path]) -> tuple[list[Path], Path]:

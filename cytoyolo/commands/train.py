@@ -1,7 +1,7 @@
 """`train`: train one YOLO for all classes, in a run folder that records how it was made. A training can be resumed."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ from cytoyolo.detector.recipes import given, load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.trained_on import TrainedOn, check_um_per_px, measure
 from cytoyolo.detector.weights import Start, find_start, seal
-from cytoyolo.errors import either
+from cytoyolo.errors import either, listed
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.machine import versions
@@ -150,6 +150,7 @@ def train(
         console.note(f"{run} holds this training, which was interrupted.")
         return _resume(run, data, device)
     verify(data, fold)
+    _say_kept(start, data.spec.codes)
     with locked(run):
         clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
         try:
@@ -190,6 +191,16 @@ def fold_to_hold_out(data: Dataset, fold: int | None) -> int | None:
         )
         return 0
     return fold
+
+
+def _say_kept(start: Start, codes: Sequence[str]) -> None:
+    """Say which classes the weights know that a training starts from."""
+    kept = [code for code in codes if code in start.classes]
+    new = [code for code in codes if code not in start.classes]
+    if not kept:
+        return
+    more = f", and begins anew with {listed(new, 6)}" if new else ""
+    console.note(f"The training starts with what {Path(start.model).name} knows of {listed(kept, 6)}{more}.")
 
 
 def _resume(run: Path, data: Dataset, device: str) -> Trained:

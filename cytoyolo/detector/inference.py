@@ -15,6 +15,7 @@ from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.images.decoding import max_pixels
 from cytoyolo.machine import __version__
+from cytoyolo.shipped import weights_path
 from cytoyolo.spec import DataSpec, load_spec, matching_spec
 
 
@@ -183,10 +184,10 @@ def data_set_of(model: Model, dataset: str | Path | None, weights: str | Path) -
 
 
 def weights_of(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the paths of the weights. Raises UsageError if there are no weights."""
+    """Return the paths of the weights, which may be names of the package's. Raises UsageError if there are none."""
     if not (paths := paths_of(given)):
         raise UsageError("there are no weights to predict with; give a checkpoint or an export, or several.")
-    return paths
+    return [weights_path(path) for path in paths]
 
 
 def paths_of(given: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -30,6 +30,7 @@ from cytoyolo.detector.trained_on import Sides
 from cytoyolo.errors import CytoyoloError, UsageError, check_choice, listed
 from cytoyolo.images.info import DecodedFile, decode_bytes
 from cytoyolo.images.reading import in_order, load
+from cytoyolo.shipped import weights_path
 from cytoyolo.spec import DataSpec
 from cytoyolo.workers import ForkLock
 
@@ -118,7 +119,8 @@ class Detector:
         Parameters
         ----------
         weights : str or Path
-            A checkpoint (.pt), or an ONNX file or OpenVINO folder that `cytoyolo export` made.
+            A checkpoint (.pt), an ONNX file or OpenVINO folder that `cytoyolo export` made, or the name of weights of
+            this package.
         conf : float
             The least confidence of a box, 0 to 1.
         iou : float
@@ -168,15 +170,16 @@ class Detector:
         check_tiling(tiles, scale, um_per_px)
         shares = check_weights(model_weights, 1 + len(classifiers), len(classifiers))
         self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
-        self._weights, self._batch = Path(weights).absolute(), batch
+        weights = weights_path(weights)
+        self._weights, self._batch = weights.absolute(), batch
         self.conf, self.iou = conf, iou
         self.max_det, self.field_limit = defaults.MAX_DETECTIONS, sys.maxsize
         if max_det is not None:
             self.keep_at_most(max_det)
-        network = open_network(Path(weights), **self._given)
+        network = open_network(weights, **self._given)
         self.white, self.trained_on = network.facts.white, network.facts.trained_on
         self.trained_imgsz = network.facts.imgsz or network.side
-        self.tiling = tiling_of(tiles, scale, um_per_px, network.facts, network.side, Path(weights))
+        self.tiling = tiling_of(tiles, scale, um_per_px, network.facts, network.side, weights)
         self._remarks = Remarks(self.white)
         self._use(network)
         self.naming: Naming | None = None

@@ -21,7 +21,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, read_bytes
 from cytoyolo.images.samples import White, parse_white
 from cytoyolo.machine import cores, state_folder
-from cytoyolo.shipped import parse_yaml
+from cytoyolo.shipped import parse_yaml, weight_names, weights_path
 from cytoyolo.spec import DataSpec, parse_spec
 from cytoyolo.tables.table import fingerprint
 
@@ -35,10 +35,14 @@ _PATH_SETTINGS = ("data", "project", "name", "save_dir", "model", "pretrained", 
 
 @dataclass(frozen=True)
 class Start:
-    """What a training starts from: a network (`model`, a YAML or .pt), and optional weights to transfer into it."""
+    """What a training starts from: a network (`model`, a YAML or .pt), and optional weights to transfer into it.
+
+    `classes` are the codes that a detector's weights know. The engine takes over what they know of a class by its name.
+    """
 
     model: str
     pretrained: str | None = None
+    classes: tuple[str, ...] = ()
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -196,14 +200,17 @@ def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
     if model.lower().endswith((".yaml", ".yml")):
         is_known = task == CLASSIFY and not Path(model).is_file()
         return Start(_network_yaml(_name_for(task, model) if is_known else model, task))
-    if not model.lower().endswith(".pt"):
-        raise UsageError("model", model, "give a .pt file, or a network such as yolo11n.yaml")
-    path = _find_file(model, asked)
+    is_own = model in weight_names()
+    if not is_own and not model.lower().endswith(".pt"):
+        own = ", ".join(("a .pt file", *weight_names()))
+        raise UsageError("model", model, f"give {own}, or a network such as yolo11n.yaml")
+    path = weights_path(model) if is_own else _find_file(model, asked)
     network = load_checkpoint(path)["model"]
     _refuse_torchvision(network.yaml, model)
     _check_finite(network, path)
     if _task_of(network) == task:
-        return Start(str(path.absolute()))
+        known = parse_names(network.names, len(network.names)) or ()
+        return Start(str(path.absolute()), classes=known if task == DETECT else ())
     name = Path(str(network.yaml.get("yaml_file", ""))).name
     return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()))
 
