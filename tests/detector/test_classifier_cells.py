@@ -44,7 +44,7 @@ def test_the_middle_of_a_crop_with_room_is_the_crop_that_a_prediction_sees(cells
     assert made.class_id.tolist() == [1, 0, 1] and len(made) == 3
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.floats(0, 180), st.floats(0, 0.3), st.floats(0, 0.7), st.integers(0, 10_000))
 def test_a_changed_crop_never_leaves_its_room(degrees, translate, scale, seed):
     changes = CropChanges(degrees=degrees, translate=translate, scale=scale, fliplr=0.5, flipud=0.5)
@@ -88,6 +88,7 @@ def test_an_image_that_can_not_be_read_is_named(cells, tmp_path):
     assert not (tmp_path / "crops.npy").exists()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
 def test_the_figures_are_scikit_learns(pairs):
     true, named = np.array(pairs).T

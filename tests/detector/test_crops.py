@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytoyolo.detector.crops import Crop, crops, parse_crop
@@ -64,6 +64,7 @@ def test_a_field_wider_than_opencvs_positions():
     assert (crops(image, np.array([[39_962, 2, 39_998, 38]]), 32, 0.0) == 70).all()
 
 
+@settings(deadline=None)
 @given(st.floats(-20, 70), st.floats(-20, 60), st.floats(0, 80), st.floats(0, 80), st.floats(0, 2))
 def test_a_crop_moves_and_turns_with_its_image(x, y, width, height, margin):
     image = picture()
