@@ -2,8 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`,
-`curate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `export_labels`, `export`, `bench`,
-`reproduce`, `smear`, `demo`, `info`.
+`curate`, `calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `export_labels`, `export`,
+`bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.apply import apply
     from cytoyolo.commands.audit import Audit, audit
     from cytoyolo.commands.bench import bench
+    from cytoyolo.commands.calibrate import CalibratedWeights, calibrate
     from cytoyolo.commands.check import check
     from cytoyolo.commands.convert import Converted, convert
     from cytoyolo.commands.crossval import Crossvalidated, crossval
@@ -59,6 +60,7 @@ if "CYTOYOLO_MAX_PIXELS" in os.environ:
 
 __all__ = [
     "Audit",
+    "CalibratedWeights",
     "ClassifierSettings",
     "Converted",
     "Crossvalidated",
@@ -91,6 +93,7 @@ __all__ = [
     "apply",
     "audit",
     "bench",
+    "calibrate",
     "check",
     "convert",
     "crossval",
@@ -121,6 +124,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # The module of each name; a command's has the command's name.
 _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Audit": "commands.audit",
+    "CalibratedWeights": "commands.calibrate",
     "ClassifierSettings": "detector.classifier_settings",
     "Converted": "commands.convert",
     "Crossvalidated": "commands.crossval",

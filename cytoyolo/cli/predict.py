@@ -43,6 +43,10 @@ def predict(
         typer.Option(help="The part of whole slides to search, in pixels of level 0.", metavar="X,Y,WIDTH,HEIGHT"),
     ] = None,
     whole: Annotated[bool, typer.Option("--all", help="Search whole slides also where there is no tissue.")] = False,
+    adjust_shares: Annotated[
+        bool,
+        typer.Option("--adjust-shares", help="Correct the shares for another mixture of classes (calibrated weights)."),
+    ] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -57,7 +61,7 @@ def predict(
     weights, source = divide(paths)
     made = run(
         weights, source, output=output, dataset=dataset, probabilities=probabilities, pictures=pictures, flat=flat,
-        region=_region(region), whole=whole, overwrite=overwrite, **settings,
+        region=_region(region), whole=whole, adjust_shares=adjust_shares, overwrite=overwrite, **settings,
     )  # fmt: skip
     if as_json:
         print_json(vars(made))
@@ -81,5 +85,10 @@ def _region(text: str | None) -> tuple[int, int, int, int] | None:
 def _show(made: "Predicted") -> None:
     typer.echo(f"{made.output}: {counted(made.rows, 'box')} in {counted(made.images, 'image')}")
     print_table(made.differential[made.differential["count"] > 0], "{:.1%}")
+    if "adjusted_share" in made.differential:
+        typer.echo(
+            "The adjusted shares are an estimate for a mixture of classes that differs from the mixture that the "
+            "weights were calibrated on. The counts are not adjusted."
+        )
     if made.failures:
         typer.echo(f"Images that could not be read (see the failures table): {len(made.failures):,}.", err=True)

@@ -109,10 +109,10 @@ def evaluate(
     _check_images(detections, images, searched)
     if chosen["classifiers"] and not searched:
         raise UsageError(f"{option('classifiers')} is only for weights, and {detections} is a table; leave it out.")
-    table = _read_truth(truth, spec)
+    table = read_truth(truth, spec)
     group = _groups(groups, table, spec)
-    found = _search(detections, table, Path(str(images)), chosen) if searched else _read_found(detections, spec)
-    cells = _cells(truth, table, detections, found)
+    found = search_truth(detections, table, Path(str(images)), chosen) if searched else _read_found(detections, spec)
+    cells = cells_of(truth, table, detections, found)
     made = evaluate_cells(
         cells, chosen["conf"], groups=group, precision=precision, replicates=replicates, seed=seed
     )  # fmt: skip
@@ -141,7 +141,7 @@ def _check_images(detections: Path, images: str | Path | None, searched: bool) -
         check_image_folder(Path(images))
 
 
-def _read_truth(path: Path, spec: DataSpec) -> LabelTable:
+def read_truth(path: Path, spec: DataSpec) -> LabelTable:
     """Read the true labels. Raises CytoyoloError for rows that can't be compared with detections."""
     table = LabelTable.from_csv(path, spec)
     xyxy = table.xyxy
@@ -183,7 +183,7 @@ def _read_found(path: Path, spec: DataSpec) -> DetectionTable:
         return read_detections(path, spec)
 
 
-def _search(weights: Path, table: LabelTable, images: Path, settings: InferenceSettings) -> DetectionTable:
+def search_truth(weights: Path, table: LabelTable, images: Path, settings: InferenceSettings) -> DetectionTable:
     """Find the cells in the images of the truth by weights."""
     names = list(table.first_rows)
     matched = match_in_folder(names, frozenset(folder_files(images)))
@@ -208,7 +208,7 @@ def _search(weights: Path, table: LabelTable, images: Path, settings: InferenceS
     return DetectionTable.of(several, model.codes)
 
 
-def _cells(truth: Path, table: LabelTable, detections: Path, found: DetectionTable) -> Cells:
+def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionTable) -> Cells:
     """Bring the truth and the detections of its images together. Classes of one side only are kept."""
     names = pd.Index(list(table.first_rows), dtype=object)
     image = names.get_indexer(pd.Index(found.image, dtype=object)).astype(np.int64)

@@ -8,7 +8,8 @@ from typing import Unpack
 
 import pandas as pd
 
-from cytoyolo.commands.predict_folder import MAKER, PredictionFolder
+from cytoyolo import console
+from cytoyolo.commands.predict_folder import MAKER, PredictionFolder, WrittenFolder
 from cytoyolo.commands.predict_slides import Scale, check_region, plan_slides, results, slide_tiling
 from cytoyolo.commands.predict_sources import Images, find_images, refuse_nothing, refuse_table
 from cytoyolo.commands.predict_warnings import Warnings
@@ -27,6 +28,7 @@ from cytoyolo.detector.journal import ResumableCall, partial_folder, run_resumab
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
+from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder
 from cytoyolo.spec import DataSpec, load_spec
 
@@ -49,7 +51,9 @@ class Predicted:
         For each image whose boxes may be incomplete, the reason.
     differential : DataFrame
         The leukocyte differential, one row for each class: class, name, count, share (of all cells, 0 to 1) and
-        leukocyte_share (of all leukocytes; NaN for a class that is not a leukocyte).
+        leukocyte_share (of all leukocytes; NaN for a class that is not a leukocyte). By calibrated weights, also
+        uncertain (how many of the cells have an uncertain class), and with `adjust_shares` adjusted_share and
+        adjusted_leukocyte_share.
     """
 
     output: Path
@@ -71,6 +75,7 @@ def predict(
     flat: bool = False,
     region: Region | None = None,
     whole: bool = False,
+    adjust_shares: bool = False,
     overwrite: bool = False,
     **settings: Unpack[InferenceSettings],
 ) -> Predicted:
@@ -104,6 +109,9 @@ def predict(
         Search only this part of each whole slide: x, y, width, height in pixels of its largest size (level 0).
     whole : bool
         Search whole slides also where there is no tissue on a thumbnail.
+    adjust_shares : bool
+        Add shares to the differential that are corrected for a mixture of classes which differs from the mixture that
+        the weights were calibrated on. The weights must be calibrated.
     overwrite : bool
         Replace an output that `predict` made.
     **settings
@@ -138,6 +146,11 @@ def predict(
     begun = partial_folder(output).exists()  # it may have put its output there already
     check_folder(output, MAKER, overwrite or begun, inputs=(*sources, *several))
     model = open_model(several, chosen)
+    if adjust_shares and model.calibration is None:
+        raise UsageError(
+            f"{option('adjust_shares', True)} needs one network with calibrated weights, which `cytoyolo calibrate` "
+            "makes; give such weights, or leave it out."
+        )
     spec = data_set_of(model, dataset, several[0]) or _plain_spec(model.codes)
     facts = {**result_facts(model, several, chosen, probabilities), "pictures": pictures}
     call = ResumableCall(model, output, overwrite, probabilities, facts)
@@ -149,7 +162,7 @@ def predict(
     found.problems.update(problems)
     if not found.names and not plans:
         refuse_nothing(found)
-    return _predict_images(call, spec, found, plans, pictures, warnings)
+    return _predict_images(call, spec, found, plans, pictures, warnings, adjust_shares)
 
 
 def _scale(model: Model, settings: InferenceSettings) -> Scale:
@@ -159,11 +172,12 @@ def _scale(model: Model, settings: InferenceSettings) -> Scale:
 
 
 def _predict_images(
-    call: ResumableCall, spec: DataSpec, found: Images, plans: list[SlidePlan], pictures: bool, warnings: Warnings
-) -> Predicted:
+    call: ResumableCall, spec: DataSpec, found: Images, plans: list[SlidePlan], pictures: bool, warnings: Warnings,
+    adjust_shares: bool,
+) -> Predicted:  # fmt: skip
     folder, names, model = found.folder, found.names, call.model
     shown = pictures, call.probabilities
-    everyday = PredictionFolder(call.output, folder, names, spec, model.codes, *shown, model.white, warnings, plans)
+    everyday = PredictionFolder(call.output, folder, names, spec, model, *shown, warnings, plans, adjust_shares)
     slides = {plan.name: plan for plan in plans}
 
     def drawn(name: str, one: SearchedFile) -> Detections:
@@ -177,8 +191,19 @@ def _predict_images(
         made = everyday.write(results(journal, slides, model, bad), bad)
         everyday.place(call.overwrite)
     warnings.say()
+    _say_uncertain(model, made)
     failures = dict(sorted(bad.items()))
     return Predicted(call.output, made.images, made.rows, failures, warnings.of_image, made.differential)
+
+
+def _say_uncertain(model: Model, made: WrittenFolder) -> None:
+    if model.calibration is None or not made.rows:
+        return
+    count, below = int(made.differential["uncertain"].sum()), model.calibration.uncertain_below
+    console.note(
+        f"Cells of an uncertain class: {count:,} of {made.rows:,} ({count / made.rows:.1%}). The probability of their "
+        f"best class is below {below:.3f}."
+    )
 
 
 def _plain_spec(codes: tuple[str, ...]) -> DataSpec:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,12 +13,13 @@ from cytoyolo.commands.predict_slides import draw_slide, write_geojson
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.journal import RESULT, partial_folder
+from cytoyolo.detector.model import Model
 from cytoyolo.detector.slide_plan import SlidePlan
 from cytoyolo.detector.table import LISTED, LISTED_IN_FULL, detection_writer, tables_of
 from cytoyolo.files import finish_folder, same_content
 from cytoyolo.images.info import decode
-from cytoyolo.images.samples import White
 from cytoyolo.report.differential import draw_differential
+from cytoyolo.scoring.class_shares import adjusted_shares
 from cytoyolo.scoring.differential import differential
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import sha256, write_table
@@ -54,15 +55,16 @@ class PredictionFolder:
         source: Path,
         names: list[str],
         spec: DataSpec,
-        codes: tuple[str, ...],
+        model: Model,
         pictures: bool,
         probabilities: bool,
-        white: White,
         warnings: Warnings,
         slides: Sequence[SlidePlan] = (),
+        adjust_shares: bool = False,
     ) -> None:
-        self.output, self.source, self.spec, self.codes, self.warnings = output, source, spec, codes, warnings
-        self.pictures, self.probabilities, self.white = pictures, probabilities, white
+        self.output, self.source, self.spec, self.codes, self.warnings = output, source, spec, model.codes, warnings
+        self.pictures, self.probabilities, self.white = pictures, probabilities, model.white
+        self.calibration, self.adjust_shares = model.calibration, adjust_shares
         self.slides = {plan.name: plan for plan in slides}
         self.folder = partial_folder(output) / RESULT
         names = [*names, *self.slides]
@@ -96,8 +98,10 @@ class PredictionFolder:
     def write(self, found: Iterator[Detections], failures: dict[str, str]) -> WrittenFolder:
         """Write the tables and the differential into the folder under way. `failures` are complete at its end."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        counts, images = Counter[str](), 0
+        counts, uncertain, images = Counter[str](), Counter[str](), 0
+        answers: list[NDArray[np.float32]] = []
         form = LISTED_IN_FULL if self.probabilities else LISTED
+        form = replace(form, calibrated=self.calibration is not None)
         with detection_writer(self.folder / "detections.csv", self.spec, self.codes, form) as add:
             for some, rows in tables_of(found, self.codes):
                 images += len(some)
@@ -107,9 +111,13 @@ class PredictionFolder:
                     if one.image in self.slides:
                         self._add_slide(one)
                 counts.update(rows.classes)
+                uncertain.update(rows.classes[rows.uncertain])
+                if self.adjust_shares:
+                    answers.append(rows.probabilities.astype(np.float32))
                 add(rows)
         self.warnings.close()
-        table = differential(counts, self.spec)
+        known = None if self.calibration is None else uncertain
+        table = differential(counts, self.spec, known, self._adjusted(answers) if self.adjust_shares else None)
         title = f"{counted(counts.total(), 'cell')} in {counted(images, 'image')}"
         draw_differential(table, self.folder / "differential.png", title)
         table.to_csv(self.folder / "differential.csv", index=False, lineterminator="\n")
@@ -117,6 +125,12 @@ class PredictionFolder:
         self._list("failures.csv", pd.DataFrame(sorted(failures.items()), columns=[name, "problem"]))
         self._list("warnings.csv", self.warnings.table(name))
         return WrittenFolder(images, counts.total(), table)
+
+    def _adjusted(self, answers: list[NDArray[np.float32]]) -> dict[str, float]:
+        """Estimate the share of each class from the probabilities of all cells."""
+        assert self.calibration is not None
+        every = np.concatenate([np.zeros((0, len(self.codes)), np.float32), *answers])
+        return dict(zip(self.codes, adjusted_shares(every, self.calibration.shares).tolist(), strict=True))
 
     def _add_slide(self, found: Detections) -> None:
         """Write the files of a slide."""

@@ -14,6 +14,7 @@ from cytoyolo.annotations.formats.annotations import BoxRow
 from cytoyolo.annotations.formats.geojson import to_feature
 from cytoyolo.commands.predict_sources import Images
 from cytoyolo.detector.detections import Detections
+from cytoyolo.detector.fields import calibrated
 from cytoyolo.detector.journal import Journal
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan, clipped, plan_slide
@@ -156,13 +157,13 @@ def results(
     """
     for name, parts in groupby(journal.entries(), key=lambda entry: entry[0].image):
         if name not in plans:
-            yield from (found for found, _ in parts)
+            yield from (calibrated(model, found) for found, _ in parts)
         elif name not in problems:
             slide = joined(plans[name], list(parts), model.iou, model.field_limit)
             if slide.problem:
                 problems[name] = slide.problem
             if len(slide.unread) < len(plans[name].windows):
-                yield slide.detections
+                yield calibrated(model, slide.detections)
 
 
 def draw_slide(place: Path, plan: SlidePlan, found: Detections, white: White) -> None:

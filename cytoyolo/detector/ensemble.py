@@ -8,6 +8,7 @@ import numpy as np
 
 from cytoyolo import defaults
 from cytoyolo.detector.averaging import check_weights
+from cytoyolo.detector.calibration import Calibration
 from cytoyolo.detector.detections import Detections, concatenate, of_scores
 from cytoyolo.detector.fusion import fuse
 from cytoyolo.detector.naming import Naming
@@ -65,6 +66,7 @@ class Ensemble:
         self.trained_on = next((one.trained_on for one in detectors if one.trained_on), None)
         self.conf = max(one.conf for one in detectors)
         self.naming = naming
+        self.calibration: Calibration | None = None
 
     def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
         """Detections of images (h, w, 3) uint8 BGR; `most` replaces `max_det`."""

@@ -180,6 +180,16 @@ def stored_facts(path: Path) -> ModelInfo:
     return parse_model_info({one.key: one.value for one in model.metadata_props}[METADATA], path)
 
 
+def with_facts(path: Path, target: Path, facts: ModelInfo) -> None:
+    """Write an ONNX file again with other facts."""
+    import onnx
+
+    model = onnx.load(str(path))
+    _describe(model, facts)
+    with atomic_file(target) as temporary:
+        onnx.save(model, str(temporary))
+
+
 def is_own(path: Path) -> bool:
     """Whether a file is an ONNX network with this tool's facts."""
     try:

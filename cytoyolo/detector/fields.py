@@ -66,6 +66,15 @@ def named(model: Model, image: Image, found: Detections, alone: AbstractContextM
     )
 
 
+def calibrated(model: Model, found: Detections) -> Detections:
+    """Make probabilities of the scores of what was found in a whole image or slide. Nothing changes if the model is not
+    calibrated.
+
+    This is the last step: tiles, windows and views are joined by scores.
+    """
+    return found if model.calibration is None else model.calibration.of(found)
+
+
 def _searched_in_tiles(model: Model, image: Image, windows: NDArray[np.int64], detect: Detect) -> Detections:
     most = most_in_tile(model)
 

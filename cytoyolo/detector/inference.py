@@ -125,7 +125,13 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
             backend=settings["backend"], device=settings["device"], threads=settings["threads"],
             white=one_range(detectors),
         )  # fmt: skip
-    if count == 1 and not views and (given is None or naming):
+    alone = count == 1 and not views and (given is None or naming)
+    if (naming or not alone) and any(one.calibration for one in detectors):
+        console.warn(
+            "The weights are calibrated, and their calibration is not used: it holds for the answers of one network "
+            "to one view of an image. The scores are not probabilities."
+        )
+    if alone:
         detectors[0].naming = naming
         return detectors[0]
     limit = sys.maxsize if most is None else most

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from cytoyolo.detector.calibration import Calibration
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.naming import Naming
 from cytoyolo.detector.tiling import Image, Tiling
@@ -20,6 +21,8 @@ class Model(Protocol):
     cell. `white` is the range in which images of more than 8 bits are shown to it. `tiling` says how images are
     divided, and `trained_on` what the training's images were like, if that is known. The training scaled them to
     `trained_imgsz`. `naming` has the classifiers that name the boxes, if there are any.
+    `calibration` makes probabilities of the scores. It is None if the weights are not calibrated, or if several
+    networks, or several views, name a box together.
     """
 
     codes: tuple[str, ...]
@@ -37,6 +40,9 @@ class Model(Protocol):
     trained_on: TrainedOn | None
     trained_imgsz: int
     naming: Naming | None
+
+    @property
+    def calibration(self) -> Calibration | None: ...
 
     def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
         """Search images in one call of each network. No image is divided. `most` replaces `max_det`."""

@@ -109,6 +109,8 @@ class Naming:
             seen = squares if view == UPRIGHT else np.stack([turn_picture(one, view) for one in squares])
             views.append(classifier.of_crops(seen).astype(np.float64))
         shares = mean_vector(views, [1.0] * len(views))
+        if calibration := classifier.network.facts.calibration:
+            shares = calibration.probabilities(shares)
         return class_vectors(shares[:, [classifier.codes.index(code) for code in codes]])
 
 

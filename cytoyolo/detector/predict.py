@@ -16,8 +16,9 @@ from PIL.Image import Image as PillowImage
 
 from cytoyolo import defaults
 from cytoyolo.detector.averaging import check_weights
+from cytoyolo.detector.calibration import Calibration
 from cytoyolo.detector.detections import Detections, nothing, of_scores
-from cytoyolo.detector.fields import chunks, named, search
+from cytoyolo.detector.fields import calibrated, chunks, named, search
 from cytoyolo.detector.inputs import Channels, GivenImage, OnError, expanded, given_image, is_one
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.naming import Naming
@@ -94,6 +95,8 @@ class Detector:
         The sizes of the training's images and boxes. None if they are not known.
     naming : Naming or None
         The classifiers that name the boxes. None if there are none.
+    calibration : Calibration or None
+        What makes probabilities of the scores.
     """
 
     def __init__(
@@ -197,9 +200,15 @@ class Detector:
         self.device, self.calls = network.device, network.calls
         self.batch = self._batch or network.batch
         self.imgsz, self.stride = network.side, network.facts.stride
-        self._sha256 = network.facts.sha256
+        self._sha256, self._calibration = network.facts.sha256, network.facts.calibration
         self._network: Network | None = network
         self._process = os.getpid()  # last, because other threads ask for it
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes probabilities of the scores. None if the weights are not calibrated, or if classifiers name the
+        boxes too."""
+        return None if self.naming else self._calibration
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_network": None, "_process": None, "_remarks": None}
@@ -335,6 +344,7 @@ class Detector:
         pictures = [image.pixels for image in given]
         results = search(self, pictures, partial(self.detect, conf=conf))
         results = [named(self, picture, one) for picture, one in zip(pictures, results, strict=True)]
+        results = [calibrated(self, one) for one in results]
         self._warn(pictures, results)
         for image in given:
             if image.decoded:

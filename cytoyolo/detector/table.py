@@ -12,13 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.boxes import Boxes, to_pixels
-from cytoyolo.detector.detections import PROBABILITY, Detections, check_arrays, no_boxes, no_shares
+from cytoyolo.detector.averaging import as_scores
+from cytoyolo.detector.detections import PROBABILITY, Detections, check_arrays, no_boxes, no_shares, uncertain
 from cytoyolo.errors import CytoyoloError, UsageError, listed, quoted
 from cytoyolo.files import atomic_file
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.records import parse_records, read_header, read_table_bytes
 from cytoyolo.tables.table import MAX_COORDINATE, XYXY, note_form, refuse, role_table
 
+# The column that tells which cells have an uncertain class, and its words.
+UNCERTAIN, _NO_YES = "uncertain", ("no", "yes")
 _AT_ONCE = 2_000  # images in one part of a table that is written part by part
 
 
@@ -27,15 +30,16 @@ class TableForm:
     """How detections stand in a file; `remedy` says what to give in place of a file that is not so.
 
     detections.csv has a row a detection, in whole pixels, with the second most probable class and how much more
-    probable the first is (`margin`). With `probabilities` it has all of them. oof.csv has the `fold` and the size of
-    the image too, hundredths of a pixel, and a row with an empty box for an image without detections. With `labels` it
-    has the true class of each box too.
+    probable the first is (`margin`). With `probabilities` it has all of them. By `calibrated` weights it says which
+    cells are `uncertain`. oof.csv has the `fold` and the size of the image too, hundredths of a pixel, and a row with
+    an empty box for an image without detections. With `labels` it has the true class of each box too.
     """
 
     remedy: str
     probabilities: bool
     folds: bool = False
     labels: bool = False
+    calibrated: bool = False
 
     def columns(self, spec: DataSpec, codes: tuple[str, ...]) -> dict[str, str]:
         """The names of the columns by role, in their order."""
@@ -47,6 +51,7 @@ class TableForm:
         return (
             names
             | {"confidence": "confidence", "second": "second_class", "margin": "margin"}
+            | ({UNCERTAIN: UNCERTAIN} if self.calibrated else {})
             | dict(zip(shares, shares, strict=True))
         )
 
@@ -76,8 +81,8 @@ class DetectionTable:
     confidence : array (n,)
         Confidence, 0 to 1.
     probabilities : array (n, classes)
-        Score for each class, 0 to 1. If the table was read from a file without them, the row's own class has the
-        confidence, and the other classes have 0.
+        Score for each class, 0 to 1, or by calibrated weights the probability of each class. If the table was read
+        from a file without them, the row's own class has the confidence, and the other classes have 0.
     codes : tuple of str
         The codes of the classes, by id.
     size : mapping
@@ -86,6 +91,8 @@ class DetectionTable:
         The fold of each image for out-of-fold predictions, otherwise empty.
     models : array (n,) of int
         For each row, the number of cross-validations whose mean the probabilities are. By default 1.
+    uncertain_below : float, optional
+        By calibrated weights, the probability below which the best class of a cell is uncertain.
     complete : bool
         Whether `probabilities` has the scores of all classes. False for a table that was read from a file without them.
 
@@ -117,6 +124,7 @@ class DetectionTable:
     fold: Mapping[str, int] = field(default_factory=dict)
     models: NDArray[np.int64] = field(default_factory=lambda: np.ones(0, np.int64))
     complete: bool = True
+    uncertain_below: float | None = None
 
     def __post_init__(self) -> None:
         check_arrays(self.xyxy, self.confidence, self.class_id, self.probabilities, self.codes)
@@ -145,6 +153,7 @@ class DetectionTable:
             np.repeat(np.array(names, dtype=object), counts), joined["xyxy"], joined["class_id"].astype(np.int64),
             joined["confidence"], joined["probabilities"], codes, {one.image: one.size for one in several},
             {} if fold is None else dict.fromkeys(names, fold),
+            uncertain_below=several[0].uncertain_below if several else None,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -154,6 +163,11 @@ class DetectionTable:
     def classes(self) -> NDArray[np.object_]:
         """The code (n,) of each row's class."""
         return np.array(self.codes, dtype=object)[self.class_id]
+
+    @property
+    def uncertain(self) -> NDArray[np.bool_]:
+        """Which rows (n,) have an uncertain class. None of them by weights that are not calibrated."""
+        return uncertain(self.probabilities, self.uncertain_below)
 
     @property
     def pixels(self) -> NDArray[np.int64]:
@@ -212,11 +226,11 @@ def rows_of(table: DetectionTable, spec: DataSpec, form: TableForm) -> pd.DataFr
     """Return the rows of a file: the table with the columns of the form."""
     names = [f"{PROBABILITY}{code}" for code in table.codes] if form.probabilities else []
     shares = pd.DataFrame(table.probabilities[:, : len(names)], columns=names)
-    rows = _out_of_fold(table, shares) if form.folds else pd.concat([_listed(table), shares.round(6)], axis=1)
+    rows = _out_of_fold(table, shares) if form.folds else pd.concat([_listed(table, form), shares.round(6)], axis=1)
     return rows.rename(columns=form.columns(spec, table.codes))
 
 
-def _listed(table: DetectionTable) -> pd.DataFrame:
+def _listed(table: DetectionTable, form: TableForm) -> pd.DataFrame:
     several = len(table.codes) > 1
     order = np.argsort(-table.probabilities, axis=1, kind="stable")[:, :2]
     best = np.take_along_axis(table.probabilities, order, axis=1)
@@ -225,6 +239,8 @@ def _listed(table: DetectionTable) -> pd.DataFrame:
     rows["class"], rows["confidence"] = table.classes, table.confidence.round(6)
     rows["second"] = np.array(table.codes, dtype=object)[order[:, 1]] if several else ""
     rows["margin"] = (best[:, 0] - (best[:, 1] if several else 0)).round(6)
+    if form.calibrated:
+        rows[UNCERTAIN] = np.array(_NO_YES, dtype=object)[table.uncertain.astype(int)]
     return rows
 
 
@@ -258,16 +274,17 @@ def detection_writer(
 def read_detections(path: Path, spec: DataSpec, form: TableForm | None = None) -> DetectionTable:
     """Read a table of detections. Without a form it is one that `predict` wrote, with or without probabilities.
 
-    A table that `predict` wrote may have no rows. Raises UsageError when there is no such file, and CytoyoloError when
+    Calibrated probabilities become scores again: the confidence is their largest. A table that `predict` wrote may have
+    no rows. Raises UsageError when there is no such file, and CytoyoloError when
     it is no such table, or a value can't be: each named with its line.
     """
     data, codes = read_table_bytes(path), spec.codes
     if form is None:
         header = read_header(path, data, ",".join(LISTED.header(spec, ())))[1]
         codes = tuple(name.removeprefix(PROBABILITY) for name in header if name.startswith(PROBABILITY))
-        form = LISTED_IN_FULL if codes else LISTED
+        form = replace(LISTED_IN_FULL if codes else LISTED, calibrated=UNCERTAIN in header)
     roles = form.columns(spec, codes)
-    numeric = [role for role in roles if role not in ("image", "class", "second")]
+    numeric = [role for role in roles if role not in ("image", "class", "second", UNCERTAIN)]
     records = parse_records(path, data, roles, numeric, empty=not form.folds)
     if form.folds and (others := [name for name in records.columns.unused if name.startswith(PROBABILITY)]):
         raise CytoyoloError(f"{path} has other classes ({listed(others)}); {form.remedy}.")
@@ -332,6 +349,8 @@ def _table(
         codes = tuple(sorted(rows["class"].unique()))
         shares = (rows["class"].to_numpy(object)[:, None] == np.array(codes, object)) * confidence[:, None]
     if not form.folds:
+        if form.calibrated and form.probabilities:  # as scores, whose largest is the confidence
+            shares = as_scores(shares, confidence).astype(np.float64)
         class_id = pd.Index(codes, dtype=object).get_indexer(pd.Index(rows["class"], dtype=object)).astype(np.int64)
         return DetectionTable(
             image, full[XYXY].to_numpy(np.float64), class_id, confidence, shares, codes, complete=form.probabilities

@@ -179,10 +179,16 @@ def _stored_images(checkpoint: dict[str, Any], path: Path) -> tuple[White, Train
         raise CytoyoloError(f"{path} has a damaged description of its images ({error}); train anew.") from error
 
 
+def trained_labels(checkpoint: dict[str, Any]) -> str | None:
+    """Return the SHA-256 of the label table that this tool trained a checkpoint on, None if it is not known."""
+    stored = _metadata(checkpoint).get("labels")
+    return stored if isinstance(stored, str) else None
+
+
 def stored_spec(checkpoint: dict[str, Any]) -> DataSpec | None:
     """Return the data set that this tool trained a checkpoint for, or None for a checkpoint of another program."""
     metadata = checkpoint.get(METADATA)
-    if not metadata:
+    if not metadata or metadata.keys() == {"calibration"}:  # which this tool adds to weights of other programs too
         return None
     try:
         return parse_spec(metadata["spec"])
@@ -340,3 +346,15 @@ def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> d
     with atomic_file(target) as temporary, temporary.open("wb") as file:
         torch.save(sealed, file)  # to an open file: given a name, torch would write it into the archive
     return settings
+
+
+def write_calibrated(source: Path, target: Path, calibration: Calibration) -> None:
+    """Write a checkpoint again with a calibration of its answers. Nothing else of it changes."""
+    import torch
+
+    checkpoint = load_checkpoint(source)
+    stored = {**_metadata(checkpoint), "calibration": calibration.to_dict()}
+    written = {**checkpoint, METADATA: stored}
+    written.pop("ema", None)  # its network is the network of the checkpoint already
+    with atomic_file(target) as temporary, temporary.open("wb") as file:
+        torch.save(written, file)
