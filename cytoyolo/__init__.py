@@ -2,8 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and
 the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`,
-`curate`, `calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `export_labels`, `export`,
-`bench`, `reproduce`, `smear`, `demo`, `info`.
+`curate`, `calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `select`, `export_labels`,
+`export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.repair import Repaired, repair
     from cytoyolo.commands.reproduce import Planned, reproduce
     from cytoyolo.commands.score import score
+    from cytoyolo.commands.select import Selected, select
     from cytoyolo.commands.smear import Smeared, smear
     from cytoyolo.commands.submit import Submitted, submit
     from cytoyolo.commands.train import Trained, train
@@ -84,6 +85,7 @@ __all__ = [
     "Predicted",
     "Repaired",
     "Score",
+    "Selected",
     "Smeared",
     "Submitted",
     "Trained",
@@ -110,6 +112,7 @@ __all__ = [
     "repair",
     "reproduce",
     "score",
+    "select",
     "smear",
     "submit",
     "train",
@@ -148,6 +151,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Predicted": "commands.predict",
     "Repaired": "commands.repair",
     "Score": "scoring.score",
+    "Selected": "commands.select",
     "Smeared": "commands.smear",
     "Submitted": "commands.submit",
     "Trained": "commands.train",

@@ -51,6 +51,8 @@ TILES: Tiles = "auto"
 SPURIOUS: SpuriousChoice = "mask"
 BOXES: BoxChoice = "all"
 CURATION_LOSS = 0.03
+# How many images `select` chooses.
+SELECTED = 100
 # Exports: the format, and the largest loss of score that int8 may cost.
 FORMAT: ExportFormat = "onnx"
 EXPORT_LOSS = 0.01

@@ -129,6 +129,7 @@ WRONG_CALLS = {
     "repair": (("t.csv",), {"output": "n.csv", "skip": ["x"]}, "skip='x': there is no such rule; "),
     "reproduce": (("data",), {"output": "new", "folds": 1}, "folds=1; give 2 or more."),
     "score": (("t.csv", "t.csv", "there"), {}, "there exists; give another folder or overwrite=True."),
+    "select": (("there",), {"weights": "best.pt", "output": "new", "count": 0}, "count=0; give 1 or more."),
     "smear": ((), {"output": "new", "seed": -1}, "seed=-1; give 0 or more."),
     "submit": (
         ("best.pt", "t.csv"),

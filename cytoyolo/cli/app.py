@@ -37,6 +37,7 @@ from cytoyolo.cli import (
     repair,
     reproduce,
     score,
+    select,
     smear,
     submit,
     train,
@@ -75,7 +76,7 @@ _COMMANDS = (
         score,
         check,
     ),
-    *(export_labels, export, bench, reproduce, smear, demo, info),
+    *(select, export_labels, export, bench, reproduce, smear, demo, info),
 )
 for module in _COMMANDS:
     module.register(app)

@@ -38,6 +38,10 @@ CALLS = {
     ),
     "export": ("run/weights/best.pt -o new/a.onnx", {"output", "comparison"}),
     "bench": ("run/weights/best.pt --images images --backend onnx --threads 1 --seconds 0.1", {"ways"}),
+    "select": (
+        "images --weights run/weights/best.pt -n 2 --conf 0.0001 --device cpu -o new/to_label",
+        {"output", "labels", "images", "cells", "left_out"},
+    ),
     "smear": ("-o new/smears --images 4", {"folder", "cells"}),
     "info": ("", {"versions", "cores"}),
 }
