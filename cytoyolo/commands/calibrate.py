@@ -11,6 +11,7 @@ from cytoyolo.detector.calibrated_weights import check_output, model_info, write
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.images.info import check_image_folder
 from cytoyolo.scoring.temperature import fit_calibration, remarks
+from cytoyolo.shipped import weights_path
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def calibrate(
     >>> made = cytoyolo.calibrate("best.pt", oof="cv", labels="labels.csv", output="known.pt")  # doctest: +SKIP
     >>> made.error_before, made.error_after  # doctest: +SKIP
     """
-    path, place = Path(weights), Path(output)
+    path, place = weights_path(weights), Path(output)
     if not 0 <= conf <= 1:
         raise UsageError("conf", conf, "give a number from 0 to 1")
     if oof is not None and images is not None:

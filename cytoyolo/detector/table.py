@@ -91,10 +91,10 @@ class DetectionTable:
         The fold of each image for out-of-fold predictions, otherwise empty.
     models : array (n,) of int
         For each row, the number of cross-validations whose mean the probabilities are. By default 1.
-    uncertain_below : float, optional
-        By calibrated weights, the probability below which the best class of a cell is uncertain.
     complete : bool
         Whether `probabilities` has the scores of all classes. False for a table that was read from a file without them.
+    uncertain_below : float, optional
+        By calibrated weights, the probability below which the best class of a cell is uncertain.
 
     Raises
     ------

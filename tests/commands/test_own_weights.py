@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cytoyolo import Detector, bench, evaluate, export, predict, select, shipped, submit, train
+from cytoyolo import Detector, bench, calibrate, evaluate, export, predict, select, shipped, submit, train
 from cytoyolo.commands.predict_sources import divide
 from cytoyolo.detector.weights import find_start, load_network
 from cytoyolo.errors import UsageError
@@ -41,6 +41,7 @@ def test_a_file_or_folder_of_that_name_is_never_guessed(own, tmp_path):
     for call in (
         lambda: Detector("discs"),
         lambda: export("discs", output="x.onnx"),
+        lambda: calibrate("discs", labels="labels.csv", images=".", output="x.pt"),
         lambda: select(".", weights="discs", output="x"),
         lambda: bench("discs", images="."),
         lambda: evaluate("truth.csv", "discs", images="."),
