@@ -92,7 +92,7 @@ def fuse(
     classifiers : sequence of str or Path
         Tables of classifiers on the same boxes, with the probabilities of all classes, or oof.csv of
         `train_classifier`. The class of a fused box is the
-        best class of the weighted mean of all class vectors. The confidence stays that of the detectors.
+        best class of the weighted mean of all class vectors. The confidence stays what the detectors said.
     test : str or Path, optional
         The test table: trustii_id,NAME.
     model_weights : sequence of float, optional

@@ -31,8 +31,11 @@ _AVERAGED_EPOCHS, _AVERAGED_SHARE = 2, 0.25
 
 
 class Crops(Dataset):  # type: ignore[misc]
-    """The crops that the engine's loader asks for: those of a validation as they are, those of a training changed at
-    random, and drawn so that rare classes are seen."""
+    """The crops that the engine's loader asks for.
+
+    The crops of a validation are given as they are. The crops of a training are changed at random, and drawn so that
+    rare classes are seen.
+    """
 
     def __init__(self, cut: Cut, changes: CropChanges | None, balance: float) -> None:
         self.cut, self.changes = cut, changes
@@ -122,7 +125,7 @@ class CropTrainer(ClassificationTrainer):  # type: ignore[misc]
         super().__init__(overrides=overrides)
 
     def get_dataset(self) -> dict[str, Any]:
-        """Name the parts of the data set, of which the engine asks the crops later."""
+        """Name the parts of the data set. The engine asks for their crops later."""
         return {
             "train": "train",
             "val": "val",

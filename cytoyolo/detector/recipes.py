@@ -59,7 +59,7 @@ def all_settings() -> dict[str, Any]:
 
 
 def classifier_defaults() -> dict[str, Any]:
-    """All settings of a classifier's training with their defaults: those of Ultralytics that it uses, and ours."""
+    """All settings of a classifier's training with their defaults: Ultralytics' settings that it uses, and ours."""
     keys = classifier_settings.ClassifierSettings.__optional_keys__ - {"recipe"} - set(classifier_settings.OWN)
     theirs = default_settings()
     return {key: theirs[key] for key in theirs if key in keys} | classifier_settings.OWN
@@ -160,7 +160,7 @@ def _check(key: str, value: Any, where: str, kind: Kind) -> None:
 def value_fault(key: str, value: Any, known: Mapping[str, Any] | None = None) -> str:
     """Say what to give instead of a value that Ultralytics refuses, "" for a value that it accepts.
 
-    `known` has the defaults of all settings, by default those of a detector's training.
+    `known` has the defaults of all settings, by default the settings of a detector's training.
     """
     default = (all_settings() if known is None else known)[key]
     if repr(value) == repr(default):
