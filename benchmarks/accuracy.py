@@ -17,19 +17,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from leukocytes import SHARED, SOURCES, START, rows
 from sklearn.metrics import accuracy_score
 
 from cytoyolo import Detector, convert, train
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import evaluate
-from cytoyolo.spec import load_spec
 from cytoyolo.yolo.folder import load_dataset
 from cytoyolo.yolo.verify import read_listing
 
-SHARED = Path(__file__).parents[2] / "shared"
-START = SHARED / "weights" / "yolo11n-pose.pt"
-SOURCES = ("wbc5", "pbc9")
 FIVE = ["BA", "EO", "LY", "MO", "PNN"]
 FOLDS = 3
 TURNS = {"rot90": 0.75, "flipud": 0.5}
@@ -77,30 +74,6 @@ def images(work: Path) -> Path:
     return folder
 
 
-def rows(table: str, source: str) -> pd.DataFrame:
-    """Read a table of a source. Its images have the source's folder before their names."""
-    read = pd.read_csv(SHARED / "data" / source / f"{table}.csv")
-    return read.assign(NAME=source + "/" + read["NAME"])
-
-
-def description(work: Path) -> Path:
-    """Write the YAML of the classes of both sources."""
-    known = {kind.code: kind for kind in load_spec("cytologia").classes}
-    codes = sorted(set().union(*(rows("train", source)["class"] for source in SOURCES)))
-    lines = [f"  - {{code: {code}, name: {known[code].name}}}" for code in codes]
-    columns = "{id: trustii_id, image: NAME, x1: x1, y1: y1, x2: x2, y2: y2, class: class}"
-    head = [
-        "name: both",
-        "title: both",
-        "licence: of the sources",
-        "source: both",
-        f"columns: {columns}",
-        "fallback: PNN",
-    ]
-    (work / "both.yaml").write_text("\n".join([*head, "classes:", *lines]) + "\n", encoding="utf-8")
-    return work / "both.yaml"
-
-
 def converted(work: Path, name: str, table: pd.DataFrame, **options: Any) -> Path:
     """Make a YOLO folder of some rows."""
     folder = work / name
@@ -111,7 +84,7 @@ def converted(work: Path, name: str, table: pd.DataFrame, **options: Any) -> Pat
         groups = rows("groups", "wbc5")
         groups[groups["NAME"].isin(table["NAME"])].to_csv(work / "groups.csv", index=False)
         convert(
-            work / f"{name}.csv", images=images(work), output=folder, dataset=description(work), repair=True,
+            work / f"{name}.csv", images=images(work), output=folder, dataset="leukocytes", repair=True,
             test=work / "test.csv", groups=work / "groups.csv", **options,
         )  # fmt: skip
     return folder

@@ -86,7 +86,8 @@ def load_spec(dataset: str | Path) -> DataSpec:
     Parameters
     ----------
     dataset : str or Path
-        A name of this package ("cytologia", "wbc5", "pbc3"), or the path of a YAML file that ends in .yaml or .yml.
+        A name of this package ("cytologia", "leukocytes", "wbc5", "pbc3"), or the path of a YAML file that ends in
+        .yaml or .yml.
 
     Raises
     ------

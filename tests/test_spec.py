@@ -31,7 +31,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_the_shipped_data_sets() -> None:
-    assert names(PACKAGE) == ["cytologia", "pbc3", "wbc5"]
+    assert names(PACKAGE) == ["cytologia", "leukocytes", "pbc3", "wbc5"]
 
 
 def test_cytologia_has_the_ids_of_every_published_model() -> None:
@@ -119,7 +119,7 @@ def test_the_class_of_masks_is_no_class_of_a_data_set(code: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["", "nope", "CytologIA", "datasets/cytologia", ".yaml"])
 def test_an_unknown_name_is_told_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match=r"cytologia, pbc3, wbc5") as caught:
+    with pytest.raises(UsageError, match=r"cytologia, leukocytes, pbc3, wbc5") as caught:
         load_spec(name)
     assert f"'{name}'" in str(caught.value)
 
