@@ -1,8 +1,8 @@
 """Detect and classify leukocytes on blood smears with a single YOLO that is trained on clean labels.
 
-Every command of the `cytoyolo` program is also a function of this package with the same name and
-the same defaults: `cytoyolo.audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`,
-`curate`, `calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `select`, `export_labels`,
+Every command of the `cytoyolo` program is also a function of this package with the same name and the same defaults:
+`cytoyolo.join`, `audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`, `curate`,
+`calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `select`, `export_labels`,
 `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.fuse import FusedTables, fuse
     from cytoyolo.commands.import_labels import Imported, import_labels
     from cytoyolo.commands.info import info
+    from cytoyolo.commands.join import Joined, join
     from cytoyolo.commands.predict import Predicted, predict
     from cytoyolo.commands.repair import Repaired, repair
     from cytoyolo.commands.reproduce import Planned, reproduce
@@ -79,6 +80,7 @@ __all__ = [
     "FusedTables",
     "Imported",
     "InferenceSettings",
+    "Joined",
     "LabelTable",
     "MadeEnsemble",
     "Planned",
@@ -108,6 +110,7 @@ __all__ = [
     "fuse",
     "import_labels",
     "info",
+    "join",
     "predict",
     "repair",
     "reproduce",
@@ -145,6 +148,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "FusedTables": "commands.fuse",
     "Imported": "commands.import_labels",
     "InferenceSettings": "detector.inference",
+    "Joined": "commands.join",
     "LabelTable": "annotations.table",
     "MadeEnsemble": "commands.ensemble",
     "Planned": "commands.reproduce",

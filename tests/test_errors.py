@@ -120,6 +120,11 @@ WRONG_CALLS = {
         "format='x'; give ",
     ),
     "import_labels": (("t.csv",), {"output": "new.csv", "format": "x"}, "format='x'; give "),
+    "join": (
+        ({"a": {"labels": "t.csv", "images": "there"}, "b": {"labels": "t.csv", "images": "there"}},),
+        {"output": "there"},
+        "there exists; give another folder or overwrite=True.",
+    ),
     "fuse": (
         ([],),
         {"output": "n.csv"},

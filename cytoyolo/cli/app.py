@@ -33,6 +33,7 @@ from cytoyolo.cli import (
     fuse,
     import_labels,
     info,
+    join,
     predict,
     repair,
     reproduce,
@@ -58,6 +59,7 @@ app = typer.Typer(
 _COMMANDS = (
     *(
         import_labels,
+        join,
         audit,
         repair,
         undo,

@@ -19,6 +19,7 @@ COMMANDS = typer.main.get_command(app).commands
 # Calls in the folder `place`, and some of the keys of their answers.
 CALLS = {
     "import": ("coco.json -o new/imported.csv", {"output", "boxes", "classes", "counts", "problems"}),
+    "join": ("sources.yaml -o new/joined", {"folder", "rows", "images", "sources", "classes"}),
     "audit": ("labels.csv --images images --dataset spec.yaml", {"labels", "severities", "findings"}),
     "repair": ("labels.csv -o new/clean.csv --dataset spec.yaml", {"table", "log", "changes", "rows", "review"}),
     "undo": ("clean.csv changes.csv -o new/labels.csv", {"output", "sha256"}),
@@ -77,6 +78,8 @@ def place(blobs: Path, small_run: Path, tmp_path_factory: pytest.TempPathFactory
         for at, (name, *box, code) in enumerate(labels.itertuples(index=False))
     ]
     crossvalidated(folder / "CV", (folder / "labels.csv").read_bytes(), oof_text(rows))
+    one = "{labels: labels.csv, images: images, dataset: spec.yaml}"
+    (folder / "sources.yaml").write_text(f"one: {one}\ntwo: {one}\n")
     (folder / "new").mkdir()
     return folder
 

@@ -80,6 +80,8 @@ CALLS = {
     "convert nosuch --images images -o x": "no such file",
     "import nosuch -o x.csv": "nosuch: no such file or folder",
     "import labels.csv -o labels.csv": "labels.csv is the source",
+    "join nosuch.yaml -o x": "no such file of sources",
+    "join labels.csv -o x": "is not a YAML file",
     "export-labels nosuch.csv --images images --format coco -o x": "no such file",
     "export-labels labels.csv --images images --format nosuch -o x": "--format is 'nosuch'",
 }
