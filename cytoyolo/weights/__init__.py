@@ -1,1 +1,1 @@
-"""Trained weights of this package: a checkpoint and its model card for each name. See docs/leukocytes.md."""
+"""Trained weights of this package: for each name a checkpoint and its model card."""
