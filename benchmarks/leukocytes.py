@@ -1,4 +1,4 @@
-"""Train the package's own weights `leukocytes` as they were trained.
+"""Train weights for nine classes on the open data of four sources.
 
     python benchmarks/leukocytes.py --work DIR
 

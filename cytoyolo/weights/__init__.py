@@ -1,1 +1,4 @@
-"""Trained weights of this package: for each name a checkpoint and its model card."""
+"""Trained weights that the package brings: for each name a checkpoint (NAME.pt) and its model card (NAME.md).
+
+No weights are here yet.
+"""
