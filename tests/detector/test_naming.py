@@ -40,7 +40,7 @@ class Looking:
     """Stands for a classifier: it looks at the first pixel of each crop, so that it tells whether boxes and pixels
     belong together. The share of its first class is the brightness of the pixel."""
 
-    crop, network = Crop(16, 0.0), SimpleNamespace(facts=SimpleNamespace(white=UNKNOWN))
+    crop, network = Crop(16, 0.0), SimpleNamespace(facts=SimpleNamespace(white=UNKNOWN, calibration=None))
 
     def __init__(self, codes: tuple[str, ...], at: int = 0) -> None:
         self.codes, self.at = codes, at
@@ -236,7 +236,7 @@ def test_a_pickled_detector_opens_its_classifiers_again(best, blobs, classifier)
 
 def test_a_classifier_of_another_range_is_refused(classifier, monkeypatch):
     path, known = classifier("a", "b"), [White(4095), White(1023)]
-    monkeypatch.setattr(Looking, "network", SimpleNamespace(facts=SimpleNamespace(white=known[0])))
+    monkeypatch.setattr(Looking, "network", SimpleNamespace(facts=SimpleNamespace(white=known[0], calibration=None)))
     for same in (known[0], UNKNOWN):
         Naming([path], ("a", "b"), [1, 1], white=same)
     with pytest.raises(CytoyoloError, match=r"another range than the detector \(0 to 4095; 0 to 1023\)"):
