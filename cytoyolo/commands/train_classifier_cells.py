@@ -11,7 +11,7 @@ from cytoyolo.yolo.folder import TILES, Dataset, held_out
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
 
-# A cell whose box has no side of so many pixels shows nothing of its class.
+# A box whose longer side is shorter than this number of pixels does not show the class of its cell.
 LEAST_SIDE = 8
 # A class with fewer cells in a training is hardly learned.
 FEW = 5

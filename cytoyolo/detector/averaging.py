@@ -17,9 +17,9 @@ Floats = NDArray[np.float64]
 # A class that a network rules out has at least this share when weights are chosen, so that one wrong answer can't
 # outweigh all others.
 _LEAST_SHARE = 1e-3
-# The search for weights ends when no weight changes by more than this, or after so many rounds.
+# The search for weights ends if no weight changes by more than _CHANGE in a round, at the latest after _ROUNDS rounds.
 _CHANGE, _ROUNDS = 1e-7, 10_000
-# Chosen weights are rounded to so many digits. No model that was given is left out.
+# Chosen weights are rounded to _DIGITS digits. The least weight is above 0, so that every given model takes part.
 _DIGITS, _LEAST_WEIGHT = 3, 0.001
 # How far from 1 the sum of a class vector may be, because tables hold six digits of each share.
 _ROUNDED = 1e-3

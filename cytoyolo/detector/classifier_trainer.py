@@ -26,7 +26,8 @@ from ultralytics.models.yolo.classify import ClassificationTrainer, Classificati
 from ultralytics.nn.modules import Classify  # noqa: E402
 from ultralytics.utils.metrics import ClassifyMetrics  # noqa: E402
 
-# The weights are averaged over about so many epochs, and over at most this share of the steps so far.
+# The average of the weights covers about _AVERAGED_EPOCHS epochs, and at most the share
+# _AVERAGED_SHARE of the steps so far.
 _AVERAGED_EPOCHS, _AVERAGED_SHARE = 2, 0.25
 
 

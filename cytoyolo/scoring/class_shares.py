@@ -6,7 +6,7 @@ import numpy as np
 
 from cytoyolo.scoring.cells import Floats
 
-# The estimate ends when no share changes by more than this, or after so many rounds.
+# The estimate ends if no share changes by more than _CHANGE in a round, at the latest after _ROUNDS rounds.
 _CHANGE, _ROUNDS = 1e-7, 10_000
 # A class that the training's cells lack gets this share of them, so that its probabilities are not divided by 0.
 _LEAST = 1e-6

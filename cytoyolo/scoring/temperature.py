@@ -20,11 +20,13 @@ from cytoyolo.text import counted
 
 # The share of cells that must be named right among those that are not uncertain.
 KEPT_RIGHT = 0.95
-# A class gets a temperature of its own if the network gave it to so many cells, and so many of them wrongly.
+# A class gets its own temperature if the network gave it to OWN_CELLS cells or more, and OWN_WRONG or more of these
+# cells are of another class.
 OWN_CELLS, OWN_WRONG = 50, 5
 # The fewest cells for any calibration, and the fewest cells of a class that are not remarked on.
 LEAST_CELLS, FEW_CELLS = 20, 5
-# The error after calibration is measured on each of so many parts, with temperatures fitted on the others.
+# To measure the error after calibration, the cells are divided into PARTS parts. The temperatures for a part are
+# fitted on the other parts.
 PARTS = 5
 
 

@@ -12,7 +12,7 @@ from cytoyolo.detector.classifier_trainer import Crops, Figures, Loss
 
 @pytest.fixture
 def cut(tmp_path):
-    """Twenty crops, two of which are of the rare class 1. The value of a pixel tells the crop."""
+    """Twenty crops. Two crops are of the rare class 1. The value of a pixel tells which crop it is."""
     pixels = np.zeros((20, 32, 32, 3), np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None, None]
     np.save(tmp_path / "crops.npy", pixels)
     inside = np.tile([0.0, 0.0, 32.0, 32.0], (20, 1))
