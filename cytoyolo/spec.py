@@ -80,6 +80,12 @@ class DataSpec:
         }
 
 
+def plain_spec(codes: tuple[str, ...]) -> DataSpec:
+    """Describe the classes of weights that were trained with another program, if no data set of this package has
+    them."""
+    return DataSpec("unknown", codes, codes, (True,) * len(codes), codes[0], COLUMNS)
+
+
 def load_spec(dataset: str | Path) -> DataSpec:
     """Read the description of a data set.
 

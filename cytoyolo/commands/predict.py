@@ -30,7 +30,7 @@ from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder
-from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.spec import DataSpec, load_spec, plain_spec
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def predict(
             f"{option('adjust_shares', True)} needs one network with calibrated weights, which `cytoyolo calibrate` "
             "makes; give such weights, or leave it out."
         )
-    spec = data_set_of(model, dataset, several[0]) or _plain_spec(model.codes)
+    spec = data_set_of(model, dataset, several[0]) or plain_spec(model.codes)
     facts = {**result_facts(model, several, chosen, probabilities), "pictures": pictures}
     call = ResumableCall(model, output, overwrite, probabilities, facts)
     warnings = Warnings(model, box_limit(chosen), listed_from=chosen["conf"])
@@ -204,10 +204,3 @@ def _say_uncertain(model: Model, made: WrittenFolder) -> None:
         f"Cells of an uncertain class: {count:,} of {made.rows:,} ({count / made.rows:.1%}). The probability of their "
         f"best class is below {below:.3f}."
     )
-
-
-def _plain_spec(codes: tuple[str, ...]) -> DataSpec:
-    """Describe the classes of weights that were trained with another program, if no data set of this package has
-    them."""
-    challenge = load_spec("cytologia")
-    return DataSpec("unknown", codes, codes, (True,) * len(codes), codes[0], challenge.columns)

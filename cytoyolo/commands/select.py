@@ -24,7 +24,7 @@ from cytoyolo.files import check_folder, new_folder
 from cytoyolo.images.duplicates import find_duplicates
 from cytoyolo.images.info import read_many
 from cytoyolo.shipped import weights_path
-from cytoyolo.spec import COLUMNS, DataSpec
+from cytoyolo.spec import DataSpec, plain_spec
 from cytoyolo.tables.table import LABEL_ROLES, XYXY, write_table
 from cytoyolo.yolo.groups import grouping, read_groups
 
@@ -143,7 +143,7 @@ def select(
     check_folder(path, MAKER, overwrite, inputs=(*sources, detector, groups))
     settings = InferenceSettings(conf=conf, device=device)
     model = open_model([detector], complete(settings))
-    spec = data_set_of(model, None, detector) or _plain_spec(model.codes)
+    spec = data_set_of(model, None, detector) or plain_spec(model.codes)
     found.say()
     group_of = _groups(groups, spec, found.names)
     left_out: Counter[str] = Counter()
@@ -170,11 +170,6 @@ def _check(weights: Path, count: int, seed: int) -> None:
         raise UsageError("count", count, "give 1 or more")
     if weights.exists() and weights.suffix.lower() != ".pt":
         raise UsageError(f"{weights} is not a checkpoint, and its features can't be read; give the .pt of a detector.")
-
-
-def _plain_spec(codes: tuple[str, ...]) -> DataSpec:
-    """Describe the classes of weights of another program."""
-    return DataSpec("unknown", codes, codes, (True,) * len(codes), codes[0], COLUMNS)
 
 
 def _groups(path: str | Path | None, spec: DataSpec, names: list[str]) -> dict[str, str]:
