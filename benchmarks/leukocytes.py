@@ -19,8 +19,8 @@ SHARED = Path(__file__).parents[2] / "shared"
 START = SHARED / "weights" / "yolo11n-pose.pt"
 SOURCES = ("wbc5", "pbc9")
 SETTINGS = {
-    "recipe": "quick", "epochs": 20, "cache": "ram", "stain": 0.4, "focus": 0.5, "rot90": 0.75, "flipud": 0.5,
-    "balance": 0.5,
+    "recipe": "quick", "epochs": 60, "nbs": 16, "close_mosaic": 10, "scale": 0.3, "stain": 0.3, "focus": 0.3,
+    "rot90": 0.75, "flipud": 0.5, "balance": 0.5, "cache": "ram",
 }  # fmt: skip
 
 
