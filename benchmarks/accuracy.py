@@ -1,13 +1,13 @@
 """Which training carries over to slides and laboratories that it has not seen?
 
-    python benchmarks/accuracy.py --work DIR [--tasks slides pbc9 ...] [--variants plain stain3 ...] [--seeds 0 1 2]
+    python benchmarks/accuracy.py --work DIR [--tasks slides0 to-wbc5 ...] [--variants plain stain3 ...] [--seeds 0 1 2]
 
 The data are the training tables of ../shared/data/wbc5 and ../shared/data/pbc9. Test images, and images that show the
-same, are left out. Each task trains on some images and is judged on other slides or another laboratory (TASKS). Each
-variant is the recipe `quick` with other settings (VARIANTS). All start from the same weights. A model is judged by its
-last weights: as many boxes an image as it has labels, best first, as in the challenge.
+same, are left out. Each task trains on some images and is judged on other slides, another laboratory, or both (TASKS).
+Each variant is the recipe `quick` with other settings (VARIANTS). All start from the same weights. A model is judged by
+its last weights: as many boxes an image as it has labels, best first, as in the challenge.
 
-Each result is a line of DIR/accuracy.csv. Lines that are there are not made again, and interrupted trainings go on.
+Each result is a line of DIR/accuracy.csv. Results that are there are not made again, and interrupted trainings go on.
 """
 
 import argparse
@@ -33,35 +33,44 @@ TURNS = {"rot90": 0.75, "flipud": 0.5}
 
 
 class Task(NamedTuple):
-    """The sources that are trained on, the source whose images judge, and the fold of wbc5 that is kept out.
+    """The sources that are trained on, the sources whose images judge, and the fold of wbc5 that is kept out.
 
     Only the classes `FIVE` judge where the sources have different classes.
     """
 
     sources: tuple[str, ...]
-    judge: str
+    judges: tuple[str, ...]
     fold: int | None = None
 
 
 TASKS = {
-    # Slides of wbc5 that no image of the training is from, with the other laboratory's images or without.
-    **{f"slides{fold}": Task(("wbc5",), "wbc5", fold) for fold in range(FOLDS)},
-    **{f"both{fold}": Task(SOURCES, "wbc5", fold) for fold in range(FOLDS)},
+    # Slides of wbc5 that no image of the training is from. The other laboratory judges too, or trains.
+    **{f"slides{fold}": Task(("wbc5",), SOURCES, fold) for fold in range(FOLDS)},
+    **{f"both{fold}": Task(SOURCES, ("wbc5",), fold) for fold in range(FOLDS)},
     # Another laboratory, with other microscopes and stains.
-    "to-pbc9": Task(("wbc5",), "pbc9"),
-    "to-wbc5": Task(("pbc9",), "wbc5"),
+    "to-wbc5": Task(("pbc9",), ("wbc5",)),
 }
+STEPS = {"nbs": 16}
+SINGLE = {"mosaic": 0.0, "scale": 0.3}
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "hue": {"hsv_h": 0.015},
+    "steps": STEPS,
+    "single": SINGLE,
+    "single-steps": {**STEPS, **SINGLE},
+    "single-steps-turns": {**STEPS, **SINGLE, **TURNS},
+    "single-steps-turns-stain3": {**STEPS, **SINGLE, **TURNS, "stain": 0.3},
+    "single-steps-turns-stain5": {**STEPS, **SINGLE, **TURNS, "stain": 0.5},
+    "single-steps-turns-stain3-focus": {**STEPS, **SINGLE, **TURNS, "stain": 0.3, "focus": 0.5},
+    "single-steps-turns-hue": {**STEPS, **SINGLE, **TURNS, "hsv_h": 0.015},
+    "single-steps-turns-balance": {**STEPS, **SINGLE, **TURNS, "balance": 0.5},
+    "single-steps-turns-320": {**STEPS, **SINGLE, **TURNS, "imgsz": 320},
+    "single-steps-turns-freeze": {**STEPS, **SINGLE, **TURNS, "freeze": 5},
     "turns": TURNS,
-    "stain5": {"stain": 0.5},
     "stain3-turns": {**TURNS, "stain": 0.3},
     "stain5-turns": {**TURNS, "stain": 0.5},
     "stain5-focus-turns": {**TURNS, "stain": 0.5, "focus": 1.0},
     "stain5-focus-turns-balance": {**TURNS, "stain": 0.5, "focus": 1.0, "balance": 0.5},
-    "stain8-focus-turns": {**TURNS, "stain": 0.8, "focus": 1.0},
-    "stain5-focus-turns-320": {**TURNS, "stain": 0.5, "focus": 1.0, "imgsz": 320},
 }
 
 
@@ -90,18 +99,21 @@ def converted(work: Path, name: str, table: pd.DataFrame, **options: Any) -> Pat
     return folder
 
 
-def divided(work: Path, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows to train on and the rows that judge."""
+def divided(work: Path, task: Task) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Return the rows to train on, and the rows that judge by source."""
     train_rows = pd.concat([rows("train", source) for source in task.sources])
-    judges = rows("train", task.judge)
-    if task.fold is None:
-        # Images that a test image shows too judge nothing and teach nothing; convert leaves them out of the training.
-        return train_rows, judges[judges["class"].isin(FIVE)]
-    folds = read_listing(load_dataset(converted(work, "folds", rows("train", "wbc5"), folds=FOLDS, seed=0)))
-    part = folds.set_index("NAME")["part"]
-    held_out = set(part.index[part == str(task.fold)])
-    foreign = set(rows("train", "wbc5")["NAME"]) - set(part.index)  # left out by convert
-    return train_rows[~train_rows["NAME"].isin(held_out | foreign)], judges[judges["NAME"].isin(held_out)]
+    judges = {source: rows("train", source) for source in task.judges}
+    held_out: set[str] = set()
+    if task.fold is not None:
+        folds = read_listing(load_dataset(converted(work, "folds", rows("train", "wbc5"), folds=FOLDS, seed=0)))
+        part = folds.set_index("NAME")["part"]
+        held_out = set(part.index[part == str(task.fold)])
+        foreign = set(rows("train", "wbc5")["NAME"]) - set(part.index)  # left out by convert
+        train_rows = train_rows[~train_rows["NAME"].isin(held_out | foreign)]
+    for source, table in judges.items():
+        other = source not in task.sources
+        judges[source] = table[table["class"].isin(FIVE) if other else table["NAME"].isin(held_out)]
+    return train_rows, judges
 
 
 def judged(weights: Path, folder: Path, truth: pd.DataFrame) -> dict[str, float]:
@@ -120,17 +132,20 @@ def judged(weights: Path, folder: Path, truth: pd.DataFrame) -> dict[str, float]
     }  # fmt: skip
 
 
-def one(work: Path, name: str, variant: str, seed: int, epochs: int) -> dict[str, Any]:
-    """Train and judge one model."""
-    task = TASKS[name]
-    trained, judges = divided(work, task)
+def one(work: Path, name: str, variant: str, seed: int, epochs: int) -> pd.DataFrame:
+    """Train one model and judge it, a line for each source that judges."""
+    trained, judges = divided(work, TASKS[name])
     data = converted(work, name, trained)
     run = work / f"{name}-{variant}-{epochs}-{seed}"
     if not (run / "weights" / "last.pt").is_file():
-        settings = {"recipe": "quick", "model": str(START), "epochs": epochs, "seed": seed, **VARIANTS[variant]}
-        train(data, output=run, **settings)
-    figures = judged(run / "weights" / "last.pt", images(work), judges)
-    return {"task": name, "variant": variant, "epochs": epochs, "seed": seed, "cells": len(judges), **figures}
+        settings = {"recipe": "quick", "model": str(START), "epochs": epochs, "seed": seed, "cache": "ram"}
+        train(data, output=run, **{**settings, **VARIANTS[variant]})
+    key = {"task": name, "variant": variant, "epochs": epochs, "seed": seed}
+    weights = run / "weights" / "last.pt"
+    return pd.DataFrame(
+        {**key, "judge": source, "cells": len(table), **judged(weights, images(work), table)}
+        for source, table in judges.items()
+    )
 
 
 def main() -> None:
@@ -151,9 +166,9 @@ def main() -> None:
                 done = pd.read_csv(results) if results.exists() else pd.DataFrame(columns=keys)
                 if (done[keys] == [task, variant, options.epochs, seed]).all(axis=1).any():
                     continue
-                line = pd.DataFrame([one(work, task, variant, seed, options.epochs)])
-                pd.concat([done, line]).to_csv(results, index=False)
-                print(line.round(3).to_string(index=False), flush=True)
+                lines = one(work, task, variant, seed, options.epochs)
+                pd.concat([done, lines]).to_csv(results, index=False)
+                print(lines.round(3).to_string(index=False), flush=True)
 
 
 if __name__ == "__main__":
