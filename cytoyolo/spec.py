@@ -4,7 +4,7 @@ Each data set has one YAML file (in the folder `datasets/`). Nothing else in the
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
 COLUMNS = dict(zip(ROLES, ("trustii_id", "NAME", "x1", "y1", "x2", "y2", "class"), strict=True))
 # The class code of an ignore region. Such a row is not a label; `convert` paints its box over.
 MASK = "msk"
+# What a class can be flagged as, so that a reader looks at its cells. The most urgent comes first.
+FLAGS = ("blast", "immature", "abnormal")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class DataSpec:
         The English names of the classes, in the same order.
     leukocyte : tuple of bool
         Whether each class counts in the leukocyte differential.
+    flags : tuple of str
+        What the cells of each class are flagged as in the differential: one of FLAGS, or "" for no flag.
     fallback : str
         The class of a submission row without a box.
     columns : mapping
@@ -54,6 +58,7 @@ class DataSpec:
     codes: tuple[str, ...]
     names: tuple[str, ...]
     leukocyte: tuple[bool, ...]
+    flags: tuple[str, ...] = field(compare=False)  # they change no training, so a data set stays the same
     fallback: str
     columns: Mapping[str, str]
 
@@ -71,19 +76,41 @@ class DataSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the YAML file, for a manifest or a checkpoint. `parse_spec` is the inverse."""
-        classes = zip(self.codes, self.names, self.leukocyte, strict=True)
+        classes = zip(self.codes, self.names, self.leukocyte, self.flags, strict=True)
         return {
             "name": self.name,
             "columns": dict(self.columns),
             "fallback": self.fallback,
-            "classes": [{"code": code, "name": name, "leukocyte": leukocyte} for code, name, leukocyte in classes],
+            "classes": [
+                {"code": code, "name": name, "leukocyte": leukocyte} | ({"flag": flag} if flag else {})
+                for code, name, leukocyte, flag in classes
+            ],
         }
 
 
 def plain_spec(codes: tuple[str, ...]) -> DataSpec:
     """Describe the classes of weights that were trained with another program, if no data set of this package has
     them."""
-    return DataSpec("unknown", codes, codes, (True,) * len(codes), codes[0], COLUMNS)
+    return DataSpec("unknown", codes, codes, (True,) * len(codes), ("",) * len(codes), codes[0], COLUMNS)
+
+
+def with_shipped_flags(spec: DataSpec) -> DataSpec:
+    """Return the description that weights carry, with the flags of the package's data set of the same name and classes.
+
+    Weights that were trained before there were flags carry none. A description that has a flag stays as it is.
+
+    Examples
+    --------
+    >>> old = replace(load_spec("leukocytes"), flags=("",) * 9)
+    >>> with_shipped_flags(old).flags[old.ids["M"]]
+    'immature'
+    """
+    if any(spec.flags) or spec.name not in names(PACKAGE):
+        return spec
+    shipped = load_spec(spec.name)
+    if set(shipped.codes) != set(spec.codes):
+        return spec
+    return replace(spec, flags=tuple(shipped.flags[shipped.ids[code]] for code in spec.codes))
 
 
 def load_spec(dataset: str | Path) -> DataSpec:
@@ -151,10 +178,7 @@ def parse_spec(data: Any) -> DataSpec:
         raise ValueError("'classes' must be a list with at least one class")
     entries = [entry if isinstance(entry, dict) else {"code": entry} for entry in classes]
     for entry in entries:
-        _check_keys(entry, ("code", "name", "leukocyte"), "an entry of 'classes'")
-        if not isinstance(entry.get("leukocyte", True), bool):
-            code = quoted(str(entry.get("code")))
-            raise ValueError(f"'leukocyte' of class {code} must be true or false, without quotes")
+        _check_class(entry)
     codes = tuple(entry.get("code") for entry in entries)
     if not all(isinstance(code, str) and code.strip() == code != "" for code in codes):
         raise ValueError("each of 'classes' needs a 'code' that is text without spaces around it (quote words like NO)")
@@ -182,9 +206,20 @@ def parse_spec(data: Any) -> DataSpec:
         codes=tuple(map(str, codes)),
         names=titles,
         leukocyte=tuple(entry.get("leukocyte", True) for entry in entries),
+        flags=tuple(entry.get("flag", "") for entry in entries),
         fallback=fallback,
         columns=columns,
     )
+
+
+def _check_class(entry: Any) -> None:
+    """Raise ValueError for an entry of 'classes' with an unknown key, or a wrong 'leukocyte' or 'flag'."""
+    _check_keys(entry, ("code", "name", "leukocyte", "flag"), "an entry of 'classes'")
+    code = quoted(str(entry.get("code")))
+    if not isinstance(entry.get("leukocyte", True), bool):
+        raise ValueError(f"'leukocyte' of class {code} must be true or false, without quotes")
+    if "flag" in entry and entry["flag"] not in FLAGS:
+        raise ValueError(f"'flag' of class {code} must be one of {', '.join(FLAGS)}; leave it out for no flag")
 
 
 def check_characters(what: str, values: Iterable[str]) -> None:

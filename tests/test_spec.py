@@ -1,13 +1,14 @@
 """The description of a data set: the shipped ones, those of a user, and what is wrong with a wrong one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import names
-from cytoyolo.spec import PACKAGE, ROLES, load_spec, matching_spec, parse_spec
+from cytoyolo.spec import FLAGS, PACKAGE, ROLES, load_spec, matching_spec, parse_spec, with_shipped_flags
 
 CODES = "B BA EO Er LAM3 LF LGL LH_lyAct LLC LM LY LZMG LyB Lysee M MBL MM MO MoB PM PNN SS Thromb"
 CYTOLOGIA = CODES.split(" ")
@@ -60,6 +61,47 @@ def test_wbc5_names_its_cells_as_cytologia_does() -> None:
 def test_which_cells_are_no_leukocytes(name: str, others: set[str]) -> None:
     spec = load_spec(name)
     assert {code for code, counts in zip(spec.codes, spec.leukocyte, strict=True) if not counts} == others
+
+
+@pytest.mark.parametrize(
+    ("name", "flagged"),
+    [
+        ("cytologia", ["B MBL MoB LyB", "PM M MM", "LAM3 LLC LF LM LZMG SS"]),
+        ("leukocytes", ["", "PM M MM", ""]),
+        ("wbc5", ["", "", ""]),
+    ],
+)
+def test_which_cells_are_flagged(name: str, flagged: list[str]) -> None:
+    spec = load_spec(name)
+    for flag, codes in zip(FLAGS, flagged, strict=True):
+        assert {code for code, own in zip(spec.codes, spec.flags, strict=True) if own == flag} == set(codes.split())
+
+
+def test_a_flag_travels_and_a_class_without_one_is_written_as_before() -> None:
+    spec = parse_spec(description(classes=["a", {"code": "b", "flag": "blast"}]))
+    assert spec.flags == ("", "blast")
+    assert spec.to_dict()["classes"] == [
+        {"code": "a", "name": "a", "leukocyte": True},
+        {"code": "b", "name": "b", "leukocyte": True, "flag": "blast"},
+    ]
+    assert parse_spec(spec.to_dict()).flags == spec.flags
+    assert spec == parse_spec(description())  # a training that was begun before the flag was set goes on
+
+
+@pytest.mark.parametrize("flag", ["Blast", "", None, True, 3, ["blast"]])
+def test_another_flag_is_refused(flag: object) -> None:
+    with pytest.raises(ValueError, match="'flag' of class 'b' must be one of blast, immature, abnormal"):
+        parse_spec(description(classes=["a", {"code": "b", "flag": flag}]))
+
+
+def test_old_weights_get_the_flags_of_the_shipped_data_set() -> None:
+    shipped = load_spec("cytologia")
+    old = replace(shipped, flags=("",) * 23)
+    assert with_shipped_flags(old).flags == shipped.flags
+    mine = replace(old, flags=("blast", *[""] * 22))
+    assert with_shipped_flags(mine).flags == mine.flags
+    for other in (replace(old, name="mine"), replace(old, codes=("X", *old.codes[1:]))):
+        assert with_shipped_flags(other).flags == old.flags
 
 
 @pytest.mark.parametrize(("name", "fallback"), [("cytologia", "PNN"), ("wbc5", "PNN"), ("pbc3", "RBC")])

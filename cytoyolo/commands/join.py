@@ -240,14 +240,29 @@ def _joined_spec(specs: Sequence[DataSpec], classes: pd.Series) -> DataSpec:
     codes = tuple(code for code in known if code in counts)
     if not codes:
         raise CytoyoloError(f"no row has a class that its data set knows (other than {MASK}); check the sources.")
+    flags = _joined_flags(specs)
     return DataSpec(
         name="joined",
         codes=codes,
         names=tuple(known[code][0] for code in codes),
         leukocyte=tuple(known[code][1] for code in codes),
+        flags=tuple(flags.get(code, "") for code in codes),
         fallback=max(codes, key=lambda code: int(counts[code])),
         columns=dict(COLUMNS),
     )
+
+
+def _joined_flags(specs: Sequence[DataSpec]) -> dict[str, str]:
+    """Return the flag of each flagged class. Raises CytoyoloError if two sources give a class different flags."""
+    flags: dict[str, str] = {}
+    for spec in specs:
+        for code, flag in zip(spec.codes, spec.flags, strict=True):
+            if flag and flags.setdefault(code, flag) != flag:
+                raise CytoyoloError(
+                    f"the class {quoted(code)} has the flag {flags[code]} in one source and {flag} in another; make "
+                    "'flag' the same in their data sets."
+                )
+    return flags
 
 
 def _place(folder: Path, files: Mapping[str, Path], copy: bool) -> None:

@@ -131,6 +131,17 @@ def test_sources_must_agree_what_a_leukocyte_is(place: Path) -> None:
         join(place / "sources.yaml", output=place / "joined")
 
 
+def test_flags_are_joined_and_must_not_contradict_each_other(place: Path) -> None:
+    two = LAB2.replace("{code: Er, leukocyte: false}", "{code: Er, leukocyte: false, flag: immature}")
+    assert two != LAB2
+    (place / "lab2.yaml").write_text(two)
+    join(place / "sources.yaml", output=place / "joined")
+    assert load_spec(place / "joined/dataset.yaml").flags == ("", "", "immature")
+    (place / "lab1.yaml").write_text(LAB1.replace("{code: MO}", "{code: Er, leukocyte: false, flag: blast}"))
+    with pytest.raises(CytoyoloError, match="the class 'Er' has the flag blast in one source and immature in another"):
+        join(place / "sources.yaml", output=place / "again")
+
+
 def test_an_output_that_holds_a_source_is_kept(place: Path) -> None:
     join(place / "sources.yaml", output=place / "joined")
     with pytest.raises(UsageError, match="exists"):
