@@ -150,7 +150,7 @@ def train(
         console.note(f"{run} holds this training, which was interrupted.")
         return _resume(run, data, device)
     verify(data, fold)
-    _say_kept(start, data.spec.codes)
+    say_kept(start, data.spec.codes)
     with locked(run):
         clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
         try:
@@ -176,7 +176,12 @@ def new_manifest(
         "fold": fold,
         "seed": settings["seed"],
         "recipe": recipe,
-        "start": {"name": Path(start.model).name, "pretrained": _named(start.pretrained), "sha256": _hash(start)},
+        "start": {
+            "name": Path(start.model).name,
+            "pretrained": _named(start.pretrained),
+            "sha256": _hash(start),
+            "classes_kept": [code for code in data.spec.codes if code in start.classes],
+        },
         "dataset": data.manifest,
         "versions": versions(),
     }
@@ -193,14 +198,24 @@ def fold_to_hold_out(data: Dataset, fold: int | None) -> int | None:
     return fold
 
 
-def _say_kept(start: Start, codes: Sequence[str]) -> None:
-    """Say which classes the weights know that a training starts from."""
+def say_kept(start: Start, codes: Sequence[str]) -> None:
+    """Say which of the classes `codes` the weights know that a training starts from."""
+    if not start.classes:
+        return
+    name = Path(start.pretrained or start.model).name
     kept = [code for code in codes if code in start.classes]
     new = [code for code in codes if code not in start.classes]
-    if not kept:
-        return
-    more = f", and begins anew with {listed(new, 6)}" if new else ""
-    console.note(f"The training starts with what {Path(start.model).name} knows of {listed(kept, 6)}{more}.")
+    if kept:
+        more = f", and begins anew with {listed(new, 6)}" if new else ""
+        console.note(f"The training starts with what {name} knows of {listed(kept, 6)}{more}.")
+    else:
+        console.note(f"{name} knows none of these classes, so that the training begins anew with all of them.")
+    alike = {code.strip().casefold(): code for code in start.classes}
+    if similar := [f"{code} and {alike[key]}" for code in new if (key := code.strip().casefold()) in alike]:
+        console.warn(
+            "Codes that differ only in case or spaces are different classes "
+            f"(here and in {name}: {listed(similar, 6)}). Rename the classes if they are the same."
+        )
 
 
 def _resume(run: Path, data: Dataset, device: str) -> Trained:

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from cytoyolo import console, defaults
-from cytoyolo.commands.train import fold_to_hold_out, keep_curves, new_manifest, now, warn_of_batch
+from cytoyolo.commands.train import fold_to_hold_out, keep_curves, new_manifest, now, say_kept, warn_of_batch
 from cytoyolo.commands.train_classifier_cells import check_whole, parts_of
 from cytoyolo.commands.train_folder import (
     MANIFEST,
@@ -179,6 +179,7 @@ def _train(
         console.note(f"{run} holds this training, which was interrupted.")
         return _resume(run, data, device, cells)
     verify(data, fold)
+    say_kept(start, data.spec.codes)
     with locked(run):
         clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
         try:

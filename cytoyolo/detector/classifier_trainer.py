@@ -12,9 +12,10 @@ from cytoyolo.detector.classifier_cells import Cut, changed
 from cytoyolo.detector.classifier_figures import ACCURACY, MACRO_F1, accuracy, macro_f1
 from cytoyolo.detector.classifier_settings import CropChanges
 from cytoyolo.detector.engine import engine
+from cytoyolo.detector.model_info import CLASSIFY
 from cytoyolo.detector.preprocessing import to_input
 from cytoyolo.detector.trainer import chance
-from cytoyolo.detector.weights import load_checkpoint
+from cytoyolo.detector.weights import known_codes, load_checkpoint
 
 engine()
 
@@ -140,14 +141,14 @@ class CropTrainer(ClassificationTrainer):  # type: ignore[misc]
         network = super().get_model(cfg, weights, verbose)
         if weights is None or not isinstance(weights.model[-1], Classify):
             return network
-        places = {name: index for index, name in weights.names.items()}
+        known = known_codes(weights, CLASSIFY)
         theirs, ours = weights.model[-1].linear, network.model[-1].linear
         fresh = torch.nn.Linear(ours.in_features, ours.out_features)
         with torch.no_grad():
             for index, code in enumerate(self.codes):
-                if code in places:
-                    fresh.weight[index] = theirs.weight[places[code]]
-                    fresh.bias[index] = theirs.bias[places[code]]
+                if code in known:
+                    fresh.weight[index] = theirs.weight[known.index(code)]
+                    fresh.bias[index] = theirs.bias[known.index(code)]
         network.model[-1].linear = fresh
         return network
 

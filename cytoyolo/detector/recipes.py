@@ -34,6 +34,7 @@ _OWN = frozenset(
         "save",
         "single_cls",
         "classes",
+        "cls_remap",
         "split",
         "distill_model",
     ]

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from random import getrandbits
 from typing import Any
 
@@ -16,10 +17,13 @@ import numpy as np
 from cytoyolo.boxes import turn
 from cytoyolo.detector.augmentation import Augmentation, defocus, shares, stain
 from cytoyolo.detector.engine import STRIDE, engine
+from cytoyolo.detector.model_info import DETECT
+from cytoyolo.detector.weights import known_codes
 from cytoyolo.images.decoding import turn_picture
 
 engine()
 
+import torch  # noqa: E402
 from ultralytics.data.augment import Compose  # noqa: E402
 from ultralytics.data.build import get_split_fraction  # noqa: E402
 from ultralytics.data.dataset import YOLODataset  # noqa: E402
@@ -31,6 +35,8 @@ from ultralytics.utils.torch_utils import unwrap_model  # noqa: E402
 _SETTINGS = "CYTOYOLO_AUGMENTATION"
 # Turns by 180, 90 and 270 degrees, as orientations of an image (EXIF).
 _TURNS = (3, 6, 8)
+# The branches of a head that tell classes. Networks that can do without NMS have both.
+_BRANCHES = ("cv3", "one2one_cv3")
 
 
 @contextmanager
@@ -101,8 +107,45 @@ class Images(YOLODataset):  # type: ignore[misc]
         return image
 
 
+def _class_rows(network: Any) -> dict[tuple[str, int], torch.nn.Conv2d]:
+    """Return the convolutions of a detector's head that have a row for each class, by their branch and level."""
+    head = network.model[-1]
+    branches = {name: getattr(head, name, None) or () for name in _BRANCHES}
+    last = {(name, level): steps[-1] for name, branch in branches.items() for level, steps in enumerate(branch)}
+    return {place: rows for place, rows in last.items() if rows.out_channels == head.nc}
+
+
+def _copy_rows(source: torch.nn.Conv2d, target: torch.nn.Conv2d, both: list[tuple[int, int]]) -> None:
+    """Copy rows. Each pair of numbers has the row of the target, and the row of the source."""
+    with torch.no_grad():
+        for ours, theirs in both:
+            target.weight[ours], target.bias[ours] = source.weight[theirs], source.bias[theirs]
+
+
 class Trainer(DetectionTrainer):  # type: ignore[misc]
     """Trains a detector."""
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        """Make the network. Of the classes that weights know, it takes the classes with exactly the same codes.
+
+        All other classes begin as in a new network. The engine itself would compare codes without their case, and would
+        take classes by their place if no code is the same.
+        """
+        network = super().get_model(cfg, None, verbose)
+        if weights is None:
+            return network
+        new = {place: deepcopy(rows) for place, rows in _class_rows(network).items()}
+        names, network.names = network.names, {}  # without names, the engine takes no class by its name
+        network.load(weights)
+        network.names = names
+        known, theirs = known_codes(weights, DETECT), _class_rows(weights)
+        both = [(index, known.index(code)) for index, code in self.data["names"].items() if code in known]
+        for place, rows in _class_rows(network).items():
+            if rows.weight.shape == new[place].weight.shape:  # otherwise the engine made new rows, as wide as theirs
+                rows.load_state_dict(new[place].state_dict())
+            if place in theirs and rows.in_channels == theirs[place].in_channels:
+                _copy_rows(theirs[place], rows, both)
+        return network
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> YOLODataset:
         """Return the engine's images of a validation, and of a training with our changes if there are any."""

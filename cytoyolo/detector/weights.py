@@ -37,7 +37,7 @@ _PATH_SETTINGS = ("data", "project", "name", "save_dir", "model", "pretrained", 
 class Start:
     """What a training starts from: a network (`model`, a YAML or .pt), and optional weights to transfer into it.
 
-    `classes` are the codes that a detector's weights know. The engine takes over what they know of a class by its name.
+    `classes` are the codes that the weights know. A training takes over what they know of a class by its exact code.
     """
 
     model: str
@@ -214,11 +214,26 @@ def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
     network = load_checkpoint(path)["model"]
     _refuse_torchvision(network.yaml, model)
     _check_finite(network, path)
+    if network.is_fused():
+        raise CytoyoloError(f"{path} was fused, which makes predictions faster and ends training; give the original.")
+    classes = known_codes(network, task)
     if _task_of(network) == task:
-        known = parse_names(network.names, len(network.names)) or ()
-        return Start(str(path.absolute()), classes=known if task == DETECT else ())
+        return Start(str(path.absolute()), classes=classes)
     name = Path(str(network.yaml.get("yaml_file", ""))).name
-    return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()))
+    return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()), classes)
+
+
+def known_codes(network: Any, task: Task) -> tuple[str, ...]:
+    """Return the classes by id that a network gives to a training for a task. () if its classes are of another kind, or
+    have no names."""
+    from ultralytics.nn.modules import Classify, Detect
+
+    head = network.model[-1]
+    if task == CLASSIFY:
+        count = head.linear.out_features if isinstance(head, Classify) else 0
+    else:  # heads for poses and segments are detectors' too
+        count = head.nc if isinstance(head, Detect) else 0
+    return parse_names(network.names, count) or ()
 
 
 def _task_of(network: Any) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from cytoyolo import Detector, bench, calibrate, evaluate, export, predict, select, shipped, submit, train
 from cytoyolo.commands.predict_sources import divide
-from cytoyolo.detector.weights import find_start, load_network
+from cytoyolo.commands.train import say_kept
+from cytoyolo.detector.weights import Start, find_start, load_checkpoint
 from cytoyolo.errors import UsageError
 from tests.blobs import SETTINGS
 
@@ -81,21 +82,36 @@ def test_a_training_starts_from_a_name_and_says_what_is_kept(own, blobs, tmp_pat
     assert "The training starts with what discs.pt knows of dark; pale." in capsys.readouterr().err
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["start"]["name"] == "discs.pt" and manifest["start"]["sha256"]
+    assert manifest["start"]["classes_kept"] == ["dark", "pale"]
     assert str(own.parent).encode() not in (run / "manifest.json").read_bytes()
 
 
-def test_the_engine_keeps_the_rows_of_a_class_by_its_name(small_run):
-    """A network with other classes, in another order, begins with the rows of the classes that both know."""
+@pytest.mark.usefixtures("printed")
+def test_a_training_says_that_weights_know_none_of_its_classes(small_run, blobs, tmp_path, capsys):
     import torch
-    from ultralytics.nn.tasks import DetectionModel
 
-    before, facts = load_network(small_run / "weights" / "best.pt")
-    now = DetectionModel("yolo11n.yaml", nc=3, verbose=False)
-    now.names = {0: "pale", 1: "other", 2: "dark"}
-    fresh = [branch[-1].weight.detach().clone() for branch in now.model[-1].cv3]
-    now.load(before.float(), verbose=False)
-    assert facts.codes == ("dark", "pale")
-    for old, new, untouched in zip(before.model[-1].cv3, now.model[-1].cv3, fresh, strict=True):
-        assert torch.equal(new[-1].weight[[2, 0]], old[-1].weight)
-        assert torch.equal(new[-1].bias[[2, 0]], old[-1].bias)
-        assert torch.equal(new[-1].weight[1], untouched[1])
+    checkpoint = load_checkpoint(small_run / "weights" / "best.pt")
+    checkpoint["model"].names = {0: "Pale", 1: "other"}
+    torch.save({"model": checkpoint["model"], "train_args": checkpoint["train_args"]}, tmp_path / "other.pt")
+    settings = {**SETTINGS, "model": str(tmp_path / "other.pt"), "epochs": 1}
+    run = train(blobs / "dataset", output=tmp_path / "run", **settings).folder
+    said = " ".join(capsys.readouterr().err.split())
+    assert "other.pt knows none of these classes, so that the training begins anew with all of them." in said
+    assert "are different classes (here and in other.pt: pale and Pale). Rename" in said
+    assert json.loads((run / "manifest.json").read_text())["start"]["classes_kept"] == []
+
+
+@pytest.mark.usefixtures("printed")
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ((), ""),
+        (("LY", "MO", "BA"), "The training starts with what best.pt knows of LY; MO.\n"),
+        (("ly", "MO"), "knows of MO, and begins anew with LY.\nCodes that differ only in case"),
+    ],
+)
+def test_what_is_said_of_the_classes_that_weights_know(known, said, capsys):
+    say_kept(Start("runs/best.pt", classes=known), ("LY", "MO"))
+    assert said in capsys.readouterr().err
+    say_kept(Start("yolo11n.yaml", "pose/best.pt", known), ("LY", "MO"))
+    assert ("best.pt" in capsys.readouterr().err) == bool(known)
