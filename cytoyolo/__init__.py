@@ -2,8 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and the same defaults:
 `cytoyolo.join`, `audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`, `curate`,
-`calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `score`, `check`, `select`, `export_labels`,
-`export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `compare`, `score`, `check`, `select`,
+`export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.bench import bench
     from cytoyolo.commands.calibrate import CalibratedWeights, calibrate
     from cytoyolo.commands.check import check
+    from cytoyolo.commands.compare import compare
     from cytoyolo.commands.convert import Converted, convert
     from cytoyolo.commands.crossval import Crossvalidated, crossval
     from cytoyolo.commands.curate import CuratedTable, curate
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
     from cytoyolo.detector.table import DetectionTable
     from cytoyolo.errors import CytoyoloError, UsageError
     from cytoyolo.machine import __version__ as __version__
+    from cytoyolo.scoring.agreement import Agreement
     from cytoyolo.scoring.check import Finding
+    from cytoyolo.scoring.comparison import Comparison
     from cytoyolo.scoring.evaluation import Evaluation
     from cytoyolo.scoring.score import Score
     from cytoyolo.spec import DataSpec
@@ -61,9 +64,11 @@ if "CYTOYOLO_MAX_PIXELS" in os.environ:
     os.environ.setdefault("CV_IO_MAX_IMAGE_PIXELS", str(2**40))
 
 __all__ = [
+    "Agreement",
     "Audit",
     "CalibratedWeights",
     "ClassifierSettings",
+    "Comparison",
     "Converted",
     "Crossvalidated",
     "CuratedTable",
@@ -99,6 +104,7 @@ __all__ = [
     "bench",
     "calibrate",
     "check",
+    "compare",
     "convert",
     "crossval",
     "curate",
@@ -129,9 +135,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # The module of each name; a command's has the command's name.
 _MODULES = {name: f"commands.{name}" for name in __all__} | {
+    "Agreement": "scoring.agreement",
     "Audit": "commands.audit",
     "CalibratedWeights": "commands.calibrate",
     "ClassifierSettings": "detector.classifier_settings",
+    "Comparison": "scoring.comparison",
     "Converted": "commands.convert",
     "Crossvalidated": "commands.crossval",
     "CuratedTable": "commands.curate",

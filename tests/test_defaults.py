@@ -30,7 +30,7 @@ SETTINGS = {
     "crossval": dict.fromkeys(TRAINING | SEEDS),
     "reproduce": dict.fromkeys(TRAINING | SEEDS),
 }
-PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test")}
+PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test"), "compare": ("truth", "a", "b")}
 
 
 def plain(default: Any, required: bool) -> Any:

@@ -99,6 +99,7 @@ WRONG_CALLS = {
         "`oof` and `images` are two ways to calibrate; ",
     ),
     "check": (("test.csv", "s.csv"), {"images": "gone"}, "gone: no such image folder; check `images`."),
+    "compare": (("t.csv", "t.csv", "t.csv"), {"conf": 2}, "conf=2; give a number from 0 to 1."),
     "convert": (
         ("t.csv",),
         {"images": "there", "output": "new", "val": 0.1, "folds": 2},

@@ -91,7 +91,8 @@ def _show(made: "Evaluation") -> None:
     last = made.average_precision.iloc[-1]
     for name, words in (("ap50", "AP50"), ("ap", "AP50-95")):
         low, high = last[f"{name}_low"], last[f"{name}_high"]
-        typer.echo(f"{words:<8} {last[name]:.4f}  (95 % interval {low:.4f} to {high:.4f})")
+        limits = f"  (95 % interval {low:.4f} to {high:.4f})" if low == low else ""
+        typer.echo(f"{words:<8} {last[name]:.4f}{limits}")
     print_table(_both(made.given, made.best), "{:.4f}")
     classes = made.given.classes[["class", "cells", "found", "precision", "recall", "f1"]]
     occurs = (classes["cells"] > 0) | (classes["found"] > 0)
@@ -110,5 +111,7 @@ def _both(given: "AtThreshold", best: "AtThreshold") -> "pd.DataFrame":
         overall = part.overall
         table[f"{name} {part.threshold:.3f}"] = overall["value"]
         limits = zip(overall["low"], overall["high"], strict=True)
-        table[" " * (2 if name == "from" else 3)] = [f"{low:.3f} to {high:.3f}" for low, high in limits]
+        table[" " * (2 if name == "from" else 3)] = [
+            f"{low:.3f} to {high:.3f}" if low == low else "" for low, high in limits
+        ]
     return table

@@ -110,8 +110,8 @@ def evaluate(
     if chosen["classifiers"] and not searched:
         raise UsageError(f"{option('classifiers')} is only for weights, and {detections} is a table; leave it out.")
     table = read_truth(truth, spec)
-    group = _groups(groups, table, spec)
-    found = search_truth(detections, table, Path(str(images)), chosen) if searched else _read_found(detections, spec)
+    group = groups_of(groups, list(table.first_rows), spec)
+    found = search_truth(detections, table, Path(str(images)), chosen) if searched else read_found(detections, spec)
     cells = cells_of(truth, table, detections, found)
     made = evaluate_cells(
         cells, chosen["conf"], groups=group, precision=precision, replicates=replicates, seed=seed
@@ -160,18 +160,18 @@ def read_truth(path: Path, spec: DataSpec) -> LabelTable:
     return table
 
 
-def _groups(path: str | Path | None, table: LabelTable, spec: DataSpec) -> pd.Series | None:
-    """Return the group of each image of the truth, in its order."""
+def groups_of(path: str | Path | None, names: list[str], spec: DataSpec) -> pd.Series | None:
+    """Return the group of each image, in their order, "" for no group; None without a groups table."""
     if path is None:
         return None
-    names = list(table.first_rows)
     made = grouping(read_groups(path, spec, names, ()), pd.Series(names), names)
     for note in made.notes(path):
         console.note(note)
     return made.group.reindex(names).reset_index(drop=True)
 
 
-def _read_found(path: Path, spec: DataSpec) -> DetectionTable:
+def read_found(path: Path, spec: DataSpec) -> DetectionTable:
+    """Read detections: a table, or the folder that `predict` made. Raises an error for anything else."""
     if path.is_dir():
         if not (path / "detections.csv").is_file():
             raise UsageError(f"{path} holds no detections.csv; give a folder that `predict` made, or a table.")
@@ -218,7 +218,7 @@ def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionT
             f"{detections} has no image of {truth} (it has {listed(sorted(set(found.image)), _SHOWN)}); give the "
             "labels of these images."
         )
-    _note_images(names, found, known)
+    _note_images(detections, names, found, known)
     codes = (*table.spec.codes, *(code for code in found.codes if code not in table.spec.codes))
     kept = found.take(known).with_classes(codes)
     labels, regions = np.flatnonzero(table.labels), np.flatnonzero(table.ignore_regions)
@@ -230,20 +230,22 @@ def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionT
     )  # fmt: skip
 
 
-def _note_images(names: pd.Index, found: DetectionTable, known: np.ndarray) -> None:
+def _note_images(detections: Path, names: pd.Index, found: DetectionTable, known: np.ndarray) -> None:
     """Say which images of one table the other one lacks, and whether faint cells are missing."""
     if other := sorted(set(found.image[~known])):
-        console.note(f"Images that the truth does not have, left out: {len(other):,} ({listed(other, _SHOWN)}).")
+        console.note(
+            f"Images of {detections} that the truth does not have, left out: {len(other):,} ({listed(other, _SHOWN)})."
+        )
     there = {*found.image, *found.size}
     if without := [name for name in names if name not in there]:
         console.note(
-            f"Images of the truth without a detection: {len(without):,} ({listed(without, _SHOWN)}). All their cells "
-            "count as missed."
+            f"Images of the truth without a detection in {detections}: {len(without):,} ({listed(without, _SHOWN)}). "
+            "All their cells count as missed."
         )
     if len(found) and (least := float(found.confidence.min())) > _CUT:
         console.note(
-            f"The detections begin at confidence {least:.2f}, so average precision lacks fainter cells. Predict with "
-            f"{option('conf', _FAINTEST)} for the usual figure."
+            f"The detections of {detections} begin at confidence {least:.2f}, so average precision lacks fainter "
+            f"cells. Predict with {option('conf', _FAINTEST)} for the usual figure."
         )
 
 

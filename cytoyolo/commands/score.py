@@ -78,14 +78,10 @@ def score(
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(file_of(true), file_of(answered)))
     spec = load_spec(dataset)
-    right, answer = _read(true, spec, _TRUTH), _read(answered, spec, SUBMISSION)
-    labels = _labels(true, right, spec)
-    tables = (
-        _with_boxes(true, labels, unusable(labels, spec)),
-        _with_boxes(answered, answer, unscorable(answer, spec)),
-    )
-    result = evaluate(*tables, seed=seed, replicates=replicates)
-    _warn(answered, findings(right, answer, spec))
+    right, labels = read_true_rows(true, spec)
+    answer, rows = read_submission(answered, spec)
+    result = evaluate(labels, rows, seed=seed, replicates=replicates)
+    warn_of_faults(answered, findings(right, answer, spec))
     if output is not None:
         write_score(result, Path(output), spec, overwrite)
     return result
@@ -95,6 +91,19 @@ def _read(path: Path | Frame, spec: DataSpec, what: str) -> pd.DataFrame:
     """A table in the columns of a submission; `what` it is given as, in words."""
     with kind_named(path, spec, SUBMISSION, score_remedies(spec), what):
         return read_table(path, spec, SUBMISSION_ROLES)
+
+
+def read_true_rows(path: Path | Frame, spec: DataSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a truth: as strings, and its labels with numeric boxes. Raises CytoyoloError for rows that can't be used."""
+    text = _read(path, spec, _TRUTH)
+    labels = _labels(path, text, spec)
+    return text, _with_boxes(path, labels, unusable(labels, spec))
+
+
+def read_submission(path: Path | Frame, spec: DataSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a submission: as strings, and with numeric boxes. Raises CytoyoloError for rows that can't be scored."""
+    text = _read(path, spec, SUBMISSION)
+    return text, _with_boxes(path, text, unscorable(text, spec))
 
 
 def _labels(path: Path | Frame, truth: pd.DataFrame, spec: DataSpec) -> pd.DataFrame:
@@ -116,7 +125,7 @@ def _with_boxes(path: Path | Frame, table: pd.DataFrame, judged: tuple[Boxes, di
     return made
 
 
-def _warn(submission: Path | Frame, found: list[Finding]) -> None:
+def warn_of_faults(submission: Path | Frame, found: list[Finding]) -> None:
     """Say how many faulty rows a submission has. They are scored all the same."""
     if found:
         faults = "1 fault" if len(found) == 1 else f"{len(found):,} faults"

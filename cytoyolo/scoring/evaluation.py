@@ -1,7 +1,7 @@
 """All figures of detections against true cells: average precision, and at a threshold the figures of classes, counts
 and confidences, each with its bootstrap interval."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class AtThreshold:
         A row for each class: class, cells, found, and precision, recall, f1 and count_error with their intervals.
     groups : DataFrame
         A row for each named group: group, images, cells, found, and f1, macro_f1, class_accuracy and balanced_accuracy
-        with their intervals. No rows without groups.
+        with their intervals (NaN for a group of one image). No rows without groups.
     confusion : DataFrame
         Numbers of cells by true class (rows; the last row has the false cells) and found class (columns; the last
         column has the missed cells).
@@ -102,8 +102,8 @@ class Evaluation:
             "images": self.images,
             "cells": self.cells,
             "found": self.found,
-            "average_precision": _records(self.average_precision),
-            "thresholds": _records(self.thresholds),
+            "average_precision": plain_records(self.average_precision),
+            "thresholds": plain_records(self.thresholds),
             **{name: _at_dict(part) for name, part in (("given", self.given), ("best", self.best))},
         }
 
@@ -113,11 +113,12 @@ def _listed(codes: pd.Series) -> str:
 
 
 def _at_dict(part: AtThreshold) -> dict[str, Any]:
-    tables = {name: _records(getattr(part, name)) for name in ("overall", "classes", "groups", "calibration")}
+    tables = {name: plain_records(getattr(part, name)) for name in ("overall", "classes", "groups", "calibration")}
     return {"threshold": _plain(part.threshold), **tables, "confusion": part.confusion.to_dict("split", index=True)}
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def plain_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as plain values for JSON, None for NaN."""
     return [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
 
 
@@ -164,7 +165,7 @@ def evaluate_cells(
     Evaluation
     """
     matches = match(cells, MATCH_IOU)
-    sampling = Sampling(_units(groups, cells.images), replicates, seed)
+    sampling = Sampling(units_of(groups, cells.images), replicates, seed)
     best = best_threshold(cells, matches)
     parts = [_at(cells, matches, threshold, groups, sampling) for threshold in (conf, conf if np.isnan(best) else best)]
     return Evaluation(
@@ -178,7 +179,7 @@ def evaluate_cells(
     )
 
 
-def _units(groups: pd.Series | None, images: int) -> Ints:
+def units_of(groups: pd.Series | None, images: int) -> Ints:
     """Number what is drawn: each group, and each image without a group."""
     if groups is None:
         return np.arange(images)
@@ -188,13 +189,19 @@ def _units(groups: pd.Series | None, images: int) -> Ints:
 
 def _average_precision(ranked: list[Ranked], codes: tuple[str, ...], sampling: Sampling) -> pd.DataFrame:
     def figures(times: Floats) -> dict[str, Floats]:
-        values = np.array([[one.average_precision(each) for one in ranked] for each in times])
-        values = np.concatenate([values, _nanmean(values)[:, None]], axis=1)
-        return {"ap50": values[..., 0], "ap": values.mean(axis=-1)}
+        return mean_precisions(ranked, times)
 
     value = figures(np.ones((1, len(sampling.unit))))
     table = pd.DataFrame({"class": [*codes, "all"]})
     return _with_intervals(table, value, intervals(figures, *vars(sampling).values()))
+
+
+def mean_precisions(ranked: list[Ranked], times: Floats) -> dict[str, Floats]:
+    """Compute ap50 and ap (k, classes + 1) of the classes and, last, their mean, from weights of the images (k,
+    images)."""
+    values = np.array([[one.average_precision(each) for one in ranked] for each in times])
+    values = np.concatenate([values, _nanmean(values)[:, None]], axis=1)
+    return {"ap50": values[..., 0], "ap": values.mean(axis=-1)}
 
 
 def _nanmean(values: Floats) -> Floats:
@@ -222,18 +229,18 @@ def _at(cells: Cells, matches: Matches, threshold: float, groups: pd.Series | No
     bins = _bins(cells.confidence[counted], right[counted], cells.image[counted], cells.images)
 
     def of_classes(times: Floats) -> dict[str, Floats]:
-        figures = class_figures(_squares(times @ counts, number))
+        figures = class_figures(squares(times @ counts, number))
         return {name: figures[name] for name in _FIGURES} | {"count_error": _mean_by_image(times, np.abs(more))}
 
     def overall(times: Floats) -> dict[str, Floats]:
-        figures = overall_figures(_squares(times @ counts, number))
+        figures = overall_figures(squares(times @ counts, number))
         all_more = more.sum(axis=1)
         figures["count_error"] = _mean_by_image(times, np.abs(all_more))
         figures["count_bias"] = _mean_by_image(times, all_more)
         return figures | {"calibration_error": _calibration_error(times @ bins)}
 
     once, how = np.ones((1, cells.images)), vars(sampling).values()
-    total = _squares(once @ counts, number)[0]
+    total = squares(once @ counts, number)[0]
     plain = class_figures(total)
     classes = pd.DataFrame({"class": cells.codes} | {name: plain[name].astype(int) for name in ("cells", "found")})
     value, limits = overall(once), intervals(overall, *how)
@@ -248,7 +255,7 @@ def _at(cells: Cells, matches: Matches, threshold: float, groups: pd.Series | No
     )
 
 
-def _squares(flat: Floats, number: int) -> Floats:
+def squares(flat: Floats, number: int) -> Floats:
     """Return counts (k, (C + 1)^2) as matrices (k, C + 1, C + 1)."""
     return flat.reshape(-1, number + 1, number + 1)
 
@@ -292,6 +299,12 @@ def _calibration_error(sums: Floats) -> Floats:
     return share(np.abs(confidence - right).sum(axis=1), number.sum(axis=1))
 
 
+def named_groups(groups: pd.Series | None) -> Iterator[tuple[str, Ints]]:
+    """Yield the name of each group, and the numbers of its images. "" is no group."""
+    for group in sorted(set() if groups is None else set(groups) - {""}):
+        yield group, np.flatnonzero(groups == group)
+
+
 def _groups(counts: Any, groups: pd.Series | None, number: int, sampling: Sampling) -> pd.DataFrame:
     names = ("f1", "macro_f1", "class_accuracy", "balanced_accuracy")
     columns = [
@@ -302,16 +315,15 @@ def _groups(counts: Any, groups: pd.Series | None, number: int, sampling: Sampli
         *(f"{name}{end}" for name in names for end in ("", "_low", "_high")),
     ]
     tables = [pd.DataFrame(columns=columns)]
-    for group in sorted(set() if groups is None else set(groups) - {""}):
-        rows = np.flatnonzero(groups == group)
+    for group, rows in named_groups(groups):
         own = counts[rows]
 
         def figures(times: Floats, own: Any = own) -> dict[str, Floats]:
-            values = overall_figures(_squares(times @ own, number))
+            values = overall_figures(squares(times @ own, number))
             return {name: values[name] for name in names}
 
         once = np.ones((1, len(rows)))
-        plain = class_figures(_squares(once @ own, number)[0])
+        plain = class_figures(squares(once @ own, number)[0])
         table = pd.DataFrame({"group": [group], "images": len(rows)}).assign(
             **{name: int(plain[name].sum()) for name in ("cells", "found")}
         )

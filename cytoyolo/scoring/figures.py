@@ -81,16 +81,16 @@ def overall_figures(counts: Floats) -> dict[str, Floats]:
         "precision": share(right, found),
         "recall": share(right, cells),
         "f1": share(2 * right, cells + found),
-        "macro_f1": _mean(class_figures(counts)["f1"]),
+        "macro_f1": mean_known(class_figures(counts)["f1"]),
         "found_precision": share(matched, found),
         "found_recall": share(matched, cells),
         "class_accuracy": share(right, matched),
-        "balanced_accuracy": _mean(share(own, true)),
-        "class_macro_f1": _mean(share(2 * own, true + named)),
+        "balanced_accuracy": mean_known(share(own, true)),
+        "class_macro_f1": mean_known(share(2 * own, true + named)),
     }
 
 
-def _mean(values: Floats) -> Floats:
+def mean_known(values: Floats) -> Floats:
     """Compute the mean over the last axis without NaN; NaN if nothing is left."""
     known = ~np.isnan(values)
     return share(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1).astype(float))
@@ -114,8 +114,10 @@ def intervals(
     """Compute 95 % bootstrap intervals: the 2.5th and 97.5th percentile of each figure over samples of images.
 
     `figures` computes the figures, (k, ...) each, from weights (k, images). Samples in which a figure is not defined
-    are left out.
+    are left out. The limits are NaN if there are fewer than two units to draw, because all samples would be the same.
     """
+    if unit.max(initial=-1) < 1:
+        return {name: (np.full(one.shape[1:], np.nan),) * 2 for name, one in figures(np.ones((1, len(unit)))).items()}
     samples = [figures(times) for times in draws(unit, replicates, seed)]
     result = {}
     for name in samples[0]:

@@ -31,6 +31,7 @@ CALLS = {
     "submit": ("run/weights/best.pt test.csv --images images -o new/s.csv", {"output", "rows", "fallback_rows"}),
     "fuse": ("found.csv found.csv --dataset spec.yaml -o new/fused.csv", {"output", "images", "rows"}),
     "evaluate": ("labels.csv found.csv --dataset spec.yaml -o new/e", {"images", "average_precision", "given", "best"}),
+    "compare": ("truth.csv truth.csv truth.csv --dataset spec.yaml", {"figures", "classes", "groups", "mcnemar"}),
     "score": ("truth.csv truth.csv --dataset spec.yaml", {"score", "interval", "classes"}),
     "check": ("test.csv truth.csv --dataset spec.yaml", {"findings"}),
     "export-labels": (

@@ -1,0 +1,151 @@
+"""`compare`: two submissions or two tables of detections, with a truth and without; and what can't be compared."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cytoyolo
+from cytoyolo import Agreement, Comparison
+from cytoyolo.errors import UsageError
+from tests.outcomes import assert_refused
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+TRUTH = """trustii_id,NAME,x1,y1,x2,y2,class
+1,a.png,10,10,40,40,dark
+2,a.png,60,10,90,40,pale
+3,b.png,10,10,40,40,dark
+4,c.png,10,10,40,40,pale
+"""
+FIRST = TRUTH.replace("2,a.png,60,10,90,40,pale", "2,a.png,60,10,90,40,dark")
+SECOND = TRUTH.replace("3,b.png,10,10,40,40,dark", "3,b.png,10,10,40,40,pale").replace(
+    "4,c.png,10,10,40,40", "4,c.png,0,0,0,0"
+)
+HEADER = "NAME,x1,y1,x2,y2,class,confidence,second_class,margin\n"
+FOUND_A = (
+    HEADER
+    + """a.png,11,10,40,41,dark,0.9,pale,0.8
+a.png,60,11,90,40,pale,0.6,dark,0.1
+c.png,10,10,40,40,dark,0.5,pale,0.2
+"""
+)
+FOUND_B = (
+    HEADER
+    + """a.png,11,10,40,41,dark,0.9,pale,0.8
+b.png,10,10,40,40,dark,0.3,pale,0.1
+c.png,10,10,40,40,pale,0.2,dark,0.1
+"""
+)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, blobs: Path) -> Path:
+    """A folder with a truth, two submissions, two tables of detections, and the data set."""
+    contents = {"truth": TRUTH, "first": FIRST, "second": SECOND, "a": FOUND_A, "b": FOUND_B}
+    for name, text in contents.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    (tmp_path / "spec.yaml").write_text((blobs / "spec.yaml").read_text())
+    return tmp_path
+
+
+def compared(lab: Path, truth: str | None, a: str, b: str, **options: object) -> Comparison | Agreement:
+    options = {"dataset": lab / "spec.yaml", "replicates": 50, **options}
+    return cytoyolo.compare(truth and lab / truth, lab / a, lab / b, **options)  # type: ignore[arg-type]
+
+
+def test_submissions_are_compared_with_their_truth(lab: Path, cytoyolo: Program) -> None:
+    call = ("compare", lab / "truth.csv", lab / "first.csv", lab / "second.csv", "--dataset", lab / "spec.yaml")
+    done = cytoyolo(*call, "-o", lab / "out")
+    assert done.returncode == 0, done.stderr
+    assert "3 images, 4 true cells" in done.stdout and "that only B gets right: 1" in done.stdout
+    names = {path.name for path in (lab / "out").iterdir()} - {".cytoyolo.json"}
+    assert names == {"comparison.json", "figures.csv", "classes.csv", "mcnemar.csv", "cells.csv"}
+    cells = pd.read_csv(lab / "out" / "cells.csv", dtype=str)
+    assert cells["trustii_id"].tolist() == ["1", "2", "3", "4"]
+    # The box 0,0,0,0 is the only row of c.png, so the score gives the cell its class.
+    assert cells["right"].tolist() == ["both", "B", "A", "both"]
+    scores = [cytoyolo("score", lab / "truth.csv", lab / f"{one}.csv", "--dataset", lab / "spec.yaml", "--json")
+              for one in ("first", "second")]  # fmt: skip
+    made = json.loads(cytoyolo(*call, "--json").stdout)
+    values = {row["figure"]: row for row in made["figures"]}
+    for side, one in zip("ab", scores, strict=True):
+        score = json.loads(one.stdout)
+        assert values["score"][side] == pytest.approx(score["score"], abs=1e-12)
+        assert values["macro_f1"][side] == pytest.approx(score["macro_f1"], abs=1e-12)
+    assert cytoyolo(*call, "-o", lab / "out").returncode == 2
+    assert cytoyolo(*call, "-o", lab / "out", "--overwrite").returncode == 0
+
+
+def test_detections_are_compared_with_the_true_cells(lab: Path) -> None:
+    (lab / "groups.csv").write_text("NAME,group\na.png,s1\nb.png,s1\nc.png,s2\n")
+    made = compared(lab, "truth.csv", "a.csv", "b.csv", groups=lab / "groups.csv")
+    assert isinstance(made, Comparison)
+    # B's cell in c.png is fainter than 0.25.
+    assert made.true_cells["a"].tolist() == ["dark", "pale", "(missed)", "dark"]
+    assert made.true_cells["b"].tolist() == ["dark", "(missed)", "dark", "(missed)"]
+    assert made.true_cells["right"].tolist() == ["both", "A", "B", "neither"]
+    assert made.groups["group"].tolist() == ["s1", "s2"]
+    fainter = compared(lab, "truth.csv", "a.csv", "b.csv", conf=0.1)
+    assert isinstance(fainter, Comparison) and fainter.true_cells["b"].tolist()[3] == "pale"
+
+
+def test_without_a_truth_the_agreement_is_told(lab: Path, cytoyolo: Program) -> None:
+    call = ("compare", lab / "first.csv", lab / "second.csv", "--dataset", lab / "spec.yaml", "-o", lab / "out")
+    done = cytoyolo(*call)
+    assert done.returncode == 0, done.stderr
+    assert "No truth is given" in done.stdout and "4 cells in A, 3 in B" in done.stdout
+    assert "whose box has no area, left out: 1." in done.stderr
+    names = {path.name for path in (lab / "out").iterdir()} - {".cytoyolo.json"}
+    assert names == {"agreement.json", "figures.csv", "classes.csv", "confusion.csv", "confusion.png", "cells.csv"}
+    figures = pd.read_csv(lab / "out" / "figures.csv").set_index("figure")["value"]
+    assert figures["same_cells"] == 0.75 and figures["same_class"] == pytest.approx(1 / 3)
+    detections = compared(lab, None, "a.csv", "b.csv")
+    assert isinstance(detections, Agreement)
+    assert (detections.cells_a, detections.cells_b) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "code", "words"),
+    [
+        (("first.csv",), (), 2, "compare takes [TRUTH] A B, and 1 paths are given"),
+        (("truth.csv", "first.csv", "second.csv", "a.csv"), (), 2, "4 paths are given"),
+        (("truth.csv", "first.csv", "a.csv"), (), 2, "is a submission, and"),
+        (("truth.csv", "first.csv", "none.csv"), (), 2, "none.csv: no such file or folder"),
+        (("truth.csv", "first.csv", "second.csv"), ("--conf", "0.3"), 2, "--conf is only for detections"),
+        (("truth.csv", "a.csv", "b.csv"), ("--conf", "3"), 2, "--conf is 3"),
+        (("truth.csv", "a.csv", "spec.yaml"), (), 1, "spec.yaml"),
+        (("a.csv", "first.csv", "second.csv"), (), 1, "is a table of detections, not a truth"),
+        (("truth.csv", "a.csv", "nan.csv"), (), 1, "confidence is 'nan', not a number from 0 to 1"),
+        (("nan.csv", "a.csv"), (), 1, "confidence is 'nan', not a number from 0 to 1"),
+        (("truth.csv", "a.csv", "b.csv"), ("--overwrite",), 2, "--overwrite needs -o"),
+    ],
+)
+def test_what_cant_be_compared_is_one_sentence(
+    paths: tuple[str, ...], options: tuple[str, ...], code: int, words: str, lab: Path, cytoyolo: Program
+) -> None:
+    (lab / "nan.csv").write_text(FOUND_B.replace("0.3,", "nan,"))
+    done = cytoyolo("compare", *(lab / one for one in paths), *options, "--dataset", lab / "spec.yaml")
+    assert_refused(done, code, words)
+
+
+def test_no_detection_at_all_is_a_result(lab: Path) -> None:
+    (lab / "b.csv").write_text(HEADER)
+    made = compared(lab, "truth.csv", "a.csv", "b.csv")
+    assert isinstance(made, Comparison)
+    assert set(made.true_cells["b"]) == {"(missed)"}
+    alone = compared(lab, None, "a.csv", "b.csv", output=lab / "out")
+    assert isinstance(alone, Agreement) and alone.figures["value"].tolist()[0] == 0
+
+
+def test_a_truth_without_boxes_has_nothing_to_compare(lab: Path) -> None:
+    (lab / "truth.csv").write_text("NAME,x1,y1,x2,y2,class\na.png,,,,,\n")
+    made = compared(lab, "truth.csv", "a.csv", "b.csv", output=lab / "out")
+    assert isinstance(made, Comparison) and made.cells == 0 and not len(made.true_cells)
+
+
+def test_numbers_are_checked(lab: Path) -> None:
+    with pytest.raises(UsageError, match="replicates=0; give 1 or more"):
+        compared(lab, None, "a.csv", "b.csv", replicates=0)
