@@ -11,6 +11,7 @@ import pytest
 
 from cytoyolo import console
 from tests.blobs import blobs, small_run  # noqa: F401  (fixtures)
+from tests.browser import browser  # noqa: F401  (fixture)
 from tests.classifiers import classifier_weights  # noqa: F401  (fixture)
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")

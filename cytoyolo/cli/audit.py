@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import BackgroundOption, ConfigOption, DatasetOption, JsonOption, Overwrite, TestOption
+from cytoyolo.cli.options import (
+    BackgroundOption,
+    ConfigOption,
+    DatasetOption,
+    JsonOption,
+    Overwrite,
+    ReportOption,
+    TestOption,
+)
 from cytoyolo.cli.output import print_json, print_some, print_table
 from cytoyolo.errors import UsageError
+from cytoyolo.report.page import PAGE
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
@@ -42,6 +51,7 @@ def audit(
     dataset: DatasetOption = defaults.DATASET,
     config: ConfigOption = None,
     list_rules: Annotated[bool, typer.Option("--rules", help="Only list the rules and what they find.")] = False,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -67,16 +77,17 @@ def audit(
         dataset=dataset,
         config=config,
         overwrite=overwrite,
+        report=report,
     )
     if as_json:
         print_json({**made.summary, "findings": made.findings})
     else:
-        _show(labels, made, output)
+        _show(labels, made, output, report)
     if made.errors:
         raise typer.Exit(1)
 
 
-def _show(labels: Path, made: "Audit", output: Path | None) -> None:
+def _show(labels: Path, made: "Audit", output: Path | None, report: bool) -> None:
     figures = made.summary["severities"]
     empty = made.summary["labels"].get("without_cells", 0)
     rows = counted(made.summary["labels"]["rows"], "row")
@@ -95,6 +106,8 @@ def _show(labels: Path, made: "Audit", output: Path | None) -> None:
         typer.echo(f"Rules not applied ({reason}): {number}.", err=True)
     if output is not None:
         typer.echo(f"All findings: {output}", err=True)
+        if report:
+            typer.echo(f"Open in a browser: {output / PAGE}", err=True)
 
 
 def _sentence(labels: Path, finding: "pd.Series") -> str:

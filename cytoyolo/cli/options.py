@@ -82,6 +82,9 @@ BackgroundOption = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output of this command.")]
+ReportOption = Annotated[
+    bool, typer.Option("--report/--no-report", help="Write report.html, a page of the run that a browser opens.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Device = Annotated[str, typer.Option(help="What the network runs on: auto, cpu, mps, or the number of a GPU.")]
 ImageSize = Annotated[

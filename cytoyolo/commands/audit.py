@@ -17,6 +17,7 @@ from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.rules import Rule
 from cytoyolo.annotations.rules.registry import SEVERITIES
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.audit_page import write_audit_page
 from cytoyolo.errors import as_typed
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.machine import __version__
@@ -71,6 +72,7 @@ def audit(
     dataset: str | Path = defaults.DATASET,
     config: str | Path | None = None,
     overwrite: bool = False,
+    report: bool = True,
 ) -> Audit:
     """List what is wrong with a label table and its images. Nothing is changed.
 
@@ -85,13 +87,16 @@ def audit(
     background : str or Path, optional
         Images of the folder that have no cells: a table or text file with their names, or a folder in the image folder.
     output : str or Path, optional
-        A folder to make, with findings.csv, summary.json and, with images, findings.png (pictures of the findings).
+        A folder to make, with findings.csv, summary.json, report.html (a page of the audit) and, with images,
+        findings.png (pictures of the findings).
     dataset : str or Path
         The data set: a name of this package, or a YAML file.
     config : str or Path, optional
         A YAML file that changes severities, actions and thresholds of rules, or adds rules.
     overwrite : bool
         Replace an existing output of `audit`.
+    report : bool
+        Whether to write report.html.
 
     Returns
     -------
@@ -152,6 +157,8 @@ def audit(
             sheet = draw_sheet(findings, table, policy) if table is not None and images is not None else None
             if sheet is not None:
                 (folder / SHEET).write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+            if report:
+                write_audit_page(folder, findings, counts, summary, policy, table)
     return Audit(findings, counts, not_run, summary)
 
 

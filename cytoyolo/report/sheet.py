@@ -10,13 +10,14 @@ import pandas as pd
 from cytoyolo.annotations.rules.registry import Rule, Sheet
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.info import decode_as
-from cytoyolo.report.tiles import GRAY, RED, Picture, arrange, draw_box, fit, write_lines
+from cytoyolo.report.tiles import GRAY, RED, Picture, arrange, draw_box, fit, with_key, write_lines
 
 TILE, CAPTION, COLUMNS = 240, 64, 6
 # The most characters of a line in a tile.
 _LINE = 42
 # The most tiles for each rule, spread over its findings.
 PER_RULE = 6
+_KEY = ((RED, "the row of the finding"), (GRAY, "other rows of the image"))
 
 
 def draw_sheet(findings: pd.DataFrame, table: LabelTable, rules: Mapping[str, Rule]) -> Picture | None:
@@ -36,7 +37,7 @@ def draw_sheet(findings: pd.DataFrame, table: LabelTable, rules: Mapping[str, Ru
         _tile(number, row, table, rules[row["rule"]].sheet)
         for number, row in enumerate(pd.concat(chosen).to_dict("records"), start=1)
     ]
-    return arrange(tiles, COLUMNS)
+    return with_key(arrange(tiles, COLUMNS), _KEY)
 
 
 def _tile(number: int, finding: Mapping[Hashable, Any], table: LabelTable, shown_as: Sheet) -> Picture:
@@ -52,7 +53,8 @@ def _tile(number: int, finding: Mapping[Hashable, Any], table: LabelTable, shown
         left = 3 + place * width + (width - picture.shape[1]) // 2
         tile[3 : 3 + picture.shape[0], left : left + picture.shape[1]] = picture
     detail = wrap(str(finding["detail"]), _LINE, max_lines=2, placeholder="...")
-    lines = [f"{number}. {finding['rule']}", name[:_LINE], *detail]
+    where = f", line {line}" if line else ""
+    lines = [f"{number}. {finding['rule']}", f"{name[: _LINE - len(where)]}{where}", *detail]
     write_lines(tile, lines, (4, TILE + 10))
     return tile
 

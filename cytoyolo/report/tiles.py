@@ -10,6 +10,8 @@ Picture = NDArray[np.uint8]
 
 RED, GREEN, GRAY = (40, 40, 220), (60, 160, 30), (170, 170, 170)
 _INK = (40, 40, 40)
+# The height of the strip with the key.
+_STRIP = 26
 
 
 def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
@@ -57,3 +59,20 @@ def write_lines(tile: Picture, lines: Sequence[str], corner: tuple[int, int]) ->
         plain, scale = text.encode("ascii", "replace").decode(), 0.42 if row == 0 else 0.34
         place = (corner[0], corner[1] + row * 15)
         cv2.putText(tile, plain, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK, 1, cv2.LINE_AA)
+
+
+def with_key(picture: Picture, key: Sequence[tuple[tuple[int, int, int], str]]) -> Picture:
+    """Return a picture with a strip above it that says what the colours of the boxes mean.
+
+    Examples
+    --------
+    >>> with_key(np.zeros((20, 300, 3), np.uint8), [(RED, "the label")]).shape
+    (46, 300, 3)
+    """
+    strip = np.full((_STRIP, picture.shape[1], 3), 255, np.uint8)
+    left = 6
+    for colour, text in key:
+        cv2.rectangle(strip, (left, 7), (left + 12, _STRIP - 7), colour, 2)
+        cv2.putText(strip, text, (left + 20, _STRIP - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.4, _INK, 1, cv2.LINE_AA)
+        left += 44 + cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0]
+    return np.concatenate([strip, picture])

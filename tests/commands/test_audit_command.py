@@ -132,7 +132,7 @@ def test_the_folder_holds_all_findings_a_summary_and_pictures(faulty: Path, tmp_
     done = cytoyolo(*with_images(faulty), "-o", tmp_path / "out")
     assert done.returncode == 1 and f"All findings: {tmp_path / 'out'}" in done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        ".cytoyolo.json", "findings.csv", "findings.png", "summary.json",
+        ".cytoyolo.json", "findings.csv", "findings.png", "report.html", "summary.json",
     }  # fmt: skip
     made = audit(faulty / "labels.csv", images=faulty / "images", test=faulty / "test.csv")
     written = pd.read_csv(tmp_path / "out" / "findings.csv", dtype=str, keep_default_na=False)
@@ -171,7 +171,7 @@ def test_the_fingerprint_of_the_images_tells_another_folder(faulty: Path, tmp_pa
 def test_without_images_there_are_no_pictures(faulty: Path, tmp_path: Path) -> None:
     made = audit(faulty / "labels.csv", output=tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        ".cytoyolo.json", "findings.csv", "summary.json",
+        ".cytoyolo.json", "findings.csv", "report.html", "summary.json",
     ]  # fmt: skip
     assert made.summary["images"] is None and made.summary["test"] is None
 

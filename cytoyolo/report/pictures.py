@@ -1,0 +1,51 @@
+"""The pictures of a page: inside the page up to a budget of bytes, then as files in a folder beside it."""
+
+from base64 import b64encode
+from pathlib import Path
+from urllib.parse import quote
+
+import cv2
+
+from cytoyolo.report.parts import Shown
+from cytoyolo.report.tiles import Picture
+
+# The most bytes of pictures in a page.
+BUDGET = 15_000_000
+_QUALITY = 82
+_DATA = "data:image/jpeg;base64,"
+
+
+class Pictures:
+    """Collects the pictures of the page at `path`.
+
+    A picture is encoded once and not kept as pixels. Browsers load pictures of the folder when they are scrolled to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> pictures = Pictures(Path("report.html"), budget=0)
+    >>> pictures.add(np.zeros((8, 6, 3), np.uint8), "a cell")
+    Shown(src='report_files/00001.jpg', width=6, height=8, alt='a cell')
+    """
+
+    def __init__(self, path: Path, budget: int = BUDGET) -> None:
+        self._folder, self._left, self._files = path.with_name(f"{path.stem}_files"), budget, 0
+
+    def add(self, picture: Picture, alt: str) -> Shown:
+        """Put a picture (h, w, 3; BGR) into the page, or into its folder, and return where it is."""
+        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+        height, width = picture.shape[:2]
+        source = _DATA + b64encode(data).decode()
+        if len(source) > self._left:
+            source = self._write(data)
+        else:
+            self._left -= len(source)
+        return Shown(source, width, height, alt)
+
+    def _write(self, data: bytes) -> str:
+        self._files += 1
+        self._folder.mkdir(exist_ok=True)
+        name = f"{self._files:05}.jpg"
+        (self._folder / name).write_bytes(data)
+        return quote(f"{self._folder.name}/{name}")
