@@ -47,6 +47,8 @@ SUBMISSION_CONF = 1e-5
 MAX_DETECTIONS = 300
 FUSION_IOU = 0.4
 TILES: Tiles = "auto"
+# How many leukocytes of a slide a differential wants. CLSI's standard H20 counts 200; many laboratories count 100.
+CELLS = 200
 # Curation: the boxes as measured in docs/curation.md, and the largest share of its rows that a class may lose.
 SPURIOUS: SpuriousChoice = "mask"
 BOXES: BoxChoice = "all"

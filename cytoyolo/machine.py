@@ -6,17 +6,20 @@ import os
 import platform
 import shutil
 import tempfile
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cytoyolo.console import warn
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import UsageError, quoted
 from cytoyolo.ownership import is_trusted
 
 __version__ = "0.1.0"
 # The environment variable that holds the number of cores to use.
 CORES = "CYTOYOLO_CORES"
+# The environment variable by which builds that can be repeated set the time: seconds since 1970, in UTC.
+EPOCH = "SOURCE_DATE_EPOCH"
 
 
 def cores() -> int:
@@ -106,6 +109,28 @@ def _stand_in(place: Path) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="cytoyolo."))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def today() -> str:
+    """Return the date of today at this place (YYYY-MM-DD), for outputs that show when they were made.
+
+    If SOURCE_DATE_EPOCH is set, it is the date of this moment in UTC, so that the same input gives the same bytes on
+    any day.
+
+    Raises
+    ------
+    UsageError
+        If SOURCE_DATE_EPOCH is not a whole number of seconds since 1970.
+    """
+    given = os.environ.get(EPOCH)
+    if given is None:
+        return date.today().isoformat()
+    try:
+        return datetime.fromtimestamp(int(given), UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"the environment variable {EPOCH} is {quoted(given)}; give a whole number of seconds since 1970."
+        ) from error
 
 
 _PACKAGES = ("ultralytics", "torch", "torchvision", "opencv-python", "numpy", "pandas", "pillow", "matplotlib", "typer")

@@ -11,6 +11,7 @@ import cytoyolo
 from cytoyolo import defaults
 from cytoyolo.cli.app import app
 from cytoyolo.cli.training import SEEDS, TRAINING
+from cytoyolo.commands.predict_settings import COUNTING
 from cytoyolo.detector.inference import complete
 from cytoyolo.errors import FUNCTIONS
 from cytoyolo.yolo.staging import STAGING
@@ -23,7 +24,7 @@ NEEDED = {("audit", "labels")}
 ONLY_FUNCTION = {"replicates"}
 # What a function takes as one mapping, with the defaults, and what a command takes as one list.
 SETTINGS = {
-    "predict": complete({}),
+    "predict": complete({}) | COUNTING,
     "evaluate": complete({}),
     "submit": complete({}, defaults.SUBMISSION_CONF),
     "convert": STAGING,

@@ -1,6 +1,6 @@
 """The options of a prediction's settings, for `predict` and `submit`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,11 +69,14 @@ _UmPerPx = Annotated[
 ]
 
 
-def with_inference_settings(conf: float, most_boxes: str) -> Callable[[Command], Command]:
+def with_inference_settings(
+    conf: float, most_boxes: str, more: Mapping[str, tuple[Any, Any]] | None = None
+) -> Callable[[Command], Command]:
     """Return a decorator. It gives a command the options of a prediction's settings in the place of its parameter
     `settings`, which gets them all.
 
-    `conf` is the command's default confidence. `most_boxes` says how many boxes of an image are kept by default.
+    `conf` is the command's default confidence. `most_boxes` says how many boxes of an image are kept by default. `more`
+    has the type and the default of further options.
     """
     limit = typer.Option(
         help="The largest number of boxes in an image. The most confident boxes are kept.", show_default=most_boxes
@@ -94,7 +97,7 @@ def with_inference_settings(conf: float, most_boxes: str) -> Callable[[Command],
         "scale": (_Scale, None),
         "um_per_px": (_UmPerPx, None),
     }
-    return lambda command: with_options(command, options, _collect)
+    return lambda command: with_options(command, options | dict(more or {}), _collect)
 
 
 def _collect(given: dict[str, Any]) -> dict[str, Any]:

@@ -7,19 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo import defaults
+from cytoyolo.cli.differential import CellsOption, SlidesOption, show_differential
 from cytoyolo.cli.inference import Probabilities, WeightsOf, with_inference_settings
 from cytoyolo.cli.options import JsonOption, Overwrite
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.output import print_json
 from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
     from cytoyolo.commands.predict import Predicted
-    from cytoyolo.detector.inference import InferenceSettings
+    from cytoyolo.commands.predict_settings import PredictionSettings
+
+_Adjusted = Annotated[
+    bool,
+    typer.Option("--adjust-shares", help="Correct the shares for another mixture of classes (calibrated weights)."),
+]
+_COUNTING = {
+    "groups": (SlidesOption, None), "cells": (CellsOption, defaults.CELLS), "adjust_shares": (_Adjusted, False)
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(with_inference_settings(defaults.CONF, str(defaults.MAX_DETECTIONS))(predict))
+    app.command()(with_inference_settings(defaults.CONF, str(defaults.MAX_DETECTIONS), _COUNTING)(predict))
 
 
 def predict(
@@ -33,7 +42,7 @@ def predict(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.", metavar="DIR")],
     *,
-    settings: "InferenceSettings",
+    settings: "PredictionSettings",
     dataset: WeightsOf = None,
     probabilities: Probabilities = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures.")] = True,
@@ -43,10 +52,6 @@ def predict(
         typer.Option(help="The part of whole slides to search, in pixels of level 0.", metavar="X,Y,WIDTH,HEIGHT"),
     ] = None,
     whole: Annotated[bool, typer.Option("--all", help="Search whole slides also where there is no tissue.")] = False,
-    adjust_shares: Annotated[
-        bool,
-        typer.Option("--adjust-shares", help="Correct the shares for another mixture of classes (calibrated weights)."),
-    ] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -61,10 +66,10 @@ def predict(
     weights, source = divide(paths)
     made = run(
         weights, source, output=output, dataset=dataset, probabilities=probabilities, pictures=pictures, flat=flat,
-        region=_region(region), whole=whole, adjust_shares=adjust_shares, overwrite=overwrite, **settings,
+        region=_region(region), whole=whole, overwrite=overwrite, **settings,
     )  # fmt: skip
     if as_json:
-        print_json(vars(made))
+        print_json(vars(made) | {"by_slide": made.by_slide.to_dict()})
     else:
         _show(made)
     if made.failures:
@@ -84,7 +89,7 @@ def _region(text: str | None) -> tuple[int, int, int, int] | None:
 
 def _show(made: "Predicted") -> None:
     typer.echo(f"{made.output}: {counted(made.rows, 'box')} in {counted(made.images, 'image')}")
-    print_table(made.differential[made.differential["count"] > 0], "{:.1%}")
+    show_differential(made.by_slide)
     if "adjusted_share" in made.differential:
         typer.echo(
             "The adjusted shares are an estimate for a mixture of classes that differs from the mixture that the "

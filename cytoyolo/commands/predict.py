@@ -1,7 +1,7 @@
 """`predict`: detections, annotated pictures and the leukocyte differential of images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -9,7 +9,10 @@ from typing import Unpack
 import pandas as pd
 
 from cytoyolo import console
+from cytoyolo.commands.differential_folder import UNCERTAIN_CELLS
+from cytoyolo.commands.differential_slides import SlideCounter, slides_of
 from cytoyolo.commands.predict_folder import MAKER, PredictionFolder, WrittenFolder
+from cytoyolo.commands.predict_settings import PredictionSettings, divide_settings
 from cytoyolo.commands.predict_slides import Scale, check_region, plan_slides, results, slide_tiling
 from cytoyolo.commands.predict_sources import Images, find_images, refuse_nothing, refuse_table
 from cytoyolo.commands.predict_warnings import Warnings
@@ -26,11 +29,14 @@ from cytoyolo.detector.inference import (
 )
 from cytoyolo.detector.journal import ResumableCall, partial_folder, run_resumable
 from cytoyolo.detector.model import Model
+from cytoyolo.detector.naming import fingerprints
 from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder
-from cytoyolo.spec import DataSpec, load_spec, plain_spec
+from cytoyolo.machine import today
+from cytoyolo.scoring.slide_differential import CountingFacts, Differential
+from cytoyolo.spec import load_spec, plain_spec, with_shipped_flags
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,13 @@ class Predicted:
     warnings : dict
         For each image whose boxes may be incomplete, the reason.
     differential : DataFrame
-        The leukocyte differential, one row for each class: class, name, count, share (of all cells, 0 to 1) and
-        leukocyte_share (of all leukocytes; NaN for a class that is not a leukocyte). By calibrated weights, also
-        uncertain (how many of the cells have an uncertain class), and with `adjust_shares` adjusted_share and
-        adjusted_leukocyte_share.
+        The leukocyte differential of all slides, one row for each class: class, name, count, share (of all cells, 0
+        to 1) and leukocyte_share (of all leukocytes; NaN for a class that is not a leukocyte). By calibrated weights,
+        also uncertain (how many of the cells have an uncertain class), and with `adjust_shares` adjusted_share and
+        adjusted_leukocyte_share. Then the 95 % intervals of the two shares, and the flag of the class: see
+        `cytoyolo.scoring.differential.differential`.
+    by_slide : Differential
+        The differential of each slide, and what a reader must know of it.
     """
 
     output: Path
@@ -62,6 +71,7 @@ class Predicted:
     failures: dict[str, str]
     warnings: dict[str, str]
     differential: pd.DataFrame
+    by_slide: Differential
 
 
 def predict(
@@ -75,9 +85,8 @@ def predict(
     flat: bool = False,
     region: Region | None = None,
     whole: bool = False,
-    adjust_shares: bool = False,
     overwrite: bool = False,
-    **settings: Unpack[InferenceSettings],
+    **settings: Unpack[PredictionSettings],
 ) -> Predicted:
     """Find the cells of images and whole slides: a folder with detections.csv, annotated pictures and the leukocyte
     differential.
@@ -109,13 +118,11 @@ def predict(
         Search only this part of each whole slide: x, y, width, height in pixels of its largest size (level 0).
     whole : bool
         Search whole slides also where there is no tissue on a thumbnail.
-    adjust_shares : bool
-        Add shares to the differential that are corrected for a mixture of classes which differs from the mixture that
-        the weights were calibrated on. The weights must be calibrated.
     overwrite : bool
         Replace an output that `predict` made.
     **settings
-        How the model is run: see `cytoyolo.detector.inference.InferenceSettings`.
+        How the model is run: see `cytoyolo.detector.inference.InferenceSettings`. How the cells are counted: `groups`,
+        `cells` and `adjust_shares` of `cytoyolo.commands.predict_settings.CountingSettings`.
 
     Returns
     -------
@@ -133,12 +140,13 @@ def predict(
     --------
     >>> import cytoyolo
     >>> made = cytoyolo.predict("best.pt", "slides", output="found", conf=0.3, device="cpu")
-    >>> made.images, len(made.failures), list(made.differential)
+    >>> made.images, len(made.failures), list(made.differential)[:5]
     (24, 0, ['class', 'name', 'count', 'share', 'leukocyte_share'])
     """
     sources, several, output = paths_of(source), weights_of(weights), Path(output)
     refuse_table(sources)
-    chosen = complete(settings)
+    inference, counting = divide_settings(settings)
+    chosen = complete(inference)
     if dataset is not None:
         load_spec(dataset)  # before long work
     found = find_images(sources, flat)
@@ -146,15 +154,17 @@ def predict(
     begun = partial_folder(output).exists()  # it may have put its output there already
     check_folder(output, MAKER, overwrite or begun, inputs=(*sources, *several))
     model = open_model(several, chosen)
-    if adjust_shares and model.calibration is None:
+    if counting["adjust_shares"] and model.calibration is None:
         raise UsageError(
             f"{option('adjust_shares', True)} needs one network with calibrated weights, which `cytoyolo calibrate` "
             "makes; give such weights, or leave it out."
         )
-    spec = data_set_of(model, dataset, several[0]) or plain_spec(model.codes)
+    spec = with_shipped_flags(data_set_of(model, dataset, several[0]) or plain_spec(model.codes))
     facts = {**result_facts(model, several, chosen, probabilities), "pictures": pictures}
     call = ResumableCall(model, output, overwrite, probabilities, facts)
     warnings = Warnings(model, box_limit(chosen), listed_from=chosen["conf"])
+    slides = slides_of(counting["groups"], spec, found.names, found.slides)
+    counter = SlideCounter(slides, spec, model.calibration if counting["adjust_shares"] else None)
     found.say()
     tiling = slide_tiling(model, found)
     wanted = Search(tiling.tile, tiling.overlap, region, not whole)
@@ -162,7 +172,24 @@ def predict(
     found.problems.update(problems)
     if not found.names and not plans:
         refuse_nothing(found)
-    return _predict_images(call, spec, found, plans, pictures, warnings, adjust_shares)
+    everyday = PredictionFolder(
+        output, found.folder, found.names, model, pictures, probabilities, warnings, plans, counter
+    )
+    counted_by = _counting_facts(model, several, chosen, counting["cells"])
+    return _predict_images(call, found, plans, everyday, counted_by)
+
+
+def _counting_facts(model: Model, weights: Sequence[Path], settings: InferenceSettings, wanted: int) -> CountingFacts:
+    """Say how cells are counted. The date is the day of today."""
+    every = [*weights, *map(Path, settings["classifiers"])]
+    return CountingFacts(
+        model=" + ".join(path.name for path in every),
+        sha256=tuple(digest for path in every for digest in fingerprints(path)),
+        threshold=settings["conf"],
+        date=today(),
+        wanted=wanted,
+        uncertain_below=None if model.calibration is None else model.calibration.uncertain_below,
+    )
 
 
 def _scale(model: Model, settings: InferenceSettings) -> Scale:
@@ -172,12 +199,9 @@ def _scale(model: Model, settings: InferenceSettings) -> Scale:
 
 
 def _predict_images(
-    call: ResumableCall, spec: DataSpec, found: Images, plans: list[SlidePlan], pictures: bool, warnings: Warnings,
-    adjust_shares: bool,
-) -> Predicted:  # fmt: skip
-    folder, names, model = found.folder, found.names, call.model
-    shown = pictures, call.probabilities
-    everyday = PredictionFolder(call.output, folder, names, spec, model, *shown, warnings, plans, adjust_shares)
+    call: ResumableCall, found: Images, plans: list[SlidePlan], everyday: PredictionFolder, facts: CountingFacts
+) -> Predicted:
+    model, warnings = call.model, everyday.warnings
     slides = {plan.name: plan for plan in plans}
 
     def drawn(name: str, one: SearchedFile) -> Detections:
@@ -186,21 +210,23 @@ def _predict_images(
         return one.detections
 
     strictly = partial(check_folder, call.output, MAKER, call.overwrite)
-    with run_resumable(call, found.shown, folder, names, drawn, strictly, plans) as journal:
+    with run_resumable(call, found.shown, found.folder, found.names, drawn, strictly, plans) as journal:
         bad = journal.failures | found.problems
-        made = everyday.write(results(journal, slides, model, bad), bad)
+        made = everyday.write(results(journal, slides, model, bad), bad, replace(facts, date=journal.started))
         everyday.place(call.overwrite)
     warnings.say()
     _say_uncertain(model, made)
     failures = dict(sorted(bad.items()))
-    return Predicted(call.output, made.images, made.rows, failures, warnings.of_image, made.differential)
+    counts = made.differential
+    return Predicted(call.output, made.images, made.rows, failures, warnings.of_image, counts.overall, counts)
 
 
 def _say_uncertain(model: Model, made: WrittenFolder) -> None:
     if model.calibration is None or not made.rows:
         return
-    count, below = int(made.differential["uncertain"].sum()), model.calibration.uncertain_below
+    count, below = int(made.differential.overall["uncertain"].sum()), model.calibration.uncertain_below
+    place = f" See {UNCERTAIN_CELLS}." if count else ""
     console.note(
         f"Cells of an uncertain class: {count:,} of {made.rows:,} ({count / made.rows:.1%}). The probability of their "
-        f"best class is below {below:.3f}."
+        f"best class is below {below:.3f}.{place}"
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cytoyolo.commands.differential_folder import UNCERTAIN_CELLS, write_differential
+from cytoyolo.commands.differential_slides import SlideCounter
 from cytoyolo.commands.predict_slides import draw_slide, write_geojson
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
@@ -18,12 +21,8 @@ from cytoyolo.detector.slide_plan import SlidePlan
 from cytoyolo.detector.table import LISTED, LISTED_IN_FULL, detection_writer, tables_of
 from cytoyolo.files import finish_folder, same_content
 from cytoyolo.images.info import decode
-from cytoyolo.report.differential import draw_differential
-from cytoyolo.scoring.class_shares import adjusted_shares
-from cytoyolo.scoring.differential import differential
-from cytoyolo.spec import DataSpec
+from cytoyolo.scoring.slide_differential import CountingFacts, Differential
 from cytoyolo.tables.table import sha256, write_table
-from cytoyolo.text import counted
 
 MAKER = "predict"
 MAX_JPEG_SIDE = 65_500
@@ -37,7 +36,7 @@ class WrittenFolder:
 
     images: int
     rows: int
-    differential: pd.DataFrame
+    differential: Differential
 
 
 def _stem(name: str) -> str:
@@ -54,17 +53,16 @@ class PredictionFolder:
         output: Path,
         source: Path,
         names: list[str],
-        spec: DataSpec,
         model: Model,
         pictures: bool,
         probabilities: bool,
         warnings: Warnings,
-        slides: Sequence[SlidePlan] = (),
-        adjust_shares: bool = False,
+        slides: Sequence[SlidePlan],
+        counter: SlideCounter,
     ) -> None:
-        self.output, self.source, self.spec, self.codes, self.warnings = output, source, spec, model.codes, warnings
+        self.output, self.source, self.codes, self.warnings = output, source, model.codes, warnings
         self.pictures, self.probabilities, self.white = pictures, probabilities, model.white
-        self.calibration, self.adjust_shares = model.calibration, adjust_shares
+        self.calibration, self.counter, self.spec = model.calibration, counter, counter.spec
         self.slides = {plan.name: plan for plan in slides}
         self.folder = partial_folder(output) / RESULT
         names = [*names, *self.slides]
@@ -95,14 +93,28 @@ class PredictionFolder:
             place = place.with_name(f"{PurePosixPath(stem).name[:40]}-{sha256(name.encode())[:16]}{extension}")
         return self.folder / folder / place
 
-    def write(self, found: Iterator[Detections], failures: dict[str, str]) -> WrittenFolder:
+    def write(self, found: Iterator[Detections], failures: dict[str, str], facts: CountingFacts) -> WrittenFolder:
         """Write the tables and the differential into the folder under way. `failures` are complete at its end."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        counts, uncertain, images = Counter[str](), Counter[str](), 0
-        answers: list[NDArray[np.float32]] = []
+        table = self.folder / "detections.csv"
+        images = self._write_cells(found, table)
+        self.warnings.close()
+        made = self.counter.differential(facts, self.codes)
+        write_differential(self.folder, made, self.spec, list(self.slides), table)
+        name = self.spec.columns["image"]
+        self._list("failures.csv", pd.DataFrame(sorted(failures.items()), columns=[name, "problem"]))
+        self._list("warnings.csv", self.warnings.table(name))
+        return WrittenFolder(images, made.cells, made)
+
+    def _write_cells(self, found: Iterator[Detections], table: Path) -> int:
+        """Write and count the cells, and list the uncertain cells once more. Return how many images were searched."""
+        images, unsure = 0, self.folder / UNCERTAIN_CELLS
         form = LISTED_IN_FULL if self.probabilities else LISTED
         form = replace(form, calibrated=self.calibration is not None)
-        with detection_writer(self.folder / "detections.csv", self.spec, self.codes, form) as add:
+        with ExitStack() as files:
+            add, add_unsure = (
+                files.enter_context(detection_writer(path, self.spec, self.codes, form)) for path in (table, unsure)
+            )
             for some, rows in tables_of(found, self.codes):
                 images += len(some)
                 self.warnings.look(one for one in some if one.image not in self.slides)
@@ -110,27 +122,12 @@ class PredictionFolder:
                 for one in some:
                     if one.image in self.slides:
                         self._add_slide(one)
-                counts.update(rows.classes)
-                uncertain.update(rows.classes[rows.uncertain])
-                if self.adjust_shares:
-                    answers.append(rows.probabilities.astype(np.float32))
+                self.counter.add((one.image for one in some), rows)
                 add(rows)
-        self.warnings.close()
-        known = None if self.calibration is None else uncertain
-        table = differential(counts, self.spec, known, self._adjusted(answers) if self.adjust_shares else None)
-        title = f"{counted(counts.total(), 'cell')} in {counted(images, 'image')}"
-        draw_differential(table, self.folder / "differential.png", title)
-        table.to_csv(self.folder / "differential.csv", index=False, lineterminator="\n")
-        name = self.spec.columns["image"]
-        self._list("failures.csv", pd.DataFrame(sorted(failures.items()), columns=[name, "problem"]))
-        self._list("warnings.csv", self.warnings.table(name))
-        return WrittenFolder(images, counts.total(), table)
-
-    def _adjusted(self, answers: list[NDArray[np.float32]]) -> dict[str, float]:
-        """Estimate the share of each class from the probabilities of all cells."""
-        assert self.calibration is not None
-        every = np.concatenate([np.zeros((0, len(self.codes)), np.float32), *answers])
-        return dict(zip(self.codes, adjusted_shares(every, self.calibration.shares).tolist(), strict=True))
+                add_unsure(rows.take(rows.uncertain))
+        if not self.counter.uncertain:
+            unsure.unlink()
+        return images
 
     def _add_slide(self, found: Detections) -> None:
         """Write the files of a slide."""

@@ -27,6 +27,7 @@ from cytoyolo.detector.slide_search import search_slides
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError
 from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
 from cytoyolo.locks import locked
+from cytoyolo.machine import today
 from cytoyolo.ownership import check_own, unlinked
 from cytoyolo.tables.table import sha256
 from cytoyolo.text import counted, listed_by_kind
@@ -34,6 +35,8 @@ from cytoyolo.text import counted, listed_by_kind
 JOURNAL, RESULT = "journal.jsonl", "result"
 # The first key of a journal, by which a journal is recognised, and the version of its format.
 _KIND, _VERSION = "journal", 1
+# The key of the day on which the prediction began. A call on another day may continue it.
+_STARTED = "started"
 _START = json.dumps({_KIND: 0})[:-2].encode()
 _LONGEST_START = 10_000_000
 SUFFIX = ".partial"
@@ -48,12 +51,14 @@ def partial_folder(output: Path) -> Path:
 
 class Journal:
     """An open journal. It holds the first `done` images. `failures` has the reason for each image that can't be used,
-    by name."""
+    by name. `started` is the day on which the prediction began (YYYY-MM-DD)."""
 
     def __init__(
         self, file: IO[bytes], codes: tuple[str, ...], names: Sequence[str], ends: list[int], bad: dict[int, str]
     ) -> None:
         self._file, self._codes, self._names, self._ends, self._bad = file, codes, names, ends, bad
+        file.seek(0)
+        self.started = str((_parsed(file.readline()) or {}).get(_STARTED, today()))
 
     @property
     def failures(self) -> dict[str, str]:
@@ -126,7 +131,7 @@ def open_journal(
         if problem or not ends:
             shutil.rmtree(folder / RESULT, ignore_errors=True)
             file.truncate(0)
-            file.write(json.dumps({_KIND: _VERSION, **facts}).encode() + b"\n")
+            file.write(json.dumps({_KIND: _VERSION, _STARTED: today(), **facts}).encode() + b"\n")
             file.flush()
             ends, bad = [file.tell()], {}
         remove_temporaries(folder / RESULT)
@@ -178,7 +183,8 @@ def _read(
     if first is None:
         return [], {}, ""
     facts = {_KIND: _VERSION, **facts}
-    different = sorted(key for key in first.keys() | facts.keys() if first.get(key) != facts.get(key))
+    keys = (first.keys() | facts.keys()) - {_STARTED}
+    different = sorted(key for key in keys if first.get(key) != facts.get(key))
     if different:
         return [], {}, f"of another run (its {', '.join(different)} differ)"
     ends, bad = [file.tell()], {}

@@ -92,6 +92,8 @@ class Differential:
         parts = [f"model {facts.model}{f' ({facts.sha256[0][:8]})' if len(facts.sha256) == 1 else ''}"]
         parts += [f"confidence from {facts.threshold:g}", facts.date]
         parts += [f"{counted(self.cells, 'cell')}, {self.leukocytes:,} of them leukocytes"]
+        if "uncertain" in self.slides:
+            parts.append(f"{self.slides['uncertain'].sum():,} of an uncertain class")
         return one_line("; ".join(parts[0 if facts.model else 1 :]))
 
     def remarks(self) -> list[str]:
@@ -134,9 +136,9 @@ class Differential:
 
 
 def _numbers(table: pd.DataFrame, name: str, number: str) -> str:
-    """List rows as `NAME NUMBER`."""
+    """List rows as `NAME: NUMBER`."""
     shown = table.head(_SHOWN)
-    return listed([f"{a} {b:,}" for a, b in zip(shown[name], shown[number], strict=True)], _SHOWN, len(table))
+    return listed([f"{a}: {b:,}" for a, b in zip(shown[name], shown[number], strict=True)], _SHOWN, len(table))
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -196,7 +198,7 @@ def slide_differential(
     >>> made = slide_differential({("a", "LY"): 2, ("a", "MBL"): 1}, {"a": 3}, load_spec("cytologia"), facts)
     >>> made.slides.to_dict("records")[0] | {"flagged": made.remarks()[-1]}  # doctest: +NORMALIZE_WHITESPACE
     {'slide': 'a', 'images': 3, 'cells': 3, 'leukocytes': 3, 'enough': 'no', 'blast': 1, 'immature': 0, 'abnormal': 0,
-     'flagged': 'Blasts: 1 (MBL 1): look at them.'}
+     'flagged': 'Blasts: 1 (MBL: 1): look at them.'}
     """
     names, number = list(images), _array(counts, images, spec)
     unsure = None if uncertain is None else _array(uncertain, images, spec)

@@ -103,12 +103,18 @@ class Grouping:
         return said
 
 
-def read_groups(path: str | Path | None, spec: DataSpec, names: Iterable[str], files: Collection[str]) -> Groups:
+def read_groups(
+    path: str | Path | None,
+    spec: DataSpec,
+    names: Iterable[str],
+    files: Collection[str],
+    where: str = "the label table",
+) -> Groups:
     """Read a table with the columns image and group.
 
     Its images are looked for in the `names` of a label table, then in the `files` of a folder. An image with an empty
-    group has no group. Raises CytoyoloError if the table names no image of the label table, or gives two groups to an
-    image.
+    group has no group. Raises CytoyoloError if the table names no image of the label table (messages call it `where`),
+    or gives two groups to an image.
     """
     if path is None:
         return Groups()
@@ -117,7 +123,7 @@ def read_groups(path: str | Path | None, spec: DataSpec, names: Iterable[str], f
     labelled = frozenset(names)
     target = match_names(table["image"], labelled).file
     if not target:
-        raise CytoyoloError(f"{path} does not name any image of the label table; give the groups of these images.")
+        raise CytoyoloError(f"{path} does not name any image of {where}; give the groups of these images.")
     rest = [name for name in dict.fromkeys(table["image"]) if name not in target]
     target = {**target, **match_names(rest, files).file}
     group: dict[str, str] = {}

@@ -134,6 +134,10 @@ def test_boxes_stay_and_probabilities_sum_to_1(lab, known, blobs, tmp_path):
     assert (after["uncertain"] == "yes").tolist() == (expected.max(axis=1) < 0.6).tolist()
     counts = pd.read_csv(tmp_path / "b" / "differential.csv").set_index("class")["uncertain"]
     assert counts.sum() == (after["uncertain"] == "yes").sum()
+    unsure = after[after["uncertain"] == "yes"].reset_index(drop=True)
+    assert pd.read_csv(tmp_path / "b" / "uncertain.csv").equals(unsure)
+    assert pd.read_csv(tmp_path / "b" / "slides.csv")["uncertain"].sum() == counts.sum()
+    assert not (tmp_path / "a" / "uncertain.csv").exists()
     assert "uncertain" not in before and "uncertain" not in pd.read_csv(tmp_path / "a" / "differential.csv")
 
 

@@ -1,5 +1,6 @@
 """`predict`: submission rows by the rule, everyday detections, and everything that can be wrong."""
 
+import json
 import os
 import re
 import shutil
@@ -101,6 +102,41 @@ def test_everyday_folder(weights, blobs, images, tmp_path):
     counts = pd.read_csv(output / "differential.csv")
     assert counts["count"].sum() == len(rows) and counts["share"].sum() == pytest.approx(1, abs=1e-5)
     assert (output / "differential.png").stat().st_size > 0
+
+
+def test_sub_folders_and_groups_are_slides(weights, images, tmp_path, cytoyolo):
+    for number in range(24):
+        folder = images / ("s 1" if number < 5 else "<script>" if number < 9 else "")
+        folder.mkdir(exist_ok=True)
+        (images / f"blob{number:02}.jpg").rename(folder / f"blob{number:02}.jpg")
+    call = ("predict", weights, images, "--conf", "1e-4", "--no-pictures", "--cells", "10")
+    done = cytoyolo(*call, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    slides = pd.read_csv(tmp_path / "out" / "slides.csv").set_index("slide")
+    assert slides["images"].to_dict() == {"(top folder)": 15, "<script>": 4, "s 1": 5}
+    names = pd.read_csv(tmp_path / "out" / "detections.csv")["NAME"]
+    folders = names.str.rpartition("/")[0].replace("", "(top folder)")
+    assert slides["cells"].to_dict() == folders.value_counts().sort_index().to_dict()
+    classes = pd.read_csv(tmp_path / "out" / "slide_classes.csv")
+    assert classes.groupby("slide")["count"].sum().to_dict() == slides["cells"].to_dict()
+    record = json.loads((tmp_path / "out" / "differential.json").read_text())
+    assert (record["facts"]["date"], record["facts"]["model"]) == ("2025-11-29", "best.pt")
+    (tmp_path / "slides.csv").write_text("NAME,group\nblob00.jpg,A\nblob09.jpg,A\nblob99.jpg,B\n")
+    done = cytoyolo(*call, "-o", tmp_path / "grouped", "--groups", tmp_path / "slides.csv")
+    assert "slides.csv: 1 of 3 names match no image ('blob99.jpg')." in done.stderr
+    assert "counted as the slide (no group): 22" in done.stderr
+    slides = pd.read_csv(tmp_path / "grouped" / "slides.csv").set_index("slide")
+    assert slides["images"].to_dict() == {"(no group)": 22, "A": 2}
+
+
+def test_few_cells_are_not_a_bare_share(weights, images, tmp_path, cytoyolo):
+    call = ("predict", weights, images / "blob00.jpg", "--conf", "1e-4", "--max-det", "3")
+    done = cytoyolo(*call, "-o", tmp_path / "out")
+    assert "Too few cells: 3 leukocytes of 200 wanted." in done.stdout
+    assert "(43.9 to 100.0%)" in done.stdout or "33.3% (6.1 to 79.2%)" in done.stdout
+    for cells, code in (("0", 2), ("-1", 2)):
+        refused = cytoyolo("predict", weights, images, "-o", tmp_path / "no", "--cells", cells)
+        assert refused.returncode == code and f"--cells is {cells}; give 1 or more." in refused.stderr
 
 
 def test_everyday_image_without_pictures(weights, blobs, tmp_path):
@@ -277,7 +313,7 @@ def test_a_killed_folder_goes_on_with_its_pictures(weights, blobs, images, tmp_p
     killed_after(None)
     predict(weights, images, output=tmp_path / "again", conf=1e-3)
     files = [path for path in sorted((tmp_path / "whole").rglob("*")) if path.is_file()]
-    assert len(files) == 23 + 5
+    assert len(files) == 23 + 8
     for path in files:
         assert (tmp_path / "again" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
 

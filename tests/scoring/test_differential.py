@@ -69,14 +69,14 @@ def test_each_slide_has_its_own_differential() -> None:
 
 def test_what_a_reader_must_know_is_said() -> None:
     assert made().remarks() == [
-        "Too few cells: 2 of 3 slides have fewer than 200 leukocytes (b 6; c 0). See the intervals of their shares.",
-        "Blasts: 1 (MBL 1), in 1 of 3 slides (b 1): look at them.",
-        "Immature cells: 3 (PM 3), in 1 of 3 slides (b 3): look at them.",
+        "Too few cells: 2 of 3 slides have fewer than 200 leukocytes (b: 6; c: 0). See the intervals of their shares.",
+        "Blasts: 1 (MBL: 1), in 1 of 3 slides (b: 1): look at them.",
+        "Immature cells: 3 (PM: 3), in 1 of 3 slides (b: 3): look at them.",
     ]
     few = made({("a", "SS"): 3}, images={"a": 1})
     assert few.remarks() == [
         "Too few cells: 3 leukocytes of 200 wanted. See the intervals of the shares.",
-        "Abnormal cells: 3 (SS 3): look at them.",
+        "Abnormal cells: 3 (SS: 3): look at them.",
     ]
     assert made(facts=replace(FACTS, wanted=1), images={"a": 9}).remarks() == []
 
@@ -94,6 +94,7 @@ def test_the_caption_has_model_threshold_date_and_count() -> None:
     assert made().caption() == (
         "model best.pt (abababab); confidence from 0.25; 2026-11-29; 213 cells, 206 of them leukocytes"
     )
+    assert made(uncertain={("a", "LY"): 2}).caption().endswith("206 of them leukocytes; 2 of an uncertain class")
     unknown = replace(FACTS, model="", sha256=())
     assert made(facts=unknown).caption().startswith("confidence from 0.25; 2026-11-29; 213 cells")
     assert "\\u202e" in made(facts=replace(FACTS, model="\u202etp.tseb")).caption()
