@@ -60,7 +60,8 @@ def evaluate(
     precision: Annotated[
         float | None,
         typer.Option(
-            help="Precision that the thresholds of the classes must reach, 0 to 1.", show_default="the highest F1"
+            help="Precision that the proposed thresholds must reach, 0 to 1.",
+            show_default="the highest F1",
         ),
     ] = None,
     seed: Seed = defaults.SEED,

@@ -22,7 +22,23 @@ WeightsOf = Annotated[
 Probabilities = Annotated[
     bool, typer.Option("--probabilities", help="List detections with the probabilities of all classes.")
 ]
-_Conf = Annotated[float, typer.Option(help="The lowest confidence of a box.")]
+
+
+def _number_or_file(text: str | float) -> float | Path:
+    try:
+        return float(text)
+    except ValueError:
+        return Path(str(text))
+
+
+_Conf = Annotated[
+    Any,
+    typer.Option(
+        help="The lowest confidence of a box; or a table of thresholds by class, which evaluate writes.",
+        parser=_number_or_file,
+        metavar="NUMBER|FILE.csv",
+    ),
+]
 _Iou = Annotated[
     float, typer.Option(help="If two boxes of any class have a higher IoU, NMS keeps the more confident box.")
 ]

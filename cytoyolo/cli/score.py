@@ -52,6 +52,10 @@ def show(result: "Score") -> None:
     typer.echo(f"  0.2 x GIoU part  {result.giou:.4f}  mean of (GIoU + 1) / 2")
     typer.echo(f"  0.8 x macro F1   {result.macro_f1:.4f}  over {counted(len(result.classes), 'label')}")
     print_table(result.classes, "{:.4f}")
+    typer.echo(
+        "Precision and recall are over the rows of the truth. A submission has as many boxes as the truth has rows, so "
+        "false cells hardly count; `cytoyolo evaluate` counts them."
+    )
     if result.unanswered:
         typer.echo(f"Images without a valid row in the submission (class None): {result.unanswered:,}.", err=True)
     if result.ignored:

@@ -12,7 +12,7 @@ from cytoyolo import console, defaults
 from cytoyolo.annotations.labels import class_fault
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.predict_sources import is_weights
-from cytoyolo.detector.inference import InferenceSettings, complete, open_model
+from cytoyolo.detector.inference import InferenceSettings, complete, least_confidence, open_model
 from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, read_detections
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed, option
@@ -74,13 +74,13 @@ def evaluate(
     groups : str or Path, optional
         A table of groups (NAME,group), such as slides: figures by group, and intervals over groups.
     precision : float, optional
-        The precision that the thresholds of the classes must reach, 0 to 1. By default they have the highest F1.
+        The precision that the proposed thresholds must reach, 0 to 1. By default they have the highest F1.
     seed, replicates : int
         Seed and number of the bootstrap samples.
     overwrite : bool
         Replace an existing output of `evaluate`.
     **settings
-        `conf` is the threshold of the figures. The others say how weights are run: see
+        `conf` is the threshold of the figures, a number. The others say how weights are run: see
         `cytoyolo.detector.inference.InferenceSettings`.
 
     Returns
@@ -101,7 +101,7 @@ def evaluate(
     >>> made.best.overall  # doctest: +SKIP
     """
     truth, detections, chosen = Path(truth), weights_path(detections), complete(settings)
-    _check_numbers(chosen["conf"], precision, seed, replicates)
+    conf = _check_numbers(chosen["conf"], precision, seed, replicates)
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(truth, detections, images, groups))
     spec = load_spec(dataset)
@@ -114,20 +114,27 @@ def evaluate(
     found = search_truth(detections, table, Path(str(images)), chosen) if searched else read_found(detections, spec)
     cells = cells_of(truth, table, detections, found)
     made = evaluate_cells(
-        cells, chosen["conf"], groups=group, precision=precision, replicates=replicates, seed=seed
+        cells, conf, groups=group, precision=precision, replicates=replicates, seed=seed
     )  # fmt: skip
     if output is not None:
         _write(made, Path(output), overwrite)
     return made
 
 
-def _check_numbers(conf: float, precision: float | None, seed: int, replicates: int) -> None:
+def _check_numbers(conf: float | str | Path, precision: float | None, seed: int, replicates: int) -> float:
+    """Return the threshold of the figures. Raises UsageError for numbers that can't be used."""
     check_seed(seed)
+    if isinstance(conf, str | Path):
+        raise UsageError(
+            f"`evaluate` judges one threshold, and {option('conf')} is {conf}; give `predict` this table, and evaluate "
+            f"its detections with {option('conf', 0)}."
+        )
     for name, share in {"conf": conf, "precision": precision}.items():
         if share is not None and not 0 <= share <= 1:
             raise UsageError(name, share, "give a number from 0 to 1")
     if replicates < 1:
         raise UsageError("replicates", replicates, "give 1 or more")
+    return conf
 
 
 def _check_images(detections: Path, images: str | Path | None, searched: bool) -> None:
@@ -194,7 +201,7 @@ def search_truth(weights: Path, table: LabelTable, images: Path, settings: Infer
             f"{images} lacks {len(missing):,} of the {counted(len(names), 'image')} of the truth "
             f"({listed(missing, _SHOWN)}); give their folder, or leave their rows out."
         )
-    model = open_model([weights], {**settings, "conf": min(_FAINTEST, settings["conf"])})
+    model = open_model([weights], {**settings, "conf": min(_FAINTEST, least_confidence(settings["conf"]))})
     several, bad = [], []
     with console.progress(rate=True) as progress:
         task = progress.add_task("Predict", total=len(names))

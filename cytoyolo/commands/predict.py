@@ -22,6 +22,7 @@ from cytoyolo.detector.inference import (
     box_limit,
     complete,
     data_set_of,
+    least_confidence,
     open_model,
     paths_of,
     result_facts,
@@ -162,7 +163,7 @@ def predict(
     spec = with_shipped_flags(data_set_of(model, dataset, several[0]) or plain_spec(model.codes))
     facts = {**result_facts(model, several, chosen, probabilities), "pictures": pictures}
     call = ResumableCall(model, output, overwrite, probabilities, facts)
-    warnings = Warnings(model, box_limit(chosen), listed_from=chosen["conf"])
+    warnings = Warnings(model, box_limit(chosen), listed_from=least_confidence(chosen["conf"]))
     slides = slides_of(counting["groups"], spec, found.names, found.slides)
     counter = SlideCounter(slides, spec, model.calibration if counting["adjust_shares"] else None)
     found.say()
@@ -185,10 +186,11 @@ def _counting_facts(model: Model, weights: Sequence[Path], settings: InferenceSe
     return CountingFacts(
         model=" + ".join(path.name for path in every),
         sha256=tuple(digest for path in every for digest in fingerprints(path)),
-        threshold=settings["conf"],
+        threshold=least_confidence(settings["conf"]),
         date=today(),
         wanted=wanted,
         uncertain_below=None if model.calibration is None else model.calibration.uncertain_below,
+        by_class=model.thresholds is not None,
     )
 
 

@@ -13,6 +13,7 @@ from cytoyolo import console
 from cytoyolo.annotations.formats.annotations import BoxRow
 from cytoyolo.annotations.formats.geojson import to_feature
 from cytoyolo.commands.predict_sources import Images
+from cytoyolo.detector.class_thresholds import above
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.fields import calibrated
 from cytoyolo.detector.journal import Journal
@@ -163,7 +164,7 @@ def results(
             if slide.problem:
                 problems[name] = slide.problem
             if len(slide.unread) < len(plans[name].windows):
-                yield calibrated(model, slide.detections)
+                yield calibrated(model, above(model.thresholds, slide.detections))
 
 
 def draw_slide(place: Path, plan: SlidePlan, found: Detections, white: White) -> None:

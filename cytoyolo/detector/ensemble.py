@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytoyolo import defaults
 from cytoyolo.detector.averaging import check_weights
@@ -67,6 +68,7 @@ class Ensemble:
         self.conf = max(one.conf for one in detectors)
         self.naming = naming
         self.calibration: Calibration | None = None
+        self.thresholds: NDArray[np.float64] | None = None
 
     def detect(self, images: Sequence[Image], most: int | None = None) -> list[Detections]:
         """Detections of images (h, w, 3) uint8 BGR; `most` replaces `max_det`."""

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from cytoyolo import console, defaults
 from cytoyolo.detector.averaging import check_weights
+from cytoyolo.detector.class_thresholds import DECIMALS, read_thresholds
 from cytoyolo.detector.ensemble import Ensemble, one_range
 from cytoyolo.detector.ensemble_folder import Members, members_of
 from cytoyolo.detector.model import Model
@@ -24,8 +25,9 @@ class InferenceSettings(TypedDict, total=False):
 
     Attributes
     ----------
-    conf : float
-        The least confidence of a box, 0 to 1.
+    conf : float, str or Path
+        The least confidence of a box, 0 to 1; or a table of thresholds by class (class,threshold), such as
+        thresholds.csv of `evaluate`.
     iou : float
         If two boxes overlap by more than this IoU, 0 to 1, NMS drops the box with the lower confidence.
     imgsz : int or None
@@ -62,7 +64,7 @@ class InferenceSettings(TypedDict, total=False):
     >>> settings: InferenceSettings = {"conf": 0.3, "device": "cpu", "tta": ["hflip"]}
     """
 
-    conf: float
+    conf: float | str | Path
     iou: float
     imgsz: int | None
     batch: int | None
@@ -97,6 +99,11 @@ def box_limit(settings: InferenceSettings) -> int:
     return defaults.MAX_DETECTIONS if settings["max_det"] is None else settings["max_det"]
 
 
+def least_confidence(conf: float | str | Path) -> float:
+    """Return the confidence from which any box can be kept: the number, or the lowest threshold of a table."""
+    return read_thresholds(conf).least if isinstance(conf, str | Path) else conf
+
+
 def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Model:
     """The model of these weights: a Detector, or an Ensemble of several weights or views. `settings` are complete.
 
@@ -105,13 +112,17 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
     for path in map(Path, (*weights, *settings["classifiers"])):  # before the first is opened, which takes seconds
         if not path.exists():
             raise UsageError(f"{path}: no such weights; check the path.")
+    conf, thresholds = settings["conf"], None
+    if isinstance(conf, str | Path):
+        thresholds = read_thresholds(conf)
+        conf = max(thresholds.least - 10.0**-DECIMALS, 0.0)  # they are compared with rounded confidences
     given = settings["model_weights"]
     members = members_of([*map(Path, weights)], [*map(Path, settings["classifiers"])], given)
     count, most, views = len(members.detectors), settings["max_det"], settings["tta"]
     shares = check_weights(members.weights, count + len(members.classifiers), len(members.classifiers))
     detectors = [
         Detector(
-            one, conf=settings["conf"], iou=settings["iou"], imgsz=settings["imgsz"], batch=settings["batch"],
+            one, conf=conf, iou=settings["iou"], imgsz=settings["imgsz"], batch=settings["batch"],
             backend=settings["backend"], device=settings["device"], threads=settings["threads"],
             max_det=most, tiles=settings["tiles"], scale=settings["scale"], um_per_px=settings["um_per_px"],
         )
@@ -131,11 +142,13 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
             "The weights are calibrated, and their calibration is not used: it holds for the answers of one network "
             "to one view of an image. The scores are not probabilities."
         )
+    of_class = None if thresholds is None else thresholds.of(detectors[0].codes)
     if alone:
-        detectors[0].naming = naming
+        detectors[0].naming, detectors[0].thresholds = naming, of_class
         return detectors[0]
     limit = sys.maxsize if most is None else most
     fused = Ensemble(detectors, weights=shares[:count], views=views, max_det=limit, naming=naming)
+    fused.thresholds = of_class
     if not fused.tiling.tile and (sides := sorted({one.tiling.tile for one in detectors if one.tiling.tile})):
         console.warn(
             "No image is searched in tiles, because the models to fuse were trained on images of different sizes "
@@ -163,7 +176,8 @@ def result_facts(
     facts: dict[str, Any] = {
         "version": __version__, "weights": [fingerprints(Path(one)) for one in weights],
         "model": [one.label for one in detectors], "model weights": settings["model_weights"],
-        "tta": settings["tta"], "conf": settings["conf"], "iou": settings["iou"], "batch": model.batch,
+        "tta": settings["tta"], "conf": settings["conf"] if model.thresholds is None else model.thresholds.tolist(),
+        "iou": settings["iou"], "batch": model.batch,
         "imgsz": [one.imgsz for one in detectors], "probabilities": probabilities,
         "tiles or scale": model.tiling.to_dict(), "most pixels": max_pixels(),
     }  # fmt: skip

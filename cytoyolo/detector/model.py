@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cytoyolo.detector.calibration import Calibration
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.naming import Naming
@@ -22,7 +25,8 @@ class Model(Protocol):
     divided, and `trained_on` what the training's images were like, if that is known. The training scaled them to
     `trained_imgsz`. `naming` has the classifiers that name the boxes, if there are any.
     `calibration` makes probabilities of the scores. It is None if the weights are not calibrated, or if several
-    networks, or several views, name a box together.
+    networks, or several views, name a box together. `thresholds` (classes,) has the least confidence of a box by its
+    class, if classes have thresholds of their own.
     """
 
     codes: tuple[str, ...]
@@ -40,6 +44,7 @@ class Model(Protocol):
     trained_on: TrainedOn | None
     trained_imgsz: int
     naming: Naming | None
+    thresholds: NDArray[np.float64] | None
 
     @property
     def calibration(self) -> Calibration | None: ...

@@ -17,6 +17,7 @@ from PIL.Image import Image as PillowImage
 from cytoyolo import defaults
 from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.calibration import Calibration
+from cytoyolo.detector.class_thresholds import above
 from cytoyolo.detector.detections import Detections, nothing, of_scores
 from cytoyolo.detector.fields import calibrated, chunks, named, search
 from cytoyolo.detector.inputs import Channels, GivenImage, OnError, expanded, given_image, is_one
@@ -184,6 +185,7 @@ class Detector:
         self.trained_imgsz = network.facts.imgsz or network.side
         self.tiling = tiling_of(tiles, scale, um_per_px, network.facts, network.side, weights)
         self._remarks = Remarks(self.white)
+        self.thresholds: NDArray[np.float64] | None = None
         self._use(network)
         self.naming: Naming | None = None
         if classifiers:
@@ -414,7 +416,7 @@ def detect_files(
             cells = none if shown.problem else with_pixels(next(found))
             if kept is not None and not shown.problem:
                 cells = kept(path, cells)
-            cells = named(detector, shown.picture, cells, alone)
+            cells = above(detector.thresholds, named(detector, shown.picture, cells, alone))
             results.append(SearchedFile(path, shown, cells, (one.size, one.mtime_ns)))
         return results
 

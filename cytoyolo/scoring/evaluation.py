@@ -70,7 +70,8 @@ class Evaluation:
     best : AtThreshold
         The figures at the threshold with the highest macro F1 on these images.
     thresholds : DataFrame
-        For each class the threshold that fits these images best: class, threshold, precision, recall, f1.
+        For each class the threshold that fits these images best: class, threshold, precision, recall, f1. The last row,
+        "(all)", has one threshold for all classes.
     """
 
     images: int
@@ -156,7 +157,7 @@ def evaluate_cells(
         The group of each image (images,), "" for an image without a group. Intervals then draw groups, not images,
         because images of one slide are alike.
     precision : float, optional
-        The precision that the thresholds of the classes must reach; by default they have the highest F1.
+        The precision that the proposed thresholds must reach; by default they have the highest F1.
     replicates, seed : int
         The number of bootstrap samples, and their seed.
 

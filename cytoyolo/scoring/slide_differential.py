@@ -39,6 +39,8 @@ class CountingFacts:
         How many leukocytes of a slide are wanted.
     uncertain_below : float or None
         The probability below which the class of a cell is uncertain. None if the weights are not calibrated.
+    by_class : bool
+        Whether classes have thresholds of their own. Then `threshold` is the lowest.
     """
 
     model: str
@@ -47,6 +49,7 @@ class CountingFacts:
     date: str
     wanted: int
     uncertain_below: float | None = None
+    by_class: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ class Differential:
         """Say in one line how the cells were counted, for pictures and pages."""
         facts = self.facts
         parts = [f"model {facts.model}{f' ({facts.sha256[0][:8]})' if len(facts.sha256) == 1 else ''}"]
-        parts += [f"confidence from {facts.threshold:g}", facts.date]
+        parts += [f"confidence from {facts.threshold:g}{', by class' if facts.by_class else ''}", facts.date]
         parts += [f"{counted(self.cells, 'cell')}, {self.leukocytes:,} of them leukocytes"]
         if "uncertain" in self.slides:
             parts.append(f"{self.slides['uncertain'].sum():,} of an uncertain class")

@@ -3,10 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from cytoyolo.detector.class_thresholds import ALL, DECIMALS
 from cytoyolo.scoring.cells import Cells, Floats, Matches
-
-# Thresholds are rounded down to this many decimals, as tables of detections have them.
-_DECIMALS = 6
 
 
 def best_threshold(cells: Cells, matches: Matches) -> float:
@@ -24,7 +22,7 @@ def best_threshold(cells: Cells, matches: Matches) -> float:
 
 
 def class_thresholds(cells: Cells, matches: Matches, precision: float | None = None) -> pd.DataFrame:
-    """Find a threshold for each class.
+    """Find a threshold for each class, and one for all classes.
 
     Parameters
     ----------
@@ -32,16 +30,21 @@ def class_thresholds(cells: Cells, matches: Matches, precision: float | None = N
         Found and true cells.
     precision : float or None
         The wanted precision, 0 to 1: the lowest threshold from which the class reaches it. By default the threshold
-        with the highest F1.
+        with the highest F1, and for all classes that with the highest macro F1.
 
     Returns
     -------
     DataFrame
-        class, threshold (NaN if there is none), precision, recall and f1 of the class at this threshold.
+        class, threshold (NaN if there is none), precision, recall and f1 of the class at this threshold. The last row,
+        "(all)", has one threshold for the cells of all classes.
     """
     rows = []
-    for class_id, code in enumerate(cells.codes):
-        at = np.unique(cells.confidence[(cells.class_id == class_id) & ~matches.ignored])[::-1]
+    best = best_threshold(cells, matches)
+    for class_id, code in [*enumerate(cells.codes), (None, ALL)]:
+        own = ~matches.ignored if class_id is None else (cells.class_id == class_id) & ~matches.ignored
+        at = np.unique(cells.confidence[own])[::-1]
+        if class_id is None and precision is None:
+            at = at[at >= best][-1:]
         right, found, true = _curve(cells, matches, class_id, at)
         f1, precise = 2 * right / np.maximum(found + true, 1), right / np.maximum(found, 1)
         fits = np.flatnonzero(precise >= precision) if precision is not None else np.flatnonzero(f1 > 0)
@@ -54,14 +57,15 @@ def class_thresholds(cells: Cells, matches: Matches, precision: float | None = N
     return pd.DataFrame(rows, columns=["class", "threshold", "precision", "recall", "f1"])
 
 
-def _curve(cells: Cells, matches: Matches, class_id: int, at: Floats) -> tuple[Floats, Floats, int]:
-    """Count the right and the found cells of a class from each confidence on (at, descending), and its true cells."""
-    own = (cells.class_id == class_id) & ~matches.ignored
+def _curve(cells: Cells, matches: Matches, class_id: int | None, at: Floats) -> tuple[Floats, Floats, int]:
+    """Count the right and the found cells of a class, or of all, from each confidence on (at, descending), and its true
+    cells."""
+    own = ~matches.ignored if class_id is None else (cells.class_id == class_id) & ~matches.ignored
     is_right = np.zeros(len(own), dtype=bool)
     shown = matches.true >= 0
     is_right[shown] = cells.true_class[matches.true[shown]] == cells.class_id[shown]
     right, found = (_count_from(cells.confidence[rows], at) for rows in (own & is_right, own))
-    return right, found, int((cells.true_class == class_id).sum())
+    return right, found, len(cells.true_class) if class_id is None else int((cells.true_class == class_id).sum())
 
 
 def _count_from(confidence: Floats, at: Floats) -> Floats:
@@ -70,4 +74,4 @@ def _count_from(confidence: Floats, at: Floats) -> Floats:
 
 def _down(threshold: float) -> float:
     """Round down, so that the cell with this confidence is kept."""
-    return float(np.floor(threshold * 10**_DECIMALS + 1e-6) / 10**_DECIMALS)
+    return float(np.floor(threshold * 10**DECIMALS + 1e-6) / 10**DECIMALS)

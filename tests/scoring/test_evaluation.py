@@ -112,6 +112,12 @@ def test_the_best_threshold_has_the_highest_macro_f1() -> None:
 def test_thresholds_of_classes_are_found_by_trying_all(wanted: float | None) -> None:
     cells = random_cells(8)
     table = class_thresholds(cells, match(cells), wanted).set_index("class")
+    values = [evaluated(cells, one).given.overall.set_index("figure")["value"] for one in np.unique(cells.confidence)]
+    if wanted is None:
+        assert table.index[-1] == "(all)" and table.loc["(all)", "threshold"] == best_threshold(cells, match(cells))
+    else:
+        fits = [value["recall"] for value in values if value["precision"] >= wanted]
+        assert table.loc["(all)", "recall"] == pytest.approx(max(fits))
     for number, code in enumerate(CODES):
         own = np.unique(cells.confidence[(cells.class_id == number) & ~match(cells).ignored])
         rows = [evaluated(cells, one).given.classes.iloc[number] for one in own]
