@@ -16,9 +16,8 @@ from cytoyolo.cli.options import (
     ReportOption,
     TestOption,
 )
-from cytoyolo.cli.output import print_json, print_some, print_table
+from cytoyolo.cli.output import print_json, print_some, print_table, say_page
 from cytoyolo.errors import UsageError
-from cytoyolo.report.page import PAGE
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
@@ -106,8 +105,7 @@ def _show(labels: Path, made: "Audit", output: Path | None, report: bool) -> Non
         typer.echo(f"Rules not applied ({reason}): {number}.", err=True)
     if output is not None:
         typer.echo(f"All findings: {output}", err=True)
-        if report:
-            typer.echo(f"Open in a browser: {output / PAGE}", err=True)
+        say_page(output, report)
 
 
 def _sentence(labels: Path, finding: "pd.Series") -> str:

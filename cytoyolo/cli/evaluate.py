@@ -7,8 +7,8 @@ import typer
 
 from cytoyolo import defaults
 from cytoyolo.cli.inference import with_inference_settings
-from cytoyolo.cli.options import DatasetOption, GroupsOption, JsonOption, Overwrite, Seed
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.options import DatasetOption, GroupsOption, JsonOption, Overwrite, ReportOption, Seed
+from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
 
@@ -17,22 +17,6 @@ if TYPE_CHECKING:
 
     from cytoyolo.detector.inference import InferenceSettings
     from cytoyolo.scoring.evaluation import AtThreshold, Evaluation
-
-# How the figures are called for people.
-_WORDS = {
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "found_precision": "precision, any class",
-    "found_recall": "recall, any class",
-    "class_accuracy": "accuracy of the class",
-    "balanced_accuracy": "balanced accuracy",
-    "class_macro_f1": "macro F1 of the class",
-    "count_error": "count error an image",
-    "count_bias": "count bias an image",
-    "calibration_error": "calibration error",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +34,7 @@ def evaluate(
     ],
     *,
     settings: "InferenceSettings",
-    images: Annotated[Path | None, typer.Option(help="Folder of the images, for weights.", metavar="DIR")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images; weights need it.", metavar="DIR")] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to make, with tables and confusion matrices.", metavar="DIR"),
@@ -65,6 +49,7 @@ def evaluate(
         ),
     ] = None,
     seed: Seed = defaults.SEED,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -79,12 +64,13 @@ def evaluate(
         raise UsageError("--overwrite needs -o; give both or neither.")
     made = run(
         truth, detections, images=images, output=output, dataset=dataset, groups=groups, precision=precision,
-        seed=seed, overwrite=overwrite, **settings,
+        seed=seed, overwrite=overwrite, report=report, **settings,
     )  # fmt: skip
     if as_json:
         print_json(made.to_dict())
     else:
         _show(made)
+        say_page(output, report)
 
 
 def _show(made: "Evaluation") -> None:
@@ -107,7 +93,9 @@ def _show(made: "Evaluation") -> None:
 
 def _both(given: "AtThreshold", best: "AtThreshold") -> "pd.DataFrame":
     """Return the figures at both thresholds, with their intervals, as a table for people."""
-    table = given.overall[["figure"]].replace({"figure": _WORDS})
+    from cytoyolo.report.pages.evaluation import WORDS
+
+    table = given.overall[["figure"]].replace({"figure": WORDS})
     for name, part in (("from", given), ("best, from", best)):
         overall = part.overall
         table[f"{name} {part.threshold:.3f}"] = overall["value"]

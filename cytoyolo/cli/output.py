@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
+from cytoyolo.report.page import PAGE
 from cytoyolo.text import lines, one_line, some_of_each
 
 if TYPE_CHECKING:
@@ -121,6 +122,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
+
+
+def say_page(output: Path | None, made: bool) -> None:
+    """Say where the page of a run is, if an output was written and a page was wanted."""
+    if output is not None and made:
+        typer.echo(f"Open in a browser: {output / PAGE}", err=True)
 
 
 def print_some(sentence: Callable[[int], str], kinds: Sequence[str], room: int, way: str) -> None:

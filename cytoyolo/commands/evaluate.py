@@ -11,6 +11,7 @@ import pandas as pd
 from cytoyolo import console, defaults
 from cytoyolo.annotations.labels import class_fault
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.evaluate_page import write_evaluation_page
 from cytoyolo.commands.predict_sources import is_weights
 from cytoyolo.detector.inference import InferenceSettings, complete, least_confidence, open_model
 from cytoyolo.detector.predict import detect_files
@@ -51,6 +52,7 @@ def evaluate(
     seed: int = defaults.SEED,
     replicates: int = 1000,
     overwrite: bool = False,
+    report: bool = True,
     **settings: Unpack[InferenceSettings],
 ) -> Evaluation:
     """Compare detections with the true cells of their images.
@@ -66,9 +68,10 @@ def evaluate(
         A table of detections that `predict`, `fuse` or `crossval` (oof.csv) wrote, a folder that `predict` made, or
         weights, which then search the images of the truth.
     images : str or Path, optional
-        The folder of the images, for weights.
+        The folder of the images. Weights need it; with a table, the page shows cells of these images.
     output : str or Path, optional
-        A folder to make, with evaluation.json, tables and pictures of confusion matrices.
+        A folder to make, with evaluation.json, report.html (a page of all figures), tables and pictures of confusion
+        matrices.
     dataset : str or Path
         The data set, which knows the classes and the names of the columns.
     groups : str or Path, optional
@@ -79,6 +82,8 @@ def evaluate(
         Seed and number of the bootstrap samples.
     overwrite : bool
         Replace an existing output of `evaluate`.
+    report : bool
+        Whether to write report.html.
     **settings
         `conf` is the threshold of the figures, a number. The others say how weights are run: see
         `cytoyolo.detector.inference.InferenceSettings`.
@@ -107,6 +112,8 @@ def evaluate(
     spec = load_spec(dataset)
     searched = is_weights(detections)
     _check_images(detections, images, searched)
+    if images is not None and not searched and (output is None or not report):
+        raise UsageError(f"{option('images')} with a table is for the page, and no page is made; leave it out.")
     if chosen["classifiers"] and not searched:
         raise UsageError(f"{option('classifiers')} is only for weights, and {detections} is a table; leave it out.")
     table = read_truth(truth, spec)
@@ -117,7 +124,11 @@ def evaluate(
         cells, conf, groups=group, precision=precision, replicates=replicates, seed=seed
     )  # fmt: skip
     if output is not None:
-        _write(made, Path(output), overwrite)
+        with new_folder(Path(output), MAKER, overwrite) as folder:
+            _write(made, folder)
+            if report:
+                about = f"{detections.name} against {truth.name}"
+                write_evaluation_page(folder, about, made, cells, list(table.first_rows), images)
     return made
 
 
@@ -142,8 +153,6 @@ def _check_images(detections: Path, images: str | Path | None, searched: bool) -
         raise UsageError(f"{detections}: no such file or folder; give a table of detections, or weights.")
     if searched and images is None:
         raise UsageError(f"{detections} is a file of weights, and weights need {option('images')}, the image folder.")
-    if not searched and images is not None:
-        raise UsageError(f"{option('images')} is only for weights, and {detections} is a table; leave it out.")
     if images is not None:
         check_image_folder(Path(images))
 
@@ -256,21 +265,20 @@ def _note_images(detections: Path, names: pd.Index, found: DetectionTable, known
         )
 
 
-def _write(made: Evaluation, output: Path, overwrite: bool) -> None:
-    """Make the folder: evaluation.json, tables, and pictures of the confusion matrices."""
+def _write(made: Evaluation, folder: Path) -> None:
+    """Fill the folder: evaluation.json, tables, and pictures of the confusion matrices."""
     both = {"given": made.given, "best": made.best}
-    with new_folder(output, MAKER, overwrite) as folder:
-        for name in ("overall", "classes", "groups", "calibration"):
-            parts = [getattr(part, name).assign(threshold=part.threshold) for part in both.values()]
-            parts = parts if made.best.threshold != made.given.threshold else parts[:1]
-            table = pd.concat(parts, ignore_index=True)
-            if len(table):
-                write_table(folder / f"{name}.csv", table[["threshold", *parts[0].columns.drop("threshold")]])
-        write_table(folder / "average_precision.csv", made.average_precision)
-        write_table(folder / "thresholds.csv", made.thresholds)
-        for name, part in both.items():
-            _write_confusion(part, folder / f"confusion_{name}")
-        write_text(folder / "evaluation.json", json.dumps(made.to_dict(), indent=2, ensure_ascii=False))
+    for name in ("overall", "classes", "groups", "calibration"):
+        parts = [getattr(part, name).assign(threshold=part.threshold) for part in both.values()]
+        parts = parts if made.best.threshold != made.given.threshold else parts[:1]
+        table = pd.concat(parts, ignore_index=True)
+        if len(table):
+            write_table(folder / f"{name}.csv", table[["threshold", *parts[0].columns.drop("threshold")]])
+    write_table(folder / "average_precision.csv", made.average_precision)
+    write_table(folder / "thresholds.csv", made.thresholds)
+    for name, part in both.items():
+        _write_confusion(part, folder / f"confusion_{name}")
+    write_text(folder / "evaluation.json", json.dumps(made.to_dict(), indent=2, ensure_ascii=False))
 
 
 def _write_confusion(part: AtThreshold, place: Path) -> None:

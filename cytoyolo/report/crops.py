@@ -18,9 +18,14 @@ _GROUND = (225, 225, 225)
 
 
 def crop(
-    image: Picture, box: NDArray[np.float64] | None, others: Sequence[NDArray[np.float64]] = (), side: int = SIDE
+    image: Picture,
+    box: NDArray[np.float64] | None,
+    others: Sequence[NDArray[np.float64]] = (),
+    marked: Sequence[NDArray[np.float64]] = (),
+    side: int = SIDE,
 ) -> Picture:
-    """Return a square picture of a box (4,) and what is around it: the box thick and orange, the others thin and blue.
+    """Return a square picture of a box (4,) and what is around it: the box and `marked` boxes thick and orange,
+    `others` thin and blue.
 
     Without a box, or if the box is not in the image, the whole image is shown.
 
@@ -43,8 +48,8 @@ def crop(
     drawn = np.ascontiguousarray(shown, dtype=np.uint8)
     for other in others:
         draw_box(drawn, (other - np.tile(corner, 2)) * scale, BLUE, 1)
-    if box is not None:
-        draw_box(drawn, (box - np.tile(corner, 2)) * scale, ORANGE, 2)
+    for own in (*marked, *([] if box is None else [box])):
+        draw_box(drawn, (own - np.tile(corner, 2)) * scale, ORANGE, 2)
     return drawn
 
 

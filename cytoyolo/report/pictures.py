@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import cv2
@@ -13,6 +14,20 @@ from cytoyolo.report.tiles import Picture
 BUDGET = 15_000_000
 _QUALITY = 82
 _DATA = "data:image/jpeg;base64,"
+
+
+class Encoded(NamedTuple):
+    """A JPEG of a page, with its size in pixels."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+def encoded(picture: Picture) -> Encoded:
+    """Encode a picture (h, w, 3; BGR). It is safe in threads."""
+    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    return Encoded(data, picture.shape[1], picture.shape[0])
 
 
 class Pictures:
@@ -34,8 +49,11 @@ class Pictures:
 
     def add(self, picture: Picture, alt: str) -> Shown:
         """Put a picture (h, w, 3; BGR) into the page, or into its folder, and return where it is."""
-        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
-        height, width = picture.shape[:2]
+        return self.add_encoded(encoded(picture), alt)
+
+    def add_encoded(self, picture: Encoded, alt: str) -> Shown:
+        """See `add`."""
+        data, width, height = picture
         source = _DATA + b64encode(data).decode()
         if len(source) > self._left:
             source = self._write(data)

@@ -67,6 +67,7 @@ def test_the_folder_holds_all_figures(lab: Path, cytoyolo: Program) -> None:
     tables = {"overall.csv", "classes.csv", "calibration.csv", "average_precision.csv", "thresholds.csv"}
     assert names == tables | {
         "evaluation.json",
+        "report.html",
         *(f"confusion_{n}.{e}" for n in ("given", "best") for e in ("csv", "png")),
     }
     overall = pd.read_csv(lab / "ev" / "overall.csv")
@@ -153,7 +154,7 @@ def test_what_cant_be_compared_is_one_sentence(
         ({"precision": 1.5}, "precision=1.5; give a number from 0 to 1."),
         ({"conf": -1}, "conf=-1; give a number from 0 to 1."),
         ({"replicates": 0}, "replicates=0; give 1 or more."),
-        ({"images": "."}, "is only for weights"),
+        ({"images": "."}, "no page is made"),
         ({"classifiers": ["cls.pt"]}, "`classifiers` is only for weights"),
     ],
 )

@@ -1,0 +1,242 @@
+"""The page of an evaluation: figures with intervals, classes, confusion with its cells, reliability, worst images."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo.report.charts import reliability
+from cytoyolo.report.parts import (
+    Cell,
+    Gallery,
+    Heat,
+    Page,
+    Part,
+    Prose,
+    Section,
+    Share,
+    Table,
+    Tile,
+    anchor_of,
+    number_text,
+    share_text,
+)
+from cytoyolo.scoring.evaluation import AtThreshold, Evaluation
+from cytoyolo.text import counted
+
+# The most classes of a matrix that is shown whole, and the most confusions that are listed instead.
+MOST_CLASSES, MOST_CONFUSIONS = 40, 100
+# The figures as people call them. Those of _COUNTS are no shares.
+WORDS = {
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "found_precision": "precision, any class",
+    "found_recall": "recall, any class",
+    "class_accuracy": "accuracy of the class",
+    "balanced_accuracy": "balanced accuracy",
+    "class_macro_f1": "macro F1 of the class",
+    "count_error": "count error an image",
+    "count_bias": "count bias an image",
+    "calibration_error": "calibration error",
+}
+_COUNTS = ("count_error", "count_bias")
+Pair = tuple[str, str]
+
+
+def evaluation_page(
+    about: str, made: Evaluation, cells: Mapping[Pair, Sequence[Tile]], worst: Sequence[Tile], without: str
+) -> Page:
+    """Arrange the page of an evaluation.
+
+    Parameters
+    ----------
+    about : str
+        What was compared.
+    made : Evaluation
+        The figures.
+    cells : mapping
+        By true and found class, as the confusion matrix names them, cells in pictures.
+    worst : sequence of Tile
+        The images with most wrong cells.
+    without : str
+        Why there are no pictures, if there are none.
+    """
+    last, best = made.average_precision.iloc[-1], made.best
+    overall = best.overall.set_index("figure")
+    remarks = made.remarks()
+    figures = [
+        ("images", f"{made.images:,}"),
+        ("true cells", f"{made.cells:,}"),
+        ("found cells", f"{int(best.classes['found'].sum()):,}"),
+        ("AP50", number_text(float(last["ap50"]))),
+        ("AP50-95", number_text(float(last["ap"]))),
+        ("macro F1", number_text(float(overall.loc["macro_f1", "value"]))),
+        ("balanced accuracy", number_text(float(overall.loc["balanced_accuracy", "value"]))),
+    ]
+    macro = overall.loc["macro_f1"]
+    verdict = (
+        f"Macro F1 {_with_limits(macro['value'], macro['low'], macro['high'])} at the best threshold of confidence, "
+        f"{best.threshold:.3f}."
+    )
+    sections = [
+        Section("Figures", [*map(Prose, remarks), _overall(made)]),
+        Section("Classes", [_classes(made), _thresholds(made)]),
+        Section("Confusion", _confusion(best, cells, without)),
+        Section("Confidence", _calibration(best)),
+    ]
+    if len(best.groups):
+        sections.append(Section("Groups", [_groups(best.groups)]))
+    if worst:
+        text = "Thick and orange: cells that are wrong, false or missed. Thin and blue: all true cells."
+        sections.append(Section("Images with most wrong cells", [Gallery("The worst first", worst, text)]))
+    return Page("Evaluation", about, verdict, "warning" if remarks else "note", figures, sections)
+
+
+def _with_limits(value: float, low: float, high: float) -> str:
+    limits = f" ({number_text(float(low))} to {number_text(float(high))})" if np.isfinite(low) else ""
+    return number_text(float(value)) + limits
+
+
+def _overall(made: Evaluation) -> Table:
+    parts = [made.best] if made.best.threshold == made.given.threshold else [made.best, made.given]
+    names = [f"from {part.threshold:.3f}" for part in parts]
+    names[0] += " (the best macro F1)"
+    tables = [part.overall.set_index("figure") for part in parts]
+    rows: list[list[Cell]] = []
+    last = made.average_precision.iloc[-1]
+    for name, words in (("ap50", "AP50"), ("ap", "AP50-95")):
+        precision = _share(last[name], last[f"{name}_low"], last[f"{name}_high"])
+        rows.append([words, precision, *[None] * (len(parts) - 1)])
+    for name in tables[0].index:
+        row = [table.loc[name] for table in tables]
+        how = _with_limits if name in _COUNTS else _share
+        cells: list[Cell] = [how(one["value"], one["low"], one["high"]) for one in row]
+        rows.append([WORDS.get(str(name), str(name)), *cells])
+    note = "The black lines are 95 % intervals by bootstrap. Average precision needs no threshold."
+    return Table("Figures with 95 % intervals", ["figure", *names], rows, note)
+
+
+def _share(value: float, low: float, high: float) -> Cell:
+    if not np.isfinite(value):
+        return None
+    known = np.isfinite(low) and np.isfinite(high)
+    return Share(float(value), float(low) if known else None, float(high) if known else None)
+
+
+def _classes(made: Evaluation) -> Table:
+    table = made.best.classes.assign(
+        **{name: made.average_precision[name] for name in ("ap50", "ap50_low", "ap50_high")}
+    )
+    shown = table[(table["cells"] > 0) | (table["found"] > 0)]
+    names = ("ap50", "precision", "recall", "f1")
+    rows: list[list[Cell]] = [
+        [
+            str(row["class"]), int(row["cells"]), int(row["found"]),
+            *(_share(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names),
+        ]
+        for row in shown.to_dict("records")
+    ]  # fmt: skip
+    absent = len(table) - len(shown)
+    note = f"{absent:,} further classes of the data set have no cell here." if absent else ""
+    columns = ["class", "true cells", "found", "AP50", "precision", "recall", "F1"]
+    return Table(f"Classes, cells from confidence {made.best.threshold:.3f}", columns, rows, note)
+
+
+def _thresholds(made: Evaluation) -> Table:
+    names = [name for name in ("threshold", "precision", "recall", "f1") if name in made.thresholds]
+    rows: list[list[Cell]] = [
+        [str(row["class"]), *(float(row[name]) for name in names)] for row in made.thresholds.to_dict("records")
+    ]
+    return Table("The threshold that fits each class best", ["class", *names], rows, folded=True)
+
+
+def _confusion(part: AtThreshold, cells: Mapping[Pair, Sequence[Tile]], without: str) -> list[Part]:
+    counts = part.confusion
+    occurs = (counts.sum(axis=1) + counts.sum(axis=0).to_numpy() > 0).to_numpy()
+    shown = counts.loc[occurs, occurs]
+    title = f"Cells from confidence {part.threshold:.3f} by true class (rows) and found class (columns)"
+    parts: list[Part] = [Prose(without)] if without else []
+    if len(shown) <= MOST_CLASSES:
+        parts.append(_matrix(shown, title, cells))
+    else:
+        parts.append(_listed(shown, title, cells))
+    if cells:
+        parts.insert(0, Prose("A click on a number, or Enter, shows cells below the table."))
+    legend = "Thick and orange: the cell. Thin and blue: other true cells."
+    for (true, found), tiles in cells.items():
+        number = int(counts.loc[true, found])
+        more = f"{len(tiles)} of {number:,} are shown." if len(tiles) < number else ""
+        title = f"True {true}, found {found}: {counted(number, 'cell')}"
+        parts.append(Gallery(title, tiles, legend, more, anchor_of("cells", true, found), hidden=True))
+    return parts
+
+
+def _matrix(shown: pd.DataFrame, title: str, cells: Mapping[Pair, Sequence[Tile]]) -> Table:
+    totals = shown.sum(axis=1).tolist()
+    rows: list[list[Cell]] = []
+    for place, (true, row) in enumerate(shown.iterrows()):
+        heats: list[Cell] = [
+            Heat(
+                int(count), int(count) / max(totals[place], 1),
+                anchor_of("cells", str(true), str(found)) if (str(true), str(found)) in cells else "",
+                right=place == column and column < len(shown) - 1,
+            )
+            for column, (found, count) in enumerate(row.items())
+        ]  # fmt: skip
+        rows.append([f"{true} ({totals[place]:,})", *heats])
+    note = (
+        "The share is that of the row. A framed number counts right cells. The last row holds false cells, the last "
+        "column missed cells."
+    )
+    return Table(title, ["true class", *map(str, shown.columns)], rows, note, matrix=True)
+
+
+def _listed(shown: pd.DataFrame, title: str, cells: Mapping[Pair, Sequence[Tile]]) -> Table:
+    """The most frequent confusions of many classes."""
+    totals = {str(true): int(total) for true, total in shown.sum(axis=1).items()}
+    pairs = [
+        (int(count), str(true), str(found))
+        for true, row in shown.iterrows()
+        for found, count in row.items()
+        if count and str(true) != str(found)
+    ]
+    rows: list[list[Cell]] = []
+    for count, true, found in sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_CONFUSIONS]:
+        anchor = anchor_of("cells", true, found) if (true, found) in cells else ""
+        rows.append([true, found, Heat(count, count / int(totals[true]), anchor)])
+    note = f"The matrix of {len(shown):,} classes is too large for a page. confusion_best.csv holds it."
+    return Table(f"The most frequent confusions. {title}", ["true class", "found class", "cells"], rows, note)
+
+
+def _calibration(part: AtThreshold) -> list[Part]:
+    table = part.calibration[part.calibration["cells"] > 0]
+    if not len(table):
+        return []
+    mean, right, cells = (table[name].tolist() for name in ("confidence", "right", "cells"))
+    chart = reliability(mean, right, cells, "Share of right cells by confidence")
+    rows: list[list[Cell]] = [
+        [
+            f"{row['low']:.1f} to {row['high']:.1f}",
+            int(row["cells"]),
+            share_text(row["confidence"]),
+            share_text(row["right"]),
+        ]
+        for row in table.to_dict("records")
+    ]
+    columns_of = ["confidence", "cells", "mean confidence", "right"]
+    return [chart, Table("The numbers of this diagram", columns_of, rows, folded=True)]
+
+
+def _groups(groups: pd.DataFrame) -> Table:
+    names = ("f1", "macro_f1", "balanced_accuracy")
+    rows: list[list[Cell]] = [
+        [
+            str(row["group"]), int(row["images"]), int(row["cells"]), int(row["found"]),
+            *(_share(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names),
+        ]
+        for row in groups.to_dict("records")
+    ]  # fmt: skip
+    columns = ["group", "images", "true cells", "found", *(WORDS[name] for name in names)]
+    return Table("Figures by group", columns, rows)
