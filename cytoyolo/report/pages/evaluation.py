@@ -64,7 +64,7 @@ def evaluation_page(
         Why there are no pictures, if there are none.
     """
     last, best = made.average_precision.iloc[-1], made.best
-    overall = best.overall.set_index("figure")
+    overall = {str(row["figure"]): row for row in best.overall.to_dict("records")}
     remarks = made.remarks()
     figures = [
         ("images", f"{made.images:,}"),
@@ -72,10 +72,10 @@ def evaluation_page(
         ("found cells", f"{int(best.classes['found'].sum()):,}"),
         ("AP50", number_text(float(last["ap50"]))),
         ("AP50-95", number_text(float(last["ap"]))),
-        ("macro F1", number_text(float(overall.loc["macro_f1", "value"]))),
-        ("balanced accuracy", number_text(float(overall.loc["balanced_accuracy", "value"]))),
+        ("macro F1", number_text(float(overall["macro_f1"]["value"]))),
+        ("balanced accuracy", number_text(float(overall["balanced_accuracy"]["value"]))),
     ]
-    macro = overall.loc["macro_f1"]
+    macro = overall["macro_f1"]
     verdict = (
         f"Macro F1 {_with_limits(macro['value'], macro['low'], macro['high'])} at the best threshold of confidence, "
         f"{best.threshold:.3f}."
@@ -166,7 +166,7 @@ def _confusion(part: AtThreshold, cells: Mapping[Pair, Sequence[Tile]], without:
         parts.insert(0, Prose("A click on a number, or Enter, shows cells below the table."))
     legend = "Thick and orange: the cell. Thin and blue: other true cells."
     for (true, found), tiles in cells.items():
-        number = int(counts.loc[true, found])
+        number = int(counts.to_numpy()[counts.index.get_loc(true), counts.columns.get_loc(found)])
         more = f"{len(tiles)} of {number:,} are shown." if len(tiles) < number else ""
         title = f"True {true}, found {found}: {counted(number, 'cell')}"
         parts.append(Gallery(title, tiles, legend, more, anchor_of("cells", true, found), hidden=True))
