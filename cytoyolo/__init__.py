@@ -2,7 +2,7 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and the same defaults:
 `cytoyolo.join`, `audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`, `curate`,
-`calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `compare`, `score`, `check`, `select`,
+`calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `compare`, `score`, `check`, `select`, `adapt`,
 `export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cytoyolo.annotations.table import LabelTable
+    from cytoyolo.commands.adapt import Adapted, adapt
     from cytoyolo.commands.apply import apply
     from cytoyolo.commands.audit import Audit, audit
     from cytoyolo.commands.bench import bench
@@ -64,6 +65,7 @@ if "CYTOYOLO_MAX_PIXELS" in os.environ:
     os.environ.setdefault("CV_IO_MAX_IMAGE_PIXELS", str(2**40))
 
 __all__ = [
+    "Adapted",
     "Agreement",
     "Audit",
     "CalibratedWeights",
@@ -99,6 +101,7 @@ __all__ = [
     "TrainedClassifier",
     "TrainingSettings",
     "UsageError",
+    "adapt",
     "apply",
     "audit",
     "bench",
@@ -135,6 +138,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # The module of each name; a command's has the command's name.
 _MODULES = {name: f"commands.{name}" for name in __all__} | {
+    "Adapted": "commands.adapt",
     "Agreement": "scoring.agreement",
     "Audit": "commands.audit",
     "CalibratedWeights": "commands.calibrate",

@@ -55,6 +55,8 @@ BOXES: BoxChoice = "all"
 CURATION_LOSS = 0.03
 # How many images `select` chooses.
 SELECTED = 100
+# The share of the images that `adapt` holds out to judge by.
+HOLD_OUT = 0.25
 # Exports: the format, and the largest loss of score that int8 may cost.
 FORMAT: ExportFormat = "onnx"
 EXPORT_LOSS = 0.01

@@ -27,7 +27,7 @@ def names(package: str) -> list[str]:
     Examples
     --------
     >>> names("cytoyolo.recipes")
-    ['classifier', 'demo', 'quick', 'third-place']
+    ['adapt', 'adapt-classifier', 'classifier', 'demo', 'quick', 'third-place']
     """
     entries = (entry.name for entry in files(package).iterdir())
     return sorted(name.removesuffix(".yaml") for name in entries if name.endswith(".yaml"))

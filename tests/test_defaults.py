@@ -28,6 +28,7 @@ SETTINGS = {
     "evaluate": complete({}),
     "submit": complete({}, defaults.SUBMISSION_CONF),
     "convert": STAGING,
+    "adapt": dict.fromkeys(TRAINING.keys() - {"model"}),
     "crossval": dict.fromkeys(TRAINING | SEEDS),
     "reproduce": dict.fromkeys(TRAINING | SEEDS),
 }

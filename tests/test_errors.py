@@ -90,6 +90,11 @@ def test_a_sentence_names_the_rare_kinds_of_fault_first():
 
 # A wrong call of each public function whose sentence names an option: its arguments, and what a Python caller reads.
 WRONG_CALLS = {
+    "adapt": (
+        ("best.pt", "t.csv"),
+        {"images": "there", "output": "new", "hold_out": 0},
+        "hold_out=0; give a share between 0 and 1",
+    ),
     "apply": (("t.csv", "log.csv"), {"output": "n.csv"}, "n.csv exists; give another name or overwrite=True."),
     "audit": (("t.csv",), {"output": "there"}, "there exists; give another folder or overwrite=True."),
     "bench": (("best.pt",), {"images": "there", "seconds": 0}, "seconds=0; give more than 0."),

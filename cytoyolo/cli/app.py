@@ -17,6 +17,7 @@ import typer
 
 from cytoyolo import console
 from cytoyolo.cli import (
+    adapt,
     apply,
     audit,
     bench,
@@ -80,7 +81,7 @@ _COMMANDS = (
         score,
         check,
     ),
-    *(select, export_labels, export, bench, reproduce, smear, demo, info),
+    *(select, adapt, export_labels, export, bench, reproduce, smear, demo, info),
 )
 for module in _COMMANDS:
     module.register(app)

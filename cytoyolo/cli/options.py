@@ -40,6 +40,7 @@ def _dataset(show_default: bool | str) -> Any:
 
 DatasetOption = Annotated[str, _dataset(True)]
 DatasetOfTable = Annotated[str | None, _dataset(defaults.DATASET)]
+DatasetOfWeights = Annotated[str | None, _dataset("the weights'")]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

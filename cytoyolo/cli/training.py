@@ -64,14 +64,19 @@ SEEDS: dict[str, Any] = {
 }
 
 
-def with_training_settings(command: Command, recipe: str = defaults.RECIPE, several_seeds: bool = False) -> Command:
+def with_training_settings(
+    command: Command, recipe: str = defaults.RECIPE, several_seeds: bool = False, of_weights: bool = False
+) -> Command:
     """Return a command with the options of a training's settings in the place of its parameter `settings`.
 
     The parameter gets the settings that the user gives. `recipe` is the default recipe. With `several_seeds` the
-    command also has the option `--seeds`.
+    command also has the option `--seeds`. A command `of_weights`, whose network is that of the given weights, has no
+    option `--model`.
     """
     parameters = inspect.signature(command).parameters
     annotations = TRAINING | {"recipe": _recipe(recipe)} | (SEEDS if several_seeds else {})
+    if of_weights:
+        del annotations["model"]
     return with_options(
         command, {name: (annotation, None) for name, annotation in annotations.items()}, partial(_collect, parameters)
     )

@@ -3,7 +3,7 @@ place."""
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from cytoyolo import defaults
@@ -68,6 +68,10 @@ def classifier_defaults() -> dict[str, Any]:
 
 DETECTOR = Kind("a training", defaults.RECIPE, _NEEDED, all_settings)
 CLASSIFIER = Kind("a classifier's training", classifier_settings.RECIPE, (*_NEEDED, "margin"), classifier_defaults)
+# Trainings that go on from weights. The network, and how images or crops are shown to it, are those of the weights.
+_OWN_OF_ADAPTATIONS = ("epochs", "batch", "seed")
+ADAPTATION = replace(DETECTOR, recipe="adapt", needed=_OWN_OF_ADAPTATIONS)
+CLASSIFIER_ADAPTATION = replace(CLASSIFIER, recipe="adapt-classifier", needed=_OWN_OF_ADAPTATIONS)
 _OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
 # The kinds of values (see `engine_source.value_kinds`): which values Ultralytics accepts, and how a message names them.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {

@@ -365,11 +365,15 @@ def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> d
 
 def write_calibrated(source: Path, target: Path, calibration: Calibration) -> None:
     """Write a checkpoint again with a calibration of its answers. Nothing else of it changes."""
+    write_with_facts(source, target, {"calibration": calibration.to_dict()})
+
+
+def write_with_facts(source: Path, target: Path, facts: Mapping[str, Any]) -> None:
+    """Write a checkpoint again with further facts of this tool. Nothing else of it changes."""
     import torch
 
     checkpoint = load_checkpoint(source)
-    stored = {**_metadata(checkpoint), "calibration": calibration.to_dict()}
-    written = {**checkpoint, METADATA: stored}
+    written = {**checkpoint, METADATA: {**_metadata(checkpoint), **facts}}
     written.pop("ema", None)  # its network is the network of the checkpoint already
     with atomic_file(target) as temporary, temporary.open("wb") as file:
         torch.save(written, file)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import cytoyolo
 from cytoyolo.cli.app import app
 from cytoyolo.cli.output import print_json
-from cytoyolo.commands import calibrate, crossval, demo, ensemble, reproduce, train_classifier
+from cytoyolo.commands import adapt, calibrate, crossval, demo, ensemble, reproduce, train_classifier
 from tests.predicted_tables import crossvalidated, oof_text
 
 COMMANDS = typer.main.get_command(app).commands
@@ -49,6 +49,10 @@ CALLS = {
 }
 # These train for minutes. Here only their printing is tested, with results that are given; their own tests run them.
 TRAINING = {
+    "adapt": (
+        "best.pt labels.csv --images images -o new/adapted",
+        {"weights", "verdict", "recommended", "figures", "classes", "added", "untaught"},
+    ),
     "calibrate": ("w.pt -o new/c.pt", {"output", "cells", "error_before", "error_after", "uncertain_below", "classes"}),
     "crossval": ("labels.csv -o new/CV", {"oof", "score", "groups"}),
     "ensemble": ("CV -o new/ensemble", {"output", "detectors", "classifiers", "cells", "figures"}),
@@ -111,6 +115,9 @@ def test_so_is_the_result_of_a_training(name: str, place: Path, monkeypatch: pyt
     score = cytoyolo.score("truth.csv", "truth.csv", dataset="spec.yaml")
     table = pd.DataFrame({"rule": ["inverted"], "found": [3], "share": [float("nan")]})
     made = {
+        "adapt": adapt.Adapted(
+            place, place, None, "better", (place,), 40, 10, 10, 2, table, table, ("Er",), (), ("A remark.",)
+        ),
         "calibrate": calibrate.CalibratedWeights(place, 90, 0.9, 0.1, 0.02, 0.7, 0.1, 0.95, table, []),
         "crossval": crossval.Crossvalidated(place, place / "oof.csv", 5, score, table),
         "demo": demo.Demonstrated(table, score, {"weights": place}, {"Train": 1.5}),
@@ -119,7 +126,8 @@ def test_so_is_the_result_of_a_training(name: str, place: Path, monkeypatch: pyt
         "train-classifier": train_classifier.TrainedClassifier(place, (place / "best.pt",), {"epoch": 1.0}),
     }
     modules = {
-        "calibrate": calibrate, "crossval": crossval, "demo": demo, "ensemble": ensemble, "reproduce": reproduce,
+        "adapt": adapt, "calibrate": calibrate, "crossval": crossval, "demo": demo, "ensemble": ensemble,
+        "reproduce": reproduce,
         "train-classifier": train_classifier,
     }  # fmt: skip
     monkeypatch.setattr(modules[name], name.replace("-", "_"), lambda *_, **__: made[name])

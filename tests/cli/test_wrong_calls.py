@@ -48,6 +48,15 @@ CALLS = {
     "train-classifier dataset -o x --resume": "has no run that can be continued",
     "train-classifier dataset -o x --model yolov10n.yaml": "yolov10n-cls.yaml is not a network",
     "train-classifier dataset -o x --model nosuch.pt": "nosuch.pt: no such weights",
+    "adapt nosuch.pt labels.csv --images images -o x": "nosuch.pt: no such weights",
+    "adapt w.pt nosuch.csv --images images -o x": "nosuch.csv: no such file",
+    "adapt w.pt labels.csv --images nosuch -o x": "nosuch: no such image folder",
+    "adapt w.pt labels.csv --images images -o there": "there exists",
+    "adapt w.pt labels.csv --images images -o x --hold-out 1.5": "--hold-out is 1.5; give a share between 0 and 1",
+    "adapt w.pt labels.csv --images images -o x --device 0,1": "--device is '0,1'",
+    "adapt w.pt labels.csv --images images -o x --set model=a.pt": "'model', which this command sets itself",
+    "adapt w.pt labels.csv --images images -o x --recipe nosuch": "'nosuch' is not a recipe",
+    "adapt w.pt labels.csv --images images -o x --model a.pt": "No such option",
     "predict nosuch.pt images -o x": "nosuch.pt: no such weights",
     "predict w.pt nosuch -o x": "nosuch: no such file",
     "predict w.pt images -o there": "there exists",
@@ -98,6 +107,7 @@ NO_WEIGHTS = {
 }
 USES = (
     "train dataset -o x --model {}",
+    "adapt {} labels.csv --images images -o x",
     "predict {} images -o x",
     "submit {} test.csv --images images -o x.csv",
     "export {} -o x.onnx",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cytoyolo import Detector, bench, calibrate, evaluate, export, predict, select, shipped, submit, train
+from cytoyolo import Detector, adapt, bench, calibrate, evaluate, export, predict, select, shipped, submit, train
 from cytoyolo.commands.predict_sources import divide
 from cytoyolo.commands.train import say_kept
 from cytoyolo.detector.weights import Start, find_start, load_checkpoint
@@ -45,6 +45,7 @@ def test_a_file_or_folder_of_that_name_is_never_guessed(own, tmp_path):
         lambda: calibrate("discs", labels="labels.csv", images=".", output="x.pt"),
         lambda: select(".", weights="discs", output="x"),
         lambda: bench("discs", images="."),
+        lambda: adapt("discs", "labels.csv", images=".", output="x"),
         lambda: evaluate("truth.csv", "discs", images="."),
         lambda: find_start("discs", asked=True),
         lambda: predict("discs", ".", output="out"),

@@ -6,7 +6,16 @@ from cytoyolo import defaults
 from cytoyolo.cli.training import parse_assignments
 from cytoyolo.detector import augmentation, classifier_settings
 from cytoyolo.detector.classifier_settings import ClassifierSettings
-from cytoyolo.detector.recipes import _OWN, CLASSIFIER, PACKAGE, classifier_defaults, load_recipe, resolve_optimizer
+from cytoyolo.detector.recipes import (
+    _OWN,
+    ADAPTATION,
+    CLASSIFIER,
+    CLASSIFIER_ADAPTATION,
+    PACKAGE,
+    classifier_defaults,
+    load_recipe,
+    resolve_optimizer,
+)
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.shipped import names
@@ -19,7 +28,8 @@ def test_third_place_is_the_published_training():
     assert recipe["close_mosaic"] == 10
 
 
-DETECTORS = [name for name in names(PACKAGE) if name != CLASSIFIER.recipe]
+OTHERS = [kind.recipe for kind in (CLASSIFIER, ADAPTATION, CLASSIFIER_ADAPTATION)]
+DETECTORS = [name for name in names(PACKAGE) if name not in OTHERS]
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -45,6 +55,19 @@ def test_the_recipe_of_a_classifier_is_valid_and_each_kind_refuses_the_other():
         value, sentence = words
         with pytest.raises(UsageError, match=sentence):
             load_recipe({flags: value}, kind=CLASSIFIER)
+
+
+def test_the_recipes_of_adaptations_leave_the_network_to_the_weights():
+    own = {"model": "best.pt"}
+    detector = load_recipe({}, own, ADAPTATION)
+    assert (detector["model"], detector["optimizer"]) == ("best.pt", "AdamW") and "imgsz" not in detector
+    classifier = load_recipe({}, {**own, "imgsz": 96, "margin": 0.3}, CLASSIFIER_ADAPTATION)
+    assert classifier.keys() <= ClassifierSettings.__optional_keys__
+    assert resolve_optimizer(detector, 100, 5) == detector, "a rate that is named stays"
+    with pytest.raises(UsageError, match="gives 'model', which this command sets itself"):
+        load_recipe({"model": "other.pt"}, own, ADAPTATION)
+    with pytest.raises(CytoyoloError, match="adapt does not set model, imgsz"):
+        load_recipe({"recipe": "adapt"})
 
 
 def test_flags_win_and_unset_flags_do_not():

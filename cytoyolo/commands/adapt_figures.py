@@ -1,0 +1,136 @@
+"""What weights find in the held-out images of an adaptation, and the figures before and after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo import console, defaults
+from cytoyolo.detector.inference import complete, open_model
+from cytoyolo.detector.predict import detect_files
+from cytoyolo.detector.table import DetectionTable
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.scoring.cells import Cells
+from cytoyolo.scoring.evaluation import units
+from cytoyolo.scoring.paired import FIGURES, before_and_after, named
+from cytoyolo.tables.table import XYXY
+from cytoyolo.yolo.folder import CONVERT_AGAIN, TILES, Dataset, held_out
+from cytoyolo.yolo.labels import read_labels
+from cytoyolo.yolo.verify import read_listing
+
+# The two models of an adaptation: a detector alone, and with its classifier.
+ALONE, NAMED = "detector", "detector and classifier"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The images that an adaptation is judged by.
+
+    Attributes
+    ----------
+    files : mapping
+        By name of the image, its file.
+    labels : DataFrame
+        A row for each true cell: image, x1, y1, x2, y2 (whole pixels) and class.
+    group : Series
+        The group of each image, "" for none, in the order of `files`.
+    codes : tuple of str
+        The codes of the classes, by id.
+    """
+
+    files: dict[str, Path]
+    labels: pd.DataFrame
+    group: pd.Series
+    codes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, data: Dataset, images: Path) -> "HeldOut":
+        """Take the validation part of a data set. `images` is the folder of the label table's images.
+
+        If the data set holds tiles, the whole images are searched, because its labels are in their pixels. Else the
+        data set's own images are searched, in which ignore regions are painted over.
+        """
+        listing = read_listing(data)
+        column = data.spec.columns["image"]
+        listing = listing[held_out(listing["part"].to_numpy(np.int64), None)].drop_duplicates(column)
+        names = listing[column].tolist()
+        staged = [data.folder / "images" / file for file in listing["file"]]
+        files = [images / name for name in names] if TILES in data.manifest else staged
+        labels = read_labels(data)
+        own = labels[labels["image"].isin(names)].reset_index(drop=True)
+        return cls(dict(zip(names, files, strict=True)), own, listing["group"].reset_index(drop=True), data.spec.codes)
+
+    def search(self, weights: Path, classifier: Path | None, device: str) -> Cells:
+        """Find the cells by weights, as `predict` does."""
+        settings = complete({"device": device, "classifiers": [] if classifier is None else [classifier]})
+        model = open_model([weights], settings)
+        several = []
+        with console.progress(rate=True) as bars:
+            found = bars.track(detect_files(model, self.files.values()), len(self.files), description="Judge")
+            for name, one in zip(self.files, found, strict=True):
+                if one.problem:
+                    raise CytoyoloError(f"{one.path} {one.problem}; {CONVERT_AGAIN}.")
+                several.append(replace(one.detections, image=name))
+        return self._cells(DetectionTable.of(several, model.codes).with_classes(self.codes))
+
+    def _cells(self, found: DetectionTable) -> Cells:
+        names, nothing = pd.Index(list(self.files), dtype=object), np.zeros(0, np.int64)
+        places, codes = names.get_indexer(pd.Index(self.labels["image"])), pd.Index(self.codes)
+        return Cells(
+            len(names), places.astype(np.int64), self.labels[XYXY].to_numpy(np.float64),
+            codes.get_indexer(pd.Index(self.labels["class"])).astype(np.int64), nothing, np.zeros((0, 4)),
+            names.get_indexer(pd.Index(found.image, dtype=object)).astype(np.int64), found.xyxy, found.class_id,
+            found.confidence, found.probabilities, self.codes,
+        )  # fmt: skip
+
+    @property
+    def groups(self) -> int:
+        """How many groups the images are of, 0 if no groups are known."""
+        return int(self.group[self.group != ""].nunique())
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The figures of an adaptation.
+
+    Attributes
+    ----------
+    figures : DataFrame
+        model (`ALONE` or `NAMED`), and the columns of `cytoyolo.scoring.paired.before_and_after`.
+    cells : DataFrame
+        A row for each true cell: image, group, x1, y1, x2, y2, class, and the class that was found before and after
+        ("" for a cell that was missed).
+    classes : DataFrame
+        A row for each class that occurs: class, cells, right_before and right_after (numbers of cells).
+    """
+
+    figures: pd.DataFrame
+    cells: pd.DataFrame
+    classes: pd.DataFrame
+
+    @property
+    def last(self) -> pd.DataFrame:
+        """The figures of the last model: with the classifier if there is one."""
+        return self.figures.tail(len(FIGURES)).reset_index(drop=True)
+
+
+def judge(
+    part: HeldOut, before: Sequence[Path], after: Sequence[Path], replicates: int, seed: int, device: str
+) -> Judged:
+    """Compare weights, alone and with a classifier if there is one, before and after. The tables of cells and classes
+    are about the last model: the classifier's if there is one."""
+    unit, tables = units(part.group, len(part.files)), []
+    for model, count in ((ALONE, 1), (NAMED, 2))[: len(before)]:
+        sides = [part.search(one[0], one[1] if count == 2 else None, device) for one in (before, after)]
+        figures = before_and_after(sides[0], sides[1], defaults.CONF, unit, replicates, seed)
+        figures.insert(0, "model", model)
+        tables.append(figures)
+    found, right = zip(*(named(side, defaults.CONF) for side in sides), strict=True)
+    group = dict(zip(part.files, part.group, strict=True))
+    cells = part.labels[["image", *XYXY, "class"]].assign(before=found[0], after=found[1])
+    cells.insert(1, "group", cells["image"].map(group))
+    counted = pd.DataFrame({"class": cells["class"], "cells": 1, "right_before": right[0], "right_after": right[1]})
+    classes = counted.groupby("class").sum().astype(int).reindex(list(part.codes)).dropna()
+    return Judged(pd.concat(tables, ignore_index=True), cells, classes.astype(int).reset_index())
