@@ -31,7 +31,7 @@ from cytoyolo import adapt, defaults, repair, select
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.evaluate import cells_of, search_truth
 from cytoyolo.detector.inference import complete
-from cytoyolo.scoring.evaluation import units
+from cytoyolo.scoring.evaluation import units_of
 from cytoyolo.scoring.paired import before_and_after
 from cytoyolo.spec import load_spec
 
@@ -103,7 +103,7 @@ def judged(
     for path, given in zip((weights, after), classifiers, strict=True):
         found = search_truth(path, table, images, complete({"classifiers": given}))
         sides.append(cells_of(Path("the judging images"), table, path, found))
-    named = units(truth.drop_duplicates("NAME")["group"].reset_index(drop=True), len(table.first_rows))
+    named = units_of(truth.drop_duplicates("NAME")["group"].reset_index(drop=True), len(table.first_rows))
     figures = before_and_after(*sides, defaults.CONF, named, replicates=200)
     return {f"{row['figure']}_{side}": row[side] for row in figures.to_dict("records") for side in ("before", "after")}
 

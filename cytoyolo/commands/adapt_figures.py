@@ -13,7 +13,7 @@ from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.scoring.cells import Cells
-from cytoyolo.scoring.evaluation import units
+from cytoyolo.scoring.evaluation import units_of
 from cytoyolo.scoring.paired import FIGURES, before_and_after, named
 from cytoyolo.tables.table import XYXY
 from cytoyolo.yolo.folder import CONVERT_AGAIN, TILES, Dataset, held_out
@@ -121,7 +121,7 @@ def judge(
 ) -> Judged:
     """Compare weights, alone and with a classifier if there is one, before and after. The tables of cells and classes
     are about the last model: the classifier's if there is one."""
-    unit, tables = units(part.group, len(part.files)), []
+    unit, tables = units_of(part.group, len(part.files)), []
     for model, count in ((ALONE, 1), (NAMED, 2))[: len(before)]:
         sides = [part.search(one[0], one[1] if count == 2 else None, device) for one in (before, after)]
         figures = before_and_after(sides[0], sides[1], defaults.CONF, unit, replicates, seed)

@@ -166,11 +166,7 @@ def evaluate_cells(
     Evaluation
     """
     matches = match(cells, MATCH_IOU)
-<<<<<<< HEAD
     sampling = Sampling(units_of(groups, cells.images), replicates, seed)
-=======
-    sampling = Sampling(units(groups, cells.images), replicates, seed)
->>>>>>> 5fd764c (adapt: train weights on for a new laboratory, and judge them before and after)
     best = best_threshold(cells, matches)
     parts = [_at(cells, matches, threshold, groups, sampling) for threshold in (conf, conf if np.isnan(best) else best)]
     return Evaluation(
@@ -184,16 +180,8 @@ def evaluate_cells(
     )
 
 
-<<<<<<< HEAD
 def units_of(groups: pd.Series | None, images: int) -> Ints:
     """Number what is drawn: each group, and each image without a group."""
-=======
-def units(groups: pd.Series | None, images: int) -> Ints:
-    """Number what a bootstrap sample draws: each group, and each image without a group.
-
-    `groups` has the group of each image (images,), "" for an image without a group.
-    """
->>>>>>> 5fd764c (adapt: train weights on for a new laboratory, and judge them before and after)
     if groups is None:
         return np.arange(images)
     names = [(str(group), -1) if group else ("", number) for number, group in enumerate(groups)]
