@@ -7,7 +7,7 @@ from typing import Any
 
 from cytoyolo import console
 from cytoyolo.commands.train_folder import different_settings
-from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, option
 from cytoyolo.files import read_bytes, write_text
 from cytoyolo.ownership import check_parts
 from cytoyolo.shipped import parse_yaml
@@ -18,6 +18,8 @@ CLASSIFIER_RECIPE = "recipe-classifier.yaml"
 DATASET, DETECTOR, CLASSIFIER = "dataset", "detector", "classifier"
 FIGURES, CLASSES, CELLS = "before_after.csv", "classes.csv", "cells.csv"
 WEIGHTS = {DETECTOR: Path("weights") / "detector.pt", CLASSIFIER: Path("weights") / "classifier.pt"}
+# How messages name what an adaptation is made from.
+_WORDS = {"data_set": "the classes", "hold_out": option("hold_out")}
 # What comes into the folder after it was made; anything else there is the user's.
 COMING = (FIGURES, CLASSES, CELLS, f"{DETECTOR}/", f"{CLASSIFIER}/", "weights/")
 
@@ -31,7 +33,7 @@ def check_begun(folder: Path, inputs: Mapping[str, Any], resolved: Mapping[str, 
     manifest = read_manifest(folder)
     before = manifest["inputs"]
     other = different_settings(_recipe(folder), resolved)
-    other += [f"{name}" for name in inputs if before.get(name) != inputs[name]]
+    other += [_WORDS.get(name, f"the {name}") for name in inputs if before.get(name) != inputs[name]]
     away = f"give another folder, or {OVERWRITE} to throw it away"
     if other:
         raise UsageError(f"{folder} holds an adaptation that differs in {listed(other, 8)}; {away}.")

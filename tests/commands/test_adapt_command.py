@@ -257,7 +257,7 @@ def test_labels_that_can_not_be_used_are_one_sentence_and_leave_nothing(lab, wei
     table.head(0).to_csv(tmp_path / "empty.csv", index=False)
     table.assign(x1=table["x2"], x2=table["x1"]).to_csv(tmp_path / "inverted.csv", index=False)
     table.assign(NAME="gone" + table["NAME"]).to_csv(tmp_path / "missing.csv", index=False)
-    table.assign(**{"class": "darck"}).head(12).to_csv(tmp_path / "typo.csv", index=False)
+    table.assign(**{"class": ["darck", *table["class"][1:]]}).to_csv(tmp_path / "typo.csv", index=False)
     table.assign(**{"class": "Er"}).head(12).to_csv(tmp_path / "foreign.csv", index=False)
     one = pd.DataFrame({"NAME": table["NAME"], "group": "only"})
     one.to_csv(tmp_path / "one.csv", index=False)
