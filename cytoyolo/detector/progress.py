@@ -45,7 +45,8 @@ def on_pretrain_routine_start(trainer: Any) -> None:
 
 
 def on_train_start(trainer: Any) -> None:
-    _write(trainer, event="start", epoch=trainer.start_epoch, epochs=trainer.epochs, batches=len(trainer.train_loader))
+    sizes = {"epoch": trainer.start_epoch, "epochs": trainer.epochs, "batches": len(trainer.train_loader)}
+    _write(trainer, event="start", **sizes, seconds=time.monotonic())
 
 
 def on_train_batch_end(trainer: Any) -> None:
@@ -75,7 +76,8 @@ def on_fit_epoch_end(trainer: Any) -> None:
         trainer.cytoyolo_batch = 0
         # Without a validation each epoch they are zeros.
         metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()} if trainer.args.val else {}
-        _write(trainer, event="epoch", epoch=trainer.epoch + 1, metrics=metrics)
+        loss = float(getattr(trainer.tloss, "sum", lambda: trainer.tloss)())  # a detector has several parts
+        _write(trainer, event="epoch", epoch=trainer.epoch + 1, loss=loss, metrics=metrics, seconds=time.monotonic())
 
 
 def on_model_save(trainer: Any) -> None:
@@ -149,7 +151,8 @@ class _Bar:
         self._progress, self._file, self._name = progress, file, f"{title}, " if titled else ""
         self._task = progress.add_task(title, total=None, state="")
         self._batches, self._epoch = 1, 0
-        self._steps = 0
+        self._steps, self._epochs = 0, 0
+        self._begun = 0, 0.0  # the epochs that were done when the training began, and the seconds
         self._first: tuple[int, float] | None = None
         self._is_estimated = False
 
@@ -158,7 +161,8 @@ class _Bar:
         for event in _complete_lines(self._file):
             done = 0
             if event["event"] == "start":
-                self._batches, self._epoch = event["batches"], event["epoch"]
+                self._batches, self._epoch, self._epochs = event["batches"], event["epoch"], event["epochs"]
+                self._begun = event["epoch"], event["seconds"]
                 self._steps = event["epochs"] * self._batches
                 self._progress.update(self._task, total=self._steps)
             elif event["event"] == "batch":
@@ -167,11 +171,17 @@ class _Bar:
             else:
                 self._epoch = event["epoch"]
                 figures = [f"{name} {event['metrics'][key]:.3f}" for key, name in _SHOWN if key in event["metrics"]]
-                state = ", ".join([f"epoch {self._epoch}", *figures])
+                state = ", ".join([f"epoch {self._epoch} of {self._epochs}", f"loss {event['loss']:.3f}", *figures])
                 self._progress.update(self._task, state=state)
                 if self._progress.disable:  # a log file gets a line an epoch instead of a moving bar
-                    console.note(self._name + state)
+                    console.note(f"{self._name}{state}{self._left(event['seconds'])}")
             self._progress.update(self._task, completed=self._epoch * self._batches + done)
+
+    def _left(self, seconds: float) -> str:
+        """Say how long the other epochs will take, by the mean time of those that are done."""
+        first, begun = self._begun
+        left = timedelta(seconds=round((self._epochs - self._epoch) * (seconds - begun) / max(self._epoch - first, 1)))
+        return f", about {left} to go" if self._epoch < self._epochs else ""
 
     def _estimate(self, step: int, seconds: float) -> None:
         """Say once how long the training will take, from the time of its first batches."""

@@ -8,6 +8,7 @@ import time
 from types import SimpleNamespace
 
 import cloudpickle
+import numpy as np
 import pytest
 
 from cytoyolo.detector import progress
@@ -17,7 +18,9 @@ engine()
 
 
 def events(folder):
-    return [json.loads(line) for line in (folder / progress.FILE).read_text().splitlines()]
+    """What was written, without the times."""
+    found = [json.loads(line) for line in (folder / progress.FILE).read_text().splitlines()]
+    return [{key: value for key, value in event.items() if key != "seconds"} for event in found]
 
 
 @pytest.fixture
@@ -50,21 +53,23 @@ def test_epochs_are_written_and_the_last_validation_is_not_one(trainer, tmp_path
     progress.on_fit_epoch_end(trainer)
     assert events(tmp_path) == [
         {"event": "start", "epoch": 0, "epochs": 2, "batches": 3},
-        {"event": "epoch", "epoch": 1, "metrics": {"metrics/mAP50(B)": 0.25}},
+        {"event": "epoch", "epoch": 1, "loss": 1.0, "metrics": {"metrics/mAP50(B)": 0.25}},
     ]
 
 
 def test_without_a_validation_an_epoch_has_no_figures(trainer, tmp_path):
     trainer.args.val = False
+    trainer.tloss = np.array([0.5, 1, 2])  # the parts of a detector's loss
     progress.on_fit_epoch_end(trainer)
-    assert events(tmp_path) == [{"event": "epoch", "epoch": 1, "metrics": {}}]
+    assert events(tmp_path) == [{"event": "epoch", "epoch": 1, "loss": 3.5, "metrics": {}}]
 
 
-START = '{"event": "start", "epoch": 0, "epochs": 2, "batches": 3}\n'
+START = '{"event": "start", "epoch": 0, "epochs": 2, "batches": 3, "seconds": 100}\n'
 
 
 def epoch(number, **metrics):
-    return json.dumps({"event": "epoch", "epoch": number, "metrics": metrics}) + "\n"
+    event = {"event": "epoch", "epoch": number, "loss": 1.5, "metrics": metrics, "seconds": 100 + 60 * number}
+    return json.dumps(event) + "\n"
 
 
 def written(text, capsys, seen):
@@ -82,14 +87,18 @@ def test_several_trainings_are_followed_by_name_even_those_that_begin_later(tmp_
     seen = [""]
     with progress.followed({"fold 0": first, "fold 1": second, "fold 2": never}):
         first.write_text(START + epoch(1))
-        assert "fold 0, epoch 1\n" in written("fold 0, epoch 1", capsys, seen)
+        assert "fold 0, epoch 1 of 2" in written("fold 0, epoch 1", capsys, seen)
         second.write_text(START + epoch(1, **{"metrics/mAP50(B)": 0.25}) + '{"event": "epoch", "epo')
-        assert "fold 1, epoch 1, mAP50 0.250\n" in written("fold 1, epoch 1, mAP50 0.250", capsys, seen)
+        assert "mAP50 0.250" in written("fold 1, epoch 1 of 2, loss 1.500, mAP50 0.250", capsys, seen)
         with second.open("a") as file:  # the rest of the line
-            file.write('ch": 2, "metrics": {}}\n')
+            file.write('ch": 2, "loss": 1, "metrics": {}, "seconds": 230}\n')
         second.unlink()  # as a training does at its end; what was written is shown all the same
     seen[0] += capsys.readouterr().err
-    assert seen[0].splitlines() == ["fold 0, epoch 1", "fold 1, epoch 1, mAP50 0.250", "fold 1, epoch 2"]
+    assert seen[0].splitlines() == [
+        "fold 0, epoch 1 of 2, loss 1.500, about 0:01:00 to go",
+        "fold 1, epoch 1 of 2, loss 1.500, mAP50 0.250, about 0:01:00 to go",
+        "fold 1, epoch 2 of 2, loss 1.000",
+    ]
 
 
 def batch(number, seconds):
@@ -98,7 +107,7 @@ def batch(number, seconds):
 
 @pytest.mark.usefixtures("printed")
 def test_a_training_says_once_how_long_it_will_take_by_its_first_batches(tmp_path, capsys):
-    start = '{"event": "start", "epoch": 0, "epochs": 20, "batches": 30}\n'
+    start = '{"event": "start", "epoch": 0, "epochs": 20, "batches": 30, "seconds": 0}\n'
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
         file.write(start + batch(1, 500.0) + batch(5, 509.0) + batch(6, 510.0) + batch(9, 530.0))
     # 594 of 600 batches at 2 s each, however long the very first one took.
@@ -107,7 +116,7 @@ def test_a_training_says_once_how_long_it_will_take_by_its_first_batches(tmp_pat
 
 @pytest.mark.usefixtures("printed")
 def test_batches_of_a_later_epoch_count_the_epochs_before(tmp_path, capsys):
-    start = '{"event": "start", "epoch": 4, "epochs": 5, "batches": 10}\n'
+    start = '{"event": "start", "epoch": 4, "epochs": 5, "batches": 10, "seconds": 0}\n'
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
         file.write(start + batch(1, 0.0) + batch(6, 10.0))
     assert capsys.readouterr().err == "about 0:00:08 to go, by the time of 5 of 50 batches\n"
@@ -124,15 +133,15 @@ def test_a_short_training_says_nothing_of_its_time(tmp_path, capsys):
 def test_a_single_training_needs_no_name(tmp_path, capsys):
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
         file.write(START + epoch(1))
-    assert capsys.readouterr().err == "epoch 1\n"
+    assert capsys.readouterr().err == "epoch 1 of 2, loss 1.500, about 0:01:00 to go\n"
 
 
 @pytest.mark.usefixtures("printed")
 def test_what_an_earlier_training_wrote_is_not_shown(tmp_path, capsys):
     (tmp_path / progress.FILE).write_text(START + epoch(7))
     with progress.shown(tmp_path / progress.FILE), (tmp_path / progress.FILE).open("a") as file:
-        file.write(epoch(1))
-    assert capsys.readouterr().err == "epoch 1\n"
+        file.write(START + epoch(1))
+    assert capsys.readouterr().err == "epoch 1 of 2, loss 1.500, about 0:01:00 to go\n"
 
 
 def test_checkpoints_are_kept_whole_the_best_one_only_if_it_is_new(trainer):
