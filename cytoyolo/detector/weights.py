@@ -347,6 +347,7 @@ def seal(source: Path, target: Path, spec: DataSpec, facts: dict[str, Any]) -> d
     network, given = checkpoint["model"], checkpoint["train_args"]
     settings = {key: given[key] for key in DEFAULT_CFG_DICT if key in given and key not in _PATH_SETTINGS}
     network.criterion = None
+    network.pt_path = None  # where the start weights were
     network.requires_grad_(False)
     network.args = {key: value for key, value in dict(network.args).items() if key not in _PATH_SETTINGS}
     sealed = {

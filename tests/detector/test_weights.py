@@ -31,6 +31,7 @@ def network():
     model = DetectionModel("yolo11n.yaml", nc=5, verbose=False)
     model.names = dict(enumerate(load_spec("wbc5").codes))
     model.args = {"data": "/secret/data.yaml", "imgsz": 64}
+    model.pt_path = "/secret/start.pt"
     return model
 
 
