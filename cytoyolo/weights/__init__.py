@@ -1,4 +1,1 @@
-"""Trained weights that the package brings: for each name a checkpoint (NAME.pt) and its model card (NAME.md).
-
-No weights are here yet.
-"""
+"""Trained weights that the package brings: for each name a checkpoint (NAME.pt) and its model card (NAME.md)."""

@@ -1,0 +1,46 @@
+"""The weights that the package ships: they are what their card says, and they find real cells offline."""
+
+import pickletools
+import zipfile
+from importlib.resources import files
+
+import pandas as pd
+import pytest
+
+from cytoyolo import Detector, predict, shipped
+from cytoyolo.spec import load_spec
+
+
+def test_all_weights_have_a_card_that_names_data_licences_and_limits():
+    assert shipped.weight_names() == ["leukocytes"]
+    card = files(shipped.WEIGHTS).joinpath("leukocytes.md").read_text(encoding="utf-8")
+    for word in ("AGPL-3.0", "GPL-3.0", "CC BY 4.0", "MIT", "blasts", "calibration", "no medical device"):
+        assert word in card
+    for code, name in zip(load_spec("leukocytes").codes, load_spec("leukocytes").names, strict=True):
+        assert f"| {code} | {name} |" in card
+
+
+def test_they_carry_their_classes_and_the_sizes_of_their_training():
+    detector = Detector("leukocytes", device="cpu")
+    assert detector.codes == load_spec("leukocytes").codes
+    assert detector.spec is not None and detector.spec.name == "leukocytes"
+    assert detector.imgsz == 256 and detector.trained_on is not None
+    assert detector.calibration is not None
+
+
+def test_they_hold_no_path_of_the_machine_that_trained_them():
+    with zipfile.ZipFile(shipped.weights_path("leukocytes")) as archive:
+        pickled = archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
+    strings = [argument for _, argument, _ in pickletools.genops(pickled) if isinstance(argument, str)]
+    assert strings and not [text for text in strings if text.startswith(("/", "~")) or "\\" in text or ".pt" in text]
+
+
+@pytest.mark.parametrize("source", ["wbc5", "pbc9"])
+def test_they_name_cells_of_their_laboratories(source, shared, tmp_path):
+    """Of images that they were trained on: this holds that the file is whole and is used as it was trained."""
+    table = pd.read_csv(shared / source / "train.csv").drop_duplicates("NAME", keep=False).iloc[::20]
+    paths = [shared / source / "images" / name for name in table["NAME"]]
+    made = predict("leukocytes", paths, output=tmp_path / "results")
+    found = pd.read_csv(made.output / "detections.csv").drop_duplicates("NAME").set_index("NAME")["class"]
+    right = table.set_index("NAME")["class"].eq(found.reindex(table["NAME"]))
+    assert right.mean() > 0.8
