@@ -76,7 +76,7 @@ def on_fit_epoch_end(trainer: Any) -> None:
         trainer.cytoyolo_batch = 0
         # Without a validation each epoch they are zeros.
         metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()} if trainer.args.val else {}
-        loss = float(getattr(trainer.tloss, "sum", lambda: trainer.tloss)())  # a detector has several parts
+        loss = float(sum(trainer.tloss.values()))  # a detector's loss has several parts
         _write(trainer, event="epoch", epoch=trainer.epoch + 1, loss=loss, metrics=metrics, seconds=time.monotonic())
 
 

@@ -8,7 +8,6 @@ import time
 from types import SimpleNamespace
 
 import cloudpickle
-import numpy as np
 import pytest
 
 from cytoyolo.detector import progress
@@ -35,7 +34,7 @@ def trainer(tmp_path):
         epoch=0,
         epochs=2,
         train_loader=[1, 2, 3],
-        tloss=1.0,
+        tloss={"loss": 1.0},
         fitness=0.5,
         best_fitness=0.5,
         metrics={"metrics/mAP50(B)": 0.25},
@@ -59,7 +58,7 @@ def test_epochs_are_written_and_the_last_validation_is_not_one(trainer, tmp_path
 
 def test_without_a_validation_an_epoch_has_no_figures(trainer, tmp_path):
     trainer.args.val = False
-    trainer.tloss = np.array([0.5, 1, 2])  # the parts of a detector's loss
+    trainer.tloss = {"box_loss": 0.5, "cls_loss": 1, "dfl_loss": 2}  # as the engine has a detector's
     progress.on_fit_epoch_end(trainer)
     assert events(tmp_path) == [{"event": "epoch", "epoch": 1, "loss": 3.5, "metrics": {}}]
 
