@@ -2,8 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and the same defaults:
 `cytoyolo.join`, `audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`, `curate`,
-`calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `evaluate`, `compare`, `score`, `check`, `select`, `adapt`,
-`export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `differential`, `evaluate`, `compare`, `score`, `check`, `select`,
+`adapt`, `export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.crossval import Crossvalidated, crossval
     from cytoyolo.commands.curate import CuratedTable, curate
     from cytoyolo.commands.demo import Demonstrated, demo
+    from cytoyolo.commands.differential import differential
     from cytoyolo.commands.ensemble import MadeEnsemble, ensemble
     from cytoyolo.commands.evaluate import evaluate
     from cytoyolo.commands.export import Exported, export
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from cytoyolo.scoring.comparison import Comparison
     from cytoyolo.scoring.evaluation import Evaluation
     from cytoyolo.scoring.score import Score
+    from cytoyolo.scoring.slide_differential import Differential
     from cytoyolo.spec import DataSpec
 
 # A training reads images with OpenCV, which has its own limit. It reads this limit from here when it is imported.
@@ -80,6 +82,7 @@ __all__ = [
     "DetectionTable",
     "Detections",
     "Detector",
+    "Differential",
     "Evaluation",
     "Exported",
     "ExportedLabels",
@@ -112,6 +115,7 @@ __all__ = [
     "crossval",
     "curate",
     "demo",
+    "differential",
     "ensemble",
     "evaluate",
     "export",
@@ -153,6 +157,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "DetectionTable": "detector.table",
     "Detections": "detector.detections",
     "Detector": "detector.predict",
+    "Differential": "scoring.slide_differential",
     "Evaluation": "scoring.evaluation",
     "Exported": "commands.export",
     "ExportedLabels": "commands.export_labels",

@@ -23,9 +23,8 @@ METHODS = {
 }
 # Examples that take minutes, or that need the results of such calls.
 LONG = {
-    "adapt",
-    *("bench", "calibrate", "compare", "crossval", "curate", "demo", "ensemble", "evaluate", "fuse", "reproduce"),
-    *("train", "train_classifier"),
+    *("adapt", "bench", "calibrate", "compare", "crossval", "curate", "demo", "differential", "ensemble", "evaluate"),
+    *("fuse", "reproduce", "train", "train_classifier"),
 }
 
 

@@ -117,6 +117,7 @@ WRONG_CALLS = {
         "boxes='x'; give one of all, loose, ",
     ),
     "demo": ((), {"output": "new", "seed": -1}, "seed=-1; give 0 or more."),
+    "differential": (("t.csv",), {"cells": 0}, "cells=0; give 1 or more."),
     "ensemble": ((["there"],), {"output": "data"}, "data exists; give another folder or overwrite=True."),
     "evaluate": (("t.csv", "s.csv"), {"precision": 2}, "precision=2; give a number from 0 to 1."),
     "export": (("best.pt",), {"output": "n.onnx", "format": "x"}, "format='x'; give onnx or openvino."),

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cytoyolo.cli.output import print_table
+from cytoyolo import defaults
+from cytoyolo.cli.options import DatasetOfDetections, JsonOption, Overwrite
+from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.errors import UsageError
 from cytoyolo.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cytoyolo.scoring.method_comparison import MethodComparison
     from cytoyolo.scoring.slide_differential import Differential
 
 SlidesOption = Annotated[
@@ -24,6 +28,74 @@ SlidesOption = Annotated[
 ]
 CellsOption = Annotated[int, typer.Option(help="How many leukocytes of a slide are wanted.")]
 _MOST_SLIDES = 20
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(differential)
+
+
+def differential(
+    detections: Annotated[
+        Path,
+        typer.Argument(
+            help="Detections: the folder of predict, or a table of predict, fuse or crossval.", metavar="DETECTIONS"
+        ),
+    ],
+    *,
+    groups: SlidesOption = None,
+    cells: CellsOption = defaults.CELLS,
+    conf: Annotated[
+        float | None,
+        typer.Option(
+            help="The lowest confidence of a cell that counts.", show_default=f"as in predict, or {defaults.CONF}"
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="True labels of the images: bias and limits of agreement.", metavar="LABELS.csv"),
+    ] = None,
+    dataset: DatasetOfDetections = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to make, with tables and the picture.", metavar="DIR"),
+    ] = None,
+    as_json: JsonOption = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Count the cells of stored detections by slide: the leukocyte differential with 95 % intervals.
+
+    It tells which slides have too few cells, and which flagged and uncertain cells a reader must look at. With a
+    truth, the shares are compared slide by slide, as laboratories compare two methods.
+    """
+    from cytoyolo.commands.differential import differential as run
+
+    if overwrite and output is None:
+        raise UsageError("--overwrite needs -o; give both or neither.")
+    made = run(
+        detections, groups=groups, cells=cells, conf=conf, truth=truth, dataset=dataset, output=output,
+        overwrite=overwrite,
+    )  # fmt: skip
+    if as_json:
+        print_json(made.to_dict())
+        return
+    typer.echo(made.caption())
+    show_differential(made)
+    if made.comparison is not None:
+        _show_comparison(made.comparison)
+
+
+def _show_comparison(made: "MethodComparison") -> None:
+    """Print the bias and the limits of agreement of the classes that occur, in percentage points."""
+    counts = made.pairs.groupby("class")[["true_count", "found_count"]].sum().sum(axis=1)
+    occurs = made.bias[made.bias["class"].map(counts) > 0]
+    ends = {"95 % interval": ("bias_low", "bias_high"), "limits of agreement": ("limit_low", "limit_high")}
+    columns = {title: list(map(_from_to, occurs[low], occurs[high])) for title, (low, high) in ends.items()}
+    typer.echo("Found share - true share of each class, in percentage points:")
+    print_table(occurs[["class", "name", "slides"]].assign(bias=occurs["bias"] * 100, **columns), "{:+.1f}")
+
+
+def _from_to(low: float, high: float) -> str:
+    return "-" if low != low else f"{low * 100:+.1f} to {high * 100:+.1f}"
 
 
 def show_differential(made: "Differential") -> None:

@@ -1,7 +1,7 @@
 """Which images make a slide, and the cells of slides, counted some images at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from cytoyolo.scoring.slide_differential import (
     slide_differential,
 )
 from cytoyolo.spec import DataSpec
-from cytoyolo.yolo.groups import read_groups
+from cytoyolo.yolo.groups import Groups, read_groups
 
 
 def check_cells(cells: int) -> None:
@@ -38,7 +38,13 @@ class Slides:
     names: list[str]
 
 
-def slides_of(groups: str | Path | None, spec: DataSpec, images: Iterable[str], whole: Sequence[str] = ()) -> Slides:
+def slides_of(
+    groups: str | Path | None,
+    spec: DataSpec,
+    images: Iterable[str],
+    whole: Sequence[str] = (),
+    where: str = "the searched images",
+) -> Slides:
     """Decide which images make a slide: the groups of a table, or else the sub-folders. Says how a table fits.
 
     Parameters
@@ -51,6 +57,8 @@ def slides_of(groups: str | Path | None, spec: DataSpec, images: Iterable[str], 
         The names of the images.
     whole : sequence of str
         The names of whole slides. Each is a slide of its own, unless the table has a group for it.
+    where : str
+        How messages call the images.
 
     Raises
     ------
@@ -64,24 +72,26 @@ def slides_of(groups: str | Path | None, spec: DataSpec, images: Iterable[str], 
         names = {folder_of(name) for name in images if name not in own} | own
         return Slides(lambda name: name if name in own else folder_of(name), sorted(names))
     every = [*dict.fromkeys([*images, *whole])]
-    made = read_groups(groups, spec, every, (), "the searched images")
+    made = read_groups(groups, spec, every, (), where)
     without = [name for name in every if not made.of.get(name) and name not in own]
     slide = {name: made.of.get(name) or (name if name in own else NO_GROUP) for name in every}
-    _say(Path(groups).name, made.target, without, made.joined)
+    _say(Path(groups).name, where, made, without)
     return Slides(lambda name: slide.get(name, NO_GROUP), sorted(set(slide.values())))
 
 
-def _say(table: str, target: Mapping[str, str], without: list[str], joined: Sequence[tuple[str, ...]]) -> None:
+def _say(table: str, where: str, groups: Groups, without: list[str]) -> None:
     """Say how a table of groups fits the images."""
-    if unmatched := [quoted(name) for name, image in target.items() if not image]:
-        console.note(f"{table}: {len(unmatched):,} of {len(target):,} names match no image ({listed(unmatched)}).")
+    if unmatched := [quoted(name) for name, image in groups.target.items() if not image]:
+        console.note(
+            f"{table}: {len(unmatched):,} of {len(groups.target):,} names match none of {where} ({listed(unmatched)})."
+        )
     if without:
         shown = listed([quoted(name) for name in without])
         console.warn(
             f"{table}: images without a group, which are counted as the slide {NO_GROUP}: {len(without):,} ({shown})."
         )
-    if joined:
-        shown = listed([" = ".join(map(quoted, spellings)) for spellings in joined])
+    if groups.joined:
+        shown = listed([" = ".join(map(quoted, spellings)) for spellings in groups.joined])
         console.note(f"{table}: groups that differ only in case, spaces or zeros count as the same group ({shown}).")
 
 
@@ -89,11 +99,13 @@ def _say(table: str, target: Mapping[str, str], without: list[str], joined: Sequ
 class SlideCounter:
     """Counts the cells of slides, some images at a time.
 
-    `adjusted_from` is the calibration whose shares are adjusted, or None.
+    `calibrated` tells whether uncertain cells are known. `adjusted_from` is the calibration whose shares are adjusted,
+    or None.
     """
 
     slides: Slides
     spec: DataSpec
+    calibrated: bool
     adjusted_from: Calibration | None = None
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     uncertain: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -113,7 +125,7 @@ class SlideCounter:
     def differential(self, facts: CountingFacts, codes: tuple[str, ...]) -> Differential:
         """Return the differential of all that was counted. `codes` are the classes of the model, by id."""
         images = {name: self.images[name] for name in self.slides.names}
-        known = None if facts.uncertain_below is None else self.uncertain
+        known = self.uncertain if self.calibrated else None
         return slide_differential(self.counts, images, self.spec, facts, known, self._adjusted(codes))
 
     def _adjusted(self, codes: tuple[str, ...]) -> dict[str, float] | None:

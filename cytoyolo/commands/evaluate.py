@@ -224,8 +224,11 @@ def search_truth(weights: Path, table: LabelTable, images: Path, settings: Infer
     return DetectionTable.of(several, model.codes)
 
 
-def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionTable) -> Cells:
-    """Bring the truth and the detections of its images together. Classes of one side only are kept."""
+def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionTable, ranked: bool = True) -> Cells:
+    """Bring the truth and the detections of its images together. Classes of one side only are kept.
+
+    `ranked`: the cells are ranked by confidence, so that missing faint cells matter.
+    """
     names = pd.Index(list(table.first_rows), dtype=object)
     image = names.get_indexer(pd.Index(found.image, dtype=object)).astype(np.int64)
     known = image >= 0
@@ -235,6 +238,8 @@ def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionT
             "labels of these images."
         )
     _note_images(detections, names, found, known)
+    if ranked:
+        _note_faint(detections, found)
     codes = (*table.spec.codes, *(code for code in found.codes if code not in table.spec.codes))
     kept = found.take(known).with_classes(codes)
     labels, regions = np.flatnonzero(table.labels), np.flatnonzero(table.ignore_regions)
@@ -247,7 +252,7 @@ def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionT
 
 
 def _note_images(detections: Path, names: pd.Index, found: DetectionTable, known: np.ndarray) -> None:
-    """Say which images of one table the other one lacks, and whether faint cells are missing."""
+    """Say which images of one table the other one lacks."""
     if other := sorted(set(found.image[~known])):
         console.note(
             f"Images of {detections} that the truth does not have, left out: {len(other):,} ({listed(other, _SHOWN)})."
@@ -258,6 +263,10 @@ def _note_images(detections: Path, names: pd.Index, found: DetectionTable, known
             f"Images of the truth without a detection in {detections}: {len(without):,} ({listed(without, _SHOWN)}). "
             "All their cells count as missed."
         )
+
+
+def _note_faint(detections: Path, found: DetectionTable) -> None:
+    """Say whether faint cells are missing."""
     if len(found) and (least := float(found.confidence.min())) > _CUT:
         console.note(
             f"The detections of {detections} begin at confidence {least:.2f}, so average precision lacks fainter "

@@ -165,7 +165,8 @@ def predict(
     call = ResumableCall(model, output, overwrite, probabilities, facts)
     warnings = Warnings(model, box_limit(chosen), listed_from=least_confidence(chosen["conf"]))
     slides = slides_of(counting["groups"], spec, found.names, found.slides)
-    counter = SlideCounter(slides, spec, model.calibration if counting["adjust_shares"] else None)
+    adjusted_from = model.calibration if counting["adjust_shares"] else None
+    counter = SlideCounter(slides, spec, model.calibration is not None, adjusted_from)
     found.say()
     tiling = slide_tiling(model, found)
     wanted = Search(tiling.tile, tiling.overlap, region, not whole)

@@ -95,6 +95,8 @@ class DetectionTable:
         Whether `probabilities` has the scores of all classes. False for a table that was read from a file without them.
     uncertain_below : float, optional
         By calibrated weights, the probability below which the best class of a cell is uncertain.
+    marked : array (n,) of bool, optional
+        Which rows a file marks as uncertain, if it does.
 
     Raises
     ------
@@ -125,6 +127,7 @@ class DetectionTable:
     models: NDArray[np.int64] = field(default_factory=lambda: np.ones(0, np.int64))
     complete: bool = True
     uncertain_below: float | None = None
+    marked: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         check_arrays(self.xyxy, self.confidence, self.class_id, self.probabilities, self.codes)
@@ -167,7 +170,7 @@ class DetectionTable:
     @property
     def uncertain(self) -> NDArray[np.bool_]:
         """Which rows (n,) have an uncertain class. None of them by weights that are not calibrated."""
-        return uncertain(self.probabilities, self.uncertain_below)
+        return self.marked if self.marked is not None else uncertain(self.probabilities, self.uncertain_below)
 
     @property
     def pixels(self) -> NDArray[np.int64]:
@@ -178,7 +181,8 @@ class DetectionTable:
     def take(self, rows: NDArray[np.bool_]) -> "DetectionTable":
         """Some of the rows; the images stay."""
         parts = ("image", "xyxy", "class_id", "confidence", "probabilities", "models")
-        return replace(self, **{part: getattr(self, part)[rows] for part in parts})
+        marked = None if self.marked is None else self.marked[rows]
+        return replace(self, **{part: getattr(self, part)[rows] for part in parts}, marked=marked)
 
     def with_pixels(self) -> "DetectionTable":
         """Return the rows whose boxes cover at least one whole pixel."""
@@ -311,6 +315,9 @@ def _faults(
         faults[row] = f"{name} is {quoted(rows[name].iloc[row])}, not a number from 0 to 1"
     for row in np.flatnonzero(no_boxes(numbers[XYXY].to_numpy(np.float64)) & ~empty).tolist():
         faults[row] = f"{','.join(rows[side].iloc[row] for side in XYXY)} is not a box"
+    if form.calibrated:
+        for row in np.flatnonzero(~rows[UNCERTAIN].isin(_NO_YES).to_numpy()).tolist():
+            faults[row] = f"{UNCERTAIN} is {quoted(rows[UNCERTAIN].iloc[row])}, not yes or no"
     if not form.folds:
         unknown = ~rows["class"].isin(codes).to_numpy() & form.probabilities
         for row in np.flatnonzero(unknown).tolist():
@@ -353,8 +360,9 @@ def _table(
             shares = as_scores(shares, confidence).astype(np.float64)
         class_id = pd.Index(codes, dtype=object).get_indexer(pd.Index(rows["class"], dtype=object)).astype(np.int64)
         return DetectionTable(
-            image, full[XYXY].to_numpy(np.float64), class_id, confidence, shares, codes, complete=form.probabilities
-        )
+            image, full[XYXY].to_numpy(np.float64), class_id, confidence, shares, codes, complete=form.probabilities,
+            marked=rows[UNCERTAIN].eq(_NO_YES[1]).to_numpy(bool) if form.calibrated else None,
+        )  # fmt: skip
     whole = numbers[["fold", "width", "height"]].to_numpy(np.float64).astype(np.int64).tolist()
     facts = {name: (fold, (width, height)) for name, (fold, width, height) in zip(rows["image"], whole, strict=True)}
     return DetectionTable(

@@ -38,7 +38,8 @@ class CountingFacts:
     wanted : int
         How many leukocytes of a slide are wanted.
     uncertain_below : float or None
-        The probability below which the class of a cell is uncertain. None if the weights are not calibrated.
+        The probability below which the class of a cell is uncertain. None if the weights are not calibrated, or if it
+        is not known.
     by_class : bool
         Whether classes have thresholds of their own. Then `threshold` is the lowest.
     """
@@ -101,7 +102,7 @@ class Differential:
 
     def remarks(self) -> list[str]:
         """Say which slides have too few cells, and which flagged cells a reader must look at."""
-        return [*self._too_few(), *self._flagged()]
+        return [*self._too_few(), *self._flagged(), *self._one_slide()]
 
     def _too_few(self) -> list[str]:
         few, wanted = self.slides[self.slides["enough"] == NO], self.facts.wanted
@@ -128,6 +129,12 @@ class Differential:
                 f"{places if len(self.slides) > 1 else ''}: look at them."
             )
         return said
+
+    def _one_slide(self) -> list[str]:
+        if self.comparison is None or not len(self.comparison.bias) or self.comparison.bias["slides"].iloc[0] > 1:
+            return []
+        slides = counted(int(self.comparison.bias["slides"].iloc[0]), "slide")
+        return [f"Limits of agreement need two slides with leukocytes in both tables, and there is {slides}."]
 
     def to_dict(self) -> dict[str, Any]:
         """Return facts, tables and remarks as plain values for JSON (None for NaN)."""

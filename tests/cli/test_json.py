@@ -30,6 +30,7 @@ CALLS = {
     "predict": ("run/weights/best.pt images -o new/found", {"output", "rows", "differential", "failures"}),
     "submit": ("run/weights/best.pt test.csv --images images -o new/s.csv", {"output", "rows", "fallback_rows"}),
     "fuse": ("found.csv found.csv --dataset spec.yaml -o new/fused.csv", {"output", "images", "rows"}),
+    "differential": ("found.csv --dataset spec.yaml", {"facts", "overall", "slides", "classes", "remarks"}),
     "evaluate": ("labels.csv found.csv --dataset spec.yaml -o new/e", {"images", "average_precision", "given", "best"}),
     "compare": ("truth.csv truth.csv truth.csv --dataset spec.yaml", {"figures", "classes", "groups", "mcnemar"}),
     "score": ("truth.csv truth.csv --dataset spec.yaml", {"score", "interval", "classes"}),

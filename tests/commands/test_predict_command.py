@@ -123,7 +123,7 @@ def test_sub_folders_and_groups_are_slides(weights, images, tmp_path, cytoyolo):
     assert (record["facts"]["date"], record["facts"]["model"]) == ("2025-11-29", "best.pt")
     (tmp_path / "slides.csv").write_text("NAME,group\nblob00.jpg,A\nblob09.jpg,A\nblob99.jpg,B\n")
     done = cytoyolo(*call, "-o", tmp_path / "grouped", "--groups", tmp_path / "slides.csv")
-    assert "slides.csv: 1 of 3 names match no image ('blob99.jpg')." in done.stderr
+    assert "slides.csv: 1 of 3 names match none of the searched images ('blob99.jpg')." in done.stderr
     assert "counted as the slide (no group): 22" in done.stderr
     slides = pd.read_csv(tmp_path / "grouped" / "slides.csv").set_index("slide")
     assert slides["images"].to_dict() == {"(no group)": 22, "A": 2}
