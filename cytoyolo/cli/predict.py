@@ -9,8 +9,8 @@ import typer
 from cytoyolo import defaults
 from cytoyolo.cli.differential import CellsOption, SlidesOption, show_differential
 from cytoyolo.cli.inference import Probabilities, WeightsOf, with_inference_settings
-from cytoyolo.cli.options import JsonOption, Overwrite
-from cytoyolo.cli.output import print_json
+from cytoyolo.cli.options import JsonOption, Overwrite, ReportOption
+from cytoyolo.cli.output import print_json, say_page
 from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
 
@@ -52,6 +52,7 @@ def predict(
         typer.Option(help="The part of whole slides to search, in pixels of level 0.", metavar="X,Y,WIDTH,HEIGHT"),
     ] = None,
     whole: Annotated[bool, typer.Option("--all", help="Search whole slides also where there is no tissue.")] = False,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -66,12 +67,13 @@ def predict(
     weights, source = divide(paths)
     made = run(
         weights, source, output=output, dataset=dataset, probabilities=probabilities, pictures=pictures, flat=flat,
-        region=_region(region), whole=whole, overwrite=overwrite, **settings,
+        region=_region(region), whole=whole, overwrite=overwrite, report=report, **settings,
     )  # fmt: skip
     if as_json:
         print_json(vars(made) | {"by_slide": made.by_slide.to_dict()})
     else:
         _show(made)
+        say_page(made.output, report)
     if made.failures:
         raise typer.Exit(1)
 

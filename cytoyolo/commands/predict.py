@@ -87,6 +87,7 @@ def predict(
     region: Region | None = None,
     whole: bool = False,
     overwrite: bool = False,
+    report: bool = True,
     **settings: Unpack[PredictionSettings],
 ) -> Predicted:
     """Find the cells of images and whole slides: a folder with detections.csv, annotated pictures and the leukocyte
@@ -121,6 +122,8 @@ def predict(
         Search whole slides also where there is no tissue on a thumbnail.
     overwrite : bool
         Replace an output that `predict` made.
+    report : bool
+        Whether to write report.html: the differential, and cells of each class in pictures.
     **settings
         How the model is run: see `cytoyolo.detector.inference.InferenceSettings`. How the cells are counted: `groups`,
         `cells` and `adjust_shares` of `cytoyolo.commands.predict_settings.CountingSettings`.
@@ -175,7 +178,7 @@ def predict(
     if not found.names and not plans:
         refuse_nothing(found)
     everyday = PredictionFolder(
-        output, found.folder, found.names, model, pictures, probabilities, warnings, plans, counter
+        output, found.folder, found.names, model, pictures, probabilities, warnings, plans, counter, report
     )
     counted_by = _counting_facts(model, several, chosen, counting["cells"])
     return _predict_images(call, found, plans, everyday, counted_by)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cytoyolo.commands.differential_folder import UNCERTAIN_CELLS, write_differential
 from cytoyolo.commands.differential_slides import SlideCounter
+from cytoyolo.commands.predict_page import CellChoice, remove_prediction_page, write_prediction_page
 from cytoyolo.commands.predict_slides import draw_slide, write_geojson
 from cytoyolo.commands.predict_warnings import Warnings
 from cytoyolo.detector.detections import Detections
@@ -59,11 +60,13 @@ class PredictionFolder:
         warnings: Warnings,
         slides: Sequence[SlidePlan],
         counter: SlideCounter,
+        report: bool = True,
     ) -> None:
         self.output, self.source, self.codes, self.warnings = output, source, model.codes, warnings
         self.pictures, self.probabilities, self.white = pictures, probabilities, model.white
         self.calibration, self.counter, self.spec = model.calibration, counter, counter.spec
         self.slides = {plan.name: plan for plan in slides}
+        self.choice = CellChoice(self.slides) if report else None
         self.folder = partial_folder(output) / RESULT
         names = [*names, *self.slides]
         stems = Counter(_stem(name) for name in names)
@@ -104,6 +107,11 @@ class PredictionFolder:
         name = self.spec.columns["image"]
         self._list("failures.csv", pd.DataFrame(sorted(failures.items()), columns=[name, "problem"]))
         self._list("warnings.csv", self.warnings.table(name))
+        if self.choice is None:
+            remove_prediction_page(self.folder)
+        else:
+            said = failures, self.warnings.of_image
+            write_prediction_page(self.folder, made, self.choice, self.source, self.white, *said)
         return WrittenFolder(images, made.cells, made)
 
     def _write_cells(self, found: Iterator[Detections], table: Path) -> int:
@@ -123,6 +131,8 @@ class PredictionFolder:
                     if one.image in self.slides:
                         self._add_slide(one)
                 self.counter.add((one.image for one in some), rows)
+                if self.choice is not None:
+                    self.choice.add(rows)
                 add(rows)
                 add_unsure(rows.take(rows.uncertain))
         if not self.counter.uncertain:

@@ -114,7 +114,7 @@ def _overall(made: Evaluation) -> Table:
         how = _with_limits if name in _COUNTS else _share
         cells: list[Cell] = [how(one["value"], one["low"], one["high"]) for one in row]
         rows.append([WORDS.get(str(name), str(name)), *cells])
-    note = "The black lines are 95 % intervals by bootstrap. Average precision needs no threshold."
+    note = "The thin lines are 95 % intervals by bootstrap. Average precision needs no threshold."
     return Table("Figures with 95 % intervals", ["figure", *names], rows, note)
 
 
