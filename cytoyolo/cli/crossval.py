@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
+from cytoyolo.cli.classes import show_classes
 from cytoyolo.cli.options import (
     ConfigOption,
     DatasetOfTable,
@@ -69,7 +70,16 @@ def crossval(
     if as_json:
         kept: dict[str, object] = {"ensemble": made.ensemble} if made.ensemble else {}
         kept |= {} if made.seeds is None else {"seeds": to_dict(made.seeds)}
-        print_json({"oof": made.oof, "folds": made.folds, **made.score.to_dict(), "groups": made.groups, **kept})
+        print_json(
+            {
+                "oof": made.oof,
+                "folds": made.folds,
+                **made.score.to_dict(),
+                "groups": made.groups,
+                "classes_found": made.classes,
+                **kept,
+            }
+        )
         return
     if made.seeds is not None:
         show_seeds(made.folder, made.seeds)
@@ -78,6 +88,7 @@ def crossval(
     if made.ensemble:
         typer.echo(f"{made.ensemble}: {counted(made.folds, 'model')} for predict, submit and evaluate")
     show(made.score)
+    show_classes(made.classes)
     if len(made.groups):
         print_table(made.groups.head(SHOWN), "{:.4f}")
     if len(made.groups) > SHOWN:

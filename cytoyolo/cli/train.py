@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
+from cytoyolo.cli.classes import show_classes
 from cytoyolo.cli.options import JsonOption, Overwrite, UmPerPx
 from cytoyolo.cli.output import print_json
 from cytoyolo.cli.training import with_training_settings
@@ -49,3 +50,4 @@ def train(
         f"{trained.weights}: epoch {figures['epoch']:.0f}, mAP50 {figures['metrics/mAP50(B)']:.3f}, "
         f"mAP50-95 {figures['metrics/mAP50-95(B)']:.3f} on the validation split"
     )
+    show_classes(trained.classes)

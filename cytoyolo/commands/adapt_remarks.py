@@ -7,7 +7,7 @@ from cytoyolo.commands.adapt_classes import Classes
 from cytoyolo.commands.adapt_figures import HeldOut, Judged
 from cytoyolo.detector.model_info import ModelInfo
 from cytoyolo.errors import listed
-from cytoyolo.scoring.evaluation import ENOUGH_CELLS
+from cytoyolo.scoring.class_summary import ENOUGH_CELLS
 from cytoyolo.scoring.paired import Verdict
 from cytoyolo.text import counted
 

@@ -12,6 +12,7 @@ import yaml
 
 from cytoyolo import console, defaults
 from cytoyolo.annotations.audit import MENDABLE
+from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE, summary_of, write_classes
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval_folder import (
     DATASET,
@@ -80,6 +81,9 @@ class Crossvalidated:
     groups : DataFrame
         A row for each named group, the largest group first: group, images, rows, score, giou, macro_f1, and accuracy
         (the share of rows whose class is right). It is empty if the data set has no groups.
+    classes : DataFrame
+        How well each class is found by models that have not seen the cells: see
+        `cytoyolo.scoring.class_summary.ClassSummary`. Average precision counts the cells of the out-of-fold table.
     ensemble : Path or None
         The folder of the ensemble, if it was asked for.
     seeds : DataFrame or None
@@ -92,6 +96,7 @@ class Crossvalidated:
     folds: int
     score: Score
     groups: pd.DataFrame
+    classes: pd.DataFrame
     ensemble: Path | None = None
     seeds: pd.DataFrame | None = None
 
@@ -263,7 +268,7 @@ def _begin(
 def _coming(folds: int) -> tuple[str, ...]:
     """What comes into the folder after it was made; anything else there is the user's."""
     of_folds = (name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/"))
-    return (OOF, GROUPS, f"{SCORE}/", f"{ENSEMBLE}/", *of_folds)
+    return (OOF, GROUPS, CLASSES, MATRIX, PICTURE, f"{SCORE}/", f"{ENSEMBLE}/", *of_folds)
 
 
 def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
@@ -353,7 +358,9 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     groups = by_group(truth, submission, score, group)
     write_score(score, folder / SCORE, data.spec, overwrite=True)
     write_table(folder / GROUPS, groups, overwrite=True)
+    summary = summary_of(predictions, labels, listing[column].tolist(), data)
+    write_classes(summary, folder)
     weights = [fingerprint(folder / f"fold{fold}" / LAST) for fold in range(folds)]
     finished = {**manifest, "status": "finished", "weights_sha256": weights, "score": score.to_dict()}
     write_manifest(folder, finished)
-    return Crossvalidated(folder, folder / OOF, folds, score, groups)
+    return Crossvalidated(folder, folder / OOF, folds, score, groups, summary.classes)

@@ -30,19 +30,23 @@ def predict_table(
 
     If the data set holds tiles, what is found in the tiles of an image is joined.
     """
-    tiled = TILES in data.manifest
-    tiles = "off" if tiled else defaults.TILES
+    tiles = "off" if TILES in data.manifest else defaults.TILES
     detector = Detector(weights, conf=defaults.SUBMISSION_CONF, backend=TORCH, device=device, tiles=tiles)
     # Twice the number of labels, so that the limit hides no confident box in a crowded image.
     detector.keep_at_least(2 * int(labels.max()) if len(labels) else 0)
-    found = _found(detector, data, listing)
     several = []
-    for one in _joined(found, listing, detector) if tiled else found:
+    for one in detections_in(detector, data, listing):
         kept = one.confidence >= MIN_CONFIDENCE
         kept[: int(labels.get(one.image, 0))] = True
         several.append(one.take(kept))
     table = DetectionTable.of(several, data.spec.codes, fold)
     return rows_of(replace(table, xyxy=table.xyxy.round(2)).with_pixels(), data.spec, OUT_OF_FOLD)
+
+
+def detections_in(detector: Detector, data: Dataset, listing: pd.DataFrame) -> Iterator[Detections]:
+    """Yield what is found in images (rows of images.csv). What is found in the tiles of an image is joined."""
+    found = _found(detector, data, listing)
+    return _joined(found, listing, detector) if TILES in data.manifest else found
 
 
 def _found(detector: Detector, data: Dataset, listing: pd.DataFrame) -> Iterator[Detections]:

@@ -14,7 +14,8 @@ from cytoyolo.report.parts import Tile
 from cytoyolo.report.pictures import Pictures
 from cytoyolo.report.tiles import Picture
 from cytoyolo.scoring.cells import Cells, Flags, Ints, blocks, match
-from cytoyolo.scoring.evaluation import FALSE, MISSED, Evaluation
+from cytoyolo.scoring.class_summary import FALSE, MISSED
+from cytoyolo.scoring.evaluation import Evaluation
 
 # The most cells of each confusion, and of each class that was found right; the most images; the side of an image.
 _WRONG, _RIGHT, _WORST, _IMAGE = 12, 6, 24, 320

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from cytoyolo import console, defaults
+from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE, validated, write_classes
 from cytoyolo.commands.train_folder import (
     MAKER,
     MANIFEST,
@@ -49,10 +50,15 @@ from cytoyolo.yolo.verify import read_listing, verify
 _COMING = (
     *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE),
     *("weights/best.pt", "weights/last.pt", "metrics.csv", "curves/"),
+    *(CLASSES, MATRIX, PICTURE),
 )
 
 
-@dataclass(frozen=True)
+# The engine counts confusions from confidence 0.001 on, where most found cells are false. The run gets its own matrix.
+_ENGINES_MATRICES = "confusion_matrix"
+
+
+@dataclass(frozen=True, eq=False)
 class Trained:
     """The result of `train`.
 
@@ -64,11 +70,15 @@ class Trained:
         The weights of the best epoch.
     metrics : dict
         The validation figures of the best epoch, by the engine's names, such as "metrics/mAP50(B)".
+    classes : DataFrame
+        How well the best epoch finds each class in the validation part: see
+        `cytoyolo.scoring.class_summary.ClassSummary`. No rows without a validation.
     """
 
     folder: Path
     weights: Path
     metrics: dict[str, float]
+    classes: pd.DataFrame
 
 
 def train(
@@ -162,7 +172,7 @@ def train(
                 with suppress(OSError):  # what went wrong before is what matters
                     remove_folder(run)
             raise
-        return _finish(run, data, manifest)
+        return _finish(run, data, manifest, device)
 
 
 def new_manifest(
@@ -229,7 +239,7 @@ def _go_on(run: Path, data: Dataset, device: str) -> Trained:
     manifest = read_manifest(run)
     if manifest["status"] == "finished":
         console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
-        return Trained(run, run / "weights" / "best.pt", manifest["metrics"])
+        return Trained(run, run / "weights" / "best.pt", manifest["metrics"], _classes_of(run))
     check_dataset(run, manifest, data)
     device, fold = choose_device(device, several=True), manifest["fold"]
     checkpoint = training.checkpoint_to_resume(run)
@@ -253,10 +263,17 @@ def _go_on(run: Path, data: Dataset, device: str) -> Trained:
     except BaseException:
         keeps_a_checkpoint(run, data.folder)
         raise
-    return _finish(run, data, manifest)
+    return _finish(run, data, manifest, device)
 
 
-def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
+def _classes_of(run: Path) -> pd.DataFrame:
+    """Return the table of classes of a finished run. Runs without a validation, or of an earlier version, have none."""
+    if not (run / CLASSES).is_file():
+        return pd.DataFrame()
+    return pd.read_csv(run / CLASSES, converters={"class": str})
+
+
+def _finish(run: Path, data: Dataset, manifest: dict[str, Any], device: str) -> Trained:
     """Take weights, metrics and curves out of the engine's folder; safe to repeat after a kill."""
     engine_folder = run / training.FOLDER
     rows = training.metrics(run)
@@ -274,12 +291,17 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> Trained:
         settings = seal(engine_folder / "weights" / name, run / "weights" / name, data.spec, facts)
     warn_of_batch(settings["batch"], recipe["batch"])
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
-    keep_curves(run)
+    keep_curves(run, leave=_ENGINES_MATRICES)
+    summary = (
+        validated(run / "weights" / "best.pt", data, manifest["fold"], device) if recipe.get("val", True) else None
+    )
+    if summary is not None:
+        write_classes(summary, run)
     write_manifest(
         run, {**manifest, "status": "finished", "finished": now(), "batch": settings["batch"], "metrics": best}
     )
     shutil.rmtree(engine_folder)
-    return Trained(run, run / "weights" / "best.pt", best)
+    return Trained(run, run / "weights" / "best.pt", best, pd.DataFrame() if summary is None else summary.classes)
 
 
 def warn_of_batch(used: int, asked: int) -> None:
@@ -288,12 +310,13 @@ def warn_of_batch(used: int, asked: int) -> None:
         console.warn(f"The batch was {used}, not {asked}, because the GPU's memory was used up.")
 
 
-def keep_curves(run: Path) -> None:
-    """Copy the engine's pictures of a training."""
+def keep_curves(run: Path, leave: str = "") -> None:
+    """Copy the engine's pictures of a training, except those whose names begin with `leave`."""
     engine_folder = run / training.FOLDER
     (run / "curves").mkdir(exist_ok=True)
     for picture in sorted(engine_folder.glob("*.png")) + sorted(engine_folder.glob("*.jpg")):
-        shutil.copyfile(picture, run / "curves" / picture.name)
+        if not leave or not picture.name.startswith(leave):
+            shutil.copyfile(picture, run / "curves" / picture.name)
 
 
 def _trained_on(data: Dataset, manifest: Mapping[str, Any]) -> TrainedOn | None:

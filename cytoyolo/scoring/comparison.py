@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from cytoyolo.scoring.average_precision import rank
 from cytoyolo.scoring.cells import Cells, Floats, Ints, confusion, match
+from cytoyolo.scoring.class_summary import MISSED
 from cytoyolo.scoring.evaluation import (
-    MISSED,
     Sampling,
     mean_precisions,
     named_groups,

@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytoyolo.errors import listed
 from cytoyolo.scoring.average_precision import Ranked, rank
 from cytoyolo.scoring.calibration import BINS, bin_of, reliability
 from cytoyolo.scoring.cells import MATCH_IOU, Cells, Flags, Floats, Ints, Matches, confusion, match
+from cytoyolo.scoring.class_summary import class_remarks, count_matrix
 from cytoyolo.scoring.figures import by_image, class_figures, intervals, overall_figures, share, surplus
 from cytoyolo.scoring.thresholds import best_threshold, class_thresholds
 
-# The names of the rows and columns of a confusion matrix that are no classes.
-MISSED, FALSE = "(missed)", "(no cell)"
-# A class with a lower AP50 is found badly. Figures of a class with fewer true cells say little.
-BAD_AP50, ENOUGH_CELLS = 0.1, 20
 _FIGURES = ("precision", "recall", "f1")
 
 
@@ -84,18 +80,8 @@ class Evaluation:
 
     def remarks(self) -> list[str]:
         """Say which classes are found badly, and which have too few true cells to tell."""
-        cells = self.given.classes["cells"]
-        ap50 = self.average_precision["ap50"].iloc[:-1]
-        few, bad = (cells > 0) & (cells < ENOUGH_CELLS), (cells >= ENOUGH_CELLS) & (ap50 < BAD_AP50)
-        said = []
-        if bad.any():
-            said.append(f"Classes with an AP50 below {BAD_AP50}: {_listed(self.given.classes['class'][bad])}.")
-        if few.any():
-            said.append(
-                f"Classes with fewer than {ENOUGH_CELLS} true cells, too few to tell: "
-                f"{_listed(self.given.classes['class'][few])}."
-            )
-        return said
+        classes = self.given.classes.assign(ap50=self.average_precision["ap50"].iloc[:-1])
+        return class_remarks(classes[classes["cells"] > 0])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain numbers for JSON (None for NaN)."""
@@ -107,10 +93,6 @@ class Evaluation:
             "thresholds": plain_records(self.thresholds),
             **{name: _at_dict(part) for name, part in (("given", self.given), ("best", self.best))},
         }
-
-
-def _listed(codes: pd.Series) -> str:
-    return listed(codes.tolist(), 25)
 
 
 def _at_dict(part: AtThreshold) -> dict[str, Any]:
@@ -251,7 +233,7 @@ def _at(cells: Cells, matches: Matches, threshold: float, groups: pd.Series | No
         overall=pd.DataFrame(rows, columns=["figure", "value", "low", "high"]),
         classes=_with_intervals(classes, of_classes(once), intervals(of_classes, *how)),
         groups=_groups(counts, groups, number, sampling),
-        confusion=_matrix(total, cells.codes),
+        confusion=count_matrix(total, cells.codes),
         calibration=reliability(cells.confidence[counted], right[counted]),
     )
 
@@ -259,14 +241,6 @@ def _at(cells: Cells, matches: Matches, threshold: float, groups: pd.Series | No
 def squares(flat: Floats, number: int) -> Floats:
     """Return counts (k, (C + 1)^2) as matrices (k, C + 1, C + 1)."""
     return flat.reshape(-1, number + 1, number + 1)
-
-
-def _matrix(total: Floats, codes: tuple[str, ...]) -> pd.DataFrame:
-    return pd.DataFrame(
-        total.astype(int),
-        index=pd.Index([*codes, FALSE], name="true"),
-        columns=pd.Index([*codes, MISSED], name="found"),
-    )
 
 
 def _mean_by_image(times: Floats, values: Floats) -> Floats:

@@ -120,7 +120,7 @@ def test_so_is_the_result_of_a_training(name: str, place: Path, monkeypatch: pyt
             place, place, None, "better", (place,), 40, 10, 10, 2, table, table, ("Er",), (), ("A remark.",)
         ),
         "calibrate": calibrate.CalibratedWeights(place, 90, 0.9, 0.1, 0.02, 0.7, 0.1, 0.95, table, []),
-        "crossval": crossval.Crossvalidated(place, place / "oof.csv", 5, score, table),
+        "crossval": crossval.Crossvalidated(place, place / "oof.csv", 5, score, table, table),
         "demo": demo.Demonstrated(table, score, {"weights": place}, {"Train": 1.5}),
         "ensemble": ensemble.MadeEnsemble(place, 5, 5, 40, table),
         "reproduce": [reproduce.Planned("train", place, "done", 1.5, None)],

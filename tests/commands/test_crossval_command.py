@@ -213,9 +213,13 @@ def test_the_predictions_are_those_of_the_last_weights(made, lab):
 
 def test_it_holds_what_it_says_and_no_path_of_this_machine(made, lab):
     assert {path.name for path in made.iterdir()} == {
-        ".cytoyolo.json", "crossval.json", "dataset", "fold0", "fold0.csv", "fold1", "fold1.csv", "groups.csv",
-        "oof.csv", "recipe.yaml", "score",
+        ".cytoyolo.json", "classes.csv", "confusion.csv", "confusion.png", "crossval.json", "dataset", "fold0",
+        "fold0.csv", "fold1", "fold1.csv", "groups.csv", "oof.csv", "recipe.yaml", "score",
     }  # fmt: skip
+    assert not (made / "fold0" / "classes.csv").exists()  # no validation on the fold
+    classes = pd.read_csv(made / "classes.csv")
+    labels = pd.read_csv(made / "dataset" / "labels.csv")["class"].value_counts()
+    assert dict(zip(classes["class"], classes["cells"], strict=True)) == labels.to_dict()
     for path in (made / "crossval.json", made / "oof.csv", made / "recipe.yaml", made / "groups.csv"):
         text = path.read_text()
         assert str(lab) not in text and str(made.parent) not in text and str(Path.home()) not in text, path.name

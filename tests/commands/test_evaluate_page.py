@@ -8,7 +8,7 @@ import pytest
 
 from cytoyolo.commands.evaluate import evaluate
 from cytoyolo.errors import UsageError
-from cytoyolo.scoring.evaluation import MISSED
+from cytoyolo.scoring.class_summary import MISSED
 from tests.browser import assert_sound, opened
 from tests.pictures import photo, save
 

@@ -11,12 +11,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cytoyolo import convert, train
+from cytoyolo import convert, evaluate, train
 from cytoyolo.commands import train as command
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError, as_typed
@@ -39,10 +41,31 @@ def test_a_run_says_how_it_came_about(small_run, blobs):
     assert len((small_run / "metrics.csv").read_text().splitlines()) == 3
     assert (small_run / "curves" / "results.png").stat().st_size > 0
     assert {path.name for path in small_run.iterdir()} == {
-        ".cytoyolo.json", "curves", "manifest.json", "metrics.csv", "recipe.yaml", "weights",
+        ".cytoyolo.json", "classes.csv", "confusion.csv", "confusion.png", "curves", "manifest.json", "metrics.csv",
+        "recipe.yaml", "weights",
     }  # fmt: skip
+    assert not list((small_run / "curves").glob("confusion*"))
     for path in (small_run / "manifest.json", small_run / "recipe.yaml", small_run / "weights" / "best.pt"):
         assert str(blobs).encode() not in path.read_bytes(), f"{path.name} holds a path of this machine"
+
+
+def test_a_run_tells_how_well_each_class_is_found(small_run, blobs, tmp_path):
+    listing = pd.read_csv(blobs / "dataset" / "images.csv", dtype=str)
+    held_out = listing[listing["part"] == "1"]["NAME"]
+    labels = pd.read_csv(blobs / "dataset" / "labels.csv", dtype={"NAME": str})
+    labels = labels[labels["NAME"].isin(held_out)]
+    table = pd.read_csv(small_run / "classes.csv")
+    assert table["class"].tolist() == ["dark", "pale"]
+    assert table["cells"].tolist() == [(labels["class"] == code).sum() for code in table["class"]]
+    labels.to_csv(tmp_path / "held_out.csv", index=False)
+    made = evaluate(
+        tmp_path / "held_out.csv", small_run / "weights" / "best.pt", images=blobs / "images",
+        dataset=blobs / "spec.yaml", replicates=1, backend="torch", device="cpu",
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(table[["cells", "found"]], made.given.classes[["cells", "found"]])
+    np.testing.assert_allclose(table["ap50"], made.average_precision["ap50"].iloc[:2], atol=1e-9)
+    again = train(blobs / "dataset", output=small_run, resume=True)
+    pd.testing.assert_frame_equal(again.classes, table)
 
 
 def test_the_same_training_gives_the_same_bytes(small_run, blobs, tmp_path):

@@ -12,8 +12,9 @@ from sklearn import metrics
 
 from cytoyolo.scoring.agreement import NOT_IN_A, NOT_IN_B, agree
 from cytoyolo.scoring.cells import Cells, match
+from cytoyolo.scoring.class_summary import MISSED
 from cytoyolo.scoring.comparison import compare_cells, compare_scores, mcnemar
-from cytoyolo.scoring.evaluation import MISSED, evaluate_cells
+from cytoyolo.scoring.evaluation import evaluate_cells
 from cytoyolo.scoring.score import evaluate
 from tests.scoring.test_average_precision import CODES, random_cells
 

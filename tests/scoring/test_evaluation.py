@@ -10,7 +10,8 @@ from sklearn.calibration import calibration_curve
 
 from cytoyolo.scoring.calibration import calibration_error, reliability
 from cytoyolo.scoring.cells import Cells, confusion, match
-from cytoyolo.scoring.evaluation import FALSE, MISSED, Evaluation, evaluate_cells
+from cytoyolo.scoring.class_summary import FALSE, MISSED
+from cytoyolo.scoring.evaluation import Evaluation, evaluate_cells
 from cytoyolo.scoring.thresholds import best_threshold, class_thresholds
 from tests.scoring.test_average_precision import CODES, random_cells
 

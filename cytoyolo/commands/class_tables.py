@@ -1,0 +1,63 @@
+"""The table of classes at the end of a training or a cross-validation, and the picture of the confusions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo import defaults
+from cytoyolo.commands.crossval_predictions import detections_in
+from cytoyolo.detector.networks import TORCH
+from cytoyolo.detector.predict import Detector
+from cytoyolo.detector.table import DetectionTable
+from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
+from cytoyolo.scoring.cells import Cells
+from cytoyolo.scoring.class_summary import ClassSummary, summarise
+from cytoyolo.tables.table import XYXY, write_table
+from cytoyolo.yolo.folder import TILES, Dataset, held_out
+from cytoyolo.yolo.labels import read_labels
+from cytoyolo.yolo.verify import read_listing
+
+CLASSES, MATRIX, PICTURE = "classes.csv", "confusion.csv", "confusion.png"
+# Average precision counts faint cells too.
+_FAINTEST = 0.001
+
+
+def validated(weights: Path, data: Dataset, fold: int | None, device: str) -> ClassSummary | None:
+    """Find the cells of the validation part by weights, and compare them with the labels. None without a part."""
+    listing, labels = read_listing(data), read_labels(data)
+    listing = listing[held_out(listing["part"].to_numpy().astype(np.int64), fold)]
+    names = listing[data.spec.columns["image"]].drop_duplicates().tolist()
+    if not names:
+        return None
+    own = labels[labels["image"].isin(names)]
+    tiles = "off" if TILES in data.manifest else defaults.TILES
+    detector = Detector(weights, conf=_FAINTEST, backend=TORCH, device=device.split(",")[0], tiles=tiles)
+    detector.keep_at_least(2 * int(own["image"].value_counts().max()) if len(own) else 0)
+    found = DetectionTable.of(list(detections_in(detector, data, listing)), detector.codes)
+    return summary_of(found, own, names, data)
+
+
+def summary_of(found: DetectionTable, labels: pd.DataFrame, names: Sequence[str], data: Dataset) -> ClassSummary:
+    """Compare found cells with the labels of images, from the confidence on that `predict` keeps."""
+    codes = data.spec.codes
+    found = found.with_classes(codes)
+    index = pd.Index(list(names), dtype=object)
+    true = index.get_indexer(pd.Index(labels["image"], dtype=object)).astype(np.int64)
+    there = index.get_indexer(pd.Index(found.image, dtype=object)).astype(np.int64)
+    none, nowhere = np.zeros(0, np.int64), np.zeros((0, 4))
+    cells = Cells(
+        len(names), true, labels[XYXY].to_numpy(np.float64),
+        pd.Index(codes).get_indexer(pd.Index(labels["class"])).astype(np.int64), none, nowhere, there, found.xyxy,
+        found.class_id, found.confidence, found.probabilities, codes,
+    )  # fmt: skip
+    return summarise(cells, defaults.CONF, [code for code, count in data.manifest["boxes"].items() if count])
+
+
+def write_classes(summary: ClassSummary, folder: Path) -> None:
+    """Write the table of classes and the confusions into a folder; safe to repeat after a kill."""
+    write_table(folder / CLASSES, summary.classes, overwrite=True)
+    write_table(folder / MATRIX, summary.confusion.reset_index(), overwrite=True)
+    if len(summary.confusion) <= MAX_LABELS:
+        draw_confusion(summary.confusion, folder / PICTURE, f"Cells from confidence {summary.threshold}")
