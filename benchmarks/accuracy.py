@@ -88,7 +88,7 @@ def converted(work: Path, name: str, table: pd.DataFrame, **options: Any) -> Pat
     folder = work / name
     if not folder.exists():
         table.to_csv(work / f"{name}.csv", index=False)
-        tests = pd.concat([rows("test", source)[["NAME"]] for source in SOURCES]).drop_duplicates()
+        tests = pd.concat([rows("test", source) for source in SOURCES]).drop_duplicates("NAME")
         tests.to_csv(work / "test.csv", index=False)
         groups = rows("groups", "wbc5")
         groups[groups["NAME"].isin(table["NAME"])].to_csv(work / "groups.csv", index=False)
