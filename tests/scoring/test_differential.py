@@ -36,6 +36,14 @@ def test_intervals_are_wilsons(total: int, share: float) -> None:
     assert 0 <= low <= count / total <= high <= 1
 
 
+def test_intervals_hold_the_true_share_of_about_95_in_100_slides() -> None:
+    random = np.random.default_rng(0)
+    shares = random.dirichlet([87, 46, 10, 4.5, 1, 0.7], size=1000)  # two classes are rarer than 1 %
+    counts = random.multinomial(200, shares)
+    low, high = wilson(counts, np.full_like(counts, 200))
+    assert 0.93 <= ((low <= shares) & (shares <= high)).mean() <= 0.97
+
+
 def test_without_a_cell_nothing_is_known() -> None:
     assert [float(limit) for limit in wilson(np.array(0), np.array(0))] == [0, 1]
     assert differential({}, SPEC)["leukocyte_share_high"].dropna().eq(1).all()
