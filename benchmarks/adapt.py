@@ -50,7 +50,7 @@ def labelled(work: Path, source: str) -> pd.DataFrame:
     rows = pd.read_csv(clean, dtype=str)
     rows = rows[rows.groupby("NAME")["class"].transform(lambda codes: codes.isin(FIVE).all())]
     groups = folder / "groups.csv"
-    known = pd.read_csv(groups, dtype=str).set_index("NAME")["group"] if groups.exists() else pd.Series(dtype=str)
+    known = pd.read_csv(groups, dtype=str).set_index("NAME")["group"] if groups.exists() else pd.Series(dtype=object)
     return rows.assign(group=rows["NAME"].map(known).fillna(""))
 
 

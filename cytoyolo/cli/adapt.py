@@ -44,6 +44,13 @@ def adapt(
     classifier: Annotated[
         str | None, typer.Option(help="The detector's classifier, which is adapted too.", metavar="FILE.pt")
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder made by `convert` with images that the weights were trained on: they are not forgotten.",
+            metavar="DATASET",
+        ),
+    ] = None,
     config: ConfigOption = None,
     hold_out: Annotated[float, typer.Option(help="The share of the images to hold out.")] = defaults.HOLD_OUT,
     *,
@@ -60,7 +67,7 @@ def adapt(
 
     made = run(
         weights, labels, images=images, output=output, groups=groups, dataset=dataset, classifier=classifier,
-        config=config, hold_out=hold_out, device=device, overwrite=overwrite, **settings,
+        replay=replay, config=config, hold_out=hold_out, device=device, overwrite=overwrite, **settings,
     )  # fmt: skip
     if as_json:
         print_json(vars(made))

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import pandas as pd
 import yaml
 
 from cytoyolo import console, defaults
-from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands.adapt_classes import Classes, classes_of
+from cytoyolo.commands.adapt_data import cell_classes, check_cells, converted, replay_beside
 from cytoyolo.commands.adapt_figures import HeldOut, Judged, judge
 from cytoyolo.commands.adapt_folder import (
     CELLS,
@@ -26,6 +25,7 @@ from cytoyolo.commands.adapt_folder import (
     MAKER,
     MANIFEST,
     RECIPE,
+    REPLAYED,
     SPEC,
     WEIGHTS,
     check_begun,
@@ -42,7 +42,6 @@ from cytoyolo.commands.adapt_inputs import (
     refuse_trained,
 )
 from cytoyolo.commands.adapt_remarks import remarks
-from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import FIXED_EPOCHS
 from cytoyolo.commands.crossval_folder import LAST
 from cytoyolo.commands.train import train
@@ -52,9 +51,8 @@ from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
 from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.recipes import ADAPTATION, given, load_recipe
 from cytoyolo.detector.settings import TrainingSettings
-from cytoyolo.detector.tiling import tiling_of
 from cytoyolo.detector.weights import write_with_facts
-from cytoyolo.errors import CytoyoloError, UsageError, option, reworded
+from cytoyolo.errors import UsageError, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
 from cytoyolo.images.info import check_image_folder
 from cytoyolo.locks import check_free, locked
@@ -62,12 +60,10 @@ from cytoyolo.machine import versions
 from cytoyolo.scoring.paired import Verdict, verdict
 from cytoyolo.shipped import weights_path
 from cytoyolo.tables.table import write_table
-from cytoyolo.yolo.folder import CONVERT_AGAIN, Dataset, held_out, load_dataset
+from cytoyolo.yolo.folder import CONVERT_AGAIN, Dataset, load_dataset
 from cytoyolo.yolo.labels import read_labels
-from cytoyolo.yolo.verify import read_listing
+from cytoyolo.yolo.replay import check_replay
 
-# With fewer labelled cells there is neither enough to learn nor to judge by.
-LEAST_CELLS = 10
 _REPLICATES = 1000
 
 
@@ -130,6 +126,7 @@ def adapt(
     groups: str | Path | None = None,
     dataset: str | Path | None = None,
     classifier: str | Path | None = None,
+    replay: str | Path | None = None,
     config: str | Path | None = None,
     hold_out: float = defaults.HOLD_OUT,
     device: str = defaults.DEVICE,
@@ -156,6 +153,9 @@ def adapt(
         description that the weights carry.
     classifier : str or Path, optional
         The checkpoint of a classifier of `train_classifier`, the second stage of the detector. It is adapted too.
+    replay : str or Path, optional
+        A YOLO folder of `convert` with images that the weights were trained on. As many of them are trained on as of
+        the new laboratory, so that the weights do not forget them.
     config : str or Path, optional
         A YAML file that changes rules of the audit.
     hold_out : float
@@ -192,25 +192,28 @@ def adapt(
     detector, cells = weights_path(weights), None if classifier is None else weights_path(classifier)
     check_files(detector, cells, labels)
     check_image_folder(Path(images))
+    old = None if replay is None else load_dataset(replay)
     resolved = load_recipe(settings, {**FIXED_EPOCHS, "model": str(detector)}, ADAPTATION)
     begun = not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file()
     if begun:
         check_free(folder)
     else:
-        read = (detector, cells, labels, images, groups, config, given(settings).get("recipe"))
+        read = (detector, cells, labels, images, groups, replay, config, given(settings).get("recipe"))
         check_folder(folder, MAKER, overwrite, inputs=read)
     use = open_weights(detector, cells)
     resolved = complete_recipe(resolved, use)
     known = classes_of(detector, use.info, labels, dataset)
     refuse_trained(detector, labels)
+    if old is not None:
+        check_replay(old, known.spec.codes)
     tables = {"labels": labels, "groups": groups, "config": config}
-    inputs = fingerprints(use, tables, known.spec, hold_out)
+    inputs = fingerprints(use, tables, old, known.spec, hold_out)
     if begun:
         check_begun(folder, inputs, resolved)
     device = choose_device(device)
     with locked(folder):
         if not begun:
-            _begin(folder, overwrite, use, tables, Path(images), known, hold_out, resolved, inputs)
+            _begin(folder, overwrite, use, tables, Path(images), old, known, hold_out, resolved, inputs)
         _train(folder, use, device)
         return _finish(folder, use, Path(images), known, device)
 
@@ -221,6 +224,7 @@ def _begin(
     use: GivenWeights,
     tables: Mapping[str, str | Path | None],
     images: Path,
+    old: Dataset | None,
     known: Classes,
     hold_out: float,
     resolved: Mapping[str, Any],
@@ -229,9 +233,11 @@ def _begin(
     """Make the folder with its data set and its settings. What can be refused is refused here, before any training."""
     with new_folder(folder, MAKER, overwrite, also=COMING) as made:
         write_text(made / SPEC, yaml.safe_dump(known.spec.to_dict(), sort_keys=False, allow_unicode=True))
-        data = _converted(made, use, tables, images, hold_out, resolved["seed"])
-        _check_cells(data, Path(str(tables["labels"])))
+        data = converted(made, use, tables, images, hold_out, resolved["seed"])
+        check_cells(data, Path(str(tables["labels"])))
         known.say(use.detector, Counter(read_labels(data)["class"]))
+        if old is not None:
+            replay_beside(made, data, old, resolved["seed"])
         write_text(made / RECIPE, yaml.safe_dump(dict(resolved), sort_keys=False))
         if use.classifier_info is not None:
             check_whole(data)
@@ -243,58 +249,9 @@ def _begin(
         write_manifest(made, manifest)
 
 
-def _converted(
-    folder: Path, use: GivenWeights, tables: Mapping[str, str | Path | None], images: Path, hold_out: float, seed: int
-) -> Dataset:
-    """Make the data set. Images that a prediction would search in tiles are cut into such tiles."""
-    options: dict[str, Any] = {
-        "images": images, "output": folder / DATASET, "dataset": folder / SPEC, "val": hold_out, "seed": seed,
-        "groups": tables["groups"], "config": tables["config"],
-    }  # fmt: skip
-    labels = Path(str(tables["labels"]))
-    with reworded({MENDABLE: "mend or delete them, or let `cytoyolo repair` do it"}):
-        convert(labels, **options)
-        data = load_dataset(folder / DATASET)
-        tiling = tiling_of(defaults.TILES, None, None, use.info, use.info.imgsz or 0, use.detector)
-        sizes = read_listing(data)[["width", "height"]].astype(int).itertuples(index=False, name=None)
-        if not any(map(tiling.divides, sizes)):
-            return data
-        console.note(
-            f"Images that are much larger than those that {use.detector.name} was trained on are cut into tiles of "
-            f"{tiling.tile:,} px, as in a prediction."
-        )
-        convert(labels, **options, tiles=tiling.tile, overwrite=True)
-    return load_dataset(folder / DATASET)
-
-
-def _check_cells(data: Dataset, labels: Path) -> None:
-    """Raise CytoyoloError if there are too few cells to learn from, or none to judge by."""
-    trained, judging = _counts(data)
-    total = len(trained) + len(judging)
-    if total < LEAST_CELLS:
-        raise CytoyoloError(
-            f"{labels} has {total:,} labelled cells, too few to adapt weights to and to judge them by; label at least "
-            f"{LEAST_CELLS}, better 100."
-        )
-    if not len(judging) or not len(trained):
-        what = "no cell is held out" if not len(judging) else "all cells are held out"
-        raise CytoyoloError(
-            f"{labels}: {what}, because of its groups or its images without cells; give another share with "
-            f"{option('hold_out')}, or other groups."
-        )
-
-
-def _counts(data: Dataset) -> tuple[pd.Series, pd.Series]:
-    """Return the classes of the cells that are trained on, and of the cells that are held out."""
-    listing, labels = read_listing(data), read_labels(data)
-    out = listing[data.spec.columns["image"]][held_out(listing["part"].to_numpy(np.int64), None)]
-    judging = labels["image"].isin(out)
-    return labels["class"][~judging], labels["class"][judging]
-
-
 def _train(folder: Path, use: GivenWeights, device: str) -> None:
     """Train what is not trained yet. The held-out images have no say in it: all epochs are trained."""
-    data, run = folder / DATASET, folder / DETECTOR
+    data, run = folder / (REPLAYED if (folder / REPLAYED).is_dir() else DATASET), folder / DETECTOR
     again = f"{folder} keeps the finished part; the same call continues it."
     with console.with_way_on(again), reworded({CONVERT_AGAIN: "adapt the weights in another folder"}):
         if use.classifier is not None:
@@ -323,11 +280,11 @@ def _finish(folder: Path, use: GivenWeights, images: Path, known: Classes, devic
         origin = {"from": inputs[source], "labels": inputs["labels"]}
         write_with_facts(folder / name / LAST, target, {"adapted": origin})
     judged = judge(part, use.paths, made, _REPLICATES, data.manifest["seed"], device)
-    trained, judging = _counts(data)
+    trained, judging = cell_classes(data)
     judged.classes.insert(1, "trained", judged.classes["class"].map(trained.value_counts()).fillna(0).astype(int))
     outcome = verdict(judged.last)
     recommended = tuple(made) if outcome == "better" else use.paths
-    said = remarks(outcome, judged, use.info, known, part)
+    said = remarks(outcome, judged, use.info, known, part, bool(inputs["replay"]))
     _write(folder, judged, data)
     result = {
         "verdict": outcome, "recommended": [path.name for path in recommended], "cells": len(trained) + len(judging),

@@ -15,7 +15,7 @@ from cytoyolo.shipped import parse_yaml
 MAKER = "adapt"
 MANIFEST, RECIPE, SPEC = "adapt.json", "recipe.yaml", "dataset.yaml"
 CLASSIFIER_RECIPE = "recipe-classifier.yaml"
-DATASET, DETECTOR, CLASSIFIER = "dataset", "detector", "classifier"
+DATASET, REPLAYED, DETECTOR, CLASSIFIER = "dataset", "dataset-with-replay", "detector", "classifier"
 FIGURES, CLASSES, CELLS = "before_after.csv", "classes.csv", "cells.csv"
 WEIGHTS = {DETECTOR: Path("weights") / "detector.pt", CLASSIFIER: Path("weights") / "classifier.pt"}
 # How messages name what an adaptation is made from.

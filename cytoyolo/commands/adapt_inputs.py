@@ -14,6 +14,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.files import read_bytes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import fingerprint
+from cytoyolo.yolo.folder import Dataset
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,14 @@ def refuse_trained(weights: Path, labels: Path) -> None:
 
 
 def fingerprints(
-    use: GivenWeights, tables: Mapping[str, str | Path | None], spec: DataSpec, hold_out: float
+    use: GivenWeights, tables: Mapping[str, str | Path | None], old: Dataset | None, spec: DataSpec, hold_out: float
 ) -> dict[str, Any]:
     """Return fingerprints of what an adaptation is made from; no path of this machine."""
     files = {name: None if path is None else fingerprint(path) for name, path in tables.items()}
     classifier = use.classifier_info.sha256 if use.classifier_info else None
+    replay = None if old is None else [old.manifest["labels"]["sha256"], old.manifest["images_sha256"]]
     return {
-        "weights": use.info.sha256, "classifier": classifier, **files, "data_set": spec.to_dict(),
+        "weights": use.info.sha256, "replay": replay, "classifier": classifier, **files, "data_set": spec.to_dict(),
         "hold_out": hold_out,
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any
 from cytoyolo.commands.adapt_classes import Classes
 from cytoyolo.commands.adapt_figures import HeldOut, Judged
 from cytoyolo.detector.model_info import ModelInfo
-from cytoyolo.errors import listed
+from cytoyolo.errors import as_typed, listed, option
 from cytoyolo.scoring.class_summary import ENOUGH_CELLS
 from cytoyolo.scoring.paired import Verdict
 from cytoyolo.text import counted
@@ -16,10 +16,12 @@ _FEW = 5
 _SHOWN = 10
 
 
-def remarks(outcome: Verdict, judged: Judged, info: ModelInfo, classes: Classes, part: HeldOut) -> list[str]:
+def remarks(
+    outcome: Verdict, judged: Judged, info: ModelInfo, classes: Classes, part: HeldOut, replayed: bool
+) -> list[str]:
     """Say what limits the comparison, and what has changed besides the figures. The most important comes first."""
     last: dict[Any, Any] = judged.last.set_index("figure").to_dict("index")
-    said = _outcome(outcome) + _doubts(last, part) + _of_classes(judged, classes)
+    said = _outcome(outcome) + _doubts(last, part) + _of_classes(judged, classes, replayed)
     if last["giou"]["change_high"] < 0:
         before, after = (f"{last['giou'][side]:.3f}" for side in ("before", "after"))
         said.append(f"The boxes fit less well than before: GIoU {before} before, {after} after.")
@@ -68,7 +70,7 @@ def _doubts(last: Mapping[str, Any], part: HeldOut) -> list[str]:
     return said
 
 
-def _of_classes(judged: Judged, classes: Classes) -> list[str]:
+def _of_classes(judged: Judged, classes: Classes, replayed: bool) -> list[str]:
     said = []
     rows = judged.classes
     few = rows[(rows["trained"] < _FEW)]
@@ -78,8 +80,12 @@ def _of_classes(judged: Judged, classes: Classes) -> list[str]:
             f"Classes with fewer than {_FEW} cells to train on, which are hardly learned: {listed(shown, _SHOWN)}."
         )
     if classes.untaught:
-        said.append(
-            f"Classes of the given weights that no label has: {listed(list(classes.untaught), _SHOWN)}. The adapted "
-            "weights still have them, but were not trained on them, and may name them less often."
+        codes = listed(list(classes.untaught), _SHOWN)
+        advice = (
+            "They were trained on with replayed images only, and were not judged."
+            if replayed
+            else "The adapted weights still have them, but hardly name them any more. To keep them, label some of "
+            f"their cells, or let images that the weights were trained on be replayed ({as_typed(option('replay'))})."
         )
+        said.append(f"Classes of the given weights that no label has: {codes}. {advice}")
     return said

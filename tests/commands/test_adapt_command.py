@@ -164,6 +164,20 @@ def test_large_images_are_cut_into_tiles_and_judged_whole(lab, weights, tmp_path
     assert (cells[["x1", "y1", "x2", "y2"]] == own[["x1", "y1", "x2", "y2"]]).all().all(), "in pixels of whole images"
 
 
+def test_images_that_the_weights_know_are_trained_on_too(lab, weights, blobs, tmp_path):
+    labels = tmp_path / "dark.csv"
+    table = pd.read_csv(lab / "plain.csv")
+    table[table["class"] == "dark"].to_csv(labels, index=False)
+    result = run(lab, weights, tmp_path / "RUN", labels=labels, replay=blobs / "dataset")
+    manifest = json.loads((result.folder / "detector" / "manifest.json").read_text())
+    assert manifest["dataset"]["replay"]["images"] == 8 and manifest["dataset"]["boxes"]["pale"] > 0
+    cells = pd.read_csv(result.folder / "cells.csv")
+    assert not cells["NAME"].str.contains("replay").any() and result.held_out == len(cells) == 2
+    assert any("pale. They were trained on with replayed images only" in remark for remark in result.remarks)
+    with pytest.raises(UsageError, match="differs in the replay"):
+        run(lab, weights, tmp_path / "RUN", labels=labels)
+
+
 # What it says
 
 
@@ -291,6 +305,8 @@ def test_weights_that_can_not_be_adapted_are_refused(lab, weights, tmp_path, blo
     ):
         with pytest.raises(CytoyoloError, match=words):
             run(lab, path, tmp_path / "RUN", **options)
+    with pytest.raises(UsageError, match="is not a data set made by"):
+        run(lab, weights, tmp_path / "RUN", replay=lab)
     with pytest.raises(CytoyoloError, match=r"was trained on .*labels.csv, so it has nothing new"):
         run(blobs, weights, tmp_path / "RUN", dataset=blobs / "spec.yaml")
     assert not (tmp_path / "RUN").exists()
