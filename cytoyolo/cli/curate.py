@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import Boxes, JsonOption, Overwrite, Spurious
+from cytoyolo.cli.options import Boxes, JsonOption, Overwrite, ReportOption, Spurious
 from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.text import counted
 
@@ -40,6 +40,7 @@ def curate(
     force: Annotated[
         bool, typer.Option("--force", help="Accept larger losses, and a finding for every label.")
     ] = False,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -51,7 +52,7 @@ def curate(
 
     made = run(
         labels, oof=oof, output=output, spurious=spurious, boxes=boxes, images=images, max_loss=max_loss, force=force,
-        overwrite=overwrite,
+        overwrite=overwrite, report=report,
     )  # fmt: skip
     counts = made.findings.groupby(["rule", "action"], sort=False).size().rename("findings").reset_index()
     if as_json:
@@ -76,3 +77,5 @@ def curate(
         typer.echo("The most doubtful labels:")
         print_table(shown.astype({"line": str}), "{:.3f}")
     typer.echo(f"All changes, findings and suggestions: {made.log.with_suffix('').with_suffix('')}.*.csv", err=True)
+    if report:
+        typer.echo(f"Open in a browser: {made.table.with_suffix('.report.html')}", err=True)

@@ -14,6 +14,7 @@ from cytoyolo.annotations.changes import COLUMNS as LOG_COLUMNS
 from cytoyolo.annotations.changes import change_log
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.curate_inputs import read_inputs
+from cytoyolo.commands.curate_page import curation_html
 from cytoyolo.curation import findings as curating
 from cytoyolo.curation.corrections import check_choices, corrections, tables
 from cytoyolo.curation.findings import SPURIOUS, Curated, Labels
@@ -23,12 +24,13 @@ from cytoyolo.images.info import check_image_folder
 from cytoyolo.report.before_after import draw_changes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import check_writable
+from cytoyolo.text import counted
 
 # What the user can do, too, if a curation would lose too many rows.
 ANOTHER_LIMIT = f", or another {option('max_loss')}"
 # Suffixes of the files beside the curated table.
-CHANGES, FINDINGS, SUGGESTIONS, SCORES, SHEET = (
-    ".changes.csv", ".findings.csv", ".suggestions.csv", ".scores.csv", ".findings.png",
+CHANGES, FINDINGS, SUGGESTIONS, SCORES, SHEET, REPORT = (
+    ".changes.csv", ".findings.csv", ".suggestions.csv", ".scores.csv", ".findings.png", ".report.html",
 )  # fmt: skip
 EVIDENCE = ("fold", "confidence", "iou", "weights")
 _FINDING_COLUMNS = ["line", "image", "rule", "value", "action", "detail", "fold", "confidence", "iou"]
@@ -98,6 +100,7 @@ def curate(
     max_loss: float = defaults.CURATION_LOSS,
     force: bool = False,
     overwrite: bool = False,
+    report: bool = True,
 ) -> CuratedTable:
     """Correct a label table with the predictions of models that have not seen its images. Each change is logged.
 
@@ -112,7 +115,8 @@ def curate(
         The out-of-fold predictions that `crossval` wrote. With several cross-validations, the boxes of the first are
         used and the class probabilities of all, which usually ranks wrong classes better (docs/curation.md).
     output : str or Path
-        The table to write. The log, the findings, the suggestions and the scores are written beside it.
+        The table to write. The log, the findings, the suggestions, the scores and a page (.report.html) are written
+        beside it.
     spurious : str
         "mask": labels without a cell become ignore regions. "keep": they stay.
     boxes : str
@@ -126,6 +130,8 @@ def curate(
         Accept larger losses, and findings for every label.
     overwrite : bool
         Replace an existing output of `curate`.
+    report : bool
+        Whether to write the page.
 
     Returns
     -------
@@ -172,9 +178,17 @@ def curate(
     sheet = None if images is None else draw_changes(findings, made.findings, table, images, inputs.white)
     if sheet is not None:
         contents[output.with_suffix(SHEET)] = cv2.imencode(".png", sheet)[1].tobytes()
+    if report:
+        about = f"{labels.name}, by {counted(len(inputs.sources), 'cross-validation')}"
+        found, masked = (findings, suggestions, scores), spurious == "mask"
+        html = curation_html(
+            about, found, made.findings, given, table, len(log) - 1, masked, images, inputs.white
+        )  # fmt: skip
+        contents[output.with_suffix(REPORT)] = html.encode()
     write_together(contents)
-    if sheet is None:
-        output.with_suffix(SHEET).unlink(missing_ok=True)  # the sheet of the output that was just replaced
+    for suffix in (SHEET, REPORT):
+        if output.with_suffix(suffix) not in contents:
+            output.with_suffix(suffix).unlink(missing_ok=True)  # that of the output that was just replaced
     return CuratedTable(output, output.with_suffix(CHANGES), findings, suggestions, scores, log.iloc[1:])
 
 
@@ -193,9 +207,9 @@ def _check_outputs(inputs: tuple[Path, ...], output: Path, columns: list[str], s
         if path.resolve() in (one.resolve() for one in inputs):
             raise UsageError(f"{path} is an input too; give another name for the curated table.")
         check_writable(path, header, overwrite)
-    sheet = output.with_suffix(SHEET)
-    if sheet.exists() and not overwrite:
-        raise UsageError(f"{sheet} exists; give another name or {OVERWRITE}.")
+    for path in (output.with_suffix(suffix) for suffix in (SHEET, REPORT)):
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path} exists; give another name or {OVERWRITE}.")
 
 
 def _refuse_losses(labels: Path, made: Curated, given: Labels, spec: DataSpec, spurious: str, max_loss: float) -> None:

@@ -27,6 +27,8 @@ class Wanted(NamedTuple):
     others: Sequence[Box] = ()
     marked: Sequence[Box] = ()
     side: int = SIDE
+    around: Box | None = None
+    filled: Sequence[Box] = ()
 
 
 def draw_tiles(wanted: Sequence[Wanted], read: Read, pictures: Pictures) -> list[Tile]:
@@ -48,7 +50,8 @@ def draw_tiles(wanted: Sequence[Wanted], read: Read, pictures: Pictures) -> list
 
 
 def _cropped(image: Picture, wanted: Wanted) -> Picture:
-    return crop(image, wanted.box, wanted.others, wanted.marked, wanted.side)
+    _, _, box, others, marked, side, around, filled = wanted
+    return crop(image, box, others, marked, side, around=around, filled=filled)
 
 
 def _tile(wanted: Wanted, drawn: Encoded | str, pictures: Pictures) -> Tile:

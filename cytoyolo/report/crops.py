@@ -23,11 +23,15 @@ def crop(
     others: Sequence[NDArray[np.float64]] = (),
     marked: Sequence[NDArray[np.float64]] = (),
     side: int = SIDE,
+    *,
+    around: NDArray[np.float64] | None = None,
+    filled: Sequence[NDArray[np.float64]] = (),
 ) -> Picture:
     """Return a square picture of a box (4,) and what is around it: the box and `marked` boxes thick and orange,
     `others` thin and blue.
 
-    Without a box, or if the box is not in the image, the whole image is shown.
+    Without a box, or if the box is not in the image, the whole image is shown. `around` is shown in place of the box
+    and is not drawn. `filled` boxes are painted over.
 
     Examples
     --------
@@ -35,7 +39,8 @@ def crop(
     >>> crop(image, np.array([10, 20, 60, 80.0])).shape, crop(image, None).shape
     ((192, 192, 3), (144, 192, 3))
     """
-    window = None if box is None else _window(box, image.shape[1], image.shape[0])
+    centre = box if around is None else around
+    window = None if centre is None else _window(centre, image.shape[1], image.shape[0])
     if window is None:
         scale = min(side / image.shape[1], side / image.shape[0])
         size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
@@ -46,6 +51,9 @@ def crop(
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         shown, corner = cv2.resize(_cut(image, window), (side, side), interpolation=how), np.array([x1, y1])
     drawn = np.ascontiguousarray(shown, dtype=np.uint8)
+    for own in filled:
+        x1, y1, x2, y2 = np.rint((own - np.tile(corner, 2)) * scale).astype(int).tolist()
+        cv2.rectangle(drawn, (x1, y1), (x2, y2), (0, 0, 0), cv2.FILLED)
     for other in others:
         draw_box(drawn, (other - np.tile(corner, 2)) * scale, BLUE, 1)
     for own in (*marked, *([] if box is None else [box])):

@@ -31,7 +31,7 @@ def encoded(picture: Picture) -> Encoded:
 
 
 class Pictures:
-    """Collects the pictures of the page at `path`.
+    """Collects the pictures of the page at `path`. Without a path, all pictures are inside the page.
 
     A picture is encoded once and not kept as pixels. Browsers load pictures of the folder when they are scrolled to.
 
@@ -44,8 +44,9 @@ class Pictures:
     Shown(src='report_files/00001.jpg', width=6, height=8, alt='a cell')
     """
 
-    def __init__(self, path: Path, budget: int = BUDGET) -> None:
-        self._folder, self._left, self._files = path.with_name(f"{path.stem}_files"), budget, 0
+    def __init__(self, path: Path | None, budget: int = BUDGET) -> None:
+        self._folder = None if path is None else path.with_name(f"{path.stem}_files")
+        self._left, self._files = budget, 0
 
     def add(self, picture: Picture, alt: str) -> Shown:
         """Put a picture (h, w, 3; BGR) into the page, or into its folder, and return where it is."""
@@ -55,15 +56,15 @@ class Pictures:
         """See `add`."""
         data, width, height = picture
         source = _DATA + b64encode(data).decode()
-        if len(source) > self._left:
-            source = self._write(data)
+        if self._folder is not None and len(source) > self._left:
+            source = self._write(self._folder, data)
         else:
             self._left -= len(source)
         return Shown(source, width, height, alt)
 
-    def _write(self, data: bytes) -> str:
+    def _write(self, folder: Path, data: bytes) -> str:
         self._files += 1
-        self._folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
         name = f"{self._files:05}.jpg"
-        (self._folder / name).write_bytes(data)
-        return quote(f"{self._folder.name}/{name}")
+        (folder / name).write_bytes(data)
+        return quote(f"{folder.name}/{name}")

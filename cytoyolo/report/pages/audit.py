@@ -203,7 +203,7 @@ def _finds(rule: Rule) -> str:
 _LEGEND = {
     "box": "Thick and orange: the row of the finding. Thin and blue: other rows of the image.",
     "image": "Thin and blue: the rows of the image.",
-    "pair": "Left the image of the finding, right the image that it names, each with its rows.",
+    "pair": "The image of the finding, and the image that it names, each with its rows.",
     "none": "",
 }
 
