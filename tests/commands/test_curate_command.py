@@ -34,9 +34,8 @@ LOOSE, TIGHT = (10, 10, 70, 62), (20.2, 19.9, 60.4, 60.49)
 SURE = {"dark": (0.9, 0.05), "pale": (0.05, 0.9)}
 HEADER = "NAME,x1,y1,x2,y2,class\n"
 LOG_COLUMNS = ["line", "rule", "before", "after", "line_end", "reason", "fold", "confidence", "iou", "weights"]
-OUTPUTS = [
-    f"made{end}" for end in (".changes.csv", ".csv", ".findings.csv", ".report.html", ".scores.csv", ".suggestions.csv")
-]
+ENDS = (".changes.csv", ".csv", ".findings.csv", ".report.html", ".scores.csv", ".suggestions.csv")
+OUTPUTS = [f"made{end}" for end in ENDS]
 NOTHING = "spurious.png"
 
 

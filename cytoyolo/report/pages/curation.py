@@ -23,9 +23,9 @@ _DOES = {
     "review": "a person decides",
 }
 _LEGEND = (
-    "The first picture shows the label (thick and orange) and other labels (thin and blue) before. If anything changes, "
-    "a second picture shows the predicted box (thick and orange) or the ignore region (black). The most suspect finding "
-    "comes first."
+    "The first picture shows the label (thick and orange) and other labels (thin and blue) before. If anything "
+    "changes, a second picture shows the predicted box (thick and orange) or the ignore region (black). The most "
+    "suspect finding comes first."
 )
 
 
