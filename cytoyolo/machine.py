@@ -133,7 +133,18 @@ def today() -> str:
         ) from error
 
 
-_PACKAGES = ("ultralytics", "torch", "torchvision", "opencv-python", "numpy", "pandas", "pillow", "matplotlib", "typer")
+_PACKAGES = (
+    "ultralytics",
+    "torch",
+    "torchvision",
+    "opencv-python",
+    "numpy",
+    "pandas",
+    "pillow",
+    "matplotlib",
+    "typer",
+    "timm",
+)
 
 
 def versions() -> dict[str, str]:

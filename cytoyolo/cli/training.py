@@ -9,21 +9,14 @@ import typer
 
 from cytoyolo import defaults
 from cytoyolo.cli.options import Command, complete_recipe, with_options
+from cytoyolo.detector.classifier_settings import RECIPE as CLASSIFIER
 from cytoyolo.errors import UsageError, as_typed, option, quoted
 
 _RECIPES = "the recipe's"
 # The options of a training's settings. Settings without an option are given with `--set`.
 TRAINING: dict[str, Any] = {
     "recipe": None,  # its default differs from command to command
-    "model": Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="Weights to start from (official weights are downloaded), or network.",
-            metavar="FILE.pt|FILE.yaml",
-            show_default=_RECIPES,
-        ),
-    ],
+    "model": None,  # a classifier can start from more
     "epochs": Annotated[
         int | None, typer.Option("--epochs", help="Passes through all training images.", show_default=_RECIPES)
     ],
@@ -36,6 +29,20 @@ TRAINING: dict[str, Any] = {
         list[str] | None, typer.Option("--set", help="Any other training setting of Ultralytics.", metavar="KEY=VALUE")
     ],
 }
+
+
+def _model(recipe: str) -> Any:
+    classifier = recipe == CLASSIFIER
+    return Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Weights to start from (official weights are downloaded), or network"
+            + (", also of torchvision or timm by name." if classifier else "."),
+            metavar="FILE.pt|FILE.yaml" + ("|torchvision:NAME|timm:NAME" if classifier else ""),
+            show_default=_RECIPES,
+        ),
+    ]
 
 
 def _recipe(default: str) -> Any:
@@ -74,7 +81,7 @@ def with_training_settings(
     option `--model`.
     """
     parameters = inspect.signature(command).parameters
-    annotations = TRAINING | {"recipe": _recipe(recipe)} | (SEEDS if several_seeds else {})
+    annotations = TRAINING | {"recipe": _recipe(recipe), "model": _model(recipe)} | (SEEDS if several_seeds else {})
     if of_weights:
         del annotations["model"]
     return with_options(

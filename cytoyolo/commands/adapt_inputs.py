@@ -9,7 +9,7 @@ from cytoyolo.commands.crossval import FIXED_EPOCHS
 from cytoyolo.detector.calibrated_weights import model_info
 from cytoyolo.detector.model_info import CLASSIFY, DETECT, KINDS, ModelInfo, Task
 from cytoyolo.detector.recipes import CLASSIFIER_ADAPTATION, load_recipe
-from cytoyolo.detector.weights import load_checkpoint, trained_labels
+from cytoyolo.detector.weights import find_start, load_checkpoint, trained_labels
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
 from cytoyolo.files import read_bytes
 from cytoyolo.spec import DataSpec
@@ -102,4 +102,6 @@ def classifier_recipe(use: GivenWeights, resolved: Mapping[str, Any]) -> dict[st
     info = use.classifier_info
     assert info is not None and info.crop is not None
     own = {**FIXED_EPOCHS, "model": str(use.classifier), "imgsz": info.crop.side, "margin": info.crop.margin}
+    if find_start(str(use.classifier), asked=True, task=CLASSIFY).network is not None:
+        own["freeze"] = 0  # layers are counted in the engine's own networks only
     return load_recipe({"seed": resolved["seed"]}, own, CLASSIFIER_ADAPTATION)

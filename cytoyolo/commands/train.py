@@ -337,7 +337,7 @@ def _train_images(data: Dataset, fold: int | None) -> int:
 def _hash(start: Start) -> str | None:
     """Fingerprint of the weights a training starts from, if it starts from any."""
     weights = start.pretrained or start.model
-    return fingerprint(weights) if weights.lower().endswith(".pt") else None
+    return fingerprint(weights) if start.pretrained or weights.lower().endswith(".pt") else None
 
 
 def _named(path: str | None) -> str | None:

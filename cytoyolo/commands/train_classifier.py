@@ -33,11 +33,18 @@ from cytoyolo.detector.classifier_cells import Cells
 from cytoyolo.detector.classifier_figures import MACRO_F1
 from cytoyolo.detector.classifier_settings import RECIPE as DEFAULT_RECIPE
 from cytoyolo.detector.classifier_settings import ClassifierSettings, CropChanges
-from cytoyolo.detector.classifier_train import CROPS, Course, check_settings, crop_of
+from cytoyolo.detector.classifier_train import (
+    CROPS,
+    Course,
+    check_classifier_start,
+    check_settings,
+    crop_of,
+    find_classifier_start,
+)
 from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.model_info import CLASSIFY
 from cytoyolo.detector.recipes import CLASSIFIER, classifier_defaults, given, load_recipe, resolve_optimizer
-from cytoyolo.detector.weights import find_start, seal
+from cytoyolo.detector.weights import seal
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
@@ -159,7 +166,7 @@ def _train(
     if resume:
         refuse_settings(run, dataset, [*settings, *(["fold"] * (fold is not None)), *(["overwrite"] * overwrite)])
         return _resume(run, data, device)
-    inputs = (dataset, settings.get("model"), settings.get("recipe"))
+    inputs = (dataset, settings.get("model"), settings.get("pretrained"), settings.get("recipe"))
     begun = not overwrite and maker_of(run) == MAKER and (run / MANIFEST).is_file()
     overwrite = overwrite or is_empty(run, MAKER)
     if begun:
@@ -171,7 +178,8 @@ def _train(
     check_settings(resolved)
     cells = parts_of(data, fold)
     resolved = resolve_optimizer(resolved, len(cells["train"]), len(data.spec.codes))
-    start = find_start(str(resolved["model"]), asked="model" in settings, task=CLASSIFY)
+    start = find_classifier_start(resolved, asked="model" in settings)
+    check_classifier_start(start, resolved, len(data.spec.codes), len(cells["train"]))
     device = choose_device(device)
     manifest = new_manifest(data, resolved, Path(settings.get("recipe", DEFAULT_RECIPE)).name, start, device, fold)
     if begun:
@@ -216,7 +224,7 @@ def _go_on(run: Path, data: Dataset, device: str, cells: Mapping[str, Cells] | N
     try:
         if checkpoint is None:
             console.note(f"{run} was interrupted before its first epoch ended: starting it from the beginning.")
-            course.fit(find_start(str(resolved["model"]), asked=False, task=CLASSIFY), resolved)
+            course.fit(find_classifier_start(resolved, asked=False), resolved)
         elif not training.is_complete(checkpoint):
             console.note(f"Continuing {run} after its last complete epoch.")
             course.resume(checkpoint, resolved)

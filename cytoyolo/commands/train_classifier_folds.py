@@ -22,12 +22,10 @@ from cytoyolo.detector.classifier import open_classifier
 from cytoyolo.detector.classifier_cells import Cells
 from cytoyolo.detector.classifier_figures import ACCURACY, MACRO_F1, accuracy, macro_f1
 from cytoyolo.detector.classifier_settings import ClassifierSettings
-from cytoyolo.detector.classifier_train import check_settings
-from cytoyolo.detector.model_info import CLASSIFY
+from cytoyolo.detector.classifier_train import check_classifier_start, check_settings, find_classifier_start
 from cytoyolo.detector.networks import TORCH
 from cytoyolo.detector.recipes import CLASSIFIER, given, load_recipe
 from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, rows_of
-from cytoyolo.detector.weights import find_start
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, check_folder, maker_of, new_folder, read_bytes, write_text
 from cytoyolo.locks import check_free, locked
@@ -75,8 +73,14 @@ def train_folds(
         check_parts(folder)
         _check_same(folder, data, resolved, resume)
     else:
-        check_folder(folder, MAKER, overwrite, (dataset, settings.get("model"), settings.get("recipe")))
-        find_start(str(resolved["model"]), asked="model" in settings, task=CLASSIFY)
+        check_folder(
+            folder,
+            MAKER,
+            overwrite,
+            (dataset, settings.get("model"), settings.get("pretrained"), settings.get("recipe")),
+        )
+        start = find_classifier_start(resolved, asked="model" in settings)
+        check_classifier_start(start, resolved, len(data.spec.codes), resolved["batch"])  # each fold checks its cells
     slots = slots_of(device, jobs)
     verify(data, 0)
     with locked(folder):
@@ -113,6 +117,7 @@ def _check_same(folder: Path, data: Dataset, resolved: Mapping[str, Any], resume
     summary, before = _read_summary(folder), _settings(folder)
     other = different_settings(before, resolved)
     other += [option("model")] * (before["model"] != resolved["model"])
+    other += ["pretrained"] * (before.get("pretrained") != resolved.get("pretrained"))
     other += ["the data set"] * any(summary["dataset"].get(key) != data.manifest.get(key) for key in IDENTITY)
     away = f"give another folder, or {OVERWRITE} to throw it away"
     if other:

@@ -105,7 +105,7 @@ def _start(manifest: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 def different_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two trainings, such as "epochs (3, now 5)"; paths of weights may."""
-    keys = sorted((before.keys() | now.keys()) - {"model"})
+    keys = sorted((before.keys() | now.keys()) - {"model", "pretrained"})
     return [f"{key} ({before.get(key)}, now {now.get(key)})" for key in keys if before.get(key) != now.get(key)]
 
 

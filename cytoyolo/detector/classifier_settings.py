@@ -18,7 +18,10 @@ class ClassifierSettings(TypedDict, total=False):
     recipe : str or Path
         The name of a shipped recipe, or a YAML file. The other settings win over what it says.
     model : str
-        What the training starts from: a classifier, a detector, which gives its backbone, or a network (.yaml).
+        What the training starts from: a classifier, a detector, which gives its backbone, a network (.yaml), or the
+        network of a library by name, such as torchvision:resnet18 or timm:convnext_atto.
+    pretrained : str
+        A weights file of the library, from which its network starts. Without it, the network starts at random.
     epochs : int
         How many times as many crops are seen as there are cells.
     imgsz : int
@@ -49,6 +52,7 @@ class ClassifierSettings(TypedDict, total=False):
 
     recipe: str | Path
     model: str
+    pretrained: str
     epochs: int
     imgsz: int
     batch: int

@@ -11,10 +11,12 @@ from cytoyolo.detector.classifier_cells import Cells, Cut, cut, room_of
 from cytoyolo.detector.classifier_settings import OWN, CropChanges
 from cytoyolo.detector.crops import Crop
 from cytoyolo.detector.engine import engine
+from cytoyolo.detector.library import check_known, parse_library_network
+from cytoyolo.detector.model_info import CLASSIFY
 from cytoyolo.detector.recipes import classifier_defaults
 from cytoyolo.detector.train import FOLDER, carry_out, restore
-from cytoyolo.detector.weights import Start
-from cytoyolo.errors import UsageError
+from cytoyolo.detector.weights import Start, find_start
+from cytoyolo.errors import UsageError, either
 
 # The files of the crops, inside a run. They are made again by each call.
 CROPS = {"train": "crops-train.npy", "val": "crops-val.npy"}
@@ -48,7 +50,7 @@ class Course:
         overrides = {
             **{key: value for key, value in settings.items() if key not in OWN},
             "model": start.model,
-            "pretrained": start.pretrained or True,
+            "pretrained": (start.network is None and start.pretrained) or True,  # a library's file the trainer reads
             "data": "crops",
             "device": self.device,
             "project": str(self.run.resolve()),
@@ -101,6 +103,46 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         value = known[key]
         if not isinstance(value, int | float) or not 0 <= value <= most:
             raise UsageError(f"the training gives {key}={value}; give a number from 0 to {most} for a classifier.")
+
+
+def find_classifier_start(settings: Mapping[str, Any], asked: bool) -> Start:
+    """What the training of a classifier starts from. An official .pt is downloaded only if the user `asked` for it.
+
+    Raises UsageError or CytoyoloError for a start that there is not, or that is no good.
+    """
+    model, pretrained = str(settings["model"]), settings.get("pretrained")
+    network = parse_library_network(model)
+    if network is None:
+        if pretrained is not None:
+            raise UsageError(
+                f"pretrained gives the weights of a library's network, and {model} is no such network; leave "
+                "pretrained out, or give a network such as torchvision:resnet18."
+            )
+        return find_start(model, asked=asked, task=CLASSIFY)
+    check_known(network)
+    if pretrained is not None and not Path(pretrained).is_file():
+        raise UsageError(f"{pretrained}: no such weights file; check the path.")
+    return Start(model, None if pretrained is None else str(Path(pretrained).absolute()), network=network)
+
+
+def check_classifier_start(start: Start, settings: Mapping[str, Any], classes: int, cells: int) -> None:
+    """Raise UsageError or CytoyoloError now if the network of a library can't be trained so, and say what it starts
+    from.
+
+    `classes` and `cells` are the numbers of classes, and of cells to learn from.
+    """
+    if start.network is None:
+        return
+    engine()
+    from cytoyolo.detector.library_weights import check_start
+
+    known = {**classifier_defaults(), **settings}
+    check_start(start.network, classes, known, cells % known["batch"] or known["batch"])
+    if start.pretrained:
+        console.note(f"{start.network} starts from the weights in {start.pretrained}, with a new last layer.")
+    elif start.model == str(start.network):
+        file = either("--set pretrained=FILE", "pretrained=FILE")
+        console.note(f"{start.network} starts from random weights; {file} starts it from weights that you have.")
 
 
 def crop_of(settings: Mapping[str, Any]) -> Crop:

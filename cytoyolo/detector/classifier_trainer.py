@@ -12,6 +12,8 @@ from cytoyolo.detector.classifier_cells import Cut, changed
 from cytoyolo.detector.classifier_figures import ACCURACY, MACRO_F1, accuracy, macro_f1
 from cytoyolo.detector.classifier_settings import CropChanges
 from cytoyolo.detector.engine import engine
+from cytoyolo.detector.library_network import library_start
+from cytoyolo.detector.library_weights import start_model
 from cytoyolo.detector.model_info import CLASSIFY
 from cytoyolo.detector.preprocessing import to_input
 from cytoyolo.detector.trainer import chance
@@ -138,6 +140,8 @@ class CropTrainer(ClassificationTrainer):  # type: ignore[misc]
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
         """Make the network. What a classifier already knows of a class is kept by the code of the class."""
+        if library := library_start(cfg):
+            return start_model(library, self.codes, self.own, weights)
         network = super().get_model(cfg, weights, verbose)
         if weights is None or not isinstance(weights.model[-1], Classify):
             return network

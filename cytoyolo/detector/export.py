@@ -18,7 +18,7 @@ from typing import Any
 from cytoyolo.detector.model_info import DETECT, FACTS_FILE, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.networks import ONNX, OPENVINO, XML_FILE, Pixels, silent_openvino
 from cytoyolo.detector.weights import load_network
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, check_place, new_folder
 from cytoyolo.machine import state_folder
 from cytoyolo.tables.table import fingerprint
@@ -75,21 +75,25 @@ def write_onnx(path: Path, target: Path) -> ModelInfo:
     import onnx
     import torch
 
+    from cytoyolo.detector.library_network import LibraryModel
+
     network = network.float().eval().fuse(verbose=False)
     head = network.model[-1]
     head.export = True
     free = {_INPUT: {0: "batch", 2: "height", 3: "width"}, _OUTPUT: {0: "batch"}}
+    side = 4 * facts.stride
     if facts.task == DETECT:
         head.end2end = False  # of two heads the one that proposes all boxes: NMS-free heads name one class a box
         head.dynamic, head.format = True, "onnx"
         free[_OUTPUT][2] = "anchors"
-    example = torch.zeros(2, 3, 4 * facts.stride, 4 * facts.stride)
+    elif isinstance(network, LibraryModel):  # whose sizes may be fixed: it only ever sees crops of one side
+        free, side = {_INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}}, network.yaml["side"]
     with atomic_file(target) as temporary:
-        with _EXPORTER, warnings.catch_warnings(), torch.inference_mode():
+        with _EXPORTER, warnings.catch_warnings(), torch.inference_mode(), _exporting(network, path):
             warnings.simplefilter("ignore")  # of the exporter's age and of shapes it takes for constants
             torch.onnx.export(
-                network, example, str(temporary), input_names=[_INPUT], output_names=[_OUTPUT], dynamic_axes=free,
-                opset_version=_OPSET, dynamo=False,
+                network, torch.zeros(2, 3, side, side), str(temporary), input_names=[_INPUT], output_names=[_OUTPUT],
+                dynamic_axes=free, opset_version=_OPSET, dynamo=False,
             )  # fmt: skip
         model = onnx.load(str(temporary))
         if facts.task == DETECT:
@@ -97,6 +101,25 @@ def write_onnx(path: Path, target: Path) -> ModelInfo:
         _describe(model, facts)
         onnx.save(model, str(temporary))
     return facts
+
+
+@contextmanager
+def _exporting(network: Any, path: Path) -> Iterator[None]:
+    """Within it, a network can be exported. Raises CytoyoloError if the network of a library has operations that ONNX
+    doesn't have."""
+    from cytoyolo.detector.library_network import LibraryModel, exportable
+
+    if not isinstance(network, LibraryModel):
+        yield
+        return
+    try:
+        with exportable(network), redirect_stdout(io.StringIO()):  # the exporter prints what it can't write
+            yield
+    except Exception as error:  # any of a dozen types
+        what = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        raise CytoyoloError(
+            f"{path} can't be written as ONNX ({what}); predict with it by {option('backend', 'torch')}."
+        ) from error
 
 
 def write_openvino(path: Path, target: Path, overwrite: bool = False) -> ModelInfo:

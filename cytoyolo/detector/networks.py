@@ -363,6 +363,7 @@ def _checked(path: Path, stored: str | None, inputs: list[list[Any]], outputs: l
     answer = len(outputs) == 1 and (len(outputs[0]), *outputs[0][1:2]) == _outputs(facts)
     if not image or not answer:
         raise CytoyoloError(f"{path} is not a {KINDS[facts.task]} of {len(facts.codes)} classes; export it again.")
-    if any(isinstance(side, int) for side in inputs[0][2:]):  # `export` leaves them free
+    fixed = {side for side in inputs[0][2:] if isinstance(side, int)}  # `export` leaves them free, except of libraries
+    if fixed and not (facts.crop and fixed == {facts.crop.side}):
         raise CytoyoloError(f"{path} takes images of a fixed size only; export it again.")
     return facts

@@ -45,13 +45,14 @@ _NEEDED = ("model", "epochs", "imgsz", "batch", "seed")
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of training: how a message names it, its default recipe, its needed settings, and all its settings with
-    their defaults."""
+    """A kind of training: how a message names it, its default recipe, its needed settings, all its settings with their
+    defaults, and which of them this tool sets itself in other kinds."""
 
     noun: str
     recipe: str
     needed: tuple[str, ...]
     known: Callable[[], dict[str, Any]]
+    given: frozenset[str] = frozenset()
 
 
 def all_settings() -> dict[str, Any]:
@@ -62,12 +63,18 @@ def all_settings() -> dict[str, Any]:
 def classifier_defaults() -> dict[str, Any]:
     """All settings of a classifier's training with their defaults: Ultralytics' settings that it uses, and ours."""
     keys = classifier_settings.ClassifierSettings.__optional_keys__ - {"recipe"} - set(classifier_settings.OWN)
-    theirs = default_settings()
+    theirs = {**default_settings(), "pretrained": None}
     return {key: theirs[key] for key in theirs if key in keys} | classifier_settings.OWN
 
 
 DETECTOR = Kind("a training", defaults.RECIPE, _NEEDED, all_settings)
-CLASSIFIER = Kind("a classifier's training", classifier_settings.RECIPE, (*_NEEDED, "margin"), classifier_defaults)
+CLASSIFIER = Kind(
+    "a classifier's training",
+    classifier_settings.RECIPE,
+    (*_NEEDED, "margin"),
+    classifier_defaults,
+    frozenset({"pretrained"}),
+)
 # Trainings that go on from weights. The network, and how images or crops are shown to it, are those of the weights.
 _OWN_OF_ADAPTATIONS = ("epochs", "batch", "seed")
 ADAPTATION = replace(DETECTOR, recipe="adapt", needed=_OWN_OF_ADAPTATIONS)
@@ -96,6 +103,7 @@ _SPECIAL: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: str(value).lower() in quantizations(),
         "8, 16, 32 or another word that Ultralytics knows, such as int8",
     ),
+    "pretrained": (lambda value: isinstance(value, str) and bool(value), "the path of a weights file as text"),
     "margin": (lambda value: isinstance(value, int | float) and 0 <= value <= MAX_MARGIN, "a number from 0 to 4"),
     "fraction": (
         lambda value: _is_part(value) or _is_division(value),
@@ -138,7 +146,7 @@ def load_recipe(
 def _check(key: str, value: Any, where: str, kind: Kind) -> None:
     """Raise a UsageError that names the key, the value and what is allowed."""
     known = kind.known()
-    if key in _OWN:
+    if key in _OWN - kind.given:
         raise UsageError(f"{where} gives '{key}', which cytoyolo sets itself; remove it.")
     if key not in known:
         close = [name for name in known if name.startswith(key[:3])]

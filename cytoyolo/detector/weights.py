@@ -15,6 +15,7 @@ from cytoyolo.detector.crops import Crop, parse_crop
 from cytoyolo.detector.engine import STRIDE, engine, torch_threads
 from cytoyolo.detector.engine_source import may_know_network, official_weights
 from cytoyolo.detector.foreign import check_file, name_loaded, name_unreadable
+from cytoyolo.detector.library import LibraryNetwork
 from cytoyolo.detector.model_info import CLASSIFY, DETECT, ModelInfo, Task, check_names, parse_names
 from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError, UsageError, option
@@ -38,11 +39,14 @@ class Start:
     """What a training starts from: a network (`model`, a YAML or .pt), and optional weights to transfer into it.
 
     `classes` are the codes that the weights know. A training takes over what they know of a class by its exact code.
+    A classifier can start from a `network` of another library. Then `model` is the name of this network, and
+    `pretrained` a weights file of the library, or `model` is a classifier of this tool around such a network.
     """
 
     model: str
     pretrained: str | None = None
     classes: tuple[str, ...] = ()
+    network: LibraryNetwork | None = None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -58,11 +62,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     torch_threads(cores())
     from ultralytics.nn.tasks import torch_safe_load
 
+    import cytoyolo.detector.library_network  # noqa: F401  (so that torch loads the networks of other libraries)
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle's version, about files that are refused anyway
             # Absolute: by a bare official name the engine would try to replace a damaged file by a download.
             checkpoint, _ = torch_safe_load(str(path.absolute()), safe_only=True)
+    except CytoyoloError as error:  # of the network of another library
+        raise CytoyoloError(f"{path} {error.sentence}.") from error
     except AttributeError as error:  # of something that is neither a dict nor a network
         raise CytoyoloError(f"{path} does not contain a YOLO network; give weights such as a run's best.pt.") from error
     except Exception as error:  # any of a dozen types, depending on what is wrong with the file
@@ -114,7 +122,8 @@ def _classifier_codes(network: Any, path: Path) -> tuple[str, ...]:
     no classes."""
     if network.yaml.get("channels", 3) != 3:
         raise CytoyoloError(f"{path} is not a classifier of colour images; give such a classifier's weights.")
-    return _codes(network, network.model[-1].linear.out_features, path)
+    head = network.model[-1]
+    return _codes(network, head.linear.out_features if hasattr(head, "linear") else head.classes, path)
 
 
 def load_network(path: Path) -> tuple[Any, ModelInfo]:
@@ -209,7 +218,8 @@ def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
     is_own = model in weight_names()
     if not is_own and not model.lower().endswith(".pt"):
         own = ", ".join(("a .pt file", *weight_names()))
-        raise UsageError("model", model, f"give {own}, or a network such as yolo11n.yaml")
+        network = "yolo11n.yaml" if task == DETECT else "yolo11n-cls.yaml or torchvision:resnet18"
+        raise UsageError("model", model, f"give {own}, or a network such as {network}")
     path = weights_path(model) if is_own else _find_file(model, asked)
     network = load_checkpoint(path)["model"]
     _refuse_torchvision(network.yaml, model)
@@ -217,8 +227,13 @@ def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
     if network.is_fused():
         raise CytoyoloError(f"{path} was fused, which makes predictions faster and ends training; give the original.")
     classes = known_codes(network, task)
+    library = _library_of(network)
     if _task_of(network) == task:
-        return Start(str(path.absolute()), classes=classes)
+        return Start(str(path.absolute()), classes=classes, network=library)
+    if library is not None:
+        raise CytoyoloError(
+            f"{model} is a classifier around the network {library}, which no detector has; give weights of a YOLO."
+        )
     name = Path(str(network.yaml.get("yaml_file", ""))).name
     return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()), classes)
 
@@ -230,7 +245,7 @@ def known_codes(network: Any, task: Task) -> tuple[str, ...]:
 
     head = network.model[-1]
     if task == CLASSIFY:
-        count = head.linear.out_features if isinstance(head, Classify) else 0
+        count = head.linear.out_features if isinstance(head, Classify) else getattr(head, "classes", 0)
     else:  # heads for poses and segments are detectors' too
         count = head.nc if isinstance(head, Detect) else 0
     return parse_names(network.names, count) or ()
@@ -241,6 +256,13 @@ def _task_of(network: Any) -> str:
     from ultralytics.nn.modules import Classify
 
     return CLASSIFY if isinstance(network.model[-1], Classify) else str(getattr(network, "task", DETECT))
+
+
+def _library_of(network: Any) -> LibraryNetwork | None:
+    """The network of another library that a classifier is made of, None for the engine's own networks."""
+    from cytoyolo.detector.library_network import LibraryModel, library_of
+
+    return library_of(network.yaml) if isinstance(network, LibraryModel) else None
 
 
 def _name_for(task: Task, name: str) -> str:
