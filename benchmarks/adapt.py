@@ -1,7 +1,7 @@
 """How many labelled cells of a new laboratory do weights need, chosen by `select` or at random?
 
     python benchmarks/adapt.py WEIGHTS.pt --work DIR --source pbc9 [--ways select random] [--counts 25 50 100 200]
-        [--draws 5] [--judges 300] [--epochs N] [--imgsz N] [--classifier CLS.pt]
+        [--draws 5] [--judges 300] [--epochs N] [--imgsz N] [--classifier CLS.pt] [--replay DATASET]
 
 WEIGHTS were trained without the source. The source is a training table of ../shared/data (wbc5 or pbc9); only the
 five classes that both laboratories have take part. In each draw, half of the images (of wbc5: of the slides) judge, at
@@ -119,9 +119,10 @@ def one(options: argparse.Namespace, rows: pd.DataFrame, way: str, cells: int, d
     groups = slides(work / f"{name}-groups.csv", own)
     settings = {key: getattr(options, key) for key in ("epochs", "imgsz") if getattr(options, key)}
     start = time.perf_counter()
+    begun = work / name
     made = adapt(
-        options.weights, work / f"{name}.csv", images=images, groups=groups, output=work / name,
-        dataset="leukocytes", classifier=options.classifier, overwrite=(work / name / "weights").exists(), seed=draw,
+        options.weights, work / f"{name}.csv", images=images, groups=groups, output=begun, dataset="leukocytes",
+        classifier=options.classifier, replay=options.replay, overwrite=(begun / "weights").exists(), seed=draw,
         **settings,
     )  # fmt: skip
     seconds = time.perf_counter() - start
@@ -146,6 +147,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--imgsz", type=int)
     parser.add_argument("--classifier", type=Path)
+    parser.add_argument("--replay", type=Path)
     options = parser.parse_args()
     options.work, options.weights = options.work.resolve(), options.weights.resolve()
     options.work.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ def remarks(
         )
     if info.trained_on is not None and info.trained_on.um_per_px is not None:
         said.append(
-            "The given weights know how wide a pixel is. The adapted weights do not, so `um_per_px` has no use."
+            "The given weights know how wide a pixel is, and the adapted weights do not: they take images as they are."
         )
     said.append(
         "Only the new laboratory was judged. The adapted weights can be worse for the laboratories that the given "
