@@ -51,7 +51,7 @@ def labelled(work: Path, source: str) -> pd.DataFrame:
     rows = rows[rows.groupby("NAME")["class"].transform(lambda codes: codes.isin(FIVE).all())]
     groups = folder / "groups.csv"
     known = pd.read_csv(groups, dtype=str).set_index("NAME")["group"] if groups.exists() else pd.Series(dtype=object)
-    return rows.assign(group=rows["NAME"].map(known).fillna(""))
+    return rows.assign(group=[known.get(name, "") for name in rows["NAME"]])
 
 
 def divided(rows: pd.DataFrame, draw: int, judges: int) -> tuple[pd.DataFrame, pd.DataFrame]:
