@@ -125,8 +125,8 @@ def _plain(value: Any) -> Any:
 
 
 def say_page(output: Path | None, made: bool) -> None:
-    """Say where the page of a run is, if an output was written and a page was wanted."""
-    if output is not None and made:
+    """Say where the page of a run is, if it was wanted and is there."""
+    if output is not None and made and (output / PAGE).is_file():
         typer.echo(f"Open in a browser: {output / PAGE}", err=True)
 
 

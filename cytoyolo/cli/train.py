@@ -7,8 +7,8 @@ import typer
 
 from cytoyolo import defaults
 from cytoyolo.cli.classes import show_classes
-from cytoyolo.cli.options import JsonOption, Overwrite, UmPerPx
-from cytoyolo.cli.output import print_json
+from cytoyolo.cli.options import JsonOption, Overwrite, ReportOption, UmPerPx
+from cytoyolo.cli.output import print_json, say_page
 from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import TrainingSettings
 
@@ -32,6 +32,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run with its own settings.")
     ] = False,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -40,7 +41,7 @@ def train(
 
     trained = run(
         dataset, output=output, device=device, fold=fold, um_per_px=um_per_px, resume=resume, overwrite=overwrite,
-        **settings,
+        report=report, **settings,
     )  # fmt: skip
     if as_json:
         print_json(vars(trained))
@@ -51,3 +52,4 @@ def train(
         f"mAP50-95 {figures['metrics/mAP50-95(B)']:.3f} on the validation split"
     )
     show_classes(trained.classes)
+    say_page(output, report)

@@ -41,6 +41,9 @@ from cytoyolo.errors import either, listed
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.machine import versions
+from cytoyolo.report.page import PAGE, write_page
+from cytoyolo.report.pages.training import training_page
+from cytoyolo.scoring.class_summary import class_remarks
 from cytoyolo.tables.table import XYXY, fingerprint
 from cytoyolo.yolo.folder import Dataset, held_out, load_dataset
 from cytoyolo.yolo.labels import read_labels
@@ -50,7 +53,7 @@ from cytoyolo.yolo.verify import read_listing, verify
 _COMING = (
     *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE),
     *("weights/best.pt", "weights/last.pt", "metrics.csv", "curves/"),
-    *(CLASSES, MATRIX, PICTURE),
+    *(CLASSES, MATRIX, PICTURE, PAGE),
 )
 
 
@@ -90,6 +93,7 @@ def train(
     um_per_px: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    report: bool = True,
     **settings: Unpack[TrainingSettings],
 ) -> Trained:
     """Train one YOLO on a YOLO folder, into a run folder with weights, metrics, curves, recipe and manifest.
@@ -113,6 +117,8 @@ def train(
         Continue an interrupted run with its own settings.
     overwrite : bool
         Replace an existing run.
+    report : bool
+        Whether to write report.html, a page with curves, classes and confusion.
     **settings
         The settings of the training: see `cytoyolo.TrainingSettings`.
 
@@ -140,7 +146,7 @@ def train(
     if resume:
         others = {"fold": fold is not None, "um_per_px": um_per_px is not None, "overwrite": overwrite}
         refuse_settings(run, dataset, [*settings, *(name for name, is_given in others.items() if is_given)])
-        return _resume(run, data, device)
+        return _resume(run, data, device, report)
     inputs = (dataset, settings.get("model"), settings.get("recipe"))
     begun = not overwrite and maker_of(run) == MAKER and (run / MANIFEST).is_file()
     overwrite = overwrite or is_empty(run)
@@ -158,7 +164,7 @@ def train(
     if begun:
         check_same(run, dataset, manifest, resolved)
         console.note(f"{run} holds this training, which was interrupted.")
-        return _resume(run, data, device)
+        return _resume(run, data, device, report)
     verify(data, fold)
     say_kept(start, data.spec.codes)
     with locked(run):
@@ -172,7 +178,7 @@ def train(
                 with suppress(OSError):  # what went wrong before is what matters
                     remove_folder(run)
             raise
-        return _finish(run, data, manifest, device)
+        return _finish(run, data, manifest, device, report)
 
 
 def new_manifest(
@@ -228,14 +234,14 @@ def say_kept(start: Start, codes: Sequence[str]) -> None:
         )
 
 
-def _resume(run: Path, data: Dataset, device: str) -> Trained:
+def _resume(run: Path, data: Dataset, device: str, report: bool) -> Trained:
     """Go on with an interrupted run."""
     check_run(run, MAKER)  # before a lock file is made beside a folder that is not a run
     with locked(run):
-        return _go_on(run, data, device)
+        return _go_on(run, data, device, report)
 
 
-def _go_on(run: Path, data: Dataset, device: str) -> Trained:
+def _go_on(run: Path, data: Dataset, device: str, report: bool) -> Trained:
     manifest = read_manifest(run)
     if manifest["status"] == "finished":
         console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
@@ -263,7 +269,7 @@ def _go_on(run: Path, data: Dataset, device: str) -> Trained:
     except BaseException:
         keeps_a_checkpoint(run, data.folder)
         raise
-    return _finish(run, data, manifest, device)
+    return _finish(run, data, manifest, device, report)
 
 
 def _classes_of(run: Path) -> pd.DataFrame:
@@ -273,7 +279,7 @@ def _classes_of(run: Path) -> pd.DataFrame:
     return pd.read_csv(run / CLASSES, converters={"class": str})
 
 
-def _finish(run: Path, data: Dataset, manifest: dict[str, Any], device: str) -> Trained:
+def _finish(run: Path, data: Dataset, manifest: dict[str, Any], device: str, report: bool) -> Trained:
     """Take weights, metrics and curves out of the engine's folder; safe to repeat after a kill."""
     engine_folder = run / training.FOLDER
     rows = training.metrics(run)
@@ -297,6 +303,10 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any], device: str) -> 
     )
     if summary is not None:
         write_classes(summary, run)
+    if report:
+        about = f"recipe {manifest['recipe']}, from {manifest['start']['name']}, {data.spec.name}"
+        remarks = [] if summary is None else class_remarks(summary.classes)
+        write_page(run / PAGE, training_page(about, pd.DataFrame(rows), best, summary, remarks))
     write_manifest(
         run, {**manifest, "status": "finished", "finished": now(), "batch": settings["batch"], "metrics": best}
     )

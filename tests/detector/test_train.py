@@ -42,7 +42,7 @@ def test_a_run_says_how_it_came_about(small_run, blobs):
     assert (small_run / "curves" / "results.png").stat().st_size > 0
     assert {path.name for path in small_run.iterdir()} == {
         ".cytoyolo.json", "classes.csv", "confusion.csv", "confusion.png", "curves", "manifest.json", "metrics.csv",
-        "recipe.yaml", "weights",
+        "recipe.yaml", "report.html", "weights",
     }  # fmt: skip
     assert not list((small_run / "curves").glob("confusion*"))
     for path in (small_run / "manifest.json", small_run / "recipe.yaml", small_run / "weights" / "best.pt"):

@@ -83,7 +83,7 @@ def evaluation_page(
     sections = [
         Section("Figures", [*map(Prose, remarks), _overall(made)]),
         Section("Classes", [_classes(made), _thresholds(made)]),
-        Section("Confusion", _confusion(best, cells, without)),
+        Section("Confusion", confusion_parts(best.confusion, best.threshold, cells, without)),
         Section("Confidence", _calibration(best)),
     ]
     if len(best.groups):
@@ -152,11 +152,26 @@ def _thresholds(made: Evaluation) -> Table:
     return Table("The threshold that fits each class best", ["class", *names], rows, folded=True)
 
 
-def _confusion(part: AtThreshold, cells: Mapping[Pair, Sequence[Tile]], without: str) -> list[Part]:
-    counts = part.confusion
+def confusion_parts(
+    counts: pd.DataFrame, threshold: float, cells: Mapping[Pair, Sequence[Tile]], without: str
+) -> list[Part]:
+    """Return a confusion matrix, and the galleries that its numbers open.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Numbers of cells by true class (rows; the last row has the false cells) and found class (columns; the last
+        column has the missed cells).
+    threshold : float
+        The lowest confidence of a cell that counts, 0 to 1.
+    cells : mapping
+        By true and found class, cells in pictures.
+    without : str
+        Why there are no pictures, if there are none.
+    """
     occurs = (counts.sum(axis=1) + counts.sum(axis=0).to_numpy() > 0).to_numpy()
     shown = counts.loc[occurs, occurs]
-    title = f"Cells from confidence {part.threshold:.3f} by true class (rows) and found class (columns)"
+    title = f"Cells from confidence {threshold:.3f} by true class (rows) and found class (columns)"
     parts: list[Part] = [Prose(without)] if without else []
     if len(shown) <= MOST_CLASSES:
         parts.append(_matrix(shown, title, cells))

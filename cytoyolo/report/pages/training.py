@@ -1,0 +1,81 @@
+"""The page of a training: curves, the table of classes, and the confusion of the validation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo.report.charts import curves
+from cytoyolo.report.pages.evaluation import confusion_parts
+from cytoyolo.report.parts import Cell, Chart, Page, Part, Prose, Section, Share, Table, number_text
+from cytoyolo.scoring.class_summary import ClassSummary
+from cytoyolo.text import counted
+
+# The engine's names of the curves: the title, the axis, and the columns with their words.
+_LOSSES = {"box_loss": "Loss of boxes", "cls_loss": "Loss of classes", "dfl_loss": "Loss of box edges"}
+_PRECISIONS = {"metrics/mAP50(B)": "mAP50", "metrics/mAP50-95(B)": "mAP50-95"}
+_RATES = {"metrics/precision(B)": "precision", "metrics/recall(B)": "recall"}
+_WITHOUT = "The page that cytoyolo evaluate makes of the weights and the images shows the cells of each number."
+
+
+def training_page(
+    about: str, rows: pd.DataFrame, best: Mapping[str, Any], summary: ClassSummary | None, remarks: list[str]
+) -> Page:
+    """Arrange the page of a training.
+
+    Parameters
+    ----------
+    about : str
+        The recipe and the weights that the training began with.
+    rows : DataFrame
+        A row for each epoch, with the engine's columns.
+    best : mapping
+        The row of the best epoch.
+    summary : ClassSummary or None
+        The figures of the classes; None without a validation.
+    remarks : list of str
+        Which classes are found badly.
+    """
+    epochs = counted(len(rows), "epoch")
+    figures = [("epochs", f"{len(rows):,}"), ("best epoch", f"{int(best['epoch']):,}")]
+    figures += [(words, number_text(float(best[name]))) for name, words in _PRECISIONS.items() if name in best]
+    verdict = f"{epochs}; the best is epoch {int(best['epoch']):,}."
+    sections = [Section("Curves", list(_curves(rows)))]
+    if summary is not None:
+        sections.append(Section("Classes", [*map(Prose, remarks), _classes(summary)]))
+        parts = confusion_parts(summary.confusion, summary.threshold, {}, _WITHOUT)
+        sections.append(Section("Confusion", parts))
+    else:
+        sections.append(Section("Classes", [Prose("Without a validation there are no figures of classes.")]))
+    return Page("Training", about, verdict, "warning" if remarks else "note", figures, sections)
+
+
+def _curves(rows: pd.DataFrame) -> list[Part]:
+    epochs = rows["epoch"].to_numpy(np.int64)
+    parts: list[Part] = []
+
+    def add(lines: Mapping[str, str], title: str, axis: str) -> None:
+        known = {words: rows[name].to_numpy(np.float64) for name, words in lines.items() if name in rows}
+        if known:
+            chart: Chart = curves(epochs, known, title, "epoch", axis, least=0)
+            parts.append(chart)
+
+    add(_PRECISIONS, "Mean average precision of the validation", "mean average precision")
+    add(_RATES, "Precision and recall of the validation", "share")
+    for name, title in _LOSSES.items():
+        add({f"train/{name}": "training", f"val/{name}": "validation"}, title, "loss")
+    return parts
+
+
+def _classes(summary: ClassSummary) -> Table:
+    names = ("precision", "recall", "f1", "ap50")
+    rows: list[list[Cell]] = [
+        [
+            str(row["class"]), int(row["cells"]), int(row["found"]),
+            *(Share(float(row[name])) if np.isfinite(row[name]) else None for name in names),
+        ]
+        for row in summary.classes.to_dict("records")
+    ]  # fmt: skip
+    columns = ["class", "true cells", "found", "precision", "recall", "F1", "AP50"]
+    return Table(f"Classes of the validation, cells from confidence {summary.threshold:g}", columns, rows)
