@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # What is drawn in these colours gets the page's colours, which differ in light and dark. The hues are those of Okabe
 # and Ito, which people with any colour vision tell apart; lines differ in their dashes and marks too.
 _INK, _LINE = "#010203", "#020304"
-HUES = {"#0072b2": "var(--blue)", "#d55e00": "var(--orange)", "#009e73": "var(--green)", "#cc79a7": "var(--pink)"}
-_COLOURS = {_INK: "currentColor", _LINE: "var(--line)", **HUES}
+HUES = {"#0072b2": "blue", "#d55e00": "orange", "#009e73": "green", "#cc79a7": "pink"}
+_COLOURS = {_INK: "currentColor"} | {colour: f"var(--{name})" for colour, name in {_LINE: "line", **HUES}.items()}
 _DASHES, _MARKS = ("-", "--", "-.", ":"), ("o", "s", "^", "D")
 _WIDTH, _HEIGHT = 6.4, 3.0
 # What matplotlib writes before the drawing, what a page has no use for, and marks that something may refer to.
