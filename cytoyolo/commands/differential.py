@@ -156,6 +156,7 @@ def _parsed(content: Any) -> _Record:
         date=date.fromisoformat(noted["date"]).isoformat(),
         wanted=int(noted["wanted"]),
         uncertain_below=None if below is None else float(below),
+        by_class=bool(noted.get("by_class", False)),
     )
     if not 0 <= facts.threshold <= 1:
         raise ValueError("the threshold is not a number from 0 to 1")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cytoyolo.errors import listed
 from cytoyolo.scoring.differential import LAST, Counts, differential, shares
+from cytoyolo.scoring.evaluation import plain_records
 from cytoyolo.scoring.method_comparison import MethodComparison
 from cytoyolo.spec import FLAGS, DataSpec
 from cytoyolo.text import counted, one_line
@@ -142,22 +143,17 @@ class Differential:
         if self.comparison is not None:
             tables |= {"bias": self.comparison.bias, "pairs": self.comparison.pairs}
         facts = asdict(self.facts) | {"cells": self.cells, "leukocytes": self.leukocytes}
-        return {"facts": facts, **{name: records(table) for name, table in tables.items()}, "remarks": self.remarks()}
+        return {
+            "facts": facts,
+            **{name: plain_records(table) for name, table in tables.items()},
+            "remarks": self.remarks(),
+        }
 
 
 def _numbers(table: pd.DataFrame, name: str, number: str) -> str:
     """List rows as `NAME: NUMBER`."""
     shown = table.head(_SHOWN)
     return listed([f"{a}: {b:,}" for a, b in zip(shown[name], shown[number], strict=True)], _SHOWN, len(table))
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as plain values for JSON (None for NaN)."""
-    rows = table.to_dict("records")
-    return [
-        {str(key): None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
-        for row in rows
-    ]
 
 
 def folder_of(image: str) -> str:

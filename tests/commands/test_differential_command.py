@@ -62,6 +62,7 @@ def test_what_predict_noted_is_used(table: Path, caplog: pytest.LogCaptureFixtur
     assert dict(zip(made.slides["slide"], made.slides["images"], strict=True)) == {
         "(top folder)": 1, "a": 7, "b": 1, "c.jpg": 1, "empty": 3,
     }  # fmt: skip
+    assert not made.facts.by_class
     assert differential(folder / "detections.csv", conf=0.5).facts.threshold == 0.5
     with (folder / "detections.csv").open("a") as file:
         file.write(box("b/0.jpg", "LY", at=90) + "\n")
