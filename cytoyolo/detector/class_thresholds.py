@@ -114,7 +114,7 @@ def above(thresholds: NDArray[np.float64] | None, found: Detections) -> Detectio
     >>> from cytoyolo.detector.detections import of_scores
     >>> scores = np.array([[0.6, 0.1], [0.2, 0.5]], np.float32)
     >>> found = of_scores(np.zeros((2, 4), np.float32), scores, ("LY", "MO"))
-    >>> above(np.array([0.5, 0.7]), found).classes.tolist()
+    >>> above(np.array([0.5, 0.7]), found).classes
     ['LY']
     """
     if thresholds is None:
