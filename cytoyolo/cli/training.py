@@ -77,7 +77,7 @@ def with_training_settings(
     """Return a command with the options of a training's settings in the place of its parameter `settings`.
 
     The parameter gets the settings that the user gives. `recipe` is the default recipe. With `several_seeds` the
-    command also has the option `--seeds`. A command `of_weights`, whose network is that of the given weights, has no
+    command also has the option `--seeds`. A command `of_weights`, which takes the network of the given weights, has no
     option `--model`.
     """
     parameters = inspect.signature(command).parameters
@@ -98,7 +98,7 @@ def _collect(parameters: Mapping[str, inspect.Parameter], given: dict[str, Any])
     for key in assigned:
         if key in parameters and _is_argument(parameters[key]):
             raise UsageError(f"--set gives {key}, which is an argument of this command; take it out.")
-        if key in TRAINING or key in given or key in parameters:
+        if key in given or key in parameters:
             raise UsageError(f"--set gives {key}; use {as_typed(option(key))} instead.")
     return {name: value for name, value in given.items() if value is not None} | assigned
 

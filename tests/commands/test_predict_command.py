@@ -313,7 +313,8 @@ def test_a_killed_folder_goes_on_with_its_pictures(weights, blobs, images, tmp_p
     killed_after(None)
     predict(weights, images, output=tmp_path / "again", conf=1e-3)
     files = [path for path in sorted((tmp_path / "whole").rglob("*")) if path.is_file()]
-    assert len(files) == 23 + 8
+    assert len(files) == 23 + 9  # the pictures, and nine files beside them
+    assert tmp_path / "whole" / "report.html" in files
     for path in files:
         assert (tmp_path / "again" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
 

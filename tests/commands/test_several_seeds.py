@@ -149,7 +149,7 @@ def test_other_wrong_calls_make_nothing(lab, trained):
         run(lab, seeds="0,1", recipe="nosuch")
     assert not (lab / "CV").exists()
     run(lab, seed=0)
-    with pytest.raises(UsageError, match=r"CV holds crossval.json, which no call with `seeds` made"):
+    with pytest.raises(UsageError, match=r"CV holds classes.csv, which no call with `seeds` made"):
         run(lab, seeds="0,1")
     with pytest.raises(UsageError, match=r"holds CV, which no call with `seeds` made; give another folder"):
         reproduce(lab, output=lab, seeds="0,1")
