@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytoyolo.commands.page_tiles import Box, Wanted, draw_tiles
 from cytoyolo.detector.table import DetectionTable
@@ -23,18 +24,20 @@ _OF_CLASS, _UNCERTAIN, _OF_ALL = 12, 48, 600
 
 
 class _Cell(NamedTuple):
-    confidence: float
+    """A cell. `sure` is its confidence or, of an uncertain cell, the probability of its class."""
+
+    sure: float
     image: str
     code: str
     box: Box
 
 
-def _confidence(cell: _Cell) -> float:
-    return cell.confidence
+def _sureness(cell: _Cell) -> float:
+    return cell.sure
 
 
 def _faintness(cell: _Cell) -> float:
-    return -cell.confidence
+    return -cell.sure
 
 
 class CellChoice:
@@ -55,13 +58,14 @@ class CellChoice:
             places = np.flatnonzero(own & (rows.class_id == index))
             places = places[np.argsort(-rows.confidence[places], kind="stable")]
             code = rows.codes[index]
-            most, least = (_cells(rows, some) for some in (places[:_OF_CLASS], places[-_OF_CLASS:]))
+            most, least = (_cells(rows, some, rows.confidence) for some in (places[:_OF_CLASS], places[-_OF_CLASS:]))
             self._most[code] = sorted([*self._most.get(code, []), *most], key=_faintness)[:_OF_CLASS]
-            self._least[code] = sorted([*self._least.get(code, []), *least], key=_confidence)[:_OF_CLASS]
+            self._least[code] = sorted([*self._least.get(code, []), *least], key=_sureness)[:_OF_CLASS]
+        probability = rows.probabilities.max(axis=1, initial=0)
         unsure = np.flatnonzero(own & rows.uncertain)
-        unsure = unsure[np.argsort(rows.confidence[unsure], kind="stable")][:_UNCERTAIN]
-        several = [*self.uncertain, *_cells(rows, unsure)]
-        self.uncertain = sorted(several, key=_confidence)[:_UNCERTAIN]
+        unsure = unsure[np.argsort(probability[unsure], kind="stable")][:_UNCERTAIN]
+        several = [*self.uncertain, *_cells(rows, unsure, probability)]
+        self.uncertain = sorted(several, key=_sureness)[:_UNCERTAIN]
 
     def by_class(self, codes: Sequence[str]) -> dict[tuple[str, str], list[_Cell]]:
         """Return the cells by class and kind ("most certain", "least certain"). No cell is there twice."""
@@ -78,9 +82,9 @@ class CellChoice:
         return chosen
 
 
-def _cells(rows: DetectionTable, places: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[_Cell]:
+def _cells(rows: DetectionTable, places: NDArray[np.int64], sure: NDArray[np.float64]) -> list[_Cell]:
     return [
-        _Cell(float(rows.confidence[place]), str(rows.image[place]), rows.codes[rows.class_id[place]], rows.xyxy[place])
+        _Cell(float(sure[place]), str(rows.image[place]), rows.codes[rows.class_id[place]], rows.xyxy[place])
         for place in places.tolist()
     ]
 
@@ -97,14 +101,15 @@ def write_prediction_page(
     """Write the page into a folder. Only the images that it shows are read again."""
     remove_prediction_page(folder)
     by_class = choice.by_class(made.overall["class"].tolist())
-    every = [*choice.uncertain, *(cell for cells in by_class.values() for cell in cells)]
+    certain = [cell for cells in by_class.values() for cell in cells]
+    every = [(cell, "probability") for cell in choice.uncertain] + [(cell, "confidence") for cell in certain]
 
     def read(name: str) -> tuple[Picture, str]:
         return decode(source / name, white)
 
     wanted = [
-        Wanted(cell.image, [f"{cell.code}, confidence {cell.confidence:.3f}", cell.image, _place(cell.box)], cell.box)
-        for cell in every
+        Wanted(cell.image, [f"{cell.code}, {word} {cell.sure:.3f}", cell.image, _place(cell.box)], cell.box)
+        for cell, word in every
     ]
     tiles = draw_tiles(wanted, read, Pictures(folder / PAGE))
     uncertain, rest = tiles[: len(choice.uncertain)], iter(tiles[len(choice.uncertain) :])

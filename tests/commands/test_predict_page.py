@@ -37,7 +37,7 @@ def table(images: int, seed: int = 0, cells: int = 3) -> DetectionTable:
     return DetectionTable(
         np.repeat(np.array([f"s{n % 2}/{n}.png" for n in range(images)], object), cells),
         np.concatenate([corner, corner + random.integers(20, 60, (count, 2))], axis=1),
-        scores.argmax(axis=1), scores.max(axis=1), scores, SPEC.codes, uncertain_below=0.5,
+        scores.argmax(axis=1), 1 - scores.max(axis=1) / 2, scores, SPEC.codes, uncertain_below=0.5,
     )  # fmt: skip
 
 
@@ -55,10 +55,11 @@ def test_the_chosen_cells_are_those_of_a_sorted_table(size: int) -> None:
     chosen = choice.by_class(SPEC.codes)
     for index, code in enumerate(SPEC.codes):
         ranked = np.sort(whole.confidence[whole.class_id == index])
-        assert [cell.confidence for cell in chosen[code, "most certain"]] == ranked[::-1][:12].tolist()
-        assert [cell.confidence for cell in chosen[code, "least certain"]] == ranked[:12].tolist()
-    below = np.sort(whole.confidence[whole.confidence < 0.5])
-    assert [cell.confidence for cell in choice.uncertain] == below[:48].tolist()
+        assert [cell.sure for cell in chosen[code, "most certain"]] == ranked[::-1][:12].tolist()
+        assert [cell.sure for cell in chosen[code, "least certain"]] == ranked[:12].tolist()
+    probability = whole.probabilities.max(axis=1)
+    below = np.sort(probability[probability < 0.5])
+    assert [cell.sure for cell in choice.uncertain] == below[:48].tolist()
 
 
 def test_no_cell_is_shown_twice_and_cells_of_slides_are_not() -> None:
@@ -88,7 +89,7 @@ def page(folder: Path, images: int, found: DetectionTable, failures: dict[str, s
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes(save(photo(200, 160, seed=len(name)), "PNG"))
     names = [f"s{n % 2}/{n}.png" for n in range(images)]
-    counter = SlideCounter(slides_of(None, SPEC, names), SPEC, None)
+    counter = SlideCounter(slides_of(None, SPEC, names), SPEC, True)
     counter.add(names, found)
     facts = CountingFacts("best.pt", ("ab" * 32,), 0.25, "2026-01-02", 200, 0.5)
     choice = CellChoice(())
