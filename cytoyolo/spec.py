@@ -74,6 +74,18 @@ class DataSpec:
         """Return the column names of roles, see `column_map`."""
         return list(self.column_map(*roles).values())
 
+    def in_order(self, codes: tuple[str, ...]) -> "DataSpec":
+        """Return the same classes in the order `codes`, so with other ids.
+
+        Examples
+        --------
+        >>> load_spec("wbc5").in_order(("PNN", "MO", "LY", "EO", "BA")).names[0]
+        'neutrophil'
+        """
+        place = [self.ids[code] for code in codes]
+        parts = {name: tuple(getattr(self, name)[at] for at in place) for name in ("names", "leukocyte", "flags")}
+        return replace(self, codes=codes, **parts)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the YAML file, for a manifest or a checkpoint. `parse_spec` is the inverse."""
         classes = zip(self.codes, self.names, self.leukocyte, self.flags, strict=True)
@@ -110,7 +122,7 @@ def with_shipped_flags(spec: DataSpec) -> DataSpec:
     shipped = load_spec(spec.name)
     if set(shipped.codes) != set(spec.codes):
         return spec
-    return replace(spec, flags=tuple(shipped.flags[shipped.ids[code]] for code in spec.codes))
+    return replace(spec, flags=shipped.in_order(spec.codes).flags)
 
 
 def load_spec(dataset: str | Path) -> DataSpec:

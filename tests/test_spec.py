@@ -316,3 +316,11 @@ def test_what_a_table_or_a_terminal_can_t_carry_is_refused_at_once(text: str) ->
 def test_what_tables_can_quote_is_a_name(text: str) -> None:
     spec = parse_spec(description(name=text, classes=["a", {"code": text, "name": text}], columns=columns(id=text)))
     assert (spec.name, spec.codes[1], spec.names[1], spec.columns["id"]) == (text, text, text, text)
+
+
+def test_the_same_classes_in_another_order_keep_their_names_and_flags():
+    spec = load_spec("leukocytes")
+    turned = spec.in_order(spec.codes[::-1])
+    assert turned.ids["M"] == len(spec.codes) - 1 - spec.ids["M"]
+    for name in ("names", "leukocyte", "flags"):
+        assert getattr(turned, name) == getattr(spec, name)[::-1]

@@ -1,4 +1,4 @@
-"""The classes of an adaptation: those of the weights, and those that only the labels have."""
+"""The classes of an adaptation: the classes of the weights, and further classes of the labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Classes:
-    """The data set of an adaptation, and how its classes differ from those of the weights.
+    """The data set of an adaptation, and how its classes differ from the classes of the weights.
 
     `added` are the classes that the weights lack, `untaught` the classes of the weights that no label has.
     """
@@ -73,15 +73,7 @@ def spec_of(info: ModelInfo) -> DataSpec:
     if info.spec is not None:
         return info.spec
     alike = matching_spec(info.codes)
-    if alike is None:
-        return plain_spec(info.codes)
-    places = [alike.codes.index(code) for code in info.codes]
-    return replace(
-        alike,
-        codes=info.codes,
-        names=tuple(alike.names[place] for place in places),
-        leukocyte=tuple(alike.leukocyte[place] for place in places),
-    )
+    return plain_spec(info.codes) if alike is None else alike.in_order(info.codes)
 
 
 def _codes(rows: pd.DataFrame, spec: DataSpec) -> list[str]:
