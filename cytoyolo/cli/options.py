@@ -41,7 +41,7 @@ def _dataset(show_default: bool | str) -> Any:
 DatasetOption = Annotated[str, _dataset(True)]
 DatasetOfTable = Annotated[str | None, _dataset(defaults.DATASET)]
 DatasetOfWeights = Annotated[str | None, _dataset("the weights'")]
-DatasetOfDetections = Annotated[str | None, _dataset(f"that of predict, or {defaults.DATASET}")]
+DatasetOfDetections = Annotated[str | None, _dataset(f"what predict noted, or {defaults.DATASET}")]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

@@ -82,7 +82,7 @@ class Adapted:
     verdict : str
         What the adapted weights are on the held-out images: "better", "same" or "worse".
     recommended : tuple of Path
-        The weights to use: the adapted ones if they are better, else those that were given.
+        The weights to use: the adapted weights if they are better, otherwise the given weights.
     cells, held_out : int
         The labelled cells, and how many of them were held out.
     images : int
@@ -166,7 +166,7 @@ def adapt(
         Replace an existing output of `adapt`.
     **settings
         The settings of the detector's training: see `cytoyolo.TrainingSettings`. The default recipe is `adapt`. The
-        network and, unless it is given, imgsz are those of the weights.
+        weights decide the network and, unless it is given, imgsz.
 
     Returns
     -------

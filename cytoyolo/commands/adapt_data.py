@@ -55,7 +55,7 @@ def converted(
         if not any(map(tiling.divides, sizes)):
             return data
         console.note(
-            f"Images that are much larger than those that {use.detector.name} was trained on are cut into tiles of "
+            f"Images that are much larger than the training images of {use.detector.name} are cut into tiles of "
             f"{tiling.tile:,} px, as in a prediction."
         )
         convert(labels, **options, tiles=tiling.tile, overwrite=True)

@@ -98,7 +98,7 @@ def fingerprints(
 
 
 def classifier_recipe(use: GivenWeights, resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the classifier's training. Its crops are those of the given classifier."""
+    """Return the settings of the classifier's training. It has the crops of the given classifier."""
     info = use.classifier_info
     assert info is not None and info.crop is not None
     own = {**FIXED_EPOCHS, "model": str(use.classifier), "imgsz": info.crop.side, "margin": info.crop.margin}

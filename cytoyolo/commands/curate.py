@@ -188,7 +188,7 @@ def curate(
     write_together(contents)
     for suffix in (SHEET, REPORT):
         if output.with_suffix(suffix) not in contents:
-            output.with_suffix(suffix).unlink(missing_ok=True)  # that of the output that was just replaced
+            output.with_suffix(suffix).unlink(missing_ok=True)  # it belonged to the output that was just replaced
     return CuratedTable(output, output.with_suffix(CHANGES), findings, suggestions, scores, log.iloc[1:])
 
 

@@ -172,7 +172,7 @@ def _facts(table: Path, record: _Record | None, cells: int, conf: float | None) 
         return CountingFacts("", (), defaults.CONF if conf is None else conf, day, cells)
     facts, least = replace(record.facts, wanted=cells), record.facts.threshold
     if digest(table) != record.digest:
-        console.warn(f"{table} has changed since `predict` wrote it. Its model and date are those of {RECORD}.")
+        console.warn(f"{table} has changed since `predict` wrote it. Model and date are taken from {RECORD}.")
         facts = replace(facts, model=f"{facts.model}, table changed since")
     if conf is not None and conf < least:
         console.warn(f"{table} has no cells with a confidence below {least:g}, so {option('conf', conf)} adds none.")

@@ -68,8 +68,8 @@ class ClassThresholds:
             console.note(f"Classes of {self.path} that the weights don't know: {listed(unknown, _SHOWN)}.")
         if lacking:
             console.note(
-                f"Classes without a threshold in {self.path}, for which that of {ALL}, {self.otherwise}, is used: "
-                f"{listed(lacking, _SHOWN)}."
+                f"Classes without a threshold in {self.path}: {listed(lacking, _SHOWN)}. They take the threshold of "
+                f"{ALL}, {self.otherwise}."
             )
         return np.array([self.of_class.get(code, self.otherwise) for code in codes], np.float64)
 

@@ -178,7 +178,7 @@ class _Bar:
             self._progress.update(self._task, completed=self._epoch * self._batches + done)
 
     def _left(self, seconds: float) -> str:
-        """Say how long the other epochs will take, by the mean time of those that are done."""
+        """Say how long the other epochs will take, by the mean time of the epochs that are done."""
         first, begun = self._begun
         left = timedelta(seconds=round((self._epochs - self._epoch) * (seconds - begun) / max(self._epoch - first, 1)))
         return f", about {left} to go" if self._epoch < self._epochs else ""

@@ -75,7 +75,7 @@ CLASSIFIER = Kind(
     classifier_defaults,
     frozenset({"pretrained"}),
 )
-# Trainings that go on from weights. The network, and how images or crops are shown to it, are those of the weights.
+# Trainings that go on from weights. The weights decide the network, and how images or crops are shown to it.
 _OWN_OF_ADAPTATIONS = ("epochs", "batch", "seed")
 ADAPTATION = replace(DETECTOR, recipe="adapt", needed=_OWN_OF_ADAPTATIONS)
 CLASSIFIER_ADAPTATION = replace(CLASSIFIER, recipe="adapt-classifier", needed=_OWN_OF_ADAPTATIONS)

@@ -1,4 +1,4 @@
-"""Draw charts as SVG for a page: text stays text, colours are those of the page, the same data give the same bytes."""
+"""Draw charts as SVG for a page: text stays text, the page gives the colours, the same data give the same bytes."""
 
 import io
 import re
@@ -15,8 +15,8 @@ from cytoyolo.text import one_line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# What is drawn in these colours gets the page's colours, which differ in light and dark. The hues are those of Okabe
-# and Ito, which people with any colour vision tell apart; lines differ in their dashes and marks too.
+# What is drawn in these colours gets the page's colours, which differ in light and dark. The hues are from Okabe
+# and Ito. People with any colour vision tell them apart; lines differ in their dashes and marks too.
 _INK, _LINE = "#010203", "#020304"
 HUES = {"#0072b2": "blue", "#d55e00": "orange", "#009e73": "green", "#cc79a7": "pink"}
 _COLOURS = {_INK: "currentColor"} | {colour: f"var(--{name})" for colour, name in {_LINE: "line", **HUES}.items()}

@@ -46,8 +46,8 @@ class Comparison:
         the mean over IoU 0.5 to 0.95).
     classes : DataFrame
         A row for each class that occurs: class, cells, right_a and right_b (true cells that A and B get right), only_a
-        and only_b (those that the other does not get right), p (of McNemar's exact test), f1_a, f1_b, and difference
-        (f1_b - f1_a) with its interval low, high.
+        and only_b (true cells that only A, or only B, gets right), p (of McNemar's exact test), f1_a, f1_b, and
+        difference (f1_b - f1_a) with its interval low, high.
     groups : DataFrame
         A row for each named group: group, images, cells, right_a, right_b, only_a, only_b, p, and difference (of the
         shares of right cells, B - A) with its interval. No rows without groups.

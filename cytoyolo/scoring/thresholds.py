@@ -30,7 +30,7 @@ def class_thresholds(cells: Cells, matches: Matches, precision: float | None = N
         Found and true cells.
     precision : float or None
         The wanted precision, 0 to 1: the lowest threshold from which the class reaches it. By default the threshold
-        with the highest F1, and for all classes that with the highest macro F1.
+        with the highest F1, and for all classes the threshold with the highest macro F1.
 
     Returns
     -------

@@ -40,8 +40,8 @@ def check_replay(data: Dataset, codes: tuple[str, ...]) -> None:
 def with_replay(data: Dataset, other: Dataset, folder: Path, seed: int) -> int:
     """Make a YOLO folder of all images of a data set and of some of another's, and return how many these are.
 
-    As many images of `other` are drawn as `data` has training images, those of rare classes more often. They are
-    trained on. Images of `other` that are images of `data` too are left out. `check_replay` allows the call.
+    As many images of `other` are drawn as `data` has training images. Images of rare classes are drawn more often.
+    All are trained on. Images of `other` that are images of `data` too are left out. `check_replay` allows the call.
     """
     mine, theirs = read_listing(data), read_listing(other)
     column = data.spec.columns["image"]

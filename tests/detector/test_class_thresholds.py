@@ -25,7 +25,7 @@ def test_a_class_without_a_threshold_takes_the_one_of_all(tmp_path: Path, caplog
     assert thresholds.least == 0.3
     with caplog.at_level("INFO", "cytoyolo"):
         assert thresholds.of(["MO", "LY", "EO"]).tolist() == [0.3, 0.5, 0.3]
-    assert "for which that of (all), 0.3, is used: MO; EO." in caplog.text
+    assert ": MO; EO. They take the threshold of (all), 0.3." in caplog.text
 
 
 def test_the_table_has_the_decimals_of_a_table_of_detections() -> None:

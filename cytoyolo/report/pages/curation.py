@@ -124,7 +124,7 @@ def _matrix(counts: pd.DataFrame) -> Table:
     for true, values in zip(counts.index, counts.to_numpy().tolist(), strict=True):
         rows.append([str(true), *(Heat(count, count / max(sum(values), 1)) for count in values)])
     title = "Suggestions by class of the label (rows) and suggested class (columns)"
-    return Table(title, ["labelled", *map(str, counts.columns)], rows, "The share is that of the row.", matrix=True)
+    return Table(title, ["labelled", *map(str, counts.columns)], rows, "Shares are of the row.", matrix=True)
 
 
 def _suspects(scores: pd.DataFrame) -> Table:

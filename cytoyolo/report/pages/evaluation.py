@@ -202,7 +202,7 @@ def _matrix(shown: pd.DataFrame, title: str, cells: Mapping[Pair, Sequence[Tile]
         ]  # fmt: skip
         rows.append([f"{true} ({totals[place]:,})", *heats])
     note = (
-        "The share is that of the row. A framed number counts right cells. The last row holds false cells, the last "
+        "Shares are of the row. A framed number counts right cells. The last row holds false cells, the last "
         "column missed cells."
     )
     return Table(title, ["true class", *map(str, shown.columns)], rows, note, matrix=True)
