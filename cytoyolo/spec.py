@@ -82,9 +82,14 @@ class DataSpec:
         >>> load_spec("wbc5").in_order(("PNN", "MO", "LY", "EO", "BA")).names[0]
         'neutrophil'
         """
-        place = [self.ids[code] for code in codes]
-        parts = {name: tuple(getattr(self, name)[at] for at in place) for name in ("names", "leukocyte", "flags")}
-        return replace(self, codes=codes, **parts)
+        places = [self.ids[code] for code in codes]
+        return replace(
+            self,
+            codes=codes,
+            names=tuple(self.names[place] for place in places),
+            leukocyte=tuple(self.leukocyte[place] for place in places),
+            flags=tuple(self.flags[place] for place in places),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the YAML file, for a manifest or a checkpoint. `parse_spec` is the inverse."""
