@@ -12,7 +12,7 @@ from cytoyolo.detector.inference import complete, open_model
 from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.scoring.cells import Cells
+from cytoyolo.scoring.cells import Cells, cells_of_labels
 from cytoyolo.scoring.evaluation import units_of
 from cytoyolo.scoring.paired import FIGURES, before_and_after, named
 from cytoyolo.tables.table import XYXY
@@ -73,17 +73,8 @@ class HeldOut:
                 if one.problem:
                     raise CytoyoloError(f"{one.path} {one.problem}; {CONVERT_AGAIN}.")
                 several.append(replace(one.detections, image=name))
-        return self._cells(DetectionTable.of(several, model.codes).with_classes(self.codes))
-
-    def _cells(self, found: DetectionTable) -> Cells:
-        names, nothing = pd.Index(list(self.files), dtype=object), np.zeros(0, np.int64)
-        places, codes = names.get_indexer(pd.Index(self.labels["image"])), pd.Index(self.codes)
-        return Cells(
-            len(names), places.astype(np.int64), self.labels[XYXY].to_numpy(np.float64),
-            codes.get_indexer(pd.Index(self.labels["class"])).astype(np.int64), nothing, np.zeros((0, 4)),
-            names.get_indexer(pd.Index(found.image, dtype=object)).astype(np.int64), found.xyxy, found.class_id,
-            found.confidence, found.probabilities, self.codes,
-        )  # fmt: skip
+        table = DetectionTable.of(several, model.codes).with_classes(self.codes)
+        return cells_of_labels(self.labels, table, list(self.files))
 
     @property
     def groups(self) -> int:

@@ -12,9 +12,9 @@ from cytoyolo.detector.networks import TORCH
 from cytoyolo.detector.predict import Detector
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
-from cytoyolo.scoring.cells import Cells
+from cytoyolo.scoring.cells import cells_of_labels
 from cytoyolo.scoring.class_summary import ClassSummary, summarise
-from cytoyolo.tables.table import XYXY, write_table
+from cytoyolo.tables.table import write_table
 from cytoyolo.yolo.folder import TILES, Dataset, held_out
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
@@ -41,17 +41,7 @@ def validated(weights: Path, data: Dataset, fold: int | None, device: str) -> Cl
 
 def summary_of(found: DetectionTable, labels: pd.DataFrame, names: Sequence[str], data: Dataset) -> ClassSummary:
     """Compare found cells with the labels of images, from the confidence on that `predict` keeps."""
-    codes = data.spec.codes
-    found = found.with_classes(codes)
-    index = pd.Index(list(names), dtype=object)
-    true = index.get_indexer(pd.Index(labels["image"], dtype=object)).astype(np.int64)
-    there = index.get_indexer(pd.Index(found.image, dtype=object)).astype(np.int64)
-    none, nowhere = np.zeros(0, np.int64), np.zeros((0, 4))
-    cells = Cells(
-        len(names), true, labels[XYXY].to_numpy(np.float64),
-        pd.Index(codes).get_indexer(pd.Index(labels["class"])).astype(np.int64), none, nowhere, there, found.xyxy,
-        found.class_id, found.confidence, found.probabilities, codes,
-    )  # fmt: skip
+    cells = cells_of_labels(labels, found.with_classes(data.spec.codes), names)
     return summarise(cells, defaults.CONF, [code for code, count in data.manifest["boxes"].items() if count])
 
 

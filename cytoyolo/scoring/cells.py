@@ -1,5 +1,6 @@
 """The true and the found cells of images as arrays, and which found cell shows which true cell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.boxes import EPSILON, Boxes, area, iou
+from cytoyolo.detector.table import DetectionTable
+from cytoyolo.tables.table import XYXY
 
 # A found cell shows a true cell if their IoU is at least this.
 MATCH_IOU = 0.5
@@ -54,6 +57,29 @@ class Cells:
         order = np.lexsort((-self.confidence, self.image))
         for name in ("image", "xyxy", "class_id", "confidence", "probabilities"):
             object.__setattr__(self, name, getattr(self, name)[order])
+
+
+def cells_of_labels(labels: pd.DataFrame, found: DetectionTable, names: Sequence[str]) -> Cells:
+    """Bring labels and detections of the images `names` together.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        A row for each true cell: image, x1, y1, x2, y2 (pixels) and class.
+    found : DetectionTable
+        The found cells. It has all classes of the labels.
+    names : sequence of str
+        The names of the images. Each image of a label or of a found cell is one of them.
+    """
+    index, codes = pd.Index(list(names), dtype=object), pd.Index(found.codes, dtype=object)
+    true, class_id, image = (
+        places.get_indexer(pd.Index(values, dtype=object)).astype(np.int64)
+        for places, values in ((index, labels["image"]), (codes, labels["class"]), (index, found.image))
+    )
+    return Cells(
+        len(index), true, labels[XYXY].to_numpy(np.float64), class_id, np.zeros(0, np.int64), np.zeros((0, 4)), image,
+        found.xyxy, found.class_id, found.confidence, found.probabilities, found.codes,
+    )  # fmt: skip
 
 
 def blocks(image: Ints, images: int) -> list[Ints]:
