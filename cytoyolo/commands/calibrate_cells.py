@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from cytoyolo import console
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.commands.crossval_folder import LAST, OOF
+from cytoyolo.commands.crossval_folder import OOF
 from cytoyolo.commands.curate_inputs import read_inputs
-from cytoyolo.commands.ensemble_runs import read_run
+from cytoyolo.commands.ensemble_runs import Run, differing, read_run
 from cytoyolo.commands.ensemble_votes import read_votes, true_cells
 from cytoyolo.commands.evaluate import cells_of, read_truth, search_truth
 from cytoyolo.commands.train_classifier_folds import SUMMARY
+from cytoyolo.commands.train_folder import different_settings
 from cytoyolo.detector.averaging import class_vectors
 from cytoyolo.detector.calibrated_weights import model_info
 from cytoyolo.detector.classifier import open_classifier
@@ -23,7 +24,7 @@ from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.inference import complete
 from cytoyolo.detector.model_info import CLASSIFY, DETECT, KINDS, ModelInfo, Task
 from cytoyolo.detector.table import DetectionTable
-from cytoyolo.detector.weights import load_checkpoint, trained_labels
+from cytoyolo.detector.weights import load_checkpoint, trained_images, trained_labels
 from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
 from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed
 from cytoyolo.images.info import decode
@@ -32,6 +33,11 @@ from cytoyolo.spec import DataSpec, load_spec, matching_spec
 from cytoyolo.tables.table import fingerprint
 
 _SHOWN = 3
+# Settings that do not change what a network learns, or that are different in each training.
+_NO_COURSE = {
+    *("seed", "device", "workers", "cache", "amp", "compile", "deterministic"),
+    *("plots", "save_period", "val", "patience", "iou", "max_det"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ def of_folds(weights: Path, facts: ModelInfo, oof: Path, labels: Path | None, co
         run = read_run(folder)
         _check_codes(weights, facts, folder, run.spec.codes)
         _check_same_network(weights, facts, run.models)
+        _warn_of_training(weights, run)
         cells = true_cells(run)
         vectors, there = read_votes(run, cells)
         image = pd.factorize(cells.image[there])[0].astype(np.int64)
@@ -72,8 +79,9 @@ def of_folds(weights: Path, facts: ModelInfo, oof: Path, labels: Path | None, co
         )
     inputs = read_inputs(labels, oof)
     _check_codes(weights, facts, folder, inputs.predictions.codes)
-    models = [folder / f"fold{fold}" / LAST for fold in range(len(inputs.weights))]
-    _check_same_network(weights, facts, models)
+    run = read_run(folder)
+    _check_same_network(weights, facts, run.models)
+    _warn_of_training(weights, run)
     return _matched(cells_of(labels, inputs.table, oof, inputs.predictions), facts.codes, conf)
 
 
@@ -123,8 +131,6 @@ def _check_same_network(weights: Path, facts: ModelInfo, models: Sequence[Path])
     the same, because the temperature depends on the network and its training.
     """
     model = models[0]
-    if not model.is_file():
-        raise CytoyoloError(f"{model} is missing, so it can't be told whether {weights} is such a network; keep it.")
     other = model_info(model)
     if (other.imgsz, other.crop, other.stride) != (facts.imgsz, facts.crop, facts.stride):
         raise CytoyoloError(
@@ -135,6 +141,25 @@ def _check_same_network(weights: Path, facts: ModelInfo, models: Sequence[Path])
         raise CytoyoloError(
             f"{weights} has {mine:,} parameters, and the models of {model.parents[2]} have {theirs:,}; give the "
             "cross-validation of these weights."
+        )
+
+
+def _warn_of_training(weights: Path, run: Run) -> None:
+    """Say what differs between the training of the weights and the trainings of the folds. Only a checkpoint knows it.
+
+    It is no error: a network is often trained on curated labels or for more epochs, after a cross-validation.
+    """
+    if weights.suffix.lower() != ".pt":
+        return
+    mine, theirs = load_checkpoint(weights), load_checkpoint(run.models[0])
+    own = {"images": trained_images(mine), "labels": trained_labels(mine)}
+    other = differing({what: sha256 for what, sha256 in own.items() if sha256}, run.trained_on)
+    courses = [{key: one["train_args"][key] for key in one["train_args"].keys() - _NO_COURSE} for one in (theirs, mine)]
+    other += different_settings(*courses)
+    if other:
+        console.warn(
+            f"{weights} was not trained like the models of {run.folder}, on whose answers the calibration is fitted. "
+            f"What differs: {listed(other, 6)}."
         )
 
 

@@ -361,6 +361,7 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     summary = summary_of(predictions, labels, listing[column].tolist(), data)
     write_classes(summary, folder)
     weights = [fingerprint(folder / f"fold{fold}" / LAST) for fold in range(folds)]
-    finished = {**manifest, "status": "finished", "weights_sha256": weights, "score": score.to_dict()}
+    finished = {**manifest, "status": "finished", "weights_sha256": weights}
+    finished |= {"oof_sha256": fingerprint(folder / OOF), "score": score.to_dict()}
     write_manifest(folder, finished)
     return Crossvalidated(folder, folder / OOF, folds, score, groups, summary.classes)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo import console
-from cytoyolo.commands.ensemble_runs import Run, read_run
+from cytoyolo.commands.ensemble_runs import Run, differing, read_run
 from cytoyolo.commands.ensemble_votes import read_votes, true_cells
 from cytoyolo.detector.averaging import choose_weights, log_likelihood, mean_vector
 from cytoyolo.detector.classifier_figures import macro_f1
@@ -94,6 +94,11 @@ def ensemble(runs: Sequence[str | Path], *, output: str | Path, overwrite: bool 
             raise CytoyoloError(
                 f"{run.folder} has the classes {listed(list(run.spec.codes), 6)}, and {first.folder} has "
                 f"{listed(list(first.spec.codes), 6)}; give runs of the same labels."
+            )
+        if other := differing(run.trained_on, first.trained_on):
+            console.warn(
+                f"{run.folder} and {first.folder} were not trained on the same {' and '.join(other)}; their models are "
+                "compared on the cells that both know."
             )
     weights, cells, figures = _chosen(read) if read[-1].classifies else (None, 0, pd.DataFrame())
     of_models = None if weights is None else [

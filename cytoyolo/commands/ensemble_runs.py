@@ -1,5 +1,6 @@
 """The finished cross-validations that an ensemble is made of: of detectors, or of classifiers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,17 @@ from cytoyolo.tables.table import fingerprint
 
 @dataclass(frozen=True)
 class Run:
-    """A finished cross-validation: the models of its folds, its table of out-of-fold predictions, and its classes."""
+    """A finished cross-validation: the models of its folds, its table of out-of-fold predictions, and its classes.
+
+    `trained_on` has the SHA-256 of the images ("images") and of the label table ("labels"), if they are known.
+    """
 
     folder: Path
     classifies: bool
     models: tuple[Path, ...]
     oof: Path
     spec: DataSpec
+    trained_on: dict[str, str]
 
 
 def read_run(folder: Path) -> Run:
@@ -36,16 +41,32 @@ def read_run(folder: Path) -> Run:
     path = folder / (MANIFEST if kinds[MANIFEST] else SUMMARY)
     stored = read_json(path)
     try:
-        status, folds, spec = stored["status"], int(stored["folds"]), parse_spec(stored["dataset"]["spec"])
+        status, folds, dataset = stored["status"], int(stored["folds"]), stored["dataset"]
+        spec = parse_spec(dataset["spec"])
+        known = {"images": dataset.get("images_sha256"), "labels": dataset.get("labels", {}).get("sha256")}
+        trained_on = {what: str(sha256) for what, sha256 in known.items() if sha256}
         hashes = stored["weights_sha256"] if status == "finished" else []
         if status == "finished" and len(hashes) != folds:
             raise ValueError("fingerprints are missing")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CytoyoloError(f"{path} is damaged ({error}); train the folds again.") from error
     if status != "finished":
         raise CytoyoloError(f"{folder} is not finished; the call that began it continues it.")
     models = tuple(folder / f"fold{fold}" / LAST for fold in range(folds))
     for model, sha256 in zip(models, hashes, strict=True):
-        if fingerprint(model) != sha256:
-            raise CytoyoloError(f"{model} has changed since the folds were finished; train the folds again.")
-    return Run(folder, kinds[SUMMARY] and not kinds[MANIFEST], models, folder / OOF, spec)
+        _check_same(model, sha256)
+    if sha256 := stored.get("oof_sha256"):
+        _check_same(folder / OOF, sha256)
+    return Run(folder, kinds[SUMMARY] and not kinds[MANIFEST], models, folder / OOF, spec, trained_on)
+
+
+def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """Return what is known of two trainings ("images", "labels") and is not the same."""
+    return [what for what in one if what in other and one[what] != other[what]]
+
+
+def _check_same(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise CytoyoloError(f"{path} is missing; train the folds again, or put the file back.")
+    if fingerprint(path) != sha256:
+        raise CytoyoloError(f"{path} has changed since the folds were finished; train the folds again.")

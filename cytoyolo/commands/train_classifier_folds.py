@@ -195,6 +195,7 @@ def _finish(folder: Path, data: Dataset, summary: dict[str, Any]) -> TrainedClas
     weights = tuple(folder / f"fold{fold}" / "weights" / "last.pt" for fold in folds)
     _write_summary(folder, {
         **summary, "status": "finished", "weights_sha256": [fingerprint(path) for path in weights],
+        "oof_sha256": fingerprint(folder / OOF),
         "cells": len(rows), "accuracy": figures[ACCURACY], "macro_f1": figures[MACRO_F1],
         "classes": _by_class(true, named, data.spec.codes),
     })  # fmt: skip

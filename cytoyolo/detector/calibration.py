@@ -20,6 +20,11 @@ from cytoyolo.detector.detections import Detections
 LEAST_SHARE = 1e-6
 # If no threshold keeps enough cells right, the threshold is this number, so that all cells are below it.
 ALL_UNCERTAIN = 2.0
+# What is said if calibrated weights are used together with other networks or views.
+NOT_USED = (
+    "The weights are calibrated, and their calibration is not used: it holds for the answers of one network "
+    "to one view of an image. The scores are not probabilities."
+)
 LEAST_TEMPERATURE, LARGEST_TEMPERATURE = 0.05, 20.0
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from cytoyolo import console, defaults
 from cytoyolo.detector.averaging import check_weights
+from cytoyolo.detector.calibration import NOT_USED
 from cytoyolo.detector.class_thresholds import DECIMALS, read_thresholds
 from cytoyolo.detector.ensemble import Ensemble, one_range
 from cytoyolo.detector.ensemble_folder import Members, members_of
@@ -138,10 +139,7 @@ def open_model(weights: Sequence[str | Path], settings: InferenceSettings) -> Mo
         )  # fmt: skip
     alone = count == 1 and not views and (given is None or naming)
     if (naming or not alone) and any(one.calibration for one in detectors):
-        console.warn(
-            "The weights are calibrated, and their calibration is not used: it holds for the answers of one network "
-            "to one view of an image. The scores are not probabilities."
-        )
+        console.warn(NOT_USED)
     of_class = None if thresholds is None else thresholds.of(detectors[0].codes)
     if alone:
         detectors[0].naming, detectors[0].thresholds = naming, of_class

@@ -16,7 +16,7 @@ from PIL.Image import Image as PillowImage
 
 from cytoyolo import defaults
 from cytoyolo.detector.averaging import check_weights
-from cytoyolo.detector.calibration import Calibration
+from cytoyolo.detector.calibration import NOT_USED, Calibration
 from cytoyolo.detector.class_thresholds import above
 from cytoyolo.detector.detections import Detections, nothing, of_scores
 from cytoyolo.detector.fields import calibrated, chunks, named, search
@@ -97,7 +97,8 @@ class Detector:
     naming : Naming or None
         The classifiers that name the boxes. None if there are none.
     calibration : Calibration or None
-        What makes probabilities of the scores.
+        What makes probabilities of the scores. None if the weights are not calibrated, or if classifiers name the
+        boxes too.
     """
 
     def __init__(
@@ -154,7 +155,8 @@ class Detector:
             the scale.
         classifiers : sequence of str or Path
             Crop classifiers that `train_classifier` made, or their exports. They name the boxes: the class of a box is
-            the best class of the weighted mean of all class vectors. They change no box and no confidence.
+            the best class of the weighted mean of all class vectors. They change no box and no confidence. The
+            detector's calibration, if it has one, is not used then (UserWarning).
         model_weights : sequence of float, optional
             The weight of the detector, and then of each classifier, in this mean. By default all are equal.
 
@@ -189,6 +191,8 @@ class Detector:
         self._use(network)
         self.naming: Naming | None = None
         if classifiers:
+            if self._calibration:
+                warnings.warn(NOT_USED, stacklevel=2)
             self.naming = Naming(
                 classifiers, self.codes, shares, backend=backend, device=device, threads=threads, white=self.white
             )

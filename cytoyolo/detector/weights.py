@@ -190,7 +190,16 @@ def _stored_images(checkpoint: dict[str, Any], path: Path) -> tuple[White, Train
 
 def trained_labels(checkpoint: dict[str, Any]) -> str | None:
     """Return the SHA-256 of the label table that this tool trained a checkpoint on, None if it is not known."""
-    stored = _metadata(checkpoint).get("labels")
+    return _stored_text(checkpoint, "labels")
+
+
+def trained_images(checkpoint: dict[str, Any]) -> str | None:
+    """Return the SHA-256 of the images that this tool trained a checkpoint on, None if it is not known."""
+    return _stored_text(checkpoint, "dataset")
+
+
+def _stored_text(checkpoint: dict[str, Any], key: str) -> str | None:
+    stored = _metadata(checkpoint).get(key)
     return stored if isinstance(stored, str) else None
 
 

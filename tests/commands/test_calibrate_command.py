@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pandas as pd
 import pytest
 
 import cytoyolo
-from cytoyolo import calibrate, predict
+from cytoyolo import Detector, calibrate, ensemble, evaluate, predict, submit
 from cytoyolo.detector.calibrated_weights import model_info, write_with
 from cytoyolo.detector.calibration import Calibration
 from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, read_detections, rows_of
+from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import fingerprint
@@ -43,7 +45,8 @@ def lab(blobs, small_run, tmp_path_factory):
         (name, at % 2, 80, 72, tuple(box), tuple(scores[at]))
         for at, (name, *box, _) in enumerate(labels.itertuples(index=False))
     ]
-    crossvalidated(folder / "cv", (blobs / "labels.csv").read_bytes(), oof_text(rows))
+    last = [fingerprint(small_run / "weights" / "last.pt")] * 2
+    crossvalidated(folder / "cv", (blobs / "labels.csv").read_bytes(), oof_text(rows), weights_sha256=last)
     for fold in range(2):
         place = folder / "cv" / f"fold{fold}" / "weights" / "last.pt"
         place.parent.mkdir(parents=True)
@@ -194,6 +197,74 @@ def test_classifiers_and_views_do_without_it_and_say_so(lab, known, blobs, tmp_p
     assert done.returncode == 0, done.stderr
     assert "their calibration is not used" in done.stderr
     assert "uncertain" not in (tmp_path / "a" / "detections.csv").read_text()
+    with pytest.warns(UserWarning, match="their calibration is not used") as warned:
+        detector = Detector(known, classifiers=[lab / "cls.pt"], device="cpu")
+    assert len(warned) == 1 and warned[0].filename == __file__ and detector.calibration is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Detector(lab / "best.pt", classifiers=[lab / "cls.pt"], device="cpu")
+
+
+def test_each_command_says_that_the_calibration_is_not_used(lab, known, blobs, tmp_path, caplog):
+    images, classifiers = blobs / "images", [lab / "cls.pt"]
+    submit(known, blobs / "test.csv", images=images, output=tmp_path / "rows.csv", classifiers=classifiers)
+    assert caplog.text.count("their calibration is not used") == 1
+    spec = blobs / "spec.yaml"
+    evaluate(blobs / "labels.csv", known, images=images, classifiers=classifiers, dataset=spec)
+    assert caplog.text.count("their calibration is not used") == 2
+
+
+@pytest.fixture
+def other_folds(lab, tmp_path):
+    """Copy the cross-validations, and return what writes their manifests with other facts of their data set."""
+    folder = shutil.copytree(lab, tmp_path / "lab")
+
+    def write(name, **dataset):
+        path = folder / name
+        stored = json.loads(path.read_text())
+        path.write_text(json.dumps({**stored, "dataset": {**stored["dataset"], **dataset}}))
+        return path.parent
+
+    return write
+
+
+def test_weights_of_another_training_are_named(other_folds, lab, blobs, tmp_path, caplog):
+    import torch
+
+    labels, checkpoint = blobs / "labels.csv", load_checkpoint(lab / "best.pt")
+    known = checkpoint["cytoyolo"]
+    same = {"images_sha256": known["dataset"], "labels": {"sha256": known["labels"]}}
+    calibrate(lab / "best.pt", oof=other_folds("cv/crossval.json", **same), labels=labels, output=tmp_path / "a.pt")
+    assert "What differs" not in caplog.text
+    checkpoint["train_args"]["epochs"] = 90
+    checkpoint.pop("ema", None)
+    torch.save(checkpoint, tmp_path / "longer.pt")
+    cv = other_folds("cv/crossval.json", images_sha256="0", labels={"sha256": "0"})
+    calibrate(tmp_path / "longer.pt", oof=cv, labels=labels, output=tmp_path / "b.pt")
+    assert f"was not trained like the models of {cv}" in caplog.text
+    assert "What differs: images; labels; epochs (2, now 90)." in caplog.text
+
+
+def test_runs_of_other_labels_are_named(other_folds, tmp_path, caplog):
+    runs = [other_folds(name, labels={"sha256": "a"}) for name in ("cv/crossval.json", "cells/folds.json")]
+    ensemble(runs, output=tmp_path / "same")
+    assert "not trained on the same" not in caplog.text
+    other_folds("cells/folds.json", labels={"sha256": "b"})
+    ensemble(runs, output=tmp_path / "other")
+    assert f"{runs[1]} and {runs[0]} were not trained on the same labels; their models are" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["oof.csv", "fold0/weights/last.pt"])
+def test_files_of_other_folds_are_refused(other_folds, blobs, tmp_path, name):
+    cv = other_folds("cv/crossval.json")
+    stored = json.loads((cv / "crossval.json").read_text())
+    (cv / "crossval.json").write_text(json.dumps({**stored, "oof_sha256": fingerprint(cv / "oof.csv")}))
+    call = {"oof": cv, "labels": blobs / "labels.csv"}
+    with (cv / name).open("ab") as file:
+        file.write(b"\n")
+    assert "has changed since the folds were finished" in refused(cv.parent, tmp_path / "new.pt", **call)
+    (cv / name).unlink()
+    refused(cv.parent, tmp_path / "new.pt", **call)
 
 
 def refused(lab, place, weights="best.pt", error=CytoyoloError, **given):
