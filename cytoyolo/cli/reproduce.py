@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from cytoyolo.cli.output import print_json, print_table
 from cytoyolo.cli.seeds import show_seeds
 from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import SeedSettings
+
+if TYPE_CHECKING:
+    from cytoyolo.commands.reproduce_outcome import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +45,11 @@ def reproduce(
     ] = defaults.DEVICE,
     jobs: Jobs = defaults.JOBS,
     force: Annotated[
-        bool, typer.Option("--force", help="Accept a curation that removes many labels of a class.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Accept a curation that removes many labels, or by models that name few cells right.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Repeat steps that were done with other settings or inputs.")
@@ -55,6 +62,7 @@ def reproduce(
     Finished steps are skipped, and an interrupted training continues.
     """
     from cytoyolo.commands.reproduce import reproduce as run
+    from cytoyolo.commands.reproduce_outcome import outcome
     from cytoyolo.commands.several_seeds import read_summary, to_dict
 
     made = run(
@@ -62,8 +70,11 @@ def reproduce(
         boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **settings,
     )  # fmt: skip
     summary = read_summary(output) if settings.get("seeds") and not dry_run else None
+    ended = outcome(output, spurious) if summary is None and not dry_run else None
     if as_json:
-        print_json({"steps": [vars(step) for step in made], **({} if summary is None else {"seeds": to_dict(summary)})})
+        more = {} if summary is None else {"seeds": to_dict(summary)}
+        more |= {} if ended is None else {"outcome": vars(ended)}
+        print_json({"steps": [vars(step) for step in made], **more})
         return
     import pandas as pd
 
@@ -74,9 +85,21 @@ def reproduce(
     print_table(pd.DataFrame(rows, columns=["step", "state", "makes", "time", "disk"]), "{}")
     if summary is not None:
         show_seeds(output, summary)
+    if ended is not None:
+        _show_outcome(ended)
     if dry_run:
         seconds, megabytes = sum(one.seconds or 0 for one in made), sum(one.megabytes or 0 for one in made)
         typer.echo(f"about {_duration(seconds)} and {_size(megabytes)}, as estimated on this machine")
+
+
+def _show_outcome(made: "Outcome") -> None:
+    typer.echo(f"out-of-fold score {made.score:.4f}  (GIoU part {made.giou:.4f}, macro F1 {made.macro_f1:.4f})")
+    typer.echo(
+        f"The models gave {made.right:.1%} of the labelled cells the class of their label. The median confidence of "
+        f"the most confident cell of an image is {made.confidence:.2f}."
+    )
+    changed = ", ".join(f"{row.rule} {row.rows:,}" for row in made.changes.itertuples())
+    typer.echo(f"Rows that the curation changed, by rule: {changed or 'none'}.")
 
 
 def _duration(seconds: float | None) -> str:

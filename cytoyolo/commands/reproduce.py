@@ -21,6 +21,7 @@ from cytoyolo.commands.repair import repair
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes, seconds
 from cytoyolo.commands.reproduce_inputs import Inputs, check_call, check_disk, check_inputs
+from cytoyolo.commands.reproduce_outcome import check_models
 from cytoyolo.commands.reproduce_state import (
     DONE,
     RUNNING,
@@ -122,7 +123,8 @@ def reproduce(
     jobs : int
         How many folds are trained at the same time on a CPU.
     force : bool
-        Accept a curation in which a class loses a large share of its rows: see `curate`.
+        Accept a curation in which a class loses a large share of its rows (see `curate`), and a curation by models that
+        give less than 60 % of the labelled cells the class of their label.
     overwrite : bool
         Do a step again that was done with other inputs or settings, and the steps that depend on it.
     dry_run : bool
@@ -239,10 +241,14 @@ def _steps(call: Call) -> list[Step]:
         return folder / f"curated-{spurious}.csv"
 
     def correct(spurious: defaults.SpuriousChoice) -> Callable[[bool], object]:
-        return lambda _: curate(
-            repaired, oof=cv, output=curated(spurious), spurious=spurious, boxes=call.boxes, force=call.force,
-            overwrite=True,
-        )  # fmt: skip
+        def work(_: bool) -> None:
+            check_models(cv, call.force)
+            curate(
+                repaired, oof=cv, output=curated(spurious), spurious=spurious, boxes=call.boxes, force=call.force,
+                overwrite=True,
+            )  # fmt: skip
+
+        return work
 
     return [
         Step("audit", folder / "audit", (table, test, *described, *listed), chosen,

@@ -16,6 +16,7 @@ from cytoyolo.commands import reproduce_inputs
 from cytoyolo.commands import train as train_command
 from cytoyolo.commands.curate import ANOTHER_LIMIT
 from cytoyolo.commands.reproduce_call import Call
+from cytoyolo.commands.reproduce_outcome import check_models, outcome
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
 from cytoyolo.locks import locked
@@ -59,6 +60,30 @@ def test_it_ends_with_a_row_for_each_test_row(run, data):
     for spurious in ("mask", "keep"):
         assert (run / f"curated-{spurious}.csv").is_file()
         assert (run / f"curated-{spurious}.changes.csv").is_file()
+
+
+def test_it_ends_with_the_score_and_what_was_changed(run):
+    made = outcome(run, "keep")
+    score = json.loads((run / "cv" / "score" / "score.json").read_text())
+    assert (made.score, made.giou, made.macro_f1) == (score["score"], score["giou"], score["macro_f1"])
+    matches = pd.read_csv(run / "cv" / "score" / "matches.csv", keep_default_na=False)
+    assert made.right == pytest.approx((matches["true"] == matches["predicted"]).mean())
+    log = pd.read_csv(run / "curated-keep.changes.csv")["rule"]
+    assert made.changes["rows"].sum() == len(log) - 1 and "fingerprints" not in set(made.changes["rule"])
+
+
+@pytest.mark.parametrize(("right", "stops"), [(5, True), (6, False)])
+def test_models_that_name_too_few_cells_right_correct_no_label(tmp_path, right, stops, caplog):
+    (tmp_path / "score").mkdir()
+    rows = [("LY", "LY")] * right + [("LY", "NA")] * (10 - right)
+    pd.DataFrame(rows, columns=["true", "predicted"]).to_csv(tmp_path / "score" / "matches.csv", index=False)
+    if not stops:
+        check_models(tmp_path, force=False)
+        return
+    with pytest.raises(CytoyoloError, match=r"give only 50.0% of .* needs 60%.*force=True goes on"):
+        check_models(tmp_path, force=False)
+    check_models(tmp_path, force=True)
+    assert "may spoil the labels" in caplog.text
 
 
 def test_what_is_done_is_skipped(run, data):
