@@ -91,7 +91,7 @@ def _verdict(findings: pd.DataFrame, severities: Mapping[str, int]) -> tuple[str
         return f"The table can't be used as it is: {stopping['rule'].iloc[0]}: {stopping['detail'].iloc[0]}", "error"
     if errors:
         people = int(((findings["severity"] == "error") & (findings["action"] == REVIEW)).sum())
-        rest = f"; {people:,} of them need a person" if people else ""
+        rest = f"; a person must look at {people:,} of them" if people else ""
         return f"{counted(errors, 'error')}. A repair mends what it can{rest}.", "error"
     if warnings:
         return f"No errors. {counted(warnings, 'warning')}: look at them before you train.", "warning"
