@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -42,7 +43,7 @@ def outcome(folder: Path, spurious: defaults.SpuriousChoice) -> Outcome:
     """Read the outcome in the folder of a finished reproduction."""
     cv = folder / "cv"
     score = read_manifest(cv / MANIFEST)["score"]
-    oof = pd.read_csv(cv / OOF, dtype={0: str})
+    oof = _read(cv / OOF, dtype={0: str})
     best = oof["confidence"].groupby(oof.iloc[:, 0]).max()
     rules = read_log(folder / f"curated-{spurious}.changes.csv")["rule"]
     counts = rules[rules != FINGERPRINTS].value_counts(sort=False).rename_axis("rule").reset_index(name="rows")
@@ -52,8 +53,17 @@ def outcome(folder: Path, spurious: defaults.SpuriousChoice) -> Outcome:
 
 def named_right(cv: Path) -> float:
     """Return the share of the labelled cells to which the models of a cross-validation give the label's class."""
-    matches = pd.read_csv(cv / SCORE / "matches.csv", dtype=str, keep_default_na=False)
+    matches = _read(cv / SCORE / "matches.csv", dtype=str, keep_default_na=False)
     return float((matches["true"] == matches["predicted"]).mean())
+
+
+def _read(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a table of the cross-validation. Raises CytoyoloError if it was deleted or damaged."""
+    try:
+        table: pd.DataFrame = pd.read_csv(path, **options)
+    except (OSError, ValueError) as error:
+        raise CytoyoloError(f"{path} is missing or damaged; put it back, or reproduce in another folder.") from error
+    return table
 
 
 def check_models(cv: Path, force: bool) -> None:

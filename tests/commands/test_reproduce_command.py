@@ -388,3 +388,8 @@ def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatc
     )  # fmt: skip
     command._steps(call)[-1].work(False)
     assert seen == ["1"]
+
+
+def test_a_deleted_table_of_the_cross_validation_is_one_sentence(tmp_path):
+    with pytest.raises(CytoyoloError, match=r"matches\.csv is missing or damaged; put it back"):
+        check_models(tmp_path, force=False)
