@@ -54,7 +54,7 @@ def draw_differential(made: Differential, path: Path, title: str) -> None:
     axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("\n".join(below), x=0.01, ha="left", fontsize=8, parse_math=False)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=130, bbox_inches="tight")  # so that no text behind a bar is cut off
 
 
 def _shown(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
