@@ -74,10 +74,15 @@ def main() -> None:
 
     def begin(overwrite: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        Path(folder).mkdir()
         if overwrite:
-            forked(call(FEW, overwrite=False))
+            shutil.copytree(earlier, folder)
+        else:
+            Path(folder).mkdir()
 
+    earlier = Path(f"{folder}-earlier")
+    begin(overwrite=False)
+    forked(call(FEW, overwrite=False))
+    shutil.copytree(folder, earlier)
     begin(overwrite=False)
     forked(call(MANY, overwrite=False))
     wanted, killed = content(Path(folder)), 0
