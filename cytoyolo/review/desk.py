@@ -1,0 +1,243 @@
+"""What a reviewer sees and does, without the network: items with their surroundings, and decisions, as plain values."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.review.decisions import FOUND, IMAGE, NEW, ROW, Box, Draft, Event, History, Outcome, Refused, drafted
+from cytoyolo.review.items import Item, class_keys
+from cytoyolo.review.pictures import PictureMaker, Shown
+from cytoyolo.review.store import Store
+from cytoyolo.spec import MASK
+
+# How many pictures are made ahead, and how many cells are shown beside a cell.
+_AHEAD, _ALIKE = 4, 6
+_STATUSES = ("left", "decided", "skipped", "all")
+_NO_GROUP = "(no group)"
+
+
+class Desk:
+    """A review of labels, as one or more reviewers work on it. A reviewer sees only the reviewer's own decisions."""
+
+    def __init__(self, store: Store, pictures: PictureMaker) -> None:
+        self.store, self.pictures = store, pictures
+        about = store.about
+        self.table = LabelTable.parse(Path(about.source), about.table, about.spec)
+        self.keys = class_keys(self.table)
+        self.place = {item.subject: place for place, item in enumerate(store.items)}
+        self._rows: dict[str, list[int]] = {}
+        for row in np.flatnonzero(self.table.labels | self.table.ignore_regions).tolist():
+            self._rows.setdefault(str(self.table.text["image"][row]), []).append(row)
+        self._known = {*self._rows, *(item.image for item in store.items)}
+
+    def overview(self, reviewer: str) -> dict[str, Any]:
+        """What the page needs once: classes with their keys, filters, and the progress."""
+        spec, items = self.store.about.spec, self.store.items
+        rules = Counter(rule for item in items for rule in item.rules)
+        classes = Counter(self._code(item) for item in items)
+        groups = Counter(self._group(item) for item in items) if self.store.about.groups else {}
+        return {
+            "kind": self.store.about.kind,
+            "title": Path(self.store.about.source).name,
+            "file": self.store.path.name,
+            "reviewer": reviewer,
+            "classes": [
+                {"code": code, "name": name, "key": self.keys.get(code, "")}
+                for code, name in zip(spec.codes, spec.names, strict=True)
+            ],
+            "filters": {
+                "rule": _counted(rules), "class": _counted(classes), "group": _counted(groups),
+            },
+            "progress": self.progress(reviewer),
+        }  # fmt: skip
+
+    def progress(self, reviewer: str) -> dict[str, Any]:
+        """How many items there are, and how many are decided, skipped and left; and what can be undone."""
+        history = self.store.history(reviewer)
+        states = Counter(_status(history.decision(item.subject)) for item in self.store.items)
+        return {
+            "items": len(self.store.items), "decided": states["decided"], "skipped": states["skipped"],
+            "left": states["left"], "undo": len(history.done), "redo": len(history.undone),
+        }  # fmt: skip
+
+    def places(self, reviewer: str, wanted: Mapping[str, str]) -> list[int]:
+        """The items that fit filters (rule, class, group, status), in their order."""
+        status = wanted.get("status", "all")
+        if status not in _STATUSES:
+            raise Refused("there is no such filter; load the page again.")
+        history = self.store.history(reviewer)
+        of = {"class": self._code, "group": self._group}
+        return [
+            place
+            for place, item in enumerate(self.store.items)
+            if ("rule" not in wanted or wanted["rule"] in item.rules)
+            and all(name not in wanted or of[name](item) == wanted[name] for name in of)
+            and (status == "all" or _status(history.decision(item.subject)) == status)
+        ]
+
+    def item(self, reviewer: str, place: int) -> dict[str, Any]:
+        """An item with what is around it: its image, the other labels there, and cells that look like it."""
+        item = self._item(place)
+        size, history = self.pictures.size(item.image), self.store.history(reviewer)
+        own = self._label(item.subject)
+        labels = [self._shown(f"{ROW}:{row}", history) for row in self._rows.get(item.image, [])]
+        drawn = [self._of_event(event) for event in history.decisions().values() if self._is_drawn(event, item.image)]
+        return {
+            "place": place, "subject": item.subject, "image": item.image,
+            "size": size, "problem": "" if size else self.pictures.problem(item.image),
+            "line": _line(item.subject), "group": self._group(item), "rules": item.rules, "texts": item.texts,
+            "label": own, "box": item.box or (own["box"] if own else None),
+            "suggestion": None if item.suggestion is None else self._plain(item.suggestion),
+            "decision": self._of(history, item.subject), "comment": history.comment(item.subject),
+            "others": [one for one in [*labels, *drawn] if one["subject"] != item.subject],
+            "alike": self._alike(item, own),
+        }  # fmt: skip
+
+    def prepare(self, places: Sequence[int]) -> None:
+        """Make the pictures of the next items."""
+        items = self.store.items
+        self.pictures.ahead(dict.fromkeys(items[place].image for place in places[:_AHEAD] if 0 <= place < len(items)))
+
+    def image(self, place: int) -> Shown:
+        """The whole image of an item."""
+        return self.pictures.image(self._item(place).image)
+
+    def crop(self, row: int) -> Shown:
+        """A crop of the label in a row."""
+        label = self._label(f"{ROW}:{row}")
+        if label is None or label["box"] is None:
+            return Shown(b"", "", "has no box")
+        return self.pictures.crop(str(self.table.text["image"][row]), label["box"])
+
+    def decide(self, reviewer: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Check and store a decision."""
+        draft = self.draft(reviewer, given)
+        event = self.store.decide(reviewer, [draft])[0]
+        return {"subject": event.subject, "progress": self.progress(reviewer)}
+
+    def draft(self, reviewer: str, given: Mapping[str, Any]) -> Draft:
+        """Make a decision of what the page sent. Raises Refused if it can't be stored."""
+        subject, image = given.get("subject"), given.get("image")
+        if given.get("kind") == "add":
+            given = {**given, "subject": f"{NEW}:{self.store.next_new(reviewer)}"}
+            if image not in self._known:
+                raise Refused("the new box is in no image of this review; load the page again.")
+        elif isinstance(subject, str):
+            given = {**given, "image": self._image_of(reviewer, subject)}
+        image = given.get("image")
+        size = self.pictures.size(image) if isinstance(image, str) else None
+        place = self.place.get(str(given.get("subject")))
+        suggestion = None if place is None else self.store.items[place].suggestion
+        return drafted(given, suggestion, self.store.about.spec.codes, size)
+
+    def turn(self, reviewer: str, back: bool) -> dict[str, Any]:
+        """Undo the last decision, or redo the last undone one."""
+        events = self.store.undo(reviewer) if back else self.store.redo(reviewer)
+        subjects = [event.subject for event in events]
+        place = next((self.place[subject] for subject in subjects if subject in self.place), None)
+        return {"subjects": subjects, "place": place, "image": events[0].image, "progress": self.progress(reviewer)}
+
+    def _image_of(self, reviewer: str, subject: str) -> str:
+        of, _, number = subject.partition(":")
+        if of == ROW and number.isdecimal() and int(number) < len(self.table.alive) and self.table.alive[int(number)]:
+            if int(number) in self.table.broken:
+                raise Refused(f"line {int(number) + 2} can't be read as a row of the table; correct it in the file.")
+            return str(self.table.text["image"][int(number)])
+        if of in (FOUND, IMAGE) and subject in self.place:
+            return self.store.items[self.place[subject]].image
+        drawn = self.store.history(reviewer).decision(subject) if of == NEW else None
+        if drawn is None:
+            raise Refused("there is no such label in this review; load the page again.")
+        return drawn.image
+
+    def _item(self, place: int) -> Item:
+        if not 0 <= place < len(self.store.items):
+            raise Refused("there is no such item in this review; load the page again.")
+        return self.store.items[place]
+
+    def _code(self, item: Item) -> str:
+        of, _, number = item.subject.partition(":")
+        if of == ROW:
+            return str(self.table.text["class"][int(number)])
+        return item.suggestion.code if of == FOUND and item.suggestion else ""
+
+    def _group(self, item: Item) -> str:
+        return self.store.about.groups.get(item.image, _NO_GROUP) if self.store.about.groups else ""
+
+    def _label(self, subject: str) -> dict[str, Any] | None:
+        """The label of a row as it is in the table, or None."""
+        of, _, number = subject.partition(":")
+        if of != ROW:
+            return None
+        row = int(number)
+        box = self.table.xyxy[row]
+        return {"class": str(self.table.text["class"][row]), "box": box.tolist() if np.isfinite(box).all() else None}
+
+    def _shown(self, subject: str, history: History) -> dict[str, Any]:
+        """A label as the reviewer left it."""
+        label, event = self._label(subject) or {}, history.decision(subject)
+        shown = {"subject": subject, "class": label["class"], "box": label["box"], "state": "label"}
+        if label["class"] == MASK:
+            shown["state"] = "ignore"
+        return shown if event is None else {**shown, **self._changed(event.outcome)}
+
+    def _changed(self, outcome: Outcome) -> dict[str, Any]:
+        """What an outcome changes in a label that is shown."""
+        changed: dict[str, Any] = {} if outcome.box is None else {"box": list(outcome.box)}
+        if outcome.state in ("label", "ignore", "gone"):
+            changed["state"] = outcome.state
+        return {**changed, **({"class": outcome.code} if outcome.code else {})}
+
+    def _of_event(self, event: Event) -> dict[str, Any]:
+        box = event.outcome.box or self._found_box(event.subject)
+        return {
+            "subject": event.subject, "class": event.outcome.code, "box": None if box is None else list(box),
+            "state": event.outcome.state,
+        }  # fmt: skip
+
+    def _found_box(self, subject: str) -> Box | None:
+        return self.store.items[self.place[subject]].box if subject in self.place else None
+
+    @staticmethod
+    def _is_drawn(event: Event, image: str) -> bool:
+        of = event.subject.partition(":")[0]
+        return event.image == image and of in (NEW, FOUND) and event.outcome.state in ("label", "ignore")
+
+    def _of(self, history: History, subject: str) -> dict[str, Any] | None:
+        event = history.decision(subject)
+        return None if event is None else {"kind": event.kind, "time": event.time, **self._plain(event.outcome)}
+
+    @staticmethod
+    def _plain(outcome: Outcome) -> dict[str, Any]:
+        return {"state": outcome.state, "class": outcome.code, "box": outcome.box}
+
+    def _alike(self, item: Item, own: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        """Cells of the label's class and of the suggested class, the most certain first."""
+        suggested = item.suggestion.code if item.suggestion else ""
+        codes = dict.fromkeys(code for code in (own["class"] if own else "", suggested) if code)
+        rows = self.store.about.examples
+        return [{"class": code, "rows": rows[code][:_ALIKE]} for code in codes if rows.get(code)]
+
+
+def _status(event: Event | None) -> str:
+    if event is None:
+        return "left"
+    return "skipped" if event.outcome.state == "open" else "decided"
+
+
+def _line(subject: str) -> int | None:
+    of, _, number = subject.partition(":")
+    return int(number) + 2 if of == ROW else None
+
+
+def _counted(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The values of a filter with their numbers of items, the most frequent first."""
+    return [
+        {"value": value, "items": count}
+        for value, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+        if value
+    ]

@@ -1,0 +1,252 @@
+"""What reviewers decided becomes edits of the label table, with the names of the reviewers; what they disagree on is
+listed and not carried out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo import boxes
+from cytoyolo.annotations.changes import change_log
+from cytoyolo.annotations.lines import Edit
+from cytoyolo.annotations.table import LabelTable, pixels
+from cytoyolo.review.decisions import FOUND, IMAGE, NEW, ROW, SLIDE, Box, Event, History, Outcome
+from cytoyolo.review.items import Item
+from cytoyolo.spec import MASK
+from cytoyolo.tables.table import XYXY
+
+RULE = "review"
+# The columns of the log beside those of every change log.
+WITNESSES = ("reviewer", "time")
+# Two boxes are the same cell, or the same decision, if their IoU is at least this.
+SAME_CELL, SAME_BOX = 0.5, 0.8
+# How a state without a class is called in tables.
+_NO_CELL, _AS_IT_IS = "(no cell)", "(as it is)"
+
+
+class Verdict(NamedTuple):
+    """What reviewers agree on about a subject: who, when, and why."""
+
+    subject: str
+    image: str
+    outcome: Outcome
+    reviewer: str
+    time: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The decisions of reviewers together.
+
+    Attributes
+    ----------
+    verdicts : list of Verdict
+        What can be carried out.
+    conflicts : DataFrame
+        What they disagree on, a row for each reviewer: subject, line, image, reviewer, decision, class, box, comment
+        and time.
+    """
+
+    verdicts: list[Verdict]
+    conflicts: pd.DataFrame
+
+
+def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequence[Item]) -> Merged:
+    """Bring the decisions of reviewers together. A decision that others did not take counts as it is."""
+    found = {item.subject: item for item in items if item.box is not None}
+    votes: dict[str, list[Event]] = {}
+    for name in sorted(by_reviewer):
+        for subject, event in by_reviewer[name].decisions().items():
+            if event.outcome.state != "open" and not subject.startswith(f"{SLIDE}:"):
+                votes.setdefault(_shared(subject, event, votes), []).append(event)
+    verdicts, conflicts = list[Verdict](), list[Event]()
+    for events in votes.values():
+        first = events[0]
+        if all(_agree(first, other, table, found) for other in events[1:]):
+            said = [by_reviewer[one.reviewer].comment(one.subject) for one in events]
+            verdicts.append(_verdict(events, list(filter(None, said))))
+        else:
+            conflicts += events
+    comments = [by_reviewer[one.reviewer].comment(one.subject) for one in conflicts]
+    return Merged(verdicts, _conflict_table(conflicts, comments))
+
+
+def _shared(subject: str, event: Event, votes: Mapping[str, list[Event]]) -> str:
+    """The key under which reviewers decide about the same thing. For a box that was drawn, it is the box of another
+    reviewer that shows the same cell, if there is one."""
+    if not subject.startswith(f"{NEW}:"):
+        return subject
+    for key, events in votes.items():
+        first = events[0]
+        theirs = key.startswith(f"{NEW}:") and event.reviewer not in {one.reviewer for one in events}
+        if theirs and first.image == event.image and _iou(first.outcome.box, event.outcome.box) >= SAME_CELL:
+            return key
+    return f"{subject}@{event.reviewer}"
+
+
+def _iou(a: Box | None, b: Box | None) -> float:
+    return 0.0 if a is None or b is None else float(boxes.iou(np.array(a), np.array(b)))
+
+
+def _agree(a: Event, b: Event, table: LabelTable, found: Mapping[str, Item]) -> bool:
+    first, second = (_resolved(one, table, found) for one in (a, b))
+    if first[:2] != second[:2]:
+        return False
+    if first.state == "gone" or first.box == second.box:
+        return True
+    return _iou(first.box, second.box) >= SAME_BOX
+
+
+def _resolved(event: Event, table: LabelTable, found: Mapping[str, Item]) -> Outcome:
+    """The whole outcome of a decision: state, class and box, with those that the table has where nothing changes."""
+    state, code, box = event.outcome
+    of, _, number = event.subject.partition(":")
+    if of == ROW:
+        row = int(number)
+        own = table.xyxy[row]
+        box = box or (tuple(own.tolist()) if np.isfinite(own).all() else None)
+        code = code or str(table.text["class"][row])
+        state = ("ignore" if code == MASK else "label") if state == "same" else state
+    elif of == FOUND:
+        box, state = box or found[event.subject].box, "gone" if state == "same" else state
+    return Outcome(state, "" if state in ("ignore", "gone") else code, box)
+
+
+def _verdict(events: Sequence[Event], comments: Sequence[str]) -> Verdict:
+    first = next((one for one in events if one.outcome.box is not None), events[0])  # a moved box counts
+    named = "; ".join(dict.fromkeys(one.reviewer for one in events))
+    reason = f"{first.kind} by {named}" + (f": {'; '.join(dict.fromkeys(comments))}" if comments else "")
+    return Verdict(first.subject, first.image, first.outcome, named, max(one.time for one in events), reason)
+
+
+def _conflict_table(events: Sequence[Event], comments: Sequence[str]) -> pd.DataFrame:
+    columns = ["subject", "line", "image", "reviewer", "decision", "class", "box", "comment", "time"]
+    rows = [
+        (one.subject, _line(one.subject), one.image, one.reviewer, one.kind, one.outcome.code,
+         "" if one.outcome.box is None else ",".join(pixels(np.array(one.outcome.box))), comment, one.time)
+        for one, comment in zip(events, comments, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def _line(subject: str) -> int | None:
+    of, _, number = subject.partition(":")
+    return int(number) + 2 if of == ROW else None
+
+
+def edited(table: LabelTable, verdicts: Sequence[Verdict], items: Sequence[Item]) -> tuple[bytes, pd.DataFrame]:
+    """Carry out what was decided. Returns the edited table, as a file's bytes, and its change log, which has the
+    columns reviewer and time as well. New rows stand at the end of the table."""
+    found = {item.subject: item for item in items if item.box is not None}
+    gone = {verdict.image for verdict in verdicts if verdict.subject.startswith(f"{IMAGE}:") and _goes(verdict)}
+    edits, witnesses, count = list[Edit](), list[Verdict](), len(table.alive)
+    for verdict in verdicts:
+        edit = _edit(verdict, table, found, gone, count)
+        if edit is not None:
+            count += int(edit.rows[0] >= count) if len(edit.rows) else 0
+            edits.append(edit)
+            witnesses += [verdict] * len(edit.rows)
+    data, log = change_log(reduce(LabelTable.edited, edits, table).lines)
+    for name in WITNESSES:
+        log[name] = ["", *(getattr(one, name) for one in witnesses)]
+    return data, log
+
+
+def _goes(verdict: Verdict) -> bool:
+    return verdict.outcome.state == "gone"
+
+
+def _edit(verdict: Verdict, table: LabelTable, found: Mapping[str, Item], gone: set[str], count: int) -> Edit | None:
+    """The change of the table that a verdict asks for, if it asks for one."""
+    of, _, number = verdict.subject.partition(":")
+    if of == IMAGE:
+        rows = np.flatnonzero(table.holds("image", [verdict.image]) & table.alive) if _goes(verdict) else np.array([])
+        return _drop(rows, verdict)
+    if verdict.image in gone:
+        return None  # all rows of the image go
+    if of == ROW:
+        return _edit_row(int(number), verdict, table)
+    state, code, box = verdict.outcome
+    box = box or (found[verdict.subject].box if of == FOUND else None)
+    if state in ("same", "gone") or box is None:
+        return None
+    after = {"image": [verdict.image], "class": [MASK if state == "ignore" else code], **_sides(box)}
+    return Edit(RULE, np.array([count]), after, [verdict.reason])
+
+
+def _drop(rows: np.ndarray, verdict: Verdict) -> Edit | None:
+    return Edit(RULE, rows.astype(np.int64), {}, [verdict.reason] * len(rows)) if len(rows) else None
+
+
+def _edit_row(row: int, verdict: Verdict, table: LabelTable) -> Edit | None:
+    state, code, box = verdict.outcome
+    if state == "gone":
+        return _drop(np.array([row]), verdict)
+    if state == "same":
+        return None
+    after = {} if box is None else _sides(box)
+    wanted = MASK if state == "ignore" else code
+    if wanted and wanted != table.text["class"][row]:
+        after["class"] = [wanted]
+    after = {role: values for role, values in after.items() if values[0] != table.text[role][row]}
+    return Edit(RULE, np.array([row]), after, [verdict.reason]) if after else None
+
+
+def _sides(box: Box) -> dict[str, list[str]]:
+    return {side: [text] for side, text in zip(XYXY, pixels(np.array(box)), strict=True)}
+
+
+def agreement(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequence[Item]) -> pd.DataFrame:
+    """Compare each two reviewers on what both decided.
+
+    Returns
+    -------
+    DataFrame
+        reviewer_a, reviewer_b, both (subjects that both decided), same (with the same class, or both without a cell)
+        and kappa (Cohen's kappa of these classes; NaN if chance alone would make all the same).
+    """
+    found = {item.subject: item for item in items if item.box is not None}
+    called = {
+        name: {
+            subject: _called(_resolved(event, table, found))
+            for subject, event in history.decisions().items()
+            if event.outcome.state != "open" and subject.partition(":")[0] in (ROW, FOUND)
+        }
+        for name, history in by_reviewer.items()
+    }
+    rows = []
+    for a, b in combinations(sorted(called), 2):
+        shared = [subject for subject in called[a] if subject in called[b]]
+        first, second = ([called[name][subject] for subject in shared] for name in (a, b))
+        same = sum(one == other for one, other in zip(first, second, strict=True))
+        rows.append((a, b, len(shared), same, cohens_kappa(first, second)))
+    return pd.DataFrame(rows, columns=["reviewer_a", "reviewer_b", "both", "same", "kappa"])
+
+
+def _called(outcome: Outcome) -> str:
+    return {"gone": _NO_CELL, "ignore": MASK}.get(outcome.state, outcome.code or _AS_IT_IS)
+
+
+def cohens_kappa(first: Sequence[str], second: Sequence[str]) -> float:
+    """Compute Cohen's kappa of two readers: (p - e) / (1 - e).
+
+    p is the share on which they agree, and e the share expected by chance. Without anything to compare, or if e = 1,
+    the result is NaN.
+
+    Examples
+    --------
+    >>> cohens_kappa(["LY", "LY", "MO", "MO"], ["LY", "LY", "MO", "LY"])
+    0.5
+    """
+    count = len(first)
+    if not count:
+        return float("nan")
+    agreed = sum(a == b for a, b in zip(first, second, strict=True)) / count
+    names = set(first) | set(second)
+    chance = sum(list(first).count(name) * list(second).count(name) for name in names) / count**2
+    return float("nan") if chance == 1 else (agreed - chance) / (1 - chance)

@@ -1,0 +1,308 @@
+"""Decisions, undoing and redoing; and what becomes of a table, byte for byte."""
+
+import sqlite3
+from functools import reduce
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.changes import apply, undo
+from cytoyolo.annotations.policy import load_policy
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.review.decisions import Draft, Event, History, Outcome, Refused, drafted, histories
+from cytoyolo.review.export import agreement, cohens_kappa, edited, merged
+from cytoyolo.review.items import Item, item_of, of_audit, of_curation, of_every_label, rules_to_ask
+from cytoyolo.review.store import About, Store, create, is_review
+from cytoyolo.spec import load_spec
+from cytoyolo.tables.table import sha256
+
+SPEC = load_spec("wbc5")
+HEADER = "NAME,x1,y1,x2,y2,class"
+TEXT = f"{HEADER}\na.png,1,2,30,40,PNN\na.png,50,50,80,90,LY\nb.png,5.5,6,20,30,MO\nc.png,1,1,9,9,EO\n"
+BOXES = [None, (1.0, 2.0, 30.0, 40.5), (10.0, 10.0, 20.0, 20.0)]
+
+
+def table_of(text: str = TEXT) -> LabelTable:
+    return LabelTable.parse(Path("labels.csv"), text.encode(), SPEC)
+
+
+def about_of(text: str = TEXT) -> About:
+    return About("labels", "labels.csv", sha256(text.encode()), "images", "", "", SPEC, text.encode())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    create(tmp_path / "r.sqlite", about_of(), of_every_label(table_of()))
+    return Store(tmp_path / "r.sqlite")
+
+
+def change(row: int, code: str = "", box: tuple[float, float, float, float] | None = None) -> Draft:
+    return Draft("change", f"row:{row}", "a.png", Outcome("label", code, box))
+
+
+OUTCOMES = st.one_of(
+    st.builds(Outcome, st.just("label"), st.sampled_from(["", *SPEC.codes]), st.sampled_from(BOXES)),
+    st.builds(Outcome, st.sampled_from(["ignore", "gone", "same", "open"]), st.just(""), st.sampled_from(BOXES[:1])),
+)
+STEPS = st.lists(
+    st.one_of(
+        st.builds(lambda row, outcome: Draft("change", f"row:{row}", "a.png", outcome), st.integers(0, 3), OUTCOMES),
+        st.builds(
+            lambda number, code: Draft("add", f"new:{number}", "b.png", Outcome("label", code, BOXES[1])),
+            st.integers(0, 3),
+            st.sampled_from(SPEC.codes),
+        ),
+        st.just("undo"),
+        st.just("redo"),
+    ),
+    max_size=25,
+)
+FORMS = st.sampled_from([TEXT, TEXT.replace("\n", "\r\n"), TEXT.replace(",", ";").rstrip("\n"), TEXT + "\n"])
+
+
+def after(steps: list[object], reviewer: str = "ann") -> History:
+    """The history after steps; a step that can't be done is left out."""
+    history, batches = History(), 0
+    for number, step in enumerate(steps, start=1):
+        if step == "undo" and history.done:
+            history.add(Event(number, number, reviewer, "undo", str(history.done[-1]), "", Outcome("open"), "", "t"))
+        elif step == "redo" and history.undone:
+            history.add(Event(number, number, reviewer, "redo", str(history.undone[-1]), "", Outcome("open"), "", "t"))
+        elif isinstance(step, Draft):
+            batches += 1
+            history.add(Event(number, number, reviewer, *step, "2026-11-29T10:00:00+00:00"))
+    return history
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS, FORMS)
+def test_any_decisions_are_applied_and_undone_byte_for_byte(steps: list[object], text: str) -> None:
+    table = table_of(text)
+    verdicts = merged({"ann": after(steps)}, table, []).verdicts
+    data, log = edited(table, verdicts, [])
+    assert apply(text.encode(), log) == data
+    assert undo(data, log) == text.encode()
+    assert list(log.columns[-2:]) == ["reviewer", "time"]
+    assert set(log["reviewer"].iloc[1:]) <= {"ann"} and not log.isna().any().any()
+
+
+@settings(max_examples=300, deadline=None)
+@given(STEPS)
+def test_undoing_everything_leads_back_and_redoing_leads_forward(steps: list[object]) -> None:
+    history = after(steps)
+    before, count = history.decisions(), len(history.done)
+    for number in range(count):
+        event = Event(1000 + number, 0, "ann", "undo", str(history.done[-1]), "", Outcome("open"), "", "t")
+        history.add(event)
+    assert history.decisions() == {}
+    for number in range(count):
+        history.add(Event(2000 + number, 0, "ann", "redo", str(history.undone[-1]), "", Outcome("open"), "", "t"))
+    assert history.decisions() == before
+
+
+def test_a_decision_changes_only_what_it_names(store: Store) -> None:
+    store.decide("ann", [change(2, "LY")])
+    store.decide("ann", [change(0, box=(2, 2, 30, 40))])
+    store.decide("ann", [Draft("delete", "row:3", "c.png", Outcome("gone"))])
+    store.decide("ann", [Draft("ignore", "row:1", "a.png", Outcome("ignore"))])
+    store.decide("ann", [Draft("add", "new:0", "b.png", Outcome("label", "BA", (7, 7, 12.5, 12)))])
+    data, log = edited(table_of(), merged(store.histories, table_of(), []).verdicts, [])
+    assert data.decode() == (
+        f"{HEADER}\na.png,2,2,30,40,PNN\na.png,50,50,80,90,msk\nb.png,5.5,6,20,30,LY\nb.png,7,7,12.5,12,BA\n"
+    )
+    assert undo(data, log) == TEXT.encode()
+    assert set(log["reviewer"].iloc[1:]) == {"ann"} and log["time"].iloc[1:].str.endswith("+00:00").all()
+
+
+def test_everything_is_there_again_when_the_file_is_opened(store: Store) -> None:
+    store.decide("ann", [change(0, "LY"), change(1, "MO")])
+    store.decide("bob", [change(0, "EO")])
+    store.decide("ann", [Draft("comment", "row:0", "a.png", Outcome("open"), "large granules")])
+    store.undo("ann")
+    store.redo("ann")
+    store.undo("bob")
+    again = Store(store.path)
+    assert again.about == about_of() and again.items == store.items
+    assert {name: one.decisions() for name, one in again.histories.items()} == {
+        name: one.decisions() for name, one in store.histories.items()
+    }
+    assert again.history("ann").comment("row:0") == "large granules"
+    assert again.history("bob").decisions() == {} and again.history("bob").undone
+
+
+def test_decisions_of_one_batch_are_undone_together(store: Store) -> None:
+    store.decide("ann", [change(0, "LY"), change(1, "MO")])
+    assert [event.subject for event in store.undo("ann")] == ["row:0", "row:1"]
+    assert store.history("ann").decisions() == {}
+    with pytest.raises(Refused, match="nothing to undo"):
+        store.undo("ann")
+
+
+def test_the_database_refuses_to_change_or_delete_an_event(store: Store) -> None:
+    store.decide("ann", [change(0, "LY")])
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        for query in ("DELETE FROM events", "UPDATE events SET kind = 'keep'"):
+            with pytest.raises(sqlite3.IntegrityError, match="only added"):
+                database.execute(query)
+
+
+def test_a_full_disk_refuses_the_decision_and_loses_nothing(store: Store) -> None:
+    store.decide("ann", [change(0, "LY")])
+    pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+    store._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Refused, match=r"could not be stored in r\.sqlite .*full"):
+        for number in range(2000):
+            store.decide("ann", [Draft("comment", "row:1", "a.png", Outcome("open"), f"{number}" * 200)])
+    stored = len(list(Store(store.path).events()))
+    assert 1 <= stored == len(store.history("ann").done)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"kind": "change", "class": "XX"}, "'XX' is no class"),
+        ({"kind": "change", "class": "<b>LY</b>"}, "is no class"),
+        ({"kind": "change", "box": [1, 1, 200, 20]}, "not inside the image of 100 x 80"),
+        ({"kind": "change", "box": [-1, 1, 20, 20]}, "not inside the image"),
+        ({"kind": "change", "box": [5, 5, 5, 20]}, "has no size"),
+        ({"kind": "change", "box": [20, 5, 5, 20]}, "has no size"),
+        ({"kind": "change", "box": [1, 2, 3]}, "four numbers"),
+        ({"kind": "change", "box": [1, 2, 3, float("nan")]}, "four numbers"),
+        ({"kind": "change", "box": [1, 2, True, 9]}, "four numbers"),
+        ({"kind": "change"}, "nothing was changed"),
+        ({"kind": "accept"}, "no suggestion"),
+        ({"kind": "undo"}, "no decision about"),
+        ({"kind": "drop table"}, "no kind"),
+        ({"kind": "add", "class": "LY"}, "no decision about"),
+        ({"kind": "sign"}, "no decision about"),
+        ({"kind": "comment", "comment": "x" * 3000}, "at most 2,000"),
+        ({"kind": "keep", "subject": "nosuch"}, "no decision about"),
+        ({"kind": "keep", "subject": 3}, "no kind, subject or image"),
+    ],
+)
+def test_a_wrong_decision_is_one_sentence(given: dict[str, object], words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        drafted({"subject": "row:0", "image": "a.png", **given}, None, SPEC.codes, (100, 80))
+
+
+def test_reviewers_who_disagree_are_listed_and_not_carried_out(store: Store) -> None:
+    for name, code in (("ann", "LY"), ("bob", "MO")):
+        store.decide(name, [change(0, code)])
+        store.decide(name, [change(1, "MO")])
+    store.decide("ann", [change(2, box=(5, 6, 20, 30))])
+    store.decide("bob", [Draft("skip", "row:2", "b.png", Outcome("open"))])
+    store.decide("bob", [Draft("comment", "row:0", "a.png", Outcome("open"), "a nucleolus")])
+    made = merged(store.histories, table_of(), [])
+    assert [(one.subject, one.reviewer) for one in made.verdicts] == [("row:1", "ann; bob"), ("row:2", "ann")]
+    rows = made.conflicts[["line", "reviewer", "class", "comment"]].to_numpy().tolist()
+    assert rows == [[2, "ann", "LY", ""], [2, "bob", "MO", "a nucleolus"]]
+    data, log = edited(table_of(), made.verdicts, [])
+    assert data.decode().splitlines()[1] == "a.png,1,2,30,40,PNN"
+    assert log["reviewer"].tolist() == ["", "ann; bob", "ann"]
+
+
+def test_two_drawings_of_a_cell_become_one_row(store: Store) -> None:
+    for name, left in (("ann", 10.0), ("bob", 11.0)):
+        store.decide(name, [Draft("add", "new:0", "b.png", Outcome("label", "BA", (left, 10, left + 20, 30)))])
+    store.decide("bob", [Draft("add", "new:1", "b.png", Outcome("label", "LY", (60, 60, 70, 70)))])
+    made = merged(store.histories, table_of(), [])
+    assert [(one.outcome.code, one.reviewer) for one in made.verdicts] == [("BA", "ann; bob"), ("LY", "bob")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=30))
+def test_kappa_is_that_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+    own = cohens_kappa(first, second)
+    if len({*first, *second}) == 1:
+        assert own != own
+    else:
+        assert own == pytest.approx(cohen_kappa_score(first, second))
+
+
+def test_agreement_compares_what_both_decided(store: Store) -> None:
+    for name, codes in (("ann", ("LY", "LY", "MO")), ("bob", ("LY", "MO"))):
+        for row, code in enumerate(codes):
+            store.decide(name, [change(row, code)])
+    found = agreement(store.histories, table_of(), [])
+    assert found.to_numpy().tolist() == [["ann", "bob", 2, 1, 0.0]]
+
+
+def test_items_survive_the_file() -> None:
+    item = Item(
+        "found:3", "a.png", ("overlooked",), ("text",), Outcome("label", "LY", (1.0, 2.0, 3.0, 4.0)), (0, 0, 5, 5)
+    )
+    assert item_of(item.to_dict()) == item
+
+
+def test_an_audit_suggests_what_its_rules_would_do() -> None:
+    text = f"{HEADER}\na.png,30,2,1,40,pnn\na.png,5,5,5,60,LY\nb.png,1,1,20,20,MO\n"
+    table, policy = table_of(text), load_policy()
+    given = auditing.run(table, policy).findings.assign(line=lambda found: found["line"].fillna("").astype(str))
+    items, whole = of_audit(table, given, auditing.run(table, policy, only=rules_to_ask(given, policy)))
+    found = {item.subject: item for item in items}
+    assert found["row:0"].suggestion == Outcome("label", "PNN", (1, 2, 30, 40))
+    assert set(found["row:0"].rules) >= {"inverted", "class-variant"}
+    assert found["row:1"].suggestion == Outcome("gone")
+    assert whole == (~given["rule"].map(lambda name: policy[name].about in ("row", "image"))).sum()
+    verdicts = merged(
+        {"ann": after([Draft("accept", "row:0", "a.png", found["row:0"].suggestion)])}, table, items
+    ).verdicts
+    assert edited(table, verdicts, items)[0].decode().splitlines()[1] == "a.png,1,2,30,40,PNN"
+
+
+def test_a_curation_shows_the_most_doubtful_class_first() -> None:
+    columns = ["line", "image", "rule", "value", "action", "detail"]
+    rows = [
+        ("2", "a.png", "loose-box", "1,2,30,40", "replace", "IoU 0.4"),
+        ("4", "b.png", "wrong-class", "", "review", "labelled MO, looks like LY"),
+        ("3", "a.png", "wrong-class", "", "review", "labelled LY, looks like MO"),
+        ("5", "c.png", "spurious", "", "mask", "nothing is found here"),
+        ("", "b.png", "overlooked", "40,40,60,70", "mask", "a cell without a label: BA at confidence 0.93"),
+    ]
+    items = of_curation(table_of(), pd.DataFrame(rows, columns=columns), {2: "LY", 1: "MO"}, {0: (2, 2, 28, 38)})
+    assert [item.subject for item in items] == ["row:2", "row:1", "row:3", "found:4", "row:0"]
+    assert [item.suggestion for item in items] == [
+        Outcome("label", "LY"), Outcome("label", "MO"), Outcome("ignore"), Outcome("label", "BA"),
+        Outcome("label", "", (2, 2, 28, 38)),
+    ]  # fmt: skip
+    events = [Draft("accept", item.subject, item.image, item.suggestion) for item in items if item.suggestion]
+    data, log = edited(table_of(), merged({"ann": after(list(events))}, table_of(), items).verdicts, items)
+    assert data.decode().splitlines()[1:] == [
+        "a.png,2,2,28,38,PNN", "a.png,50,50,80,90,MO", "b.png,5.5,6,20,30,LY", "c.png,1,1,9,9,msk",
+        "b.png,40,40,60,70,BA",
+    ]  # fmt: skip
+    assert undo(data, log) == TEXT.encode()
+
+
+def test_other_files_are_refused(tmp_path: Path, store: Store) -> None:
+    other, newer, text = (tmp_path / name for name in ("other.sqlite", "newer.sqlite", "text.sqlite"))
+    sqlite3.connect(other).executescript("CREATE TABLE a (b); ").close()
+    newer.write_bytes(store.path.read_bytes())
+    with sqlite3.connect(newer) as database:
+        database.execute("PRAGMA user_version = 99")
+    text.write_text("no database at all")
+    assert is_review(other) and not is_review(text)
+    for path, words in (
+        (other, "of another program"),
+        (newer, "of another version"),
+        (text, "can't be read as a review"),
+    ):
+        with pytest.raises(CytoyoloError, match=words):
+            Store(path)
+
+
+def test_histories_are_kept_apart(store: Store) -> None:
+    store.decide("ann", [change(0, "LY")])
+    store.decide("bob", [change(0, "MO")])
+    store.undo("ann")
+    found = histories(store.events())
+    assert found["ann"].decisions() == {} and found["bob"].decisions()["row:0"].outcome.code == "MO"
+    assert reduce(lambda count, _: count + 1, store.events(), 0) == 3
