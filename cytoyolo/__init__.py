@@ -2,8 +2,8 @@
 
 Every command of the `cytoyolo` program is also a function of this package with the same name and the same defaults:
 `cytoyolo.join`, `audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`, `curate`,
-`calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `differential`, `evaluate`, `compare`, `score`, `check`, `select`,
-`adapt`, `export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`review`, `calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `differential`, `evaluate`, `compare`, `score`, `check`,
+`select`, `adapt`, `export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.predict import Predicted, predict
     from cytoyolo.commands.repair import Repaired, repair
     from cytoyolo.commands.reproduce import Planned, reproduce
+    from cytoyolo.commands.review import Reviewed, review
     from cytoyolo.commands.score import score
     from cytoyolo.commands.select import Selected, select
     from cytoyolo.commands.smear import Smeared, smear
@@ -96,6 +97,7 @@ __all__ = [
     "Planned",
     "Predicted",
     "Repaired",
+    "Reviewed",
     "Score",
     "Selected",
     "Smeared",
@@ -127,6 +129,7 @@ __all__ = [
     "predict",
     "repair",
     "reproduce",
+    "review",
     "score",
     "select",
     "smear",
@@ -171,6 +174,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Planned": "commands.reproduce",
     "Predicted": "commands.predict",
     "Repaired": "commands.repair",
+    "Reviewed": "commands.review",
     "Score": "scoring.score",
     "Selected": "commands.select",
     "Smeared": "commands.smear",

@@ -49,6 +49,8 @@ FUSION_IOU = 0.4
 TILES: Tiles = "auto"
 # How many leukocytes of a slide a differential wants. CLSI's standard H20 counts 200; many laboratories count 100.
 CELLS = 200
+# The page of a review: where it is looked for first.
+PORT = 8765
 # Curation: the boxes as measured in docs/curation.md, and the largest share of its rows that a class may lose.
 SPURIOUS: SpuriousChoice = "mask"
 BOXES: BoxChoice = "all"

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "cytoyolo"
 ROOMS = (
     *("recipes", "defaults", "errors", "text", "boxes", "console", "ownership", "machine", "locks", "files", "workers"),
     *("tiles", "signatures", "shipped", "documents", "spec", "tables", "images", "annotations", "yolo", "detector"),
-    *("scoring", "curation", "report", "review", "synthetic", "commands", "cli", "__main__", "__init__"),
+    *("scoring", "curation", "report", "reviewing", "synthetic", "commands", "cli", "__main__", "__init__"),
 )
 MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 

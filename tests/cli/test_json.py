@@ -14,6 +14,7 @@ from cytoyolo.cli.app import app
 from cytoyolo.cli.output import print_json
 from cytoyolo.commands import adapt, calibrate, crossval, demo, ensemble, reproduce, reproduce_outcome, train_classifier
 from tests.predicted_tables import crossvalidated, oof_text
+from tests.reviewing import made_review
 
 COMMANDS = typer.main.get_command(app).commands
 # Calls in the folder `place`, and some of the keys of their answers.
@@ -41,6 +42,10 @@ CALLS = {
     ),
     "export": ("run/weights/best.pt -o new/a.onnx", {"output", "comparison"}),
     "bench": ("run/weights/best.pt --images images --backend onnx --threads 1 --seconds 0.1", {"ways"}),
+    "review": (
+        "r.sqlite --export new/review.csv",
+        {"review", "items", "reviewers", "agreement", "conflicts", "changes"},
+    ),
     "select": (
         "images --weights run/weights/best.pt -n 2 --conf 0.0001 --device cpu -o new/to_label",
         {"output", "labels", "images", "cells", "left_out"},
@@ -86,6 +91,7 @@ def place(blobs: Path, small_run: Path, tmp_path_factory: pytest.TempPathFactory
     crossvalidated(folder / "CV", (folder / "labels.csv").read_bytes(), oof_text(rows))
     one = "{labels: labels.csv, images: images, dataset: spec.yaml}"
     (folder / "sources.yaml").write_text(f"one: {one}\ntwo: {one}\n")
+    made_review(folder / "review").rename(folder / "r.sqlite")
     (folder / "new").mkdir()
     return folder
 

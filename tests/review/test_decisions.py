@@ -15,10 +15,10 @@ from cytoyolo.annotations.changes import apply, undo
 from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import CytoyoloError
-from cytoyolo.review.decisions import Draft, Event, History, Outcome, Refused, drafted, histories
-from cytoyolo.review.export import agreement, cohens_kappa, edited, merged
-from cytoyolo.review.items import Item, item_of, of_audit, of_curation, of_every_label, rules_to_ask
-from cytoyolo.review.store import About, Store, create, is_review
+from cytoyolo.reviewing.decisions import Draft, Event, History, Outcome, Refused, drafted, histories
+from cytoyolo.reviewing.export import agreement, cohens_kappa, edited, merged
+from cytoyolo.reviewing.items import Item, item_of, of_audit, of_curation, of_every_label, rules_to_ask
+from cytoyolo.reviewing.store import About, Store, create, is_review
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import sha256
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.review.decisions import FOUND, IMAGE, NEW, ROW, Box, Draft, Event, History, Outcome, Refused, drafted
-from cytoyolo.review.items import Item, class_keys
-from cytoyolo.review.pictures import PictureMaker, Shown
-from cytoyolo.review.store import Store
+from cytoyolo.reviewing.decisions import FOUND, IMAGE, NEW, ROW, Box, Draft, Event, History, Outcome, Refused, drafted
+from cytoyolo.reviewing.items import Item, class_keys
+from cytoyolo.reviewing.pictures import PictureMaker, Shown
+from cytoyolo.reviewing.store import Store
 from cytoyolo.spec import MASK
 
 # How many pictures are made ahead, and how many cells are shown beside a cell.
@@ -108,10 +108,12 @@ class Desk:
 
     def crop(self, row: int) -> Shown:
         """A crop of the label in a row."""
+        if not 0 <= row < len(self.table.alive):
+            raise Refused("there is no such row in this review; load the page again.")
         label = self._label(f"{ROW}:{row}")
         if label is None or label["box"] is None:
             return Shown(b"", "", "has no box")
-        return self.pictures.crop(str(self.table.text["image"][row]), label["box"])
+        return self.pictures.crop(str(self.table.text["image"][row]), tuple(label["box"]))
 
     def decide(self, reviewer: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Check and store a decision."""

@@ -14,7 +14,7 @@ from cytoyolo.images.info import decode
 from cytoyolo.images.sizes import read_size
 from cytoyolo.report.crops import crop
 from cytoyolo.report.tiles import Picture
-from cytoyolo.review.decisions import Box
+from cytoyolo.reviewing.decisions import Box
 
 # The most bytes of encoded pictures and of decoded images that are kept.
 KEPT_BYTES, KEPT_PIXELS = 96_000_000, 96_000_000

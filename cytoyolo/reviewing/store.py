@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import atomic_file
-from cytoyolo.review.decisions import Draft, Event, History, Outcome, Refused, histories
-from cytoyolo.review.items import Item, item_of
+from cytoyolo.reviewing.decisions import Draft, Event, History, Outcome, Refused, histories
+from cytoyolo.reviewing.items import Item, item_of
 from cytoyolo.spec import DataSpec, parse_spec
 
 # "cyRV" as a number, by which the file is known; and the version of its form.
@@ -36,7 +36,7 @@ CREATE TABLE events (
 CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 """
-LABELS, CELLS = "labels", "cells"
+LABELS: Literal["labels"] = "labels"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from cytoyolo.annotations.audit import Audited
 from cytoyolo.annotations.rules.registry import DROP, SEVERITIES, Rule
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.curation.findings import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS
-from cytoyolo.review.decisions import FOUND, IMAGE, ROW, Box, Outcome
+from cytoyolo.errors import CytoyoloError, quoted
+from cytoyolo.reviewing.decisions import FOUND, IMAGE, ROW, Box, Outcome
 from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.table import XYXY
 
@@ -224,7 +225,10 @@ def _in_order(found: Mapping[str, _Found], suggested: Mapping[str, Outcome], box
 
 
 def _parsed_box(text: str) -> Box:
-    x1, y1, x2, y2 = map(float, text.split(","))
+    try:
+        x1, y1, x2, y2 = map(float, text.split(","))
+    except ValueError as error:
+        raise CytoyoloError(f"the findings hold {quoted(text)}, which is not a box; make them again.") from error
     return x1, y1, x2, y2
 
 

@@ -14,8 +14,8 @@ from cytoyolo import boxes
 from cytoyolo.annotations.changes import change_log
 from cytoyolo.annotations.lines import Edit
 from cytoyolo.annotations.table import LabelTable, pixels
-from cytoyolo.review.decisions import FOUND, IMAGE, NEW, ROW, SLIDE, Box, Event, History, Outcome
-from cytoyolo.review.items import Item
+from cytoyolo.reviewing.decisions import FOUND, IMAGE, NEW, ROW, SLIDE, Box, Event, History, Outcome
+from cytoyolo.reviewing.items import Item
 from cytoyolo.spec import MASK
 from cytoyolo.tables.table import XYXY
 

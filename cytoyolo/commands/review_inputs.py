@@ -1,0 +1,187 @@
+"""The inputs of a review, opened and checked against each other: a table, its images, findings and groups."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cytoyolo import console
+from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.policy import load_policy
+from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.audit import FINDINGS, SUMMARY
+from cytoyolo.commands.curate import CHANGES, SCORES, SUGGESTIONS
+from cytoyolo.commands.curate import FINDINGS as CURATED
+from cytoyolo.documents import read_json
+from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
+from cytoyolo.files import read_bytes
+from cytoyolo.images.folder import match_in_folder, note_renamed
+from cytoyolo.reviewing.decisions import Box
+from cytoyolo.reviewing.items import Item, examples, of_audit, of_curation, of_every_label, of_scores, rules_to_ask
+from cytoyolo.reviewing.store import LABELS, About
+from cytoyolo.spec import DataSpec
+from cytoyolo.tables.table import XYXY, fingerprint, note_form, sha256
+from cytoyolo.text import counted
+from cytoyolo.yolo.groups import read_groups
+
+_AUDITED = ["line", "image", "rule", "severity", "value", "action", "detail"]
+_CURATED = ["line", "image", "rule", "value", "action", "detail"]
+_SCORED = ["rank", "line", "image", "class", "score", "predicted", "findings"]
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """Items, and how certain the curation was of each row, if it is known."""
+
+    items: list[Item]
+    scores: Mapping[int, float]
+
+
+def begin_labels(
+    labels: Path, images: Path, findings: Path | None, groups: Path | None, spec: DataSpec
+) -> tuple[About, list[Item]]:
+    """Read what a review of labels is about, and what there is to decide. Raises UsageError or CytoyoloError."""
+    table = LabelTable.from_csv(labels, spec, images=images)
+    note_form(labels, table.records)
+    found = _Findings(of_every_label(table), {}) if findings is None else _read(findings, labels, table)
+    if not found.items:
+        raise CytoyoloError(
+            f"{findings or labels} leaves nothing to decide; there are no findings about labels or images."
+        )
+    known = table.listing or frozenset()
+    of = read_groups(groups, spec, [*table.first_rows], known).of if groups is not None else {}
+    return About(
+        LABELS, str(labels.resolve()), table.sha256, str(images.resolve()),
+        "" if findings is None else str(findings.resolve()), "" if findings is None else _digest(findings), spec,
+        table.records.to_bytes(), examples(table, found.items, found.scores), dict(of),
+    ), found.items  # fmt: skip
+
+
+def check_same(path: Path, about: About, source: Path, findings: Path | None) -> None:
+    """Refuse a table that was changed since the review began, and other findings."""
+    if sha256(read_bytes(source)) != about.sha256:
+        raise CytoyoloError(
+            f"{source} has changed since the review {path} began. Nothing that was decided is lost: "
+            f"{call('review', path, export='changes.csv')} writes it for the table as it was, and "
+            f"{option('output')} with another name begins a review of the new table."
+        )
+    if findings is not None and _digest(findings) != about.findings_sha256:
+        raise CytoyoloError(
+            f"{path} is a review of other findings than {findings}; leave {option('findings')} out to go on with it, "
+            f"or give another name with {option('output')}."
+        )
+
+
+def files_of(images: Path, names: list[str]) -> dict[str, str]:
+    """The file of the image folder that each name means. Says which images are missing."""
+    from cytoyolo.images.folder import folder_files
+    from cytoyolo.images.info import check_image_folder
+
+    check_image_folder(images)
+    matched = match_in_folder(names, frozenset(folder_files(images)))
+    note_renamed({name: matched.file[name] for name in matched.how})
+    if missing := [name for name in names if name not in matched.file]:
+        console.warn(f"{images} lacks {counted(len(missing), 'image')} of the review ({listed(missing)}).")
+    return matched.file
+
+
+def _digest(findings: Path) -> str:
+    return fingerprint(findings / FINDINGS if findings.is_dir() else findings)
+
+
+def _read(findings: Path, labels: Path, table: LabelTable) -> _Findings:
+    path = findings / FINDINGS if findings.is_dir() else findings
+    if findings.is_dir() and not path.is_file():
+        raise UsageError(f"{findings} holds no {FINDINGS}; give a folder that `audit` made, or a table of `curate`.")
+    rows = _texts(path).rename(columns={table.spec.columns["image"]: "image", table.spec.columns["class"]: "class"})
+    if set(_AUDITED) <= set(rows.columns):
+        _check_lines(path, rows, table)
+        return _audited(path, rows, labels, table)
+    if set(_SCORED) <= set(rows.columns):
+        _check_lines(path, rows, table)
+        scores = {int(line) - 2: float(score) for line, score in zip(rows["line"], rows["score"], strict=True)}
+        return _Findings(of_scores(table, rows, table.spec.codes), scores)
+    if set(_CURATED) <= set(rows.columns):
+        _check_lines(path, rows, table)
+        return _curated(path, rows, labels, table)
+    raise CytoyoloError(
+        f"{path} is not a table of findings; give the folder of `audit`, or .findings.csv or .scores.csv of `curate`."
+    )
+
+
+def _texts(path: Path) -> pd.DataFrame:
+    read_bytes(path)  # says what is wrong with the path
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CytoyoloError(
+            f"{path} is not a table of findings; give the one that `audit` or `curate` wrote."
+        ) from error
+
+
+def _check_lines(path: Path, rows: pd.DataFrame, table: LabelTable) -> None:
+    """Raise CytoyoloError for findings about lines or images that the table does not have."""
+    line = pd.to_numeric(rows["line"].replace("", "2"), errors="coerce").to_numpy(np.float64)
+    whole = np.isfinite(line) & (line == np.floor(line))
+    fine = whole & (line >= 1) & (line < len(table.alive) + 2)
+    if not fine.all():
+        at = int(np.argmin(fine))
+        raise CytoyoloError(
+            f"{path}, line {at + 2}: the table has no line {rows['line'].iloc[at]!r}; give the findings of this table."
+        )
+
+
+def _audited(path: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) -> _Findings:
+    summary = path.with_name(SUMMARY)
+    if summary.is_file():
+        try:
+            made_of = read_json(summary)["labels"]["sha256"]
+        except (KeyError, TypeError) as error:
+            raise CytoyoloError(f"{summary} is not what `audit` wrote; make the audit again.") from error
+        if made_of != table.sha256:
+            raise CytoyoloError(f"{path} is an audit of another table than {labels}; make the audit again.")
+    policy = load_policy()
+    audited = auditing.run(table, policy, only=rules_to_ask(rows, policy))
+    items, whole = of_audit(table, rows, audited)
+    if whole:
+        console.note(f"Findings about the table as a whole, which this review leaves out: {whole:,}.")
+    return _Findings(items, {})
+
+
+def _curated(path: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) -> _Findings:
+    """Read the findings of a curation, with the tables beside them as far as they are there."""
+    stem = path.name.removesuffix(CURATED) if path.name.endswith(CURATED) else path.stem
+    beside = {suffix: path.with_name(f"{stem}{suffix}") for suffix in (SUGGESTIONS, CHANGES, SCORES)}
+    boxes = _boxes(beside[CHANGES], rows, labels, table) if beside[CHANGES].is_file() else {}
+    classes, scores = dict[int, str](), dict[int, float]()
+    if beside[SUGGESTIONS].is_file():
+        suggested = _texts(beside[SUGGESTIONS])
+        classes = {
+            int(line) - 2: code
+            for line, code in zip(suggested["line"], suggested["suggested"], strict=True)
+            if code in table.spec.codes
+        }
+    if beside[SCORES].is_file():
+        scored = _texts(beside[SCORES])
+        scores = {int(line) - 2: float(value) for line, value in zip(scored["line"], scored["score"], strict=True)}
+    return _Findings(of_curation(table, rows, classes, boxes), scores)
+
+
+def _boxes(log: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) -> dict[int, Box]:
+    """The boxes that the curation gave to rows with a finding, from its change log."""
+    changes = _texts(log)
+    if changes["before"].iloc[0] != table.sha256:
+        raise CytoyoloError(f"{log} belongs to another table than {labels}; give the table that was curated.")
+    records, found = table.records, dict[int, Box]()
+    place, rules = records.columns.place, set(rows["rule"])
+    for line, rule, text in zip(changes["line"], changes["rule"], changes["after"], strict=True):
+        row = int(line) - 2
+        if rule not in rules or not text or not 0 <= row < len(table.alive):
+            continue
+        values = records.dialect.split(text)
+        x1, y1, x2, y2 = (float(values[place[side]].replace(",", ".")) for side in XYXY)
+        if [x1, y1, x2, y2] != table.xyxy[row].tolist():
+            found[row] = (x1, y1, x2, y2)
+    return found

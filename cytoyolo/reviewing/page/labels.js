@@ -1,0 +1,389 @@
+// The review of labels: an item at a time, a key a decision.
+import { Ended, Pictures, Refused, get, store } from "./api.js";
+import { Stage } from "./stage.js";
+
+const AHEAD = 3;
+const KINDS = {
+  accept: "accepted", keep: "kept", change: "changed", ignore: "made an ignore region", delete: "deleted",
+  skip: "skipped", add: "a box was added", comment: "commented",
+};
+const KEYS = {
+  a: "accept", k: "keep", i: "ignore", x: "delete", Delete: "delete", s: "skip", z: "undo", y: "redo", j: "next",
+  p: "previous", PageDown: "next", PageUp: "previous", f: "fit", g: "cell", h: "hide", n: "draw", "+": "zoom-in",
+  "=": "zoom-in", "-": "zoom-out", Enter: "store", Escape: "cancel", c: "find", m: "comment", b: "contrast",
+};
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const STATUSES = { left: "left to decide", skipped: "skipped", decided: "decided", all: "all" };
+
+const element = (name, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+};
+
+export class LabelsView {
+  constructor(main, overview, complain) {
+    main.append(document.getElementById("labels-view").content.cloneNode(true));
+    Object.assign(this, { overview, complain, places: [], at: 0, item: null, busy: false });
+    this.pictures = new Pictures(12);
+    this.by = (id) => document.getElementById(id);
+    this.stage = new Stage(this.by("stage"), {
+      onChange: () => this.showBox(), onSelect: (other) => this.select(other),
+    });
+    this.makeFilters();
+    this.makeClasses();
+    this.showProgress(overview.progress);
+    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-do]");
+      if (button) this.act(button.dataset.do);
+    });
+    this.by("contrast").addEventListener("change", (event) => this.contrast(event.target.value));
+    this.by("class-text").addEventListener("input", () => this.narrow());
+    this.by("class-text").addEventListener("keydown", (event) => this.typed(event));
+    this.by("comment-form").addEventListener("submit", (event) => { event.preventDefault(); this.comment(); });
+  }
+
+  begin() { return this.refilter(); }
+
+  // --- filters and progress
+  makeFilters() {
+    const form = this.by("filters");
+    const add = (name, title, options) => {
+      const select = element("select", { name });
+      for (const [value, text] of options) select.append(element("option", { value, textContent: text }));
+      form.append(element("label", {}, `${title} `, select));
+    };
+    add("status", "Show", Object.entries(STATUSES));
+    for (const [name, title] of [["rule", "Rule"], ["class", "Class"], ["group", "Group"]]) {
+      const values = this.overview.filters[name];
+      if (values.length < (name === "group" ? 1 : 2)) continue;
+      add(name, title, [["", "all"], ...values.map(({ value, items }) => [value, `${value} (${items})`])]);
+    }
+    form.addEventListener("change", () => this.refilter());
+    form.addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  async refilter() {
+    const wanted = new URLSearchParams([...new FormData(this.by("filters"))].filter(([, value]) => value));
+    await this.guarded(async () => {
+      this.places = (await get(`/api/places?${wanted}`)).places;
+      this.at = 0;
+      await this.open();
+    });
+  }
+
+  get status() { return this.by("filters").elements.status.value; }
+
+  showProgress(progress) {
+    const done = progress.items - progress.left;
+    this.progress = progress;
+    this.by("progress").max = progress.items;
+    this.by("progress").value = done;
+    const skipped = progress.skipped ? `, ${progress.skipped.toLocaleString("en")} skipped` : "";
+    this.by("progress-text").textContent =
+      `${progress.decided.toLocaleString("en")} of ${progress.items.toLocaleString("en")} decided${skipped}, ` +
+      `${progress.left.toLocaleString("en")} left`;
+  }
+
+  // --- the item
+  async open() {
+    const place = this.places[this.at];
+    if (place === undefined) { this.showNothing(); return; }
+    const ahead = this.places.slice(this.at + 1, this.at + 1 + AHEAD);
+    const item = await get(`/api/item/${place}?next=${ahead}`);
+    const bitmap = item.size ? await this.pictures.get(item.image, `/image/${place}`) : null;
+    if (this.places[this.at] !== place) return; // another item was opened meanwhile
+    this.item = item;
+    this.showItem(bitmap);
+    this.prefetch(ahead);
+  }
+
+  async prefetch(ahead) {
+    for (const place of ahead) {
+      try {
+        const item = await get(`/api/item/${place}`);
+        if (item.size) await this.pictures.get(item.image, `/image/${place}`);
+      } catch { return; }
+    }
+  }
+
+  showNothing() {
+    this.item = null;
+    this.stage.show({ bitmap: null, size: null, boxes: [], selected: null, box: null, suggestion: null });
+    this.by("empty").textContent = this.progress.left ? "Nothing fits these filters." : "Everything is decided.";
+    this.by("empty").hidden = false;
+    this.by("heading").textContent = this.by("empty").textContent;
+    for (const id of ["texts", "label", "alike", "coordinates"]) this.by(id).replaceChildren();
+    document.body.dataset.place = "";
+    this.enable();
+  }
+
+  ownBox() { return this.item.decision?.box ?? this.item.box; }
+
+  showItem(bitmap) {
+    const { item } = this;
+    const own = item.subject.startsWith("image:") ? null : item.subject;
+    const suggested = item.suggestion?.box ?? null;
+    this.stage.show({
+      bitmap, size: item.size, boxes: item.others, selected: own, box: own && this.ownBox(), suggestion: suggested,
+    });
+    this.by("empty").hidden = Boolean(item.size && bitmap);
+    this.by("empty").textContent = item.problem ? `The image ${item.problem}.` : "The image can't be shown.";
+    const where = item.line ? `Line ${item.line}: ` : "";
+    this.by("heading").textContent = `${where}${item.image}`;
+    this.by("texts").replaceChildren(...item.texts.map((text) => element("li", { textContent: text })));
+    this.by("label").replaceChildren(...this.labelWords());
+    this.by("comment").value = item.comment;
+    this.showAlike();
+    this.by("class-text").value = "";
+    this.narrow();
+    document.body.dataset.place = String(item.place);
+    this.enable();
+  }
+
+  labelWords() {
+    const { item } = this;
+    const words = [];
+    if (item.label) words.push("Label: ", element("b", { textContent: this.named(item.label.class) }), ". ");
+    const suggested = item.suggestion;
+    if (suggested) words.push("Suggestion: ", element("b", { textContent: this.asked(suggested) }), ". ");
+    if (item.decision) {
+      words.push(element("span", { className: "decided" }, `You: ${KINDS[item.decision.kind] ?? item.decision.kind}` +
+        `${item.decision.class ? ` (${item.decision.class})` : ""}.`));
+    }
+    return words;
+  }
+
+  named(code) {
+    const found = this.overview.classes.find((one) => one.code === code);
+    return found ? `${code}, ${found.name}` : code === "msk" ? "an ignore region" : code;
+  }
+
+  asked({ state, class: code, box }) {
+    if (state === "gone") return this.item.subject.startsWith("image:") ? "delete all rows of the image" : "delete the row";
+    if (state === "ignore") return "an ignore region";
+    const parts = [code ? this.named(code) : "", box ? "the green box" : ""].filter(Boolean);
+    return parts.join(" and ") || "as it is";
+  }
+
+  showAlike() {
+    const groups = this.item.alike.map(({ class: code, rows }) => {
+      const pictures = rows.map((row) => element("img", { src: `/crop/${row}`, alt: `A cell labelled ${code}`, width: 96, height: 96 }));
+      return element("section", {}, element("h3", { textContent: `Cells labelled ${this.named(code)}` }),
+        element("div", { className: "crops" }, ...pictures));
+    });
+    this.by("alike").replaceChildren(...groups);
+  }
+
+  showBox() {
+    const box = this.stage?.box;
+    const numbers = box ? box.map((value) => Math.round(value * 100) / 100).join(", ") : "none";
+    const state = !box ? "" : this.stage.selected === null ? " (new: choose its class)" : this.stage.dirty ? " (changed: Enter stores it)" : "";
+    const of = this.stage?.size ? `, image of ${this.stage.size.join(" x ")} pixels` : "";
+    this.by("coordinates").textContent = `Box: ${numbers}${state}${of}`;
+    this.enable();
+  }
+
+  select(other) {
+    this.stage.select(other.subject, other.box);
+    this.say(`Selected: ${this.named(other.class)}. Choose a class, move the box, or delete it.`);
+  }
+
+  enable() {
+    const stage = this.stage;
+    const own = this.item && stage?.selected === this.item.subject;
+    const allowed = {
+      accept: this.item?.suggestion, keep: this.item, skip: this.item, ignore: stage?.box, delete: stage?.selected,
+      store: stage?.dirty && stage.selected, undo: this.progress?.undo, redo: this.progress?.redo,
+      previous: this.at > 0, next: this.at < this.places.length - 1, draw: stage?.size, cell: stage?.box, fit: stage?.size,
+    };
+    if (own && this.item.subject.startsWith("found:")) Object.assign(allowed, { delete: false, store: false });
+    for (const [name, on] of Object.entries(allowed)) {
+      for (const button of document.querySelectorAll(`button[data-do="${name}"]`)) button.disabled = !on;
+    }
+    document.querySelector('button[data-do="draw"]')?.setAttribute("aria-pressed", String(Boolean(stage?.drawing)));
+    this.allowed = allowed;
+  }
+
+  // --- classes
+  makeClasses() {
+    for (const { code, name, key } of this.overview.classes) {
+      const button = element("button", { type: "button" }, element("b", { textContent: code }), ` ${name} `);
+      if (key) button.append(element("kbd", { textContent: key }));
+      button.dataset.code = code;
+      button.addEventListener("click", () => this.choose(code));
+      this.by("classes").append(button);
+    }
+  }
+
+  matches(text) {
+    const plain = text.trim().toLowerCase();
+    const rank = ({ code, name }) => {
+      if (code.toLowerCase() === plain || name.toLowerCase() === plain) return 0;
+      if (code.toLowerCase().startsWith(plain) || name.toLowerCase().startsWith(plain)) return 1;
+      return name.toLowerCase().includes(plain) ? 2 : 3;
+    };
+    const ranked = this.overview.classes.map((one) => [rank(one), one]).filter(([value]) => value < 3);
+    return ranked.sort((a, b) => a[0] - b[0]).map(([, one]) => one.code);
+  }
+
+  narrow() {
+    const text = this.by("class-text").value;
+    const fitting = text.trim() ? this.matches(text) : null;
+    for (const button of this.by("classes").children) {
+      button.hidden = Boolean(fitting) && !fitting.includes(button.dataset.code);
+      button.classList.toggle("first", fitting?.[0] === button.dataset.code);
+      const current = this.item?.decision?.class || this.item?.label?.class;
+      button.setAttribute("aria-pressed", String(button.dataset.code === current));
+    }
+  }
+
+  typed(event) {
+    if (event.key === "Escape") { event.target.value = ""; this.narrow(); this.stage.overlay.focus(); }
+    if (event.key !== "Enter") return;
+    const [first] = event.target.value.trim() ? this.matches(event.target.value) : [];
+    if (first) { this.stage.overlay.focus(); this.choose(first); } else this.say("No class fits this text.");
+  }
+
+  choose(code) {
+    const { stage, item } = this;
+    if (!item) return;
+    if (stage.selected === null && stage.box && stage.dirty) {
+      this.send({ kind: "add", image: item.image, class: code, box: stage.box }, false);
+    } else if (stage.selected) {
+      const moved = stage.dirty ? { box: stage.box } : {};
+      this.send({ kind: "change", subject: stage.selected, class: code, ...moved }, stage.selected === item.subject);
+    } else this.say("Draw a box first, or choose one.");
+  }
+
+  // --- decisions
+  async act(name) {
+    const { stage, item } = this;
+    if (this.allowed && name in this.allowed && !this.allowed[name]) return;
+    const local = {
+      "zoom-in": () => stage.zoom(1.3), "zoom-out": () => stage.zoom(1 / 1.3), fit: () => stage.fit(), cell: () => stage.toCell(),
+      cancel: () => this.cancel(), next: () => this.step(1), previous: () => this.step(-1), draw: () => stage.begin(),
+      find: () => this.by("class-text").focus(), comment: () => this.by("comment").focus(), hide: () => this.hide(),
+      contrast: () => this.nextContrast(), undo: () => this.turn("undo"), redo: () => this.turn("redo"),
+      store: () => this.send({ kind: "change", subject: stage.selected, box: stage.box }, stage.selected === item.subject),
+    };
+    if (name in local) { await local[name](); return; }
+    if (!item || !(name in KINDS)) return;
+    const aboutSelected = name === "ignore" || name === "delete";
+    const subject = aboutSelected ? stage.selected : item.subject;
+    if (aboutSelected && subject === null) { this.cancel(); return; }
+    const box = name === "ignore" && stage.dirty ? { box: stage.box } : {};
+    await this.send({ kind: name, subject, ...box }, subject === item.subject);
+  }
+
+  // Store a decision; then show the next item if it was about the item itself, or else this item again.
+  async send(decision, goesOn) {
+    await this.guarded(async () => {
+      const answer = await store("/api/decide", decision, (waits) => this.waiting(waits));
+      this.showProgress(answer.progress);
+      this.say(`Stored: ${KINDS[decision.kind]}${decision.class ? ` (${decision.class})` : ""}.`);
+      if (goesOn) this.leave(decision.kind === "skip" ? "skipped" : "decided");
+      await this.open();
+    });
+  }
+
+  // Go to the next item. An item that no longer fits the filter leaves the list.
+  leave(status) {
+    if (this.status !== "all" && this.status !== status) this.places.splice(this.at, 1);
+    else if (this.at < this.places.length - 1) this.at += 1;
+    if (this.at >= this.places.length) this.at = Math.max(this.places.length - 1, 0);
+  }
+
+  async turn(name) {
+    await this.guarded(async () => {
+      const answer = await store(`/api/${name}`, {}, (waits) => this.waiting(waits));
+      this.showProgress(answer.progress);
+      this.say(name === "undo" ? "Undone." : "Done again.");
+      if (answer.place !== null) {
+        const known = this.places.indexOf(answer.place);
+        if (known >= 0) this.at = known; else this.places.splice(this.at, 0, answer.place);
+      }
+      await this.open();
+    });
+  }
+
+  comment() {
+    const text = this.by("comment").value;
+    this.stage.overlay.focus();
+    if (this.item) this.send({ kind: "comment", subject: this.item.subject, comment: text }, false);
+  }
+
+  async step(by) {
+    this.at = Math.min(Math.max(this.at + by, 0), this.places.length - 1);
+    await this.guarded(() => this.open());
+  }
+
+  cancel() {
+    const { stage, item } = this;
+    if (stage.selected === item?.subject) stage.reset();
+    else if (item) { stage.setDrawing(false); stage.select(item.subject.startsWith("image:") ? null : item.subject, this.ownBox()); }
+  }
+
+  hide() {
+    this.stage.hidden = !this.stage.hidden;
+    document.querySelector('button[data-do="hide"]').setAttribute("aria-pressed", String(this.stage.hidden));
+    this.stage.draw();
+  }
+
+  contrast(value) { this.by("picture").dataset.contrast = value; }
+
+  nextContrast() {
+    const select = this.by("contrast");
+    select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
+    this.contrast(select.value);
+  }
+
+  // --- keys, words, trouble
+  key(event) {
+    const inField = event.target.closest("input, select, textarea, summary");
+    if (inField || (event.target.closest("button") && ["Enter", " "].includes(event.key))) return;
+    const turned = (event.ctrlKey || event.metaKey) && event.key.toLowerCase();
+    if (turned === "z" || turned === "y") {
+      event.preventDefault();
+      this.act(turned === "y" || event.shiftKey ? "redo" : "undo");
+      return;
+    }
+    if (event.ctrlKey || event.metaKey) return;
+    if (event.key in ARROWS) {
+      const [x, y] = ARROWS[event.key].map((value) => value * (event.shiftKey ? 10 : 1));
+      if (this.stage.move(x, y, event.altKey)) event.preventDefault();
+      return;
+    }
+    if (event.altKey) return;
+    const chosen = this.overview.classes.find(({ key }) => key && key === event.key);
+    if (chosen) { event.preventDefault(); this.choose(chosen.code); return; }
+    const name = KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
+    if (name) { event.preventDefault(); this.act(name); }
+  }
+
+  // One thing at a time: what comes while something is stored is left out, so that no key decides about an unseen item.
+  async guarded(work) {
+    if (this.busy) return;
+    this.busy = true;
+    document.body.dataset.busy = "yes";
+    try {
+      await work();
+      this.complain("");
+    } catch (error) {
+      this.complain(error instanceof Ended
+        ? "This session has ended, because the program was started again. What you decided is stored. Open the new address."
+        : error instanceof Refused ? `Not stored: ${error.message}` : error.message);
+    } finally {
+      this.busy = false;
+      document.body.dataset.busy = "";
+      this.enable();
+    }
+  }
+
+  waiting(waits) {
+    this.complain(waits ? "No connection: the last decision is NOT stored yet. It is sent again until it is. What was decided before is stored." : "");
+  }
+
+  say(text) { this.by("said").textContent = text; }
+}

@@ -1,0 +1,178 @@
+"""`cytoyolo review`: it goes on after an interrupt, refuses what doesn't belong together, and exports decisions."""
+
+import json
+import re
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import cytoyolo
+from cytoyolo.commands.review_inputs import begin_labels
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.reviewing.decisions import Draft, Outcome
+from cytoyolo.reviewing.store import Store
+from tests.conftest import PROGRAM
+from tests.reviewing import SPEC, made_review, painted
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "labels.csv").write_text(painted(tmp_path / "images", 6))
+    return tmp_path
+
+
+class Running:
+    """A running `cytoyolo review`: what it said, and its page, as a browser sees it."""
+
+    def __init__(self, process: "subprocess.Popen[str]", said: str) -> None:
+        self.process, self.said = process, said
+        self.url = re.search(r"http://\S+token=\S+", said)[0]
+        with urllib.request.urlopen(self.url) as answer:
+            cookie = SimpleCookie(answer.headers["set-cookie"])
+        self.cookie = "; ".join(f"{name}={value.value}" for name, value in cookie.items())
+
+    def decide(self, **content: Any) -> Any:
+        origin = self.url.partition("/?")[0]
+        headers = {"origin": origin, "content-type": "application/json", "cookie": self.cookie}
+        request = urllib.request.Request(f"{origin}/api/decide", json.dumps(content).encode(), headers)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def running(place: Path, *arguments: object) -> Iterator[Running]:
+    words = [PROGRAM, "review", *map(str, arguments), "--no-browser", "--port", "19765"]
+    process = subprocess.Popen(words, cwd=place, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    said = ""
+    try:
+        for line in process.stderr:
+            said += line
+            if "Ctrl-C" in line:
+                break
+        assert "Ctrl-C" in said, said
+        yield Running(process, said)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_review_goes_on_and_its_export_is_applied_and_undone(place: Path, cytoyolo: Any) -> None:
+    call = ("labels.csv", "--images", "images", "--dataset", "wbc5", "--reviewer", "Ann", "-o", "mine.sqlite")
+    with running(place, *call) as first:
+        assert first.decide(kind="change", subject="row:0", **{"class": "LY"})["progress"]["decided"] == 1
+        second = cytoyolo("review", place / "mine.sqlite", "--no-browser", "--images", place / "images")
+        assert second.returncode == 1 and "another process is at work" in second.stderr
+        assert first.decide(kind="delete", subject="row:1")["progress"]["decided"] == 2
+        with running(place, "labels.csv", "--images", "images", "--dataset", "wbc5") as other:
+            assert "Port 19765 is in use; the page is at port 19766." in other.said
+    with running(place, *call) as again:
+        assert again.decide(kind="change", subject="row:2", box=[20, 31, 80, 90])["progress"]["decided"] == 3
+    made = cytoyolo("review", place / "mine.sqlite", "--export", place / "changes.csv", "--json")
+    result = json.loads(made.stdout)
+    assert made.returncode == 0 and result["reviewers"] == [{"reviewer": "Ann", "decided": 3, "skipped": 0, "left": 9}]
+    log = pd.read_csv(place / "changes.csv", dtype=str)
+    assert log["reviewer"].tolist()[1:] == ["Ann"] * 3 and log["time"].iloc[1:].str.match(r"\d{4}-\d\d-\d\dT").all()
+    applied = cytoyolo("apply", place / "labels.csv", place / "changes.csv", "-o", place / "new.csv")
+    assert applied.returncode == 0
+    lines = (place / "labels.csv").read_text().splitlines()
+    expected = [lines[0], lines[1].replace(",BA", ",LY"), "1.png,20,31,80,90,EO", *lines[4:]]
+    assert (place / "new.csv").read_text().splitlines() == expected
+    assert cytoyolo("undo", place / "new.csv", place / "changes.csv").stdout == (place / "labels.csv").read_text()
+
+
+def test_a_table_that_was_changed_is_refused_and_nothing_is_lost(place: Path, cytoyolo: Any) -> None:
+    path = made_review(place / "r", 4)
+    store = Store(path)
+    store.decide("ann", [Draft("delete", "row:0", "0.png", Outcome("gone"))])
+    store.close()
+    table = path.parent / "labels.csv"
+    before = table.read_bytes()
+    table.write_bytes(before + b"3.png,1,1,9,9,LY\n")
+    refused = cytoyolo("review", table, "-o", path, "--no-browser")
+    assert refused.returncode == 1 and "has changed since the review" in refused.stderr
+    assert "--export changes.csv" in refused.stderr
+    assert cytoyolo("review", path, "--export", path.parent / "log.csv").returncode == 0
+    kept = path.parent / "log.reviewed-table.csv"
+    assert kept.read_bytes() == before
+    assert cytoyolo("apply", kept, path.parent / "log.csv").stdout.encode() == before.replace(
+        before.splitlines(True)[1], b""
+    )
+
+
+def test_conflicts_are_listed_and_the_exit_code_is_1(tmp_path: Path, cytoyolo: Any) -> None:
+    path = made_review(tmp_path, 4)
+    store = Store(path)
+    for name, code in (("ann", "LY"), ("bob", "MO")):
+        store.decide(name, [Draft("change", "row:0", "0.png", Outcome("label", code))])
+    store.close()
+    made = cytoyolo("review", path, "--export", tmp_path / "log.csv")
+    assert made.returncode == 1 and "disagree on 1" in made.stdout
+    listed = pd.read_csv(tmp_path / "log.conflicts.csv", dtype=str)
+    assert listed[["line", "reviewer", "class"]].to_numpy().tolist() == [["2", "ann", "LY"], ["2", "bob", "MO"]]
+    assert len(pd.read_csv(tmp_path / "log.csv")) == 1
+    refused = cytoyolo("review", path, "--export", tmp_path / "log.csv", "--reviewer", "ann")
+    assert refused.returncode == 2 and "exists" in refused.stderr
+    alone = cytoyolo("review", path, "--export", tmp_path / "log.csv", "--reviewer", "ann", "--overwrite")
+    assert alone.returncode == 0 and not (tmp_path / "log.conflicts.csv").exists()
+    nobody = cytoyolo("review", path, "--export", tmp_path / "x.csv", "--reviewer", "eve")
+    assert nobody.returncode == 2 and "holds no decision of 'eve'; its reviewers are ann, bob" in nobody.stderr
+
+
+def test_an_audit_gives_the_items(place: Path) -> None:
+    text = (place / "labels.csv").read_text().replace("0.png,20,30,80,90", "0.png,80,30,20,90")
+    (place / "labels.csv").write_text(text)
+    cytoyolo.audit(place / "labels.csv", images=place / "images", dataset="wbc5", output=place / "audit")
+    about, items = begin_labels(place / "labels.csv", place / "images", place / "audit", None, SPEC)
+    assert items[0].subject == "row:0" and items[0].suggestion == Outcome("label", "", (20, 30, 80, 90))
+    assert about.examples["LY"] and about.findings.endswith("audit")
+    (place / "labels.csv").write_text(text + "5.png,1,1,20,20,LY\n")
+    with pytest.raises(CytoyoloError, match="an audit of another table"):
+        begin_labels(place / "labels.csv", place / "images", place / "audit", None, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n1,2\n", "not a table of findings"),
+        ("line,NAME,rule,value,action,detail\n99,0.png,spurious,,mask,x\n", "line 2: the table has no line '99'"),
+        ("line,NAME,rule,value,action,detail\nx,0.png,spurious,,mask,x\n", "has no line 'x'"),
+        ("line,NAME,rule,value,action,detail\n", "leaves nothing to decide"),
+        ("line,NAME,rule,value,action,detail\n,0.png,overlooked,1;2,mask,x\n", "is not a box"),
+        ("", "not a table of findings"),
+    ],
+)
+def test_findings_that_do_not_fit_are_refused(place: Path, content: str, words: str) -> None:
+    (place / "f.csv").write_text(content)
+    with pytest.raises(CytoyoloError, match=words):
+        begin_labels(place / "labels.csv", place / "images", place / "f.csv", None, SPEC)
+
+
+def test_wrong_calls_are_told(place: Path) -> None:
+    path = made_review(place / "r", 2)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"source": place / "nosuch.csv"}, "no such file"),
+        ({"source": place / "images"}, "is a folder"),
+        ({"source": place / "labels.csv"}, "`images` is missing"),
+        ({"source": path, "output": place / "x"}, "is a review already"),
+        ({"source": place / "labels.csv", "output": place / "labels.csv"}, "is not a review"),
+        ({"source": path, "overwrite": True}, "a review is never replaced"),
+        ({"source": path, "password": "long enough"}, "give host as well"),
+        ({"source": path, "host": "0.0.0.0", "password": "long enough"}, "one address"),
+        ({"source": path, "reviewer": "a;b"}, "without semicolons"),
+        ({"source": path, "export": path}, "is also an input"),
+        ({"source": place / "labels.csv", "export": place / "c.csv"}, "no such review"),
+        ({"source": path, "groups": place / "labels.csv"}, "has its groups already"),
+        ({"source": path, "port": 0}, "port=0"),
+    ]
+    for call, words in wrong:
+        with pytest.raises(UsageError, match=re.escape(words)):
+            cytoyolo.review(**call, browser=False)

@@ -1,0 +1,204 @@
+"""The page in a browser: every decision by keys and by mouse, and what axe and the console say."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cytoyolo.reviewing.decisions import Outcome
+from cytoyolo.reviewing.items import Item
+from cytoyolo.reviewing.store import Store
+from tests.browser import Opened
+from tests.reviewing import Served, made_review, served
+
+
+@contextmanager
+def at_desk(browser: Any, made: Served, width: int = 1280, dark: bool = False) -> Iterator[Opened]:
+    """The page of a review, with its first item shown."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+    context.set_default_timeout(60_000)
+    try:
+        page = Opened(context.new_page())
+        page.tab.goto(made.access.url, timeout=120_000)
+        shown(page, "0")
+        yield page
+    finally:
+        context.close()
+
+
+def shown(page: Opened, place: str) -> None:
+    """Wait until an item is shown and nothing is under way."""
+    page.tab.wait_for_selector(f'body[data-place="{place}"]:not([data-busy="yes"])', timeout=60_000)
+
+
+def settled(page: Opened, text: str) -> None:
+    """Wait until the page says something."""
+    page.tab.wait_for_function("text => document.getElementById('said').textContent.includes(text)", arg=text)
+    page.tab.wait_for_selector('body:not([data-busy="yes"])')
+
+
+def press(page: Opened, key: str, place: str) -> None:
+    page.tab.keyboard.press(key)
+    shown(page, place)
+
+
+def screen(page: Opened, x: float, y: float) -> tuple[float, float]:
+    """Where a point of the 200 x 160 image is on the screen, when the whole image is shown."""
+    box = page.tab.locator("#boxes").bounding_box()
+    scale = min(box["width"] / 200, box["height"] / 160)
+    return box["x"] + box["width"] / 2 + (x - 100) * scale, box["y"] + box["height"] / 2 + (y - 80) * scale
+
+
+def drag(page: Opened, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.tab.mouse.move(*screen(page, *start))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*screen(page, *end), steps=4)
+    page.tab.mouse.up()
+
+
+def stored(path: Path, reviewer: str = "ann") -> dict[str, Outcome]:
+    """What is in the file, read as another program would."""
+    store = Store(path)
+    try:
+        return {subject: event.outcome for subject, event in store.history(reviewer).decisions().items()}
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return made_review(tmp_path)
+
+
+def test_each_key_is_a_decision(browser: Any, path: Path) -> None:
+    with served(path) as made, at_desk(browser, made) as page:
+        press(page, "a", "1")
+        press(page, "k", "2")
+        press(page, "3", "3")
+        press(page, "i", "4")
+        press(page, "x", "5")
+        press(page, "s", "6")
+        page.tab.keyboard.press("c")
+        page.tab.keyboard.type("neutro")
+        press(page, "Enter", "7")
+        page.tab.keyboard.press("m")
+        page.tab.keyboard.type("<b>large</b> granules")
+        page.tab.keyboard.press("Enter")
+        settled(page, "commented")
+        assert stored(path) == {
+            "row:0": Outcome("label", "EO"), "row:2": Outcome("same"), "row:4": Outcome("label", "LY"),
+            "row:6": Outcome("ignore"), "row:8": Outcome("gone"), "row:10": Outcome("open"),
+            "row:12": Outcome("label", "PNN"),
+        }  # fmt: skip
+        assert page.tab.input_value("#comment") == "<b>large</b> granules"
+        assert "5 of 12" not in page.tab.inner_text("#progress-text")
+        assert page.tab.inner_text("#progress-text") == "6 of 12 decided, 1 skipped, 5 left"
+        for place in ("7", "6", "5"):
+            press(page, "z", place)
+        assert "row:12" not in stored(path) and "row:10" not in stored(path)
+        press(page, "Control+Shift+Z", "5")
+        settled(page, "Done again")
+        assert stored(path)["row:10"] == Outcome("open")
+        assert not page.complaints
+        own = f"http://{made.access.address}/"
+        assert all(url.startswith((own, "data:", "blob:")) for url in page.requests), page.requests
+        assert page.tab.url == own
+
+
+def test_a_box_is_moved_drawn_and_deleted_by_keys(browser: Any, path: Path) -> None:
+    with served(path) as made, at_desk(browser, made) as page:
+        for key in ("ArrowRight", "Shift+ArrowDown", "Alt+ArrowRight", "Alt+Shift+ArrowUp"):
+            page.tab.keyboard.press(key)
+        press(page, "Enter", "1")
+        assert stored(path)["row:0"] == Outcome("label", "", (21, 40, 82, 90))
+        page.tab.keyboard.press("n")
+        for _ in range(3):
+            page.tab.keyboard.press("Shift+ArrowLeft")
+        page.tab.keyboard.press("1")
+        settled(page, "a box was added (BA)")
+        drawn = stored(path)["new:0"]
+        assert (drawn.state, drawn.code) == ("label", "BA") and drawn.box == (40, 50, 100, 110)
+        page.tab.keyboard.press("ArrowRight")
+        page.tab.keyboard.press("Escape")
+        press(page, "x", "2")
+        assert stored(path)["row:2"] == Outcome("gone")
+        assert not page.complaints
+
+
+def test_a_box_is_moved_drawn_and_deleted_by_mouse(browser: Any, path: Path) -> None:
+    with served(path) as made, at_desk(browser, made) as page:
+        drag(page, (50, 60), (60, 75))  # the box itself
+        drag(page, (90, 105), (100, 110))  # its lower right corner
+        page.tab.click('[data-do="store"]')
+        shown(page, "1")
+        x1, y1, x2, y2 = stored(path)["row:0"].box or ()
+        assert (x1, y1) == pytest.approx((30, 45), abs=1) and (x2, y2) == pytest.approx((100, 110), abs=1)
+        page.tab.click('[data-do="draw"]')
+        drag(page, (20, 120), (60, 150))
+        page.tab.click('[data-code="MO"]')
+        settled(page, "a box was added (MO)")
+        assert stored(path)["new:0"].box == pytest.approx((20, 120, 60, 150), abs=1)
+        page.tab.mouse.click(*screen(page, 40, 135))  # selects it
+        page.tab.click('[data-do="delete"]')
+        settled(page, "deleted")
+        assert stored(path)["new:0"] == Outcome("gone")
+        page.tab.mouse.click(*screen(page, 140, 60))  # the other label of the image
+        page.tab.click('[data-code="LY"]')
+        settled(page, "changed (LY)")
+        assert stored(path)["row:3"].code == "LY"
+        assert not page.complaints
+
+
+def test_filters_choose_and_two_reviewers_do_not_see_each_other(browser: Any, path: Path) -> None:
+    with served(path, "bob") as made, at_desk(browser, made) as page:
+        press(page, "a", "1")
+    with served(path, "ann") as made, at_desk(browser, made) as page:
+        assert "0 of 12 decided" in page.tab.inner_text("#progress-text")
+        assert "You:" not in page.tab.inner_text("#label")
+        page.tab.select_option('[name="group"]', "slide 2")
+        shown(page, "1")
+        press(page, "k", "3")
+        page.tab.select_option('[name="status"]', "decided")
+        shown(page, "1")
+        assert "You: kept" in page.tab.inner_text("#label")
+    assert set(stored(path, "bob")) == {"row:0"} and set(stored(path, "ann")) == {"row:2"}
+
+
+@pytest.mark.parametrize(("width", "dark"), [(800, False), (1280, True), (1920, False)])
+def test_the_page_is_accessible_and_fits(browser: Any, path: Path, width: int, dark: bool) -> None:
+    with served(path) as made, at_desk(browser, made, width, dark) as page:
+        page.tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert page.pictures_loaded()
+        assert page.serious() == [] and not page.is_too_wide() and not page.complaints
+
+
+def test_names_with_html_are_shown_and_not_run(browser: Any, tmp_path: Path) -> None:
+    hostile = '<img src=x onerror="document.title=1">'
+    path = made_review(tmp_path, 2, [Item("row:0", "0.png", (hostile,), (hostile,)), Item("row:2", "1.png", ("b",))])
+    with served(path, "<i>ann</i>") as made, at_desk(browser, made) as page:
+        assert page.tab.inner_text("#texts") == hostile and page.tab.inner_text("#reviewer") == "<i>ann</i>"
+        assert page.tab.locator("main img[src='x']").count() == 0 and not page.complaints
+
+
+def test_a_lost_connection_shows_and_nothing_is_lost(browser: Any, path: Path) -> None:
+    with served(path) as made, at_desk(browser, made) as page:
+        page.tab.route("**/api/decide", lambda route: route.abort())
+        page.tab.keyboard.press("a")
+        page.tab.wait_for_function("document.getElementById('trouble').textContent.includes('NOT stored yet')")
+        page.tab.keyboard.press("k")  # while it waits, nothing else is decided
+        assert stored(path) == {}
+        page.tab.unroute("**/api/decide")
+        shown(page, "1")
+        assert stored(path) == {"row:0": Outcome("label", "EO")}
+        assert page.tab.locator("#trouble").is_hidden()
+
+
+def test_an_image_that_was_deleted_is_said_and_skipped(browser: Any, path: Path) -> None:
+    (path.parent / "images" / "1.png").unlink()
+    with served(path) as made, at_desk(browser, made) as page:
+        press(page, "k", "1")
+        assert "no file of the image folder" in page.tab.inner_text("#empty")
+        press(page, "s", "2")
+        assert stored(path)["row:2"] == Outcome("open")

@@ -1,0 +1,289 @@
+"""The server: who is answered, and that nothing that was answered is ever lost."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.locks import locked
+from cytoyolo.reviewing.access import check_host, check_reviewer, listen
+from cytoyolo.reviewing.server import server_of
+from cytoyolo.reviewing.store import Store
+from tests.reviewing import Served, made_review, opened_review
+
+HOST = "127.0.0.1:8765"
+SENT = {"origin": f"http://{HOST}", "content-type": "application/json"}
+KEEP = {"kind": "keep", "subject": "row:0"}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Served:
+    return opened_review(made_review(tmp_path, 4), password="correct horse")
+
+
+@pytest.fixture
+def stranger(made: Served) -> TestClient:
+    """A browser without a session."""
+    return TestClient(made.app, base_url=f"http://{HOST}")
+
+
+@pytest.fixture
+def client(made: Served, stranger: TestClient) -> TestClient:
+    """A browser that opened the printed address."""
+    assert stranger.get(f"/?token={made.access.token}").status_code == 200
+    return stranger
+
+
+def post(client: TestClient, path: str, content: Any, **headers: str) -> Any:
+    return client.post(path, content=json.dumps(content), headers={**SENT, **headers})
+
+
+def test_the_token_of_the_address_opens_the_page_and_becomes_a_strict_cookie(
+    made: Served, stranger: TestClient
+) -> None:
+    answer = stranger.get(f"/?token={made.access.token}")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=strict" in cookie and made.access.token.lower() not in cookie
+    assert stranger.get("/api/overview").json()["reviewer"] == "ann"
+
+
+@pytest.mark.parametrize("token", ["", "x", "é", "A" * 5000])
+def test_a_forged_token_opens_nothing(stranger: TestClient, token: str) -> None:
+    assert stranger.get("/", params={"token": token}).status_code == 401
+    for path in ("/api/overview", "/api/places", "/api/item/0", "/image/0", "/crop/0"):
+        assert stranger.get(path).status_code == 401
+    for path in ("/api/decide", "/api/undo", "/api/redo"):
+        assert post(stranger, path, KEEP).status_code == 401
+
+
+def test_a_forged_cookie_opens_nothing(made: Served, stranger: TestClient) -> None:
+    stranger.cookies.set(made.access.cookie, "forged")
+    assert stranger.get("/api/overview").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": f"https://{HOST}"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"host": "evil.example"},
+        {"host": "evil.example:8765"},
+    ],
+)
+def test_a_request_of_another_page_is_refused(made: Served, client: TestClient, headers: dict[str, str]) -> None:
+    assert post(client, "/api/decide", KEEP, **headers).status_code == 403
+    assert made.store.history("ann").decisions() == {}
+    assert post(client, "/api/decide", KEEP).status_code == 200
+
+
+def test_a_request_without_origin_is_refused(client: TestClient) -> None:
+    assert client.post("/api/decide", json=KEEP).status_code == 403
+
+
+def test_another_page_reads_nothing(client: TestClient) -> None:
+    for path in ("/api/overview", "/image/0", "/static/labels.js"):
+        assert client.get(path, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+        assert client.get(path, headers={"host": "rebound.example"}).status_code == 403
+
+
+def test_the_policy_forbids_everything_from_outside(client: TestClient) -> None:
+    for path in ("/", "/api/overview", "/static/labels.js", "/image/0", "/nosuch"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "http" not in policy
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-resource-policy"] == "same-origin" and headers["cache-control"] == "no-store"
+
+
+def test_only_files_of_the_page_are_served(client: TestClient) -> None:
+    for path in ("/static/../store.py", "/static/%2e%2e%2fstore.py", "/static/index.html", "/static/x", "/etc/passwd"):
+        assert client.get(path).status_code == 404
+
+
+def test_reviewers_at_other_machines_give_name_and_password(made: Served, stranger: TestClient) -> None:
+    began = time.monotonic()
+    assert post(stranger, "/login", {"name": "bob", "password": "wrong"}).status_code == 403
+    assert time.monotonic() - began >= 1
+    assert post(stranger, "/login", {"name": "a;b", "password": "correct horse"}).status_code == 409
+    assert post(stranger, "/login", {"name": "bob", "password": "correct horse"}).status_code == 200
+    assert stranger.get("/api/overview").json()["reviewer"] == "bob"
+    assert post(stranger, "/api/decide", KEEP).status_code == 200
+    assert set(made.store.histories["bob"].decisions()) == {"row:0"} and "ann" not in made.store.histories
+
+
+def test_without_a_password_nobody_signs_in(tmp_path: Path) -> None:
+    made = opened_review(made_review(tmp_path, 2))
+    stranger = TestClient(made.app, base_url=f"http://{HOST}")
+    assert "terminal" in stranger.get("/").text
+    assert post(stranger, "/login", {"name": "bob", "password": ""}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"{" * 100_000, 400),
+        (b"[1]", 400),
+        (b"\xff", 400),
+        (b"", 400),
+        (b'{"kind": "keep"}', 409),
+        (b'{"kind": "keep", "subject": "row:999999"}', 409),
+        (b'{"kind": "keep", "subject": "row:-1"}', 409),
+        (b'{"kind": "keep", "subject": "row:1e3"}', 409),
+        (b'{"kind": "keep", "subject": {"a": 1}}', 409),
+        (b'{"kind": "delete", "subject": "new:0"}', 409),
+        (b'{"kind": "add", "image": "../../x.png", "class": "LY", "box": [1, 1, 9, 9]}', 409),
+        (b'{"kind": "change", "subject": "row:0", "box": [1, 1, 9e99, 9]}', 409),
+        (b'{"kind": "change", "subject": "row:0", "box": [1, 1, Infinity, 9]}', 409),
+        (b'{"kind": "sign", "subject": "slide:a"}', 409),
+        (b"x" * 300_000, 413),
+    ],
+)
+def test_a_wrong_request_is_one_sentence_and_stores_nothing(
+    made: Served, client: TestClient, content: bytes, status: int
+) -> None:
+    answer = client.post("/api/decide", content=content, headers=SENT)
+    assert answer.status_code == status and answer.json()["error"].endswith(".")
+    assert list(made.store.events()) == []
+
+
+def test_wrong_numbers_in_addresses_are_answered(client: TestClient) -> None:
+    assert client.get("/api/item/99999").status_code == 409
+    assert client.get("/image/99999").status_code == 404
+    assert client.get("/crop/99999").status_code == 404
+    assert client.get("/api/places?status=nosuch").status_code == 409
+    assert client.get(f"/api/item/{'9' * 400}").status_code in (404, 409)
+    assert client.get("/api/places?rule=nosuch").json() == {"places": []}
+
+
+def test_a_decision_whose_answer_was_lost_is_stored_once(made: Served, client: TestClient) -> None:
+    content = {"kind": "add", "image": "0.png", "class": "LY", "box": [1, 1, 9, 9], "key": "abc"}
+    first, again = (post(client, "/api/decide", content).json() for _ in range(2))
+    assert first == again and len(made.store.history("ann").decisions()) == 1
+
+
+def test_an_item_tells_what_is_around_it(client: TestClient) -> None:
+    item = client.get("/api/item/0?next=1,2,x").json()
+    assert item["size"] == [200, 160] and [one["subject"] for one in item["others"]] == ["row:1"]
+    assert item["suggestion"] == {"state": "label", "class": "EO", "box": None}
+    assert {one["class"] for one in item["alike"]} <= {"BA", "EO"}
+    picture = client.get("/image/0")
+    assert picture.headers["content-type"] == "image/png" and picture.content.startswith(b"\x89PNG")
+    assert client.get("/crop/1").headers["content-type"] == "image/jpeg"
+
+
+def test_the_next_free_port_is_taken() -> None:
+    first, address, hosts = listen(None, 28_765)
+    second, other, _ = listen(None, int(address.rpartition(":")[2]))
+    with first, second:
+        assert other != address and int(other.rpartition(":")[2]) > int(address.rpartition(":")[2])
+        assert first.getsockname()[0] == "127.0.0.1" and f"localhost:{address.rpartition(':')[2]}" in hosts
+    for port in (0, 70_000):
+        with pytest.raises(UsageError, match="port"):
+            listen(None, port)
+    with pytest.raises(UsageError, match="this machine"):
+        listen("192.0.2.1", 28_765)
+
+
+@pytest.mark.parametrize(
+    ("host", "password"), [("0.0.0.0", "long enough"), ("::", "long enough"), ("10.0.0.1", None), ("10.0.0.1", "short")]
+)
+def test_a_network_needs_one_address_and_a_password(host: str, password: str | None) -> None:
+    with pytest.raises(UsageError, match="host"):
+        check_host(host, password)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a;b", "a\nb", "a\u202eb", "x" * 61])
+def test_a_name_that_tables_cannot_hold_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="reviewer"):
+        check_reviewer(name)
+
+
+def _serve(path: Path, port: int) -> None:
+    """What the child process does: open the review, and answer until it is killed."""
+    bound = socket.create_server(("127.0.0.1", port))
+    made = opened_review(path, port=port)
+    made.access.sessions["session"] = "ann"
+    server_of(made.app).run(sockets=[bound])
+
+
+def _decided_until_killed(path: Path, port: int, after: float) -> int:
+    """Send decisions to a server and kill it at a moment. Returns how many were answered as stored."""
+    child = multiprocessing.get_context("fork").Process(target=_serve, args=(path, port))
+    child.start()
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {"Host": f"127.0.0.1:{port}", "Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/json"}
+    headers["Cookie"] = f"cytoyolo_review_{port}=session"
+    answered, deadline = 0, time.monotonic() + 30
+    while True:
+        try:
+            connection.connect()
+            break
+        except OSError:
+            assert child.is_alive() and time.monotonic() < deadline
+            time.sleep(0.02)
+    killer = threading.Timer(after, os.kill, (child.pid, signal.SIGKILL))
+    try:
+        for number in range(100_000):
+            body = json.dumps({"kind": "comment", "subject": f"row:{number % 8}", "comment": f"{number}"})
+            connection.request("POST", "/api/decide", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200
+            answered += 1
+            if answered == 1:
+                killer.start()
+    except (OSError, HTTPException):
+        pass
+    child.join(20)
+    assert child.exitcode == -signal.SIGKILL
+    return answered
+
+
+def test_no_decision_is_lost_when_the_server_is_killed_at_any_moment(tmp_path: Path) -> None:
+    path, moments = made_review(tmp_path, 4), random.Random(7)
+    stored = 0
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for _ in range(20):
+        answered = _decided_until_killed(path, port, moments.uniform(0.01, 0.25))
+        store = Store(path)
+        events = len(list(store.events()))
+        store.close()
+        assert stored + answered <= events <= stored + answered + 1  # an answer may be lost, a decision never
+        stored = events
+    assert stored > 20
+
+
+def test_a_second_server_on_one_file_is_refused(tmp_path: Path) -> None:
+    path = made_review(tmp_path, 2)
+
+    def second() -> None:
+        try:
+            with locked(path):
+                pass
+        except CytoyoloError as error:
+            said.append(str(error))
+
+    said = list[str]()
+    with locked(path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert said and "another process is at work" in said[0]
