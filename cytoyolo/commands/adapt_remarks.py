@@ -17,11 +17,14 @@ _SHOWN = 10
 
 
 def remarks(
-    outcome: Verdict, judged: Judged, info: ModelInfo, classes: Classes, part: HeldOut, replayed: bool
+    outcome: Verdict, judged: Judged, info: ModelInfo, classes: Classes, part: HeldOut, replayed: bool, seen: str
 ) -> list[str]:
-    """Say what limits the comparison, and what has changed besides the figures. The most important comes first."""
+    """Say what limits the comparison, and what has changed besides the figures. The most important comes first.
+
+    `seen` says which held-out images the given weights were trained on.
+    """
     last: dict[Any, Any] = judged.last.set_index("figure").to_dict("index")
-    said = _outcome(outcome) + _doubts(last, part) + _of_classes(judged, classes, replayed)
+    said = _outcome(outcome) + _seen(seen) + _doubts(last, part) + _of_classes(judged, classes, replayed)
     if last["giou"]["change_high"] < 0:
         before, after = (f"{last['giou'][side]:.3f}" for side in ("before", "after"))
         said.append(f"The boxes fit less well than before: GIoU {before} before, {after} after.")
@@ -49,6 +52,15 @@ def _outcome(outcome: Verdict) -> list[str]:
     if outcome == "same":
         return ["The adapted weights name as many held-out cells right as the given weights: nothing speaks for them."]
     return []
+
+
+def _seen(seen: str) -> list[str]:
+    if not seen:
+        return []
+    return [
+        f"The given weights were trained on {seen} that are held out, so the figures before are too good, and the "
+        "figures after may be too. Adapt the weights from before that training, with all labels."
+    ]
 
 
 def _doubts(last: Mapping[str, Any], part: HeldOut) -> list[str]:

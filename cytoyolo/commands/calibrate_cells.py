@@ -15,6 +15,7 @@ from cytoyolo.commands.curate_inputs import read_inputs
 from cytoyolo.commands.ensemble_runs import Run, differing, read_run
 from cytoyolo.commands.ensemble_votes import read_votes, true_cells
 from cytoyolo.commands.evaluate import cells_of, read_truth, search_truth
+from cytoyolo.commands.seen_images import seen_in_folder
 from cytoyolo.commands.train_classifier_folds import SUMMARY
 from cytoyolo.commands.train_folder import different_settings
 from cytoyolo.detector.averaging import class_vectors
@@ -95,18 +96,25 @@ def of_labels(
     """
     spec = _spec(weights, facts, dataset)
     _check_codes(weights, facts, labels, spec.codes)
+    table = read_truth(labels, spec)
     checkpoint = weights.is_file() and weights.suffix.lower() != ".onnx"
-    if checkpoint and trained_labels(load_checkpoint(weights)) == fingerprint(labels):
+    same = checkpoint and trained_labels(load_checkpoint(weights)) == fingerprint(labels)
+    if seen := str(labels) if same else _seen(weights, table, labels, images):
         raise CytoyoloError(
-            f"{weights} was trained on {labels}, so that its answers there are too sure; give labels of images that it "
+            f"{weights} was trained on {seen}, so that its answers there are too sure; give labels of images that it "
             f"has not seen, or {option('oof')}."
         )
-    table = read_truth(labels, spec)
     if facts.task == DETECT:
         found = search_truth(weights, table, images, complete({"device": device, "conf": conf}))
     else:
         found = _named(weights, table, images, device)
     return _matched(cells_of(labels, table, weights, found), facts.codes, conf if facts.task == DETECT else 0)
+
+
+def _seen(weights: Path, table: LabelTable, labels: Path, images: Path) -> str:
+    """Say how many images of the labels the weights were trained on, "" if they have seen none."""
+    seen = seen_in_folder([weights], list(table.first_rows), images)
+    return seen and f"{seen} of {labels}"
 
 
 def _spec(weights: Path, facts: ModelInfo, dataset: str | Path | None) -> DataSpec:

@@ -33,6 +33,7 @@ from cytoyolo.commands.crossval_folder import (
 from cytoyolo.commands.crossval_predictions import by_group, predict_table
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
 from cytoyolo.commands.score import write_score
+from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, write_summary
 from cytoyolo.commands.train import train
 from cytoyolo.curation.predictions import read_oof
@@ -41,7 +42,7 @@ from cytoyolo.detector.ensemble_folder import write_ensemble
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import SeedSettings
 from cytoyolo.detector.trained_on import check_um_per_px
-from cytoyolo.detector.weights import find_start
+from cytoyolo.detector.weights import Start, find_start
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
 from cytoyolo.locks import check_free, locked
@@ -194,11 +195,11 @@ def crossval(
     else:
         inputs = (source, images, groups, config, training.get("model"), training.get("recipe"))
         check_folder(folder, MAKER, overwrite, inputs)
-        find_start(str(resolved["model"]), asked="model" in training)
+        start = find_start(str(resolved["model"]), asked="model" in training)
     slots = slots_of(device, jobs)
     with locked(folder):
         if not begun:
-            _begin(folder, overwrite, ready, source, table, folds, resolved, um_per_px)
+            _begin(folder, overwrite, ready, source, table, folds, resolved, um_per_px, start)
         data = ready or load_dataset(folder / DATASET)
         manifest = read_manifest(folder / MANIFEST)
         if begun:
@@ -250,8 +251,12 @@ def _begin(
     folds: int | None,
     resolved: Mapping[str, Any],
     um_per_px: float | None,
+    start: Start,
 ) -> None:
-    """Make the folder with its settings. If the source is a label table, also make a data set of it."""
+    """Make the folder with its settings. If the source is a label table, also make a data set of it.
+
+    Raises CytoyoloError if the weights that the folds would start from have seen images of the data set.
+    """
     count = (defaults.FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
     with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
         if ready is None:
@@ -261,8 +266,10 @@ def _begin(
                     dataset=table["dataset"] or defaults.DATASET, groups=table["groups"], config=table["config"],
                     folds=count, seed=resolved["seed"],
                 )  # fmt: skip
+        data = ready or load_dataset(made / DATASET)
+        refuse_seen_folds(start, data)
         write_text(made / RECIPE, yaml.safe_dump(dict(resolved), sort_keys=False))
-        write_manifest(made, new_manifest(ready or load_dataset(made / DATASET), resolved, um_per_px))
+        write_manifest(made, new_manifest(data, resolved, um_per_px))
 
 
 def _coming(folds: int) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from cytoyolo.annotations.labels import class_fault
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.evaluate_page import write_evaluation_page
 from cytoyolo.commands.predict_sources import is_weights
+from cytoyolo.commands.seen_images import seen_in_folder
+from cytoyolo.detector.ensemble_folder import members_of
 from cytoyolo.detector.inference import InferenceSettings, complete, least_confidence, open_model
 from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, read_detections
@@ -118,6 +120,8 @@ def evaluate(
         raise UsageError(f"{option('classifiers')} is only for weights, and {detections} is a table; leave it out.")
     table = read_truth(truth, spec)
     group = groups_of(groups, list(table.first_rows), spec)
+    if searched:
+        _warn_of_seen(detections, chosen, table, Path(str(images)))
     found = search_truth(detections, table, Path(str(images)), chosen) if searched else read_found(detections, spec)
     cells = cells_of(truth, table, detections, found)
     made = evaluate_cells(
@@ -130,6 +134,16 @@ def evaluate(
                 about = f"{detections.name} against {truth.name}"
                 write_evaluation_page(folder, about, made, cells, list(table.first_rows), images)
     return made
+
+
+def _warn_of_seen(weights: Path, settings: InferenceSettings, table: LabelTable, images: Path) -> None:
+    """Say how many images of the truth the weights were trained on."""
+    members = members_of([weights], [Path(one) for one in settings["classifiers"]], settings["model_weights"])
+    if seen := seen_in_folder((*members.detectors, *members.classifiers), list(table.first_rows), images):
+        console.warn(
+            f"{weights} was trained on {seen} of the truth, so the figures are too good; evaluate it on images that it "
+            "has not seen."
+        )
 
 
 def _check_numbers(conf: float | str | Path, precision: float | None, seed: int, replicates: int) -> float:

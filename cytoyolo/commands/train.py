@@ -14,6 +14,7 @@ import yaml
 
 from cytoyolo import console, defaults
 from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE, validated, write_classes
+from cytoyolo.commands.seen_images import START_SEEN, seen_facts, seen_in_validation, write_start_seen
 from cytoyolo.commands.train_folder import (
     MAKER,
     MANIFEST,
@@ -51,7 +52,7 @@ from cytoyolo.yolo.verify import read_listing, verify
 
 # The content of a run folder. Anything else in it belongs to the user.
 _COMING = (
-    *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE),
+    *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE, START_SEEN),
     *("weights/best.pt", "weights/last.pt", "metrics.csv", "curves/"),
     *(CLASSES, MATRIX, PICTURE, PAGE),
 )
@@ -166,11 +167,12 @@ def train(
         console.note(f"{run} holds this training, which was interrupted.")
         return _resume(run, data, device, report)
     verify(data, fold)
-    say_kept(start, data.spec.codes)
+    say_start(start, data, manifest)
     with locked(run):
         clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
         try:
             write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
+            write_start_seen(run, start)
             write_manifest(run, manifest)
             training.fit(run, data.data_yaml(fold), start, resolved, device)
         except BaseException:
@@ -214,11 +216,19 @@ def fold_to_hold_out(data: Dataset, fold: int | None) -> int | None:
     return fold
 
 
+def say_start(start: Start, data: Dataset, manifest: dict[str, Any]) -> None:
+    """Say what a training starts with. Images of the validation part that the start has seen go into the manifest."""
+    say_kept(start, data.spec.codes)
+    if seen := seen_in_validation(start, data, manifest["fold"]):
+        console.warn(seen)
+        manifest["start"]["validation_seen"] = seen
+
+
 def say_kept(start: Start, codes: Sequence[str]) -> None:
     """Say which of the classes `codes` the weights know that a training starts from."""
     if not start.classes:
         return
-    name = Path(start.pretrained or start.model).name
+    name = start.name
     kept = [code for code in codes if code in start.classes]
     new = [code for code in codes if code not in start.classes]
     if kept:
@@ -289,6 +299,7 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any], device: str, rep
         facts["white"] = white
     if trained_on := _trained_on(data, manifest):
         facts["trained_on"] = trained_on.to_dict()
+    facts |= seen_facts(run, data, manifest["fold"])
     recipe = read_recipe(run)
     if (augmentation := Augmentation.of(recipe)) != Augmentation():
         facts["augmentation"] = augmentation.to_dict()
@@ -306,10 +317,12 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any], device: str, rep
     if report:
         about = f"recipe {manifest['recipe']}, from {manifest['start']['name']}, {data.spec.name}"
         remarks = [] if summary is None else class_remarks(summary.classes)
+        remarks = [seen, *remarks] if (seen := manifest["start"].get("validation_seen")) else remarks
         write_page(run / PAGE, training_page(about, pd.DataFrame(rows), best, summary, remarks))
     write_manifest(
         run, {**manifest, "status": "finished", "finished": now(), "batch": settings["batch"], "metrics": best}
     )
+    (run / START_SEEN).unlink(missing_ok=True)
     shutil.rmtree(engine_folder)
     return Trained(run, run / "weights" / "best.pt", best, pd.DataFrame() if summary is None else summary.classes)
 

@@ -11,7 +11,8 @@ import pandas as pd
 import yaml
 
 from cytoyolo import console, defaults
-from cytoyolo.commands.train import fold_to_hold_out, keep_curves, new_manifest, now, say_kept, warn_of_batch
+from cytoyolo.commands.seen_images import START_SEEN, seen_facts, write_start_seen
+from cytoyolo.commands.train import fold_to_hold_out, keep_curves, new_manifest, now, say_start, warn_of_batch
 from cytoyolo.commands.train_classifier_cells import check_whole, parts_of
 from cytoyolo.commands.train_folder import (
     MANIFEST,
@@ -54,7 +55,7 @@ from cytoyolo.yolo.verify import verify
 MAKER = "train-classifier"
 # The content of a run folder. Anything else in it belongs to the user.
 _COMING = (
-    *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE, *CROPS.values()),
+    *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE, START_SEEN, *CROPS.values()),
     *("weights/best.pt", "weights/last.pt", "metrics.csv", "curves/"),
 )
 
@@ -187,11 +188,12 @@ def _train(
         console.note(f"{run} holds this training, which was interrupted.")
         return _resume(run, data, device, cells)
     verify(data, fold)
-    say_kept(start, data.spec.codes)
+    say_start(start, data, manifest)
     with locked(run):
         clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
         try:
             write_text(run / RECIPE, yaml.safe_dump(resolved, sort_keys=False))
+            write_start_seen(run, start)
             write_manifest(run, manifest)
             Course(run, cells, data.spec.codes, device).fit(start, resolved)
         except BaseException:
@@ -242,7 +244,7 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> TrainedClassi
     rows = training.metrics(run)
     best = training.best_epoch(rows, MACRO_F1)
     settings = read_recipe(run)
-    facts = _facts(data, settings)
+    facts = _facts(data, settings) | seen_facts(run, data, manifest["fold"])
     (run / "weights").mkdir(exist_ok=True)
     for name in ("best.pt", "last.pt"):
         trained = seal(run / training.FOLDER / "weights" / name, run / "weights" / name, data.spec, facts)
@@ -253,6 +255,7 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any]) -> TrainedClassi
     write_manifest(
         run, {**manifest, "status": "finished", "finished": now(), "batch": trained["batch"], "metrics": best}
     )
+    (run / START_SEEN).unlink(missing_ok=True)
     shutil.rmtree(run / training.FOLDER)
     return TrainedClassifier(run, (run / "weights" / "best.pt",), best)
 

@@ -3,7 +3,7 @@
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from cytoyolo.detector.engine_source import may_know_network, official_weights
 from cytoyolo.detector.foreign import check_file, name_loaded, name_unreadable
 from cytoyolo.detector.library import LibraryNetwork
 from cytoyolo.detector.model_info import CLASSIFY, DETECT, ModelInfo, Task, check_names, parse_names
+from cytoyolo.detector.seen import Seen, parse_seen
 from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, read_bytes
@@ -40,13 +41,20 @@ class Start:
 
     `classes` are the codes that the weights know. A training takes over what they know of a class by its exact code.
     A classifier can start from a `network` of another library. Then `model` is the name of this network, and
-    `pretrained` a weights file of the library, or `model` is a classifier of this tool around such a network.
+    `pretrained` a weights file of the library, or `model` is a classifier of this tool around such a network. `seen`
+    tells which images the weights were trained on.
     """
 
     model: str
     pretrained: str | None = None
     classes: tuple[str, ...] = ()
     network: LibraryNetwork | None = None
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def name(self) -> str:
+        """The name of the file of the weights or of the network."""
+        return Path(self.pretrained or self.model).name
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -198,6 +206,11 @@ def trained_images(checkpoint: dict[str, Any]) -> str | None:
     return _stored_text(checkpoint, "dataset")
 
 
+def seen_of(checkpoint: dict[str, Any]) -> Seen:
+    """Return which images this tool trained a checkpoint on, as far as it is known."""
+    return parse_seen(_metadata(checkpoint))
+
+
 def _stored_text(checkpoint: dict[str, Any], key: str) -> str | None:
     stored = _metadata(checkpoint).get(key)
     return stored if isinstance(stored, str) else None
@@ -230,7 +243,8 @@ def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
         network = "yolo11n.yaml" if task == DETECT else "yolo11n-cls.yaml or torchvision:resnet18"
         raise UsageError("model", model, f"give {own}, or a network such as {network}")
     path = weights_path(model) if is_own else _find_file(model, asked)
-    network = load_checkpoint(path)["model"]
+    checkpoint = load_checkpoint(path)
+    network, seen = checkpoint["model"], seen_of(checkpoint)
     _refuse_torchvision(network.yaml, model)
     _check_finite(network, path)
     if network.is_fused():
@@ -238,13 +252,13 @@ def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
     classes = known_codes(network, task)
     library = _library_of(network)
     if _task_of(network) == task:
-        return Start(str(path.absolute()), classes=classes, network=library)
+        return Start(str(path.absolute()), classes=classes, network=library, seen=seen)
     if library is not None:
         raise CytoyoloError(
             f"{model} is a classifier around the network {library}, which no detector has; give weights of a YOLO."
         )
     name = Path(str(network.yaml.get("yaml_file", ""))).name
-    return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()), classes)
+    return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()), classes, seen=seen)
 
 
 def known_codes(network: Any, task: Task) -> tuple[str, ...]:
