@@ -270,7 +270,9 @@ def mark(folder: Path, maker: str, also: Iterable[str] = ()) -> None:
 
 
 @contextmanager
-def new_folder(path: Path, maker: str, overwrite: bool = False, also: Iterable[str] = ()) -> Iterator[Path]:
+def new_folder(
+    path: Path, maker: str, overwrite: bool = False, also: Iterable[str] = (), begun: bool = False
+) -> Iterator[Path]:
     """Make an output folder whole or not at all.
 
     Temporary folders that killed processes left behind are removed first.
@@ -285,6 +287,9 @@ def new_folder(path: Path, maker: str, overwrite: bool = False, also: Iterable[s
         Whether an existing output of the same command may be replaced.
     also : iterable of str
         What later steps will add, see `mark`.
+    begun : bool
+        Whether a call that was killed may have put the same folder in its place already. It stays if all its files have
+        the bytes of the new ones.
 
     Yields
     ------
@@ -311,11 +316,12 @@ def new_folder(path: Path, maker: str, overwrite: bool = False, also: Iterable[s
     with locked(path):
         restore_replaced(target.parent, target)
         _remove_unfinished(target)
-        check_folder(path, maker, overwrite)
+        check_folder(path, maker, overwrite or begun)
         temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=_SUFFIX, dir=target.parent))
         try:
             yield temporary
-            finish_folder(temporary, target, maker, overwrite, also)
+            if not (begun and same_content(temporary, target)):
+                finish_folder(temporary, target, maker, overwrite, also)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -25,6 +25,9 @@ _ANY = re.compile(f"[{_UNSAFE}]")
 _NO_LAYOUT = re.compile(rf"(?![\n\t])[{_UNSAFE}]")
 # What stands in a sentence for a value: something in quotes, or a word with a digit or a mark of a path in it.
 _VALUE = re.compile(r"'[^']*'|\S*[\d/\\]\S*")
+# Characters that some file systems refuse or that lead elsewhere, and names that Windows keeps for devices.
+_NO_FILE = re.compile(rf"[<>:\"/\\|?*\s{_UNSAFE}]+")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -38,6 +41,28 @@ def unsafe_character(text: str) -> str:
     """
     character = _ANY.search(text)
     return _escape(character) if character else ""
+
+
+def file_name(text: str, longest: int = 100) -> str:
+    """Make a name of a text that every file system takes, that is not hidden and that leads to no other folder.
+
+    Two texts may get the same name.
+
+    Parameters
+    ----------
+    text
+        Any text, such as the code of a class.
+    longest
+        The largest number of bytes of the name in UTF-8. A longer name is cut.
+
+    Examples
+    --------
+    >>> file_name("PNN"), file_name("../red cell?"), file_name("nul"), file_name("")
+    ('PNN', '_._red_cell_', '_nul', '_')
+    """
+    plain = _NO_FILE.sub("_", text).encode()[:longest].decode("utf-8", "ignore").rstrip(".")
+    plain = f"_{plain[1:]}" if plain.startswith((".", "-", "~")) else plain
+    return f"_{plain}" if not plain or _DEVICE.fullmatch(plain) else plain
 
 
 def counted(number: int, noun: str) -> str:

@@ -65,7 +65,7 @@ def main() -> None:
     weights, source, images, folder = sys.argv[1:]
     output = Path(folder) / ("out.csv" if source.endswith(".csv") else "out")
     command = submit if source.endswith(".csv") else predict
-    options = {"images": images} if source.endswith(".csv") else {}
+    options = {"images": images} if source.endswith(".csv") else {"crops": Path(folder) / "crops"}
 
     def call(conf: float, overwrite: bool) -> Callable[[], object]:
         return lambda: command(

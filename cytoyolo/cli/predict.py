@@ -11,7 +11,7 @@ from cytoyolo.cli.differential import CellsOption, SlidesOption, show_differenti
 from cytoyolo.cli.inference import Probabilities, WeightsOf, with_inference_settings
 from cytoyolo.cli.options import JsonOption, Overwrite, ReportOption
 from cytoyolo.cli.output import print_json, say_page
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import UsageError, listed
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ def predict(
     dataset: WeightsOf = None,
     probabilities: Probabilities = False,
     pictures: Annotated[bool, typer.Option(help="Draw annotated pictures.")] = True,
+    crops: Annotated[
+        Path | None,
+        typer.Option(help="Also write a picture of each cell to this folder, by class.", metavar="DIR"),
+    ] = None,
     flat: Annotated[bool, typer.Option("--flat", help="Leave out sub-folders.")] = False,
     region: Annotated[
         str | None,
@@ -66,15 +70,15 @@ def predict(
 
     weights, source = divide(paths)
     made = run(
-        weights, source, output=output, dataset=dataset, probabilities=probabilities, pictures=pictures, flat=flat,
-        region=_region(region), whole=whole, overwrite=overwrite, report=report, **settings,
+        weights, source, output=output, dataset=dataset, probabilities=probabilities, pictures=pictures,
+        crops=crops, flat=flat, region=_region(region), whole=whole, overwrite=overwrite, report=report, **settings,
     )  # fmt: skip
     if as_json:
-        print_json(vars(made) | {"by_slide": made.by_slide.to_dict()})
+        print_json(vars(made) | {"by_slide": made.by_slide.to_dict(), "crops": made.crops and vars(made.crops)})
     else:
         _show(made)
         say_page(made.output, report)
-    if made.failures:
+    if made.failures or (made.crops and made.crops.problems):
         raise typer.Exit(1)
 
 
@@ -97,5 +101,9 @@ def _show(made: "Predicted") -> None:
             "The adjusted shares are an estimate for a mixture of classes that differs from the mixture that the "
             "weights were calibrated on. The counts are not adjusted."
         )
+    if made.crops:
+        counts = made.crops.by_class
+        by_class = f" ({listed([f'{code} {count:,}' for code, count in counts.items()])})" if counts else ""
+        typer.echo(f"{made.crops.folder}: {counted(sum(counts.values()), 'picture')} of single cells{by_class}")
     if made.failures:
         typer.echo(f"Images that could not be read (see the failures table): {len(made.failures):,}.", err=True)

@@ -11,7 +11,8 @@ import pandas as pd
 from cytoyolo import console
 from cytoyolo.commands.differential_folder import UNCERTAIN_CELLS
 from cytoyolo.commands.differential_slides import SlideCounter, slides_of
-from cytoyolo.commands.predict_folder import MAKER, PredictionFolder, WrittenFolder
+from cytoyolo.commands.predict_crops import CropFolder, Crops, check_crops
+from cytoyolo.commands.predict_folder import MAKER, TABLE, PredictionFolder, WrittenFolder
 from cytoyolo.commands.predict_settings import PredictionSettings, divide_settings
 from cytoyolo.commands.predict_slides import Scale, check_region, plan_slides, results, slide_tiling
 from cytoyolo.commands.predict_sources import Images, find_images, refuse_nothing, refuse_table
@@ -64,6 +65,8 @@ class Predicted:
         `cytoyolo.scoring.differential.differential`.
     by_slide : Differential
         The differential of each slide, and what a reader must know of it.
+    crops : Crops or None
+        The pictures of single cells, if they were wanted.
     """
 
     output: Path
@@ -73,6 +76,7 @@ class Predicted:
     warnings: dict[str, str]
     differential: pd.DataFrame
     by_slide: Differential
+    crops: Crops | None = None
 
 
 def predict(
@@ -83,6 +87,7 @@ def predict(
     dataset: str | Path | None = None,
     probabilities: bool = False,
     pictures: bool = True,
+    crops: str | Path | None = None,
     flat: bool = False,
     region: Region | None = None,
     whole: bool = False,
@@ -114,6 +119,8 @@ def predict(
         List the probabilities of all classes, 0 to 1, with each detection.
     pictures : bool
         Draw annotated pictures.
+    crops : str or Path, optional
+        Another folder to make: a picture of each cell, in a folder for each class.
     flat : bool
         Leave the sub-folders of a folder out.
     region : tuple of int, optional
@@ -156,7 +163,8 @@ def predict(
     found = find_images(sources, flat)
     check_region(region, whole, found)
     begun = partial_folder(output).exists()  # it may have put its output there already
-    check_folder(output, MAKER, overwrite or begun, inputs=(*sources, *several))
+    place = None if crops is None else Path(crops)
+    _check_places(output, place, overwrite or begun, (*sources, *several))
     model = open_model(several, chosen)
     if counting["adjust_shares"] and model.calibration is None:
         raise UsageError(
@@ -180,8 +188,18 @@ def predict(
     everyday = PredictionFolder(
         output, found.folder, found.names, model, pictures, probabilities, warnings, plans, counter, report
     )
+    cut_out = None
+    if place is not None:
+        cut_out = CropFolder(place, begun, found.folder, found.slides, model.white, spec, model.codes)
     counted_by = _counting_facts(model, several, chosen, counting["cells"])
-    return _predict_images(call, found, plans, everyday, counted_by)
+    return _predict_images(call, found, plans, everyday, counted_by, cut_out)
+
+
+def _check_places(output: Path, crops: Path | None, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
+    """Refuse outputs that can't be made."""
+    check_folder(output, MAKER, overwrite, inputs)
+    if crops is not None:
+        check_crops(crops, output, overwrite, inputs)
 
 
 def _counting_facts(model: Model, weights: Sequence[Path], settings: InferenceSettings, wanted: int) -> CountingFacts:
@@ -205,8 +223,9 @@ def _scale(model: Model, settings: InferenceSettings) -> Scale:
 
 
 def _predict_images(
-    call: ResumableCall, found: Images, plans: list[SlidePlan], everyday: PredictionFolder, facts: CountingFacts
-) -> Predicted:
+    call: ResumableCall, found: Images, plans: list[SlidePlan], everyday: PredictionFolder, facts: CountingFacts,
+    cut_out: CropFolder | None,
+) -> Predicted:  # fmt: skip
     model, warnings = call.model, everyday.warnings
     slides = {plan.name: plan for plan in plans}
 
@@ -215,16 +234,17 @@ def _predict_images(
             everyday.draw(name, one.image, one.detections, one.problem)
         return one.detections
 
-    strictly = partial(check_folder, call.output, MAKER, call.overwrite)
+    strictly = partial(_check_places, call.output, None if cut_out is None else cut_out.folder, call.overwrite)
     with run_resumable(call, found.shown, found.folder, found.names, drawn, strictly, plans) as journal:
         bad = journal.failures | found.problems
         made = everyday.write(results(journal, slides, model, bad), bad, replace(facts, date=journal.started))
         everyday.place(call.overwrite)
+        crops = None if cut_out is None else cut_out.write(call.output / TABLE, call.overwrite)
     warnings.say()
     _say_uncertain(model, made)
     failures = dict(sorted(bad.items()))
     counts = made.differential
-    return Predicted(call.output, made.images, made.rows, failures, warnings.of_image, counts.overall, counts)
+    return Predicted(call.output, made.images, made.rows, failures, warnings.of_image, counts.overall, counts, crops)
 
 
 def _say_uncertain(model: Model, made: WrittenFolder) -> None:

@@ -25,7 +25,7 @@ from cytoyolo.images.info import decode
 from cytoyolo.scoring.slide_differential import CountingFacts, Differential
 from cytoyolo.tables.table import sha256, write_table
 
-MAKER = "predict"
+MAKER, TABLE = "predict", "detections.csv"
 MAX_JPEG_SIDE = 65_500
 MAX_NAME = 255  # bytes
 
@@ -99,7 +99,7 @@ class PredictionFolder:
     def write(self, found: Iterator[Detections], failures: dict[str, str], facts: CountingFacts) -> WrittenFolder:
         """Write the tables and the differential into the folder under way. `failures` are complete at its end."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        table = self.folder / "detections.csv"
+        table = self.folder / TABLE
         images = self._write_cells(found, table)
         self.warnings.close()
         made = self.counter.differential(facts, self.codes)

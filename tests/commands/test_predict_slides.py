@@ -12,6 +12,7 @@ import pytest
 from cytoyolo import predict, submit
 from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.slides import open_slide
 from tests.detector.test_slide_search import Discs
 from tests.images.test_slides import with_offset
 from tests.slides import smear, write_pyramid
@@ -98,6 +99,19 @@ def test_geojson_has_the_cells_of_the_table(weights, made, tmp_path):
         assert feature["properties"]["classification"]["name"] == row["class"]
         assert feature["properties"]["measurements"]["score"] == pytest.approx(row["confidence"])
     assert not (tmp_path / "out" / "annotated").exists()
+
+
+def test_crops_are_squares_of_level_0(weights, made, tmp_path, monkeypatch):
+    monkeypatch.setattr("cytoyolo.commands.predict_crops._AT_ONCE", 3)  # the slide is opened again and again
+    done = predict(weights, made / "a.svs", output=tmp_path / "out", crops=tmp_path / "crops", conf=CONF)
+    listed = pd.read_csv(tmp_path / "crops" / "crops.csv")
+    assert done.rows == len(listed) == sum(done.crops.by_class.values()) > 6 and not done.crops.problems
+    with open_slide(made / "a.svs") as slide:
+        for cell in listed.itertuples():
+            longer = max(cell.x2 - cell.x1, cell.y2 - cell.y1)
+            side = longer + 2 * -(-longer // 8)
+            x, y = (cell.x1 + cell.x2 - side) // 2, (cell.y1 + cell.y2 - side) // 2
+            assert (cv2.imread(str(tmp_path / "crops" / cell.file)) == slide.read(x, y, side, side)).all()
 
 
 def test_a_region_is_the_same_part_of_the_whole(weights, made, tmp_path, discs):
