@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, Seed, SubmissionArgument
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite, ReportOption, Seed, SubmissionArgument
+from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
 
@@ -26,10 +26,14 @@ def score(
     submission: SubmissionArgument,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to make, with confusion matrix and tables.", metavar="DIR"),
+        typer.Option("--output", "-o", help="Folder to make, with a page, confusion matrix and tables.", metavar="DIR"),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images, so that the page shows cells.", metavar="DIR")
     ] = None,
     dataset: DatasetOption = defaults.DATASET,
     seed: Seed = defaults.SEED,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -38,11 +42,14 @@ def score(
 
     if overwrite and output is None:
         raise UsageError("--overwrite needs -o; give both or neither.")
-    result = run(truth, submission, output, dataset=dataset, seed=seed, overwrite=overwrite)
+    result = run(
+        truth, submission, output, images=images, dataset=dataset, seed=seed, overwrite=overwrite, report=report
+    )  # fmt: skip
     if as_json:
         print_json(result.to_dict())
     else:
         show(result)
+        say_page(output, report)
 
 
 def show(result: "Score") -> None:

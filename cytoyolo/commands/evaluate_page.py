@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoyolo.commands.page_tiles import Wanted, draw_tiles
-from cytoyolo.images.folder import folder_files, match_in_folder
-from cytoyolo.images.info import decode
+from cytoyolo.commands.page_tiles import Wanted, draw_tiles, reader
 from cytoyolo.report.page import PAGE, write_page
-from cytoyolo.report.pages.evaluation import MOST_CLASSES, MOST_CONFUSIONS, Pair, evaluation_page
+from cytoyolo.report.pages.evaluation import evaluation_page
+from cytoyolo.report.pages.matrix import MOST_CLASSES, MOST_CONFUSIONS, Pair
 from cytoyolo.report.parts import Tile
 from cytoyolo.report.pictures import Pictures
-from cytoyolo.report.tiles import Picture
 from cytoyolo.scoring.cells import Cells, Flags, Ints, blocks, match
 from cytoyolo.scoring.class_summary import FALSE, MISSED
 from cytoyolo.scoring.evaluation import Evaluation
@@ -31,13 +29,7 @@ def write_evaluation_page(
         view = _Outcome(cells, names, made.best.threshold)
         pairs, wanted = view.cells()
         ranked = view.worst()
-        place = Path(images)
-        file = match_in_folder(list(names), frozenset(folder_files(place))).file
-
-        def read(name: str) -> tuple[Picture, str]:
-            return decode(place / file.get(name, name))
-
-        tiles = draw_tiles([*wanted, *ranked], read, Pictures(folder / PAGE))
+        tiles = draw_tiles([*wanted, *ranked], reader(Path(images), names), Pictures(folder / PAGE))
         for pair, tile in zip(pairs, tiles, strict=False):
             shown.setdefault(pair, []).append(tile)
         worst = tiles[len(wanted) :]

@@ -1,12 +1,16 @@
 """Pictures of cells for the pages of several commands: each image is read once, whatever the number of its tiles."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo import console
+from cytoyolo.errors import UsageError, option
+from cytoyolo.images.folder import folder_files, match_in_folder
+from cytoyolo.images.info import check_image_folder, decode
 from cytoyolo.images.reading import in_order
 from cytoyolo.report.crops import SIDE, crop
 from cytoyolo.report.parts import Tile
@@ -29,6 +33,25 @@ class Wanted(NamedTuple):
     side: int = SIDE
     around: Box | None = None
     filled: Sequence[Box] = ()
+
+
+def check_page_images(images: str | Path | None, output: str | Path | None, report: bool) -> None:
+    """Raise an error for a folder of images that a page can't show, or that is given for no page."""
+    if images is None:
+        return
+    check_image_folder(Path(images))
+    if output is None or not report:
+        raise UsageError(f"{option('images')} is for the page, and no page is made; leave it out.")
+
+
+def reader(folder: Path, names: Sequence[str]) -> Read:
+    """Return what reads the images of a folder that the names of a table mean."""
+    file = match_in_folder(list(names), frozenset(folder_files(folder))).file
+
+    def read(name: str) -> tuple[Picture, str]:
+        return decode(folder / file.get(name, name))
+
+    return read
 
 
 def draw_tiles(wanted: Sequence[Wanted], read: Read, pictures: Pictures) -> list[Tile]:

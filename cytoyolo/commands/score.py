@@ -10,6 +10,10 @@ from cytoyolo.boxes import Boxes
 from cytoyolo.errors import CytoyoloError, UsageError, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
+from cytoyolo.report.page import PAGE, write_page
+from cytoyolo.report.pages.matrix import Pair
+from cytoyolo.report.pages.scoring import score_page
+from cytoyolo.report.parts import Tile
 from cytoyolo.scoring.check import Finding, findings, unscorable, unusable
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.scoring.table_kinds import SUBMISSION, kind_named, score_remedies
@@ -27,10 +31,12 @@ def score(
     submission: AnyTable,
     output: str | Path | None = None,
     *,
+    images: str | Path | None = None,
     dataset: str | Path = defaults.DATASET,
     seed: int = defaults.SEED,
     replicates: int = 1000,
     overwrite: bool = False,
+    report: bool = True,
 ) -> Score:
     """Score a submission as the CytologIA challenge does.
 
@@ -42,7 +48,10 @@ def score(
     truth, submission : str, Path or DataFrame
         Tables with the columns trustii_id,NAME,x1,y1,x2,y2,class. Row 0 of a DataFrame is line 2.
     output : str or Path, optional
-        A folder to make, with confusion.png, confusion.csv, classes.csv, matches.csv and score.json.
+        A folder to make, with report.html (a page of all figures), confusion.png, confusion.csv, classes.csv,
+        matches.csv and score.json.
+    images : str or Path, optional
+        The folder of the images: the page then shows cells and the worst images.
     dataset : str or Path
         The data set, which knows the names of the columns. Any classes are scored.
     seed : int
@@ -51,6 +60,8 @@ def score(
         Number of bootstrap samples of images for the 95 % interval.
     overwrite : bool
         Replace an existing output of `score`.
+    report : bool
+        Whether to write report.html.
 
     Returns
     -------
@@ -76,14 +87,23 @@ def score(
         raise UsageError("replicates", replicates, "give 1 or more")
     true, answered = given(truth, "the truth"), given(submission, "the submission")
     if output is not None:
-        check_folder(Path(output), MAKER, overwrite, inputs=(file_of(true), file_of(answered)))
+        check_folder(Path(output), MAKER, overwrite, inputs=(file_of(true), file_of(answered), images))
+    if images is not None:
+        from cytoyolo.commands.page_tiles import check_page_images  # here, because a score alone needs no OpenCV
+
+        check_page_images(images, output, report)
     spec = load_spec(dataset)
     right, labels = read_true_rows(true, spec)
     answer, rows = read_submission(answered, spec)
     result = evaluate(labels, rows, seed=seed, replicates=replicates)
     warn_of_faults(answered, findings(right, answer, spec))
     if output is not None:
-        write_score(result, Path(output), spec, overwrite)
+        _check_labels(result)
+        with new_folder(Path(output), MAKER, overwrite) as folder:
+            _write(result, folder, spec)
+            if report:
+                about = f"{answered.name} against {true.name}"
+                _write_page(folder, about, result, labels, rows, images)
     return result
 
 
@@ -135,17 +155,40 @@ def warn_of_faults(submission: Path | Frame, found: list[Finding]) -> None:
 
 def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None:
     """Make the folder of a score: confusion.png, confusion.csv, classes.csv, matches.csv and score.json."""
+    _check_labels(result)
+    with new_folder(output, MAKER, overwrite) as folder:
+        _write(result, folder, spec)
+
+
+def _check_labels(result: Score) -> None:
     if len(result.classes) > MAX_LABELS:
         raise CytoyoloError(
             f"the tables hold {len(result.classes):,} different classes, too many for a confusion matrix (limit "
             f"{MAX_LABELS}); check their class columns or leave out -o."
         )
+
+
+def _write(result: Score, folder: Path, spec: DataSpec) -> None:
     confusion = result.confusion()
     matches = result.matches.rename(columns={role: spec.columns[role] for role in ("id", "image")})
-    with new_folder(output, MAKER, overwrite) as folder:
-        draw_confusion(confusion, folder / "confusion.png", f"Score {result.score:.4f}, macro F1 {result.macro_f1:.4f}")
-        confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
-        result.classes.to_csv(folder / "classes.csv", index=False, lineterminator="\n")
-        matches.to_csv(folder / "matches.csv", index=False, lineterminator="\n")
-        text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        (folder / "score.json").write_text(text + "\n", encoding="utf-8")
+    draw_confusion(confusion, folder / "confusion.png", f"Score {result.score:.4f}, macro F1 {result.macro_f1:.4f}")
+    confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
+    result.classes.to_csv(folder / "classes.csv", index=False, lineterminator="\n")
+    matches.to_csv(folder / "matches.csv", index=False, lineterminator="\n")
+    text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "score.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _write_page(
+    folder: Path, about: str, made: Score, truth: pd.DataFrame, submission: pd.DataFrame, images: str | Path | None
+) -> None:
+    """Write the page. `truth` and `submission` are the scored rows. Without images it has no pictures."""
+    shown: dict[Pair, list[Tile]] = {}
+    worst: list[Tile] = []
+    if images is not None:
+        from cytoyolo.commands.score_tiles import score_tiles  # here, because a score alone needs no OpenCV
+        from cytoyolo.report.pictures import Pictures
+
+        shown, worst = score_tiles(made, truth, submission, Path(images), Pictures(folder / PAGE))
+    without = "" if images is not None else "Without the image folder there are no pictures of the cells."
+    write_page(folder / PAGE, score_page(about, made, shown, worst, without))

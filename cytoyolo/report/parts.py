@@ -53,6 +53,21 @@ class Heat:
 Cell = str | int | float | Share | Link | Mark | Heat | None
 
 
+def share_cell(value: float, low: float | None = None, high: float | None = None) -> "Cell":
+    """Return a fraction as a cell; None for NaN. Limits that are NaN are left out.
+
+    Examples
+    --------
+    >>> share_cell(0.5, 0.25, float("nan")), share_cell(float("nan"))
+    (Share(value=0.5, low=None, high=None, full=1.0), None)
+    """
+    if not isfinite(value):
+        return None
+    if low is None or high is None or not (isfinite(low) and isfinite(high)):
+        return Share(float(value))
+    return Share(float(value), float(low), float(high))
+
+
 @dataclass(frozen=True)
 class Prose:
     """A paragraph."""

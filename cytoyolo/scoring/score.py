@@ -34,6 +34,7 @@ MAX_EXACT = 2**53
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +47,8 @@ class Score:
         0 to 1.
     giou, macro_f1 : float
         The two parts before their weights, 0 to 1. giou is the mean of (GIoU + 1) / 2 over the truth rows.
-    interval : tuple of (float, float)
-        The 95 % bootstrap interval of the score.
+    interval, giou_interval, macro_f1_interval : tuple of (float, float)
+        The 95 % bootstrap intervals of the score and of its parts.
     classes : DataFrame
         One row for each class that occurs: class, precision, recall, f1, giou (NaN without truth rows) and support (the
         number of truth rows).
@@ -64,7 +65,9 @@ class Score:
     score: float
     giou: float
     macro_f1: float
-    interval: tuple[float, float]
+    interval: Interval
+    giou_interval: Interval
+    macro_f1_interval: Interval
     classes: pd.DataFrame
     matches: pd.DataFrame
     images: int
@@ -137,11 +140,14 @@ def evaluate(truth: pd.DataFrame, submission: pd.DataFrame, *, seed: int = 0, re
             "GIoU": overlap,
         }
     )
+    intervals = _intervals(image, quality, true, predicted, seed, replicates)
     return Score(
         score=_combine(giou_part, macro_f1),
         giou=giou_part,
         macro_f1=macro_f1,
-        interval=_interval(image, quality, true, predicted, seed, replicates),
+        interval=intervals[0],
+        giou_interval=intervals[1],
+        macro_f1_interval=intervals[2],
         classes=_class_table(labels, true, predicted, quality),
         matches=matches,
         images=len(names),
@@ -267,10 +273,9 @@ def _class_table(labels: NDArray[np.object_], true: Ints, predicted: Ints, quali
     return table[uses > 0].reset_index(drop=True)
 
 
-def _interval(
-    image: Ints, quality: Floats, true: Ints, predicted: Ints, seed: int, replicates: int
-) -> tuple[float, float]:
-    """Compute the 2.5th and 97.5th percentile of the score over samples of images, drawn with replacement.
+def _intervals(image: Ints, quality: Floats, true: Ints, predicted: Ints, seed: int, replicates: int) -> list[Interval]:
+    """Compute the 2.5th and 97.5th percentile of the score, of its GIoU part and of its macro F1, over samples of
+    images, drawn with replacement.
 
     `image` numbers each row's image from 0. Rows are first counted by their pair of classes. So a sample costs little,
     and the memory does not depend on the number of classes.
@@ -280,13 +285,14 @@ def _interval(
     pair_true, pair_predicted = np.divmod(pairs, labels)
     quality_sum = np.bincount(image, quality)
     random = np.random.default_rng(seed)
-    scores = np.empty(replicates)
+    samples = np.empty((3, replicates))
     for replicate in range(replicates):
         times = np.bincount(random.integers(images, size=images), minlength=images).astype(np.float64)
         weight = np.bincount(pair, times[image], minlength=len(pairs)).astype(np.float64)
         macro_f1 = _macro_f1(*_counts(pair_true, pair_predicted, weight, labels))
         # einsum and not dot: on a busy machine, the threads of BLAS can take a hundred times as long as the dot
         # product.
-        scores[replicate] = _combine(float(np.einsum("i,i", times, quality_sum) / weight.sum()), macro_f1)
-    low, high = np.percentile(scores, [2.5, 97.5])
-    return float(low), float(high)
+        giou_part = float(np.einsum("i,i", times, quality_sum) / weight.sum())
+        samples[:, replicate] = _combine(giou_part, macro_f1), giou_part, macro_f1
+    low, high = np.percentile(samples, [2.5, 97.5], axis=1).tolist()
+    return list(zip(low, high, strict=True))

@@ -44,7 +44,15 @@ def test_score_function_and_its_folder(folder: Path) -> None:
     assert result.macro_f1 == pytest.approx(1 / 3, abs=1e-12)
     assert result.giou == pytest.approx((1 + 0.9 + 1) / 3, abs=1e-12)
     names = {path.name for path in (folder / "out").iterdir()}
-    assert names == {"confusion.png", "confusion.csv", "classes.csv", "matches.csv", "score.json", ".cytoyolo.json"}
+    assert names == {
+        "report.html",
+        "confusion.png",
+        "confusion.csv",
+        "classes.csv",
+        "matches.csv",
+        "score.json",
+        ".cytoyolo.json",
+    }
     assert json.loads((folder / "out" / "score.json").read_text()) == result.to_dict()
     matches = (folder / "out" / "matches.csv").read_text().splitlines()
     assert matches[:3] == ["trustii_id,NAME,true,predicted,GIoU", "1,a.jpg,PNN,PNN,1.0", "2,a.jpg,EO,LY,0.8"]

@@ -6,26 +6,23 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.report.charts import reliability
+from cytoyolo.report.pages.matrix import Pair, Words, matrix_parts
 from cytoyolo.report.parts import (
     Cell,
     Gallery,
-    Heat,
     Page,
     Part,
     Prose,
     Section,
-    Share,
     Table,
     Tile,
-    anchor_of,
     number_text,
+    share_cell,
     share_text,
 )
+from cytoyolo.scoring.class_summary import FALSE, MISSED
 from cytoyolo.scoring.evaluation import AtThreshold, Evaluation
-from cytoyolo.text import counted
 
-# The most classes of a matrix that is shown whole, and the most confusions that are listed instead.
-MOST_CLASSES, MOST_CONFUSIONS = 40, 100
 # The figures as people call them. Those of _COUNTS are no shares.
 WORDS = {
     "precision": "precision",
@@ -42,7 +39,6 @@ WORDS = {
     "calibration_error": "calibration error",
 }
 _COUNTS = ("count_error", "count_bias")
-Pair = tuple[str, str]
 
 
 def evaluation_page(
@@ -83,7 +79,7 @@ def evaluation_page(
     sections = [
         Section("Figures", [*map(Prose, remarks), _overall(made)]),
         Section("Classes", [_classes(made), _thresholds(made)]),
-        Section("Confusion", confusion_parts(best.confusion, best.threshold, cells, without)),
+        Section("Confusion", confusion_parts(best.confusion, best.threshold, cells, without, "confusion_best.csv")),
         Section("Confidence", _calibration(best)),
     ]
     if len(best.groups):
@@ -107,22 +103,15 @@ def _overall(made: Evaluation) -> Table:
     rows: list[list[Cell]] = []
     last = made.average_precision.iloc[-1]
     for name, words in (("ap50", "AP50"), ("ap", "AP50-95")):
-        precision = _share(last[name], last[f"{name}_low"], last[f"{name}_high"])
+        precision = share_cell(last[name], last[f"{name}_low"], last[f"{name}_high"])
         rows.append([words, precision, *[None] * (len(parts) - 1)])
     for name in tables[0].index:
         row = [table.loc[name] for table in tables]
-        how = _with_limits if name in _COUNTS else _share
+        how = _with_limits if name in _COUNTS else share_cell
         cells: list[Cell] = [how(one["value"], one["low"], one["high"]) for one in row]
         rows.append([WORDS.get(str(name), str(name)), *cells])
     note = "The thin lines are 95 % intervals by bootstrap. Average precision needs no threshold."
     return Table("Figures with 95 % intervals", ["figure", *names], rows, note)
-
-
-def _share(value: float, low: float, high: float) -> Cell:
-    if not np.isfinite(value):
-        return None
-    known = np.isfinite(low) and np.isfinite(high)
-    return Share(float(value), float(low) if known else None, float(high) if known else None)
 
 
 def _classes(made: Evaluation) -> Table:
@@ -134,7 +123,7 @@ def _classes(made: Evaluation) -> Table:
     rows: list[list[Cell]] = [
         [
             str(row["class"]), int(row["cells"]), int(row["found"]),
-            *(_share(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names),
+            *(share_cell(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names),
         ]
         for row in shown.to_dict("records")
     ]  # fmt: skip
@@ -153,9 +142,9 @@ def _thresholds(made: Evaluation) -> Table:
 
 
 def confusion_parts(
-    counts: pd.DataFrame, threshold: float, cells: Mapping[Pair, Sequence[Tile]], without: str
+    counts: pd.DataFrame, threshold: float, cells: Mapping[Pair, Sequence[Tile]], without: str, file: str
 ) -> list[Part]:
-    """Return a confusion matrix, and the galleries that its numbers open.
+    """Return a confusion matrix of true and found cells, and the galleries that its numbers open.
 
     Parameters
     ----------
@@ -168,61 +157,20 @@ def confusion_parts(
         By true and found class, cells in pictures.
     without : str
         Why there are no pictures, if there are none.
+    file : str
+        The table that holds the matrix.
     """
-    occurs = (counts.sum(axis=1) + counts.sum(axis=0).to_numpy() > 0).to_numpy()
-    shown = counts.loc[occurs, occurs]
-    title = f"Cells from confidence {threshold:.3f} by true class (rows) and found class (columns)"
-    parts: list[Part] = [Prose(without)] if without else []
-    if len(shown) <= MOST_CLASSES:
-        parts.append(_matrix(shown, title, cells))
-    else:
-        parts.append(_listed(shown, title, cells))
-    if cells:
-        parts.insert(0, Prose("A click on a number, or Enter, shows cells below the table."))
-    legend = "Thick and orange: the cell. Thin and blue: other true cells."
-    for (true, found), tiles in cells.items():
-        number = int(counts.to_numpy()[counts.index.get_loc(true), counts.columns.get_loc(found)])
-        more = f"{len(tiles)} of {number:,} are shown." if len(tiles) < number else ""
-        title = f"True {true}, found {found}: {counted(number, 'cell')}"
-        parts.append(Gallery(title, tiles, legend, more, anchor_of("cells", true, found), hidden=True))
-    return parts
-
-
-def _matrix(shown: pd.DataFrame, title: str, cells: Mapping[Pair, Sequence[Tile]]) -> Table:
-    totals = shown.sum(axis=1).tolist()
-    rows: list[list[Cell]] = []
-    for place, (true, row) in enumerate(shown.iterrows()):
-        heats: list[Cell] = [
-            Heat(
-                int(count), int(count) / max(totals[place], 1),
-                anchor_of("cells", str(true), str(found)) if (str(true), str(found)) in cells else "",
-                right=place == column and column < len(shown) - 1,
-            )
-            for column, (found, count) in enumerate(row.items())
-        ]  # fmt: skip
-        rows.append([f"{true} ({totals[place]:,})", *heats])
-    note = (
-        "Shares are of the row. A framed number counts right cells. The last row holds false cells, the last "
-        "column missed cells."
+    words = Words(
+        title=f"Cells from confidence {threshold:.3f} by true class (rows) and found class (columns)",
+        row="true class",
+        column="found class",
+        pair="True {}, found {}",
+        note=f"Shares are of the row. A framed number counts right cells. The row {FALSE} holds false cells, the "
+        f"column {MISSED} missed cells.",
+        legend="Thick and orange: the cell. Thin and blue: other true cells.",
+        file=file,
     )
-    return Table(title, ["true class", *map(str, shown.columns)], rows, note, matrix=True)
-
-
-def _listed(shown: pd.DataFrame, title: str, cells: Mapping[Pair, Sequence[Tile]]) -> Table:
-    """The most frequent confusions of many classes."""
-    totals = {str(true): int(total) for true, total in shown.sum(axis=1).items()}
-    pairs = [
-        (int(count), str(true), str(found))
-        for true, row in shown.iterrows()
-        for found, count in row.items()
-        if count and str(true) != str(found)
-    ]
-    rows: list[list[Cell]] = []
-    for count, true, found in sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:MOST_CONFUSIONS]:
-        anchor = anchor_of("cells", true, found) if (true, found) in cells else ""
-        rows.append([true, found, Heat(count, count / int(totals[true]), anchor)])
-    note = f"The matrix of {len(shown):,} classes is too large for a page. confusion_best.csv holds it."
-    return Table(f"The most frequent confusions. {title}", ["true class", "found class", "cells"], rows, note)
+    return matrix_parts(counts, words, cells, without)
 
 
 def _calibration(part: AtThreshold) -> list[Part]:
@@ -249,7 +197,7 @@ def _groups(groups: pd.DataFrame) -> Table:
     rows: list[list[Cell]] = [
         [
             str(row["group"]), int(row["images"]), int(row["cells"]), int(row["found"]),
-            *(_share(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names),
+            *(share_cell(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names),
         ]
         for row in groups.to_dict("records")
     ]  # fmt: skip

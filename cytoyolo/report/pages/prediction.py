@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from cytoyolo.report.parts import Cell, Gallery, Mark, Page, Part, Prose, Section, Share, Table, Tile, Tone
+from cytoyolo.report.parts import Cell, Gallery, Mark, Page, Part, Prose, Section, Table, Tile, Tone, share_cell
 from cytoyolo.scoring.slide_differential import NO, Differential
 from cytoyolo.spec import FLAGS
 from cytoyolo.text import counted
@@ -71,9 +69,9 @@ def _overall(made: Differential) -> Table:
     columns = ["class", "name", "cells", "share of leukocytes", "share of all cells", *(more[name] for name in known)]
     rows: list[list[Cell]] = []
     for row in table.to_dict("records"):
-        others: list[Cell] = [int(row[name]) if name == "uncertain" else _share(row[name]) for name in known]
-        leukocytes = _share(row["leukocyte_share"], row["leukocyte_share_low"], row["leukocyte_share_high"])
-        every = _share(row["share"], row["share_low"], row["share_high"])
+        others: list[Cell] = [int(row[name]) if name == "uncertain" else share_cell(row[name]) for name in known]
+        leukocytes = share_cell(row["leukocyte_share"], row["leukocyte_share_low"], row["leukocyte_share_high"])
+        every = share_cell(row["share"], row["share_low"], row["share_high"])
         rows.append(
             [str(row["class"]), str(row["name"]), int(row["count"]), leukocytes, every, *others, _flag(row["flag"])]
         )
@@ -83,10 +81,6 @@ def _overall(made: Differential) -> Table:
 
 def _flag(flag: object) -> Cell:
     return Mark(f"{flag}: look", "warning") if flag else ""
-
-
-def _share(value: float, low: float | None = None, high: float | None = None) -> Cell:
-    return Share(float(value), low, high) if np.isfinite(value) else None
 
 
 def _slides(made: Differential) -> Table:
@@ -110,7 +104,7 @@ def _slide_classes(made: Differential) -> Table:
     rows: list[list[Cell]] = [
         [
             str(row["slide"]), str(row["class"]), int(row["count"]),
-            _share(row["leukocyte_share"], row["leukocyte_share_low"], row["leukocyte_share_high"]),
+            share_cell(row["leukocyte_share"], row["leukocyte_share_low"], row["leukocyte_share_high"]),
         ]
         for row in table.head(ROWS).to_dict("records")
     ]  # fmt: skip

@@ -44,7 +44,7 @@ def training_page(
     sections = [Section("Curves", list(_curves(rows)))]
     if summary is not None:
         sections.append(Section("Classes", [*map(Prose, remarks), _classes(summary)]))
-        parts = confusion_parts(summary.confusion, summary.threshold, {}, _WITHOUT)
+        parts = confusion_parts(summary.confusion, summary.threshold, {}, _WITHOUT, "confusion.csv")
         sections.append(Section("Confusion", parts))
     else:
         sections.append(Section("Classes", [Prose("Without a validation there are no figures of classes.")]))
