@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from cytoyolo.commands.predict import Predicted, predict
     from cytoyolo.commands.repair import Repaired, repair
     from cytoyolo.commands.reproduce import Planned, reproduce
-    from cytoyolo.commands.review import Reviewed, review
+    from cytoyolo.commands.review import review
+    from cytoyolo.commands.review_export import Reviewed
     from cytoyolo.commands.score import score
     from cytoyolo.commands.select import Selected, select
     from cytoyolo.commands.smear import Smeared, smear
@@ -174,7 +175,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Planned": "commands.reproduce",
     "Predicted": "commands.predict",
     "Repaired": "commands.repair",
-    "Reviewed": "commands.review",
+    "Reviewed": "commands.review_export",
     "Score": "scoring.score",
     "Selected": "commands.select",
     "Smeared": "commands.smear",

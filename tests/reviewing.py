@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.review_cells import begin_cells
 from cytoyolo.reviewing.access import Access, listen
 from cytoyolo.reviewing.decisions import Outcome
 from cytoyolo.reviewing.desk import Desk
+from cytoyolo.reviewing.gallery import Gallery
 from cytoyolo.reviewing.items import Item, examples
 from cytoyolo.reviewing.pictures import PictureMaker
 from cytoyolo.reviewing.server import Guard, application, server_of
@@ -66,6 +68,19 @@ def made_review(folder: Path, count: int = 12, items: Sequence[Item] | None = No
     return folder / "r.sqlite"
 
 
+def made_gallery(folder: Path, count: int = 6) -> Path:
+    """Make a review of a prediction: images in two folders, which are slides. Returns its file."""
+    text = painted(folder / "images" / "s1", count) + painted(folder / "images" / "s2", count).split("\n", 1)[1]
+    rows = ["NAME,x1,y1,x2,y2,class,confidence,second_class,margin"]
+    for at, line in enumerate(text.splitlines()[1:]):
+        rows.append(f"s{1 + at // (2 * count)}/{line},{0.4 + at % 50 / 100:.2f},LY,0.1")
+    (folder / "results").mkdir()
+    (folder / "results" / "detections.csv").write_text("\n".join(rows) + "\n")
+    about = begin_cells(folder / "results", folder / "images", None, "wbc5")
+    create(folder / "cells.sqlite", about, [])
+    return folder / "cells.sqlite"
+
+
 @dataclass
 class Served:
     """A review that is served: its application, access and store."""
@@ -80,7 +95,9 @@ def opened_review(path: Path, reviewer: str = "ann", password: str = "", port: i
     """Open a review as the command does, without a server."""
     store = Store(path)
     folder = Path(store.about.images)
-    desk = Desk(store, PictureMaker(folder, {file.name: file.name for file in folder.iterdir()}))
+    names = [file.relative_to(folder).as_posix() for file in folder.rglob("*.*")]
+    pictures = PictureMaker(folder, dict(zip(names, names, strict=True)))
+    desk = Gallery(store, pictures) if store.about.kind == "cells" else Desk(store, pictures)
     access = Access(f"127.0.0.1:{port}", frozenset({f"127.0.0.1:{port}"}), reviewer, password)
     return Served(application(desk, access), access, store, desk)
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import DatasetOption, JsonOption, Overwrite
+from cytoyolo.cli.options import DatasetOfTable, JsonOption, Overwrite
 from cytoyolo.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from cytoyolo.commands.review import Reviewed
+    from cytoyolo.commands.review_export import Reviewed
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +19,10 @@ def register(app: typer.Typer) -> None:
 
 def review(
     source: Annotated[
-        Path, typer.Argument(help="The label table to review, or a review.", metavar="LABELS.csv|REVIEW")
+        Path,
+        typer.Argument(
+            help="A label table, the folder of a prediction, or a review.", metavar="LABELS.csv|FOLDER|REVIEW"
+        ),
     ],
     images: Annotated[
         Path | None,
@@ -34,7 +37,8 @@ def review(
         ),
     ] = None,
     groups: Annotated[
-        Path | None, typer.Option(help="CSV with NAME,group, to choose by group.", metavar="FILE.csv")
+        Path | None,
+        typer.Option(help="CSV with NAME,group, to choose by. For a prediction: the slides.", metavar="FILE.csv"),
     ] = None,
     reviewer: Annotated[
         str | None,
@@ -47,14 +51,15 @@ def review(
             "-o",
             help="The file of the review. If it exists, the review goes on.",
             metavar="REVIEW",
-            show_default="LABELS.review.sqlite",
+            show_default="LABELS.review.sqlite beside it",
         ),
     ] = None,
-    dataset: DatasetOption = defaults.DATASET,
+    dataset: DatasetOfTable = None,
     export: Annotated[
         Path | None,
         typer.Option(
-            help="Write the decisions as a change log for `apply` and `undo`; no page.", metavar="CHANGES.csv"
+            help="Write a change log for `apply` and `undo`, or the label rows of signed slides; no page.",
+            metavar="FILE.csv",
         ),
     ] = None,
     port: Annotated[
@@ -75,10 +80,11 @@ def review(
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Review labels on a page, one key a decision. Every decision is stored at once.
+    """Review labels, or the cells of a prediction, on a page. Every decision is stored at once.
 
     `--export` writes the decisions as a change log, which `cytoyolo apply` carries out and `cytoyolo undo` takes back.
-    If reviewers disagree, this is listed and not exported, and the exit code is 1.
+    For a prediction it writes the cells of signed slides as a label table. If reviewers disagree, this is listed and
+    not exported, and the exit code is 1.
     """
     from cytoyolo.commands.review import review as run
 
@@ -90,7 +96,7 @@ def review(
         print_json(vars(made))
     else:
         _show(made)
-    if made.changes is not None and len(made.conflicts):
+    if made.output is not None and len(made.conflicts):
         raise typer.Exit(1)
 
 
@@ -105,5 +111,5 @@ def _show(made: "Reviewed") -> None:
         typer.echo(
             f"Reviewers disagree on {made.conflicts['subject'].nunique():,} (see --json, or the table beside the log)."
         )
-    if made.changes is not None:
-        typer.echo(f"Written: {made.changes}", err=True)
+    if made.output is not None:
+        typer.echo(f"Written: {made.output}", err=True)

@@ -97,18 +97,11 @@ def differential(
     _check(conf, cells)
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(detections, groups, truth))
-    table = detections / _DETECTIONS if detections.is_dir() else detections
-    record = _read_record(table)
-    spec = with_shipped_flags(_spec(dataset, record))
-    found = read_found(detections, spec)
-    _refuse_classes(table, found, spec)
-    facts = _facts(table, record, cells, conf)
-    kept = found.take(found.confidence >= facts.threshold)
-    if faint := len(found) - len(kept):
-        console.note(f"Cells with a confidence below {facts.threshold:g}, which are not counted: {faint:,}.")
+    stored = stored_cells(detections, conf, cells, dataset)
+    table, record, spec, facts, kept = stored.table, stored.record, stored.spec, stored.facts, stored.kept
     labels = None if truth is None else read_truth(Path(truth), spec)
-    every = dict.fromkeys([*found.size, *found.image, *(() if labels is None else labels.first_rows)])
-    whole = () if record is None else tuple(name for name in record.whole_slides if name in every)
+    every = dict.fromkeys([*stored.images, *(() if labels is None else labels.first_rows)])
+    whole = tuple(name for name in stored.whole_slides if name in every)
     slides = slides_of(groups, spec, every, whole, "the images of the detections")
     noted = record.images if record is not None and groups is None else {}
     made = _count(kept, spec, slides, every, facts, noted)
@@ -119,6 +112,42 @@ def differential(
             write_differential(folder, made, spec, whole, table)
             _write_uncertain(folder / UNCERTAIN_CELLS, kept, spec, slides)
     return made
+
+
+@dataclass(frozen=True)
+class StoredCells:
+    """Stored detections as a differential counts them.
+
+    `kept` are the cells that count, `images` the names of all images of the `table`, and `record` what `predict` noted.
+    """
+
+    table: Path
+    kept: DetectionTable
+    images: tuple[str, ...]
+    spec: DataSpec
+    facts: CountingFacts
+    record: _Record | None
+
+    @property
+    def whole_slides(self) -> tuple[str, ...]:
+        """The names of whole slides among the images."""
+        return () if self.record is None else self.record.whole_slides
+
+
+def stored_cells(
+    detections: Path, conf: float | None = None, cells: int = defaults.CELLS, dataset: str | Path | None = None
+) -> StoredCells:
+    """Read stored detections, and what `predict` noted of them. See `differential` for the parameters."""
+    table = detections / _DETECTIONS if detections.is_dir() else detections
+    record = _read_record(table)
+    spec = with_shipped_flags(_spec(dataset, record))
+    found = read_found(detections, spec)
+    _refuse_classes(table, found, spec)
+    facts = _facts(table, record, cells, conf)
+    kept = found.take(found.confidence >= facts.threshold)
+    if faint := len(found) - len(kept):
+        console.note(f"Cells with a confidence below {facts.threshold:g}, which are not counted: {faint:,}.")
+    return StoredCells(table, kept, tuple(dict.fromkeys([*found.size, *found.image])), spec, facts, record)
 
 
 def _check(conf: float | None, cells: int) -> None:

@@ -14,15 +14,16 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.audit import FINDINGS, SUMMARY
 from cytoyolo.commands.curate import CHANGES, SCORES, SUGGESTIONS
 from cytoyolo.commands.curate import FINDINGS as CURATED
+from cytoyolo.commands.review_cells import DETECTIONS
 from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
 from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import match_in_folder, note_renamed
 from cytoyolo.reviewing.decisions import Box
 from cytoyolo.reviewing.items import Item, examples, of_audit, of_curation, of_every_label, of_scores, rules_to_ask
-from cytoyolo.reviewing.store import LABELS, About
+from cytoyolo.reviewing.store import CELLS, LABELS, About
 from cytoyolo.spec import DataSpec
-from cytoyolo.tables.table import XYXY, fingerprint, note_form, sha256
+from cytoyolo.tables.table import XYXY, fingerprint, note_form
 from cytoyolo.text import counted
 from cytoyolo.yolo.groups import read_groups
 
@@ -61,7 +62,9 @@ def begin_labels(
 
 def check_same(path: Path, about: About, source: Path, findings: Path | None) -> None:
     """Refuse a table that was changed since the review began, and other findings."""
-    if sha256(read_bytes(source)) != about.sha256:
+    if (source.is_dir()) != (about.kind == CELLS):
+        raise UsageError(f"{path} is a review of {about.source}; give another name with {option('output')}.")
+    if fingerprint(source / DETECTIONS if source.is_dir() else source) != about.sha256:
         raise CytoyoloError(
             f"{source} has changed since the review {path} began. Nothing that was decided is lost: "
             f"{call('review', path, export='changes.csv')} writes it for the table as it was, and "

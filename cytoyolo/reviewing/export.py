@@ -219,6 +219,23 @@ def agreement(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequ
         }
         for name, history in by_reviewer.items()
     }
+    return _compared(called)
+
+
+def signed_agreement(
+    by_reviewer: Mapping[str, History], table: LabelTable, slides: Mapping[str, Sequence[int]], signed: pd.DataFrame
+) -> pd.DataFrame:
+    """Compare each two reviewers on the cells of the slides that both signed. See `agreement` for the result."""
+    called: dict[str, dict[str, str]] = {}
+    for slide, name in zip(signed["slide"], signed["reviewer"], strict=True):
+        for row in slides[slide]:
+            outcome = _resolved(_event_of(by_reviewer[name], name, row, table), table, {})
+            called.setdefault(name, {})[f"{ROW}:{row}"] = _called(outcome)
+    return _compared(called)
+
+
+def _compared(called: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    """Compare what each two reviewers call the subjects that both decided."""
     rows = []
     for a, b in combinations(sorted(called), 2):
         shared = [subject for subject in called[a] if subject in called[b]]
@@ -250,3 +267,59 @@ def cohens_kappa(first: Sequence[str], second: Sequence[str]) -> float:
     names = set(first) | set(second)
     chance = sum(list(first).count(name) * list(second).count(name) for name in names) / count**2
     return float("nan") if chance == 1 else (agreed - chance) / (1 - chance)
+
+
+@dataclass(frozen=True)
+class SignedCells:
+    """The cells of signed slides as label rows: `rows` has image, x1, y1, x2, y2 and class. What signers disagree on is
+    in `conflicts`, and is an ignore region in `rows`."""
+
+    rows: pd.DataFrame
+    conflicts: pd.DataFrame
+
+
+def signed_cells(
+    by_reviewer: Mapping[str, History], table: LabelTable, slides: Mapping[str, Sequence[int]], signed: pd.DataFrame
+) -> SignedCells:
+    """Make label rows of the cells of signed slides.
+
+    Parameters
+    ----------
+    by_reviewer : mapping
+        The history of each reviewer.
+    table : LabelTable
+        The predicted cells.
+    slides : mapping
+        The rows of each slide.
+    signed : DataFrame
+        Who signed which slide (slide, reviewer).
+
+    Returns
+    -------
+    SignedCells
+        An uncertain cell is an ignore region. An image that has no cell left has a row with only its name.
+    """
+    rows, conflicts = list[tuple[str, ...]](), list[Event]()
+    for slide, names in signed.groupby("slide", sort=False)["reviewer"]:
+        left = dict.fromkeys(str(table.text["image"][row]) for row in slides[str(slide)])
+        for row in slides[str(slide)]:
+            events = [_event_of(by_reviewer[name], name, row, table) for name in names]
+            found = {_called(_resolved(event, table, {})) for event in events}
+            if len(found) > 1:
+                conflicts += events
+            code = MASK if len(found) > 1 else found.pop()
+            if code != _NO_CELL:
+                image = str(table.text["image"][row])
+                rows.append((image, *(str(table.text[side][row]) for side in XYXY), code))
+                left.pop(image, None)
+        rows += [(image, "", "", "", "", "") for image in left]
+    comments = [by_reviewer[one.reviewer].comment(one.subject) for one in conflicts]
+    made = pd.DataFrame(rows, columns=["image", *XYXY, "class"], dtype=str)
+    return SignedCells(made, _conflict_table(conflicts, comments))
+
+
+def _event_of(history: History, name: str, row: int, table: LabelTable) -> Event:
+    """What a reviewer decided about a cell of a slide that the reviewer signed; without a decision it stays."""
+    image = str(table.text["image"][row])
+    kept = Event(0, 0, name, "keep", f"{ROW}:{row}", image, Outcome("same"), "", "")
+    return history.decision(f"{ROW}:{row}") or kept

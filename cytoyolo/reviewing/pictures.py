@@ -99,9 +99,9 @@ class PictureMaker:
         """A whole image."""
         return self._kept(("image", name), name, _encoded_image)
 
-    def crop(self, name: str, box: Box) -> Shown:
-        """A square around a box, with the box drawn into it."""
-        return self._kept(("crop", name, box), name, lambda picture: _encoded_crop(picture, box))
+    def crop(self, name: str, box: Box, framed: bool = True) -> Shown:
+        """A square around a box, with the box drawn into it or not."""
+        return self._kept(("crop", name, box, framed), name, lambda picture: _encoded_crop(picture, box, framed))
 
     def ahead(self, names: Iterable[str]) -> None:
         """Make the pictures of images that will be asked for soon, beside other work."""
@@ -151,6 +151,7 @@ def _encoded_image(picture: Picture) -> Shown:
     return Shown(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes(), "image/jpeg")
 
 
-def _encoded_crop(picture: Picture, box: Box) -> Shown:
-    drawn = crop(picture, np.array(box), side=CROP_SIDE)
+def _encoded_crop(picture: Picture, box: Box, framed: bool) -> Shown:
+    place = np.array(box)
+    drawn = crop(picture, place if framed else None, side=CROP_SIDE, around=place)
     return Shown(cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, _CROP_QUALITY])[1].tobytes(), "image/jpeg")

@@ -20,6 +20,7 @@ from cytoyolo.errors import CytoyoloError, UsageError, as_typed, explain
 from cytoyolo.reviewing.access import Access, check_reviewer
 from cytoyolo.reviewing.decisions import Refused
 from cytoyolo.reviewing.desk import Desk
+from cytoyolo.reviewing.gallery import Gallery
 from cytoyolo.reviewing.pictures import Shown
 
 Message = MutableMapping[str, Any]
@@ -115,13 +116,14 @@ class Pages:
             Route("/login", self._login, methods=["POST"]),
             Route("/static/{name}", self._static),
             Route("/api/overview", self._of(lambda who, _: self._desk.overview(who))),
-            Route("/api/places", self._of(lambda who, request: self._places(who, request))),
-            Route("/api/item/{place:int}", self._of(lambda who, request: self._item(who, request))),
+            Route("/api/places", self._of(self._places)),
+            Route("/api/item/{place:int}", self._of(self._item)),
             Route("/api/decide", self._by(lambda who, given: self._desk.decide(who, given)), methods=["POST"]),
             Route("/api/undo", self._by(lambda who, _: self._desk.turn(who, back=True)), methods=["POST"]),
             Route("/api/redo", self._by(lambda who, _: self._desk.turn(who, back=False)), methods=["POST"]),
             Route("/image/{place:int}", self._picture(lambda place: self._desk.image(place))),
             Route("/crop/{place:int}", self._picture(lambda row: self._desk.crop(row))),
+            Route("/api/cells", self._of(self._cells)),
         ]
 
     async def _home(self, request: Request) -> Response:
@@ -169,6 +171,11 @@ class Pages:
 
     def _places(self, who: str, request: Request) -> dict[str, Any]:
         return {"places": self._desk.places(who, dict(request.query_params))}
+
+    def _cells(self, who: str, request: Request) -> dict[str, Any]:
+        if not isinstance(self._desk, Gallery):
+            raise Refused("this is a review of labels, which has no gallery; load the page again.")
+        return self._desk.cells(who, request.query_params.get("slide", ""))
 
     def _item(self, who: str, request: Request) -> dict[str, Any]:
         following = request.query_params.get("next", "")

@@ -37,6 +37,7 @@ CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'ev
 CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 """
 LABELS: Literal["labels"] = "labels"
+CELLS: Literal["cells"] = "cells"
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ CALLS = {
     "review labels.csv --images nosuch --dataset spec.yaml": "nosuch: no such image folder",
     "review labels.csv --images images --host 0.0.0.0": "--host is '0.0.0.0'; give one address",
     "review labels.csv --images images --reviewer a;b": "--reviewer is 'a;b'; give a name",
-    "review images": "images is a folder",
+    "review images": "images holds no detections.csv",
     "fuse nosuch.csv -o x.csv": "no such file",
     "score nosuch nosuch": "no such file",
     "check nosuch nosuch": "no such file",

@@ -160,7 +160,7 @@ def test_wrong_calls_are_told(place: Path) -> None:
     path = made_review(place / "r", 2)
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"source": place / "nosuch.csv"}, "no such file"),
-        ({"source": place / "images"}, "is a folder"),
+        ({"source": place / "images"}, "holds no detections.csv"),
         ({"source": place / "labels.csv"}, "`images` is missing"),
         ({"source": path, "output": place / "x"}, "is a review already"),
         ({"source": place / "labels.csv", "output": place / "labels.csv"}, "is not a review"),

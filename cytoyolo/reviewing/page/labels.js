@@ -1,5 +1,6 @@
 // The review of labels: an item at a time, a key a decision.
 import { Ended, Pictures, Refused, get, store } from "./api.js";
+import { element, fitting } from "./parts.js";
 import { Stage } from "./stage.js";
 
 const AHEAD = 3;
@@ -14,12 +15,6 @@ const KEYS = {
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const STATUSES = { left: "left to decide", skipped: "skipped", decided: "decided", all: "all" };
-
-const element = (name, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-};
 
 export class LabelsView {
   constructor(main, overview, complain) {
@@ -217,23 +212,14 @@ export class LabelsView {
     }
   }
 
-  matches(text) {
-    const plain = text.trim().toLowerCase();
-    const rank = ({ code, name }) => {
-      if (code.toLowerCase() === plain || name.toLowerCase() === plain) return 0;
-      if (code.toLowerCase().startsWith(plain) || name.toLowerCase().startsWith(plain)) return 1;
-      return name.toLowerCase().includes(plain) ? 2 : 3;
-    };
-    const ranked = this.overview.classes.map((one) => [rank(one), one]).filter(([value]) => value < 3);
-    return ranked.sort((a, b) => a[0] - b[0]).map(([, one]) => one.code);
-  }
+  matches(text) { return fitting(this.overview.classes, text); }
 
   narrow() {
     const text = this.by("class-text").value;
-    const fitting = text.trim() ? this.matches(text) : null;
+    const found = text.trim() ? this.matches(text) : null;
     for (const button of this.by("classes").children) {
-      button.hidden = Boolean(fitting) && !fitting.includes(button.dataset.code);
-      button.classList.toggle("first", fitting?.[0] === button.dataset.code);
+      button.hidden = Boolean(found) && !found.includes(button.dataset.code);
+      button.classList.toggle("first", found?.[0] === button.dataset.code);
       const current = this.item?.decision?.class || this.item?.label?.class;
       button.setAttribute("aria-pressed", String(button.dataset.code === current));
     }

@@ -1,0 +1,216 @@
+"""The gallery of a prediction: cells are named, slides signed, and the differential counts again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import cytoyolo
+from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.reviewing.decisions import Refused
+from cytoyolo.reviewing.store import Store
+from tests.browser import Opened
+from tests.reviewing import Served, made_gallery, made_review, opened_review, served
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return made_gallery(tmp_path)
+
+
+@pytest.fixture
+def made(path: Path) -> Served:
+    return opened_review(path)
+
+
+def counts(answer: dict[str, Any]) -> dict[str, int]:
+    return {one["class"]: one["count"] for one in answer["differential"]}
+
+
+def test_a_correction_recounts_the_differential(made: Served) -> None:
+    before = made.desk.cells("ann", "s1")
+    assert counts(before) == {"BA": 3, "EO": 3, "LY": 2, "MO": 2, "PNN": 2} and len(before["cells"]) == 12
+    rows = [cell["row"] for cell in before["cells"] if cell["class"] == "BA"]
+    after = made.desk.decide("ann", {"kind": "change", "class": "LY", "rows": rows})
+    assert counts(after) == {"LY": 5, "EO": 3, "MO": 2, "PNN": 2, "BA": 0}
+    assert {one["class"]: one["predicted"] for one in after["differential"]}["BA"] == 3
+    assert after["progress"]["slides"][0] == {"slide": "s1", "cells": 12, "corrected": 3, "signed": ""}
+    gone = made.desk.decide("ann", {"kind": "delete", "rows": rows[:1]})
+    unsure = made.desk.decide("ann", {"kind": "uncertain", "rows": rows[1:2]})
+    assert counts(gone)["LY"] == 4 and counts(unsure)["LY"] == 3
+    assert sum(one["leukocyte_share"] for one in unsure["differential"]) == pytest.approx(1)
+    for left in (4, 5):
+        assert counts(made.desk.turn("ann", back=True))["LY"] == left
+    assert counts(made.desk.turn("ann", back=True)) == counts(before)
+    assert counts(made.desk.turn("ann", back=False))["LY"] == 5
+    assert counts(made.desk.cells("ann", "s2")) == counts(before)
+
+
+def test_a_signed_slide_is_closed_until_it_is_opened_again(made: Served) -> None:
+    signed = made.desk.decide("ann", {"kind": "sign", "slide": "s1"})
+    assert signed["progress"]["slides"][0]["signed"].startswith("20")
+    with pytest.raises(Refused, match="signed and closed"):
+        made.desk.decide("ann", {"kind": "delete", "rows": [0]})
+    made.desk.decide("ann", {"kind": "delete", "rows": [12]})  # the other slide
+    made.desk.decide("bob", {"kind": "delete", "rows": [0]})  # another reviewer
+    made.desk.decide("ann", {"kind": "reopen", "slide": "s1"})
+    made.desk.decide("ann", {"kind": "delete", "rows": [0]})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kind": "change", "class": "XX", "rows": [0]},
+        {"kind": "change", "class": "LY", "rows": []},
+        {"kind": "change", "class": "LY", "rows": [0, 12]},
+        {"kind": "change", "class": "LY", "rows": [-1, 0]},
+        {"kind": "change", "class": "LY", "rows": [999]},
+        {"kind": "change", "class": "LY", "rows": [True]},
+        {"kind": "change", "class": "LY", "rows": "0"},
+        {"kind": "change", "rows": [0]},
+        {"kind": "ignore", "rows": [0]},
+        {"kind": "sign", "slide": "nosuch"},
+        {"kind": "sign"},
+        {},
+    ],
+)
+def test_a_wrong_decision_is_refused(made: Served, given: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        made.desk.decide("ann", given)
+    assert list(made.store.events()) == []
+
+
+def test_signed_slides_become_label_rows(path: Path, made: Served) -> None:
+    made.desk.decide("ann", {"kind": "change", "class": "LY", "rows": [0]})
+    made.desk.decide("ann", {"kind": "uncertain", "rows": [1]})
+    made.desk.decide("ann", {"kind": "delete", "rows": [2, 3]})  # both cells of an image
+    made.desk.decide("ann", {"kind": "delete", "rows": [12]})
+    made.desk.decide("ann", {"kind": "sign", "slide": "s1"})
+    made.store.close()
+    out = path.parent / "labels.csv"
+    state = cytoyolo.review(path, export=out)
+    labels = pd.read_csv(out, keep_default_na=False, dtype=str)
+    assert list(labels.columns) == ["NAME", "x1", "y1", "x2", "y2", "class"]
+    assert labels.iloc[:2].to_numpy().tolist() == [
+        ["s1/0.png", "20", "30", "80", "90", "LY"], ["s1/0.png", "110", "30", "170", "90", "msk"],
+    ]  # fmt: skip
+    assert labels.iloc[-1].tolist() == ["s1/1.png", "", "", "", "", ""] and len(labels) == 11
+    assert labels["NAME"].str.startswith("s1/").all()
+    signed = pd.read_csv(path.parent / "labels.signed.csv")
+    assert signed[["slide", "reviewer", "cells", "corrected"]].to_numpy().tolist() == [["s1", "ann", 12, 4]]
+    assert state.output == out and state.reviewers.to_numpy().tolist() == [["ann", 5, 1, 2]]
+    assert cytoyolo.audit(out, dataset="wbc5").errors == 0
+
+
+def test_signers_who_disagree_are_listed(path: Path, made: Served) -> None:
+    made.desk.decide("ann", {"kind": "change", "class": "LY", "rows": [0]})
+    for name in ("ann", "bob"):
+        made.desk.decide(name, {"kind": "change", "class": "MO", "rows": [1]})
+        made.desk.decide(name, {"kind": "sign", "slide": "s1"})
+    made.store.close()
+    state = cytoyolo.review(path, export=path.parent / "labels.csv")
+    assert state.conflicts[["line", "reviewer", "class"]].to_numpy().tolist() == [[2, "ann", "LY"], [2, "bob", ""]]
+    rows = pd.read_csv(path.parent / "labels.csv")
+    assert rows["class"].tolist()[:2] == ["msk", "MO"]
+    assert state.agreement[["both", "same"]].to_numpy().tolist() == [[12, 11]] and 0.8 < state.agreement["kappa"][0] < 1
+
+
+def test_without_a_signed_slide_nothing_is_exported(path: Path) -> None:
+    with pytest.raises(CytoyoloError, match="no signed slide"):
+        cytoyolo.review(path, export=path.parent / "labels.csv")
+    assert not (path.parent / "labels.csv").exists()
+
+
+def test_a_prediction_that_does_not_fit_is_refused(path: Path) -> None:
+    results, images = path.parent / "results", path.parent / "images"
+    with pytest.raises(UsageError, match=r"holds no detections\.csv"):
+        cytoyolo.review(images, images=images, browser=False)
+    with pytest.raises(UsageError, match="needs a label table"):
+        cytoyolo.review(results, images=images, dataset="wbc5", findings=results / "detections.csv", browser=False)
+    labels = made_review(path.parent / "other", 2)
+    with pytest.raises(UsageError, match="is a review of"):
+        cytoyolo.review(results, output=labels, browser=False)
+    (results / "detections.csv").write_text((results / "detections.csv").read_text().replace("0.40", "0.41", 1))
+    with pytest.raises(CytoyoloError, match="has changed since the review"):
+        cytoyolo.review(results, output=path, browser=False)
+
+
+def settled(page: Opened, text: str) -> None:
+    page.tab.wait_for_function("text => document.getElementById('said').textContent.includes(text)", arg=text)
+    page.tab.wait_for_selector('body:not([data-busy="yes"])')
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (800, True)])
+def test_cells_are_named_and_slides_signed_on_the_page(browser: Any, path: Path, width: int, dark: bool) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+    context.set_default_timeout(60_000)
+    with served(path) as made:
+        page = Opened(context.new_page())
+        page.tab.goto(made.access.url, timeout=120_000)
+        page.tab.wait_for_selector('body[data-slide="s1"]')
+        assert page.pictures_loaded() and page.serious() == [] and not page.is_too_wide()
+        page.tab.click('[data-row="0"]')
+        page.tab.click('[data-row="5"]', modifiers=["Shift"])
+        chosen = page.tab.inner_text("#chosen")
+        assert chosen.startswith("Selected: ") and chosen != "Selected: 1"
+        page.tab.keyboard.press("Escape")
+        page.tab.click('[data-row="0"]')
+        page.tab.click('[data-row="9"]')
+        page.tab.keyboard.press("3")
+        settled(page, "2 changed to LY")
+        assert {row: event.outcome.code for row, event in Store(path).history("ann").decisions().items()} == {
+            "row:0": "LY", "row:9": "LY",
+        }  # fmt: skip
+        first = page.tab.locator("#differential tbody tr").first.inner_text().split()
+        assert first[:3] == ["LY", "4", "2"]
+        page.tab.focus('[data-row="1"]')
+        page.tab.keyboard.press("x")
+        settled(page, "(delete)")
+        page.tab.keyboard.press("z")
+        settled(page, "Undone")
+        page.tab.click('[data-do="sign"]')
+        settled(page, "signed and closed")
+        assert "1 of 2 slides signed" in page.tab.inner_text("#progress-text")
+        assert page.tab.locator('[data-code="LY"]').is_disabled()
+        page.tab.keyboard.press("j")
+        page.tab.wait_for_selector('body[data-slide="s2"]')
+        assert not page.complaints and page.serious() == []
+    context.close()
+
+
+def test_ten_thousand_cells_of_a_class_are_shown_in_parts(browser: Any, tmp_path: Path) -> None:
+    path = made_gallery(tmp_path, 2)
+    table = tmp_path / "results" / "detections.csv"
+    lines = [line for line in table.read_text().splitlines() if not line.startswith("s2")]
+    table.write_text("\n".join([lines[0], *[lines[1]] * 10_000]) + "\n")
+    path.unlink()
+    about = made_gallery_of(tmp_path)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    with served(about) as made:
+        page = Opened(context.new_page())
+        page.tab.goto(made.access.url, timeout=120_000)
+        page.tab.wait_for_selector('body[data-slide="s1"]', timeout=60_000)
+        assert "10,000" in page.tab.inner_text("#gallery h3") and page.tab.locator("button.cell").count() == 240
+        page.tab.click("text=Show 240 more")
+        assert page.tab.locator("button.cell").count() == 480
+        page.tab.click('[data-row="0"]')
+        page.tab.keyboard.press("u")
+        settled(page, "(uncertain)")
+        assert not page.complaints
+    context.close()
+
+
+def made_gallery_of(folder: Path) -> Path:
+    """Make the review of a prediction that is there."""
+    from cytoyolo.commands.review_cells import begin_cells
+    from cytoyolo.reviewing.store import create
+
+    create(folder / "c.sqlite", begin_cells(folder / "results", folder / "images", None, "wbc5"), [])
+    return folder / "c.sqlite"
+
+
+def test_answers_are_json_without_nan(made: Served) -> None:
+    json.dumps(made.desk.cells("ann", "s1"), allow_nan=False)
+    json.dumps(made.desk.overview("ann"), allow_nan=False)
