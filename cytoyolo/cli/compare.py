@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import DatasetOption, GroupsOption, JsonOption, Overwrite, Seed
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.options import DatasetOption, GroupsOption, JsonOption, Overwrite, ReportOption, Seed
+from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
 
@@ -50,7 +50,10 @@ def compare(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to make, with all figures and cells as tables.", metavar="DIR"),
+        typer.Option("--output", "-o", help="Folder to make, with a page and tables.", metavar="DIR"),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images, so that the page shows cells.", metavar="DIR")
     ] = None,
     dataset: DatasetOption = defaults.DATASET,
     groups: GroupsOption = None,
@@ -59,6 +62,7 @@ def compare(
         typer.Option(help="The confidence from which detections count.", show_default=str(defaults.CONF)),
     ] = None,
     seed: Seed = defaults.SEED,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -77,7 +81,8 @@ def compare(
     truth = paths[0] if len(paths) == 3 else None
     a, b = paths[-2:]
     made = run(
-        truth, a, b, output=output, dataset=dataset, groups=groups, conf=conf, seed=seed, overwrite=overwrite
+        truth, a, b, output=output, images=images, dataset=dataset, groups=groups, conf=conf, seed=seed,
+        overwrite=overwrite, report=report,
     )  # fmt: skip
     if as_json:
         print_json(made.to_dict())
@@ -87,6 +92,7 @@ def compare(
         _show_comparison(made)
     else:
         _show_agreement(made)
+    say_page(output, report)
 
 
 def _show_comparison(made: "Comparison") -> None:

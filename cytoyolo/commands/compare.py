@@ -9,7 +9,9 @@ import pandas as pd
 
 from cytoyolo import console, defaults
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.compare_page import write_comparison_page
 from cytoyolo.commands.evaluate import cells_of, groups_of, read_found, read_truth
+from cytoyolo.commands.page_tiles import check_page_images
 from cytoyolo.commands.score import read_submission, read_true_rows, warn_of_faults
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.errors import UsageError, check_seed, option
@@ -33,12 +35,14 @@ def compare(
     b: str | Path,
     *,
     output: str | Path | None = None,
+    images: str | Path | None = None,
     dataset: str | Path = defaults.DATASET,
     groups: str | Path | None = None,
     conf: float | None = None,
     seed: int = defaults.SEED,
     replicates: int = 1000,
     overwrite: bool = False,
+    report: bool = True,
 ) -> Comparison | Agreement:
     """Compare two submissions, or two tables of detections.
 
@@ -53,7 +57,9 @@ def compare(
         Two submissions. Or two results as `evaluate` takes them: a table that `predict`, `fuse` or `crossval` (oof.csv)
         wrote, or a folder that `predict` made.
     output : str or Path, optional
-        A folder to make, with all figures and cells as tables.
+        A folder to make, with report.html (a page), and all figures and cells as tables.
+    images : str or Path, optional
+        The folder of the images: the page then shows the cells that tell A and B apart.
     dataset : str or Path
         The data set, which knows the classes and the names of the columns.
     groups : str or Path, optional
@@ -64,6 +70,8 @@ def compare(
         Seed and number of the bootstrap samples.
     overwrite : bool
         Replace an existing output of `compare`.
+    report : bool
+        Whether to write report.html.
 
     Returns
     -------
@@ -87,7 +95,8 @@ def compare(
     paths = Path(a), Path(b)
     _check_numbers(conf, seed, replicates)
     if output is not None:
-        check_folder(Path(output), MAKER, overwrite, inputs=(truth, *paths, groups))
+        check_folder(Path(output), MAKER, overwrite, inputs=(truth, *paths, groups, images))
+    check_page_images(images, output, report)
     spec = load_spec(dataset)
     by_rows = _are_submissions(paths, spec)
     if by_rows and conf is not None:
@@ -103,7 +112,10 @@ def compare(
     else:
         made = _compare_detections(Path(truth), paths, spec, groups, least, replicates, seed)
     if output is not None:
-        _write(made, Path(output), spec, overwrite)
+        with new_folder(Path(output), MAKER, overwrite) as folder:
+            _write(made, folder, spec)
+            if report:
+                write_comparison_page(folder, paths, None if truth is None else Path(truth), made, images)
     return made
 
 
@@ -191,20 +203,19 @@ def _found_rows(path: Path, spec: DataSpec, conf: float) -> pd.DataFrame:
     return table[["image", *XYXY, "class"]]
 
 
-def _write(made: Comparison | Agreement, output: Path, spec: DataSpec, overwrite: bool) -> None:
-    """Make the folder: all figures in one JSON file, and the tables."""
+def _write(made: Comparison | Agreement, folder: Path, spec: DataSpec) -> None:
+    """Write all figures in one JSON file, and the tables."""
     compared = isinstance(made, Comparison)
     names = ("figures", "classes", "groups", "mcnemar") if compared else ("figures", "classes")
     cells = made.true_cells if isinstance(made, Comparison) else made.cells
     columns = {role: spec.columns[role] for role in ("id", "image") if role in cells}
-    with new_folder(output, MAKER, overwrite) as folder:
-        for name in names:
-            if len(table := getattr(made, name)):
-                write_table(folder / f"{name}.csv", table)
-        write_table(folder / "cells.csv", cells.rename(columns=columns))
-        if isinstance(made, Agreement):
-            made.confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
-            if len(made.confusion) <= MAX_LABELS:
-                draw_confusion(made.confusion, folder / "confusion.png", "Cells by their class in A and in B")
-        text = json.dumps(made.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(folder / ("comparison.json" if compared else "agreement.json"), text + "\n")
+    for name in names:
+        if len(table := getattr(made, name)):
+            write_table(folder / f"{name}.csv", table)
+    write_table(folder / "cells.csv", cells.rename(columns=columns))
+    if isinstance(made, Agreement):
+        made.confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
+        if len(made.confusion) <= MAX_LABELS:
+            draw_confusion(made.confusion, folder / "confusion.png", "Cells by their class in A and in B")
+    text = json.dumps(made.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / ("comparison.json" if compared else "agreement.json"), text + "\n")

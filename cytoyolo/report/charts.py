@@ -106,6 +106,77 @@ def reliability(confidence: Sequence[float], accuracy: Sequence[float], counts: 
     return _chart(draw, caption, f"Share of right predictions by mean confidence. {'; '.join(points)}.", height=4.2)
 
 
+def differences(
+    names: Sequence[str], values: ArrayLike, low: ArrayLike, high: ArrayLike, caption: str, title: str
+) -> Chart:
+    """Draw a difference with its interval for each name, the first on top. The line at 0 means no difference.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What differs.
+    values, low, high : array (n,)
+        The differences and the ends of their intervals. A NaN is not drawn.
+    caption, title : str
+        The caption, and the title of the x axis.
+    """
+    middle, ends = np.asarray(values, dtype=np.float64), np.array([low, high], dtype=np.float64)
+
+    def draw(axes: "Axes") -> None:
+        rows = np.arange(len(names))
+        axes.axvline(0, color=_INK, linewidth=1, linestyle=":")
+        axes.hlines(rows, ends[0], ends[1], color="#0072b2", linewidth=2)
+        axes.plot(middle, rows, "o", color="#0072b2", markersize=6)
+        axes.set_yticks(rows, [_short(name) for name in names])
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(title)
+
+    said = [f"{name} {x:+.3f} ({a:+.3f} to {b:+.3f})" for name, x, a, b in zip(names, middle, *ends, strict=True)]
+    return _chart(draw, caption, f"{title}: {'; '.join(said)}.", height=max(1.0 + 0.3 * len(names), 1.6))
+
+
+def agreement(
+    mean: ArrayLike, difference: ArrayLike, bias: float, limits: tuple[float, float], caption: str, unit: str
+) -> Chart:
+    """Draw differences of two methods over their means, with the bias and the limits of agreement (Bland and Altman).
+
+    Parameters
+    ----------
+    mean, difference : array (n,)
+        Of each sample, the mean of both methods and the second minus the first. At least one is finite.
+    bias : float
+        The mean difference.
+    limits : tuple of (float, float)
+        The limits of agreement; NaN if there are none.
+    caption, unit : str
+        The caption, and the unit of the values.
+    """
+    x, y = np.asarray(mean, dtype=np.float64), np.asarray(difference, dtype=np.float64)
+    known = np.isfinite(x) & np.isfinite(y)
+
+    def draw(axes: "Axes") -> None:
+        axes.axhline(0, color=_LINE, linewidth=1)
+        axes.plot(x[known], y[known], "o", color="#0072b2", markersize=5, alpha=0.8)
+        axes.axhline(bias, color="#d55e00", linewidth=1.6)
+        for end in limits:
+            axes.axhline(end, color="#d55e00", linewidth=1.4, linestyle="--")
+        for end, name in ((bias, "bias"), (limits[0], "limit"), (limits[1], "limit")):
+            if np.isfinite(end):
+                place = (1.01, end)
+                axes.annotate(f"{name} {end:+.1f}", place, xycoords=axes.get_yaxis_transform(), va="center", fontsize=9)
+        axes.set_xlabel(f"mean of found and true, {unit}")
+        axes.set_ylabel(f"found - true, {unit}")
+
+    ends = f", limits of agreement {limits[0]:+.1f} and {limits[1]:+.1f}" if np.isfinite(limits).all() else ""
+    spread = f"from {y[known].min():+.1f} to {y[known].max():+.1f}"
+    alt = f"{caption}. {int(known.sum()):,} differences, found - true, in {unit}: {spread}, bias {bias:+.1f}{ends}."
+    return _chart(draw, caption, alt)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:23]}…"
+
+
 def _arrays(lines: Mapping[str, ArrayLike]) -> list[tuple[str, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
     return [(name, np.asarray(values, dtype=np.float64)) for name, values in lines.items()]
 

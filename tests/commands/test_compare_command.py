@@ -62,7 +62,7 @@ def test_submissions_are_compared_with_their_truth(lab: Path, cytoyolo: Program)
     assert done.returncode == 0, done.stderr
     assert "3 images, 4 true cells" in done.stdout and "that only B gets right: 1" in done.stdout
     names = {path.name for path in (lab / "out").iterdir()} - {".cytoyolo.json"}
-    assert names == {"comparison.json", "figures.csv", "classes.csv", "mcnemar.csv", "cells.csv"}
+    assert names == {"report.html", "comparison.json", "figures.csv", "classes.csv", "mcnemar.csv", "cells.csv"}
     cells = pd.read_csv(lab / "out" / "cells.csv", dtype=str)
     assert cells["trustii_id"].tolist() == ["1", "2", "3", "4"]
     # The box 0,0,0,0 is the only row of c.png, so the score gives the cell its class.
@@ -99,7 +99,8 @@ def test_without_a_truth_the_agreement_is_told(lab: Path, cytoyolo: Program) -> 
     assert "No truth is given" in done.stdout and "4 cells in A, 3 in B" in done.stdout
     assert "whose box has no area, left out: 1." in done.stderr
     names = {path.name for path in (lab / "out").iterdir()} - {".cytoyolo.json"}
-    assert names == {"agreement.json", "figures.csv", "classes.csv", "confusion.csv", "confusion.png", "cells.csv"}
+    tables = {"figures.csv", "classes.csv", "confusion.csv", "cells.csv"}
+    assert names == {"report.html", "agreement.json", "confusion.png", *tables}
     figures = pd.read_csv(lab / "out" / "figures.csv").set_index("figure")["value"]
     assert figures["same_cells"] == 0.75 and figures["same_class"] == pytest.approx(1 / 3)
     detections = compared(lab, None, "a.csv", "b.csv")

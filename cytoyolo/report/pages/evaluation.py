@@ -23,7 +23,7 @@ from cytoyolo.report.parts import (
 from cytoyolo.scoring.class_summary import FALSE, MISSED
 from cytoyolo.scoring.evaluation import AtThreshold, Evaluation
 
-# The figures as people call them. Those of _COUNTS are no shares.
+# The figures as people call them. Those of COUNTS are no shares.
 WORDS = {
     "precision": "precision",
     "recall": "recall",
@@ -38,7 +38,7 @@ WORDS = {
     "count_bias": "count bias an image",
     "calibration_error": "calibration error",
 }
-_COUNTS = ("count_error", "count_bias")
+COUNTS = ("count_error", "count_bias")
 
 
 def evaluation_page(
@@ -107,7 +107,7 @@ def _overall(made: Evaluation) -> Table:
         rows.append([words, precision, *[None] * (len(parts) - 1)])
     for name in tables[0].index:
         row = [table.loc[name] for table in tables]
-        how = _with_limits if name in _COUNTS else share_cell
+        how = _with_limits if name in COUNTS else share_cell
         cells: list[Cell] = [how(one["value"], one["low"], one["high"]) for one in row]
         rows.append([WORDS.get(str(name), str(name)), *cells])
     note = "The thin lines are 95 % intervals by bootstrap. Average precision needs no threshold."

@@ -1,0 +1,108 @@
+"""The page of `compare`: which side is better, and the cells that tell the two apart."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import cytoyolo
+from cytoyolo.errors import UsageError
+from tests.browser import assert_sound, opened
+from tests.pictures import photo, save
+
+ODD = "<script>alert(1)</script>"
+COLUMNS = ["NAME", "x1", "y1", "x2", "y2", "class"]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images of a cell each: A misses a cell and calls another MO, B gets both right. A class is a script."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "images").mkdir()
+    names = [f"{number:02}.png" for number in range(12)]
+    for number, name in enumerate(names):
+        (folder / "images" / name).write_bytes(save(photo(200, 160, seed=number), "PNG"))
+    (folder / "odd.yaml").write_text(f"name: odd\nfallback: LY\nclasses: [LY, MO, '{ODD}']\n")
+    truth = pd.DataFrame([(name, 20, 20, 80, 90, "LY") for name in names], columns=COLUMNS)
+    truth.loc[11, "class"] = ODD
+    truth.to_csv(folder / "truth.csv", index=False)
+    b = truth.assign(confidence=0.9, second_class="MO", margin=0.1)
+    a = b.drop(index=3)
+    a.loc[5, "class"] = "MO"
+    for name, table in (("a", a), ("b", b)):
+        (folder / name).mkdir()
+        table.to_csv(folder / name / "detections.csv", index=False)
+    return folder
+
+
+def made(lab: Path, output: Path, truth: bool = True, **options: Any) -> str:
+    given = {"images": lab / "images", "dataset": lab / "odd.yaml", "replicates": 50} | options
+    table = lab / "truth.csv" if truth else None
+    cytoyolo.compare(table, lab / "a" / "detections.csv", lab / "b" / "detections.csv", output=output, **given)
+    return (output / "report.html").read_text(encoding="utf-8")
+
+
+def test_cells_that_only_one_gets_right_are_shown(lab: Path, tmp_path: Path, browser: Any) -> None:
+    html = made(lab, tmp_path / "out")
+    assert ODD not in html and "a/detections.csv" in html and "b/detections.csv" in html
+    assert_sound(browser, tmp_path / "out" / "report.html")
+    with opened(browser, tmp_path / "out" / "report.html") as page:
+        page.tab.locator("a[href='#only-B-LY']").focus()
+        page.tab.keyboard.press("Enter")
+        cells = page.tab.locator("#only-B-LY")
+        cells.locator("summary").click()
+        assert cells.locator("img").count() == 2
+        said = cells.inner_text()
+        assert "03.png" in said and "A: (missed)" in said and "05.png" in said and "A: MO" in said and "B: LY" in said
+        assert page.tab.locator("#only-A-LY").count() == 0
+
+
+def test_the_figures_are_those_of_the_comparison(lab: Path, tmp_path: Path) -> None:
+    html = made(lab, tmp_path / "out")
+    figures = pd.read_csv(tmp_path / "out" / "figures.csv").set_index("figure")
+    macro = figures.loc["macro_f1"]
+    difference = f"{macro['difference']:+.3f} ({macro['low']:+.3f} to {macro['high']:+.3f})"
+    assert f"macro F1: {difference}, B - A." in html
+    assert "<dt>only B is right</dt><dd><bdi>2</bdi>" in html and "<dt>only A is right</dt><dd><bdi>0</bdi>" in html
+
+
+def test_without_a_truth_a_number_of_the_matrix_opens_its_cells(lab: Path, tmp_path: Path, browser: Any) -> None:
+    html = made(lab, tmp_path / "out", truth=False)
+    assert "nothing tells which of the two is right" in html
+    assert_sound(browser, tmp_path / "out" / "report.html")
+    with opened(browser, tmp_path / "out" / "report.html") as page:
+        page.tab.locator("a[href='#cells-MO-LY']").click()
+        cells = page.tab.locator("#cells-MO-LY")
+        assert cells.is_visible() and "05.png" in cells.inner_text() and "IoU 1.000" in cells.inner_text()
+        page.tab.locator("a[href='#cells-_28_not_20_in_20_A_29_-LY']").click()
+        assert "03.png" in page.tab.locator("#cells-_28_not_20_in_20_A_29_-LY").inner_text()
+
+
+def test_the_same_results_show_no_difference(lab: Path, tmp_path: Path) -> None:
+    path = lab / "b" / "detections.csv"
+    cytoyolo.compare(lab / "truth.csv", path, path, output=tmp_path / "out", dataset=lab / "odd.yaml", replicates=50)
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "The interval holds 0: no difference is shown." in html and "is better</span>" not in html
+
+
+def test_submissions_have_a_page_too(lab: Path, tmp_path: Path, browser: Any) -> None:
+    truth = pd.read_csv(lab / "truth.csv")
+    truth.insert(0, "trustii_id", range(len(truth)))
+    truth.to_csv(tmp_path / "t.csv", index=False)
+    truth.assign(**{"class": "MO"}).to_csv(tmp_path / "a.csv", index=False)
+    options = {"dataset": lab / "odd.yaml", "replicates": 20, "images": lab / "images"}
+    cytoyolo.compare(tmp_path / "t.csv", tmp_path / "a.csv", tmp_path / "t.csv", output=tmp_path / "out", **options)
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "score: +" in html and "B is better." in html and "Only B is right: LY, 11 cells" in html
+    assert_sound(browser, tmp_path / "out" / "report.html")
+
+
+def test_machines_need_no_page(lab: Path, tmp_path: Path) -> None:
+    assert made(lab, tmp_path / "a") == made(lab, tmp_path / "b")
+    assert "<img" not in made(lab, tmp_path / "c", images=None)
+    found = lab / "a" / "detections.csv"
+    cytoyolo.compare(None, found, found, output=tmp_path / "d", dataset=lab / "odd.yaml", report=False)
+    assert not (tmp_path / "d" / "report.html").exists()
+    with pytest.raises(UsageError, match="no page is made"):
+        cytoyolo.compare(None, found, found, dataset=lab / "odd.yaml", images=lab / "images")
