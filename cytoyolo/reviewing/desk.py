@@ -1,7 +1,8 @@
 """What a reviewer sees and does, without the network: items with their surroundings, and decisions, as plain values."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Desk:
         self.keys = class_keys(self.table)
         self.place = {item.subject: place for place, item in enumerate(store.items)}
         self._rows: dict[str, list[int]] = {}
+        self._states: dict[str, Counter[str]] = {}
         for row in np.flatnonzero(self.table.labels | self.table.ignore_regions).tolist():
             self._rows.setdefault(str(self.table.text["image"][row]), []).append(row)
         self._known = {*self._rows, *(item.image for item in store.items)}
@@ -58,7 +60,9 @@ class Desk:
     def progress(self, reviewer: str) -> dict[str, Any]:
         """How many items there are, and how many are decided, skipped and left; and what can be undone."""
         history = self.store.history(reviewer)
-        states = Counter(_status(history.decision(item.subject)) for item in self.store.items)
+        if reviewer not in self._states:
+            self._states[reviewer] = Counter(_status(history.decision(item.subject)) for item in self.store.items)
+        states = self._states[reviewer]
         return {
             "items": len(self.store.items), "decided": states["decided"], "skipped": states["skipped"],
             "left": states["left"], "undo": len(history.done), "redo": len(history.undone),
@@ -97,10 +101,12 @@ class Desk:
             "alike": self._alike(item, own),
         }  # fmt: skip
 
-    def prepare(self, places: Sequence[int]) -> None:
-        """Make the pictures of the next items."""
+    def prepare(self, places: Sequence[int]) -> list[dict[str, Any]]:
+        """Make the pictures of the next items, and name the images: a place of each."""
         items = self.store.items
-        self.pictures.ahead(dict.fromkeys(items[place].image for place in places[:_AHEAD] if 0 <= place < len(items)))
+        images = {items[place].image: place for place in places[:_AHEAD] if 0 <= place < len(items)}
+        self.pictures.ahead(images)
+        return [{"image": image, "place": place} for image, place in images.items()]
 
     def image(self, place: int) -> Shown:
         """The whole image of an item."""
@@ -118,7 +124,8 @@ class Desk:
     def decide(self, reviewer: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Check and store a decision."""
         draft = self.draft(reviewer, given)
-        event = self.store.decide(reviewer, [draft])[0]
+        with self._counting(reviewer, [draft.subject]):
+            event = self.store.decide(reviewer, [draft])[0]
         return {"subject": event.subject, "progress": self.progress(reviewer)}
 
     def draft(self, reviewer: str, given: Mapping[str, Any]) -> Draft:
@@ -138,10 +145,24 @@ class Desk:
 
     def turn(self, reviewer: str, back: bool) -> dict[str, Any]:
         """Undo the last decision, or redo the last undone one."""
-        events = self.store.undo(reviewer) if back else self.store.redo(reviewer)
-        subjects = [event.subject for event in events]
+        history = self.store.history(reviewer)
+        batches = history.done if back else history.undone
+        subjects = [event.subject for event in history.batch(batches[-1])] if batches else []
+        with self._counting(reviewer, subjects):
+            events = self.store.undo(reviewer) if back else self.store.redo(reviewer)
         place = next((self.place[subject] for subject in subjects if subject in self.place), None)
         return {"subjects": subjects, "place": place, "image": events[0].image, "progress": self.progress(reviewer)}
+
+    @contextmanager
+    def _counting(self, reviewer: str, subjects: Sequence[str]) -> Iterator[None]:
+        """Keep the numbers of decided and skipped items right when something about subjects is stored."""
+        self.progress(reviewer)
+        history, items = self.store.history(reviewer), {subject for subject in subjects if subject in self.place}
+        before = Counter(_status(history.decision(subject)) for subject in items)
+        yield
+        after = Counter(_status(history.decision(subject)) for subject in items)
+        self._states[reviewer].update(after)
+        self._states[reviewer].subtract(before)
 
     def _image_of(self, reviewer: str, subject: str) -> str:
         of, _, number = subject.partition(":")

@@ -179,8 +179,8 @@ class Pages:
 
     def _item(self, who: str, request: Request) -> dict[str, Any]:
         following = request.query_params.get("next", "")
-        self._desk.prepare([int(place) for place in following.split(",")[:8] if place.isdecimal()])
-        return self._desk.item(who, request.path_params["place"])
+        places = [int(place) for place in following.split(",")[:8] if place.isdecimal() and len(place) < 10]
+        return {**self._desk.item(who, request.path_params["place"]), "ahead": self._desk.prepare(places)}
 
     def _of(self, answer: Callable[[str, Request], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
         """An endpoint that tells something to a reviewer."""

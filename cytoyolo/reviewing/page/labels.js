@@ -91,16 +91,7 @@ export class LabelsView {
     if (this.places[this.at] !== place) return; // another item was opened meanwhile
     this.item = item;
     this.showItem(bitmap);
-    this.prefetch(ahead);
-  }
-
-  async prefetch(ahead) {
-    for (const place of ahead) {
-      try {
-        const item = await get(`/api/item/${place}`);
-        if (item.size) await this.pictures.get(item.image, `/image/${place}`);
-      } catch { return; }
-    }
+    for (const next of item.ahead) this.pictures.get(next.image, `/image/${next.place}`);
   }
 
   showNothing() {
