@@ -56,10 +56,11 @@ if TYPE_CHECKING:
     from cytoyolo.detector.table import DetectionTable
     from cytoyolo.errors import CytoyoloError, UsageError
     from cytoyolo.machine import __version__ as __version__
-    from cytoyolo.scoring.agreement import Agreement
+    from cytoyolo.scoring.agreement import Agreement, Agreements
     from cytoyolo.scoring.check import Finding
     from cytoyolo.scoring.comparison import Comparison
     from cytoyolo.scoring.evaluation import Evaluation
+    from cytoyolo.scoring.ranking import Ranking
     from cytoyolo.scoring.score import Score
     from cytoyolo.scoring.slide_differential import Differential
     from cytoyolo.spec import DataSpec
@@ -71,6 +72,7 @@ if "CYTOYOLO_MAX_PIXELS" in os.environ:
 __all__ = [
     "Adapted",
     "Agreement",
+    "Agreements",
     "Audit",
     "CalibratedWeights",
     "ClassifierSettings",
@@ -97,6 +99,7 @@ __all__ = [
     "MadeEnsemble",
     "Planned",
     "Predicted",
+    "Ranking",
     "Repaired",
     "Reviewed",
     "Score",
@@ -148,6 +151,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Adapted": "commands.adapt",
     "Agreement": "scoring.agreement",
+    "Agreements": "scoring.agreement",
     "Audit": "commands.audit",
     "CalibratedWeights": "commands.calibrate",
     "ClassifierSettings": "detector.classifier_settings",
@@ -174,6 +178,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "MadeEnsemble": "commands.ensemble",
     "Planned": "commands.reproduce",
     "Predicted": "commands.predict",
+    "Ranking": "scoring.ranking",
     "Repaired": "commands.repair",
     "Reviewed": "commands.review_export",
     "Score": "scoring.score",

@@ -17,8 +17,9 @@ from cytoyolo.errors import FUNCTIONS
 from cytoyolo.yolo.staging import STAGING
 
 COMMANDS = typer.main.get_command(app).commands
-# What only a command takes: the way to print, and the list of `audit --rules`, for which no table is needed.
-ONLY_COMMAND = {"help", "as_json", "list_rules"}
+# What only a command takes: the way to print, the list of `audit --rules`, for which no table is needed, and the flag
+# of `compare` for what its function is told by truth=None.
+ONLY_COMMAND = {"help", "as_json", "list_rules", "no_truth"}
 NEEDED = {("audit", "labels")}
 # What only a function takes: the bootstrap's size.
 ONLY_FUNCTION = {"replicates"}
@@ -32,7 +33,7 @@ SETTINGS = {
     "crossval": dict.fromkeys(TRAINING | SEEDS),
     "reproduce": dict.fromkeys(TRAINING | SEEDS),
 }
-PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test"), "compare": ("truth", "a", "b")}
+PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test"), "compare": ("truth", "a", "b", "more")}
 
 
 def plain(default: Any, required: bool) -> Any:
@@ -51,7 +52,8 @@ def of_function(name: str) -> tuple[dict[str, Any], list[str]]:
             taken |= {key: plain(default, False) for key, default in settings.items()}
         else:
             taken[one.name] = plain(one.default, one.default is one.empty)
-    positional = inspect.getfullargspec(function).args
+    spec = inspect.getfullargspec(function)
+    positional = spec.args + ([spec.varargs] if spec.varargs else [])
     return {name: default for name, default in taken.items() if name not in ONLY_FUNCTION}, positional
 
 

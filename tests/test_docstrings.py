@@ -45,9 +45,8 @@ def entries(section: str) -> dict[str, str]:
 
 def parameters(function: Callable[..., Any]) -> list[str]:
     found = inspect.signature(function).parameters.values()
-    return [
-        ("**" if one.kind is one.VAR_KEYWORD else "") + one.name for one in found if one.name not in ("self", "cls")
-    ]
+    stars = {inspect.Parameter.VAR_KEYWORD: "**", inspect.Parameter.VAR_POSITIONAL: "*"}
+    return [stars.get(one.kind, "") + one.name for one in found if one.name not in ("self", "cls")]
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, *METHODS])

@@ -12,8 +12,9 @@ from cytoyolo.errors import UsageError
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
-    from cytoyolo.scoring.agreement import Agreement
+    from cytoyolo.scoring.agreement import Agreement, Agreements
     from cytoyolo.scoring.comparison import Comparison
+    from cytoyolo.scoring.ranking import Ranking
 
 # How the figures are called for people, if a longer name is clearer.
 _WORDS = {
@@ -32,6 +33,8 @@ _WORDS = {
     "kappa": "Cohen's kappa of the classes",
     "iou": "mean IoU of the boxes",
 }
+# What a ranking shows beside the figure by which it ranks.
+_BESIDE = {"score": ["giou", "macro_f1", "accuracy"], "macro_f1": ["precision", "recall", "ap50", "ap"]}
 
 
 def register(app: typer.Typer) -> None:
@@ -42,9 +45,9 @@ def compare(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="The true labels, if they are known. Then two submissions, or two results that evaluate takes (a "
-            "table of detections, or the folder of predict).",
-            metavar="[TRUTH] A B",
+            help="The true labels, if they are known. Then submissions, or results that evaluate takes (a table of "
+            "detections, or the folder of predict). Two paths are two results without a truth.",
+            metavar="[TRUTH] A B [C...]",
         ),
     ],
     *,
@@ -63,36 +66,54 @@ def compare(
     ] = None,
     seed: Seed = defaults.SEED,
     report: ReportOption = True,
+    no_truth: Annotated[
+        bool, typer.Option("--no-truth", help="All paths are results; the truth is not known.")
+    ] = False,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare two submissions or two tables of detections.
+    """Compare submissions or tables of detections.
 
     With a truth: by how much B is better than A, with paired 95 % intervals, and which cells only one of them gets
-    right. Without a truth: how far A and B agree.
+    right. Without a truth: how far A and B agree. More than two results are ranked, and each is compared with A;
+    without a truth (--no-truth) each is compared with each other.
     """
+    from cytoyolo.commands.compare import NAMES
     from cytoyolo.commands.compare import compare as run
-    from cytoyolo.scoring.comparison import Comparison
 
-    if len(paths) not in (2, 3):
-        raise UsageError(f"compare takes [TRUTH] A B, and {len(paths)} paths are given; give two or three.")
+    if len(paths) < 2:
+        raise UsageError(
+            f"compare takes [TRUTH] A B [C...], and {counted(len(paths), 'path')} is given; give two or more."
+        )
     if overwrite and output is None:
         raise UsageError("--overwrite needs -o; give both or neither.")
-    truth = paths[0] if len(paths) == 3 else None
-    a, b = paths[-2:]
+    truth, results = (None, paths) if no_truth or len(paths) == 2 else (paths[0], paths[1:])
     made = run(
-        truth, a, b, output=output, images=images, dataset=dataset, groups=groups, conf=conf, seed=seed,
+        truth, *results, output=output, images=images, dataset=dataset, groups=groups, conf=conf, seed=seed,
         overwrite=overwrite, report=report,
     )  # fmt: skip
     if as_json:
         print_json(made.to_dict())
         return
-    typer.echo(f"A: {a}\nB: {b}")
+    for name, path in zip(NAMES, results, strict=False):
+        typer.echo(f"{name}: {path}")
+    _show(made)
+    say_page(output, report)
+
+
+def _show(made: "Comparison | Agreement | Ranking | Agreements") -> None:
+    from cytoyolo.scoring.agreement import Agreement
+    from cytoyolo.scoring.comparison import Comparison
+    from cytoyolo.scoring.ranking import Ranking
+
     if isinstance(made, Comparison):
         _show_comparison(made)
-    else:
+    elif isinstance(made, Agreement):
         _show_agreement(made)
-    say_page(output, report)
+    elif isinstance(made, Ranking):
+        _show_ranking(made)
+    else:
+        _show_pairs(made)
 
 
 def _show_comparison(made: "Comparison") -> None:
@@ -125,3 +146,35 @@ def _show_agreement(made: "Agreement") -> None:
     table = made.figures.replace({"figure": _WORDS}).rename(columns={"low": "from", "high": "to"})
     print_table(table, "{:.4f}")
     print_table(made.classes.rename(columns={"a": "A", "b": "B"}), "{:.4f}")
+
+
+def _show_ranking(made: "Ranking") -> None:
+    import pandas as pd
+
+    typer.echo(f"{counted(made.images, 'image')}, {counted(made.cells, 'true cell')}")
+    figure = _WORDS.get(made.figure, made.figure)
+    names = {"low": "from", "high": "to", "best": "best in"}
+    # As many figures as a terminal is wide.
+    columns = ["rank", "result", made.figure, "low", "high", "best", *_BESIDE[made.figure]]
+    print_table(made.ranking[columns].rename(columns=_WORDS | names), "{:.4f}")
+    typer.echo(f"best in: the share of the bootstrap samples in which the result has the highest {figure}.")
+    rows = []
+    for name, one in made.comparisons.items():
+        own = one.figures[one.figures["figure"] == made.figure].to_dict("records")[0]
+        test = one.mcnemar.to_dict("records")[0]
+        rows.append([name, *map(own.get, ("difference", "low", "high")), *map(test.get, ("only_a", "only_b", "p"))])
+    print_table(
+        pd.DataFrame(rows, columns=["result", f"{figure} - A", "from", "to", "only A right", "only it right", "p"]),
+        "{:.4f}",
+    )
+
+
+def _show_pairs(made: "Agreements") -> None:
+    import pandas as pd
+
+    typer.echo("No truth is given, so this is how far each two results agree:")
+    rows = [
+        {"one": a, "other": b} | pair.figures.set_index("figure")["value"].rename(_WORDS).to_dict()
+        for (a, b), pair in made.agreements.items()
+    ]
+    print_table(pd.DataFrame(rows), "{:.4f}")

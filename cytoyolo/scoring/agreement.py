@@ -1,6 +1,8 @@
 """Two results, A and B, for the same images without a truth: how far they agree on the cells and on their classes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,38 @@ class Agreement:
         counts = {name: getattr(self, name) for name in ("images", "cells_a", "cells_b")}
         tables = {name: plain_records(getattr(self, name)) for name in ("figures", "classes")}
         return {**counts, **tables, "confusion": self.confusion.to_dict("split", index=True)}
+
+
+@dataclass(frozen=True, eq=False)
+class Agreements:
+    """How far several results agree, each with each other.
+
+    Attributes
+    ----------
+    pairs : DataFrame
+        For each pair of results a, b, and for each figure of `Agreement`: a, b, figure, value, low, high.
+    agreements : dict of Agreement
+        The agreement of each pair, by the names of the two results.
+    """
+
+    pairs: pd.DataFrame
+    agreements: dict[tuple[str, str], Agreement]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the cells as plain numbers for JSON (None for NaN)."""
+        return {"agreements": [{"a": a, "b": b, **one.to_dict()} for (a, b), one in self.agreements.items()]}
+
+
+def agree_in_pairs(
+    results: Mapping[str, pd.DataFrame], *, groups: pd.Series | None = None, replicates: int = 1000, seed: int = 0
+) -> Agreements:
+    """Compare the cells of each pair of results, by their names: see `agree`."""
+    pairs = {
+        (first, second): agree(results[first], results[second], groups=groups, replicates=replicates, seed=seed)
+        for first, second in combinations(results, 2)
+    }
+    tables = [one.figures.assign(a=a, b=b) for (a, b), one in pairs.items()]
+    return Agreements(pd.concat(tables)[["a", "b", "figure", "value", "low", "high"]], pairs)
 
 
 def agree(

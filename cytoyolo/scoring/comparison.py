@@ -117,7 +117,7 @@ def compare_scores(
     group = None if groups is None else groups.reindex(names).fillna("").reset_index(drop=True)
     sampling = Sampling(units_of(group, len(names)), replicates, seed)
     labels = sorted({*a.classes["class"], *b.classes["class"]})
-    scored = [_score_figures(one.matches, image, len(names), labels) for one in (a, b)]
+    scored = [score_figures(one.matches, image, len(names), labels) for one in (a, b)]
     named = [_answers(one.matches) for one in (a, b)]
     codes = [label for label in labels if label != NO_CLASS or (truth["class"] == label).any()]
     return _compared(truth, image, named, codes, labels, scored, group, sampling)
@@ -153,13 +153,16 @@ def compare_cells(
     Comparison
     """
     sampling = Sampling(units_of(groups, a.images), replicates, seed)
-    named, found = zip(*(_named(one, conf) for one in (a, b)), strict=True)
+    named, found = zip(*(found_figures(one, conf) for one in (a, b)), strict=True)
     codes = list(a.codes)
     return _compared(truth, a.true_image, named, codes, codes, found, groups, sampling)
 
 
-def _named(cells: Cells, conf: float) -> tuple[Codes, Figures]:
-    """Return the class (n,) that each true cell is found with, and what computes the figures of the found cells."""
+def found_figures(cells: Cells, conf: float) -> tuple[Codes, Figures]:
+    """Return the class (n,) that each true cell is found with, and what computes the figures of the found cells.
+
+    The figures are those of `overall_figures`, ap50, ap, and "f1 by class" (k, classes).
+    """
     matches, kept = match(cells), cells.confidence >= conf
     named = np.full(len(cells.true_image), MISSED, dtype=object)
     shown = kept & (matches.true >= 0)
@@ -182,7 +185,7 @@ def _answers(matches: pd.DataFrame) -> Codes:
     return matches["predicted"].mask(unanswered, MISSED).to_numpy(object)
 
 
-def _score_figures(matches: pd.DataFrame, image: Ints, images: int, labels: list[str]) -> Figures:
+def score_figures(matches: pd.DataFrame, image: Ints, images: int, labels: list[str]) -> Figures:
     """Return what computes the score and its parts from weights of the images."""
     from scipy.sparse import csr_array
 

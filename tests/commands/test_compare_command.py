@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import cytoyolo
-from cytoyolo import Agreement, Comparison
+from cytoyolo import Agreement, Comparison, Ranking
 from cytoyolo.errors import UsageError
 from tests.outcomes import assert_refused
 
@@ -111,9 +111,10 @@ def test_without_a_truth_the_agreement_is_told(lab: Path, cytoyolo: Program) -> 
 @pytest.mark.parametrize(
     ("paths", "options", "code", "words"),
     [
-        (("first.csv",), (), 2, "compare takes [TRUTH] A B, and 1 paths are given"),
-        (("truth.csv", "first.csv", "second.csv", "a.csv"), (), 2, "4 paths are given"),
+        (("first.csv",), (), 2, "compare takes [TRUTH] A B [C...], and 1 path is given; give two or more"),
+        (("truth.csv", "first.csv", "second.csv", "a.csv"), (), 2, "first.csv is a submission, and"),
         (("truth.csv", "first.csv", "a.csv"), (), 2, "is a submission, and"),
+        (("truth.csv", *["a.csv"] * 27), (), 2, "compare takes at most 26 results, and 27 are given; give fewer"),
         (("truth.csv", "first.csv", "none.csv"), (), 2, "none.csv: no such file or folder"),
         (("truth.csv", "first.csv", "second.csv"), ("--conf", "0.3"), 2, "--conf is only for detections"),
         (("truth.csv", "a.csv", "b.csv"), ("--conf", "3"), 2, "--conf is 3"),
@@ -150,3 +151,56 @@ def test_a_truth_without_boxes_has_nothing_to_compare(lab: Path) -> None:
 def test_numbers_are_checked(lab: Path) -> None:
     with pytest.raises(UsageError, match="replicates=0; give 1 or more"):
         compared(lab, None, "a.csv", "b.csv", replicates=0)
+
+
+def test_several_submissions_are_ranked_and_compared_with_the_first(lab: Path, cytoyolo: Program) -> None:
+    call = ("compare", lab / "truth.csv", *(lab / f"{one}.csv" for one in ("first", "second", "truth")))
+    done = cytoyolo(*call, "--dataset", lab / "spec.yaml", "-o", lab / "out")
+    assert done.returncode == 0, done.stderr
+    assert f"A: {lab / 'first.csv'}\nB: {lab / 'second.csv'}\nC: {lab / 'truth.csv'}\n3 images" in done.stdout
+    ranking = pd.read_csv(lab / "out" / "ranking.csv")
+    assert ranking["result"].tolist() == ["C", "A", "B"] and ranking["rank"].tolist() == [1, 2, 3]
+    assert ranking["score"].iloc[0] == 1 and ranking["best"].sum() == pytest.approx(1)
+    assert pd.read_csv(lab / "out" / "results.csv")["path"].tolist() == [str(one) for one in call[2:]]
+    pair = ("compare", *call[1:4], "--dataset", lab / "spec.yaml", "-o", lab / "pair")
+    assert cytoyolo(*pair).returncode == 0
+    names = sorted(path.name for path in (lab / "pair").iterdir() if path.name != ".cytoyolo.json")
+    assert names == sorted(path.name for path in (lab / "out" / "A-B").iterdir())
+    assert "report.html" in names
+    assert all((lab / "pair" / name).read_bytes() == (lab / "out" / "A-B" / name).read_bytes() for name in names)
+    figures = pd.read_csv(lab / "out" / "figures.csv")
+    own = pd.read_csv(lab / "pair" / "figures.csv")
+    assert figures[figures["result"] == "B"].drop(columns="result").equals(own)
+    told = json.loads(cytoyolo(*call, "--dataset", lab / "spec.yaml", "--json").stdout)
+    assert told == json.loads((lab / "out" / "ranking.json").read_text())
+
+
+def test_several_detections_are_ranked(lab: Path) -> None:
+    options = {"dataset": lab / "spec.yaml", "replicates": 50}
+    made = cytoyolo.compare(lab / "truth.csv", *(lab / f"{one}.csv" for one in "aba"), **options)  # type: ignore[arg-type]
+    assert isinstance(made, Ranking) and made.figure == "macro_f1"
+    assert made.ranking["result"].tolist() == ["A", "C", "B"] and made.ranking["rank"].tolist() == [1, 1, 3]
+    assert made.ranking["best"].iloc[0] == made.ranking["best"].iloc[1] > 0.2
+    pair = compared(lab, "truth.csv", "a.csv", "b.csv")
+    assert isinstance(pair, Comparison) and made.comparisons["B"].to_dict() == pair.to_dict()
+
+
+def test_without_a_truth_each_two_are_compared(lab: Path, cytoyolo: Program) -> None:
+    paths = [lab / f"{one}.csv" for one in ("first", "second", "truth")]
+    call = ("compare", *paths, "--no-truth", "--dataset", lab / "spec.yaml")
+    done = cytoyolo(*call, "-o", lab / "out")
+    assert done.returncode == 0 and "how far each two results agree" in done.stdout
+    shown = [line.split()[1:4:2] for line in done.stdout.splitlines() if line.startswith("│")]
+    assert shown == [["A", "B"], ["A", "C"], ["B", "C"]]
+    pairs = pd.read_csv(lab / "out" / "pairs.csv")
+    assert pairs[["a", "b"]].drop_duplicates().to_numpy().tolist() == [["A", "B"], ["A", "C"], ["B", "C"]]
+    alone = compared(lab, None, "second.csv", "truth.csv", replicates=1000)
+    assert isinstance(alone, Agreement)
+    kept = pairs[(pairs["a"] == "B") & (pairs["b"] == "C")]
+    assert kept["value"].tolist() == pytest.approx(alone.figures["value"].tolist())
+    assert (lab / "out" / "B-C" / "confusion.png").is_file()
+    assert json.loads(cytoyolo(*call, "--json").stdout) == json.loads((lab / "out" / "agreements.json").read_text())
+    forgotten = cytoyolo("compare", *(lab / f"{one}.csv" for one in "aba"), "--dataset", lab / "spec.yaml")
+    assert "a.csv is a table of detections, and is taken as the truth because it comes first" in forgotten.stderr
+    two = cytoyolo("compare", *paths[:2], "--no-truth", "--dataset", lab / "spec.yaml")
+    assert two.stdout == cytoyolo("compare", *paths[:2], "--dataset", lab / "spec.yaml").stdout
