@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cytoyolo import defaults
-from cytoyolo.cli.options import DatasetOfDetections, JsonOption, Overwrite
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.options import DatasetOfDetections, JsonOption, Overwrite, ReportOption
+from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.errors import UsageError
 from cytoyolo.text import one_line
 
@@ -57,8 +57,9 @@ def differential(
     dataset: DatasetOfDetections = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to make, with tables and the picture.", metavar="DIR"),
+        typer.Option("--output", "-o", help="Folder to make, with a page, tables and the picture.", metavar="DIR"),
     ] = None,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -73,7 +74,7 @@ def differential(
         raise UsageError("--overwrite needs -o; give both or neither.")
     made = run(
         detections, groups=groups, cells=cells, conf=conf, truth=truth, dataset=dataset, output=output,
-        overwrite=overwrite,
+        overwrite=overwrite, report=report,
     )  # fmt: skip
     if as_json:
         print_json(made.to_dict())
@@ -82,6 +83,7 @@ def differential(
     show_differential(made)
     if made.comparison is not None:
         _show_comparison(made.comparison)
+    say_page(output, report)
 
 
 def _show_comparison(made: "MethodComparison") -> None:

@@ -17,6 +17,8 @@ from cytoyolo.detector.table import DetectionTable
 from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option, quoted
 from cytoyolo.files import check_folder, new_folder
+from cytoyolo.report.page import PAGE, write_page
+from cytoyolo.report.pages.differential import differential_page
 from cytoyolo.scoring.cells import MATCH_IOU, match
 from cytoyolo.scoring.method_comparison import MethodComparison, compare_methods
 from cytoyolo.scoring.slide_differential import CountingFacts, Differential
@@ -48,6 +50,7 @@ def differential(
     dataset: str | Path | None = None,
     output: str | Path | None = None,
     overwrite: bool = False,
+    report: bool = True,
 ) -> Differential:
     """Count the cells of stored detections by slide: shares of the leukocytes with intervals, flagged and uncertain
     cells, and slides with too few cells.
@@ -72,9 +75,11 @@ def differential(
     dataset : str or Path, optional
         The data set, which knows the classes. By default the data set that `predict` noted, or else "cytologia".
     output : str or Path, optional
-        A folder to make, with the tables, the picture and differential.json.
+        A folder to make, with report.html (a page), the tables, the picture and differential.json.
     overwrite : bool
         Replace an existing output of `differential`.
+    report : bool
+        Whether to write report.html.
 
     Returns
     -------
@@ -110,7 +115,12 @@ def differential(
     if output is not None:
         with new_folder(Path(output), MAKER, overwrite) as folder:
             write_differential(folder, made, spec, whole, table)
-            _write_uncertain(folder / UNCERTAIN_CELLS, kept, spec, slides)
+            uncertain = _uncertain(kept, slides)
+            if len(uncertain):
+                named = spec.column_map("image", *XYXY, "class")
+                write_table(folder / UNCERTAIN_CELLS, uncertain.rename(columns=named))
+            if report:
+                write_page(folder / PAGE, differential_page(made, uncertain))
     return made
 
 
@@ -242,12 +252,10 @@ def _compare(truth: Path, labels: Any, detections: Path, found: DetectionTable, 
     return compare_methods(places, counts[0], counts[1], spec)
 
 
-def _write_uncertain(path: Path, found: DetectionTable, spec: DataSpec, slides: Slides) -> None:
-    """List the uncertain cells, if there are some."""
+def _uncertain(found: DetectionTable, slides: Slides) -> pd.DataFrame:
+    """List the uncertain cells."""
     rows = found.take(found.uncertain)
-    if not len(rows):
-        return
     table = pd.DataFrame({"slide": [slides.of(name) for name in rows.image], "image": rows.image})
     table[XYXY] = rows.xyxy.astype(np.int64)
     table["class"], table["confidence"] = rows.classes, rows.confidence
-    write_table(path, table.rename(columns=spec.column_map("image", *XYXY, "class")))
+    return table

@@ -96,7 +96,8 @@ def test_an_output_holds_tables_picture_and_record(table: Path, tmp_path: Path, 
     assert done.returncode == 0 and "Too few cells" in done.stdout, done.stderr
     names = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
     assert names == {
-        "differential.csv", "differential.json", "differential.png", "slide_classes.csv", "slides.csv", "uncertain.csv",
+        "report.html", "differential.csv", "differential.json", "differential.png", "slide_classes.csv", "slides.csv",
+        "uncertain.csv",
     }  # fmt: skip
     unsure = pd.read_csv(tmp_path / "out" / "uncertain.csv")
     assert unsure[["slide", "NAME", "x1", "class"]].to_numpy().tolist() == [["a", "a/0.jpg", 50, "LY"]]
