@@ -11,7 +11,14 @@ import yaml
 
 from cytoyolo import console, defaults
 from cytoyolo.commands.adapt_classes import Classes, classes_of
-from cytoyolo.commands.adapt_data import cell_classes, check_cells, converted, replay_beside
+from cytoyolo.commands.adapt_data import (
+    cell_classes,
+    check_cells,
+    check_classes,
+    converted,
+    replay_beside,
+    trained_data,
+)
 from cytoyolo.commands.adapt_figures import HeldOut, Judged, judge
 from cytoyolo.commands.adapt_folder import (
     CELLS,
@@ -25,7 +32,6 @@ from cytoyolo.commands.adapt_folder import (
     MAKER,
     MANIFEST,
     RECIPE,
-    REPLAYED,
     SPEC,
     WEIGHTS,
     check_begun,
@@ -242,6 +248,7 @@ def _begin(
         write_text(made / RECIPE, yaml.safe_dump(dict(resolved), sort_keys=False))
         if use.classifier_info is not None:
             check_whole(data)
+            check_classes(made, Path(str(tables["labels"])))
             write_text(made / CLASSIFIER_RECIPE, yaml.safe_dump(classifier_recipe(use, resolved), sort_keys=False))
         manifest = {
             "status": "running", "inputs": dict(inputs), "dataset": data.manifest, "versions": versions(),
@@ -252,7 +259,7 @@ def _begin(
 
 def _train(folder: Path, use: GivenWeights, device: str) -> None:
     """Train what is not trained yet. The held-out images have no say in it: all epochs are trained."""
-    data, run = folder / (REPLAYED if (folder / REPLAYED).is_dir() else DATASET), folder / DETECTOR
+    data, run = trained_data(folder), folder / DETECTOR
     again = f"{folder} keeps the finished part; the same call continues it."
     with console.with_way_on(again), reworded({CONVERT_AGAIN: "adapt the weights in another folder"}):
         if use.classifier is not None:

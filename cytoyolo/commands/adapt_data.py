@@ -12,6 +12,7 @@ from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands.adapt_folder import DATASET, REPLAYED, SPEC
 from cytoyolo.commands.adapt_inputs import GivenWeights
 from cytoyolo.commands.convert import convert
+from cytoyolo.commands.train_classifier_cells import MORE_CLASSES, check_learnable
 from cytoyolo.detector.tiling import tiling_of
 from cytoyolo.errors import CytoyoloError, option, reworded
 from cytoyolo.yolo.folder import TILES, Dataset, held_out, load_dataset
@@ -77,6 +78,19 @@ def check_cells(data: Dataset, labels: Path) -> None:
             f"{labels}: {what}, because of its groups or its images without cells; give another share with "
             f"{option('hold_out')}, or other groups."
         )
+
+
+def trained_data(folder: Path) -> Path:
+    """Return the data set that is trained on: with the replayed images if there are any."""
+    return folder / (REPLAYED if (folder / REPLAYED).is_dir() else DATASET)
+
+
+def check_classes(folder: Path, labels: Path) -> None:
+    """Raise CytoyoloError if a classifier would have only one class to learn from."""
+    data = trained_data(folder)
+    remedies = {str(data): str(labels), MORE_CLASSES: f"label more classes, or leave out {option('classifier')}"}
+    with reworded(remedies):
+        check_learnable(load_dataset(data))
 
 
 def cell_classes(data: Dataset) -> tuple[pd.Series, pd.Series]:

@@ -139,11 +139,10 @@ def evaluate(
 def _warn_of_seen(weights: Path, settings: InferenceSettings, table: LabelTable, images: Path) -> None:
     """Say how many images of the truth the weights were trained on."""
     members = members_of([weights], [Path(one) for one in settings["classifiers"]], settings["model_weights"])
-    if seen := seen_in_folder((*members.detectors, *members.classifiers), list(table.first_rows), images):
-        console.warn(
-            f"{weights} was trained on {seen} of the truth, so the figures are too good; evaluate it on images that it "
-            "has not seen."
-        )
+    models = (*members.detectors, *members.classifiers)
+    if seen := seen_in_folder(models, list(table.first_rows), images):
+        who = f"{weights} was" if len(models) == 1 else "The models of this call were"
+        console.warn(f"{who} trained on {seen} of the truth, so the figures are too good; evaluate other images.")
 
 
 def _check_numbers(conf: float | str | Path, precision: float | None, seed: int, replicates: int) -> float:

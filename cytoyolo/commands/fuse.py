@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import console, defaults
-from cytoyolo.commands.fuse_classes import check_votes, name_boxes
+from cytoyolo.commands.fuse_classes import check_scores, check_votes, name_boxes
 from cytoyolo.commands.predict_warnings import crowded
 from cytoyolo.detector.averaging import check_weights
 from cytoyolo.detector.detections import of_scores
@@ -137,6 +137,8 @@ def fuse(
         raise UsageError(f"{option('fallback')} needs {option('test')}; give both or neither.")
     every, codes = same_classes([_read(path, spec) for path in (*paths, *voters)], [*paths, *voters])
     stored, votes = every[: len(paths)], every[len(paths) :]
+    for table, path in zip(stored, paths, strict=True):
+        check_scores(table, path)
     for table, path in zip(votes, voters, strict=True):
         check_votes(table, path)
     incomplete = _incomplete(stored, paths)

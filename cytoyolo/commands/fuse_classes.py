@@ -38,6 +38,25 @@ def check_votes(table: DetectionTable, path: Path) -> None:
     refuse(path, faults, "give a table of a classifier, with the probabilities of all classes")
 
 
+def check_scores(table: DetectionTable, path: Path) -> None:
+    """Raise CytoyoloError for a table of a detector whose probabilities are not those of its boxes.
+
+    The largest probability of a box is its confidence, and belongs to its class, as `predict` writes them. A fusion
+    takes the probabilities, so a class that was changed in the table would be lost.
+    """
+    if not table.complete:
+        return
+    best = table.probabilities.max(axis=1, initial=0)
+    own = table.probabilities[np.arange(len(table)), table.class_id]
+    faults = {
+        row: f"the largest probability is {best[row]:.6g}, and the confidence is {table.confidence[row]:.6g}"
+        for row in np.flatnonzero(np.abs(best - table.confidence) > _ROUNDED).tolist()
+    }
+    for row in np.flatnonzero(best - own > _ROUNDED).tolist():
+        faults.setdefault(row, f"the class is {table.classes[row]}, and another class has a larger probability")
+    refuse(path, faults, "give the table as it was written, or leave its probabilities out")
+
+
 def name_boxes(
     found: DetectionTable, tables: Sequence[DetectionTable], paths: Sequence[Path], weights: Sequence[float], iou: float
 ) -> DetectionTable:

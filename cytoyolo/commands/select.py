@@ -19,7 +19,7 @@ from cytoyolo.detector.features import CellFeatures, around
 from cytoyolo.detector.inference import InferenceSettings, complete, data_set_of, open_model, paths_of
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.predict import detect_files
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed, either, listed
+from cytoyolo.errors import CytoyoloError, UsageError, check_seed, either, listed, option, reworded
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.images.duplicates import find_duplicates
 from cytoyolo.images.info import read_many
@@ -142,7 +142,8 @@ def select(
     found = find_images(sources)
     check_folder(path, MAKER, overwrite, inputs=(*sources, detector, groups))
     settings = InferenceSettings(conf=conf, device=device)
-    model = open_model([detector], complete(settings))
+    with reworded({f", and this file as {option('classifiers')}": ""}):
+        model = open_model([detector], complete(settings))
     spec = data_set_of(model, None, detector) or plain_spec(model.codes)
     found.say()
     group_of = _groups(groups, spec, found.names)
@@ -197,7 +198,7 @@ def _candidates(
         for name, one in zip(names, detect_files(model, (found.folder / name for name in names)), strict=True):
             progress.advance(task)
             if one.problem or not len(one.detections):
-                left_out["can't be read" if one.problem else "no cell is found in them"] += 1
+                left_out["can't be read" if one.problem else "have no cell that is found"] += 1
                 continue
             vectors = uncertainty(class_vectors(one.detections.probabilities))
             worst = int(vectors.argmax())
@@ -241,7 +242,7 @@ def _check_enough(shown: str, wanted: int, there: int, left_out: Counter[str]) -
     if wanted > there:
         raise UsageError(
             f"{wanted:,} images are wanted, and {there:,} of {shown} can be chosen{because}; give "
-            f"{either(f'-n {there}', f'count={there}')} or more images."
+            f"{either(f'-n {there}', f'count={there}')}, or give more images."
         )
     if left_out:
         console.note(f"Images that can't be chosen: {left_out.total():,}{because}.")

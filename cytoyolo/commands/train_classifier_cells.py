@@ -1,5 +1,7 @@
 """The cells that a classifier is trained on: the labels of a YOLO folder, and what is said if there are too few."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -15,6 +17,8 @@ from cytoyolo.yolo.verify import read_listing
 LEAST_SIDE = 8
 # A class with fewer cells in a training is hardly learned.
 FEW = 5
+# What the user must do about a single class.
+MORE_CLASSES = "give a data set with more classes"
 
 
 def check_whole(data: Dataset) -> None:
@@ -46,25 +50,11 @@ def parts_of(data: Dataset, fold: int | None) -> dict[str, Cells]:
 
     Classes with few cells are said. Raises CytoyoloError if there is nothing to learn or to validate.
     """
-    cells, facts = labelled_cells(data)
-    out = held_out(facts["part"].to_numpy(), fold)
-    large = (cells.xyxy[:, 2:] - cells.xyxy[:, :2]).max(axis=1, initial=0) >= LEAST_SIDE
-    if small := int((~large).sum()):
-        console.warn(f"Cells smaller than {LEAST_SIDE} px, which are left out: {small:,} of {len(cells):,}.")
-    parts = {"train": _taken(cells, large & ~out), "val": _taken(cells, large & out)}
-    counts = np.bincount(parts["train"].class_id, minlength=len(data.spec.codes)).tolist()
-    named = dict(zip(data.spec.codes, counts, strict=True))
-    if sum(count > 0 for count in counts) < 2:
-        there = ", ".join(code for code, count in named.items() if count) or "none"
-        raise CytoyoloError(
-            f"{data.folder} has cells of fewer than two classes to train on ({there}), so there is nothing to tell "
-            "apart; give a data set with more classes."
-        )
-    if not len(parts["val"]):
-        raise CytoyoloError(
-            f"{data.folder} has no cell to validate on; convert the label table with a larger {option('val')}, or with "
-            f"{option('folds')}."
-        )
+    parts, small = _divided(data, fold)
+    if small:
+        cells = small + sum(map(len, parts.values()))
+        console.warn(f"Cells smaller than {LEAST_SIDE} px, which are left out: {small:,} of {cells:,}.")
+    named = _checked(data, parts)
     few = [f"{code} ({count})" for code, count in named.items() if 0 < count < FEW]
     none = [code for code, count in named.items() if not count]
     if few:
@@ -72,6 +62,39 @@ def parts_of(data: Dataset, fold: int | None) -> dict[str, Cells]:
     if none:
         console.warn(f"Classes without a cell to train on, which the classifier never names: {listed(none)}.")
     return parts
+
+
+def check_learnable(data: Dataset, folds: Sequence[int | None] = (None,)) -> None:
+    """Raise CytoyoloError if a training of one of the folds has nothing to learn or to validate."""
+    for fold in folds:
+        _checked(data, _divided(data, fold)[0])
+
+
+def _divided(data: Dataset, fold: int | None) -> tuple[dict[str, Cells], int]:
+    """Return the cells of the training and of the validation, and the number of cells that are too small."""
+    cells, facts = labelled_cells(data)
+    out = held_out(facts["part"].to_numpy(), fold)
+    large = (cells.xyxy[:, 2:] - cells.xyxy[:, :2]).max(axis=1, initial=0) >= LEAST_SIDE
+    return {"train": _taken(cells, large & ~out), "val": _taken(cells, large & out)}, int((~large).sum())
+
+
+def _checked(data: Dataset, parts: Mapping[str, Cells]) -> dict[str, int]:
+    """Return the number of cells to train on of each class. Raises CytoyoloError if they are of fewer than two classes,
+    or if there is no other cell."""
+    counts = np.bincount(parts["train"].class_id, minlength=len(data.spec.codes)).tolist()
+    named = dict(zip(data.spec.codes, counts, strict=True))
+    if sum(count > 0 for count in counts) < 2:
+        there = ", ".join(code for code, count in named.items() if count) or "none"
+        raise CytoyoloError(
+            f"{data.folder} has cells of fewer than two classes to train on ({there}), so there is nothing to tell "
+            f"apart; {MORE_CLASSES}."
+        )
+    if not len(parts["val"]):
+        raise CytoyoloError(
+            f"{data.folder} has no cell to validate on; convert the label table with a larger {option('val')}, or with "
+            f"{option('folds')}."
+        )
+    return named
 
 
 def _taken(cells: Cells, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Cells:

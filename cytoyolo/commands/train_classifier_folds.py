@@ -16,7 +16,7 @@ from cytoyolo.commands.crossval import FIXED_EPOCHS
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
 from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.train_classifier import MAKER, TrainedClassifier, train_classifier
-from cytoyolo.commands.train_classifier_cells import check_whole, labelled_cells
+from cytoyolo.commands.train_classifier_cells import check_learnable, check_whole, labelled_cells
 from cytoyolo.commands.train_folder import RECIPE, different_settings
 from cytoyolo.detector import progress
 from cytoyolo.detector.classifier import open_classifier
@@ -81,6 +81,7 @@ def train_folds(
             (dataset, settings.get("model"), settings.get("pretrained"), settings.get("recipe")),
         )
         start = find_classifier_start(resolved, asked="model" in settings)
+        check_learnable(data, range(data.manifest["folds"]))
         refuse_seen_folds(start, data)
         check_classifier_start(start, resolved, len(data.spec.codes), resolved["batch"])  # each fold checks its cells
     slots = slots_of(device, jobs)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo.boxes import Boxes, to_pixels
-from cytoyolo.detector.averaging import as_scores
+from cytoyolo.detector.averaging import as_scores, no_vectors
 from cytoyolo.detector.detections import PROBABILITY, Detections, check_arrays, no_boxes, no_shares, uncertain
 from cytoyolo.errors import CytoyoloError, UsageError, listed, quoted
 from cytoyolo.files import atomic_file
@@ -318,6 +318,9 @@ def _faults(
     if form.calibrated:
         for row in np.flatnonzero(~rows[UNCERTAIN].isin(_NO_YES).to_numpy()).tolist():
             faults[row] = f"{UNCERTAIN} is {quoted(rows[UNCERTAIN].iloc[row])}, not yes or no"
+        shares = numbers[names[1:]].to_numpy(np.float64)
+        for row in np.flatnonzero(no_vectors(shares) & ~outside.any(axis=1) & form.probabilities).tolist():
+            faults[row] = f"the probabilities sum to {shares[row].sum():.6g}, not to 1"
     if not form.folds:
         unknown = ~rows["class"].isin(codes).to_numpy() & form.probabilities
         for row in np.flatnonzero(unknown).tolist():

@@ -273,6 +273,8 @@ def test_labels_that_can_not_be_used_are_one_sentence_and_leave_nothing(lab, wei
     table.assign(NAME="gone" + table["NAME"]).to_csv(tmp_path / "missing.csv", index=False)
     table.assign(**{"class": ["darck", *table["class"][1:]]}).to_csv(tmp_path / "typo.csv", index=False)
     table.assign(**{"class": "Er"}).head(12).to_csv(tmp_path / "foreign.csv", index=False)
+    table.assign(**{"class": "dark"}).to_csv(tmp_path / "dark.csv", index=False)
+    classifier = untrained(tmp_path / "cls.pt", load_network(weights)[1].spec)
     one = pd.DataFrame({"NAME": table["NAME"], "group": "only"})
     one.to_csv(tmp_path / "one.csv", index=False)
     for name, options, words in (
@@ -283,6 +285,11 @@ def test_labels_that_can_not_be_used_are_one_sentence_and_leave_nothing(lab, wei
         ("typo", {}, "perhaps dark"),
         ("foreign", {}, "has none of the classes of .* so there is nothing to adapt"),
         ("plain", {"groups": tmp_path / "one.csv"}, r"in one group \(only\)"),
+        (
+            "dark",
+            {"classifier": classifier},
+            r"dark\.csv has cells of .* label more classes, or leave out `classi",
+        ),
     ):
         labels = lab / "plain.csv" if name == "plain" else tmp_path / f"{name}.csv"
         with pytest.raises(CytoyoloError, match=words) as caught:

@@ -121,6 +121,30 @@ def test_wrong_tables_of_classifiers(stored, tmp_path):
     assert not (tmp_path / "f.csv").exists()
 
 
+def test_probabilities_that_are_not_of_the_box_are_one_sentence(stored, tmp_path):
+    table, wrong = pd.read_csv(stored[0]), tmp_path / "wrong.csv"
+    other = {"dark": "pale", "pale": "dark"}
+    for changed, words in (
+        (
+            table.assign(p_dark=0.0, p_pale=0.0),
+            r"line 2: the largest probability is 0, and the confidence is 0\.\d+; .*",
+        ),
+        (table.assign(p_dark=1.0), r"the largest probability is 1, and the confidence is 0\.\d+"),
+        (
+            table.assign(**{"class": table["class"].map(other)}),
+            r"the class is (dark|pale), and another class",
+        ),
+        (
+            table.assign(uncertain="no", p_dark=0.5, p_pale=0.5).iloc[:2].assign(p_pale=[0.5, 0.8]),
+            r"1 row can't be used \(line 3: the probabilities sum to 1\.3, not to 1\)",
+        ),
+    ):
+        changed.to_csv(wrong, index=False)
+        with pytest.raises(CytoyoloError, match=words) as error:
+            fuse([stored[1], wrong], output=tmp_path / "f.csv")
+        assert "\n" not in str(error.value) and not (tmp_path / "f.csv").exists()
+
+
 def test_wrong_tables_are_one_sentence(stored, blobs, tmp_path):
     table = pd.read_csv(stored[0])
     cases = {

@@ -68,7 +68,7 @@ def test_copies_of_one_image_are_one_image(folder: Path, small_run: Path) -> Non
 
 
 def test_images_without_cells_and_broken_ones_can_not_be_chosen(folder: Path, small_run: Path) -> None:
-    with pytest.raises(CytoyoloError, match=r"has no image that can be chosen .*no cell is found in them"):
+    with pytest.raises(CytoyoloError, match=r"has no image that can be chosen .*have no cell that is found"):
         chosen(folder, small_run, count=1, conf=0.9999)
     (folder / "images" / "s1" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing")
     assert chosen(folder, small_run, count=1).left_out["can't be read"] == 1

@@ -192,6 +192,17 @@ def test_one_class_is_nothing_to_tell_apart(blobs, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_folds_without_anything_to_tell_apart_are_refused_before_the_first(blobs, tmp_path):
+    table = pd.read_csv(blobs / "labels.csv")
+    table["class"] = ["pale", *["dark"] * (len(table) - 1)]  # the fold of the pale cell has no other to learn from
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    options = {"images": blobs / "images", "dataset": blobs / "spec.yaml", "folds": 2}
+    convert(tmp_path / "labels.csv", output=tmp_path / "dataset", **options)
+    with pytest.raises(CytoyoloError, match=r"^[^:]*dataset has cells of fewer than two classes to train on \(dark\)"):
+        train_classifier(tmp_path / "dataset", output=tmp_path / "cv", folds=True, **TINY)
+    assert not (tmp_path / "cv").exists()
+
+
 def test_small_cells_are_left_out_and_rare_classes_are_said(blobs, tmp_path, printed, capsys, monkeypatch):
     def change(table):
         dark = table.index[table["class"] == "dark"]
