@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from cytoyolo import Detector, predict, shipped
+from cytoyolo.detector.weights import find_start
+from cytoyolo.images.info import digest
 from cytoyolo.spec import load_spec
 
 
@@ -26,6 +28,16 @@ def test_they_carry_their_classes_and_the_sizes_of_their_training():
     assert detector.spec is not None and detector.spec.name == "leukocytes"
     assert detector.imgsz == 256 and detector.trained_on is not None
     assert detector.calibration is not None
+
+
+def test_they_know_the_images_that_they_were_trained_on(shared):
+    seen = find_start("leukocytes", asked=False).seen
+    assert len(seen.images) == 1584, "as the card says"
+    for source in ("wbc5", "pbc9"):
+        for table, most in (("train", 1), ("test", 0)):
+            names = pd.read_csv(shared / source / f"{table}.csv")["NAME"].drop_duplicates()[::10]
+            known = [seen.has(digest((shared / source / "images" / name).read_bytes())) for name in names]
+            assert sum(known) <= most * len(names) and sum(known) >= most * 0.8 * len(names), (source, table)
 
 
 def test_they_hold_no_path_of_the_machine_that_trained_them():
