@@ -118,7 +118,7 @@ class Pages:
             Route("/api/overview", self._of(lambda who, _: self._desk.overview(who))),
             Route("/api/places", self._of(self._places)),
             Route("/api/item/{place:int}", self._of(self._item)),
-            Route("/api/decide", self._by(lambda who, given: self._desk.decide(who, given)), methods=["POST"]),
+            Route("/api/decide", self._by(self._decide), methods=["POST"]),
             Route("/api/undo", self._by(lambda who, _: self._desk.turn(who, back=True)), methods=["POST"]),
             Route("/api/redo", self._by(lambda who, _: self._desk.turn(who, back=False)), methods=["POST"]),
             Route("/image/{place:int}", self._picture(lambda place: self._desk.image(place))),
@@ -176,6 +176,15 @@ class Pages:
         if not isinstance(self._desk, Gallery):
             raise Refused("this is a review of labels, which has no gallery; load the page again.")
         return self._desk.cells(who, request.query_params.get("slide", ""))
+
+    def _decide(self, who: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Store a decision. If the page says what it shows then, the answer has that item, which saves a request."""
+        answer = self._desk.decide(who, given)
+        then, following = given.get("then"), given.get("next")
+        if type(then) is not int or not isinstance(following, list) or not 0 <= then < len(self._desk.store.items):
+            return answer
+        places = [place for place in following if type(place) is int]
+        return {**answer, "item": {**self._desk.item(who, then), "ahead": self._desk.prepare(places)}}
 
     def _item(self, who: str, request: Request) -> dict[str, Any]:
         following = request.query_params.get("next", "")

@@ -20,6 +20,8 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.reviewing.decisions import Draft, Outcome
 from cytoyolo.reviewing.store import Store
 from tests.conftest import PROGRAM
+from tests.predicted_tables import SPEC as CURATED
+from tests.predicted_tables import crossvalidated, oof_text
 from tests.reviewing import SPEC, made_review, painted
 
 
@@ -176,3 +178,33 @@ def test_wrong_calls_are_told(place: Path) -> None:
     for call, words in wrong:
         with pytest.raises(UsageError, match=re.escape(words)):
             cytoyolo.review(**call, browser=False)
+
+
+def test_a_curation_gives_the_items_and_accepting_them_makes_its_boxes(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(30)]
+    painted(tmp_path / "images", 30)
+    labelled = [f"{name},20,30,80,90,{'pale' if at % 2 else 'dark'}" for at, name in enumerate(names)]
+    rows = ["NAME,x1,y1,x2,y2,class", *labelled]
+    rows[1] = "0.png,20,30,80,90,pale"  # a wrong class
+    rows[2] = "1.png,25,30,140,120,pale"  # a loose box
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    shares = ((0.95, 0.05), (0.05, 0.95))
+    found = [(name, at % 2, 200, 160, (20, 30, 80, 90), shares[at % 2]) for at, name in enumerate(names)]
+    found.append(("2.png", 0, 200, 160, (110, 32, 170, 92), (0.96, 0.04)))  # a cell without a label
+    if CURATED.codes[0] != "dark":
+        found = [(*row[:5], row[5][::-1]) for row in found]
+    oof = crossvalidated(tmp_path / "CV", (tmp_path / "labels.csv").read_bytes(), oof_text(found))
+    table, images = tmp_path / "labels.csv", tmp_path / "images"
+    made = cytoyolo.curate(tmp_path / "labels.csv", oof=oof, output=tmp_path / "c.csv", report=False)
+    about, items = begin_labels(table, images, tmp_path / "c.findings.csv", None, CURATED)
+    by = {item.subject: item for item in items}
+    assert items[0].subject == "row:0" and items[0].suggestion == Outcome("label", "dark")
+    assert by["row:1"].suggestion == Outcome("label", "", (20, 30, 80, 90))
+    cell = next(item for item in items if item.subject.startswith("found:"))
+    assert cell.suggestion == Outcome("label", "dark") and cell.box == (110, 32, 170, 92)
+    assert about.examples["dark"] and "found:" in cell.subject and len(made.findings) == len(items)
+    _, scored = begin_labels(table, images, tmp_path / "c.scores.csv", None, CURATED)
+    assert len(scored) == 30 and scored[0].subject in ("row:0", "row:1")
+    (tmp_path / "labels.csv").write_text("\n".join(rows[:-1]) + "\n")
+    with pytest.raises(CytoyoloError, match="belongs to another table"):
+        begin_labels(table, images, tmp_path / "c.findings.csv", None, CURATED)

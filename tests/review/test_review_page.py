@@ -202,3 +202,13 @@ def test_an_image_that_was_deleted_is_said_and_skipped(browser: Any, path: Path)
         assert "no file of the image folder" in page.tab.inner_text("#empty")
         press(page, "s", "2")
         assert stored(path)["row:2"] == Outcome("open")
+
+
+def test_after_the_last_item_the_page_says_so(browser: Any, tmp_path: Path) -> None:
+    path = made_review(tmp_path, 2)
+    with served(path) as made, at_desk(browser, made) as page:
+        press(page, "k", "1")
+        press(page, "a", "")
+        assert page.tab.inner_text("#heading") == "Everything is decided." and not page.complaints
+        press(page, "z", "1")
+        assert stored(path) == {"row:0": Outcome("same")}

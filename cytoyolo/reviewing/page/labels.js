@@ -85,10 +85,13 @@ export class LabelsView {
   async open() {
     const place = this.places[this.at];
     if (place === undefined) { this.showNothing(); return; }
-    const ahead = this.places.slice(this.at + 1, this.at + 1 + AHEAD);
-    const item = await get(`/api/item/${place}?next=${ahead}`);
-    const bitmap = item.size ? await this.pictures.get(item.image, `/image/${place}`) : null;
-    if (this.places[this.at] !== place) return; // another item was opened meanwhile
+    await this.present(await get(`/api/item/${place}?next=${this.ahead(this.at)}`));
+  }
+
+  ahead(at) { return this.places.slice(at + 1, at + 1 + AHEAD); }
+
+  async present(item) {
+    const bitmap = item.size ? await this.pictures.get(item.image, `/image/${item.place}`) : null;
     this.item = item;
     this.showItem(bitmap);
     for (const next of item.ahead) this.pictures.get(next.image, `/image/${next.place}`);
@@ -257,19 +260,22 @@ export class LabelsView {
   // Store a decision; then show the next item if it was about the item itself, or else this item again.
   async send(decision, goesOn) {
     await this.guarded(async () => {
-      const answer = await store("/api/decide", decision, (waits) => this.waiting(waits));
+      const at = goesOn ? this.at + 1 : this.at;
+      const wanted = { then: this.places[at], next: this.ahead(at) };
+      const answer = await store("/api/decide", { ...decision, ...wanted }, (waits) => this.waiting(waits));
       this.showProgress(answer.progress);
       this.say(`Stored: ${KINDS[decision.kind]}${decision.class ? ` (${decision.class})` : ""}.`);
       if (goesOn) this.leave(decision.kind === "skip" ? "skipped" : "decided");
-      await this.open();
+      if (answer.item && answer.item.place === this.places[this.at]) await this.present(answer.item);
+      else await this.open();
     });
   }
 
   // Go to the next item. An item that no longer fits the filter leaves the list.
   leave(status) {
     if (this.status !== "all" && this.status !== status) this.places.splice(this.at, 1);
-    else if (this.at < this.places.length - 1) this.at += 1;
-    if (this.at >= this.places.length) this.at = Math.max(this.places.length - 1, 0);
+    else this.at += 1;
+    this.at = Math.max(Math.min(this.at, this.places.length - 1), 0);
   }
 
   async turn(name) {
