@@ -1,13 +1,18 @@
 """Which training carries over to slides and laboratories that it has not seen?
 
-    python benchmarks/accuracy.py --work DIR [--tasks slides0 to-wbc5 ...] [--variants plain stain3 ...] [--seeds 0 1 2]
+    python benchmarks/accuracy.py --work DIR [--tasks slides0 to-wbc5 ...] [--variants plain steps ...] [--seeds 0 1 2]
+        [--second-stage]
 
 The data are the training tables of ../shared/data/wbc5 and ../shared/data/pbc9. Test images, and images that show the
 same, are left out. Each task trains on some images and is judged on other slides, another laboratory, or both (TASKS).
 Each variant is the recipe `quick` with other settings (VARIANTS). All start from the same weights. A model is judged by
 its last weights: as many boxes an image as it has labels, best first, as in the challenge.
 
-Each result is a line of DIR/accuracy.csv. Results that are there are not made again, and interrupted trainings go on.
+With --second-stage, a classifier is trained on the same images from the detector's backbone, and judged behind the
+detector in several ways (WAYS).
+
+Each result is a line of DIR/accuracy.csv, or of DIR/second_stage.csv. Results that are there are not made again, and
+interrupted trainings go on.
 """
 
 import argparse
@@ -17,10 +22,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from alike import WAYS
 from leukocytes import SHARED, SOURCES, START, rows
 from sklearn.metrics import accuracy_score
 
-from cytoyolo import Detector, convert, train
+from cytoyolo import Detector, convert, train, train_classifier
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import evaluate
@@ -56,6 +62,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "hue": {"hsv_h": 0.015},
     "steps": STEPS,
+    "steps-hue": {**STEPS, "hsv_h": 0.015},
+    "steps-stain3": {**STEPS, "stain": 0.3},
+    "steps-balance": {**STEPS, "balance": 0.5},
+    "steps-turns": {**STEPS, **TURNS},
+    "steps-freeze": {**STEPS, "freeze": 5},
+    "steps-320": {**STEPS, "imgsz": 320},
+    "steps-after-pbc9": STEPS,
     "single": SINGLE,
     "single-steps": {**STEPS, **SINGLE},
     "single-steps-turns": {**STEPS, **SINGLE, **TURNS},
@@ -72,6 +85,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "stain5-focus-turns": {**TURNS, "stain": 0.5, "focus": 1.0},
     "stain5-focus-turns-balance": {**TURNS, "stain": 0.5, "focus": 1.0, "balance": 0.5},
 }
+# Variants that start from weights of the same settings that were trained on another task's images.
+AFTER = {"steps-after-pbc9": ("to-wbc5", "steps")}
 
 
 def images(work: Path) -> Path:
@@ -116,9 +131,9 @@ def divided(work: Path, task: Task) -> tuple[pd.DataFrame, dict[str, pd.DataFram
     return train_rows, judges
 
 
-def judged(weights: Path, folder: Path, truth: pd.DataFrame) -> dict[str, float]:
+def judged(weights: Path, folder: Path, truth: pd.DataFrame, **settings: Any) -> dict[str, float]:
     """Score the best boxes of each image against its labels."""
-    detector = Detector(weights, conf=1e-5)
+    detector = Detector(weights, conf=1e-5, **settings)
     names = list(dict.fromkeys(truth["NAME"]))
     found = detector.predict([folder / name for name in names])
     named = [replace(cells, image=name) for name, cells in zip(names, found, strict=True)]
@@ -132,20 +147,46 @@ def judged(weights: Path, folder: Path, truth: pd.DataFrame) -> dict[str, float]
     }  # fmt: skip
 
 
-def one(work: Path, name: str, variant: str, seed: int, epochs: int) -> pd.DataFrame:
-    """Train one model and judge it, a line for each source that judges."""
-    trained, judges = divided(work, TASKS[name])
-    data = converted(work, name, trained)
-    run = work / f"{name}-{variant}-{epochs}-{seed}"
-    if not (run / "weights" / "last.pt").is_file():
-        settings = {"recipe": "quick", "model": str(START), "epochs": epochs, "seed": seed, "cache": "ram"}
-        train(data, output=run, **{**settings, **VARIANTS[variant]})
-    key = {"task": name, "variant": variant, "epochs": epochs, "seed": seed}
+def weights_of(work: Path, task: str, variant: str, seed: int, epochs: int) -> Path:
+    """Train one model, and return its last weights. Weights that are there are not made again."""
+    run = work / f"{task}-{variant}-{epochs}-{seed}"
     weights = run / "weights" / "last.pt"
+    if not weights.is_file():
+        data = converted(work, task, divided(work, TASKS[task])[0])
+        start = weights_of(work, *AFTER[variant], seed, epochs) if variant in AFTER else START
+        settings = {"recipe": "quick", "model": str(start), "epochs": epochs, "seed": seed, "cache": "ram"}
+        train(data, output=run, **{**settings, **VARIANTS[variant]})
+    return weights
+
+
+def classifier_of(work: Path, task: str, variant: str, seed: int, epochs: int) -> Path:
+    """Train a classifier from a detector's backbone, on the same images."""
+    run = work / f"{task}-{variant}-{epochs}-{seed}-classifier"
+    weights = run / "weights" / "last.pt"
+    if not weights.is_file():
+        detector = weights_of(work, task, variant, seed, epochs)
+        train_classifier(work / task, output=run, model=str(detector), seed=seed)
+    return weights
+
+
+def one(work: Path, task: str, variant: str, seed: int, epochs: int, second_stage: bool = False) -> pd.DataFrame:
+    """Judge one model, a line for each source that judges; or a line for each way to use its second stage."""
+    weights = weights_of(work, task, variant, seed, epochs)
+    ways: dict[str, dict[str, Any]] = {"": {}}
+    if second_stage:
+        classifier = classifier_of(work, task, variant, seed, epochs)
+        ways = {
+            way: {**settings, "classifiers": [classifier]} if "model_weights" in settings else settings
+            for way, settings in WAYS.items()
+        }
+    key = {"task": task, "variant": variant, "epochs": epochs, "seed": seed}
     return pd.DataFrame(
-        {**key, "judge": source, "cells": len(table), **judged(weights, images(work), table)}
-        for source, table in judges.items()
-    )
+        {
+            **key, **({"way": way} if way else {}), "judge": source, "cells": len(table),
+            **judged(weights, images(work), table, **settings),
+        }
+        for source, table in divided(work, TASKS[task])[1].items() for way, settings in ways.items()
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -155,10 +196,11 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--second-stage", action="store_true")
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    results = work / "accuracy.csv"
+    results = work / ("second_stage.csv" if options.second_stage else "accuracy.csv")
     keys = ["task", "variant", "epochs", "seed"]
     for seed in options.seeds:
         for task in options.tasks:
@@ -166,7 +208,7 @@ def main() -> None:
                 done = pd.read_csv(results) if results.exists() else pd.DataFrame(columns=keys)
                 if (done[keys] == [task, variant, options.epochs, seed]).all(axis=1).any():
                     continue
-                lines = one(work, task, variant, seed, options.epochs)
+                lines = one(work, task, variant, seed, options.epochs, options.second_stage)
                 pd.concat([done, lines]).to_csv(results, index=False)
                 print(lines.round(3).to_string(index=False), flush=True)
 
