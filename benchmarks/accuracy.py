@@ -26,7 +26,9 @@ from alike import WAYS
 from leukocytes import SHARED, SOURCES, START, rows
 from sklearn.metrics import accuracy_score
 
-from cytoyolo import Detector, convert, train, train_classifier
+from cytoyolo import convert, train, train_classifier
+from cytoyolo.detector.inference import InferenceSettings, complete, open_model
+from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import evaluate
@@ -131,13 +133,13 @@ def divided(work: Path, task: Task) -> tuple[pd.DataFrame, dict[str, pd.DataFram
     return train_rows, judges
 
 
-def judged(weights: Path, folder: Path, truth: pd.DataFrame, **settings: Any) -> dict[str, float]:
+def judged(weights: Path, folder: Path, truth: pd.DataFrame, settings: InferenceSettings) -> dict[str, float]:
     """Score the best boxes of each image against its labels."""
-    detector = Detector(weights, conf=1e-5, **settings)
+    model = open_model([weights], complete({"conf": 1e-5, **settings}))
     names = list(dict.fromkeys(truth["NAME"]))
-    found = detector.predict([folder / name for name in names])
-    named = [replace(cells, image=name) for name, cells in zip(names, found, strict=True)]
-    table = DetectionTable.of(named, detector.codes)
+    found = detect_files(model, [folder / name for name in names])
+    named = [replace(file.detections, image=name) for name, file in zip(names, found, strict=True)]
+    table = DetectionTable.of(named, model.codes)
     true = truth.rename(columns={"NAME": "image"}).assign(id=range(len(truth)))
     submission = fill(true[["id", "image"]], [table], "PNN")[0]
     score = evaluate(true, submission)
@@ -172,7 +174,7 @@ def classifier_of(work: Path, task: str, variant: str, seed: int, epochs: int) -
 def one(work: Path, task: str, variant: str, seed: int, epochs: int, second_stage: bool = False) -> pd.DataFrame:
     """Judge one model, a line for each source that judges; or a line for each way to use its second stage."""
     weights = weights_of(work, task, variant, seed, epochs)
-    ways: dict[str, dict[str, Any]] = {"": {}}
+    ways: dict[str, Any] = {"": {}}
     if second_stage:
         classifier = classifier_of(work, task, variant, seed, epochs)
         ways = {
@@ -183,7 +185,7 @@ def one(work: Path, task: str, variant: str, seed: int, epochs: int, second_stag
     return pd.DataFrame(
         {
             **key, **({"way": way} if way else {}), "judge": source, "cells": len(table),
-            **judged(weights, images(work), table, **settings),
+            **judged(weights, images(work), table, settings),
         }
         for source, table in divided(work, TASKS[task])[1].items() for way, settings in ways.items()
     )  # fmt: skip
