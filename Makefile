@@ -119,7 +119,7 @@ $(DATA)/train.csv $(DATA)/test.csv $(TRUTH):
 
 # All but curation.py, predict.py and tiled_training.py, whose trainings take long.
 bench: $(INSTALLED)  ## Measure speed, each as a ratio of two ways in one run.
-	@for file in $(filter-out benchmarks/curation.py benchmarks/predict.py benchmarks/tiled_training.py, $(wildcard benchmarks/[a-z]*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/curation.py benchmarks/predict.py benchmarks/review.py benchmarks/tiled_training.py, $(wildcard benchmarks/[a-z]*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## Remove .venv and the demo's results; never your data or runs.
 	rm -rf $(VENV) runs/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """Who may use the page: addresses, tokens, passwords and sessions."""
 
+import errno
 import hmac
 import secrets
 import socket
@@ -125,7 +126,7 @@ def listen(host: str | None, port: int) -> tuple[socket.socket, str, frozenset[s
             raise UsageError("port", port, "give a number from 1024 to 65535; this one needs special rights") from error
         except OSError as error:
             bound.close()
-            if error.errno == 99:  # EADDRNOTAVAIL
+            if error.errno == errno.EADDRNOTAVAIL:
                 raise UsageError("host", wanted, "give an address of this machine") from error
             continue
         shown = f"[{wanted}]" if ":" in wanted else wanted

@@ -98,12 +98,16 @@ def create(path: Path, about: About, items: Sequence[Item]) -> None:
     meta = {"about": json.dumps({**plain, "spec": about.spec.to_dict()}).encode(), "table": zlib.compress(about.table)}
     with atomic_file(path) as temporary:
         connection = sqlite3.connect(temporary)
-        with connection:
-            connection.executescript(_SCHEMA)
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-            rows = ((place, json.dumps(item.to_dict())) for place, item in enumerate(items))
-            connection.executemany("INSERT INTO items VALUES (?, ?)", rows)
-        connection.close()
+        rows = ((place, json.dumps(item.to_dict())) for place, item in enumerate(items))
+        try:
+            with connection:
+                connection.executescript(_SCHEMA)
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+                connection.executemany("INSERT INTO items VALUES (?, ?)", rows)
+        except sqlite3.Error as error:
+            raise CytoyoloError(f"{path} could not be written ({error}); free space, or give another place.") from error
+        finally:
+            connection.close()
 
 
 class Store:
@@ -127,7 +131,7 @@ class Store:
                 item_of(json.loads(text)) for (text,) in self._rows("SELECT content FROM items ORDER BY place")
             ]
             self.histories = histories(self.events())
-        except (sqlite3.DatabaseError, zlib.error, KeyError, TypeError, ValueError) as error:
+        except (sqlite3.DatabaseError, zlib.error, LookupError, TypeError, ValueError) as error:
             raise CytoyoloError(
                 f"{path} can't be read as a review ({error}); give a file that `cytoyolo review` made, or a copy of it."
             ) from error

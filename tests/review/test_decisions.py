@@ -164,6 +164,20 @@ def test_a_full_disk_refuses_the_decision_and_loses_nothing(store: Store) -> Non
     assert 1 <= stored == len(store.history("ann").done)
 
 
+def test_a_review_that_cannot_be_written_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = sqlite3.connect
+
+    def limited(path: object) -> sqlite3.Connection:
+        connection = plain(path)
+        connection.execute("PRAGMA max_page_count = 2")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", limited)
+    with pytest.raises(CytoyoloError, match=r"r\.sqlite could not be written .*full"):
+        create(tmp_path / "r.sqlite", about_of(), [])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
