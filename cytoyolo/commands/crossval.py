@@ -12,7 +12,7 @@ import yaml
 
 from cytoyolo import console, defaults
 from cytoyolo.annotations.audit import MENDABLE
-from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE, summary_of, write_classes
+from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE, judged, write_classes
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval_folder import (
     DATASET,
@@ -30,6 +30,7 @@ from cytoyolo.commands.crossval_folder import (
     refuse_finished,
     write_manifest,
 )
+from cytoyolo.commands.crossval_page import write_crossval_page
 from cytoyolo.commands.crossval_predictions import by_group, predict_table
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
 from cytoyolo.commands.score import write_score
@@ -47,6 +48,7 @@ from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.files import check_folder, maker_of, new_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
+from cytoyolo.report.page import PAGE, PAGE_FILES
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.tables.table import fingerprint, write_table
@@ -275,7 +277,7 @@ def _begin(
 def _coming(folds: int) -> tuple[str, ...]:
     """What comes into the folder after it was made; anything else there is the user's."""
     of_folds = (name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/"))
-    return (OOF, GROUPS, CLASSES, MATRIX, PICTURE, f"{SCORE}/", f"{ENSEMBLE}/", *of_folds)
+    return (OOF, GROUPS, CLASSES, MATRIX, PICTURE, PAGE, f"{PAGE_FILES}/", f"{SCORE}/", f"{ENSEMBLE}/", *of_folds)
 
 
 def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
@@ -352,7 +354,7 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
         [pd.read_csv(folder / f"fold{fold}.csv", dtype=str, keep_default_na=False) for fold in range(folds)]
     )
     column = data.spec.columns["image"]
-    listing = listing.drop_duplicates(column)  # the tiles of an image have rows of their own
+    whole, listing = listing, listing.drop_duplicates(column)  # the tiles of an image have rows of their own
     place = pd.Series(range(len(listing)), index=listing[column])
     joined = parts.iloc[np.argsort(place[parts[column]].to_numpy(), kind="stable")]
     write_table(folder / OOF, joined, overwrite=True)
@@ -365,10 +367,11 @@ def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[s
     groups = by_group(truth, submission, score, group)
     write_score(score, folder / SCORE, data.spec, overwrite=True)
     write_table(folder / GROUPS, groups, overwrite=True)
-    summary = summary_of(predictions, labels, listing[column].tolist(), data)
-    write_classes(summary, folder)
+    compared = judged(predictions, labels, whole, data)
+    write_classes(compared.summary, folder)
+    write_crossval_page(folder, score, groups, compared, data)
     weights = [fingerprint(folder / f"fold{fold}" / LAST) for fold in range(folds)]
     finished = {**manifest, "status": "finished", "weights_sha256": weights}
     finished |= {"oof_sha256": fingerprint(folder / OOF), "score": score.to_dict()}
     write_manifest(folder, finished)
-    return Crossvalidated(folder, folder / OOF, folds, score, groups, summary.classes)
+    return Crossvalidated(folder, folder / OOF, folds, score, groups, compared.summary.classes)

@@ -30,6 +30,7 @@ from cytoyolo.commands.train_folder import (
     training_on,
     write_manifest,
 )
+from cytoyolo.commands.train_page import write_training_page
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.augmentation import Augmentation
@@ -42,9 +43,7 @@ from cytoyolo.errors import either, listed
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.machine import versions
-from cytoyolo.report.page import PAGE, write_page
-from cytoyolo.report.pages.training import training_page
-from cytoyolo.scoring.class_summary import class_remarks
+from cytoyolo.report.page import PAGE, PAGE_FILES
 from cytoyolo.tables.table import XYXY, fingerprint
 from cytoyolo.yolo.folder import Dataset, held_out, load_dataset
 from cytoyolo.yolo.labels import read_labels
@@ -54,7 +53,7 @@ from cytoyolo.yolo.verify import read_listing, verify
 _COMING = (
     *(RECIPE, MANIFEST, f"{training.FOLDER}/", progress.FILE, START_SEEN),
     *("weights/best.pt", "weights/last.pt", "metrics.csv", "curves/"),
-    *(CLASSES, MATRIX, PICTURE, PAGE),
+    *(CLASSES, MATRIX, PICTURE, PAGE, f"{PAGE_FILES}/"),
 )
 
 
@@ -309,22 +308,18 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any], device: str, rep
     warn_of_batch(settings["batch"], recipe["batch"])
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False, lineterminator="\n")
     keep_curves(run, leave=_ENGINES_MATRICES)
-    summary = (
-        validated(run / "weights" / "best.pt", data, manifest["fold"], device) if recipe.get("val", True) else None
-    )
-    if summary is not None:
-        write_classes(summary, run)
+    judged = validated(run / "weights" / "best.pt", data, manifest["fold"], device) if recipe.get("val", True) else None
+    if judged is not None:
+        write_classes(judged.summary, run)
     if report:
         about = f"recipe {manifest['recipe']}, from {manifest['start']['name']}, {data.spec.name}"
-        remarks = [] if summary is None else class_remarks(summary.classes)
-        remarks = [seen, *remarks] if (seen := manifest["start"].get("validation_seen")) else remarks
-        write_page(run / PAGE, training_page(about, pd.DataFrame(rows), best, summary, remarks))
+        write_training_page(run, about, pd.DataFrame(rows), best, judged, data)
     write_manifest(
         run, {**manifest, "status": "finished", "finished": now(), "batch": settings["batch"], "metrics": best}
     )
     (run / START_SEEN).unlink(missing_ok=True)
     shutil.rmtree(engine_folder)
-    return Trained(run, run / "weights" / "best.pt", best, pd.DataFrame() if summary is None else summary.classes)
+    return Trained(run, run / "weights" / "best.pt", best, pd.DataFrame() if judged is None else judged.summary.classes)
 
 
 def warn_of_batch(used: int, asked: int) -> None:

@@ -71,18 +71,19 @@ def curves(
     *,
     least: float | None = None,
 ) -> Chart:
-    """Draw up to four lines over whole numbers such as epochs. `lines` holds the values of each line by its name."""
+    """Draw up to 16 lines over whole numbers such as epochs. `lines` holds the values of each line by its name."""
     steps = np.asarray(x)
 
     def draw(axes: "Axes") -> None:
         for place, (name, values) in enumerate(lines.items()):
             colour, mark = list(HUES)[place % 4], _MARKS[place % 4] if len(steps) <= 40 else None
-            axes.plot(
-                steps, np.asarray(values), _DASHES[place % 4], color=colour, marker=mark, markersize=3.5, label=name
-            )
+            dash = _DASHES[(place + place // 4) % 4]
+            axes.plot(steps, np.asarray(values), dash, color=colour, marker=mark, markersize=3.5, label=name)
         axes.set_xlabel(x_title)
         axes.set_ylabel(y_title)
         axes.locator_params(axis="x", integer=True)
+        if len(steps) == 1:
+            axes.set_xticks(steps)
         if least is not None:
             axes.set_ylim(bottom=least)
         if len(lines) > 1:

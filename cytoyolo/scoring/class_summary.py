@@ -1,6 +1,6 @@
 """How well each class is found, at one threshold and without intervals: what a training shows at its end."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from cytoyolo.errors import listed
 from cytoyolo.scoring.average_precision import rank
 from cytoyolo.scoring.cells import Cells, Floats, confusion, match
-from cytoyolo.scoring.figures import by_image, class_figures
+from cytoyolo.scoring.figures import by_image, class_figures, overall_figures
 
 # The names of the rows and columns of a confusion matrix that are no classes.
 MISSED, FALSE = "(missed)", "(no cell)"
@@ -65,6 +65,36 @@ def summarise(cells: Cells, conf: float, codes: Collection[str]) -> ClassSummary
     wanted = table["class"].isin(list(codes)) | (table["cells"] > 0) | (table["found"] > 0)
     shown = np.append(wanted.to_numpy(), True)
     return ClassSummary(conf, table[wanted].reset_index(drop=True), count_matrix(total, cells.codes).loc[shown, shown])
+
+
+def group_figures(cells: Cells, conf: float, groups: Sequence[str]) -> pd.DataFrame:
+    """Compute how well the cells of each group are found.
+
+    Parameters
+    ----------
+    cells : Cells
+        True and found cells.
+    conf : float
+        The threshold, 0 to 1.
+    groups : sequence of str
+        The group of each image, "" for an image without a group.
+
+    Returns
+    -------
+    DataFrame
+        A row for each named group, the group with most true cells first: group, images, cells (true cells), found, f1
+        and macro_f1.
+    """
+    number, names = len(cells.codes), np.array(groups, dtype=object)
+    counts = by_image(confusion(cells, match(cells), cells.confidence >= conf), cells.images, number)
+    rows = []
+    for name in sorted(set(groups) - {""}):
+        own = names == name
+        total = np.asarray(counts[np.flatnonzero(own)].sum(axis=0)).reshape(number + 1, number + 1)
+        figures, found = overall_figures(total), int(total[:, :-1].sum())
+        rows.append((name, int(own.sum()), int(total[:-1].sum()), found, figures["f1"], figures["macro_f1"]))
+    table = pd.DataFrame(rows, columns=["group", "images", "cells", "found", "f1", "macro_f1"])
+    return table.sort_values("cells", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def count_matrix(total: Floats, codes: tuple[str, ...]) -> pd.DataFrame:

@@ -37,6 +37,7 @@ from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import load_dataset
 from cytoyolo.yolo.verify import read_listing
 from tests.blobs import draw
+from tests.browser import assert_sound, opened
 from tests.outcomes import contents
 from tests.pictures import empty_png
 from tests.predicted_tables import SPEC
@@ -214,7 +215,7 @@ def test_the_predictions_are_those_of_the_last_weights(made, lab):
 def test_it_holds_what_it_says_and_no_path_of_this_machine(made, lab):
     assert {path.name for path in made.iterdir()} == {
         ".cytoyolo.json", "classes.csv", "confusion.csv", "confusion.png", "crossval.json", "dataset", "fold0",
-        "fold0.csv", "fold1", "fold1.csv", "groups.csv", "oof.csv", "recipe.yaml", "score",
+        "fold0.csv", "fold1", "fold1.csv", "groups.csv", "oof.csv", "recipe.yaml", "report.html", "score",
     }  # fmt: skip
     assert not (made / "fold0" / "classes.csv").exists()  # no validation on the fold
     classes = pd.read_csv(made / "classes.csv")
@@ -226,6 +227,16 @@ def test_it_holds_what_it_says_and_no_path_of_this_machine(made, lab):
     assert not list(made.rglob("*.cache")) and not list(made.rglob("progress.jsonl"))
     score = json.loads((made / "score" / "score.json").read_text())
     assert json.loads((made / "crossval.json").read_text())["score"] == score and 0 <= score["score"] <= 1
+
+
+def test_it_has_a_page_that_leads_to_the_pages_of_its_folds(made, browser):
+    html = (made / "report.html").read_text(encoding="utf-8")
+    score = json.loads((made / "crossval.json").read_text())["score"]["score"]
+    assert f"Out-of-fold score {score:.4f}" in html and html.count("<svg") == 3 and "Typical images</bdi>" in html
+    assert_sound(browser, made / "report.html")
+    with opened(browser, made / "report.html") as page:
+        page.tab.locator("a[href='fold1/report.html']").click()
+        assert page.tab.locator("h1").inner_text() == "Training" and not page.complaints
 
 
 def test_groups_are_never_parted_and_are_scored(made, lab):

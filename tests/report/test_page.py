@@ -218,6 +218,7 @@ def test_epochs_are_whole_numbers() -> None:
     chart = charts.curves([1, 2, 3], {"a": [1, 2, 3]}, "three", "epoch", "loss")
     texts = re.findall(r">([\d.]+)</text>", chart.svg)
     assert {"1", "2", "3"} <= set(texts) and "1.5" not in texts[:3]
+    assert ">1</text>" in charts.curves([1], {"a": [0.5]}, "one", "epoch", "loss").svg
 
 
 def test_lines_differ_in_their_dashes_too() -> None:

@@ -51,7 +51,7 @@ def score_page(
     ]  # fmt: skip
     remarks = _remarks(made)
     sections = [
-        Section("Score", [*map(Prose, remarks), _parts(made)]),
+        Section("Score", [*map(Prose, remarks), parts_table(made)]),
         Section("Classes", [Prose(_MEANING), _classes(made)]),
         Section("Confusion", matrix_parts(made.confusion(), _WORDS, cells, without)),
     ]
@@ -82,7 +82,8 @@ def _remarks(made: Score) -> list[str]:
     return said
 
 
-def _parts(made: Score) -> Table:
+def parts_table(made: Score) -> Table:
+    """Return the table of the score and its parts, with intervals."""
     parts = [
         ("score", made.score, made.interval, ""),
         ("GIoU part: mean of (GIoU + 1) / 2", made.giou, made.giou_interval, f"{GIOU_WEIGHT:g}"),
