@@ -15,9 +15,13 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    weights: Annotated[Path, typer.Argument(help="A checkpoint, such as RUN/weights/best.pt.", metavar="WEIGHTS.pt")],
+    weights: Annotated[
+        Path,
+        typer.Argument(help="A checkpoint (RUN/weights/best.pt), or an ensemble.", metavar="WEIGHTS.pt|DIR"),
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="FILE.onnx, or a folder for OpenVINO.", metavar="FILE.onnx|DIR")
+        Path,
+        typer.Option("--output", "-o", help="FILE.onnx, or a folder (OpenVINO, ensembles).", metavar="FILE.onnx|DIR"),
     ],
     format: Annotated[
         defaults.ExportFormat, typer.Option(help="The program that will run the network.")

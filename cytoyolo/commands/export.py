@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import defaults
+from cytoyolo.commands.export_ensemble import export_ensemble
 from cytoyolo.detector import export as exports
+from cytoyolo.detector.ensemble_folder import is_ensemble
 from cytoyolo.detector.model_info import CLASSIFY
 from cytoyolo.detector.networks import ONNX, OPENVINO, Pixels
 from cytoyolo.detector.predict import Detector, detect_files
@@ -68,7 +70,8 @@ def export(
     seed: int = defaults.SEED,
     overwrite: bool = False,
 ) -> Exported:
-    """Write a checkpoint of a detector or a classifier as an ONNX file or an OpenVINO folder.
+    """Write a checkpoint of a detector or a classifier as an ONNX file or an OpenVINO folder, or the models of an
+    ensemble as ONNX files in a folder, which is an ensemble again.
 
     The network takes batches and images of any size and gives the scores of all classes. With `int8` the ranges of a
     detector's values are measured on half of the images of a label table. The other half compares int8 with fp32 by
@@ -77,7 +80,7 @@ def export(
     Parameters
     ----------
     weights : str or Path
-        The checkpoint (.pt).
+        The checkpoint (.pt), or the folder of an ensemble.
     output : str or Path
         The file or folder to write.
     format : str
@@ -119,17 +122,20 @@ def export(
         raise UsageError("max_loss", max_loss, "give a share of the score, such as 0.01")
     check_choice("format", format, defaults.ExportFormat)
     exports.check_packages(format, int8)
+    if not int8:
+        only: dict[str, object] = {"calibrate": calibrate, "images": images, "imgsz": imgsz, "dataset": dataset}
+        _refuse_for_int8(
+            only | {"seed": seed or None, "max_loss": None if max_loss == defaults.EXPORT_LOSS else max_loss}
+        )
+    if is_ensemble(weights):
+        export_ensemble(weights, output, format, int8, overwrite)
+        return Exported(output)
     _check_output(output, format, overwrite)
     comparison = output.with_name(f"{output.name}.comparison.json")
     if comparison.exists() and not (overwrite and _is_comparison(comparison)):
         remedy = "is not a comparison that this command made; move it" if overwrite else f"exists; give {OVERWRITE}"
         raise UsageError(f"{comparison} {remedy}, or give another output.")
     if not int8:
-        only: dict[str, object] = {"calibrate": calibrate, "images": images, "imgsz": imgsz, "dataset": dataset}
-        only |= {"seed": seed or None, "max_loss": None if max_loss == defaults.EXPORT_LOSS else max_loss}
-        for name, value in only.items():
-            if value is not None:
-                raise UsageError(f"{option(name)} needs {option('int8', True)}; give both or neither.")
         if format == ONNX:
             exports.write_onnx(weights, output)
         else:
@@ -158,6 +164,13 @@ def export(
         _put(made, output, format, overwrite)
     write_text(comparison, json.dumps(measured, indent=2) + "\n")
     return Exported(output, measured)
+
+
+def _refuse_for_int8(given: Mapping[str, object]) -> None:
+    """Raise UsageError for options that only int8 has."""
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option(name)} needs {option('int8', True)}; give both or neither.")
 
 
 def _quantized(

@@ -127,6 +127,12 @@ def read_ensemble(folder: Path) -> Members:
     return Members(detectors, classifiers, weights, classes)
 
 
+def chosen_on(folder: Path) -> dict[str, Any] | None:
+    """Return how the weights of an ensemble were chosen, None if it does not say so."""
+    stored = read_json(folder / ENSEMBLE_FILE).get("chosen_on")
+    return stored if isinstance(stored, dict) else None
+
+
 def _reason(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
 

@@ -6,9 +6,12 @@ import shutil
 import pandas as pd
 import pytest
 
-from cytoyolo import bench, export, submit
+from cytoyolo import bench, export, predict, submit
 from cytoyolo.commands.export import _parted
+from cytoyolo.detector.ensemble_folder import read_ensemble, write_ensemble
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.spec import load_spec
+from tests.classifiers import untrained
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,48 @@ def test_int8_comes_with_a_comparison(weights, blobs, tmp_path, cytoyolo, format
     made = submit(output, blobs / "test.csv", images=blobs / "images", output=tmp_path / "s.csv")
     assert made.rows == 6
     assert cytoyolo(*call, "--images", blobs / "images").returncode == 2  # it exists
+
+
+def test_an_ensemble_becomes_an_ensemble_of_onnx_files(weights, blobs, tmp_path):
+    whole, made = tmp_path / "whole", tmp_path / "onnx"
+    whole.mkdir()
+    models = {"fold0.pt": weights, "fold1.pt": weights.with_name("last.pt")}
+    chosen = {"cells": 7, "figures": []}
+    cls = untrained(tmp_path / "cls.pt", load_spec(blobs / "spec.yaml"))
+    write_ensemble(whole, models, {"cls.pt": cls}, ("dark", "pale"), (1.0, 2.0, 0.5), chosen)
+    assert export(whole, output=made).output == made
+    before, after = read_ensemble(whole), read_ensemble(made)
+    names = [path.name for path in (*after.detectors, *after.classifiers)]
+    assert names == ["fold0.onnx", "fold1.onnx", "cls.onnx"]
+    assert (after.weights, after.classes) == (before.weights, before.classes)
+    assert json.loads((made / "ensemble.json").read_text())["chosen_on"] == chosen
+    tables = []
+    for name in (whole, made):
+        options = {"conf": 0.0001, "device": "cpu", "probabilities": True, "report": False}
+        predict(name, [blobs / "images"], output=tmp_path / f"{name.name}-found", **options)
+        tables.append(pd.read_csv(tmp_path / f"{name.name}-found" / "detections.csv"))
+    assert len(tables[0])
+    pd.testing.assert_frame_equal(*tables, atol=2e-3, check_exact=False)
+
+
+def test_wrong_exports_of_ensembles(weights, tmp_path):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    write_ensemble(whole, {"a.pt": weights}, {}, ("dark", "pale"))
+    for options, words in (
+        ({"output": tmp_path / "a.onnx"}, "each of its models becomes a file; give a folder"),
+        ({"output": tmp_path / "b", "format": "openvino"}, "leave out format='openvino'"),
+        ({"output": tmp_path / "b", "int8": True}, "leave out int8=True"),
+        ({"output": tmp_path / "b", "imgsz": 64}, "`imgsz` needs int8=True"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            export(whole, **options)
+    export(whole, output=tmp_path / "made")
+    with pytest.raises(UsageError, match=r"only checkpoints are exported; use .*made as it is"):
+        export(tmp_path / "made", output=tmp_path / "b")
+    with pytest.raises(UsageError, match="overwrite=True"):
+        export(whole, output=tmp_path / "made")
+    assert not (tmp_path / "b").exists() and not (tmp_path / "a.onnx").exists()
 
 
 def test_a_loss_that_is_too_great_is_refused(weights, blobs, tmp_path):
