@@ -47,7 +47,7 @@ SUBMISSION_CONF = 1e-5
 MAX_DETECTIONS = 300
 FUSION_IOU = 0.4
 TILES: Tiles = "auto"
-# How many leukocytes of a slide a differential wants. CLSI's standard H20 counts 200; many laboratories count 100.
+# How many leukocytes of a slide a differential wants. Laboratories count 100 or 200.
 CELLS = 200
 # The page of a review: where it is looked for first.
 PORT = 8765
