@@ -49,8 +49,12 @@ def oracle(truth: pd.DataFrame, submission: pd.DataFrame) -> tuple[list[float], 
 def assert_agrees(truth: pd.DataFrame, submission: pd.DataFrame) -> None:
     quality, true, predicted, expected = oracle(truth, submission)
     result = evaluate(truth, submission, replicates=2)
-    assert result.score == pytest.approx(expected, rel=EXACT, abs=EXACT)
-    assert result.giou == pytest.approx(np.mean((np.array(quality) + 1) / 2), rel=EXACT, abs=EXACT)
+    values = (np.array(quality) + 1) / 2
+    # Two inverted boxes can have a GIoU of -1e7. Where such values cancel, what is left is rounded as coarsely as they
+    # are, whatever its own size: the error of a sum grows with the sum of the magnitudes. They are 1 or less elsewhere.
+    exact = EXACT * max(1, np.abs(values).mean())
+    assert result.score == pytest.approx(expected, rel=EXACT, abs=exact)
+    assert result.giou == pytest.approx(values.mean(), rel=EXACT, abs=exact)
     assert result.macro_f1 == pytest.approx(f1_score(true, predicted, average="macro"), rel=EXACT, abs=EXACT)
     matches = result.matches.iloc[np.argsort(pd.factorize(truth["image"])[0], kind="stable")]
     assert matches["predicted"].tolist() == predicted
