@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cytoyolo import console, defaults
 from cytoyolo.commands.predict_sources import Images, find_images
-from cytoyolo.curation.selection import Choice, at_random, farthest_first, uncertainty
+from cytoyolo.curation.selection import Choice, at_random, representatives, uncertainty
 from cytoyolo.detector.averaging import class_vectors
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.features import CellFeatures, around
@@ -88,7 +88,7 @@ def select(
     device: str = defaults.DEVICE,
     overwrite: bool = False,
 ) -> Selected:
-    """Choose the images of a new laboratory whose labels will teach a detector most: uncertain, and unlike each other.
+    """Choose the images of a new laboratory whose labels will teach a detector most: typical, and unlike each other.
 
     Of images that show the same, only the first can be chosen. Images in which no cell is found, and whole slides,
     can't be chosen. The chosen images are spread over groups. Without a table of groups, sub-folders are groups.
@@ -108,7 +108,7 @@ def select(
     random : bool
         Choose at random, for a comparison.
     seed : int
-        The seed of a choice at random.
+        The seed of the choice.
     copy_images : bool
         Copy the chosen images into the folder `images` of the output.
     conf : float
@@ -151,9 +151,10 @@ def select(
     candidates = _candidates(found, model, detector, group_of, left_out)
     left_out = +left_out
     _check_enough(found.shown, count, len(candidates.found), left_out)
-    rows = at_random(len(candidates.found), count, seed) if random else farthest_first(
-        candidates.features, candidates.uncertain, candidates.group, count
-    )  # fmt: skip
+    if random:
+        rows = at_random(len(candidates.found), count, seed)
+    else:
+        rows = representatives(candidates.features, candidates.group, count, seed)
     chosen = [candidates.found[one.at] for one in rows]
     with new_folder(path, MAKER, overwrite) as folder:
         write_table(folder / LABELS, _label_rows(chosen, spec))
@@ -265,6 +266,7 @@ def _selected(rows: Sequence[Choice], candidates: _Candidates, spec: DataSpec) -
             "image": [candidates.found[one.at].image for one in rows],
             "group": [candidates.group[one.at] for one in rows],
             "reason": [one.reason for one in rows],
+            "stands_for": ["" if one.stands_for is None else one.stands_for for one in rows],
             "uncertainty": [f"{candidates.uncertain[one.at]:.4f}" for one in rows],
             "cells": [len(candidates.found[one.at]) for one in rows],
         }

@@ -1,4 +1,4 @@
-"""Which images are worth a label: entropy, distance and groups."""
+"""Which images are worth a label: entropy, clusters and groups."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from cytoyolo.curation.selection import at_random, farthest_first, uncertainty
+from cytoyolo.curation.selection import at_random, representatives, uncertainty
 
 
 def none(n: int) -> np.ndarray:
@@ -19,11 +19,23 @@ def test_uncertainty_is_the_entropy_in_the_base_of_the_classes() -> None:
     assert uncertainty(np.ones((2, 1))).tolist() == [0, 0]
 
 
-def test_the_most_uncertain_image_is_first_and_its_twin_is_last() -> None:
-    features = np.array([[1, 0], [1, 0], [0, 1], [-1, 0]], np.float32)
-    chosen = farthest_first(features, np.array([0.9, 0.89, 0.2, 0.3]), none(4), 4)
-    assert [one.at for one in chosen] == [0, 3, 2, 1]
-    assert chosen[0].reason == "uncertain" and chosen[1].reason == "different"
+def test_each_of_some_heaps_gives_its_middle_and_the_largest_is_first() -> None:
+    random, sizes = np.random.default_rng(0), [30, 5, 15]
+    middles = np.array([[0, 0], [9, 0], [0, 9]], np.float32)
+    heaps = [np.concatenate([[middle], middle + random.normal(0, 0.5, (size - 1, 2))])
+             for middle, size in zip(middles, sizes, strict=True)]  # fmt: skip
+    chosen = representatives(np.concatenate(heaps).astype(np.float32), none(50), 3, seed=1)
+    assert [one.stands_for for one in chosen] == [30, 15, 5]  # together all images
+    for one, heap in zip(chosen, (0, 2, 1), strict=True):
+        inside = one.at - sum(sizes[:heap])
+        distance = np.linalg.norm(heaps[heap] - heaps[heap].mean(axis=0), axis=1)
+        assert inside == distance.argmin()
+
+
+def test_images_that_look_the_same_are_chosen_last() -> None:
+    features = np.array([[1, 0]] * 5 + [[0, 1], [-1, 0]], np.float32)
+    chosen = [one.at for one in representatives(features, none(7), 4, seed=0)]
+    assert {5, 6} < {*chosen} and len({*chosen}) == 4
 
 
 @settings(max_examples=50)
@@ -31,9 +43,11 @@ def test_the_most_uncertain_image_is_first_and_its_twin_is_last() -> None:
 def test_each_image_once_and_no_group_is_ahead(names: list[str], seed: int, data: st.DataObject) -> None:
     random, groups = np.random.default_rng(seed), np.array(names, object)
     n = data.draw(st.integers(1, len(names)))
-    features, unsure = random.normal(size=(len(names), 4)).astype(np.float32), random.random(len(names))
-    chosen = [one.at for one in farthest_first(features, unsure, groups, n)]
-    assert len(set(chosen)) == n and chosen == [one.at for one in farthest_first(features, unsure, groups, n)]
+    features = random.integers(0, 3, size=(len(names), 2)).astype(np.float32)  # many are the same
+    rows = representatives(features, groups, n, seed)
+    assert rows == representatives(features, groups, n, seed)
+    chosen = [one.at for one in rows]
+    assert len(set(chosen)) == n and all(one.stands_for for one in rows)
     taken = {name: sum(groups[at] == name for at in chosen) for name in {*names} - {""}}
     open_groups = [name for name in taken if taken[name] < names.count(name)]
     for name in open_groups:  # a group with images left is at most one image behind any other
