@@ -117,7 +117,7 @@ reproduce: $(DATA)/train.csv $(DATA)/test.csv | $(INSTALLED)  ## The third place
 $(DATA)/train.csv $(DATA)/test.csv $(TRUTH):
 	@echo "$@ is missing; give the folder that holds it with DATA=FOLDER (for the truth: TRUTH=FILE)." >&2; exit 2
 
-# All but curation.py, predict.py and tiled_training.py, whose trainings take long.
+# All but curation.py, predict.py and tiled_training.py, whose trainings take long, and review.py, which needs a browser.
 bench: $(INSTALLED)  ## Measure speed, each as a ratio of two ways in one run.
 	@for file in $(filter-out benchmarks/curation.py benchmarks/predict.py benchmarks/review.py benchmarks/tiled_training.py, $(wildcard benchmarks/[a-z]*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
