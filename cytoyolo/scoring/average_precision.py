@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytoyolo.scoring.cells import Cells, Floats, Ints, blocks, overlaps, shares_inside
+from cytoyolo.scoring.figures import share
 
 # The thresholds of IoU, and the recalls at which precision is read.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
+# Up to this many found cells of a class, all samples of a bootstrap are computed at once.
+_FEW = 100
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,23 @@ class Ranked:
         precision = hits / (total + np.spacing(1))
         envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         return np.array([_at_recalls(*pair) for pair in zip(hits / cells, envelope, strict=True)])
+
+    def average_precisions(self, times: Floats) -> Floats:
+        """Compute the average precision (k, thresholds) for several weights (k, images) of the images.
+
+        It is what `average_precision` computes, much faster for many classes with few cells each.
+        """
+        if len(self.image) > _FEW:
+            return np.array([self.average_precision(one) for one in times])
+        cells = (times * self.true).sum(axis=1)[:, None, None]
+        each = times[:, None, self.image]
+        hits = np.cumsum(self.right * each, axis=2)
+        total = np.cumsum(self.counted * each, axis=2)
+        envelope = np.maximum.accumulate((hits / (total + np.spacing(1)))[..., ::-1], axis=2)[..., ::-1]
+        # A found cell gives the precision of the recalls that are reached with it first.
+        reached = np.searchsorted(RECALLS, share(hits, cells), side="right")
+        values = (envelope * np.diff(reached, axis=2, prepend=0)).sum(axis=2) / len(RECALLS)
+        return np.where(cells[..., 0] > 0, values, np.nan)
 
 
 def _at_recalls(recall: Floats, precision: Floats) -> float:

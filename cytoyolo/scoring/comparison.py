@@ -19,10 +19,9 @@ from cytoyolo.scoring.evaluation import (
     mean_precisions,
     named_groups,
     plain_records,
-    squares,
     units_of,
 )
-from cytoyolo.scoring.figures import by_image, class_figures, intervals, mean_known, overall_figures, share
+from cytoyolo.scoring.figures import by_image, class_figures, intervals, mean_known, of_counts, overall_figures, share
 from cytoyolo.scoring.score import F1_WEIGHT, GIOU_WEIGHT, NO_CLASS, NO_GIOU, Score
 
 # Computes figures, (k, ...) each, from weights (k, images).
@@ -170,11 +169,14 @@ def found_figures(cells: Cells, conf: float) -> tuple[Codes, Figures]:
     number = len(cells.codes)
     counts, ranked = by_image(confusion(cells, matches, kept), cells.images, number), rank(cells)
 
+    def of_confusions(squares: Floats) -> dict[str, Floats]:
+        return {**overall_figures(squares), "f1 by class": class_figures(squares)["f1"]}
+
+    of_cells = of_counts(of_confusions, counts, number)
+
     def figures(times: Floats) -> dict[str, Floats]:
-        matrices = squares(times @ counts, number)
         precisions = mean_precisions(ranked, times)
-        of_all = {name: values[:, -1] for name, values in precisions.items()}
-        return {**overall_figures(matrices), **of_all, "f1 by class": class_figures(matrices)["f1"]}
+        return {**of_cells(times), **{name: values[:, -1] for name, values in precisions.items()}}
 
     return named, figures
 

@@ -12,7 +12,7 @@ from cytoyolo.scoring.average_precision import Ranked, rank
 from cytoyolo.scoring.calibration import BINS, bin_of, reliability
 from cytoyolo.scoring.cells import MATCH_IOU, Cells, Flags, Floats, Ints, Matches, confusion, match
 from cytoyolo.scoring.class_summary import class_remarks, count_matrix
-from cytoyolo.scoring.figures import by_image, class_figures, intervals, overall_figures, share, surplus
+from cytoyolo.scoring.figures import by_image, class_figures, intervals, of_counts, overall_figures, share, surplus
 from cytoyolo.scoring.thresholds import best_threshold, class_thresholds
 
 _FIGURES = ("precision", "recall", "f1")
@@ -182,7 +182,7 @@ def _average_precision(ranked: list[Ranked], codes: tuple[str, ...], sampling: S
 def mean_precisions(ranked: list[Ranked], times: Floats) -> dict[str, Floats]:
     """Compute ap50 and ap (k, classes + 1) of the classes and, last, their mean, from weights of the images (k,
     images)."""
-    values = np.array([[one.average_precision(each) for one in ranked] for each in times])
+    values = np.stack([one.average_precisions(times) for one in ranked], axis=1)
     values = np.concatenate([values, _nanmean(values)[:, None]], axis=1)
     return {"ap50": values[..., 0], "ap": values.mean(axis=-1)}
 
@@ -211,19 +211,21 @@ def _at(cells: Cells, matches: Matches, threshold: float, groups: pd.Series | No
     more = surplus(counts, number)
     bins = _bins(cells.confidence[counted], right[counted], cells.image[counted], cells.images)
 
+    figures_of_classes, figures_of_all = (of_counts(one, counts, number) for one in (class_figures, overall_figures))
+
     def of_classes(times: Floats) -> dict[str, Floats]:
-        figures = class_figures(squares(times @ counts, number))
+        figures = figures_of_classes(times)
         return {name: figures[name] for name in _FIGURES} | {"count_error": _mean_by_image(times, np.abs(more))}
 
     def overall(times: Floats) -> dict[str, Floats]:
-        figures = overall_figures(squares(times @ counts, number))
+        figures = figures_of_all(times)
         all_more = more.sum(axis=1)
         figures["count_error"] = _mean_by_image(times, np.abs(all_more))
         figures["count_bias"] = _mean_by_image(times, all_more)
         return figures | {"calibration_error": _calibration_error(times @ bins)}
 
     once, how = np.ones((1, cells.images)), vars(sampling).values()
-    total = squares(once @ counts, number)[0]
+    total = (once @ counts).reshape(number + 1, number + 1)
     plain = class_figures(total)
     classes = pd.DataFrame({"class": cells.codes} | {name: plain[name].astype(int) for name in ("cells", "found")})
     value, limits = overall(once), intervals(overall, *how)
@@ -236,11 +238,6 @@ def _at(cells: Cells, matches: Matches, threshold: float, groups: pd.Series | No
         confusion=count_matrix(total, cells.codes),
         calibration=reliability(cells.confidence[counted], right[counted]),
     )
-
-
-def squares(flat: Floats, number: int) -> Floats:
-    """Return counts (k, (C + 1)^2) as matrices (k, C + 1, C + 1)."""
-    return flat.reshape(-1, number + 1, number + 1)
 
 
 def _mean_by_image(times: Floats, values: Floats) -> Floats:
@@ -291,14 +288,14 @@ def _groups(counts: Any, groups: pd.Series | None, number: int, sampling: Sampli
     ]
     tables = [pd.DataFrame(columns=columns)]
     for group, rows in named_groups(groups):
-        own = counts[rows]
+        of_group, of_classes = (of_counts(one, counts[rows], number) for one in (overall_figures, class_figures))
 
-        def figures(times: Floats, own: Any = own) -> dict[str, Floats]:
-            values = overall_figures(squares(times @ own, number))
+        def figures(times: Floats, of_group: Any = of_group) -> dict[str, Floats]:
+            values = of_group(times)
             return {name: values[name] for name in names}
 
         once = np.ones((1, len(rows)))
-        plain = class_figures(squares(once @ own, number)[0])
+        plain = of_classes(once)
         table = pd.DataFrame({"group": [group], "images": len(rows)}).assign(
             **{name: int(plain[name].sum()) for name in ("cells", "found")}
         )

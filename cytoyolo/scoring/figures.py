@@ -11,6 +11,8 @@ from cytoyolo.scoring.cells import Floats, Ints
 
 # This many bootstrap samples are drawn at once. With 20,000 images they need 16 MB.
 _AT_ONCE = 100
+# The confusions of some samples have at most this many numbers (40 MB), or are of a single sample.
+_NUMBERS = 5_000_000
 
 
 def share(part: Floats, whole: Floats) -> Floats:
@@ -145,11 +147,33 @@ def by_image(rows: pd.DataFrame, images: int, classes: int) -> Any:
     return csr_array((rows["count"].to_numpy(np.float64), where), shape=(images, (classes + 1) ** 2))
 
 
+def of_counts(
+    compute: Callable[[Floats], Mapping[str, Floats]], counts: Any, classes: int
+) -> Callable[[Floats], dict[str, Floats]]:
+    """Return what computes figures from weights (k, images), where `compute` needs a confusion for each sample.
+
+    `compute` takes counts (k, C + 1, C + 1) as `class_figures` does, and `counts` is the matrix of `by_image`. With
+    many classes it is asked for a few samples at a time: 100 confusions of 500 classes take 200 MB.
+    """
+    most = max(1, _NUMBERS // (classes + 1) ** 2)
+
+    def figures(times: Floats) -> dict[str, Floats]:
+        parts = [
+            compute((times[start : start + most] @ counts).reshape(-1, classes + 1, classes + 1))
+            for start in range(0, len(times), most)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return figures
+
+
 def surplus(counts: Any, classes: int) -> Floats:
     """Return by how many the found cells of each class exceed the true cells of an image, (images, classes).
 
     `counts` is the matrix of `by_image`.
     """
-    true, found = np.divmod(np.arange((classes + 1) ** 2), classes + 1)
-    own = np.arange(classes)
-    return np.asarray(counts @ ((found[:, None] == own) * 1.0 - (true[:, None] == own)))
+    from scipy.sparse import eye_array, kron
+
+    # In a row of counts the found class comes round fastest. The last class, missed or false, is dropped.
+    each, ones = eye_array(classes + 1, classes), np.ones((classes + 1, 1))
+    return np.asarray((counts @ (kron(ones, each) - kron(each, ones))).toarray())

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cytoyolo.boxes import giou
 from cytoyolo.scoring.cells import MATCH_IOU, Cells, Flags, Floats, Ints, confusion, match
-from cytoyolo.scoring.figures import by_image, intervals, overall_figures, share
+from cytoyolo.scoring.figures import by_image, intervals, of_counts, overall_figures, share
 
 # What the second model is by the share of cells that it names right.
 Verdict = Literal["better", "same", "worse"]
@@ -76,8 +76,7 @@ class _Counts:
 
     def figures(self, times: Floats) -> dict[str, Floats]:
         """Compute the figures of images that count `times` (k, images)."""
-        squares = (times @ self.counts).reshape(-1, self.classes + 1, self.classes + 1)
-        all_figures = overall_figures(squares)
+        all_figures = of_counts(overall_figures, self.counts, self.classes)(times)
         return {
             "right": all_figures["recall"],
             "macro_f1": all_figures["macro_f1"],

@@ -102,3 +102,15 @@ def test_an_image_that_counts_twice_is_as_two_images() -> None:
         np.testing.assert_allclose(
             weighted.average_precision(times.astype(float)), repeated_images.average_precision(), atol=1e-12
         )
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_several_weights_at_once_are_each_by_itself(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cytoyolo.scoring.average_precision._FEW", few)
+    for seed in range(5):
+        cells = random_cells(seed, ties=bool(seed % 2))
+        times = np.random.default_rng(seed).integers(0, 3, (20, cells.images)).astype(float)
+        times[0] = 0  # no image counts
+        for one in rank(cells):
+            each = [one.average_precision(weights) for weights in times]
+            np.testing.assert_allclose(one.average_precisions(times), each, atol=1e-12)

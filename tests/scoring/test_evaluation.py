@@ -153,6 +153,16 @@ def test_intervals_are_percentiles_over_drawn_groups() -> None:
     assert limits.loc["recall", "high"] == pytest.approx(high, abs=0.04)
 
 
+def test_figures_of_many_classes_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = random_cells(5)
+    groups = pd.Series(np.where(np.arange(cells.images) % 2, "a", "b"))
+    whole = evaluated(cells, 0.3, groups=groups)
+    monkeypatch.setattr("cytoyolo.scoring.figures._NUMBERS", 3 * (len(CODES) + 1) ** 2)  # three samples at a time
+    parts = evaluated(cells, 0.3, groups=groups)
+    for name in ("overall", "classes", "groups"):
+        pd.testing.assert_frame_equal(getattr(whole.given, name), getattr(parts.given, name), check_exact=True)
+
+
 def test_nothing_found_and_nothing_true_are_no_errors() -> None:
     cells = random_cells(1)
     empty = np.zeros(0, np.int64)
