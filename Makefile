@@ -26,13 +26,13 @@ one_word = $(if $(filter 1,$(words $($1))),,$(error $1 is '$($1)'. Make takes on
 call cytoyolo itself))
 $(foreach name,DATA RUN DATASET RECIPE TRUTH,$(call one_word,$(name)))
 
-.PHONY: help install demo test lint typecheck audit repair convert train submit score reproduce bench clean again
+.PHONY: help install demo test test-all lint typecheck audit repair convert train submit score reproduce bench clean again
 # Each step uses all cores, and an input that is missing must be told before a long step begins.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## List these targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED)  ## Make .venv with the tested versions of everything.
 
@@ -48,8 +48,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)  ## Every step on synthetic smears, offline, in minutes: see runs/demo.
 	$(BIN)/cytoyolo demo -o runs/demo --overwrite
 
-test: $(INSTALLED)  ## Run the tests.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+test: $(INSTALLED)  ## Run the tests, but not the slow ones.
+	$(PYTEST) -m 'not slow'
+
+test-all: $(INSTALLED)  ## Run all tests, also the slow ones.
+	$(PYTEST)
 
 lint: $(INSTALLED)  ## Check style and formatting.
 	$(BIN)/ruff check .

@@ -53,6 +53,7 @@ def test_the_guard_itself_works(tmp_path, offline):
     assert done.returncode != 0 and (tmp_path / "guard.log").exists()
 
 
+@pytest.mark.slow
 def test_no_command_uses_the_network(tmp_path, offline, blobs):
     spec, images = ["--dataset", blobs / "spec.yaml"], ["--images", blobs / "images"]
     data, run, table = tmp_path / "dataset", tmp_path / "run", tmp_path / "submission.csv"
@@ -105,6 +106,7 @@ for name, format in {"fp32.onnx": "onnx", "fp32": "openvino"}.items():
 """
 
 
+@pytest.mark.slow
 def test_no_library_calls_a_host_or_writes_into_the_home(blobs, tmp_path):
     """By a trace of system calls, since libraries of C++ open sockets that Python does not see."""
     done, sent, files = traced(tmp_path, python(EVERYTHING, blobs, tmp_path))

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "classes"), [("wbc5", 5), ("pbc3", 3)])
 def test_every_command_runs_on_real_images(name, classes, shared, cytoyolo, tmp_path):
     source, dataset = shared / name, ("--dataset", name)

@@ -44,7 +44,7 @@ CALLS = {
     "bench": ("run/weights/best.pt --images images --backend onnx --threads 1 --seconds 0.1", {"ways"}),
     "review": (
         "r.sqlite --export new/review.csv",
-        {"review", "items", "reviewers", "agreement", "conflicts", "changes"},
+        {"review", "items", "reviewers", "agreement", "conflicts", "output"},
     ),
     "select": (
         "images --weights run/weights/best.pt -n 2 --conf 0.0001 --device cpu -o new/to_label",

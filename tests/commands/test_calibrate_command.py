@@ -86,6 +86,7 @@ def known(lab):
     return lab / "known.pt"
 
 
+@pytest.mark.slow
 def test_a_detector_is_calibrated_on_its_folds(lab, blobs, tmp_path, cytoyolo):
     before = fingerprint(lab / "best.pt")
     call = ("calibrate", lab / "best.pt", "--oof", lab / "cv", "--labels", blobs / "labels.csv")
@@ -180,6 +181,7 @@ def test_a_table_of_calibrated_weights_can_be_read_and_fused(known, blobs, tmp_p
     assert len(fused) and fused["confidence"].max() < 0.1 < MADE.probabilities(table.probabilities).max()
 
 
+@pytest.mark.slow
 def test_shares_are_adjusted_only_on_demand(lab, known, blobs, tmp_path, cytoyolo):
     call = ("predict", known, blobs / "images", "--conf", "0.001", "--max-det", "2", "--no-pictures")
     done = cytoyolo(*call, "-o", tmp_path / "a", "--adjust-shares")

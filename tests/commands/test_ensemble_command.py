@@ -165,6 +165,7 @@ def test_wrong_runs(lab, blobs, small_run, tmp_path):
     refused("has changed since the folds were finished", [cv])
 
 
+@pytest.mark.slow
 def test_folds_of_train_classifier_are_such_a_run(lab, blobs, tmp_path):
     dataset = tmp_path / "dataset"
     convert(blobs / "labels.csv", images=blobs / "images", output=dataset, dataset=blobs / "spec.yaml", folds=FOLDS)

@@ -19,6 +19,7 @@ def weights(small_run):
     return small_run / "weights" / "best.pt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("format", "name"), [("onnx", "small.onnx"), ("openvino", "small_openvino")])
 def test_int8_comes_with_a_comparison(weights, blobs, tmp_path, cytoyolo, format, name):
     output = tmp_path / name

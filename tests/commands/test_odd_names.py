@@ -21,6 +21,7 @@ def rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+@pytest.mark.slow
 def test_odd_names_come_through_the_whole_chain(tmp_path: Path) -> None:
     table = draw(tmp_path / "images", 12)
     table["class"] = table["class"].map(dict(zip(("dark", "pale"), CODES, strict=True)))

@@ -283,6 +283,7 @@ def killed_after(monkeypatch):
     return set_limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(weights, blobs, tmp_path, killed_after, backend):
     call = {"images": blobs / "images", "conf": 1e-3, "probabilities": True, "backend": backend, "batch": 2}

@@ -14,6 +14,7 @@ from cytoyolo import export
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes can't be forked here")
 @pytest.mark.parametrize("source", ["table", "folder"])
 def test_a_call_killed_at_any_step_ends_with_the_same_bytes(small_run, blobs, tmp_path, source):

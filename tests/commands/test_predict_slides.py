@@ -132,6 +132,7 @@ def test_a_region_on_the_command_line(weights, made, tmp_path, cytoyolo):
     assert middle.between(599, 901).all()
 
 
+@pytest.mark.slow
 def test_a_killed_slide_goes_on_inside_the_slide(weights, folder, tmp_path, monkeypatch):
     predict(weights, folder, output=tmp_path / "whole", conf=CONF)
     from cytoyolo.detector import slide_plan

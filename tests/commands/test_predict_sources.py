@@ -174,6 +174,7 @@ def test_weights_are_told_from_images_by_what_they_are(tree, tmp_path, weights):
             refuse_table([tree / "labels.csv", *others])
 
 
+@pytest.mark.slow
 def test_sub_folders_from_end_to_end(weights, blobs, tmp_path, cytoyolo):
     source = tmp_path / "in"
     for place, number in (("", 0), ("one", 1), ("one/a.jpg", 2), ("two", 3)):

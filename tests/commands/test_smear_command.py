@@ -238,6 +238,7 @@ def test_a_share_of_faults_that_cannot_be_is_refused_before_anything_is_painted(
     assert time.monotonic() - started < 1 and not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_program_puts_faults_in(tmp_path: Path, cytoyolo: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     call = ("smear", "-o", tmp_path / "out", "--images", 100, "--test", 0.1, "--faults", 0.5)
     done = cytoyolo(*call)

@@ -71,6 +71,7 @@ def test_the_same_training_gives_the_same_bytes(trained, blobs, tmp_path):
     assert (again.folder / "metrics.csv").read_bytes() == (trained.folder / "metrics.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_with_the_same_call(trained, blobs, tmp_path, monkeypatch):
     run = tmp_path / "run"
     settings = {**TINY, "epochs": 3}
@@ -94,6 +95,7 @@ def test_an_interrupted_run_goes_on_with_the_same_call(trained, blobs, tmp_path,
         train_classifier(blobs / "dataset", output=run, **settings)
 
 
+@pytest.mark.slow
 def test_folds_name_the_cells_that_they_have_not_seen(folds, blobs, tmp_path):
     made = train_classifier(folds, output=tmp_path / "cv", folds=True, **{**TINY, "epochs": 1})
     table = pd.read_csv(made.oof)

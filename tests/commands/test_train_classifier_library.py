@@ -111,6 +111,7 @@ def test_a_detector_lets_it_name_the_boxes(trained, small_run, blobs):
     assert (found.class_id == named.argmax(axis=1)).all()
 
 
+@pytest.mark.slow
 def test_folds_name_the_cells_that_they_have_not_seen(blobs, tmp_path):
     convert(blobs / "labels.csv", images=blobs / "images", output=tmp_path / "d", dataset=blobs / "spec.yaml", folds=2)
     made = train_classifier(tmp_path / "d", output=tmp_path / "cv", folds=True, **{**TINY, "epochs": 1})

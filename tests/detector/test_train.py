@@ -68,12 +68,14 @@ def test_a_run_tells_how_well_each_class_is_found(small_run, blobs, tmp_path):
     pd.testing.assert_frame_equal(again.classes, table)
 
 
+@pytest.mark.slow
 def test_the_same_training_gives_the_same_bytes(small_run, blobs, tmp_path):
     again = train(blobs / "dataset", output=tmp_path / "again", **SETTINGS)
     assert again.weights.read_bytes() == (small_run / "weights" / "best.pt").read_bytes()
     assert (tmp_path / "again" / "metrics.csv").read_bytes() == (small_run / "metrics.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_changes_of_images_are_repeatable_and_told_in_the_weights(small_run, blobs, tmp_path):
     changes = {"stain": 0.5, "focus": 0.5, "rot90": 1.0, "balance": 0.5}
     first, second = (
@@ -108,6 +110,7 @@ def _start(dataset: Path, run: Path, epochs: int) -> subprocess.Popen:
     return subprocess.Popen([str(part) for part in (*command, *sizes)], stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
     run = tmp_path / "o'brien?" / "run"
@@ -194,6 +197,7 @@ def test_a_run_killed_before_it_held_anything_is_begun_anew(blobs, tmp_path, mon
         train(blobs / "dataset", output=tmp_path / "run", **SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_closing_validation_is_only_completed(blobs, small_run, tmp_path, monkeypatch):
     run = tmp_path / "run"
 
@@ -212,6 +216,7 @@ def test_a_run_killed_before_its_closing_validation_is_only_completed(blobs, sma
     assert weights.read_bytes() == (small_run / "weights" / "best.pt").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_closing_validation_gets_its_curves_all_the_same(blobs, small_run, tmp_path, monkeypatch):
     from ultralytics.models.yolo.detect import DetectionTrainer
 

@@ -30,6 +30,7 @@ def test_weights_carry_the_sizes_of_their_training(small_run, blobs, tmp_path):
         assert Detector(tmp_path / name, device="cpu").trained_on == expected
 
 
+@pytest.mark.slow
 def test_the_width_of_a_pixel_is_kept_and_compared(blobs, tmp_path):
     call = {"dataset": blobs / "dataset", "output": tmp_path / "run", **SETTINGS, "epochs": 1}
     made = train(**call, um_per_px=0.25)
