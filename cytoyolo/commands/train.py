@@ -313,7 +313,8 @@ def _finish(run: Path, data: Dataset, manifest: dict[str, Any], device: str, rep
         write_classes(judged.summary, run)
     if report:
         about = f"recipe {manifest['recipe']}, from {manifest['start']['name']}, {data.spec.name}"
-        write_training_page(run, about, pd.DataFrame(rows), best, judged, data)
+        seen = manifest["start"].get("validation_seen", "")
+        write_training_page(run, about, pd.DataFrame(rows), best, judged, data, seen)
     write_manifest(
         run, {**manifest, "status": "finished", "finished": now(), "batch": settings["batch"], "metrics": best}
     )

@@ -21,15 +21,25 @@ from cytoyolo.yolo.folder import TILES, Dataset
 
 
 def write_training_page(
-    run: Path, about: str, rows: pd.DataFrame, best: Mapping[str, Any], judged: Judged | None, data: Dataset
+    run: Path,
+    about: str,
+    rows: pd.DataFrame,
+    best: Mapping[str, Any],
+    judged: Judged | None,
+    data: Dataset,
+    seen: str = "",
 ) -> None:
-    """Write the page into a run folder; safe to repeat after a kill."""
+    """Write the page into a run folder; safe to repeat after a kill.
+
+    `seen` says that the start weights have seen images of the validation.
+    """
     tiles, groups = draw_judged(run, judged, data), pd.DataFrame()
     if judged is not None and data.manifest["groups"]:
         of_image = judged.listing.drop_duplicates(data.spec.columns["image"])["group"].tolist()
         groups = group_figures(judged.cells, judged.summary.threshold, of_image)
     summary = None if judged is None else judged.summary
-    remarks = [] if summary is None else class_remarks(summary.classes)
+    remarks = [seen] if seen else []
+    remarks += [] if summary is None else class_remarks(summary.classes)
     write_page(run / PAGE, training_page(about, rows, best, summary, remarks, groups, tiles.cells, tiles[1:]))
 
 
