@@ -27,6 +27,8 @@ from cytoyolo.tables.table import fingerprint
 from tests.classifiers import untrained
 from tests.commands.test_crossval_command import grounded
 
+pytestmark = pytest.mark.slow  # many trainings
+
 CELLS = 20
 
 
@@ -132,7 +134,6 @@ def test_the_weights_say_what_they_come_from(made, weights, lab):
     assert str(lab) not in (made.folder / "adapt.json").read_text()
 
 
-@pytest.mark.slow
 def test_a_classifier_is_adapted_too(lab, weights, tmp_path):
     spec = spec_of(load_network(weights)[1])
     cells = untrained(tmp_path / "cells.pt", spec, Crop(32, 0.3))
@@ -165,7 +166,6 @@ def test_large_images_are_cut_into_tiles_and_judged_whole(lab, weights, tmp_path
     assert (cells[["x1", "y1", "x2", "y2"]] == own[["x1", "y1", "x2", "y2"]]).all().all(), "in pixels of whole images"
 
 
-@pytest.mark.slow
 def test_images_that_the_weights_know_are_trained_on_too(lab, weights, blobs, tmp_path):
     labels = tmp_path / "dark.csv"
     table = pd.read_csv(lab / "plain.csv")
@@ -226,7 +226,6 @@ def test_what_is_lost_is_said(lab, weights, tmp_path, monkeypatch):
 # How it goes on
 
 
-@pytest.mark.slow
 def test_an_interrupted_adaptation_goes_on_and_ends_the_same(made, lab, weights, tmp_path, monkeypatch):
     output, groups = tmp_path / "RUN", {"groups": lab / "groups.csv"}
     with monkeypatch.context() as patch:

@@ -42,6 +42,8 @@ from tests.outcomes import contents
 from tests.pictures import empty_png
 from tests.predicted_tables import SPEC
 
+pytestmark = pytest.mark.slow  # many trainings
+
 Program = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
 SETTINGS = {"recipe": "quick", "model": "yolo11n.yaml", "epochs": 1, "imgsz": 64, "batch": 8, "device": "cpu"}
@@ -161,7 +163,6 @@ def test_a_model_that_knows_each_tile_finds_the_labels_of_the_whole_images(lab, 
     assert [data.spec.codes[index] for index in shares.argmax(axis=1)] == labels["class"].tolist()
 
 
-@pytest.mark.slow
 def test_a_folder_of_tiles_gives_a_table_of_whole_images(lab, tmp_path):
     spec = lab / "spec.yaml"
     convert(lab / "labels.csv", images=lab / "images", output=tmp_path / "d", dataset=spec, folds=2, tiles="64,40")
@@ -230,7 +231,6 @@ def test_it_holds_what_it_says_and_no_path_of_this_machine(made, lab):
     assert json.loads((made / "crossval.json").read_text())["score"] == score and 0 <= score["score"] <= 1
 
 
-@pytest.mark.slow
 def test_it_has_a_page_that_leads_to_the_pages_of_its_folds(made, browser):
     html = (made / "report.html").read_text(encoding="utf-8")
     score = json.loads((made / "crossval.json").read_text())["score"]["score"]
@@ -260,7 +260,6 @@ def test_its_table_is_one_that_curate_takes(made, lab, tmp_path):
 # Again, and after a kill
 
 
-@pytest.mark.slow
 def test_two_folds_at_a_time_and_a_converted_folder_give_the_same_rows(made, lab, tmp_path, cytoyolo: Program):
     given = {"images": lab / "images", "dataset": lab / "spec.yaml", "groups": lab / "groups.csv", "folds": 2}
     convert(lab / "labels.csv", output=tmp_path / "yolo", **given)
@@ -289,7 +288,6 @@ def begun(folder: Path, lab: Path, *options: object) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.slow
 def test_a_killed_one_goes_on_and_comes_to_the_same_bytes_as_any_other(made, lab, tmp_path):
     folder, groups = tmp_path / "CV", ("--groups", lab / "groups.csv")
     process = begun(folder, lab, *groups)
@@ -313,7 +311,6 @@ def test_a_killed_one_goes_on_and_comes_to_the_same_bytes_as_any_other(made, lab
     assert json.loads((folder / "crossval.json").read_text())["status"] == "finished"
 
 
-@pytest.mark.slow
 def test_an_interrupted_one_says_how_to_go_on_and_keeps_the_folds_that_are_done(lab, tmp_path, monkeypatch):
     folder = tmp_path / "CV"
     process = begun(folder, lab)

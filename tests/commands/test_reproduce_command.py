@@ -23,6 +23,8 @@ from cytoyolo.locks import locked
 from tests.blobs import SETTINGS, SPEC, draw
 from tests.outcomes import contents
 
+pytestmark = pytest.mark.slow  # many trainings
+
 STEPS = [
     "audit", "repair", "convert to folds", "cross-validate", "curate (mask)", "curate (keep)", "convert", "train",
     "predict",
