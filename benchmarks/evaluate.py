@@ -1,4 +1,4 @@
-"""Is the average precision of `evaluate` that of `yolo val`? The same weights, images, labels and boxes, both ways.
+"""Does `evaluate` compute the same average precision as `yolo val`, from the same weights, images, labels and boxes?
 
     python benchmarks/evaluate.py --data pbc9 --weights leukocytes --work DIR
     python benchmarks/evaluate.py --data pbc3 --weights RUN/weights/best.pt --work DIR

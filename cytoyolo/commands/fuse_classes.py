@@ -39,7 +39,7 @@ def check_votes(table: DetectionTable, path: Path) -> None:
 
 
 def check_scores(table: DetectionTable, path: Path) -> None:
-    """Raise CytoyoloError for a table of a detector whose probabilities are not those of its boxes.
+    """Raise CytoyoloError for a table of a detector whose probabilities contradict its classes or confidences.
 
     The largest probability of a box is its confidence, and belongs to its class, as `predict` writes them. A fusion
     takes the probabilities, so a class that was changed in the table would be lost.

@@ -52,7 +52,7 @@ class Crops:
     by_class : dict
         How many pictures there are of each class that has some.
     problems : dict
-        For each image of which some cells have no picture, the reason.
+        For each image with cells that have no picture, the reason.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class _Cell(NamedTuple):
 @dataclass(frozen=True)
 class CropFolder:
     """A folder for pictures of cells. A call that was killed may have made it already, if it was `begun`. `images` is
-    the folder of the images, of which `slides` are whole slides. `codes` are all classes."""
+    the folder of the images; `slides` names the whole slides among them. `codes` are all classes."""
 
     folder: Path
     begun: bool
@@ -200,6 +200,6 @@ def _say(made: Crops) -> None:
     if made.problems:
         bad = [f"{name} {problem}" for name, problem in sorted(made.problems.items())]
         console.warn(
-            f"Images of which {made.folder} lacks cells, because they can't be read any more: {len(bad):,} "
+            f"Images whose cells are not all in {made.folder}, because they can't be read any more: {len(bad):,} "
             f"({listed(bad, _SHOWN)})."
         )

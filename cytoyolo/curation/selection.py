@@ -40,8 +40,8 @@ def representatives(features: NDArray[np.float32], groups: NDArray[np.object_], 
     """Choose n images that stand for all: one of each of n clusters, the image that is nearest to the cluster's mean.
 
     The clusters are found by k-means (Lloyd 1982, started as by Arthur and Vassilvitskii 2007), in each group by
-    itself. Each group gets as many images as any other, as far as it has so many. With few labels, typical images teach
-    more than uncertain ones (Hacohen et al., ICML 2022).
+    itself. Each group gives the same number of images, or all its images if it has fewer. With few labels, typical
+    images teach more than uncertain ones (Hacohen et al., ICML 2022).
 
     Parameters
     ----------

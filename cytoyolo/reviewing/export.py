@@ -20,7 +20,7 @@ from cytoyolo.spec import MASK
 from cytoyolo.tables.table import XYXY
 
 RULE = "review"
-# The columns of the log beside those of every change log.
+# The columns that this log has in addition to the columns of every change log.
 WITNESSES = ("reviewer", "time")
 # Two boxes are the same cell, or the same decision, if their IoU is at least this.
 SAME_CELL, SAME_BOX = 0.5, 0.8

@@ -18,7 +18,7 @@ from cytoyolo.reviewing.decisions import Box
 
 # The most bytes of encoded pictures and of decoded images that are kept.
 KEPT_BYTES, KEPT_PIXELS = 96_000_000, 96_000_000
-# Images up to this number of pixels are sent without loss, and none is sent with a longer side than a browser can draw.
+# An image of at most _LOSSLESS pixels is sent without loss. No side is longer than _LONGEST, which a browser can draw.
 _LOSSLESS, _LONGEST = 1_500_000, 8_192
 _QUALITY, _CROP_QUALITY, CROP_SIDE = 92, 88, 144
 _MISSING = "means no file of the image folder"

@@ -160,7 +160,7 @@ def compare_cells(
 def found_figures(cells: Cells, conf: float) -> tuple[Codes, Figures]:
     """Return the class (n,) that each true cell is found with, and what computes the figures of the found cells.
 
-    The figures are those of `overall_figures`, ap50, ap, and "f1 by class" (k, classes).
+    The figures are all figures of `overall_figures`, and ap50, ap and "f1 by class" (k, classes).
     """
     matches, kept = match(cells), cells.confidence >= conf
     named = np.full(len(cells.true_image), MISSED, dtype=object)

@@ -39,7 +39,7 @@ _WORDS = WORDS | {
     "same_cells": "cells that both have", "same_class": "of these, of the same class",
     "kappa": "Cohen's kappa of the classes", "iou": "mean IoU of the boxes",
 }  # fmt: skip
-# Figures that are better if they are smaller, and figures of which neither is better.
+# Figures that are better if they are smaller, and figures for which neither a small nor a large value is better.
 _SMALLER, _NEITHER = ("count_error",), ("count_bias",)
 _WHICH = "A: {}. B: {}."
 
