@@ -153,7 +153,7 @@ def test_images_gone_since_are_one_sentence_and_the_rest_goes_on(weights, images
     assert set(made.crops.problems) == {"a.jpg", "s1/a.jpg", "s2/a.png"}
     assert made.crops.problems["s2/a.png"] == "has changed since it was searched"
     (sentence,) = (line for line in capsys.readouterr().err.splitlines() if "can't be read any more" in line)
-    assert "lacks cells, because they can't be read any more: 3 (a.jpg is missing; s1/a.jpg " in sentence
+    assert "crops, because they can't be read any more: 3 (a.jpg is missing; s1/a.jpg " in sentence
     rows = pd.read_csv(tmp_path / "out" / "detections.csv", keep_default_na=False)
     left = pd.read_csv(tmp_path / "crops" / INDEX, keep_default_na=False)
     assert set(left["NAME"]) == set(rows["NAME"]) - set(made.crops.problems)
