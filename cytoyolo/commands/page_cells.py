@@ -64,6 +64,10 @@ class Outcome:
         kept: Flags = cells.confidence >= threshold
         self._true: Ints = matches.true
         self._found = np.flatnonzero(kept & ~((matches.true < 0) & matches.ignored))
+        right = np.zeros(len(cells.image), bool)
+        shown = matches.true >= 0
+        right[shown] = cells.true_class[matches.true[shown]] == cells.class_id[shown]
+        self._wrong = self._found[~right[self._found]]
         self._missed = np.flatnonzero(matches.missed(len(cells.true_image), kept))
         self._true_boxes = [cells.true_xyxy[rows] for rows in blocks(cells.true_image, cells.images)]
 
@@ -106,10 +110,7 @@ class Outcome:
 
     def worst(self) -> list[Wanted]:
         """The images with most wrong cells."""
-        cells = self._cells
-        wrong = np.array(
-            [one for one in self._found.tolist() if self._class_of(one) != cells.codes[cells.class_id[one]]], np.int64
-        )
+        cells, wrong = self._cells, self._wrong
         images = np.concatenate([cells.image[wrong], cells.true_image[self._missed]])
         counts = np.bincount(images, minlength=cells.images)
         tiles = []
@@ -127,11 +128,9 @@ class Outcome:
         """The images in the middle, if images are sorted by their wrong cells and then by their mean confidence."""
         cells = self._cells
         kept, own = self._found, blocks(cells.image[self._found], cells.images)
-        wrong = np.zeros(cells.images, np.int64)
         sure = np.array([cells.confidence[kept[rows]].mean() if len(rows) else 0.0 for rows in own])
-        for image, rows in enumerate(own):
-            wrong[image] = sum(self._class_of(one) != cells.codes[cells.class_id[one]] for one in kept[rows].tolist())
-        wrong += np.bincount(cells.true_image[self._missed], minlength=cells.images)
+        images = np.concatenate([cells.image[self._wrong], cells.true_image[self._missed]])
+        wrong = np.bincount(images, minlength=cells.images)
         ranked = np.lexsort((-sure, wrong))
         first = max((cells.images - _TYPICAL) // 2, 0)
         tiles = []
