@@ -44,6 +44,26 @@ export async function store(path, content, waiting) {
   }
 }
 
+// One thing at a time: what comes while something is stored is left out, so that no key decides about an unseen item.
+// The page has `busy` and `complain`. `after` is called when the work has ended.
+export async function guarded(page, work, after = () => {}) {
+  if (page.busy) return;
+  page.busy = true;
+  document.body.dataset.busy = "yes";
+  try {
+    await work();
+    page.complain("");
+  } catch (error) {
+    page.complain(error instanceof Ended
+      ? "This session has ended, because the program was started again. What you decided is stored. Open the new address."
+      : error instanceof Refused ? `Not stored: ${error.message}` : error.message);
+  } finally {
+    page.busy = false;
+    document.body.dataset.busy = "";
+    after();
+  }
+}
+
 // Pictures of images, as many as fit into `limit`; the one that was not used for longest goes first.
 export class Pictures {
   constructor(limit) { this.limit = limit; this.known = new Map(); }

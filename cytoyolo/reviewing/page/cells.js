@@ -1,5 +1,5 @@
 // The gallery of a prediction: the cells of a slide by class.
-import { Ended, Refused, get, store } from "./api.js";
+import { get, guarded, store } from "./api.js";
 import { element, fitting } from "./parts.js";
 
 const CHUNK = 240; // cells of a class that are shown at first, and that a button adds
@@ -282,22 +282,7 @@ export class CellsView {
     near[0]?.[0].focus();
   }
 
-  async guarded(work) {
-    if (this.busy) return;
-    this.busy = true;
-    document.body.dataset.busy = "yes";
-    try {
-      await work();
-      this.complain("");
-    } catch (error) {
-      this.complain(error instanceof Ended
-        ? "This session has ended, because the program was started again. What you decided is stored. Open the new address."
-        : error instanceof Refused ? `Not stored: ${error.message}` : error.message);
-    } finally {
-      this.busy = false;
-      document.body.dataset.busy = "";
-    }
-  }
+  guarded(work) { return guarded(this, work); }
 
   waiting(waits) {
     this.complain(waits ? "No connection: the last decision is NOT stored yet. It is sent again until it is. What was decided before is stored." : "");

@@ -1,5 +1,5 @@
 // The review of labels: an item at a time, a key a decision.
-import { Ended, Pictures, Refused, get, store } from "./api.js";
+import { Pictures, get, guarded, store } from "./api.js";
 import { element, fitting } from "./parts.js";
 import { Stage } from "./stage.js";
 
@@ -345,24 +345,7 @@ export class LabelsView {
     if (name) { event.preventDefault(); this.act(name); }
   }
 
-  // One thing at a time: what comes while something is stored is left out, so that no key decides about an unseen item.
-  async guarded(work) {
-    if (this.busy) return;
-    this.busy = true;
-    document.body.dataset.busy = "yes";
-    try {
-      await work();
-      this.complain("");
-    } catch (error) {
-      this.complain(error instanceof Ended
-        ? "This session has ended, because the program was started again. What you decided is stored. Open the new address."
-        : error instanceof Refused ? `Not stored: ${error.message}` : error.message);
-    } finally {
-      this.busy = false;
-      document.body.dataset.busy = "";
-      this.enable();
-    }
-  }
+  guarded(work) { return guarded(this, work, () => this.enable()); }
 
   waiting(waits) {
     this.complain(waits ? "No connection: the last decision is NOT stored yet. It is sent again until it is. What was decided before is stored." : "");
