@@ -126,7 +126,7 @@ def demo(
         with _step(seconds, "Draw detections and the differential"):
             predict(at.weights, _link_test_images(at.smears, at.new_images), output=at.detections, device=device)
         with _step(seconds, "Score the submission"):
-            result = score(at.smears / "test_truth.csv", at.submission, output=at.score)
+            result = score(at.smears / "test_truth.csv", at.submission, images=at.images, output=at.score)
         mark(folder, MAKER)
     outcomes = outcome(read_faults(at.faults), audited.findings, read_log(at.dataset / CHANGES))
     return Demonstrated(outcomes, result, at.shown(), seconds)
