@@ -66,8 +66,7 @@ _WORDS = Words(
     row="true class",
     column="given class",
     pair="True {}, given {}",
-    note=f"Shares are of the row. A framed number counts right rows. The column {NO_CLASS} holds rows of images that "
-    "the submission does not answer.",
+    note="Shares are of the row. A framed number counts right rows.",
     legend=_BOXES.format("the true box"),
     file="confusion.csv",
 )
