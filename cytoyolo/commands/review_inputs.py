@@ -1,6 +1,6 @@
 """The inputs of a review, opened and checked against each other: a table, its images, findings and groups."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from cytoyolo import console
 from cytoyolo.annotations import audit as auditing
+from cytoyolo.annotations.changes import read_log
 from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.audit import FINDINGS, SUMMARY
@@ -16,7 +17,7 @@ from cytoyolo.commands.curate import CHANGES, SCORES, SUGGESTIONS
 from cytoyolo.commands.curate import FINDINGS as CURATED
 from cytoyolo.commands.review_cells import DETECTIONS
 from cytoyolo.documents import read_json
-from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
+from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option, quoted
 from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import match_in_folder, note_renamed
 from cytoyolo.reviewing.decisions import Box
@@ -100,40 +101,59 @@ def _read(findings: Path, labels: Path, table: LabelTable) -> _Findings:
         raise UsageError(f"{findings} holds no {FINDINGS}; give a folder that `audit` made, or a table of `curate`.")
     rows = _texts(path).rename(columns={table.spec.columns["image"]: "image", table.spec.columns["class"]: "class"})
     if set(_AUDITED) <= set(rows.columns):
-        _check_lines(path, rows, table)
-        return _audited(path, rows, labels, table)
+        return _audited(path, _with_lines(path, rows, table), labels, table)
     if set(_SCORED) <= set(rows.columns):
-        _check_lines(path, rows, table)
-        scores = {int(line) - 2: float(score) for line, score in zip(rows["line"], rows["score"], strict=True)}
+        rows = _with_lines(path, rows, table, images=False)
+        scores = _by_row(path, rows, "score")
         return _Findings(of_scores(table, rows, table.spec.codes), scores)
     if set(_CURATED) <= set(rows.columns):
-        _check_lines(path, rows, table)
-        return _curated(path, rows, labels, table)
+        return _curated(path, _with_lines(path, rows, table), labels, table)
     raise CytoyoloError(
         f"{path} is not a table of findings; give the folder of `audit`, or .findings.csv or .scores.csv of `curate`."
     )
 
 
-def _texts(path: Path) -> pd.DataFrame:
+def _texts(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table of `audit` or `curate` as text. Raises CytoyoloError if it is none, or lacks one of the columns."""
     read_bytes(path)  # says what is wrong with the path
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise CytoyoloError(
             f"{path} is not a table of findings; give the one that `audit` or `curate` wrote."
         ) from error
+    if lacking := [name for name in columns if name not in rows.columns]:
+        raise CytoyoloError(f"{path} lacks the columns {listed(lacking)}; give the table that `curate` wrote.")
+    return rows
 
 
-def _check_lines(path: Path, rows: pd.DataFrame, table: LabelTable) -> None:
-    """Raise CytoyoloError for findings about lines or images that the table does not have."""
-    line = pd.to_numeric(rows["line"].replace("", "2"), errors="coerce").to_numpy(np.float64)
-    whole = np.isfinite(line) & (line == np.floor(line))
-    fine = whole & (line >= 1) & (line < len(table.alive) + 2)
+def _by_row(path: Path, rows: pd.DataFrame, column: str) -> dict[int, float]:
+    """Return the numbers of a column by row of the label table. Raises CytoyoloError for a text that is no number."""
+    values = pd.to_numeric(rows[column], errors="coerce")
+    if values.isna().any():
+        at = int(values.isna().to_numpy().argmax())
+        raise CytoyoloError(
+            f"{path}, line {at + 2}: {column} is {quoted(rows[column].iloc[at])}, and not a number; give the table "
+            "that `curate` wrote."
+        )
+    return {int(line) - 2: float(value) for line, value in zip(rows["line"], values, strict=True)}
+
+
+def _with_lines(path: Path, rows: pd.DataFrame, table: LabelTable, images: bool = True) -> pd.DataFrame:
+    """Return findings with each line as a whole number, or "" for a finding about an image if `images` may have some.
+
+    Raises CytoyoloError for lines that the table does not have.
+    """
+    empty = (rows["line"] == "").to_numpy() & images
+    line = pd.to_numeric(rows["line"], errors="coerce").to_numpy(np.float64)
+    fine = empty | ((line == np.floor(line)) & (line >= 1) & (line < len(table.alive) + 2))
     if not fine.all():
         at = int(np.argmin(fine))
         raise CytoyoloError(
-            f"{path}, line {at + 2}: the table has no line {rows['line'].iloc[at]!r}; give the findings of this table."
+            f"{path}, line {at + 2}: the table has no line {quoted(rows['line'].iloc[at])}; give the findings of this "
+            "table."
         )
+    return rows.assign(line=["" if none else str(int(one)) for none, one in zip(empty, line, strict=True)])
 
 
 def _audited(path: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) -> _Findings:
@@ -160,31 +180,34 @@ def _curated(path: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) ->
     boxes = _boxes(beside[CHANGES], rows, labels, table) if beside[CHANGES].is_file() else {}
     classes, scores = dict[int, str](), dict[int, float]()
     if beside[SUGGESTIONS].is_file():
-        suggested = _texts(beside[SUGGESTIONS])
-        classes = {
-            int(line) - 2: code
-            for line, code in zip(suggested["line"], suggested["suggested"], strict=True)
-            if code in table.spec.codes
-        }
+        suggested = _texts(beside[SUGGESTIONS], ["line", "suggested"])
+        suggested = _with_lines(beside[SUGGESTIONS], suggested, table, images=False)
+        known = suggested[suggested["suggested"].isin(table.spec.codes)]
+        classes = {int(line) - 2: code for line, code in zip(known["line"], known["suggested"], strict=True)}
     if beside[SCORES].is_file():
-        scored = _texts(beside[SCORES])
-        scores = {int(line) - 2: float(value) for line, value in zip(scored["line"], scored["score"], strict=True)}
+        scored = _with_lines(beside[SCORES], _texts(beside[SCORES], ["line", "score"]), table, images=False)
+        scores = _by_row(beside[SCORES], scored, "score")
     return _Findings(of_curation(table, rows, classes, boxes), scores)
 
 
 def _boxes(log: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) -> dict[int, Box]:
     """The boxes that the curation gave to rows with a finding, from its change log."""
-    changes = _texts(log)
-    if changes["before"].iloc[0] != table.sha256:
+    changes = read_log(log)
+    if not len(changes) or changes["before"].iloc[0] != table.sha256:
         raise CytoyoloError(f"{log} belongs to another table than {labels}; give the table that was curated.")
     records, found = table.records, dict[int, Box]()
     place, rules = records.columns.place, set(rows["rule"])
     for line, rule, text in zip(changes["line"], changes["rule"], changes["after"], strict=True):
-        row = int(line) - 2
+        row = line - 2
         if rule not in rules or not text or not 0 <= row < len(table.alive):
             continue
         values = records.dialect.split(text)
-        x1, y1, x2, y2 = (float(values[place[side]].replace(",", ".")) for side in XYXY)
+        try:
+            x1, y1, x2, y2 = (float(values[place[side]].replace(",", ".")) for side in XYXY)
+        except (ValueError, IndexError) as error:
+            raise CytoyoloError(
+                f"{log} holds {quoted(text)} for line {line}, which has no box; give the log that `curate` wrote."
+            ) from error
         if [x1, y1, x2, y2] != table.xyxy[row].tolist():
             found[row] = (x1, y1, x2, y2)
     return found

@@ -158,6 +158,25 @@ def test_findings_that_do_not_fit_are_refused(place: Path, content: str, words: 
         begin_labels(place / "labels.csv", place / "images", place / "f.csv", None, SPEC)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("c.suggestions.csv", "a,b\n1,2\n", "c.suggestions.csv lacks the columns line; suggested"),
+        ("c.suggestions.csv", "line,suggested\n,LY\n", "c.suggestions.csv, line 2: the table has no line ''"),
+        ("c.suggestions.csv", "line,suggested\n99,LY\n", "c.suggestions.csv, line 2: the table has no line '99'"),
+        ("c.scores.csv", "line,score\n2,high\n", "c.scores.csv, line 2: score is 'high', and not a number"),
+        ("c.changes.csv", "a\n1\n", "c.changes.csv is not a change log"),
+    ],
+)
+def test_tables_beside_the_findings_are_checked_too(place: Path, name: str, content: str, words: str) -> None:
+    (place / "c.findings.csv").write_text("line,NAME,rule,value,action,detail\n2.0,a.jpg,wrong-class,0.9,review,x\n")
+    given = (place / "labels.csv", place / "images", place / "c.findings.csv", None, SPEC)
+    assert begin_labels(*given)[1][0].subject == "row:0"  # 2.0 is a line, as a spreadsheet may write it
+    (place / name).write_text(content)
+    with pytest.raises(CytoyoloError, match=re.escape(words)):
+        begin_labels(*given)
+
+
 def test_wrong_calls_are_told(place: Path) -> None:
     path = made_review(place / "r", 2)
     wrong: list[tuple[dict[str, Any], str]] = [
