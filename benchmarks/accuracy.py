@@ -58,11 +58,12 @@ TASKS = {
     # Another laboratory, with other microscopes and stains.
     "to-wbc5": Task(("pbc9",), ("wbc5",)),
 }
+PLAIN = {"nbs": 64}
 STEPS = {"nbs": 16}
-SINGLE = {"mosaic": 0.0, "scale": 0.3}
+SINGLE = {**PLAIN, "mosaic": 0.0, "scale": 0.3}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "hue": {"hsv_h": 0.015},
+    "plain": PLAIN,
+    "hue": {**PLAIN, "hsv_h": 0.015},
     "steps": STEPS,
     "steps-hue": {**STEPS, "hsv_h": 0.015},
     "steps-stain3": {**STEPS, "stain": 0.3},
@@ -70,22 +71,24 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "steps-turns": {**STEPS, **TURNS},
     "steps-freeze": {**STEPS, "freeze": 5},
     "steps-320": {**STEPS, "imgsz": 320},
+    "steps-close10": {**STEPS, "close_mosaic": 10},
+    "steps-cosine": {**STEPS, "cos_lr": True},
     "steps-after-pbc9": STEPS,
     "single": SINGLE,
-    "single-steps": {**STEPS, **SINGLE},
-    "single-steps-turns": {**STEPS, **SINGLE, **TURNS},
-    "single-steps-turns-stain3": {**STEPS, **SINGLE, **TURNS, "stain": 0.3},
-    "single-steps-turns-stain5": {**STEPS, **SINGLE, **TURNS, "stain": 0.5},
-    "single-steps-turns-stain3-focus": {**STEPS, **SINGLE, **TURNS, "stain": 0.3, "focus": 0.5},
-    "single-steps-turns-hue": {**STEPS, **SINGLE, **TURNS, "hsv_h": 0.015},
-    "single-steps-turns-balance": {**STEPS, **SINGLE, **TURNS, "balance": 0.5},
-    "single-steps-turns-320": {**STEPS, **SINGLE, **TURNS, "imgsz": 320},
-    "single-steps-turns-freeze": {**STEPS, **SINGLE, **TURNS, "freeze": 5},
-    "turns": TURNS,
-    "stain3-turns": {**TURNS, "stain": 0.3},
-    "stain5-turns": {**TURNS, "stain": 0.5},
-    "stain5-focus-turns": {**TURNS, "stain": 0.5, "focus": 1.0},
-    "stain5-focus-turns-balance": {**TURNS, "stain": 0.5, "focus": 1.0, "balance": 0.5},
+    "single-steps": {**SINGLE, **STEPS},
+    "single-steps-turns": {**SINGLE, **STEPS, **TURNS},
+    "single-steps-turns-stain3": {**SINGLE, **STEPS, **TURNS, "stain": 0.3},
+    "single-steps-turns-stain5": {**SINGLE, **STEPS, **TURNS, "stain": 0.5},
+    "single-steps-turns-stain3-focus": {**SINGLE, **STEPS, **TURNS, "stain": 0.3, "focus": 0.5},
+    "single-steps-turns-hue": {**SINGLE, **STEPS, **TURNS, "hsv_h": 0.015},
+    "single-steps-turns-balance": {**SINGLE, **STEPS, **TURNS, "balance": 0.5},
+    "single-steps-turns-320": {**SINGLE, **STEPS, **TURNS, "imgsz": 320},
+    "single-steps-turns-freeze": {**SINGLE, **STEPS, **TURNS, "freeze": 5},
+    "turns": {**PLAIN, **TURNS},
+    "stain3-turns": {**PLAIN, **TURNS, "stain": 0.3},
+    "stain5-turns": {**PLAIN, **TURNS, "stain": 0.5},
+    "stain5-focus-turns": {**PLAIN, **TURNS, "stain": 0.5, "focus": 1.0},
+    "stain5-focus-turns-balance": {**PLAIN, **TURNS, "stain": 0.5, "focus": 1.0, "balance": 0.5},
 }
 # Variants that start from weights of the same settings that were trained on another task's images.
 AFTER = {"steps-after-pbc9": ("to-wbc5", "steps")}
