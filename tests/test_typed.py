@@ -3,14 +3,13 @@
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 import cytoyolo
+from tests.installed import ROOT, build, environment
 
-ROOT = Path(__file__).parents[1]
 # It stays from run to run, so that mypy need not read pandas and this package anew.
 PLACE = ROOT / ".mypy_cache" / "installed"
 PROGRAM = """
@@ -80,23 +79,9 @@ follow_imports = skip
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python in which the built package is installed, beside the libraries of this one."""
-    source = tmp_path_factory.mktemp("source")
-    for name in ("cytoyolo", "datasets"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    build = "from setuptools import build_meta; build_meta.build_wheel('.')"
-    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, check=True)
-    environment = PLACE / "environment"
-    shutil.rmtree(environment, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    (site,) = environment.glob("lib/*/site-packages")
-    (wheel,) = source.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    libraries = [path for path in sys.path if path.endswith("site-packages")]
-    (site / "libraries.pth").write_text("".join(f"{path}\n" for path in libraries))
-    return environment / "bin" / "python"
+    _, wheel = build(tmp_path_factory.mktemp("built"))
+    shutil.rmtree(PLACE / "environment", ignore_errors=True)
+    return environment(PLACE / "environment", wheel) / "python"
 
 
 def check(program: str, python: Path) -> list[str]:

@@ -13,10 +13,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cytoyolo.detector.engine_source import PACKAGES, missing
 from cytoyolo.errors import UsageError
 from cytoyolo.files import atomic_file
 from cytoyolo.images.decoding import raise_pillow_limit
@@ -58,8 +60,21 @@ def engine() -> None:
     os.environ["YOLO_CONFIG_DIR"] = str(folder)
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-    from ultralytics.data import dataset as datasets
-    from ultralytics.utils import LOGGER, SETTINGS, TQDM, TryExcept, callbacks, checks, downloads, events, torch_utils
+    try:
+        from ultralytics.data import dataset as datasets
+        from ultralytics.utils import (
+            LOGGER,
+            SETTINGS,
+            TQDM,
+            TryExcept,
+            callbacks,
+            checks,
+            downloads,
+            events,
+            torch_utils,
+        )
+    except ModuleNotFoundError as error:
+        raise (missing(error.name) if error.name in PACKAGES else error) from error
 
     known = {"ONLINE": False, "AUTOINSTALL": False, "SAFE_LOAD": True, "VERBOSE": False}
     for name, value in {**known, "USER_CONFIG_DIR": folder / "Ultralytics"}.items():
@@ -96,9 +111,12 @@ def engine() -> None:
 
 def devices() -> dict[str, Any]:
     """Return what a training can use: threads of torch and OpenCV, the names of GPUs, and whether Apple's MPS is
-    there."""
-    engine()
+    there. Without torch there are only the threads of OpenCV."""
     import cv2
+
+    if not all(map(find_spec, PACKAGES)):
+        return {"threads": {"opencv": cv2.getNumThreads()}, "gpus": [], "mps": False}
+    engine()
     import torch
     from ultralytics.utils.torch_utils import select_device
 

@@ -11,7 +11,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cytoyolo.errors import UsageError
 from cytoyolo.shipped import parse_yaml
+
+# The packages that only .pt files and trainings need. Networks in ONNX files and OpenVINO folders run without them.
+PACKAGES = ("torch", "torchvision", "ultralytics")
+
+
+def missing(package: str) -> UsageError:
+    """Return the error for a user who installed this package without one of `PACKAGES`."""
+    return UsageError(
+        f"this needs {package}, which is not installed. Only networks in ONNX files and OpenVINO folders run without "
+        f"{', '.join(PACKAGES[:-1])} and {PACKAGES[-1]}: give such a network, which `cytoyolo export` writes where "
+        "they are installed, or install them with `pip install cytoyolo`."
+    )
 
 
 @cache
@@ -19,7 +32,7 @@ def package() -> Path:
     """The folder of the installed package."""
     spec = find_spec("ultralytics")  # finds the package and doesn't import it
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("No module named 'ultralytics'")
+        raise missing("ultralytics")
     return Path(spec.origin).parent
 
 
