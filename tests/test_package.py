@@ -138,7 +138,6 @@ print(cytoyolo.Detector({str(network)!r}).predict([{str(smear / "images")!r}])[0
     [
         ("predict", "leukocytes", "{smear}/images", "-o", "found"),
         ("train", "{smear}/set", "-o", "run"),
-        ("export", "leukocytes", "-o", "a.onnx"),
     ],
     ids=lambda call: call[0],
 )
