@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from cytoyolo.commands.check import check
     from cytoyolo.commands.compare import compare
     from cytoyolo.commands.convert import Converted, convert
-    from cytoyolo.commands.crossval import Crossvalidated, crossval
+    from cytoyolo.commands.crossval import crossval
+    from cytoyolo.commands.crossval_result import Crossvalidated
     from cytoyolo.commands.curate import CuratedTable, curate
     from cytoyolo.commands.demo import Demonstrated, demo
     from cytoyolo.commands.differential import differential
@@ -157,7 +158,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "ClassifierSettings": "detector.classifier_settings",
     "Comparison": "scoring.comparison",
     "Converted": "commands.convert",
-    "Crossvalidated": "commands.crossval",
+    "Crossvalidated": "commands.crossval_result",
     "CuratedTable": "commands.curate",
     "CytoyoloError": "errors",
     "DataSpec": "spec",

@@ -1,7 +1,7 @@
 """`cytoyolo crossval`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,13 +14,17 @@ from cytoyolo.cli.options import (
     Jobs,
     JsonOption,
     Overwrite,
+    ReportOption,
     UmPerPx,
 )
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.cli.seeds import show_seeds
 from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import SeedSettings
 from cytoyolo.text import counted
+
+if TYPE_CHECKING:
+    from cytoyolo.commands.crossval_result import Crossvalidated
 
 # Groups shown to people; groups.csv has them all.
 SHOWN = 20
@@ -55,35 +59,40 @@ def crossval(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Keep the models of the folds as one ensemble for predict: CV/ensemble.")
     ] = False,
+    report: ReportOption = True,
     as_json: JsonOption = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a model for each fold, and predict the images that it has not seen."""
-    from cytoyolo.cli.score import show
     from cytoyolo.commands.crossval import crossval as run
-    from cytoyolo.commands.several_seeds import to_dict
 
     made = run(
         source, output=output, images=images, folds=folds, groups=groups, dataset=dataset, config=config, device=device,
-        jobs=jobs, um_per_px=um_per_px, resume=resume, ensemble=ensemble, overwrite=overwrite, **settings,
+        jobs=jobs, um_per_px=um_per_px, resume=resume, ensemble=ensemble, overwrite=overwrite,
+        report=report, **settings,
     )  # fmt: skip
     if as_json:
-        kept: dict[str, object] = {"ensemble": made.ensemble} if made.ensemble else {}
-        kept |= {} if made.seeds is None else {"seeds": to_dict(made.seeds)}
-        print_json(
-            {
-                "oof": made.oof,
-                "folds": made.folds,
-                **made.score.to_dict(),
-                "groups": made.groups,
-                "classes_found": made.classes,
-                **kept,
-            }
-        )
-        return
-    if made.seeds is not None:
+        _print_json(made)
+    elif made.seeds is not None:
         show_seeds(made.folder, made.seeds)
-        return
+    else:
+        _show(made)
+    if not as_json:
+        say_page(output, report)
+
+
+def _print_json(made: "Crossvalidated") -> None:
+    from cytoyolo.commands.several_seeds import to_dict
+
+    kept: dict[str, object] = {"ensemble": made.ensemble} if made.ensemble else {}
+    kept |= {} if made.seeds is None else {"seeds": to_dict(made.seeds)}
+    own = {"groups": made.groups, "classes_found": made.classes, **kept}
+    print_json({"oof": made.oof, "folds": made.folds, **made.score.to_dict(), **own})
+
+
+def _show(made: "Crossvalidated") -> None:
+    from cytoyolo.cli.score import show
+
     typer.echo(f"{made.oof}: {made.folds} folds")
     if made.ensemble:
         typer.echo(f"{made.ensemble}: {counted(made.folds, 'model')} for predict, submit and evaluate")

@@ -7,7 +7,7 @@ import typer
 
 from cytoyolo import defaults
 from cytoyolo.cli.options import Boxes, JsonOption, Overwrite, ReportOption, Spurious
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.text import counted
 
 # Suspect labels shown to people; CURATED.scores.csv ranks them all.
@@ -77,5 +77,4 @@ def curate(
         typer.echo("The most doubtful labels:")
         print_table(shown.astype({"line": str}), "{:.3f}")
     typer.echo(f"All changes, findings and suggestions: {made.log.with_suffix('').with_suffix('')}.*.csv", err=True)
-    if report:
-        typer.echo(f"Open in a browser: {made.table.with_suffix('.report.html')}", err=True)
+    say_page(made.table.parent, report, made.table.with_suffix(".report.html").name)

@@ -124,10 +124,10 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def say_page(output: Path | None, made: bool) -> None:
+def say_page(output: Path | None, made: bool, name: str = PAGE) -> None:
     """Say where the page of a run is, if it was wanted and is there."""
-    if output is not None and made and (output / PAGE).is_file():
-        typer.echo(f"Open in a browser: {output / PAGE}", err=True)
+    if output is not None and made and (output / name).is_file():
+        typer.echo(f"Open in a browser: {output / name}", err=True)
 
 
 def print_some(sentence: Callable[[int], str], kinds: Sequence[str], room: int, way: str) -> None:

@@ -14,14 +14,16 @@ from cytoyolo.cli.options import (
     GroupsOption,
     Jobs,
     JsonOption,
+    ReportOption,
     Spurious,
 )
-from cytoyolo.cli.output import print_json, print_table
+from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.cli.seeds import show_seeds
 from cytoyolo.cli.training import with_training_settings
 from cytoyolo.detector.settings import SeedSettings
 
 if TYPE_CHECKING:
+    from cytoyolo.commands.reproduce import Planned
     from cytoyolo.commands.reproduce_outcome import Outcome
 
 
@@ -55,6 +57,7 @@ def reproduce(
         bool, typer.Option("--overwrite", help="Repeat steps that were done with other settings or inputs.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with time and disk space.")] = False,
+    report: ReportOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Run the third place's whole method, from the audit to the submission.
@@ -67,7 +70,8 @@ def reproduce(
 
     made = run(
         data, output=output, dataset=dataset, groups=groups, background=background, folds=folds, spurious=spurious,
-        boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **settings,
+        boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run,
+        report=report, **settings,
     )  # fmt: skip
     summary = read_summary(output) if settings.get("seeds") and not dry_run else None
     ended = outcome(output, spurious) if summary is None and not dry_run else None
@@ -76,6 +80,15 @@ def reproduce(
         more |= {} if ended is None else {"outcome": vars(ended)}
         print_json({"steps": [vars(step) for step in made], **more})
         return
+    _show_steps(made, dry_run)
+    if summary is not None:
+        show_seeds(output, summary)
+    if ended is not None:
+        _show_outcome(ended)
+    say_page(output, report and not dry_run)
+
+
+def _show_steps(made: "list[Planned]", dry_run: bool) -> None:
     import pandas as pd
 
     rows = [
@@ -83,10 +96,6 @@ def reproduce(
         for one in made
     ]
     print_table(pd.DataFrame(rows, columns=["step", "state", "makes", "time", "disk"]), "{}")
-    if summary is not None:
-        show_seeds(output, summary)
-    if ended is not None:
-        _show_outcome(ended)
     if dry_run:
         seconds, megabytes = sum(one.seconds or 0 for one in made), sum(one.megabytes or 0 for one in made)
         typer.echo(f"about {_duration(seconds)} and {_size(megabytes)}, as estimated on this machine")

@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
-from typing import NamedTuple, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from cytoyolo import console, defaults
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.commands.compare_page import write_comparison_page
+from cytoyolo.commands.compare_page import Couple, write_comparison_page, write_several_page
 from cytoyolo.commands.evaluate import cells_of, groups_of, read_found, read_truth
 from cytoyolo.commands.page_tiles import check_page_images
 from cytoyolo.commands.score import read_submission, read_true_rows, warn_of_faults
@@ -139,24 +138,15 @@ class _Page(NamedTuple):
     images: str | Path | None
 
 
-class _Drawn(TypedDict):
-    """What a bootstrap draws: groups or images, how often, and from which seed."""
-
-    groups: pd.Series | None
-    replicates: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class _Samples:
+class _Samples(NamedTuple):
     """What a bootstrap draws: groups of a table or images, how often, and from which seed."""
 
     groups: str | Path | None
     replicates: int
     seed: int
 
-    def drawn(self, groups: pd.Series | None) -> _Drawn:
-        """The same with the group of each image."""
+    def drawn(self, groups: pd.Series | None) -> dict[str, Any]:
+        """The same as options of the comparisons, with the group of each image."""
         return {"groups": groups, "replicates": self.replicates, "seed": self.seed}
 
 
@@ -288,13 +278,17 @@ def _write(
     else:
         write_table(folder / "pairs.csv", made.pairs)
     _write_json(made, folder / ("ranking.json" if isinstance(made, Ranking) else "agreements.json"))
-    for (first, second), one in _pairs(made).items():
-        place = folder / f"{first}-{second}"
+    pairs = _pairs(made)
+    places = {(first, second): f"{first}-{second}" for first, second in pairs}
+    for (first, second), one in pairs.items():
+        place = folder / places[first, second]
         place.mkdir()
         _write_pair(one, (named[first], named[second]), place, spec, page)
+    if page is not None:
+        write_several_page(folder, named, page.truth, made, places)
 
 
-def _pairs(made: Ranking | Agreements) -> Mapping[tuple[str, str], Comparison | Agreement]:
+def _pairs(made: Ranking | Agreements) -> Mapping[Couple, Comparison | Agreement]:
     """Return the pairs of results that were compared, by their names."""
     if isinstance(made, Ranking):
         return {(NAMES[0], name): one for name, one in made.comparisons.items()}

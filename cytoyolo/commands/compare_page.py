@@ -1,6 +1,6 @@
 """The page of `compare`: which cells it shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -10,12 +10,16 @@ from cytoyolo.commands.page_tiles import Box, Wanted, draw_tiles, reader
 from cytoyolo.report.page import PAGE, write_page
 from cytoyolo.report.pages.comparison import ONLY, agreement_page, comparison_page
 from cytoyolo.report.pages.matrix import MOST_CLASSES, MOST_CONFUSIONS, Pair
+from cytoyolo.report.pages.ranking import agreements_page, ranking_page
 from cytoyolo.report.parts import Tile
 from cytoyolo.report.pictures import Pictures
-from cytoyolo.scoring.agreement import NOT_IN_A, NOT_IN_B, Agreement
+from cytoyolo.scoring.agreement import NOT_IN_A, NOT_IN_B, Agreement, Agreements
 from cytoyolo.scoring.comparison import Comparison
+from cytoyolo.scoring.ranking import Ranking
 from cytoyolo.tables.table import XYXY
 
+# The letters of two results.
+Couple = tuple[str, str]
 # The most cells of each side and class, or of each pair of classes; of those that agree.
 _OF_PAIR, _SAME = 12, 6
 _WITHOUT = "Without the image folder there are no pictures of the cells."
@@ -37,6 +41,22 @@ def write_comparison_page(
         page = comparison_page(names, "" if truth is None else truth.name, made, cells, without)
     else:
         page = agreement_page(names, made, cells, without)
+    write_page(folder / PAGE, page)
+
+
+def write_several_page(
+    folder: Path, paths: Mapping[str, Path], truth: Path | None, made: Ranking | Agreements,
+    places: Mapping[Couple, str],
+) -> None:  # fmt: skip
+    """Write the page of several results. `paths` are the results by their letters; `places` are the folders of the
+    pairs, each with a page."""
+    names = dict(zip(paths, _names(list(paths.values())), strict=True))
+    pages = {pair: f"{place}/{PAGE}" for pair, place in places.items()}
+    if isinstance(made, Ranking):
+        of_other = {other: path for (_, other), path in pages.items()}
+        page = ranking_page(names, "" if truth is None else truth.name, made, of_other)
+    else:
+        page = agreements_page(names, made, pages)
     write_page(folder / PAGE, page)
 
 

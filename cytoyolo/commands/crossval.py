@@ -1,24 +1,23 @@
 """`crossval`: train a model for each fold, and predict the images that the model has not seen."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-import pandas as pd
 import yaml
 
 from cytoyolo import console, defaults
 from cytoyolo.annotations.audit import MENDABLE
-from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE, judged, write_classes
+from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval_folder import (
     DATASET,
     ENSEMBLE,
     GROUPS,
     LAST,
+    MAKER,
     MANIFEST,
     OOF,
     RECIPE,
@@ -30,16 +29,13 @@ from cytoyolo.commands.crossval_folder import (
     refuse_finished,
     write_manifest,
 )
-from cytoyolo.commands.crossval_page import write_crossval_page
-from cytoyolo.commands.crossval_predictions import by_group, predict_table
+from cytoyolo.commands.crossval_predictions import predict_table
+from cytoyolo.commands.crossval_result import Crossvalidated, finish, keep_ensemble
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
-from cytoyolo.commands.score import write_score
 from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, write_summary
 from cytoyolo.commands.train import train
-from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector import progress
-from cytoyolo.detector.ensemble_folder import write_ensemble
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import SeedSettings
 from cytoyolo.detector.trained_on import check_um_per_px
@@ -49,15 +45,12 @@ from cytoyolo.files import check_folder, maker_of, new_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
 from cytoyolo.report.page import PAGE, PAGE_FILES
-from cytoyolo.scoring.rows import fill
-from cytoyolo.scoring.score import Score, evaluate
-from cytoyolo.tables.table import fingerprint, write_table
+from cytoyolo.tables.table import write_table
 from cytoyolo.workers import run_all
 from cytoyolo.yolo.folder import CONVERT_AGAIN, Dataset, load_dataset
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
 
-MAKER = "crossval"
 # The held-out fold has no influence on the training: no epoch is validated on it, and it never ends a training early.
 FIXED_EPOCHS = {"val": False, "patience": 0}
 # What the user must do about the data set that was made from a label table here.
@@ -65,43 +58,6 @@ _OWN_DATASET = {
     f", or {CONVERT_AGAIN}": "",
     CONVERT_AGAIN: f"give another folder, or {OVERWRITE} to make it anew",
 }
-
-
-@dataclass(frozen=True)
-class Crossvalidated:
-    """The result of `crossval`.
-
-    Attributes
-    ----------
-    folder : Path
-        The folder of the folds and tables.
-    oof : Path
-        The out-of-fold table: the detections of each image by the model that has not seen it.
-    folds : int
-        How many folds there are.
-    score : Score
-        The score of the out-of-fold detections against the labels.
-    groups : DataFrame
-        A row for each named group, the largest group first: group, images, rows, score, giou, macro_f1, and accuracy
-        (the share of rows whose class is right). It is empty if the data set has no groups.
-    classes : DataFrame
-        How well each class is found by models that have not seen the cells: see
-        `cytoyolo.scoring.class_summary.ClassSummary`. Average precision counts the cells of the out-of-fold table.
-    ensemble : Path or None
-        The folder of the ensemble, if it was asked for.
-    seeds : DataFrame or None
-        With several seeds: see `cytoyolo.scoring.over_seeds`. All other results are then of the first seed of the call,
-        except `folder`, which holds the folders of all seeds.
-    """
-
-    folder: Path
-    oof: Path
-    folds: int
-    score: Score
-    groups: pd.DataFrame
-    classes: pd.DataFrame
-    ensemble: Path | None = None
-    seeds: pd.DataFrame | None = None
 
 
 def crossval(
@@ -119,6 +75,7 @@ def crossval(
     resume: bool = False,
     ensemble: bool = False,
     overwrite: bool = False,
+    report: bool = True,
     **settings: Unpack[SeedSettings],
 ) -> Crossvalidated:
     """Train a model for each fold, and predict with it the images of the fold, which it has not seen.
@@ -156,6 +113,8 @@ def crossval(
         `evaluate` take this folder in the place of weights.
     overwrite : bool
         Replace an existing output of `crossval`.
+    report : bool
+        Whether to write pages: report.html here, in each fold, and with `seeds` in the folder of each seed.
     **settings
         The settings of the trainings: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
         of `seed`.
@@ -181,9 +140,9 @@ def crossval(
     if several:
         again = partial(
             crossval, source, images=images, folds=folds, groups=groups, dataset=dataset, config=config, device=device,
-            jobs=jobs, um_per_px=um_per_px, ensemble=ensemble, overwrite=overwrite, **one_seed,
+            jobs=jobs, um_per_px=um_per_px, ensemble=ensemble, overwrite=overwrite, report=report, **one_seed,
         )  # fmt: skip
-        return _with_seeds(Path(output), several, resume, overwrite, again)
+        return _with_seeds(Path(output), several, resume, overwrite, report, again)
     source, folder = Path(source), Path(output)
     table = {"images": images, "groups": groups, "config": config, "dataset": dataset}
     ready = _ready(source, {**table, "folds": folds})
@@ -214,13 +173,18 @@ def crossval(
         _note_rare(data)
         if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
             with reworded({} if ready else _OWN_DATASET):
-                _train_folds(folder, data, slots, um_per_px)
-        made = _finish(folder, data, listing, manifest)
-        return replace(made, ensemble=_keep_ensemble(folder, data)) if ensemble else made
+                _train_folds(folder, data, slots, um_per_px, report)
+        made = finish(folder, data, listing, manifest, report)
+        return replace(made, ensemble=keep_ensemble(folder, data)) if ensemble else made
 
 
 def _with_seeds(
-    folder: Path, seeds: Sequence[int], resume: bool, overwrite: bool, one: Callable[..., Crossvalidated]
+    folder: Path,
+    seeds: Sequence[int],
+    resume: bool,
+    overwrite: bool,
+    report: bool,
+    one: Callable[..., Crossvalidated],
 ) -> Crossvalidated:
     """Carry out `one` cross-validation for each seed, and summarise the scores. What is finished is kept."""
     places, made = folders_of(folder, seeds), dict[int, Crossvalidated]()
@@ -230,7 +194,7 @@ def _with_seeds(
     for seed, place in places.items():
         say(seed, places)
         made[seed] = one(output=place, seed=seed, resume=seed in begun)
-    summary = write_summary(folder, {seed: result.score.to_dict() for seed, result in made.items()})
+    summary = write_summary(folder, {seed: result.score.to_dict() for seed, result in made.items()}, report)
     return replace(made[seeds[0]], folder=folder, seeds=summary)
 
 
@@ -307,13 +271,13 @@ def _note_rare(data: Dataset) -> None:
         )
 
 
-def _train_folds(folder: Path, data: Dataset, slots: list[str], um_per_px: float | None) -> None:
+def _train_folds(folder: Path, data: Dataset, slots: list[str], um_per_px: float | None, report: bool) -> None:
     """Train and predict the folds that are not done yet."""
     folds = [fold for fold in range(data.manifest["folds"]) if not (folder / f"fold{fold}.csv").is_file()]
     files = {fold: folder / f"fold{fold}" / progress.FILE for fold in folds}
     for path in files.values():
         path.unlink(missing_ok=True)  # of a training that was killed; the new one begins it anew
-    work = {f"fold {fold}": partial(_train_fold, folder, data.folder, um_per_px, fold) for fold in folds}
+    work = {f"fold {fold}": partial(_train_fold, folder, data.folder, um_per_px, report, fold) for fold in folds}
     try:
         with progress.followed({f"fold {fold}": path for fold, path in files.items()}):
             run_all(work, slots)
@@ -322,13 +286,15 @@ def _train_folds(folder: Path, data: Dataset, slots: list[str], um_per_px: float
         raise
 
 
-def _train_fold(folder: Path, dataset: Path, um_per_px: float | None, fold: int, device: str) -> None:
+def _train_fold(folder: Path, dataset: Path, um_per_px: float | None, report: bool, fold: int, device: str) -> None:
     """In its own process: train on the other folds, and predict the images of this fold."""
     run = folder / f"fold{fold}"
     if (run / "manifest.json").is_file():
-        trained = train(dataset, output=run, device=device, resume=True)
+        trained = train(dataset, output=run, device=device, resume=True, report=report)
     else:
-        trained = train(dataset, output=run, recipe=folder / RECIPE, device=device, fold=fold, um_per_px=um_per_px)
+        trained = train(
+            dataset, output=run, recipe=folder / RECIPE, device=device, fold=fold, um_per_px=um_per_px, report=report
+        )
     data = load_dataset(dataset)
     listing = read_listing(data)
     held_out = listing[listing["part"] == str(fold)]
@@ -336,42 +302,3 @@ def _train_fold(folder: Path, dataset: Path, um_per_px: float | None, fold: int,
     counts = labels[labels.isin(held_out[data.spec.columns["image"]])].value_counts()
     table = predict_table(trained.folder / LAST, data, held_out, counts, fold, device)
     write_table(folder / f"fold{fold}.csv", table)
-
-
-def _keep_ensemble(folder: Path, data: Dataset) -> Path:
-    """Keep copies of the folds' models as an ensemble, in which all models have the same weight."""
-    place = folder / ENSEMBLE
-    with new_folder(place, MAKER, overwrite=True) as made:
-        models = {f"fold{fold}.pt": folder / f"fold{fold}" / LAST for fold in range(data.manifest["folds"])}
-        write_ensemble(made, models, {}, data.spec.codes)
-    return place
-
-
-def _finish(folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[str, Any]) -> Crossvalidated:
-    """Join the folds' tables in the order of the data set, and score them; safe to repeat after a kill."""
-    folds = data.manifest["folds"]
-    parts = pd.concat(
-        [pd.read_csv(folder / f"fold{fold}.csv", dtype=str, keep_default_na=False) for fold in range(folds)]
-    )
-    column = data.spec.columns["image"]
-    whole, listing = listing, listing.drop_duplicates(column)  # the tiles of an image have rows of their own
-    place = pd.Series(range(len(listing)), index=listing[column])
-    joined = parts.iloc[np.argsort(place[parts[column]].to_numpy(), kind="stable")]
-    write_table(folder / OOF, joined, overwrite=True)
-    predictions = read_oof(folder / OOF, data.spec, folds)
-    labels = read_labels(data)
-    truth = labels.assign(id=range(len(labels)))
-    submission = fill(truth[["id", "image"]], [predictions], data.spec.fallback)[0]
-    score = evaluate(truth, submission, seed=manifest["seed"])
-    group = listing.set_index(column)["group"] if data.manifest["groups"] else pd.Series("", index=listing[column])
-    groups = by_group(truth, submission, score, group)
-    write_score(score, folder / SCORE, data.spec, overwrite=True)
-    write_table(folder / GROUPS, groups, overwrite=True)
-    compared = judged(predictions, labels, whole, data)
-    write_classes(compared.summary, folder)
-    write_crossval_page(folder, score, groups, compared, data)
-    weights = [fingerprint(folder / f"fold{fold}" / LAST) for fold in range(folds)]
-    finished = {**manifest, "status": "finished", "weights_sha256": weights}
-    finished |= {"oof_sha256": fingerprint(folder / OOF), "score": score.to_dict()}
-    write_manifest(folder, finished)
-    return Crossvalidated(folder, folder / OOF, folds, score, groups, compared.summary.classes)

@@ -18,6 +18,7 @@ from cytoyolo.spec import load_spec, parse_spec
 from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import IDENTITY, Dataset
 
+MAKER = "crossval"
 MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
 DATASET, SCORE, ENSEMBLE = "dataset", "score", "ensemble"
 # The weights of a fold's training that are used: no epoch was validated on the fold.

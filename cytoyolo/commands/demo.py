@@ -23,6 +23,7 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.journal import partial_folder
 from cytoyolo.files import check_folder, clear_folder, mark, write_text
 from cytoyolo.locks import locked
+from cytoyolo.report.page import PAGE
 from cytoyolo.scoring.score import Score
 from cytoyolo.spec import load_spec
 from cytoyolo.synthetic.faults import MAX_RATE, kinds
@@ -166,6 +167,10 @@ class _Places:
             "differential": self.detections / "differential.png",
             "score tables": self.score,
             "confusion matrix": self.score / "confusion.png",
+            "page of the audit": self.audit / PAGE,
+            "page of training": self.run / PAGE,
+            "page of detections": self.detections / PAGE,
+            "page of the score": self.score / PAGE,
         }
 
 

@@ -22,6 +22,7 @@ from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes, seconds
 from cytoyolo.commands.reproduce_inputs import Inputs, check_call, check_disk, check_inputs
 from cytoyolo.commands.reproduce_outcome import check_models
+from cytoyolo.commands.reproduce_page import write_reproduction_page
 from cytoyolo.commands.reproduce_state import (
     DONE,
     RUNNING,
@@ -48,6 +49,7 @@ from cytoyolo.errors import OVERWRITE, UsageError, reworded
 from cytoyolo.files import check_place, discard
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
+from cytoyolo.report.page import PAGE
 
 KEEP = f"give another folder to keep it, or {OVERWRITE} to replace it"
 # Settings that are recorded though they were not given.
@@ -92,6 +94,7 @@ def reproduce(
     force: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
+    report: bool = True,
     **settings: Unpack[SeedSettings],
 ) -> list[Planned]:
     """Do the whole method of the third place in one folder: audit, repair, cross-validate, curate, train and predict.
@@ -129,6 +132,8 @@ def reproduce(
         Do a step again that was done with other inputs or settings, and the steps that depend on it.
     dry_run : bool
         Only return the plan, with an estimate of time (from a few training steps) and disk.
+    report : bool
+        Whether to write pages: report.html here, and those of the steps.
     **settings
         The settings of the trainings: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
         of `seed`.
@@ -155,9 +160,10 @@ def reproduce(
     if several:
         again = partial(
             reproduce, data, dataset=dataset, groups=groups, background=background, folds=folds, spurious=spurious,
-            boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run, **one_seed,
+            boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run,
+            report=report, **one_seed,
         )  # fmt: skip
-        return _with_seeds(Path(output), several, dry_run, again)
+        return _with_seeds(Path(output), several, dry_run, report, again)
     folder = Path(output)
     check_choices(spurious, boxes)
     check_place(folder / STATE)
@@ -167,8 +173,8 @@ def reproduce(
     resolved = load_recipe(one_seed, FIXED_EPOCHS)
     training: TrainingSettings = {"recipe": defaults.RECIPE, **given(one_seed), "seed": resolved["seed"]}
     call = Call(
-        Path(data), folder, dataset, groups, background, folds, spurious, boxes, device, jobs, force, training,
-        resolved,
+        Path(data), folder, dataset, groups, background, folds, spurious, boxes, device, jobs, force, report,
+        training, resolved,
     )  # fmt: skip
     inputs = check_inputs(call)
     steps, pictures = _steps(call), pictures_in(call.images)
@@ -181,24 +187,37 @@ def reproduce(
     check_disk(folder, inputs.images, needed, folds)
     if dry_run:
         return _plan(call, inputs, steps, states, needed)
+    _check_page(folder, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     check_parts(folder)
     way_on = f"{folder} keeps the finished part; the same call continues it."
     instead = {MENDABLE: f"mend or delete them in {call.labels}", ANOTHER_LIMIT: ""}
     with locked(folder / STATE, shown=folder), console.with_way_on(way_on), reworded(instead):
-        return [_carry_out(folder, steps, at, pictures, overwrite) for at in range(len(steps))]
+        if needed:
+            (folder / PAGE).unlink(missing_ok=True)  # it is of what is done anew
+        made = [_carry_out(folder, steps, at, pictures, overwrite) for at in range(len(steps))]
+        if report and not (folder / PAGE).is_file():
+            write_reproduction_page(call, steps)
+        return made
 
 
-def _with_seeds(folder: Path, seeds: Sequence[int], dry_run: bool, one: Callable[..., list[Planned]]) -> list[Planned]:
+def _check_page(folder: Path, overwrite: bool) -> None:
+    """Raise UsageError for a page that another program put where the page comes."""
+    if (folder / PAGE).exists() and not (folder / STATE).exists() and not overwrite:
+        raise UsageError(f"{folder / PAGE} is there and was not made by `cytoyolo reproduce`; {KEEP}.")
+
+
+def _with_seeds(
+    folder: Path, seeds: Sequence[int], dry_run: bool, report: bool, one: Callable[..., list[Planned]]
+) -> list[Planned]:
     """Carry out, or plan, `one` reproduction for each seed, and summarise the scores of their cross-validations."""
     places, steps = folders_of(folder, seeds), dict[int, list[Planned]]()
     for seed, place in places.items():
         say(seed, places)
         steps[seed] = one(output=place, seed=seed)
     if not dry_run:
-        write_summary(
-            folder, {seed: read_manifest(place / "cv" / CV_MANIFEST)["score"] for seed, place in places.items()}
-        )
+        scores = {seed: read_manifest(place / "cv" / CV_MANIFEST)["score"] for seed, place in places.items()}
+        write_summary(folder, scores, report)
     return [step for seed in seeds for step in steps[seed]]
 
 
@@ -244,22 +263,23 @@ def _steps(call: Call) -> list[Step]:
         def work(_: bool) -> None:
             check_models(cv, call.force)
             curate(
-                repaired, oof=cv, output=curated(spurious), spurious=spurious, boxes=call.boxes, force=call.force,
-                overwrite=True,
+                repaired, oof=cv, output=curated(spurious), images=call.images, spurious=spurious, boxes=call.boxes,
+                force=call.force, overwrite=True, report=call.report,
             )  # fmt: skip
 
         return work
 
     return [
         Step("audit", folder / "audit", (table, test, *described, *listed), chosen,
-             lambda _: audit(table, test=test, output=folder / "audit", overwrite=True, **known, **empty)),
+             lambda _: audit(table, test=test, output=folder / "audit", overwrite=True, report=call.report,
+                             **known, **empty)),
         Step("repair", repaired, (table, test, *described, *listed), chosen,
              lambda _: repair(table, test=test, output=repaired, changes=folder / "repaired.changes.csv",
                               overwrite=True, **known, **empty)),
         Step("convert to folds", parts, (repaired, *grouped, *described), split,
              lambda _: convert(repaired, output=parts, folds=call.folds, overwrite=True, **placed)),
         Step("cross-validate", cv, (parts / "dataset.json", *learned), trained,
-             lambda again: crossval(parts, output=cv, device=call.device, jobs=call.jobs,
+             lambda again: crossval(parts, output=cv, device=call.device, jobs=call.jobs, report=call.report,
                                     resume=again and (cv / CV_MANIFEST).is_file(), **call.training),
              images=False, trained="crossval"),
         *(Step(f"curate ({choice})", curated(choice), (repaired, cv / OOF), {"boxes": call.boxes}, correct(choice),
@@ -268,9 +288,9 @@ def _steps(call: Call) -> list[Step]:
         Step("convert", staged, (curated(call.spurious), *grouped, *described), {**split, "spurious": call.spurious},
              lambda _: convert(curated(call.spurious), output=staged, overwrite=True, **placed)),
         Step("train", run, (staged / "dataset.json", *learned), trained,
-             lambda again: train(staged, output=run, device=call.device, resume=True)
+             lambda again: train(staged, output=run, device=call.device, resume=True, report=call.report)
              if again and (run / RUN_MANIFEST).is_file()
-             else train(staged, output=run, device=call.device, **call.training),
+             else train(staged, output=run, device=call.device, report=call.report, **call.training),
              images=False, trained="train"),
         Step("predict", submission, (run / "weights" / "best.pt", test, *described), {},
              lambda _: submit(run / "weights" / "best.pt", test, output=submission, device=call.device.split(",")[0],

@@ -26,6 +26,7 @@ class Call:
     device: str
     jobs: int
     force: bool
+    report: bool
     training: TrainingSettings
     resolved: dict[str, Any]
 

@@ -12,12 +12,14 @@ from cytoyolo.console import note
 from cytoyolo.detector.settings import SeedSettings, TrainingSettings
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import write_text
+from cytoyolo.report.page import PAGE, write_page
+from cytoyolo.report.pages.seeds import seeds_page
 from cytoyolo.scoring.over_seeds import COLUMNS, over_seeds
 
 SUMMARY, TABLE = "seeds.json", "seeds.csv"
 _LARGEST = 2**32 - 1
 _WANTED = f"give two or more different whole numbers from 0 to {_LARGEST}, such as 0,1,2"
-_OWN = re.compile(r"seed\d+|seeds\.json|seeds\.csv|\..*")
+_OWN = re.compile(rf"seed\d+|seeds\.json|seeds\.csv|{re.escape(PAGE)}|\..*")
 
 
 def divide_settings(settings: SeedSettings) -> tuple[tuple[int, ...], TrainingSettings]:
@@ -69,12 +71,16 @@ def say(seed: int, places: Mapping[int, Path]) -> None:
     note(f"Seed {seed} ({list(places).index(seed) + 1} of {len(places)}): {places[seed]}")
 
 
-def write_summary(folder: Path, scores: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    """Write seeds.csv and seeds.json, and return the table of `over_seeds`. The order of the seeds makes no
-    difference."""
+def write_summary(folder: Path, scores: Mapping[int, Mapping[str, Any]], report: bool) -> pd.DataFrame:
+    """Write seeds.csv, seeds.json and, for a `report`, a page, and return the table of `over_seeds`. The order of the
+    seeds makes no difference."""
     table = over_seeds(dict(sorted(scores.items())))
     write_text(folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
     write_text(folder / SUMMARY, json.dumps(to_dict(table), indent=2, ensure_ascii=False) + "\n")
+    if report:
+        pages = {seed: f"seed{seed}/{PAGE}" for seed in sorted(scores)}
+        there = {seed: path if (folder / path).is_file() else "" for seed, path in pages.items()}
+        write_page(folder / PAGE, seeds_page(folder.name, table, there))
     return table
 
 

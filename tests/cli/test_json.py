@@ -12,7 +12,17 @@ from typer.testing import CliRunner
 import cytoyolo
 from cytoyolo.cli.app import app
 from cytoyolo.cli.output import print_json
-from cytoyolo.commands import adapt, calibrate, crossval, demo, ensemble, reproduce, reproduce_outcome, train_classifier
+from cytoyolo.commands import (
+    adapt,
+    calibrate,
+    crossval,
+    crossval_result,
+    demo,
+    ensemble,
+    reproduce,
+    reproduce_outcome,
+    train_classifier,
+)
 from tests.predicted_tables import crossvalidated, oof_text
 from tests.reviewing import made_review
 
@@ -126,7 +136,7 @@ def test_so_is_the_result_of_a_training(name: str, place: Path, monkeypatch: pyt
             place, place, None, "better", (place,), 40, 10, 10, 2, table, table, ("Er",), (), ("A remark.",)
         ),
         "calibrate": calibrate.CalibratedWeights(place, 90, 0.9, 0.1, 0.02, 0.7, 0.1, 0.95, table, []),
-        "crossval": crossval.Crossvalidated(place, place / "oof.csv", 5, score, table, table),
+        "crossval": crossval_result.Crossvalidated(place, place / "oof.csv", 5, score, table, table),
         "demo": demo.Demonstrated(table, score, {"weights": place}, {"Train": 1.5}),
         "ensemble": ensemble.MadeEnsemble(place, 5, 5, 40, table),
         "reproduce": [reproduce.Planned("train", place, "done", 1.5, None)],

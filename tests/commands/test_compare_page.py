@@ -1,5 +1,7 @@
 """The page of `compare`: which side is better, and the cells that tell the two apart."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from cytoyolo.errors import UsageError
 from tests.browser import assert_sound, opened
 from tests.pictures import photo, save
 
+Program = Callable[..., subprocess.CompletedProcess[str]]
 ODD = "<script>alert(1)</script>"
 COLUMNS = ["NAME", "x1", "y1", "x2", "y2", "class"]
 
@@ -106,3 +109,36 @@ def test_machines_need_no_page(lab: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "d" / "report.html").exists()
     with pytest.raises(UsageError, match="no page is made"):
         cytoyolo.compare(None, found, found, dataset=lab / "odd.yaml", images=lab / "images")
+
+
+def several(lab: Path, output: Path, truth: bool = True) -> tuple[str, list[Path]]:
+    paths = [lab / name / "detections.csv" for name in "aba"]
+    table = lab / "truth.csv" if truth else None
+    cytoyolo.compare(table, *paths, output=output, dataset=lab / "odd.yaml", replicates=50, images=lab / "images")
+    return (output / "report.html").read_text(encoding="utf-8"), sorted(output.glob("*/report.html"))
+
+
+def test_several_results_have_a_page_that_leads_to_those_of_the_pairs(lab: Path, tmp_path: Path, browser: Any) -> None:
+    html, pages = several(lab, tmp_path / "out")
+    ranking = pd.read_csv(tmp_path / "out" / "ranking.csv")
+    assert f"B (b/detections.csv) has the highest macro F1: {ranking['macro_f1'].max():.4f}." in html
+    assert [page.parent.name for page in pages] == ["A-B", "A-C"] and html.count("/report.html") == 2
+    assert_sound(browser, tmp_path / "out" / "report.html")
+    with opened(browser, tmp_path / "out" / "report.html") as page:
+        page.tab.locator("a[href='A-B/report.html']").click()
+        assert page.tab.locator("h1").inner_text() == "Comparison"
+
+
+def test_several_results_without_a_truth_have_a_page_too(lab: Path, tmp_path: Path, browser: Any) -> None:
+    html, pages = several(lab, tmp_path / "out", truth=False)
+    assert [page.parent.name for page in pages] == ["A-B", "A-C", "B-C"] and html.count("/report.html") == 3
+    assert "A and B agree least" in html
+    assert_sound(browser, tmp_path / "out" / "report.html")
+
+
+def test_every_comparison_says_where_its_page_is(lab: Path, tmp_path: Path, cytoyolo: Program) -> None:
+    found = [lab / name / "detections.csv" for name in "aba"]
+    for number in (2, 3):
+        call = ("compare", lab / "truth.csv", *found[:number], "--dataset", lab / "odd.yaml")
+        place = tmp_path / str(number)
+        assert cytoyolo(*call, "-o", place).stderr.endswith(f"Open in a browser: {place / 'report.html'}\n")

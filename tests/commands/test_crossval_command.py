@@ -21,8 +21,9 @@ from cytoyolo.boxes import from_yolo
 from cytoyolo.commands import crossval as commands
 from cytoyolo.commands import crossval_predictions
 from cytoyolo.commands.convert import convert
-from cytoyolo.commands.crossval import Crossvalidated, crossval
+from cytoyolo.commands.crossval import crossval
 from cytoyolo.commands.crossval_predictions import predict_table
+from cytoyolo.commands.crossval_result import Crossvalidated
 from cytoyolo.commands.curate import curate
 from cytoyolo.commands.predict import predict
 from cytoyolo.curation.predictions import read_oof

@@ -21,6 +21,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
 from cytoyolo.locks import locked
 from tests.blobs import SETTINGS, SPEC, draw
+from tests.browser import assert_sound
 from tests.outcomes import contents
 
 pytestmark = pytest.mark.slow  # many trainings
@@ -72,6 +73,30 @@ def test_it_ends_with_the_score_and_what_was_changed(run):
     assert made.right == pytest.approx((matches["true"] == matches["predicted"]).mean())
     log = pd.read_csv(run / "curated-keep.changes.csv")["rule"]
     assert made.changes["rows"].sum() == len(log) - 1 and "fingerprints" not in set(made.changes["rule"])
+
+
+def test_it_has_a_page_that_leads_to_the_pages_of_its_steps(run, data, browser):
+    html = (run / "report.html").read_text(encoding="utf-8")
+    made = outcome(run, "keep")
+    assert f"Out-of-fold score {made.score:.4f}" in html and "The submission has 2 rows." in html
+    names = ("audit/report.html", "cv/report.html", "curated-mask.report.html", "curated-keep.report.html",
+             "run/report.html")  # fmt: skip
+    for name in names:
+        assert f'href="{name}"' in html and (run / name).is_file()
+    assert "<img" in (run / "curated-mask.report.html").read_text() and (run / "curated-mask.findings.png").is_file()
+    assert_sound(browser, run / "report.html")
+    (run / "report.html").unlink()
+    reproduce(data, output=run, dataset=data / "spec.yaml", report=False, **OPTIONS)
+    assert not (run / "report.html").exists()
+    reproduce(data, output=run, dataset=data / "spec.yaml", **OPTIONS)
+    assert (run / "report.html").read_text(encoding="utf-8") == html
+
+
+def test_a_page_of_another_program_stays(data, tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(UsageError, match=r"report\.html is there and was not made by `cytoyolo reproduce`"):
+        reproduce(data, output=tmp_path, dataset=data / "spec.yaml", **OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
 @pytest.mark.parametrize(("right", "stops"), [(5, True), (6, False)])
@@ -385,7 +410,7 @@ def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatc
     monkeypatch.setattr(command, "submit", lambda *_, **options: seen.append(options["device"]))
     call = Call(
         source=data, folder=tmp_path, dataset="wbc5", groups=None, background=None, folds=2, spurious="mask",
-        boxes="loose", device="1,2", jobs=1, force=False, training={"recipe": "quick", "seed": 0},
+        boxes="loose", device="1,2", jobs=1, force=False, report=True, training={"recipe": "quick", "seed": 0},
         resolved={"seed": 0},
     )  # fmt: skip
     command._steps(call)[-1].work(False)

@@ -37,7 +37,7 @@ def trained(monkeypatch):
     says. The list of the folders that were trained in."""
     folders = []
 
-    def train(folder, data, slots, um_per_px):
+    def train(folder, data, slots, um_per_px, report):
         folders.append(folder.name)
         seed = yaml.safe_load((folder / RECIPE).read_text())["seed"]
         listing, labels, codes = read_listing(data).set_index("NAME"), read_labels(data), data.spec.codes
@@ -187,6 +187,10 @@ def test_the_command_prints_the_figures(lab, trained, monkeypatch, capsys):
     call = ["crossval", "labels.csv", "--images", "images", "--dataset", "spec.yaml", "--folds", "2", *flags]
     shown = CliRunner().invoke(app, [*call, "-o", "CV", "--seeds", "0,2"])
     assert shown.exit_code == 0 and "cross-validations with 2 seeds" in shown.stdout and "macro_f1" in shown.stdout
+    assert shown.stderr.endswith("Open in a browser: CV/report.html\n")
+    html = (lab / "CV" / "report.html").read_text()
+    assert all(f"href=\"seed{seed}/report.html\"" in html and (lab / f"CV/seed{seed}/report.html").is_file()
+               for seed in (0, 2))  # fmt: skip
     again = CliRunner().invoke(app, [*call, "-o", "CV", "--seeds", "0,2", "--json"])
     figures = json.loads(again.stdout)["seeds"]
     assert figures["score"]["seeds"].keys() == {"0", "2"} and figures["score"]["sd"] > 0

@@ -69,7 +69,7 @@ def comparison_page(
     figures_of = {str(row["figure"]): row for row in made.figures.to_dict("records")}
     first = figures_of.get("score", figures_of["macro_f1"])
     test = made.mcnemar.to_dict("records")[0]
-    verdict = f"{_word(first)}: {_difference(first)}, B - A. {_better(first)[0]}."
+    verdict = f"{figure_word(str(first['figure']))}: {difference(first)}, B - A. {better(first)[0]}."
     figures = [
         *zip(("A", "B"), names, strict=True), ("images", f"{made.images:,}"), ("true cells", f"{made.cells:,}"),
         ("only A is right", f"{test['only_a']:,}"), ("only B is right", f"{test['only_b']:,}"),
@@ -84,25 +84,27 @@ def comparison_page(
     return Page("Comparison", f"{_WHICH.format(*names)} Truth: {truth}.", verdict, "note", figures, sections)
 
 
-def _word(row: Mapping[Hashable, Any]) -> str:
-    return _WORDS.get(row["figure"], str(row["figure"]))
+def figure_word(figure: str) -> str:
+    """Return what a page calls a figure."""
+    return _WORDS.get(figure, figure)
 
 
-def _difference(row: Mapping[Hashable, Any]) -> str:
+def difference(row: Mapping[Hashable, Any]) -> str:
+    """Return a difference with its interval as text."""
     if not isfinite(row["difference"]):
         return "-"
     limits = f" ({row['low']:+.3f} to {row['high']:+.3f})" if isfinite(row["low"]) else ""
     return f"{row['difference']:+.3f}{limits}"
 
 
-def _better(row: Mapping[Hashable, Any]) -> tuple[str, Mark | None]:
-    """Say which side is better, if the interval of the difference tells."""
+def better(row: Mapping[Hashable, Any], other: str = "B") -> tuple[str, Mark | None]:
+    """Say which of A and the `other` is better, if the interval of the difference tells."""
     sign = -1 if row.get("figure") in _SMALLER else 1
     if row.get("figure") in _NEITHER or not isfinite(row["low"]):
         return "", None
     if row["low"] <= 0 <= row["high"]:
         return "The interval holds 0: no difference is shown", Mark("no difference is shown", "note")
-    side = "B" if sign * row["difference"] > 0 else "A"
+    side = other if sign * row["difference"] > 0 else "A"
     return f"{side} is better", Mark(f"{side} is better", "good")
 
 
@@ -110,7 +112,7 @@ def _figures(made: Comparison) -> Table:
     rows: list[list[Cell]] = []
     for row in made.figures.to_dict("records"):
         show = number_text if row["figure"] in COUNTS else share_cell
-        rows.append([_word(row), show(row["a"]), show(row["b"]), _difference(row), _better(row)[1]])
+        rows.append([figure_word(str(row["figure"])), show(row["a"]), show(row["b"]), difference(row), better(row)[1]])
     note = "The 95 % intervals are paired: each bootstrap sample is the same for A and for B."
     return Table("Figures of A and B, and the difference B - A", ["figure", "A", "B", "B - A", "says"], rows, note)
 
@@ -137,7 +139,7 @@ def _classes(made: Comparison, cells: Mapping[Pair, Sequence[Tile]]) -> list[Par
         parts.append(differences(known["class"].tolist(), middle, low, high, caption, "B - A"))
     rows: list[list[Cell]] = [
         [
-            str(row["class"]), int(row["cells"]), share_cell(row["f1_a"]), share_cell(row["f1_b"]), _difference(row),
+            str(row["class"]), int(row["cells"]), share_cell(row["f1_a"]), share_cell(row["f1_b"]), difference(row),
             *(_count(int(row[f"only_{side.lower()}"]), side, str(row["class"]), cells) for side in ONLY),
             f"{row['p']:.3g}",
         ]
@@ -159,7 +161,7 @@ def _groups(groups: pd.DataFrame) -> Table:
     rows: list[list[Cell]] = [
         [
             str(row["group"]), int(row["images"]), int(row["cells"]), int(row["right_a"]), int(row["right_b"]),
-            int(row["only_a"]), int(row["only_b"]), _difference(row),
+            int(row["only_a"]), int(row["only_b"]), difference(row),
         ]
         for row in groups.head(ROWS).to_dict("records")
     ]  # fmt: skip
@@ -209,7 +211,7 @@ def agreement_page(names: Sequence[str], made: Agreement, cells: Mapping[Pair, S
         ("cells of B", f"{made.cells_b:,}"), ("kappa", number_text(values["kappa"]["value"])),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
-        [_word(row), _limited(row) if name == "kappa" else share_cell(row["value"], row["low"], row["high"])]
+        [figure_word(name), limited(row) if name == "kappa" else share_cell(row["value"], row["low"], row["high"])]
         for name, row in values.items()
     ]
     table = Table("How far A and B agree", ["figure", "value"], rows, "The thin lines are 95 % intervals by bootstrap.")
@@ -232,7 +234,8 @@ _MATRIX = Words(
 )
 
 
-def _limited(row: Mapping[Hashable, Any]) -> str:
+def limited(row: Mapping[Hashable, Any]) -> str:
+    """Return a value with its interval as text."""
     limits = f" ({number_text(row['low'])} to {number_text(row['high'])})" if isfinite(row["low"]) else ""
     return number_text(row["value"]) + limits
 

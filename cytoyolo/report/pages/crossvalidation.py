@@ -49,7 +49,7 @@ def crossval_page(
     score : Score
         The score of the out-of-fold detections against the labels.
     groups : DataFrame
-        See `cytoyolo.commands.crossval.Crossvalidated`.
+        See `cytoyolo.commands.crossval_result.Crossvalidated`.
     summary : ClassSummary
         How well the classes are found.
     remarks : sequence of str

@@ -10,7 +10,8 @@ from cytoyolo.text import counted
 
 # The most doubtful labels that are listed, and the most classes of a matrix.
 SUSPECTS, MOST_CLASSES = 100, 40
-_WORDS = {
+# What each rule of a curation means.
+RULES = {
     "loose-box": "The box of the label is loose.",
     "displaced": "Nothing is at the label, and the cell is elsewhere.",
     "overlooked": "A cell without a label.",
@@ -73,7 +74,7 @@ def curation_page(
 def _kinds(findings: pd.DataFrame) -> Table:
     counts = Counter(zip(findings["rule"].tolist(), findings["action"].tolist(), strict=True))
     rows: list[list[Cell]] = [
-        [rule, count, _WORDS.get(rule, rule), _DOES.get(action, action)] for (rule, action), count in counts.items()
+        [rule, count, RULES.get(rule, rule), _DOES.get(action, action)] for (rule, action), count in counts.items()
     ]
     return Table("Findings by kind", ["kind", "findings", "what was found", "what was done"], rows)
 
@@ -85,7 +86,7 @@ def _galleries(findings: pd.DataFrame, tiles: Mapping[str, Sequence[Tile]]) -> l
         more = (
             f"{len(several)} of {number:,} are shown; the table of findings lists all." if len(several) < number else ""
         )
-        text = f"{_WORDS.get(rule, rule)} {_LEGEND}"
+        text = f"{RULES.get(rule, rule)} {_LEGEND}"
         parts.append(Gallery(f"{rule}: {counted(number, 'finding')}", several, text, more, folded=True))
     return parts
 
