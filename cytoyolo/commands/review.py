@@ -203,7 +203,9 @@ def _serve(
     folder = Path(store.about.images) if images is None else images
     table = LabelTable.parse(Path(store.about.source), store.about.table, store.about.spec)
     names = dict.fromkeys([*map(str, table.text["image"][table.alive]), *(item.image for item in store.items)])
-    pictures = PictureMaker(folder, files_of(folder, [name for name in names if name]))
+    names.pop("", None)
+    partners = {name for item in store.items for name in item.partner_images if name not in names}
+    pictures = PictureMaker(folder, files_of(folder, list(names), sorted(partners)))
     bound, address, hosts = listen(host, port)
     if (taken := int(address.rpartition(":")[2])) != port:
         console.note(f"Port {port} is in use; the page is at port {taken}.")

@@ -1,6 +1,6 @@
 """The inputs of a review, opened and checked against each other: a table, its images, findings and groups."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,13 +78,14 @@ def check_same(path: Path, about: About, source: Path, findings: Path | None) ->
         )
 
 
-def files_of(images: Path, names: list[str]) -> dict[str, str]:
-    """The file of the image folder that each name means. Says which images are missing."""
+def files_of(images: Path, names: Collection[str], beside: Collection[str] = ()) -> dict[str, str]:
+    """The file of the image folder that each name means. Says which of `names` are missing; the images `beside` may be
+    elsewhere, as those of a test table."""
     from cytoyolo.images.folder import folder_files
     from cytoyolo.images.info import check_image_folder
 
     check_image_folder(images)
-    matched = match_in_folder(names, frozenset(folder_files(images)))
+    matched = match_in_folder([*names, *beside], frozenset(folder_files(images)))
     note_renamed({name: matched.file[name] for name in matched.how})
     if missing := [name for name in names if name not in matched.file]:
         console.warn(f"{images} lacks {counted(len(missing), 'image')} of the review ({listed(missing)}).")

@@ -88,8 +88,6 @@ class Desk:
         item = self._item(place)
         size, history = self.pictures.size(item.image), self.store.history(reviewer)
         own = self._label(item.subject)
-        labels = [self._shown(f"{ROW}:{row}", history) for row in self._rows.get(item.image, [])]
-        drawn = [self._of_event(event) for event in history.decisions().values() if self._is_drawn(event, item.image)]
         return {
             "place": place, "subject": item.subject, "image": item.image,
             "size": size, "problem": "" if size else self.pictures.problem(item.image),
@@ -97,20 +95,49 @@ class Desk:
             "label": own, "box": item.box or (own["box"] if own else None),
             "suggestion": None if item.suggestion is None else self._plain(item.suggestion),
             "decision": self._of(history, item.subject), "comment": history.comment(item.subject),
-            "others": [one for one in [*labels, *drawn] if one["subject"] != item.subject],
+            "others": [one for one in self._labels_of(item.image, history) if one["subject"] != item.subject],
+            "partners": [self._partner(subject, history) for subject in item.partners],
             "alike": self._alike(item, own),
         }  # fmt: skip
+
+    def _labels_of(self, image: str, history: History) -> list[dict[str, Any]]:
+        """All labels of an image as the reviewer left them, with the boxes that the reviewer drew."""
+        labels = [self._shown(f"{ROW}:{row}", history) for row in self._rows.get(image, [])]
+        drawn = [self._of_event(event) for event in history.decisions().values() if self._is_drawn(event, image)]
+        return [*labels, *drawn]
+
+    def _partner(self, subject: str, history: History) -> dict[str, Any]:
+        """A row or an image that the findings of an item name, with the labels of its image."""
+        image = self._partner_image(subject)
+        size = self.pictures.size(image)
+        return {
+            "subject": subject, "line": _line(subject), "image": image, "size": size,
+            "problem": "" if size else self.pictures.problem(image), "labels": self._labels_of(image, history),
+        }  # fmt: skip
+
+    def _partner_image(self, subject: str) -> str:
+        of, _, name = subject.partition(":")
+        return str(self.table.text["image"][int(name)]) if of == ROW else name
 
     def prepare(self, places: Sequence[int]) -> list[dict[str, Any]]:
         """Make the pictures of the next items, and name the images: a place of each."""
         items = self.store.items
-        images = {items[place].image: place for place in places[:_AHEAD] if 0 <= place < len(items)}
-        self.pictures.ahead(images)
+        shown = [place for place in places[:_AHEAD] if 0 <= place < len(items)]
+        images = {items[place].image: place for place in shown}
+        partners = (self._partner_image(subject) for place in shown for subject in items[place].partners)
+        self.pictures.ahead(dict.fromkeys([*images, *partners]))
         return [{"image": image, "place": place} for image, place in images.items()]
 
     def image(self, place: int) -> Shown:
         """The whole image of an item."""
         return self.pictures.image(self._item(place).image)
+
+    def partner(self, place: int, number: int) -> Shown:
+        """The whole image of a row or an image that the findings of an item name."""
+        partners = self._item(place).partners
+        if not 0 <= number < len(partners):
+            raise Refused("there is no such image in this review; load the page again.")
+        return self.pictures.image(self._partner_image(partners[number]))
 
     def crop(self, row: int) -> Shown:
         """A crop of the label in a row."""

@@ -20,6 +20,8 @@ from cytoyolo.tables.table import XYXY
 # The findings of a curation in the order in which they are shown: what most probably is an error comes first.
 _CURATED = (CLASS, SPURIOUS, DISPLACED, OVERLOOKED, LOOSE)
 _LOOKS_LIKE = re.compile(r": (\S+) at confidence")
+# How a finding about a row names another row, and how the sheet of a rule shows that it names another image.
+_LINE, _PAIR = re.compile(r"\bline (\d{1,9})\b"), "pair"
 # How many cells of a class are shown beside a cell of the same class.
 EXAMPLES = 12
 
@@ -42,6 +44,8 @@ class Item:
         What the findings suggest.
     box : Box or None
         The box of a cell without a label.
+    partners : tuple of str
+        The other rows and images that the findings name, as subjects: what a label repeats, a copy of an image.
     """
 
     subject: str
@@ -50,6 +54,12 @@ class Item:
     texts: tuple[str, ...] = ()
     suggestion: Outcome | None = None
     box: Box | None = None
+    partners: tuple[str, ...] = ()
+
+    @property
+    def partner_images(self) -> list[str]:
+        """The images among the partners."""
+        return [name for of, _, name in (one.partition(":") for one in self.partners) if of == IMAGE]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `item_of` is the inverse."""
@@ -60,7 +70,7 @@ def item_of(content: Mapping[str, Any]) -> Item:
     """Make an item of plain values."""
     box, given = content["box"], content["suggestion"]
     suggestion = None if given is None else Outcome(given[0], given[1], None if given[2] is None else tuple(given[2]))
-    texts = {name: tuple(content[name]) for name in ("rules", "texts")}
+    texts = {name: tuple(content.get(name, ())) for name in ("rules", "texts", "partners")}
     return Item(content["subject"], content["image"], **texts, suggestion=suggestion, box=box and tuple(box))
 
 
@@ -72,8 +82,10 @@ class _Found:
     order: float
     rules: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    partners: list[str] = field(default_factory=list)
 
-    def add(self, order: float, rule: str, text: str) -> None:
+    def add(self, order: float, rule: str, text: str, partners: Sequence[str] = ()) -> None:
+        self.partners += [one for one in partners if one not in self.partners]
         self.order = min(self.order, order)
         if rule not in self.rules:
             self.rules.append(rule)
@@ -129,7 +141,9 @@ def of_audit(table: LabelTable, findings: pd.DataFrame, audited: Audited) -> tup
         text = ", ".join(part for part in (str(one["value"]), str(one["detail"])) if part)
         order = (SEVERITIES.index(one["severity"]) if one["severity"] in SEVERITIES else 0) * len(findings) + place
         image = str(table.text["image"][int(one["line"]) - 2]) if subject.startswith(ROW) else str(one["image"])
-        found.setdefault(subject, _Found(image, order)).add(order, str(one["rule"]), text)
+        paired = rule is not None and rule.sheet == _PAIR
+        partners = _partners(subject, str(one["value"]) if paired else "", str(one["detail"]), table)
+        found.setdefault(subject, _Found(image, order)).add(order, str(one["rule"]), text, partners)
         if about == "image" and one["action"] == DROP:
             drops.add(subject)
     suggested = {subject: Outcome("gone") for subject in drops} | _left_by(audited, table)
@@ -147,6 +161,14 @@ def _subject(about: str, line: str, image: str, table: LabelTable) -> str | None
     if about == "row" and 0 <= row < len(table.alive):
         return f"{ROW}:{row}"
     return f"{IMAGE}:{image}" if about == "image" and image else None
+
+
+def _partners(subject: str, image: str, detail: str, table: LabelTable) -> list[str]:
+    """The other image that a finding about an image names, or the other rows that a finding about a row names."""
+    if subject.startswith(f"{IMAGE}:"):
+        return [f"{IMAGE}:{image}"] if image and subject != f"{IMAGE}:{image}" else []
+    rows = [int(line) - 2 for line in _LINE.findall(detail)]
+    return [f"{ROW}:{row}" for row in rows if 0 <= row < len(table.alive) and subject != f"{ROW}:{row}"]
 
 
 def _left_by(audited: Audited, table: LabelTable) -> dict[str, Outcome]:
@@ -218,10 +240,12 @@ def _suggested(
 
 def _in_order(found: Mapping[str, _Found], suggested: Mapping[str, Outcome], boxes: Mapping[str, Box]) -> list[Item]:
     order = sorted(found, key=lambda subject: found[subject].order)
-    return [
-        Item(name, one.image, tuple(one.rules), tuple(one.texts), suggested.get(name), boxes.get(name))
-        for name, one in ((name, found[name]) for name in order)
-    ]
+    items = []
+    for name in order:
+        one = found[name]
+        texts = tuple(one.rules), tuple(one.texts)
+        items.append(Item(name, one.image, *texts, suggested.get(name), boxes.get(name), tuple(one.partners)))
+    return items
 
 
 def _parsed_box(text: str) -> Box:

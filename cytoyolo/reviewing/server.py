@@ -121,8 +121,9 @@ class Pages:
             Route("/api/decide", self._by(self._decide), methods=["POST"]),
             Route("/api/undo", self._by(lambda who, _: self._desk.turn(who, back=True)), methods=["POST"]),
             Route("/api/redo", self._by(lambda who, _: self._desk.turn(who, back=False)), methods=["POST"]),
-            Route("/image/{place:int}", self._picture(lambda place: self._desk.image(place))),
-            Route("/crop/{place:int}", self._picture(lambda row: self._desk.crop(row))),
+            Route("/image/{place:int}", self._picture(self._desk.image)),
+            Route("/partner/{place:int}/{number:int}", self._picture(self._desk.partner)),
+            Route("/crop/{row:int}", self._picture(self._desk.crop)),
             Route("/api/cells", self._of(self._cells)),
         ]
 
@@ -222,12 +223,12 @@ class Pages:
 
         return endpoint
 
-    def _picture(self, make: Callable[[int], Shown]) -> Callable[[Request], Awaitable[Response]]:
+    def _picture(self, make: Callable[..., Shown]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             if self._reviewer(request) is None:
                 return _unknown()
             try:
-                shown = await run_in_threadpool(make, request.path_params["place"])
+                shown = await run_in_threadpool(make, **request.path_params)
             except CytoyoloError as error:
                 return JSONResponse({"error": as_typed(error.sentence)}, 404)
             if shown.problem:

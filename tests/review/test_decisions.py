@@ -251,9 +251,12 @@ def test_agreement_compares_what_both_decided(store: Store) -> None:
 
 def test_items_survive_the_file() -> None:
     item = Item(
-        "found:3", "a.png", ("overlooked",), ("text",), Outcome("label", "LY", (1.0, 2.0, 3.0, 4.0)), (0, 0, 5, 5)
-    )
-    assert item_of(item.to_dict()) == item
+        "found:3", "a.png", ("overlooked",), ("text",), Outcome("label", "LY", (1.0, 2.0, 3.0, 4.0)), (0, 0, 5, 5),
+        ("row:1", "image:b.png"),
+    )  # fmt: skip
+    assert item_of(item.to_dict()) == item and item.partner_images == ["b.png"]
+    older = {name: value for name, value in Item("row:0", "a.png").to_dict().items() if name != "partners"}
+    assert item_of(older) == Item("row:0", "a.png")
 
 
 def test_an_audit_suggests_what_its_rules_would_do() -> None:
@@ -270,6 +273,26 @@ def test_an_audit_suggests_what_its_rules_would_do() -> None:
         {"ann": after([Draft("accept", "row:0", "a.png", found["row:0"].suggestion)])}, table, items
     ).verdicts
     assert edited(table, verdicts, items)[0].decode().splitlines()[1] == "a.png,1,2,30,40,PNN"
+
+
+def test_a_finding_names_its_other_row_or_image() -> None:
+    text = f"{HEADER}\na.png,1,2,30,40,PNN\na.png,1,2,30,40,PNN\na.png,2,2,30,40,LY\nb.png,1,1,20,20,MO\n"
+    table = table_of(text)
+    given = auditing.run(table, load_policy()).findings.assign(line=lambda one: one["line"].fillna("").astype(str))
+    copy = {
+        "image": "b.png",
+        "rule": "same-bytes",
+        "severity": "warning",
+        "action": "group",
+        "detail": "the same bytes",
+    }
+    leak = {**copy, "rule": "leak", "value": "test 1.png", "line": "5"}
+    itself = {**copy, "rule": "leak", "value": "b.png", "line": "5", "detail": "is in the test table, line 2"}
+    given = pd.concat([given, pd.DataFrame([{**copy, "value": "a.png", "line": "5"}, leak, itself])])
+    items, _ = of_audit(table, given, auditing.run(table, load_policy()))
+    partners = {item.subject: item.partners for item in items}
+    assert partners["row:1"] == ("row:0",) and set(partners["row:2"]) == {"row:0"}
+    assert partners["image:b.png"] == ("image:a.png", "image:test 1.png")
 
 
 def test_a_curation_shows_the_most_doubtful_class_first() -> None:

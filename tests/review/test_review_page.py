@@ -44,9 +44,9 @@ def press(page: Opened, key: str, place: str) -> None:
     shown(page, place)
 
 
-def screen(page: Opened, x: float, y: float) -> tuple[float, float]:
+def screen(page: Opened, x: float, y: float, canvas: str = "#boxes") -> tuple[float, float]:
     """Where a point of the 200 x 160 image is on the screen, when the whole image is shown."""
-    box = page.tab.locator("#boxes").bounding_box()
+    box = page.tab.locator(canvas).bounding_box()
     scale = min(box["width"] / 200, box["height"] / 160)
     return box["x"] + box["width"] / 2 + (x - 100) * scale, box["y"] + box["height"] / 2 + (y - 80) * scale
 
@@ -172,6 +172,39 @@ def test_the_page_is_accessible_and_fits(browser: Any, path: Path, width: int, d
         page.tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.pictures_loaded()
         assert page.serious() == [] and not page.is_too_wide() and not page.complaints
+
+
+@pytest.mark.parametrize("width", [800, 1280])
+def test_the_other_image_of_a_duplicate_is_shown_and_can_be_corrected(browser: Any, tmp_path: Path, width: int) -> None:
+    copies = Item("image:1.png", "1.png", ("duplicate-labels",), ("d",), partners=("image:0.png",))
+    repeated = Item("row:4", "2.png", ("two-classes",), ("another class than line 7",), partners=("row:5",))
+    path = made_review(tmp_path, 3, [copies, repeated])
+    with served(path) as made, at_desk(browser, made, width) as page:
+        assert page.tab.inner_text("#partner-name") == "0.png" and page.tab.inner_text("#stage-name") == "1.png"
+        assert not page.is_too_wide() and page.serious() == []
+        inked = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].some(value => value)"
+        assert all(one.evaluate(inked) for one in page.tab.locator("#partner canvas").all())
+        page.tab.keyboard.press("o")
+        assert page.tab.inner_text("#stage-name") == "0.png"
+        page.tab.mouse.click(*screen(page, 40, 60))  # the first label of 0.png
+        page.tab.keyboard.press("3")
+        settled(page, "changed (LY)")
+        assert page.tab.inner_text("#stage-name") == "1.png"
+        page.tab.mouse.click(*screen(page, 40, 60, "#partner .boxes"))  # the same, where it stands
+        page.tab.keyboard.press("4")
+        settled(page, "changed (MO)")
+        page.tab.keyboard.press("o")
+        page.tab.keyboard.press("n")
+        page.tab.keyboard.press("1")
+        settled(page, "added (BA)")
+        press(page, "k", "1")
+        assert page.tab.locator("#partner").is_hidden() and page.tab.locator('[data-do="other"]').is_hidden()
+        store = Store(path)
+        decisions = store.history("ann").decisions()
+        assert [(one.subject, one.image, one.outcome.code) for one in decisions.values()] == [
+            ("row:0", "0.png", "MO"), ("new:0", "0.png", "BA"), ("image:1.png", "1.png", ""),
+        ]  # fmt: skip
+        assert not page.complaints
 
 
 def test_names_with_html_are_shown_and_not_run(browser: Any, tmp_path: Path) -> None:

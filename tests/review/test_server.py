@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.locks import locked
 from cytoyolo.reviewing.access import check_host, check_reviewer, listen
+from cytoyolo.reviewing.items import Item
 from cytoyolo.reviewing.server import server_of
 from cytoyolo.reviewing.store import Store
 from tests.reviewing import Served, made_review, opened_review
@@ -186,6 +187,24 @@ def test_an_item_tells_what_is_around_it(client: TestClient) -> None:
     picture = client.get("/image/0")
     assert picture.headers["content-type"] == "image/png" and picture.content.startswith(b"\x89PNG")
     assert client.get("/crop/1").headers["content-type"] == "image/jpeg"
+
+
+def test_the_other_image_of_a_finding_is_served(tmp_path: Path) -> None:
+    item = Item(
+        "image:1.png", "1.png", ("same-bytes",), ("d",), partners=("image:0.png", "image:elsewhere.png", "row:5")
+    )
+    made = opened_review(made_review(tmp_path, 3, [item]))
+    client = TestClient(made.app, base_url=f"http://{HOST}")
+    assert client.get("/partner/0/0").status_code == 401
+    client.get(f"/?token={made.access.token}")
+    first, missing, row = client.get("/api/item/0").json()["partners"]
+    assert first["image"] == "0.png" and [one["subject"] for one in first["labels"]] == ["row:0", "row:1"]
+    assert missing["size"] is None and "no file" in missing["problem"]
+    assert row["line"] == 7 and row["image"] == "2.png"
+    assert client.get("/partner/0/0").content == client.get("/partner/0/0").content != b""
+    assert [client.get(f"/partner/0/{number}").status_code for number in (0, 1, 2, 3)] == [200, 404, 200, 404]
+    answer = post(client, "/api/decide", {"kind": "add", "image": "elsewhere.png", "class": "LY", "box": [1, 1, 9, 9]})
+    assert answer.status_code == 409
 
 
 def test_the_next_free_port_is_taken() -> None:

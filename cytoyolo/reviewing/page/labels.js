@@ -1,7 +1,7 @@
 // The review of labels: an item at a time, a key a decision.
-import { Pictures, get, guarded, store } from "./api.js";
+import { get, guarded, store } from "./api.js";
 import { element, fitting } from "./parts.js";
-import { Stage } from "./stage.js";
+import { Views } from "./views.js";
 
 const AHEAD = 3;
 const KINDS = {
@@ -12,19 +12,20 @@ const KEYS = {
   a: "accept", k: "keep", i: "ignore", x: "delete", Delete: "delete", s: "skip", z: "undo", y: "redo", j: "next",
   p: "previous", PageDown: "next", PageUp: "previous", f: "fit", g: "cell", h: "hide", n: "draw", "+": "zoom-in",
   "=": "zoom-in", "-": "zoom-out", Enter: "store", Escape: "cancel", c: "find", m: "comment", b: "contrast",
+  o: "other",
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+// What keeping means, by what the item is about.
+const KEEP = { row: "Keep the label", image: "Keep all labels", found: "Leave it without a label" };
 const STATUSES = { left: "left to decide", skipped: "skipped", decided: "decided", all: "all" };
 
 export class LabelsView {
   constructor(main, overview, complain) {
     main.append(document.getElementById("labels-view").content.cloneNode(true));
     Object.assign(this, { overview, complain, places: [], at: 0, item: null, busy: false });
-    this.pictures = new Pictures(12);
     this.by = (id) => document.getElementById(id);
-    this.stage = new Stage(this.by("stage"), {
-      onChange: () => this.showBox(), onSelect: (other) => this.select(other),
-    });
+    this.views = new Views({ onChange: () => this.showBox(), onSelect: (other) => this.select(other) });
+    this.stage = this.views.stage;
     this.makeFilters();
     this.makeClasses();
     this.showProgress(overview.progress);
@@ -91,15 +92,15 @@ export class LabelsView {
   ahead(at) { return this.places.slice(at + 1, at + 1 + AHEAD); }
 
   async present(item) {
-    const bitmap = item.size ? await this.pictures.get(item.image, `/image/${item.place}`) : null;
+    const images = await this.views.load(item);
     this.item = item;
-    this.showItem(bitmap);
-    for (const next of item.ahead) this.pictures.get(next.image, `/image/${next.place}`);
+    this.showItem(images);
+    this.views.ahead(item.ahead);
   }
 
   showNothing() {
     this.item = null;
-    this.stage.show({ bitmap: null, size: null, boxes: [], selected: null, box: null, suggestion: null });
+    this.views.showNothing();
     this.by("empty").textContent = this.progress.left ? "Nothing fits these filters." : "Everything is decided.";
     this.by("empty").hidden = false;
     this.by("heading").textContent = this.by("empty").textContent;
@@ -108,19 +109,19 @@ export class LabelsView {
     this.enable();
   }
 
-  ownBox() { return this.item.decision?.box ?? this.item.box; }
+  // The label of the item as it was left.
+  own() {
+    const { subject, decision, label, box } = this.item;
+    if (subject.startsWith("image:")) return null;
+    return { subject, class: decision?.class || label?.class || "", box: decision?.box ?? box, state: "label" };
+  }
 
-  showItem(bitmap) {
+  showItem(images) {
     const { item } = this;
-    const own = item.subject.startsWith("image:") ? null : item.subject;
-    const suggested = item.suggestion?.box ?? null;
-    this.stage.show({
-      bitmap, size: item.size, boxes: item.others, selected: own, box: own && this.ownBox(), suggestion: suggested,
-    });
-    this.by("empty").hidden = Boolean(item.size && bitmap);
-    this.by("empty").textContent = item.problem ? `The image ${item.problem}.` : "The image can't be shown.";
+    this.views.show(item, this.own(), images);
     const where = item.line ? `Line ${item.line}: ` : "";
     this.by("heading").textContent = `${where}${item.image}`;
+    this.by("keep").textContent = KEEP[item.subject.split(":", 1)[0]];
     this.by("texts").replaceChildren(...item.texts.map((text) => element("li", { textContent: text })));
     this.by("label").replaceChildren(...this.labelWords());
     this.by("comment").value = item.comment;
@@ -230,11 +231,11 @@ export class LabelsView {
     const { stage, item } = this;
     if (!item) return;
     if (stage.selected === null && stage.box && stage.dirty) {
-      this.send({ kind: "add", image: item.image, class: code, box: stage.box }, false);
+      this.send({ kind: "add", image: this.views.image, class: code, box: stage.box }, false);
     } else if (stage.selected) {
       const moved = stage.dirty ? { box: stage.box } : {};
       this.send({ kind: "change", subject: stage.selected, class: code, ...moved }, stage.selected === item.subject);
-    } else this.say("Draw a box first, or choose one.");
+    } else this.say("Click on a box first, or draw a box.");
   }
 
   // --- decisions
@@ -245,7 +246,7 @@ export class LabelsView {
       "zoom-in": () => stage.zoom(1.3), "zoom-out": () => stage.zoom(1 / 1.3), fit: () => stage.fit(), cell: () => stage.toCell(),
       cancel: () => this.cancel(), next: () => this.step(1), previous: () => this.step(-1), draw: () => stage.begin(),
       find: () => this.by("class-text").focus(), comment: () => this.by("comment").focus(), hide: () => this.hide(),
-      contrast: () => this.nextContrast(), undo: () => this.turn("undo"), redo: () => this.turn("redo"),
+      contrast: () => this.nextContrast(), other: () => this.swap(), undo: () => this.turn("undo"), redo: () => this.turn("redo"),
       store: () => this.send({ kind: "change", subject: stage.selected, box: stage.box }, stage.selected === item.subject),
     };
     if (name in local) { await local[name](); return; }
@@ -302,19 +303,15 @@ export class LabelsView {
     await this.guarded(() => this.open());
   }
 
-  cancel() {
-    const { stage, item } = this;
-    if (stage.selected === item?.subject) stage.reset();
-    else if (item) { stage.setDrawing(false); stage.select(item.subject.startsWith("image:") ? null : item.subject, this.ownBox()); }
-  }
+  cancel() { if (this.item) this.views.reset(); }
+
+  swap() { if (this.views.swap()) this.say(`Now you can correct the labels of ${this.views.image}.`); }
 
   hide() {
-    this.stage.hidden = !this.stage.hidden;
-    document.querySelector('button[data-do="hide"]').setAttribute("aria-pressed", String(this.stage.hidden));
-    this.stage.draw();
+    document.querySelector('button[data-do="hide"]').setAttribute("aria-pressed", String(this.views.hide()));
   }
 
-  contrast(value) { this.by("picture").dataset.contrast = value; }
+  contrast(value) { this.views.contrast(value); }
 
   nextContrast() {
     const select = this.by("contrast");

@@ -8,8 +8,8 @@ const MOST_ZOOM = 40;
 export class Stage {
   constructor(root, { onChange, onSelect }) {
     this.root = root;
-    this.picture = root.querySelector("#picture");
-    this.overlay = root.querySelector("#boxes");
+    this.picture = root.querySelector(".picture");
+    this.overlay = root.querySelector(".boxes");
     this.onChange = onChange;
     this.onSelect = onSelect;
     this.view = { scale: 1, x: 0, y: 0 };
@@ -29,7 +29,8 @@ export class Stage {
     this.suggestion = null;
   }
 
-  // Show an image (or none) with boxes: {subject, class, box, state}. `box` is the box that can be changed.
+  // Show an image (or none) with boxes: {subject, class, box, state, named}. `box` is the box that can be changed. A box that
+  // the finding names stands out; `named` is what its tag says of it.
   show({ bitmap, size, boxes, selected, box, suggestion }) {
     this.clear();
     Object.assign(this, { bitmap, size, boxes, selected, box: box && [...box], suggestion });
@@ -233,8 +234,9 @@ export class Stage {
     if (this.hidden) return;
     for (const other of this.boxes) {
       if (other.box && other.state !== "gone" && other.subject !== this.selected) {
-        this.frame(ink, other.box, "#0072b2", 2, other.state === "ignore" ? [6, 4] : []);
-        this.tag(ink, other.box, other.state === "ignore" ? "ignored" : other.class);
+        const colour = other.named ? "#9c2a86" : "#0072b2";
+        this.frame(ink, other.box, colour, other.named ? 3 : 2, other.state === "ignore" ? [6, 4] : []);
+        this.tag(ink, other.box, `${other.state === "ignore" ? "ignored" : other.class}${other.named ?? ""}`, colour);
       }
     }
     if (this.suggestion) this.frame(ink, this.suggestion, "#00a37a", 3, [8, 5]);
@@ -258,12 +260,12 @@ export class Stage {
     ink.setLineDash([]);
   }
 
-  tag(ink, [x1, y1], text) {
+  tag(ink, [x1, y1], text, colour) {
     const { scale, x, y } = this.view;
     ink.font = "600 13px system-ui, sans-serif";
     const width = ink.measureText(text).width + 8;
     const top = Math.max(y1 * scale + y - 18, 0);
-    ink.fillStyle = "#0072b2";
+    ink.fillStyle = colour;
     ink.fillRect(x1 * scale + x, top, width, 17);
     ink.fillStyle = "#fff";
     ink.fillText(text, x1 * scale + x + 4, top + 13);
