@@ -1,6 +1,8 @@
 # Everything a user or a developer types; `make help` lists it.
 SHELL := /bin/bash
 PYTHON ?= python3
+# Options of pip, such as an index with the CPU builds of PyTorch: see docs/install.md.
+PIP_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -26,7 +28,7 @@ one_word = $(if $(filter 1,$(words $($1))),,$(error $1 is '$($1)'. Make takes on
 call cytoyolo itself))
 $(foreach name,DATA RUN DATASET RECIPE TRUTH,$(call one_word,$(name)))
 
-.PHONY: help install demo test test-all lint typecheck audit repair convert train submit score reproduce bench clean again
+.PHONY: help install demo test test-all coverage dist lint typecheck audit repair convert train submit score reproduce bench clean again
 # Each step uses all cores, and an input that is missing must be told before a long step begins.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -37,11 +39,11 @@ help:  ## List these targets.
 install: $(INSTALLED)  ## Make .venv with the tested versions of everything.
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else \
-	"Python 3.11 to 3.13 is needed, and %s is %d.%d; give another with make PYTHON=python3.12." \
-	% ("$(PYTHON)", *sys.version_info[:2]))'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(PYTHON) requirements/check.py "$(PYTHON)" || exit 1
+	@$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_OPTIONS) -e '.[dev]' || { \
+	echo "The packages could not be installed; the lines above say why. Behind a proxy, set HTTPS_PROXY; without a network, see \
+	docs/install.md." >&2; exit 1; }
 	@$(BIN)/cytoyolo info > /dev/null
 	@touch $@
 
@@ -54,6 +56,14 @@ test: $(INSTALLED)  ## Run the tests, but not the slow ones.
 
 test-all: $(INSTALLED)  ## Run all tests, also the slow ones.
 	$(PYTEST)
+
+coverage: $(INSTALLED)  ## Which lines no quick test runs: a table, and htmlcov/index.html.
+	$(PYTEST) -m 'not slow' --cov=cytoyolo --cov-report=term:skip-covered --cov-report=html
+
+dist: $(INSTALLED)  ## Build the source archive and the wheel into dist/.
+	rm -rf dist build
+	$(BIN)/python -c "from setuptools import build_meta as b; b.build_sdist('dist'); b.build_wheel('dist')" > /dev/null
+	@ls -l dist
 
 lint: $(INSTALLED)  ## Check style and formatting.
 	$(BIN)/ruff check .
@@ -126,4 +136,4 @@ bench: $(INSTALLED)  ## Measure speed, each as a ratio of two ways in one run.
 	@for file in $(filter-out benchmarks/curation.py benchmarks/predict.py benchmarks/review.py benchmarks/tiled_training.py, $(wildcard benchmarks/[a-z]*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## Remove .venv and the demo's results; never your data or runs.
-	rm -rf $(VENV) runs/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs/demo build dist htmlcov .coverage *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

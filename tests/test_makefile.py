@@ -1,7 +1,11 @@
 """The Makefile, with a program that only writes down its calls and makes the outputs."""
 
 import os
+import runpy
+import shutil
 import subprocess
+import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -126,3 +130,49 @@ def test_settings_may_stand_in_a_file(project: Path) -> None:
     (project / "local.mk").write_text("RUN := runs/other\nCONVERT := --folds 3\n")
     (converted,) = make(project, "convert")
     assert "-o runs/other/dataset" in converted and "--folds 3" in converted
+
+
+def check(python: str = "python3") -> str | None:
+    """What `make install` says of this machine before it begins."""
+    return runpy.run_path(str(MAKEFILE.parent / "requirements" / "check.py"))["problem"](python)
+
+
+@pytest.mark.parametrize("version", [(3, 10, 13), (3, 14, 0), (2, 7, 18)])
+def test_another_python_is_told(version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", version)
+    said = check("python3.x")
+    assert said == (
+        f"Python 3.11 to 3.13 is needed, and python3.x is {version[0]}.{version[1]}; give another with make "
+        "PYTHON=python3.12."
+    )
+
+
+def test_a_python_without_venv_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    assert "python3 has no module venv; install it (Debian: apt-get install python3-venv)" in (check() or "")
+
+
+def test_a_full_disk_is_told_unless_the_environment_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(3_210_000_000))
+    assert f"the disk of {tmp_path} has 3.2 GB left; free some" in (check() or "")
+    (tmp_path / ".venv").mkdir()
+    assert check() is None
+
+
+def test_a_folder_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert f"this folder ({tmp_path}) can't be written by this user" in (check() or "")
+
+
+def test_make_install_says_one_sentence(tmp_path: Path) -> None:
+    """Also in a folder with blanks: nothing is made, and nothing else is printed but make's own line."""
+    folder = tmp_path / "my own project"
+    shutil.copytree(MAKEFILE.parent / "requirements", folder / "requirements")
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(MAKEFILE.parent / name, folder)
+    (folder / "requirements" / "check.py").write_text("raise SystemExit('Python 3.11 to 3.13 is needed.')\n")
+    done = subprocess.run(["make", "install"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.splitlines()[0] == "Python 3.11 to 3.13 is needed."
+    assert len(done.stderr.splitlines()) == 2 and not done.stdout and not (folder / ".venv").exists()

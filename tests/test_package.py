@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
-from cytoyolo import export
+from cytoyolo import __version__, export
 from tests.installed import ROOT, build, environment, required
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -110,6 +111,21 @@ def test_the_requirements_of_a_prediction_are_those_of_the_package() -> None:
         del of_package[name]
     of_package["opencv-python-headless"] = of_package.pop("opencv-python")
     assert required(PREDICT) == of_package | {"onnxruntime": onnx["onnxruntime"]}
+
+
+def test_the_conda_recipe_needs_what_the_package_needs() -> None:
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+    names = {"pytorch": "torch", "py-opencv": "opencv-python", "matplotlib-base": "matplotlib"}
+    pairs = [str(line).partition(" ") for line in recipe["requirements"]["run"]]
+    listed = {names.get(name, name): bound for name, _, bound in pairs}
+    assert listed.pop("python") == PROJECT["requires-python"]
+    assert listed == {one.name: str(one.specifier) for one in map(Requirement, PROJECT["dependencies"])}
+    assert recipe["context"]["version"] == __version__
+
+
+def test_the_citation_has_the_version_and_the_licence() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (__version__, PROJECT["license"])
 
 
 def test_an_onnx_file_predicts_without_torch_and_ultralytics(
