@@ -182,6 +182,22 @@ def drafted(
     return Draft(kind, subject, image, Outcome(_STATES[kind], "" if kind == "ignore" else code, box), comment)
 
 
+def following(outcome: Outcome, before: Outcome | None) -> Outcome:
+    """An outcome after an earlier outcome for a subject. The class and the box that it does not name stay as they
+    were decided, because the page shows them like that.
+
+    Examples
+    --------
+    >>> following(Outcome("label", "LY"), Outcome("label", "", (1, 2, 30, 40)))
+    Outcome(state='label', code='LY', box=(1, 2, 30, 40))
+    """
+    if before is None or outcome.state not in ("label", "ignore"):
+        return outcome
+    ignored = outcome.state == "ignore" or (before.state == "ignore" and not outcome.code)
+    code = "" if ignored else outcome.code or before.code
+    return Outcome("ignore" if ignored else "label", code, outcome.box or before.box)
+
+
 def _comment(given: Any, needed: bool) -> str:
     if not isinstance(given, str) or len(given) > LONGEST_COMMENT:
         raise Refused(f"a comment is a text of at most {LONGEST_COMMENT:,} characters; make it shorter.")

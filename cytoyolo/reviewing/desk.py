@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 
 from cytoyolo.annotations.table import LabelTable
-from cytoyolo.reviewing.decisions import FOUND, IMAGE, NEW, ROW, Box, Draft, Event, History, Outcome, Refused, drafted
+from cytoyolo.reviewing.decisions import (
+    FOUND,
+    IMAGE,
+    NEW,
+    ROW,
+    Box,
+    Draft,
+    Event,
+    History,
+    Outcome,
+    Refused,
+    drafted,
+    following,
+)
 from cytoyolo.reviewing.items import Item, class_keys
 from cytoyolo.reviewing.pictures import PictureMaker, Shown
 from cytoyolo.reviewing.store import Store
@@ -128,18 +141,18 @@ class Desk:
         self.pictures.ahead(dict.fromkeys([*images, *partners]))
         return [{"image": image, "place": place} for image, place in images.items()]
 
-    def image(self, place: int) -> Shown:
+    def image(self, reviewer: str, place: int) -> Shown:
         """The whole image of an item."""
         return self.pictures.image(self._item(place).image)
 
-    def partner(self, place: int, number: int) -> Shown:
+    def partner(self, reviewer: str, place: int, number: int) -> Shown:
         """The whole image of a row or an image that the findings of an item name."""
         partners = self._item(place).partners
         if not 0 <= number < len(partners):
             raise Refused("there is no such image in this review; load the page again.")
         return self.pictures.image(self._partner_image(partners[number]))
 
-    def crop(self, row: int) -> Shown:
+    def crop(self, reviewer: str, row: int) -> Shown:
         """A crop of the label in a row."""
         if not 0 <= row < len(self.table.alive):
             raise Refused("there is no such row in this review; load the page again.")
@@ -168,7 +181,15 @@ class Desk:
         size = self.pictures.size(image) if isinstance(image, str) else None
         place = self.place.get(str(given.get("subject")))
         suggestion = None if place is None else self.store.items[place].suggestion
-        return drafted(given, suggestion, self.store.about.spec.codes, size)
+        draft = drafted(given, suggestion, self.store.about.spec.codes, size)
+        return self._following(reviewer, draft)
+
+    def _following(self, reviewer: str, draft: Draft) -> Draft:
+        """A decision with the class and the box that the reviewer gave its subject before, where it names none."""
+        before = self.store.history(reviewer).decision(draft.subject)
+        if draft.kind == "comment" or before is None:
+            return draft
+        return draft._replace(outcome=following(draft.outcome, before.outcome))
 
     def turn(self, reviewer: str, back: bool) -> dict[str, Any]:
         """Undo the last decision, or redo the last undone one."""

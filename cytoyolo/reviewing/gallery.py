@@ -82,7 +82,7 @@ class Gallery(Desk):
         shown: pd.DataFrame = table[(table["count"] > 0) | (table["predicted"] > 0)]
         return plain_records(shown)
 
-    def crop(self, row: int) -> Shown:
+    def crop(self, reviewer: str, row: int) -> Shown:
         """A cell with what is around it; no box is drawn."""
         if not 0 <= row < len(self.table.alive):
             raise Refused("there is no such cell in this review; load the page again.")

@@ -225,10 +225,11 @@ class Pages:
 
     def _picture(self, make: Callable[..., Shown]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            if self._reviewer(request) is None:
+            who = self._reviewer(request)
+            if who is None:
                 return _unknown()
             try:
-                shown = await run_in_threadpool(make, **request.path_params)
+                shown = await run_in_threadpool(make, who, **request.path_params)
             except CytoyoloError as error:
                 return JSONResponse({"error": as_typed(error.sentence)}, 404)
             if shown.problem:

@@ -179,6 +179,26 @@ def test_a_decision_whose_answer_was_lost_is_stored_once(made: Served, client: T
     assert first == again and len(made.store.history("ann").decisions()) == 1
 
 
+def test_a_later_decision_keeps_the_class_and_the_box_that_it_does_not_name(made: Served, client: TestClient) -> None:
+    def decided(subject: str, **content: object) -> tuple[object, ...]:
+        assert post(client, "/api/decide", {"subject": subject, **content}).status_code == 200
+        return made.store.history("ann").decisions()[subject].outcome
+
+    moved, again = [21, 30, 80, 90], [22, 30, 80, 90]
+    assert decided("row:0", kind="change", **{"class": "LY"}) == ("label", "LY", None)
+    assert decided("row:0", kind="change", box=moved) == ("label", "LY", tuple(moved))
+    assert decided("row:0", kind="change", **{"class": "MO"}) == ("label", "MO", tuple(moved))
+    assert decided("row:0", kind="accept") == ("label", "EO", tuple(moved))
+    assert decided("row:0", kind="ignore") == ("ignore", "", tuple(moved))
+    assert decided("row:0", kind="change", box=again) == ("ignore", "", tuple(again))
+    assert decided("row:0", kind="comment", comment="seen")[0] == "ignore"
+    assert decided("row:0", kind="keep") == ("same", "", None)
+    content = {"kind": "add", "image": "0.png", "class": "LY", "box": [1, 1, 9, 9]}
+    assert post(client, "/api/decide", content).status_code == 200
+    assert decided("new:0", kind="change", **{"class": "MO"}) == ("label", "MO", (1, 1, 9, 9))
+    assert decided("new:0", kind="change", box=again) == ("label", "MO", tuple(again))
+
+
 def test_an_item_tells_what_is_around_it(client: TestClient) -> None:
     item = client.get("/api/item/0?next=1,2,x").json()
     assert item["size"] == [200, 160] and [one["subject"] for one in item["others"]] == ["row:1"]
