@@ -2,8 +2,7 @@
 listed and not carried out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
@@ -59,11 +58,15 @@ class Merged:
 def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequence[Item]) -> Merged:
     """Bring the decisions of reviewers together. A decision that others did not take counts as it is."""
     found = {item.subject: item for item in items if item.box is not None}
-    votes: dict[str, list[Event]] = {}
+    votes, drawn = dict[str, list[Event]](), dict[str, list[list[Event]]]()
     for name in sorted(by_reviewer):
         for subject, event in by_reviewer[name].decisions().items():
-            if event.outcome.state != "open" and not subject.startswith(f"{SLIDE}:"):
-                votes.setdefault(_shared(subject, event, votes), []).append(event)
+            if event.outcome.state == "open" or subject.startswith(f"{SLIDE}:"):
+                continue
+            if not subject.startswith(f"{NEW}:"):
+                votes.setdefault(subject, []).append(event)
+            elif not _joined(event, drawn.setdefault(event.image, [])):
+                votes[f"{subject}@{name}"] = drawn[event.image][-1]
     verdicts, conflicts = list[Verdict](), list[Event]()
     for events in votes.values():
         first = events[0]
@@ -76,17 +79,16 @@ def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequenc
     return Merged(verdicts, _conflict_table(conflicts, comments))
 
 
-def _shared(subject: str, event: Event, votes: Mapping[str, list[Event]]) -> str:
-    """The key under which reviewers decide about the same thing. For a box that was drawn, it is the box of another
-    reviewer that shows the same cell, if there is one."""
-    if not subject.startswith(f"{NEW}:"):
-        return subject
-    for key, events in votes.items():
-        first = events[0]
-        theirs = key.startswith(f"{NEW}:") and event.reviewer not in {one.reviewer for one in events}
-        if theirs and first.image == event.image and _iou(first.outcome.box, event.outcome.box) >= SAME_CELL:
-            return key
-    return f"{subject}@{event.reviewer}"
+def _joined(event: Event, drawn: list[list[Event]]) -> bool:
+    """Join a drawn box with the drawings of the same cell by other reviewers. Without any it is added by itself, and
+    False is returned."""
+    for events in drawn:
+        others = event.reviewer not in {one.reviewer for one in events}
+        if others and _iou(events[0].outcome.box, event.outcome.box) >= SAME_CELL:
+            events.append(event)
+            return True
+    drawn.append([event])
+    return False
 
 
 def _iou(a: Box | None, b: Box | None) -> float:
@@ -151,7 +153,7 @@ def edited(table: LabelTable, verdicts: Sequence[Verdict], items: Sequence[Item]
             count += int(edit.rows[0] >= count) if len(edit.rows) else 0
             edits.append(edit)
             witnesses += [verdict] * len(edit.rows)
-    data, log = change_log(reduce(LabelTable.edited, edits, table).lines)
+    data, log = change_log(replace(table.lines, edits=(*table.lines.edits, *edits)))
     for name in WITNESSES:
         log[name] = ["", *(getattr(one, name) for one in witnesses)]
     return data, log
