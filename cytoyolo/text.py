@@ -82,6 +82,18 @@ def one_line(text: str) -> str:
     return _ANY.sub(_escape, text)
 
 
+def shortened(text: str, longest: int = 24) -> str:
+    """Return a text in one line for a picture, with at most `longest` characters.
+
+    Examples
+    --------
+    >>> shortened("LY"), shortened("reactive lymphocyte", 12)
+    ('LY', 'reactive ly…')
+    """
+    text = one_line(text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def lines(text: str) -> str:
     """Write unsafe characters as escapes, except line breaks and tabs. Valid JSON stays valid JSON."""
     return _NO_LAYOUT.sub(_escape, text)

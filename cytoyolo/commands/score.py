@@ -98,7 +98,6 @@ def score(
     result = evaluate(labels, rows, seed=seed, replicates=replicates)
     warn_of_faults(answered, findings(right, answer, spec))
     if output is not None:
-        _check_labels(result)
         with new_folder(Path(output), MAKER, overwrite) as folder:
             _write(result, folder, spec)
             if report:
@@ -155,23 +154,21 @@ def warn_of_faults(submission: Path | Frame, found: list[Finding]) -> None:
 
 def write_score(result: Score, output: Path, spec: DataSpec, overwrite: bool) -> None:
     """Make the folder of a score: confusion.png, confusion.csv, classes.csv, matches.csv and score.json."""
-    _check_labels(result)
     with new_folder(output, MAKER, overwrite) as folder:
         _write(result, folder, spec)
-
-
-def _check_labels(result: Score) -> None:
-    if len(result.classes) > MAX_LABELS:
-        raise CytoyoloError(
-            f"the tables hold {len(result.classes):,} different classes, too many for a confusion matrix (limit "
-            f"{MAX_LABELS}); check their class columns or leave out -o."
-        )
 
 
 def _write(result: Score, folder: Path, spec: DataSpec) -> None:
     confusion = result.confusion()
     matches = result.matches.rename(columns={role: spec.columns[role] for role in ("id", "image")})
-    draw_confusion(confusion, folder / "confusion.png", f"Score {result.score:.4f}, macro F1 {result.macro_f1:.4f}")
+    if len(result.classes) <= MAX_LABELS:
+        title = f"Score {result.score:.4f}, macro F1 {result.macro_f1:.4f}"
+        draw_confusion(confusion, folder / "confusion.png", title)
+    else:
+        console.warn(
+            f"The tables hold {len(result.classes):,} different classes, too many for the picture of confusions (at "
+            f"most {MAX_LABELS}). confusion.csv has them all. Check the class columns if there should be fewer."
+        )
     confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
     result.classes.to_csv(folder / "classes.csv", index=False, lineterminator="\n")
     matches.to_csv(folder / "matches.csv", index=False, lineterminator="\n")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cytoyolo.report.parts import Chart
-from cytoyolo.text import one_line
+from cytoyolo.text import one_line, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,7 +128,7 @@ def differences(
         axes.axvline(0, color=_INK, linewidth=1, linestyle=":")
         axes.hlines(rows, ends[0], ends[1], color="#0072b2", linewidth=2)
         axes.plot(middle, rows, "o", color="#0072b2", markersize=6)
-        axes.set_yticks(rows, [_short(name) for name in names])
+        axes.set_yticks(rows, [shortened(name) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel(title)
 
@@ -172,10 +172,6 @@ def agreement(
     spread = f"from {y[known].min():+.1f} to {y[known].max():+.1f}"
     alt = f"{caption}. {int(known.sum()):,} differences, found - true, in {unit}: {spread}, bias {bias:+.1f}{ends}."
     return _chart(draw, caption, alt)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:23]}…"
 
 
 def _arrays(lines: Mapping[str, ArrayLike]) -> list[tuple[str, np.ndarray[tuple[int], np.dtype[np.float64]]]]:

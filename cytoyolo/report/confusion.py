@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cytoyolo.text import shortened
+
 # The most rows or columns. More could not be read, and would need a picture of tens of thousands of pixels.
 MAX_LABELS = 100
 # Figures are white if the share is larger than this, because the cell is then dark.
@@ -37,9 +39,9 @@ def draw_confusion(counts: pd.DataFrame, path: Path, title: str) -> None:
     for row, column in zip(*np.nonzero(values), strict=True):
         colour = "white" if share[row, column] > _DARK_FROM else "#222222"
         axes.text(column, row, str(values[row, column]), ha="center", va="center", fontsize=size, color=colour)
-    totals = [f"{_short(label)}  ({total:,})" for label, total in zip(counts.index, values.sum(axis=1), strict=True)]
+    totals = [f"{shortened(label)}  ({total:,})" for label, total in zip(counts.index, values.sum(axis=1), strict=True)]
     axes.set_yticks(range(rows), totals, fontsize=size + 1.5, parse_math=False)
-    labels = [_short(label) for label in counts.columns]
+    labels = [shortened(label) for label in counts.columns]
     axes.set_xticks(range(columns), labels, fontsize=size + 1.5, rotation=90 if columns > 12 else 0, parse_math=False)
     axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
@@ -53,7 +55,3 @@ def draw_confusion(counts: pd.DataFrame, path: Path, title: str) -> None:
         picture, ax=axes, fraction=0.04, pad=0.02, label="share of the true class", ticks=[0, 0.05, 0.2, 0.5, 1]
     )
     figure.savefig(path, dpi=130, bbox_inches="tight")
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 24 else f"{label[:23]}…"

@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from cytoyolo.scoring.slide_differential import Differential
-from cytoyolo.text import one_line
+from cytoyolo.text import one_line, shortened
 
 # More bars make no readable picture.
 _MOST_BARS = 40
-_LINE = 104  # characters
+# Characters of a line, and of a class with its name.
+_LINE, _LABEL = 104, 48
 
 
 def draw_differential(made: Differential, path: Path, title: str) -> None:
@@ -41,7 +42,7 @@ def draw_differential(made: Differential, path: Path, title: str) -> None:
     axes.barh(range(len(rows)), share, color="#5b3a8c")
     ends = [(rows[f"leukocyte_share_{end}"] * 100 - share).abs() for end in ("low", "high")]
     axes.errorbar(share, range(len(rows)), xerr=ends, fmt="none", ecolor="black", elinewidth=1, capsize=3)
-    labels = [f"{one_line(name)} ({one_line(code)})" for code, name in zip(rows["class"], rows["name"], strict=True)]
+    labels = [shortened(f"{name} ({code})", _LABEL) for code, name in zip(rows["class"], rows["name"], strict=True)]
     if labels:
         axes.set_yticks(range(len(labels)), labels, parse_math=False)
     edge = rows["leukocyte_share_high"].fillna(0) * 100

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import cytoyolo
-from cytoyolo.errors import UsageError
 from tests.browser import assert_sound, opened
 from tests.pictures import photo, save
 
@@ -99,16 +98,6 @@ def test_submissions_have_a_page_too(lab: Path, tmp_path: Path, browser: Any) ->
     html = (tmp_path / "out" / "report.html").read_text()
     assert "score: +" in html and "B is better." in html and "Only B is right: LY, 11 cells" in html
     assert_sound(browser, tmp_path / "out" / "report.html")
-
-
-def test_machines_need_no_page(lab: Path, tmp_path: Path) -> None:
-    assert made(lab, tmp_path / "a") == made(lab, tmp_path / "b")
-    assert "<img" not in made(lab, tmp_path / "c", images=None)
-    found = lab / "a" / "detections.csv"
-    cytoyolo.compare(None, found, found, output=tmp_path / "d", dataset=lab / "odd.yaml", report=False)
-    assert not (tmp_path / "d" / "report.html").exists()
-    with pytest.raises(UsageError, match="no page is made"):
-        cytoyolo.compare(None, found, found, dataset=lab / "odd.yaml", images=lab / "images")
 
 
 def several(lab: Path, output: Path, truth: bool = True) -> tuple[str, list[Path]]:

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from cytoyolo.commands.evaluate import evaluate
-from cytoyolo.errors import UsageError
 from cytoyolo.scoring.class_summary import MISSED
 from tests.browser import assert_sound, opened
 from tests.pictures import photo, save
@@ -85,29 +84,6 @@ def test_worst_images_come_first(lab: Path, tmp_path: Path) -> None:
     worst = html[html.index("Images with most wrong cells</bdi>") :]
     assert "1 false or of another class, 0 missed" in worst and "0 false or of another class, 1 missed" in worst
     assert "3.png" not in worst
-
-
-def test_without_images_there_are_figures(lab: Path, tmp_path: Path) -> None:
-    html = made(lab, tmp_path / "out", images=None)
-    assert "<img" not in html and "Without the image folder there are no pictures" in html and "matrix" in html
-
-
-def test_an_image_that_is_gone_is_said(lab: Path, tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "0.png").write_bytes((lab / "images" / "0.png").read_bytes())
-    html = made(lab, tmp_path / "out", images=tmp_path / "images")
-    assert "1.png: is missing" in html and "<img" in html
-
-
-def test_the_same_input_gives_the_same_page_and_machines_need_none(lab: Path, tmp_path: Path) -> None:
-    assert made(lab, tmp_path / "a") == made(lab, tmp_path / "b")
-    evaluate(lab / "truth.csv", lab / "found.csv", output=tmp_path / "c", dataset=lab / "odd.yaml", report=False)
-    assert not (tmp_path / "c" / "report.html").exists()
-
-
-def test_images_without_a_page_are_refused(lab: Path) -> None:
-    with pytest.raises(UsageError, match="no page is made"):
-        evaluate(lab / "truth.csv", lab / "found.csv", images=lab / "images", dataset=lab / "odd.yaml")
 
 
 def test_no_detection_and_a_truth_without_boxes(lab: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -94,13 +95,14 @@ def test_a_failure_leaves_no_output(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["sub.csv", "test.csv", "truth.csv"]
 
 
-def test_too_many_labels_for_a_picture_are_refused_by_name(folder: Path) -> None:
+def test_many_classes_have_a_page_and_no_picture(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = "".join(f"{number},a.jpg,0,0,{number + 1},9,c{number}\n" for number in range(101))
     (folder / "truth.csv").write_text(HEADER + rows)
-    assert cytoyolo.score(folder / "truth.csv", folder / "truth.csv").score == pytest.approx(1)
-    with pytest.raises(CytoyoloError, match="101 different classes"):
-        cytoyolo.score(folder / "truth.csv", folder / "truth.csv", folder / "out")
-    assert not (folder / "out").exists()
+    made = cytoyolo.score(folder / "truth.csv", folder / "truth.csv", folder / "out")
+    assert made.score == pytest.approx(1)
+    assert "101 different classes, too many for the picture of confusions (at most 100)" in caplog.text
+    assert (folder / "out" / "report.html").is_file() and not (folder / "out" / "confusion.png").exists()
+    assert len(pd.read_csv(folder / "out" / "confusion.csv")) == 101
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import cytoyolo
-from cytoyolo.errors import UsageError
 from tests.browser import assert_sound, opened
 from tests.pictures import photo, save
 
@@ -76,36 +75,11 @@ def test_the_worst_image_comes_first(lab: Path, tmp_path: Path) -> None:
     assert worst.index("3.png") < worst.index("0.png") < worst.index("1.png")
 
 
-def test_without_images_there_are_figures(lab: Path, tmp_path: Path) -> None:
-    html = made(lab, tmp_path / "out", images=None)
-    assert "<img" not in html and "Without the image folder there are no pictures" in html and "matrix" in html
-
-
-def test_an_image_that_is_gone_is_said(lab: Path, tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "0.png").write_bytes((lab / "images" / "0.png").read_bytes())
-    html = made(lab, tmp_path / "out", images=tmp_path / "images")
-    assert "1.png: is missing" in html and "<img" in html
-
-
-def test_the_same_input_gives_the_same_page(lab: Path, tmp_path: Path) -> None:
-    assert made(lab, tmp_path / "a") == made(lab, tmp_path / "b")
-
-
 def test_machines_need_no_page(lab: Path, tmp_path: Path, cytoyolo: Program) -> None:
     call = ("score", lab / "truth.csv", lab / "answer.csv", "-o", tmp_path / "out")
     assert "Open in a browser" in cytoyolo(*call).stderr and (tmp_path / "out" / "report.html").is_file()
     assert "Open in a browser" not in cytoyolo(*call, "--no-report", "--overwrite").stderr
     assert not (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "score.json").is_file()
-
-
-@pytest.mark.parametrize("options", [{"output": None}, {"output": "out", "report": False}])
-def test_images_without_a_page_are_refused(lab: Path, tmp_path: Path, options: dict[str, Any]) -> None:
-    if options["output"]:
-        options = options | {"output": tmp_path / "out"}
-    with pytest.raises(UsageError, match="no page is made"):
-        cytoyolo.score(lab / "truth.csv", lab / "answer.csv", images=lab / "images", **options)
-    assert not (tmp_path / "out").exists()
 
 
 def test_no_row_is_answered_and_one_class(lab: Path, tmp_path: Path, browser: Any) -> None:

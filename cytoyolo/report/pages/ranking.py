@@ -6,7 +6,7 @@ import pandas as pd
 
 from cytoyolo.report.charts import differences
 from cytoyolo.report.pages.comparison import better, difference, figure_word, limited
-from cytoyolo.report.parts import Cell, Link, Page, Part, Prose, Section, Table, share_cell
+from cytoyolo.report.parts import Cell, Link, Page, Part, Prose, Section, Table, share_cell, share_text
 from cytoyolo.scoring.agreement import Agreements
 from cytoyolo.scoring.ranking import Ranking
 from cytoyolo.text import counted
@@ -30,9 +30,10 @@ def ranking_page(names: Mapping[str, str], truth: str, made: Ranking, pages: Map
     pages : mapping
         By the letter of each result except the first, the path of the page that compares the first with it.
     """
-    best = made.ranking.to_dict("records")[0]
-    word = figure_word(made.figure)
-    verdict = f"{best['result']} ({names[best['result']]}) has the highest {word}: {best[made.figure]:.4f}."
+    best = made.ranking[made.ranking["rank"] == 1].to_dict("records")
+    first = " and ".join(f"{row['result']} ({names[row['result']]})" for row in best)
+    word, have = figure_word(made.figure), "has" if len(best) == 1 else "have"
+    verdict = f"{first} {have} the highest {word}: {best[0][made.figure]:.4f}."
     figures = [
         ("results", f"{len(names):,}"), ("images", f"{made.images:,}"), ("true cells", f"{made.cells:,}"),
     ]  # fmt: skip
@@ -50,7 +51,7 @@ def _ranking(names: Mapping[str, str], made: Ranking) -> Table:
         [
             str(row["result"]), names[row["result"]], int(row["rank"]),
             share_cell(row[made.figure], row["low"], row["high"]), share_cell(row["best"]),
-            *(share_cell(row[name]) for name in beside),
+            *(share_text(row[name]) for name in beside),
         ]
         for row in made.ranking.to_dict("records")
     ]  # fmt: skip

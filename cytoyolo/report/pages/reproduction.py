@@ -8,7 +8,19 @@ import pandas as pd
 
 from cytoyolo.report.pages.curation import RULES
 from cytoyolo.report.pages.training import class_table
-from cytoyolo.report.parts import Cell, Link, Page, Part, Prose, Section, Table, Tone, number_text, share_cell
+from cytoyolo.report.parts import (
+    Cell,
+    Link,
+    Page,
+    Part,
+    Prose,
+    Section,
+    Table,
+    Tone,
+    number_text,
+    share_cell,
+    share_text,
+)
 from cytoyolo.scoring.class_summary import ClassSummary, class_remarks
 from cytoyolo.text import counted
 
@@ -111,8 +123,8 @@ def _remarks(found: Reproduced, classes: ClassSummary | None) -> list[str]:
     said = []
     if found.right < found.least_right:
         said.append(
-            f"The models give only {found.right:.1%} of the labelled cells the class of their label. A curation by "
-            "such models may spoil the labels."
+            f"The models give only {share_text(found.right)} of the labelled cells the class of their label. "
+            "A curation by such models may spoil the labels."
         )
     return said + ([] if classes is None else class_remarks(classes.classes))
 
