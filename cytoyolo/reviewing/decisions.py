@@ -33,7 +33,7 @@ _ALLOWED: dict[str, tuple[Kind, ...]] = {
     ROW: ("accept", "keep", "change", "ignore", "delete", "uncertain", "skip", "comment"),
     FOUND: ("accept", "keep", "change", "ignore", "skip", "comment"),
     IMAGE: ("accept", "keep", "skip", "comment"),
-    NEW: ("add", "change", "ignore", "delete", "comment"),
+    NEW: ("add", "change", "ignore", "uncertain", "delete", "comment"),
     SLIDE: ("sign", "reopen", "comment"),
 }
 
@@ -122,6 +122,16 @@ class History:
 
 def _place(event: Event) -> tuple[str, bool]:
     return event.subject, event.kind == "comment"
+
+
+def is_drawn(event: Event) -> bool:
+    """Whether an event is about a drawn cell that is there."""
+    return event.subject.startswith(f"{NEW}:") and event.outcome.state in ("label", "ignore")
+
+
+def is_correction(event: Event) -> bool:
+    """Whether an event changes a predicted cell, or draws a cell."""
+    return is_drawn(event) or (event.subject.startswith(f"{ROW}:") and event.outcome.state != "same")
 
 
 def histories(events: Iterable[Event]) -> dict[str, History]:

@@ -1,7 +1,7 @@
 """What reviewers decided becomes edits of the label table, with the names of the reviewers; what they disagree on is
 listed and not carried out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
@@ -24,7 +24,7 @@ WITNESSES = ("reviewer", "time")
 # Two boxes are the same cell, or the same decision, if their IoU is at least this.
 SAME_CELL, SAME_BOX = 0.5, 0.8
 # How a state without a class is called in tables.
-_NO_CELL, _AS_IT_IS = "(no cell)", "(as it is)"
+NO_CELL, _AS_IT_IS = "(no cell)", "(as it is)"
 
 
 class Verdict(NamedTuple):
@@ -65,21 +65,21 @@ def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequenc
                 continue
             if not subject.startswith(f"{NEW}:"):
                 votes.setdefault(subject, []).append(event)
-            elif not _joined(event, drawn.setdefault(event.image, [])):
+            elif not joined(event, drawn.setdefault(event.image, [])):
                 votes[f"{subject}@{name}"] = drawn[event.image][-1]
     verdicts, conflicts = list[Verdict](), list[Event]()
     for events in votes.values():
         first = events[0]
-        if all(_agree(first, other, table, found) for other in events[1:]):
+        if all(agree(first, other, table, found) for other in events[1:]):
             said = [by_reviewer[one.reviewer].comment(one.subject) for one in events]
             verdicts.append(_verdict(events, list(filter(None, said))))
         else:
             conflicts += events
     comments = [by_reviewer[one.reviewer].comment(one.subject) for one in conflicts]
-    return Merged(verdicts, _conflict_table(conflicts, comments))
+    return Merged(verdicts, conflict_table(conflicts, comments))
 
 
-def _joined(event: Event, drawn: list[list[Event]]) -> bool:
+def joined(event: Event, drawn: list[list[Event]]) -> bool:
     """Join a drawn box with the drawings of the same cell by other reviewers. Without any it is added by itself, and
     False is returned."""
     for events in drawn:
@@ -95,8 +95,8 @@ def _iou(a: Box | None, b: Box | None) -> float:
     return 0.0 if a is None or b is None else float(boxes.iou(np.array(a), np.array(b)))
 
 
-def _agree(a: Event, b: Event, table: LabelTable, found: Mapping[str, Item]) -> bool:
-    first, second = (_resolved(one, table, found) for one in (a, b))
+def agree(a: Event, b: Event, table: LabelTable, found: Mapping[str, Item]) -> bool:
+    first, second = (resolved(one, table, found) for one in (a, b))
     if first[:2] != second[:2]:
         return False
     if first.state == "gone" or first.box == second.box:
@@ -104,7 +104,7 @@ def _agree(a: Event, b: Event, table: LabelTable, found: Mapping[str, Item]) -> 
     return _iou(first.box, second.box) >= SAME_BOX
 
 
-def _resolved(event: Event, table: LabelTable, found: Mapping[str, Item]) -> Outcome:
+def resolved(event: Event, table: LabelTable, found: Mapping[str, Item]) -> Outcome:
     """The whole outcome of a decision: state, class and box, with those that the table has where nothing changes."""
     state, code, box = event.outcome
     of, _, number = event.subject.partition(":")
@@ -126,7 +126,7 @@ def _verdict(events: Sequence[Event], comments: Sequence[str]) -> Verdict:
     return Verdict(first.subject, first.image, first.outcome, named, max(one.time for one in events), reason)
 
 
-def _conflict_table(events: Sequence[Event], comments: Sequence[str]) -> pd.DataFrame:
+def conflict_table(events: Sequence[Event], comments: Sequence[str]) -> pd.DataFrame:
     columns = ["subject", "line", "image", "reviewer", "decision", "class", "box", "comment", "time"]
     rows = [
         (one.subject, _line(one.subject), one.image, one.reviewer, one.kind, one.outcome.code,
@@ -213,42 +213,30 @@ def agreement(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequ
         and kappa (Cohen's kappa of these classes; NaN if chance alone would make all the same).
     """
     found = {item.subject: item for item in items if item.box is not None}
-    called = {
+    classes: dict[str, dict[Hashable, str]] = {
         name: {
-            subject: _called(_resolved(event, table, found))
+            subject: called(resolved(event, table, found))
             for subject, event in history.decisions().items()
             if event.outcome.state != "open" and subject.partition(":")[0] in (ROW, FOUND)
         }
         for name, history in by_reviewer.items()
     }
-    return _compared(called)
+    return compared(classes)
 
 
-def signed_agreement(
-    by_reviewer: Mapping[str, History], table: LabelTable, slides: Mapping[str, Sequence[int]], signed: pd.DataFrame
-) -> pd.DataFrame:
-    """Compare each two reviewers on the cells of the slides that both signed. See `agreement` for the result."""
-    called: dict[str, dict[str, str]] = {}
-    for slide, name in zip(signed["slide"], signed["reviewer"], strict=True):
-        for row in slides[slide]:
-            outcome = _resolved(_event_of(by_reviewer[name], name, row, table), table, {})
-            called.setdefault(name, {})[f"{ROW}:{row}"] = _called(outcome)
-    return _compared(called)
-
-
-def _compared(called: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+def compared(classes: Mapping[str, Mapping[Hashable, str]]) -> pd.DataFrame:
     """Compare what each two reviewers call the subjects that both decided."""
     rows = []
-    for a, b in combinations(sorted(called), 2):
-        shared = [subject for subject in called[a] if subject in called[b]]
-        first, second = ([called[name][subject] for subject in shared] for name in (a, b))
+    for a, b in combinations(sorted(classes), 2):
+        shared = [subject for subject in classes[a] if subject in classes[b]]
+        first, second = ([classes[name][subject] for subject in shared] for name in (a, b))
         same = sum(one == other for one, other in zip(first, second, strict=True))
         rows.append((a, b, len(shared), same, cohens_kappa(first, second)))
     return pd.DataFrame(rows, columns=["reviewer_a", "reviewer_b", "both", "same", "kappa"])
 
 
-def _called(outcome: Outcome) -> str:
-    return {"gone": _NO_CELL, "ignore": MASK}.get(outcome.state, outcome.code or _AS_IT_IS)
+def called(outcome: Outcome) -> str:
+    return {"gone": NO_CELL, "ignore": MASK}.get(outcome.state, outcome.code or _AS_IT_IS)
 
 
 def cohens_kappa(first: Sequence[str], second: Sequence[str]) -> float:
@@ -269,59 +257,3 @@ def cohens_kappa(first: Sequence[str], second: Sequence[str]) -> float:
     names = set(first) | set(second)
     chance = sum(list(first).count(name) * list(second).count(name) for name in names) / count**2
     return float("nan") if chance == 1 else (agreed - chance) / (1 - chance)
-
-
-@dataclass(frozen=True)
-class SignedCells:
-    """The cells of signed slides as label rows: `rows` has image, x1, y1, x2, y2 and class. What signers disagree on is
-    in `conflicts`, and is an ignore region in `rows`."""
-
-    rows: pd.DataFrame
-    conflicts: pd.DataFrame
-
-
-def signed_cells(
-    by_reviewer: Mapping[str, History], table: LabelTable, slides: Mapping[str, Sequence[int]], signed: pd.DataFrame
-) -> SignedCells:
-    """Make label rows of the cells of signed slides.
-
-    Parameters
-    ----------
-    by_reviewer : mapping
-        The history of each reviewer.
-    table : LabelTable
-        The predicted cells.
-    slides : mapping
-        The rows of each slide.
-    signed : DataFrame
-        Who signed which slide (slide, reviewer).
-
-    Returns
-    -------
-    SignedCells
-        An uncertain cell is an ignore region. An image that has no cell left has a row with only its name.
-    """
-    rows, conflicts = list[tuple[str, ...]](), list[Event]()
-    for slide, names in signed.groupby("slide", sort=False)["reviewer"]:
-        left = dict.fromkeys(str(table.text["image"][row]) for row in slides[str(slide)])
-        for row in slides[str(slide)]:
-            events = [_event_of(by_reviewer[name], name, row, table) for name in names]
-            found = {_called(_resolved(event, table, {})) for event in events}
-            if len(found) > 1:
-                conflicts += events
-            code = MASK if len(found) > 1 else found.pop()
-            if code != _NO_CELL:
-                image = str(table.text["image"][row])
-                rows.append((image, *(str(table.text[side][row]) for side in XYXY), code))
-                left.pop(image, None)
-        rows += [(image, "", "", "", "", "") for image in left]
-    comments = [by_reviewer[one.reviewer].comment(one.subject) for one in conflicts]
-    made = pd.DataFrame(rows, columns=["image", *XYXY, "class"], dtype=str)
-    return SignedCells(made, _conflict_table(conflicts, comments))
-
-
-def _event_of(history: History, name: str, row: int, table: LabelTable) -> Event:
-    """What a reviewer decided about a cell of a slide that the reviewer signed; without a decision it stays."""
-    image = str(table.text["image"][row])
-    kept = Event(0, 0, name, "keep", f"{ROW}:{row}", image, Outcome("same"), "", "")
-    return history.decision(f"{ROW}:{row}") or kept

@@ -73,6 +73,13 @@ def test_a_signed_slide_is_closed_until_it_is_opened_again(made: Served) -> None
         {"kind": "ignore", "rows": [0]},
         {"kind": "sign", "slide": "nosuch"},
         {"kind": "sign"},
+        {"kind": "change", "rows": [24], "class": "LY"},
+        {"kind": "change", "rows": [0, 1], "box": [1, 1, 9, 9]},
+        {"kind": "change", "rows": [0], "box": [1, 1, 999, 9]},
+        {"kind": "add", "place": 0, "box": [1, 1, 9, 9]},
+        {"kind": "add", "place": 12, "class": "LY", "box": [1, 1, 9, 9]},
+        {"kind": "add", "place": "0", "class": "LY", "box": [1, 1, 9, 9]},
+        {"kind": "add", "place": 0, "class": "LY", "box": [1, 1, 1, 9]},
         {},
     ],
 )
@@ -102,6 +109,64 @@ def test_signed_slides_become_label_rows(path: Path, made: Served) -> None:
     assert signed[["slide", "reviewer", "cells", "corrected"]].to_numpy().tolist() == [["s1", "ann", 12, 4]]
     assert state.output == out and state.reviewers.to_numpy().tolist() == [["ann", 5, 1, 2]]
     assert cytoyolo.audit(out, dataset="wbc5").errors == 0
+
+
+def test_a_missed_cell_is_drawn_and_a_box_is_moved(path: Path, made: Served) -> None:
+    before = made.desk.cells("ann", "s1")
+    assert before["images"] == [0, 1, 2, 3, 4, 5] and made.desk.item("ann", 1)["image"] == "s1/1.png"
+    drawn = made.desk.decide("ann", {"kind": "add", "place": 1, "class": "LY", "box": [2, 3, 18, 22]})
+    number = drawn["drawn"]
+    assert number == 24 and counts(drawn)["LY"] == counts(before)["LY"] + 1
+    cell = drawn["cells"][-1]
+    assert (cell["row"], cell["image"], cell["class"], cell["predicted"]) == (24, "s1/1.png", "LY", "")
+    assert drawn["progress"]["slides"][0]["corrected"] == 1
+    assert made.desk.crop("ann", number).media_type == "image/jpeg"
+    moved = made.desk.decide("ann", {"kind": "change", "rows": [0], "box": [18, 28, 82, 92]})
+    renamed = made.desk.decide("ann", {"kind": "change", "rows": [0, number], "class": "MO"})
+    assert renamed["cells"][0]["box"] == [18, 28, 82, 92] == moved["cells"][0]["box"]
+    assert renamed["cells"][-1]["box"] == [2, 3, 18, 22] and counts(renamed)["MO"] == counts(before)["MO"] + 2
+    with pytest.raises(Refused, match="was not predicted"):
+        made.desk.decide("ann", {"kind": "keep", "rows": [number]})
+    unsure = made.desk.decide("ann", {"kind": "uncertain", "rows": [number]})
+    assert unsure["cells"][-1]["state"] == "ignore" and unsure["cells"][-1]["box"] == [2, 3, 18, 22]
+    made.desk.decide("ann", {"kind": "change", "rows": [number], "class": "EO"})
+    other = made.desk.decide("ann", {"kind": "add", "place": 2, "class": "EO", "box": [2, 3, 18, 22]})["drawn"]
+    assert len(made.desk.decide("ann", {"kind": "delete", "rows": [other]})["cells"]) == 13
+    assert made.desk.cells("bob", "s1")["cells"] == before["cells"]
+    with pytest.raises(Refused, match="no such cell"):
+        made.desk.crop("bob", number)
+    made.desk.decide("ann", {"kind": "sign", "slide": "s1"})
+    with pytest.raises(Refused, match="signed and closed"):
+        made.desk.decide("ann", {"kind": "add", "place": 1, "class": "LY", "box": [2, 3, 18, 22]})
+    made.store.close()
+    state = cytoyolo.review(path, export=path.parent / "labels.csv")
+    rows = pd.read_csv(path.parent / "labels.csv", dtype=str).to_numpy().tolist()
+    assert rows[0] == ["s1/0.png", "18", "28", "82", "92", "MO"] and len(rows) == 13
+    assert rows[12] == ["s1/1.png", "2", "3", "18", "22", "EO"]
+    assert state.reviewers["corrected"].tolist() == [2]
+    assert pd.read_csv(path.parent / "labels.signed.csv")["corrected"].tolist() == [2]
+
+
+def test_signers_who_do_not_see_the_same_cells_are_listed(path: Path, made: Served) -> None:
+    same = {"kind": "add", "place": 0, "class": "LY"}
+    made.desk.decide("ann", {**same, "box": [2, 3, 18, 22]})
+    made.desk.decide("bob", {**same, "box": [3, 3, 18, 22]})
+    made.desk.decide("bob", {"kind": "add", "place": 3, "class": "MO", "box": [2, 3, 18, 22]})
+    made.desk.decide("ann", {"kind": "change", "rows": [0], "box": [10, 30, 80, 90]})
+    made.desk.decide("ann", {"kind": "change", "rows": [1], "box": [111, 30, 170, 90]})
+    made.desk.decide("bob", {"kind": "change", "rows": [0], "box": [20, 10, 80, 90]})
+    for name in ("ann", "bob"):
+        made.desk.decide(name, {"kind": "sign", "slide": "s1"})
+    made.store.close()
+    state = cytoyolo.review(path, export=path.parent / "labels.csv")
+    assert state.conflicts[["subject", "reviewer"]].to_numpy().tolist() == [
+        ["row:0", "ann"], ["row:0", "bob"], ["new:1", "ann"], ["new:1", "bob"],
+    ]  # fmt: skip
+    rows = pd.read_csv(path.parent / "labels.csv", dtype=str).to_numpy().tolist()
+    assert rows[0] == ["s1/0.png", "10", "10", "80", "90", "msk"]
+    assert rows[1] == ["s1/0.png", "111", "30", "170", "90", "EO"]
+    assert rows[12:] == [["s1/0.png", "2", "3", "18", "22", "LY"], ["s1/3.png", "2", "3", "18", "22", "msk"]]
+    assert state.agreement[["both", "same"]].to_numpy().tolist() == [[14, 13]]
 
 
 def test_signers_who_disagree_are_listed(path: Path, made: Served) -> None:
@@ -178,6 +243,66 @@ def test_cells_are_named_and_slides_signed_on_the_page(browser: Any, path: Path,
         page.tab.wait_for_selector('body[data-slide="s2"]')
         assert not page.complaints and page.serious() == []
     context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+def test_a_missed_cell_is_drawn_on_its_image(browser: Any, path: Path, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    context.set_default_timeout(60_000)
+    with served(path) as made:
+        page = Opened(context.new_page())
+        page.tab.goto(made.access.url, timeout=120_000)
+        page.tab.wait_for_selector('body[data-slide="s1"]')
+        page.tab.focus('[data-row="2"]')
+        page.tab.keyboard.press("v")
+        page.tab.wait_for_selector("#field:visible")
+        assert page.tab.inner_text("#field-name") == "s1/1.png" and page.serious() == [] and not page.is_too_wide()
+        for key in ("ArrowRight", "Alt+Shift+ArrowDown", "Enter"):
+            page.tab.keyboard.press(key)
+        settled(page, "1 changed (box)")
+        page.tab.keyboard.press("n")
+        drag_field(page, (170, 4), (195, 30))
+        assert "new: choose its class" in page.tab.inner_text("#coordinates")
+        page.tab.keyboard.press("3")
+        settled(page, "a cell was added (LY)")
+        page.tab.keyboard.press("4")  # the new cell is selected
+        settled(page, "1 changed to MO")
+        mo = page.tab.locator("#differential tbody tr", has_text="MO").inner_text().split()
+        assert mo[:3] == ["MO", "3", "2"]
+        page.tab.keyboard.press(".")
+        page.tab.wait_for_function("() => document.getElementById('field-name').textContent === 's1/2.png'")
+        page.tab.click('[data-do="draw"]')
+        page.tab.keyboard.press("Escape")
+        assert page.tab.locator("#field").is_visible()
+        page.tab.keyboard.press("Escape")
+        page.tab.wait_for_selector("#gallery:visible")
+        assert "drawn" in page.tab.inner_text('[data-row="24"]') and page.pictures_loaded()
+        page.tab.dblclick('[data-row="24"]')
+        page.tab.wait_for_selector("#field:visible")
+        page.tab.keyboard.press("x")
+        settled(page, "(delete)")
+        page.tab.keyboard.press("z")
+        settled(page, "Undone")
+        page.tab.click('[data-do="close"]')
+        page.tab.click('[data-do="sign"]')
+        settled(page, "signed and closed")
+        assert not page.complaints
+    context.close()
+    outcomes = {subject: event.outcome for subject, event in Store(path).history("ann").decisions().items()}
+    assert outcomes["row:2"].box == (21, 31, 81, 101) and outcomes["new:0"].code == "MO"
+    assert outcomes["new:0"].box == pytest.approx((170, 4, 195, 30), abs=1)
+
+
+def drag_field(page: Opened, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag from point to point of the 200 x 160 image, which is shown whole."""
+    box = page.tab.locator("#boxes").bounding_box()
+    scale = min(box["width"] / 200, box["height"] / 160)
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    first, last = ((middle[0] + (x - 100) * scale, middle[1] + (y - 80) * scale) for x, y in (start, end))
+    page.tab.mouse.move(*first)
+    page.tab.mouse.down()
+    page.tab.mouse.move(*last, steps=4)
+    page.tab.mouse.up()
 
 
 def test_ten_thousand_cells_of_a_class_are_shown_in_parts(browser: Any, tmp_path: Path) -> None:

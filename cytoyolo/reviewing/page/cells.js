@@ -1,16 +1,23 @@
 // The gallery of a prediction: the cells of a slide by class.
 import { get, guarded, store } from "./api.js";
-import { element, fitting } from "./parts.js";
+import { Field } from "./field.js";
+import { element, fitting, walk } from "./parts.js";
 
 const CHUNK = 240; // cells of a class that are shown at first, and that a button adds
 const GONE = "(no cell)";
 const UNCERTAIN = "(uncertain)";
 const KEYS = {
   k: "keep", u: "uncertain", x: "delete", Delete: "delete", z: "undo", y: "redo", j: "next", p: "previous", Escape: "clear",
-  c: "find",
+  c: "find", v: "view",
 };
-const ORDERS = {
-  low: (a, b) => a.confidence - b.confidence, high: (a, b) => b.confidence - a.confidence,
+// The keys of the image of a cell, besides those of the gallery.
+const FIELD_KEYS = {
+  n: "draw", Enter: "store", f: "fit", g: "cell", "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", h: "hide", b: "contrast",
+  ",": "before", ".": "after", Escape: "close", v: "close",
+};
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const ORDERS = { // drawn cells have no confidence
+  low: (a, b) => (a.confidence ?? 2) - (b.confidence ?? 2), high: (a, b) => (b.confidence ?? 2) - (a.confidence ?? 2),
   image: (a, b) => a.image.localeCompare(b.image) || a.row - b.row,
 };
 const percent = (share) => (share === null ? "-" : `${(share * 100).toFixed(1)} %`);
@@ -20,6 +27,7 @@ export class CellsView {
     main.append(document.getElementById("cells-view").content.cloneNode(true));
     Object.assign(this, { overview, complain, cells: [], selected: new Set(), last: null, shown: {}, busy: false });
     this.by = (id) => document.getElementById(id);
+    this.field = new Field({ onChange: () => this.showField() });
     this.makeClasses();
     this.showProgress(overview.progress);
     for (const { slide } of overview.progress.slides) this.by("slide").append(element("option", { value: slide, textContent: slide }));
@@ -29,6 +37,10 @@ export class CellsView {
     this.by("class-text").addEventListener("input", () => this.narrow());
     this.by("class-text").addEventListener("keydown", (event) => this.typed(event));
     this.by("gallery").addEventListener("click", (event) => this.click(event));
+    this.by("gallery").addEventListener("dblclick", (event) => {
+      const button = event.target.closest("button.cell");
+      if (button) this.view(Number(button.dataset.row));
+    });
     document.addEventListener("click", (event) => {
       const button = event.target.closest("button[data-do]");
       if (button) this.act(button.dataset.do);
@@ -44,6 +56,7 @@ export class CellsView {
   open() {
     return this.guarded(async () => {
       document.body.dataset.slide = "";
+      this.field.close();
       this.shown = {};
       this.take(await get(`/api/cells?${new URLSearchParams({ slide: this.slide })}`));
       this.selected.clear();
@@ -53,7 +66,7 @@ export class CellsView {
   }
 
   take(answer) {
-    this.cells = answer.cells;
+    Object.assign(this, { cells: answer.cells, images: answer.images });
     if (answer.progress) this.showProgress(answer.progress);
     const rows = answer.differential.map((one) => element("tr", {},
       element("th", { scope: "row", textContent: one.class, title: one.name }),
@@ -118,9 +131,10 @@ export class CellsView {
   }
 
   cell(cell) {
-    const changed = cell.state === "label" && cell.class !== cell.predicted;
-    const words = `${cell.confidence.toFixed(2)}${cell.uncertain ? " ?" : ""}${changed ? ` was ${cell.predicted}` : ""}`;
-    const picture = element("img", { src: `/crop/${cell.row}`, alt: "", loading: "lazy", width: 96, height: 96 });
+    const changed = cell.state === "label" && cell.predicted && cell.class !== cell.predicted;
+    const certain = cell.predicted ? cell.confidence.toFixed(2) : "drawn";
+    const words = `${certain}${cell.uncertain ? " ?" : ""}${changed ? ` was ${cell.predicted}` : ""}`;
+    const picture = element("img", { src: `/crop/${cell.row}?box=${cell.box.join("_")}`, alt: "", loading: "lazy", width: 96, height: 96 });
     const made = element("button", { type: "button", className: "cell", title: cell.image }, picture, element("span", { textContent: words }));
     made.dataset.row = cell.row;
     made.setAttribute("aria-label", `${this.title(cell.class)}, ${words}, ${cell.image}`);
@@ -130,19 +144,54 @@ export class CellsView {
 
   showState() {
     const { state } = this;
-    const count = this.selected.size;
-    this.by("chosen").textContent = count ? `Selected: ${count.toLocaleString("en")}` : "No cell is selected";
+    const count = this.field.open ? Number(this.field.selected !== null) : this.selected.size;
+    this.by("chosen").textContent = this.field.isNew ? "A new cell: choose its class" : count ? `Selected: ${count.toLocaleString("en")}` : "No cell is selected";
     const when = state.signed.slice(0, 16).replace("T", " ");
     this.by("signed").textContent = state.signed ? `Signed by ${this.overview.reviewer}, ${when} UTC: closed.` : "";
     const allowed = {
       keep: !state.signed, uncertain: !state.signed, delete: !state.signed, clear: count, undo: this.progress.undo,
       redo: this.progress.redo, previous: this.by("slide").selectedIndex > 0,
       next: this.by("slide").selectedIndex < this.by("slide").options.length - 1, sign: true,
+      view: !this.field.open, draw: !state.signed && this.field.open && this.field.item.size, store: !state.signed && this.field.isMoved,
+      before: this.field.place !== this.images[0], after: this.field.place !== this.images.at(-1), cell: this.field.selected !== null,
     };
     for (const [name, on] of Object.entries(allowed)) document.querySelector(`button[data-do="${name}"]`).disabled = !on;
     document.querySelector('button[data-do="sign"]').textContent = state.signed ? "Open the slide again" : "Sign the slide";
     for (const button of this.by("classes").children) button.disabled = Boolean(state.signed);
     this.allowed = allowed;
+  }
+
+  // --- the image of a cell
+  async view(row) {
+    const cell = this.cells.find((one) => one.row === row);
+    await this.guarded(() => this.field.show(cell?.place ?? this.images[0], this.cells, cell?.row ?? null));
+    this.showState();
+  }
+
+  async step(by) {
+    const place = this.images[this.images.indexOf(this.field.place) + by];
+    if (place === undefined) return;
+    await this.guarded(() => this.field.show(place, this.cells, null));
+    this.showState();
+  }
+
+  close() {
+    if (this.field.reset()) return;
+    const { selected } = this.field;
+    this.field.close();
+    this.showCells(selected ?? this.last);
+  }
+
+  showField() {
+    if (!this.field?.open) return;
+    const { stage, isNew, isMoved, selected } = this.field;
+    const cell = this.cells.find(({ row }) => row === selected);
+    const name = cell ? `${cell.state === "ignore" ? "Uncertain" : this.title(cell.class)}. ` : "";
+    const state = isNew ? " (new: choose its class)" : isMoved ? " (changed: Enter stores it)" : "";
+    const box = stage.box ? `Box: ${stage.box.map((value) => Math.round(value * 100) / 100).join(", ")}${state}` : "Click on a cell, or draw one";
+    this.by("coordinates").textContent = `${name}${box}, image of ${this.field.item.size?.join(" x ") ?? "unknown"} pixels`;
+    document.querySelector('button[data-do="draw"]').setAttribute("aria-pressed", String(stage.drawing));
+    this.showState();
   }
 
   click(event) {
@@ -196,27 +245,66 @@ export class CellsView {
   // --- decisions
   async act(name) {
     if (this.allowed && name in this.allowed && !this.allowed[name]) return;
-    const step = (by) => { this.by("slide").selectedIndex += by; return this.open(); };
+    const { stage } = this.field;
+    const slide = (by) => { this.by("slide").selectedIndex += by; return this.open(); };
     const local = {
       clear: () => { this.selected.clear(); this.showCells(this.last); }, find: () => this.by("class-text").focus(),
-      next: () => step(1), previous: () => step(-1), undo: () => this.turn("undo"), redo: () => this.turn("redo"),
-      sign: () => this.sign(),
+      next: () => slide(1), previous: () => slide(-1), undo: () => this.turn("undo"), redo: () => this.turn("redo"),
+      sign: () => this.sign(), view: () => this.view(this.rows().at(-1)), close: () => this.close(),
+      before: () => this.step(-1), after: () => this.step(1), draw: () => stage.begin(), fit: () => stage.fit(),
+      cell: () => stage.toCell(), "zoom-in": () => stage.zoom(1.3), "zoom-out": () => stage.zoom(1 / 1.3),
+      hide: () => document.querySelector('button[data-do="hide"]').setAttribute("aria-pressed", String(this.field.hide())),
+      contrast: () => this.nextContrast(), store: () => this.send({ kind: "change" }),
     };
     await (name in local ? local[name]() : this.send({ kind: name }));
   }
 
-  async send(decision) {
+  nextContrast() {
+    const select = this.by("contrast");
+    select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
+    select.dispatchEvent(new Event("change"));
+  }
+
+  // The cells that a decision is about.
+  rows() {
+    if (this.field.open) return this.field.selected === null ? [] : [this.field.selected];
     const focused = document.activeElement?.closest?.("button.cell");
-    const rows = this.selected.size ? [...this.selected] : focused ? [Number(focused.dataset.row)] : [];
-    if (!rows.length) { this.say("Select a cell first."); return; }
+    return this.selected.size ? [...this.selected] : focused ? [Number(focused.dataset.row)] : [];
+  }
+
+  async send(decision) {
+    const rows = this.rows();
+    const { field } = this;
+    const named = decision.kind === "change";
+    const box = named && (field.isNew || field.isMoved) ? { box: field.stage.box } : {};
+    if (named && decision.class && field.isNew) {
+      await this.put({ ...decision, ...box, kind: "add", place: field.place }, null, `Stored: a cell was added (${decision.class}).`);
+      return;
+    }
+    if (!rows.length) { this.say(field.open ? "Click on a cell first, or draw one." : "Select a cell first."); return; }
     const place = this.order.indexOf(rows.at(-1));
     const next = this.order.slice(place + 1).find((row) => !rows.includes(row)) ?? null;
+    const what = decision.class ? ` to ${decision.class}` : ` (${box.box ? "box" : decision.kind})`;
+    await this.put({ ...decision, ...box, rows }, next, `Stored: ${rows.length.toLocaleString("en")} changed${what}.`);
+  }
+
+  // Store a decision, and show the cells as they are then.
+  async put(decision, next, words) {
     await this.guarded(async () => {
-      this.take(await store("/api/decide", { ...decision, rows }, (waits) => this.waiting(waits)));
+      const answer = await store("/api/decide", decision, (waits) => this.waiting(waits));
+      this.take(answer);
       this.selected.clear();
-      this.showCells(next);
-      this.say(`Stored: ${rows.length.toLocaleString("en")} changed${decision.class ? ` to ${decision.class}` : ` (${decision.kind})`}.`);
+      this.showCells(this.field.open ? null : next);
+      this.redraw(answer.drawn ?? decision.rows?.[0] ?? null);
+      this.say(words);
     });
+  }
+
+  // Draw the cells of the image that is shown, if one is shown.
+  redraw(row) {
+    if (!this.field.open) return;
+    this.field.draw(this.cells, row, true);
+    this.field.stage.overlay.focus();
   }
 
   async sign() {
@@ -225,6 +313,7 @@ export class CellsView {
       this.take(await store("/api/decide", { kind, slide: this.slide }, (waits) => this.waiting(waits)));
       this.selected.clear();
       this.showCells();
+      this.redraw(this.field.selected);
       this.say(kind === "sign" ? "The slide is signed and closed." : "The slide is open again.");
     });
   }
@@ -232,10 +321,12 @@ export class CellsView {
   async turn(name) {
     await this.guarded(async () => {
       const answer = await store(`/api/${name}`, {}, (waits) => this.waiting(waits));
+      if (this.slide !== answer.slide) this.field.close();
       this.by("slide").value = answer.slide;
       this.take(answer);
       this.selected.clear();
       this.showCells();
+      this.redraw(this.field.selected);
       document.body.dataset.slide = answer.slide;
       this.say(name === "undo" ? "Undone." : "Done again.");
     });
@@ -249,37 +340,25 @@ export class CellsView {
       this.act(turned === "y" || event.shiftKey ? "redo" : "undo");
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key.startsWith("Arrow")) { this.walk(event); return; }
+    if (event.ctrlKey || event.metaKey) return;
+    if (event.key in ARROWS) { this.arrow(event); return; }
+    if (event.altKey || (event.target.closest("button") && ["Enter", " "].includes(event.key))) return;
     const chosen = this.overview.classes.find(({ key }) => key && key === event.key);
     if (chosen) {
       event.preventDefault();
       if (!this.state.signed) this.send({ kind: "change", class: chosen.code });
       return;
     }
-    const name = KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
+    const keys = this.field.open ? { ...KEYS, ...FIELD_KEYS } : KEYS;
+    const name = keys[event.key] ?? keys[event.key.toLowerCase()];
     if (name) { event.preventDefault(); this.act(name); }
   }
 
-  // Go from cell to cell with arrow keys: left and right in order, up and down to the nearest cell of the next line.
-  walk(event) {
-    const cells = [...this.by("gallery").querySelectorAll("button.cell")];
-    const at = cells.indexOf(document.activeElement);
-    if (!cells.length) return;
-    event.preventDefault();
-    if (at < 0) { cells[0].focus(); return; }
-    if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-      cells[at + (event.key === "ArrowRight" ? 1 : -1)]?.focus();
-      return;
-    }
-    const here = cells[at].getBoundingClientRect();
-    const down = event.key === "ArrowDown";
-    const beyond = (down ? cells.slice(at + 1) : cells.slice(0, at).reverse()).map((cell) => [cell, cell.getBoundingClientRect()])
-      .filter(([, box]) => (down ? box.top > here.top + 5 : box.top < here.top - 5));
-    const line = beyond[0]?.[1].top;
-    const near = beyond.filter(([, box]) => Math.abs(box.top - line) < 5)
-      .sort((a, b) => Math.abs(a[1].left - here.left) - Math.abs(b[1].left - here.left));
-    near[0]?.[0].focus();
+  // In an image, arrow keys move the box.
+  arrow(event) {
+    if (!this.field.open) { if (!event.altKey) walk(event, [...this.by("gallery").querySelectorAll("button.cell")]); return; }
+    const [x, y] = ARROWS[event.key].map((value) => value * (event.shiftKey ? 10 : 1));
+    if (!this.state.signed && this.field.stage.move(x, y, event.altKey)) event.preventDefault();
   }
 
   guarded(work) { return guarded(this, work); }

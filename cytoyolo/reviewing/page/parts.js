@@ -18,3 +18,23 @@ export function fitting(classes, text) {
   const ranked = classes.map((one) => [rank(one), one]).filter(([value]) => value < 3);
   return ranked.sort((a, b) => a[0] - b[0]).map(([, one]) => one.code);
 }
+
+// Go from cell to cell with arrow keys: left and right in order, up and down to the nearest cell of the next line.
+export function walk(event, cells) {
+  const at = cells.indexOf(document.activeElement);
+  if (!cells.length) return;
+  event.preventDefault();
+  if (at < 0) { cells[0].focus(); return; }
+  if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+    cells[at + (event.key === "ArrowRight" ? 1 : -1)]?.focus();
+    return;
+  }
+  const here = cells[at].getBoundingClientRect();
+  const down = event.key === "ArrowDown";
+  const beyond = (down ? cells.slice(at + 1) : cells.slice(0, at).reverse()).map((cell) => [cell, cell.getBoundingClientRect()])
+    .filter(([, box]) => (down ? box.top > here.top + 5 : box.top < here.top - 5));
+  const line = beyond[0]?.[1].top;
+  const near = beyond.filter(([, box]) => Math.abs(box.top - line) < 5)
+    .sort((a, b) => Math.abs(a[1].left - here.left) - Math.abs(b[1].left - here.left));
+  near[0]?.[0].focus();
+}
