@@ -120,8 +120,9 @@ def evaluate(
         raise UsageError(f"{option('classifiers')} is only for weights, and {detections} is a table; leave it out.")
     table = read_truth(truth, spec)
     group = groups_of(groups, list(table.first_rows), spec)
-    if searched:
-        _warn_of_seen(detections, chosen, table, Path(str(images)))
+    seen = _seen(detections, chosen, table, Path(str(images))) if searched else ""
+    if seen:
+        console.warn(seen)
     found = search_truth(detections, table, Path(str(images)), chosen) if searched else read_found(detections, spec)
     cells = cells_of(truth, table, detections, found)
     made = evaluate_cells(
@@ -132,17 +133,18 @@ def evaluate(
             _write(made, folder)
             if report:
                 about = f"{detections.name} against {truth.name}"
-                write_evaluation_page(folder, about, made, cells, list(table.first_rows), images)
+                write_evaluation_page(folder, about, made, cells, list(table.first_rows), images, seen)
     return made
 
 
-def _warn_of_seen(weights: Path, settings: InferenceSettings, table: LabelTable, images: Path) -> None:
-    """Say how many images of the truth the weights were trained on."""
+def _seen(weights: Path, settings: InferenceSettings, table: LabelTable, images: Path) -> str:
+    """Say how many images of the truth the weights were trained on; "" for none."""
     members = members_of([weights], [Path(one) for one in settings["classifiers"]], settings["model_weights"])
     models = (*members.detectors, *members.classifiers)
-    if seen := seen_in_folder(models, list(table.first_rows), images):
-        who = f"{weights} was" if len(models) == 1 else "The models of this call were"
-        console.warn(f"{who} trained on {seen} of the truth, so the figures are too good; evaluate other images.")
+    if not (seen := seen_in_folder(models, list(table.first_rows), images)):
+        return ""
+    who = f"{weights} was" if len(models) == 1 else "The models of this call were"
+    return f"{who} trained on {seen} of the truth, so the figures are too good; evaluate other images."
 
 
 def _check_numbers(conf: float | str | Path, precision: float | None, seed: int, replicates: int) -> float:

@@ -13,11 +13,17 @@ from cytoyolo.scoring.evaluation import Evaluation
 
 
 def write_evaluation_page(
-    folder: Path, about: str, made: Evaluation, cells: Cells, names: Sequence[str], images: str | Path | None
+    folder: Path,
+    about: str,
+    made: Evaluation,
+    cells: Cells,
+    names: Sequence[str],
+    images: str | Path | None,
+    seen: str = "",
 ) -> None:
-    """Write the page into a folder. Without images it has no pictures."""
+    """Write the page into a folder. Without images it has no pictures. `seen` says that the weights know the images."""
     tiles, without = OutcomeTiles({}, [], []), "Without the image folder there are no pictures of the cells."
     if images is not None:
         read, pictures, without = reader(Path(images), names), Pictures(folder / PAGE), ""
         tiles = draw_outcome(cells, names, made.best.threshold, read, pictures)
-    write_page(folder / PAGE, evaluation_page(about, made, tiles.cells, tiles.worst, without))
+    write_page(folder / PAGE, evaluation_page(about, made, tiles.cells, tiles.worst, without, seen))

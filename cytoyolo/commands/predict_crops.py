@@ -165,7 +165,11 @@ def _cells(rows: "csv.DictReader[str]", columns: Sequence[str], folders: Mapping
 
 
 def _square(box: Box) -> tuple[int, int, int]:
-    """Return the square around a box, with its margin: x, y, side."""
+    """Return the square around a box, with its margin: x, y, side.
+
+    It has whole pixels, unlike the squares of `detector.crops`: the picture holds the image's own pixels, not sampled
+    anew for a network.
+    """
     x1, y1, x2, y2 = box
     longer = max(x2 - x1, y2 - y1, 1)
     side = longer + 2 * -(-longer // _MARGIN)

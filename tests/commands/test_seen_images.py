@@ -125,8 +125,15 @@ def test_a_calibration_refuses_images_that_the_weights_know(weights, blobs, tmp_
 def test_an_evaluation_says_that_the_weights_know_the_images(weights, blobs, tmp_path, caplog):
     labels = pd.read_csv(blobs / "labels.csv")
     evaluate(
-        blobs / "labels.csv", weights, images=blobs / "images", dataset=blobs / "spec.yaml", replicates=10, device="cpu"
+        blobs / "labels.csv",
+        weights,
+        images=blobs / "images",
+        dataset=blobs / "spec.yaml",
+        replicates=10,
+        device="cpu",
+        output=tmp_path / "out",
     )
+    assert "so the figures are too good" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "was trained on 18 of the 24 images (" in caplog.text and "the figures are too good" in caplog.text
     listing = read_listing(load_dataset(blobs / "dataset"))
     new = listing.loc[listing["part"] == "1", "NAME"]

@@ -42,7 +42,12 @@ COUNTS = ("count_error", "count_bias")
 
 
 def evaluation_page(
-    about: str, made: Evaluation, cells: Mapping[Pair, Sequence[Tile]], worst: Sequence[Tile], without: str
+    about: str,
+    made: Evaluation,
+    cells: Mapping[Pair, Sequence[Tile]],
+    worst: Sequence[Tile],
+    without: str,
+    seen: str = "",
 ) -> Page:
     """Arrange the page of an evaluation.
 
@@ -58,10 +63,12 @@ def evaluation_page(
         The images with most wrong cells.
     without : str
         Why there are no pictures, if there are none.
+    seen : str
+        That the weights were trained on images of the truth, if they were.
     """
     last, best = made.average_precision.iloc[-1], made.best
     overall = {str(row["figure"]): row for row in best.overall.to_dict("records")}
-    remarks = made.remarks()
+    remarks = [*([seen] if seen else []), *made.remarks()]
     figures = [
         ("images", f"{made.images:,}"),
         ("true cells", f"{made.cells:,}"),
