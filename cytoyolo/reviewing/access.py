@@ -115,7 +115,8 @@ def listen(host: str | None, port: int) -> tuple[socket.socket, str, frozenset[s
     except (OSError, UnicodeError) as error:
         raise UsageError("host", wanted, "give an address or a name of this machine") from error
     for number in range(port, min(port + _PORTS, 65_535) + 1):
-        bound = socket.socket(family)
+        # With its protocol named, asyncio sends an answer at once, instead of up to 40 ms later (TCP_NODELAY).
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if hasattr(socket, "SO_REUSEADDR") and not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # not on Windows
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from cytoyolo.images.info import decode
+from cytoyolo.images.info import decode, is_plain_jpeg
 from cytoyolo.images.sizes import read_size
 from cytoyolo.report.crops import crop
 from cytoyolo.report.tiles import Picture
@@ -96,12 +96,12 @@ class PictureMaker:
         return found if isinstance(found, str) else ""
 
     def image(self, name: str) -> Shown:
-        """A whole image."""
+        """A whole image. A plain JPEG is sent as it is."""
         return self._kept(("image", name), name, _encoded_image)
 
     def crop(self, name: str, box: Box, framed: bool = True) -> Shown:
         """A square around a box, with the box drawn into it or not."""
-        return self._kept(("crop", name, box, framed), name, lambda picture: _encoded_crop(picture, box, framed))
+        return self._kept(("crop", name, box, framed), name, lambda _, picture: _encoded_crop(picture, box, framed))
 
     def ahead(self, names: Iterable[str]) -> None:
         """Make the pictures of images that will be asked for soon, beside other work."""
@@ -112,7 +112,7 @@ class PictureMaker:
         """End the work beside."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _kept(self, key: Hashable, name: str, encode: Callable[[Picture], Shown]) -> Shown:
+    def _kept(self, key: Hashable, name: str, encode: Callable[[Path, Picture], Shown]) -> Shown:
         if name not in self._files:
             return Shown(b"", "", _MISSING)
         path = self._folder / self._files[name]
@@ -124,7 +124,7 @@ class PictureMaker:
         def make() -> Shown:
             decoded: Any = self._decoded.get((name, stamp), lambda: decode(path))
             picture, problem = decoded
-            return Shown(b"", "", problem) if problem else encode(picture)
+            return Shown(b"", "", problem) if problem else encode(path, picture)
 
         found = self._encoded.get((key, stamp), make)
         assert isinstance(found, Shown)
@@ -140,7 +140,20 @@ def _weight_of_picture(value: object) -> int:
     return int(picture.nbytes) + 200 if isinstance(picture, np.ndarray) else 200
 
 
-def _encoded_image(picture: Picture) -> Shown:
+def _as_it_is(path: Path, picture: Picture) -> Shown | None:
+    """The file of a decoded picture, if every browser shows it like that. Encoding would cost most of the time."""
+    if max(picture.shape[:2]) > _LONGEST:
+        return None
+    try:
+        data = path.read_bytes()
+    except OSError:  # the file went after it was decoded
+        return None
+    return Shown(data, "image/jpeg") if is_plain_jpeg(path, data) else None
+
+
+def _encoded_image(path: Path, picture: Picture) -> Shown:
+    if (plain := _as_it_is(path, picture)) is not None:
+        return plain
     height, width = picture.shape[:2]
     scale = min(1.0, _LONGEST / max(height, width))
     if scale < 1:

@@ -1,5 +1,6 @@
 """The server: who is answered, and that nothing that was answered is ever lost."""
 
+import asyncio
 import json
 import multiprocessing
 import os
@@ -12,13 +13,18 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.info import decode
 from cytoyolo.locks import locked
 from cytoyolo.reviewing.access import check_host, check_reviewer, listen
 from cytoyolo.reviewing.items import Item
+from cytoyolo.reviewing.pictures import PictureMaker
 from cytoyolo.reviewing.server import server_of
 from cytoyolo.reviewing.store import Store
 from tests.reviewing import Served, made_review, opened_review
@@ -207,6 +213,44 @@ def test_an_item_tells_what_is_around_it(client: TestClient) -> None:
     picture = client.get("/image/0")
     assert picture.headers["content-type"] == "image/png" and picture.content.startswith(b"\x89PNG")
     assert client.get("/crop/1").headers["content-type"] == "image/jpeg"
+
+
+def test_a_plain_jpeg_is_sent_as_it_is_and_other_images_as_they_are_read(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(picture).save(tmp_path / "plain.jpg")
+    Image.fromarray(picture).save(tmp_path / "turned.jpg", exif=turned)
+    Image.fromarray(picture).convert("CMYK").save(tmp_path / "inks.jpg")
+    (tmp_path / "tail.jpg").write_bytes((tmp_path / "plain.jpg").read_bytes() + b"more")
+    Image.fromarray(picture).save(tmp_path / "other.png")
+    names = ["plain.jpg", "turned.jpg", "inks.jpg", "tail.jpg", "other.png"]
+    maker = PictureMaker(tmp_path, {name: name for name in names})
+    for name in names:
+        shown = maker.image(name)
+        assert (shown.data == (tmp_path / name).read_bytes()) == (name == "plain.jpg")
+        if name != "plain.jpg":
+            read = cv2.imdecode(np.frombuffer(shown.data, np.uint8), cv2.IMREAD_COLOR)
+            assert np.array_equal(read, decode(tmp_path / name)[0])
+    maker.close()
+
+
+def test_an_answer_is_sent_at_once() -> None:
+    async def has_no_delay() -> bool:
+        bound, address, _ = listen(None, 38_765)
+        found = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            sock = writer.get_extra_info("socket")
+            found.set_result(bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+            writer.close()
+
+        async with await asyncio.start_server(connected, sock=bound):
+            _, writer = await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+            writer.close()
+            return await found
+
+    assert asyncio.run(has_no_delay())
 
 
 def test_the_other_image_of_a_finding_is_served(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ export class Pictures {
     try {
       const answer = await fetch(address);
       if (!answer.ok) { this.known.delete(name); return null; }
-      return await createImageBitmap(await answer.blob());
+      return await createImageBitmap(await answer.blob(), { colorSpaceConversion: "none" }); // as networks see it
     } catch {
       this.known.delete(name);
       return null;
