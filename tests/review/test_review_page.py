@@ -1,12 +1,15 @@
 """The page in a browser: every decision by keys and by mouse, and what axe and the console say."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
+import cytoyolo
 from cytoyolo.reviewing.decisions import Outcome
 from cytoyolo.reviewing.items import Item
 from cytoyolo.reviewing.store import Store
@@ -245,3 +248,53 @@ def test_after_the_last_item_the_page_says_so(browser: Any, tmp_path: Path) -> N
         assert page.tab.inner_text("#heading") == "Everything is decided." and not page.complaints
         press(page, "z", "1")
         assert stored(path) == {"row:0": Outcome("same")}
+
+
+# Decides about this many items by keys, one after the other.
+DECIDED = """async (count) => {
+  for (let done = 0; done < count; done += 1) {
+    const before = document.body.dataset.place;
+    const key = 'akis3x'[done % 6];
+    document.getElementById('boxes').dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+    const began = performance.now();
+    while (document.body.dataset.place === before || document.body.dataset.busy === 'yes') {
+      if (performance.now() - began > 60000) throw new Error(`stuck at ${before}`);
+      await new Promise(next => setTimeout(next, 1));
+    }
+  }
+}"""
+
+
+@pytest.mark.slow
+def test_a_thousand_findings_are_decided_and_the_memory_stays(browser: Any, tmp_path: Path) -> None:
+    path = made_review(tmp_path, 1001)
+    with served(path) as made, at_desk(browser, made) as page:
+        session, heap = page.tab.context.new_cdp_session(page.tab), []
+        for _ in range(5):
+            page.tab.evaluate(DECIDED, 200)
+            session.send("HeapProfiler.collectGarbage")
+            heap.append(session.send("Runtime.getHeapUsage")["usedSize"])
+        assert page.tab.inner_text("#progress-text").startswith("835 of 1,001 decided, 165 skipped, 1 left")
+        assert heap[-1] < heap[0] + 1_000_000, heap
+        assert not page.complaints
+    kinds = Counter(event.kind for event in Store(path).events())
+    assert kinds == {"accept": 170, "keep": 170, "ignore": 165, "skip": 165, "change": 165, "delete": 165}
+
+
+def test_two_reviewers_decide_on_the_page_and_their_agreement_is_told(browser: Any, path: Path) -> None:
+    for name, keys in (("ann", "aakk3"), ("bob", "akkk4")):
+        with served(path, name) as made, at_desk(browser, made) as page:
+            for at, key in enumerate(keys):
+                press(page, key, str(at + 1))
+    log = path.parent / "changes.csv"
+    state = cytoyolo.review(path, export=log)
+    assert state.agreement[["reviewer_a", "reviewer_b", "both", "same"]].to_numpy().tolist() == [["ann", "bob", 5, 3]]
+    # Rows 0, 2, 4, 6, 8 are BA, EO, LY, MO, PNN, and the suggestion is the next class.
+    ann, bob = ["EO", "LY", "LY", "MO", "LY"], ["EO", "EO", "LY", "MO", "MO"]
+    assert state.agreement["kappa"][0] == pytest.approx(cohen_kappa_score(ann, bob))
+    assert state.conflicts["subject"].tolist() == ["row:2", "row:2", "row:8", "row:8"]
+    labels = path.parent / "labels.csv"
+    made_table = cytoyolo.apply(labels, log, output=path.parent / "reviewed.csv")
+    before, after = labels.read_text().splitlines(), made_table.decode().splitlines()
+    assert [one for one, other in zip(before, after, strict=True) if one != other] == before[1:2]
+    assert cytoyolo.undo(path.parent / "reviewed.csv", log) == labels.read_bytes()
