@@ -66,6 +66,16 @@ def test_epochs_are_whole_numbers() -> None:
     assert "Without a validation there are no figures of classes." in html
 
 
+def test_epochs_without_a_validation_have_no_zeros() -> None:
+    """The engine writes zeros for them, and validates the last epoch only, as in a fold of a cross-validation."""
+    table = rows(4)
+    names = [name for name in table if name.startswith(("metrics/", "val/"))]
+    table.loc[:2, names] = 0.0
+    html = html_of(training_page("a", table, table.iloc[3].to_dict(), None, [], NONE, {}, ((), ())))
+    assert len(re.findall(r">epoch</text>", html)) == 3 and ">validation</text>" not in html
+    assert "no epoch was validated while the training went on" in html and "best epoch" not in html
+
+
 def test_one_epoch_and_a_class_that_is_a_script() -> None:
     odd = "<script>alert(1)</script>"
     figures = {"precision": [float("nan")], "recall": [0.0], "f1": [0.0], "ap50": [0.0]}

@@ -66,9 +66,11 @@ def training_page(
         Images of the validation: those with most wrong cells, and typical images.
     """
     epochs = counted(len(rows), "epoch")
-    figures = [("epochs", f"{len(rows):,}"), ("best epoch", f"{int(best['epoch']):,}")]
-    figures += [(words, number_text(float(best[name]))) for name, words in _PRECISIONS.items() if name in best]
-    verdict = f"{epochs}; the best is epoch {int(best['epoch']):,}."
+    figures, verdict = [("epochs", f"{len(rows):,}")], f"{epochs}; no epoch was validated while the training went on."
+    if summary is not None:
+        figures.append(("best epoch", f"{int(best['epoch']):,}"))
+        figures += [(words, number_text(float(best[name]))) for name, words in _PRECISIONS.items() if name in best]
+        verdict = f"{epochs}; the best is epoch {int(best['epoch']):,}."
     sections = [Section("Curves", list(_curves(rows)))]
     if summary is not None:
         sections.append(Section("Classes", [*map(Prose, remarks), class_table(summary)]))
@@ -83,11 +85,12 @@ def training_page(
 
 
 def _curves(rows: pd.DataFrame) -> list[Part]:
-    epochs = rows["epoch"].to_numpy(np.int64)
+    epochs, rows = rows["epoch"].to_numpy(np.int64), _known(rows)
     parts: list[Part] = []
 
     def add(lines: Mapping[str, str], title: str, axis: str) -> None:
         known = {words: rows[name].to_numpy(np.float64) for name, words in lines.items() if name in rows}
+        known = {words: line for words, line in known.items() if np.isfinite(line).any()}
         if known:
             chart: Chart = curves(epochs, known, title, "epoch", axis, least=0)
             parts.append(chart)
@@ -97,6 +100,16 @@ def _curves(rows: pd.DataFrame) -> list[Part]:
     for name, title in LOSSES.items():
         add({f"train/{name}": "training", f"val/{name}": "validation"}, title, "loss")
     return parts
+
+
+def _known(rows: pd.DataFrame) -> pd.DataFrame:
+    """The table of the epochs without the zeros that the engine writes for an epoch that it did not validate. If only
+    the last of several epochs was validated, it is left out too: a point is no curve."""
+    names = [str(name) for name in rows if str(name).startswith(("metrics/", "val/"))]
+    validated = (rows[names] != 0).any(axis=1)
+    if len(rows) > 1 and validated.sum() < 2:
+        validated[:] = False
+    return rows.assign(**{name: rows[name].where(validated) for name in names})
 
 
 def class_table(summary: ClassSummary) -> Table:
