@@ -66,6 +66,11 @@ def check_same(path: Path, about: About, source: Path, findings: Path | None) ->
     if (source.is_dir()) != (about.kind == CELLS):
         raise UsageError(f"{path} is a review of {about.source}; give another name with {option('output')}.")
     if fingerprint(source / DETECTIONS if source.is_dir() else source) != about.sha256:
+        if source.resolve() != Path(about.source):
+            raise UsageError(
+                f"{path} is a review of {about.source}, which is not the same as {source}; give another name with "
+                f"{option('output')}."
+            )
         raise CytoyoloError(
             f"{source} has changed since the review {path} began. Nothing that was decided is lost: "
             f"{call('review', path, export='changes.csv')} writes it for the table as it was, and "

@@ -102,6 +102,9 @@ def test_a_table_that_was_changed_is_refused_and_nothing_is_lost(place: Path, cy
     refused = cytoyolo("review", table, "-o", path, "--no-browser")
     assert refused.returncode == 1 and "has changed since the review" in refused.stderr
     assert "--export changes.csv" in refused.stderr
+    (path.parent / "other.csv").write_bytes(before + b"3.png,1,1,9,9,MO\n")
+    other = cytoyolo("review", path.parent / "other.csv", "-o", path, "--no-browser")
+    assert other.returncode == 2 and "which is not the same as" in other.stderr and "another name" in other.stderr
     assert cytoyolo("review", path, "--export", path.parent / "log.csv").returncode == 0
     kept = path.parent / "log.reviewed-table.csv"
     assert kept.read_bytes() == before
