@@ -14,10 +14,12 @@ from cytoyolo.spec import load_spec
 
 
 def test_all_weights_have_a_card_that_names_data_licences_and_limits():
-    assert shipped.weight_names() == ["leukocytes"]
+    assert shipped.weight_names() == ["leukocytes", "leukocytes-cells"]
+    for weights in shipped.weight_names():
+        card = files(shipped.WEIGHTS).joinpath(f"{weights}.md").read_text(encoding="utf-8")
+        for word in ("AGPL-3.0", "GPL-3.0", "CC BY 4.0", "MIT", "blasts", "calibrat", "no medical device"):
+            assert word in card, weights
     card = files(shipped.WEIGHTS).joinpath("leukocytes.md").read_text(encoding="utf-8")
-    for word in ("AGPL-3.0", "GPL-3.0", "CC BY 4.0", "MIT", "blasts", "calibration", "no medical device"):
-        assert word in card
     for code, name in zip(load_spec("leukocytes").codes, load_spec("leukocytes").names, strict=True):
         assert f"| {code} | {name} |" in card
 
@@ -40,8 +42,9 @@ def test_they_know_the_images_that_they_were_trained_on(shared):
             assert sum(known) <= most * len(names) and sum(known) >= most * 0.8 * len(names), (source, table)
 
 
-def test_they_hold_no_path_of_the_machine_that_trained_them():
-    with zipfile.ZipFile(shipped.weights_path("leukocytes")) as archive:
+@pytest.mark.parametrize("weights", shipped.weight_names())
+def test_they_hold_no_path_of_the_machine_that_trained_them(weights):
+    with zipfile.ZipFile(shipped.weights_path(weights)) as archive:
         pickled = archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
     strings = [argument for _, argument, _ in pickletools.genops(pickled) if isinstance(argument, str)]
     assert strings and not [text for text in strings if text.startswith(("/", "~")) or "\\" in text or ".pt" in text]
@@ -56,3 +59,13 @@ def test_they_name_cells_of_their_laboratories(source, shared, tmp_path):
     found = pd.read_csv(made.output / "detections.csv").drop_duplicates("NAME").set_index("NAME")["class"]
     right = table.set_index("NAME")["class"].eq(found.reindex(table["NAME"]))
     assert right.mean() > 0.8
+
+
+def test_the_classifier_is_found_by_its_name(shared, tmp_path):
+    paths = [shared / "pbc9" / "images" / name for name in pd.read_csv(shared / "pbc9" / "train.csv")["NAME"][:2]]
+    with pytest.warns(UserWarning, match="their calibration is not used"):
+        made = predict("leukocytes", paths, output=tmp_path / "results", classifiers=["leukocytes-cells"])
+        detector = Detector("leukocytes", device="cpu", classifiers=["leukocytes-cells"])
+    found = pd.read_csv(made.output / "detections.csv")
+    again = [code for cells in detector.predict(paths) for code in cells.to_pandas()["class"]]
+    assert again and sorted(found["class"]) == sorted(again)

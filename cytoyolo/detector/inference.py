@@ -89,10 +89,14 @@ DEFAULTS: InferenceSettings = {
 
 
 def complete(settings: InferenceSettings, conf: float = defaults.CONF) -> InferenceSettings:
-    """The settings with all defaults; `conf` is the default of the command. Raises UsageError for an unknown name."""
+    """The settings with all defaults, and with the paths of classifiers that are given by name.
+
+    `conf` is the default of the command. Raises UsageError for an unknown setting.
+    """
     if unknown := sorted(settings.keys() - DEFAULTS.keys()):
         raise UsageError(f"there is no setting {unknown[0]!r}; give some of {', '.join(DEFAULTS)}.")
-    return {**DEFAULTS, "conf": conf, **settings}
+    classifiers = [weights_path(path) for path in settings.get("classifiers", ())]
+    return {**DEFAULTS, "conf": conf, **settings, "classifiers": classifiers}
 
 
 def box_limit(settings: InferenceSettings) -> int:

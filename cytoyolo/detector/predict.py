@@ -194,7 +194,13 @@ class Detector:
             if self._calibration:
                 warnings.warn(NOT_USED, stacklevel=2)
             self.naming = Naming(
-                classifiers, self.codes, shares, backend=backend, device=device, threads=threads, white=self.white
+                [weights_path(path) for path in classifiers],
+                self.codes,
+                shares,
+                backend=backend,
+                device=device,
+                threads=threads,
+                white=self.white,
             )
 
     def _use(self, network: Network) -> None:
