@@ -188,15 +188,21 @@ def reproduce(
     if dry_run:
         return _plan(call, inputs, steps, states, needed)
     _check_page(folder, overwrite)
+    return _do(call, steps, pictures, bool(needed), overwrite)
+
+
+def _do(call: Call, steps: Sequence[Step], pictures: str, anything: bool, overwrite: bool) -> list[Planned]:
+    """Carry out the steps that are not done, and write the page. `anything` tells whether there is such a step."""
+    folder = call.folder
     folder.mkdir(parents=True, exist_ok=True)
     check_parts(folder)
     way_on = f"{folder} keeps the finished part; the same call continues it."
     instead = {MENDABLE: f"mend or delete them in {call.labels}", ANOTHER_LIMIT: ""}
     with locked(folder / STATE, shown=folder), console.with_way_on(way_on), reworded(instead):
-        if needed:
+        if anything:
             (folder / PAGE).unlink(missing_ok=True)  # it is of what is done anew
         made = [_carry_out(folder, steps, at, pictures, overwrite) for at in range(len(steps))]
-        if report and not (folder / PAGE).is_file():
+        if call.report and not (folder / PAGE).is_file():
             write_reproduction_page(call, steps)
         return made
 

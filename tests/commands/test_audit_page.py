@@ -168,3 +168,9 @@ def test_pictures_beyond_the_budget_lie_beside_the_page(
     monkeypatch.undo()
     assert "report_files" not in made(lab, tmp_path / "out", overwrite=True)
     assert not (tmp_path / "out" / "report_files").exists()
+
+
+def test_thresholds_stand_in_the_sentence_of_the_rule(lab: Path, tmp_path: Path) -> None:
+    html = made(lab, tmp_path / "out")
+    assert "it keeps at least the share 0.5 of its area." in part_of(html, "rule-overhang")
+    assert "The class has fewer rows than 5, the number of folds" in part_of(html, "rule-rare-class")

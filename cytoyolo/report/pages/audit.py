@@ -195,9 +195,14 @@ def _of_rule(name: str, findings: pd.DataFrame, rule: Rule, tiles: Sequence[Tile
 
 
 def _finds(rule: Rule) -> str:
-    """What a rule finds, with its thresholds."""
-    thresholds = ", ".join(f"{name} = {value:g}" for name, value in rule.thresholds.items())
-    return f"{rule.text.replace('`', '')}{f' ({thresholds}.)' if thresholds else ''}"
+    """What a rule finds. Thresholds stand in the sentence, and after it if it does not name them."""
+    text, rest = rule.text, list[str]()
+    for name, value in rule.thresholds.items():
+        if f"`{name}`" in text:
+            text = text.replace(f"`{name}`", f"{value:g}")
+        else:
+            rest.append(f"{name} = {value:g}")
+    return text.replace("`", "") + (f" ({', '.join(rest)}.)" if rest else "")
 
 
 _LEGEND = {
