@@ -222,7 +222,7 @@ def test_a_lost_connection_shows_and_nothing_is_lost(browser: Any, path: Path) -
     with served(path) as made, at_desk(browser, made) as page:
         page.tab.route("**/api/decide", lambda route: route.abort())
         page.tab.keyboard.press("a")
-        page.tab.wait_for_function("document.getElementById('trouble').textContent.includes('NOT stored yet')")
+        page.tab.wait_for_function("() => document.getElementById('trouble').textContent.includes('NOT stored yet')")
         page.tab.keyboard.press("k")  # while it waits, nothing else is decided
         assert stored(path) == {}
         page.tab.unroute("**/api/decide")

@@ -1,7 +1,8 @@
 // The gallery of a prediction: the cells of a slide by class.
 import { get, guarded, store } from "./api.js";
+import { ClassChooser } from "./classes.js";
 import { Field } from "./field.js";
-import { element, fitting, walk } from "./parts.js";
+import { element, walk } from "./parts.js";
 
 const CHUNK = 240; // cells of a class that are shown at first, and that a button adds
 const GONE = "(no cell)";
@@ -28,14 +29,15 @@ export class CellsView {
     Object.assign(this, { overview, complain, cells: [], selected: new Set(), last: null, shown: {}, busy: false });
     this.by = (id) => document.getElementById(id);
     this.field = new Field({ onChange: () => this.showField() });
-    this.makeClasses();
+    this.chooser = new ClassChooser(overview.classes, {
+      choose: (code) => this.send({ kind: "change", class: code }), leave: () => document.activeElement.blur(),
+      say: (text) => this.say(text),
+    });
     this.showProgress(overview.progress);
     for (const { slide } of overview.progress.slides) this.by("slide").append(element("option", { value: slide, textContent: slide }));
     this.by("slide").addEventListener("change", () => this.open());
     for (const id of ["order", "only"]) this.by(id).addEventListener("change", () => this.showCells());
     this.by("slides").addEventListener("submit", (event) => event.preventDefault());
-    this.by("class-text").addEventListener("input", () => this.narrow());
-    this.by("class-text").addEventListener("keydown", (event) => this.typed(event));
     this.by("gallery").addEventListener("click", (event) => this.click(event));
     this.by("gallery").addEventListener("dblclick", (event) => {
       const button = event.target.closest("button.cell");
@@ -157,7 +159,7 @@ export class CellsView {
     };
     for (const [name, on] of Object.entries(allowed)) document.querySelector(`button[data-do="${name}"]`).disabled = !on;
     document.querySelector('button[data-do="sign"]').textContent = state.signed ? "Open the slide again" : "Sign the slide";
-    for (const button of this.by("classes").children) button.disabled = Boolean(state.signed);
+    this.chooser.enable(!state.signed);
     this.allowed = allowed;
   }
 
@@ -211,44 +213,13 @@ export class CellsView {
     this.showState();
   }
 
-  // --- classes
-  makeClasses() {
-    for (const { code, name, key } of this.overview.classes) {
-      const button = element("button", { type: "button" }, element("b", { textContent: code }), ` ${name} `);
-      if (key) button.append(element("kbd", { textContent: key }));
-      button.dataset.code = code;
-      button.addEventListener("click", () => this.send({ kind: "change", class: code }));
-      this.by("classes").append(button);
-    }
-  }
-
-  narrow() {
-    const text = this.by("class-text").value;
-    const found = text.trim() ? fitting(this.overview.classes, text) : null;
-    for (const button of this.by("classes").children) {
-      button.hidden = Boolean(found) && !found.includes(button.dataset.code);
-      button.classList.toggle("first", found?.[0] === button.dataset.code);
-    }
-  }
-
-  typed(event) {
-    if (event.key === "Escape") { event.target.value = ""; this.narrow(); event.target.blur(); }
-    if (event.key !== "Enter") return;
-    const [first] = event.target.value.trim() ? fitting(this.overview.classes, event.target.value) : [];
-    if (!first) { this.say("No class fits this text."); return; }
-    event.target.value = "";
-    this.narrow();
-    event.target.blur();
-    this.send({ kind: "change", class: first });
-  }
-
   // --- decisions
   async act(name) {
     if (this.allowed && name in this.allowed && !this.allowed[name]) return;
     const { stage } = this.field;
     const slide = (by) => { this.by("slide").selectedIndex += by; return this.open(); };
     const local = {
-      clear: () => { this.selected.clear(); this.showCells(this.last); }, find: () => this.by("class-text").focus(),
+      clear: () => { this.selected.clear(); this.showCells(this.last); }, find: () => this.chooser.focus(),
       next: () => slide(1), previous: () => slide(-1), undo: () => this.turn("undo"), redo: () => this.turn("redo"),
       sign: () => this.sign(), view: () => this.view(this.rows().at(-1)), close: () => this.close(),
       before: () => this.step(-1), after: () => this.step(1), draw: () => stage.begin(), fit: () => stage.fit(),
@@ -343,10 +314,10 @@ export class CellsView {
     if (event.ctrlKey || event.metaKey) return;
     if (event.key in ARROWS) { this.arrow(event); return; }
     if (event.altKey || (event.target.closest("button") && ["Enter", " "].includes(event.key))) return;
-    const chosen = this.overview.classes.find(({ key }) => key && key === event.key);
+    const chosen = this.chooser.ofKey(event.key);
     if (chosen) {
       event.preventDefault();
-      if (!this.state.signed) this.send({ kind: "change", class: chosen.code });
+      if (!this.state.signed) this.send({ kind: "change", class: chosen });
       return;
     }
     const keys = this.field.open ? { ...KEYS, ...FIELD_KEYS } : KEYS;

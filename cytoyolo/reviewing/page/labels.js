@@ -1,6 +1,7 @@
 // The review of labels: an item at a time, a key a decision.
 import { get, guarded, store } from "./api.js";
-import { element, fitting } from "./parts.js";
+import { ClassChooser } from "./classes.js";
+import { element } from "./parts.js";
 import { Views } from "./views.js";
 
 const AHEAD = 3;
@@ -27,7 +28,9 @@ export class LabelsView {
     this.views = new Views({ onChange: () => this.showBox(), onSelect: (other) => this.select(other) });
     this.stage = this.views.stage;
     this.makeFilters();
-    this.makeClasses();
+    this.chooser = new ClassChooser(overview.classes, {
+      choose: (code) => this.choose(code), leave: () => this.stage.overlay.focus(), say: (text) => this.say(text),
+    });
     this.showProgress(overview.progress);
     document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("click", (event) => {
@@ -35,8 +38,6 @@ export class LabelsView {
       if (button) this.act(button.dataset.do);
     });
     this.by("contrast").addEventListener("change", (event) => this.contrast(event.target.value));
-    this.by("class-text").addEventListener("input", () => this.narrow());
-    this.by("class-text").addEventListener("keydown", (event) => this.typed(event));
     this.by("comment-form").addEventListener("submit", (event) => { event.preventDefault(); this.comment(); });
   }
 
@@ -126,8 +127,8 @@ export class LabelsView {
     this.by("label").replaceChildren(...this.labelWords());
     this.by("comment").value = item.comment;
     this.showAlike();
-    this.by("class-text").value = "";
-    this.narrow();
+    this.chooser.clear();
+    this.chooser.mark(item.decision?.class || item.label?.class);
     document.body.dataset.place = String(item.place);
     this.enable();
   }
@@ -196,37 +197,6 @@ export class LabelsView {
     this.allowed = allowed;
   }
 
-  // --- classes
-  makeClasses() {
-    for (const { code, name, key } of this.overview.classes) {
-      const button = element("button", { type: "button" }, element("b", { textContent: code }), ` ${name} `);
-      if (key) button.append(element("kbd", { textContent: key }));
-      button.dataset.code = code;
-      button.addEventListener("click", () => this.choose(code));
-      this.by("classes").append(button);
-    }
-  }
-
-  matches(text) { return fitting(this.overview.classes, text); }
-
-  narrow() {
-    const text = this.by("class-text").value;
-    const found = text.trim() ? this.matches(text) : null;
-    for (const button of this.by("classes").children) {
-      button.hidden = Boolean(found) && !found.includes(button.dataset.code);
-      button.classList.toggle("first", found?.[0] === button.dataset.code);
-      const current = this.item?.decision?.class || this.item?.label?.class;
-      button.setAttribute("aria-pressed", String(button.dataset.code === current));
-    }
-  }
-
-  typed(event) {
-    if (event.key === "Escape") { event.target.value = ""; this.narrow(); this.stage.overlay.focus(); }
-    if (event.key !== "Enter") return;
-    const [first] = event.target.value.trim() ? this.matches(event.target.value) : [];
-    if (first) { this.stage.overlay.focus(); this.choose(first); } else this.say("No class fits this text.");
-  }
-
   choose(code) {
     const { stage, item } = this;
     if (!item) return;
@@ -245,7 +215,7 @@ export class LabelsView {
     const local = {
       "zoom-in": () => stage.zoom(1.3), "zoom-out": () => stage.zoom(1 / 1.3), fit: () => stage.fit(), cell: () => stage.toCell(),
       cancel: () => this.cancel(), next: () => this.step(1), previous: () => this.step(-1), draw: () => stage.begin(),
-      find: () => this.by("class-text").focus(), comment: () => this.by("comment").focus(), hide: () => this.hide(),
+      find: () => this.chooser.focus(), comment: () => this.by("comment").focus(), hide: () => this.hide(),
       contrast: () => this.nextContrast(), other: () => this.swap(), undo: () => this.turn("undo"), redo: () => this.turn("redo"),
       store: () => this.send({ kind: "change", subject: stage.selected, box: stage.box }, stage.selected === item.subject),
     };
@@ -336,8 +306,8 @@ export class LabelsView {
       return;
     }
     if (event.altKey) return;
-    const chosen = this.overview.classes.find(({ key }) => key && key === event.key);
-    if (chosen) { event.preventDefault(); this.choose(chosen.code); return; }
+    const chosen = this.chooser.ofKey(event.key);
+    if (chosen) { event.preventDefault(); this.choose(chosen); return; }
     const name = KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
     if (name) { event.preventDefault(); this.act(name); }
   }
