@@ -28,7 +28,7 @@ one_word = $(if $(filter 1,$(words $($1))),,$(error $1 is '$($1)'. Make takes on
 call cytoyolo itself))
 $(foreach name,DATA RUN DATASET RECIPE TRUTH,$(call one_word,$(name)))
 
-.PHONY: help install demo test test-all coverage dist lint typecheck audit repair convert train submit score reproduce bench clean again
+.PHONY: help install demo docs test test-all coverage dist lint typecheck audit repair convert train submit score reproduce bench clean again
 # Each step uses all cores, and an input that is missing must be told before a long step begins.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -71,6 +71,9 @@ lint: $(INSTALLED)  ## Check style and formatting.
 
 typecheck: $(INSTALLED)  ## Check types.
 	$(BIN)/mypy
+
+docs: $(INSTALLED)  ## Make the site of docs/ in runs/docs, offline: open runs/docs/index.html.
+	$(BIN)/python -m sphinx -q -n -W --keep-going -b html -d runs/.docs docs runs/docs
 
 # A test table that is there is looked at too, for images that leak into it.
 TEST := $(wildcard $(DATA)/test.csv)

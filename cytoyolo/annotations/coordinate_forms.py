@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 LAYOUTS: tuple[Layout, ...] = ("xyxy", "xywh", "cxcywh", "xxyy", "yxyx")
 # How much likelier than corners a form must be, in nats: (for the whole table, for each row). WEAK evidence is
-# reported, STRONG evidence stops an audit. Measured in docs/audit.md.
+# reported, STRONG evidence stops an audit. Measured in docs/measurements/coordinate-forms.md.
 WEAK, STRONG = (8.0, 0.25), (20.0, 0.5)
 # Strong evidence needs at least this number of rows. If all boxes lie in the upper left of their images, it needs this
 # number of images.

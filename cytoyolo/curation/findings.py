@@ -23,7 +23,7 @@ LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overl
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The limits that decide between findings. docs/curation.md has the measurements behind them.
+    """The limits that decide between findings. docs/measurements/curation.md has the measurements behind them.
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ def pool_classes(first: DetectionTable, others: Sequence[DetectionTable]) -> Det
 
     Boxes and confidences are taken from `first`. From each other cross-validation, the prediction that overlaps most is
     used if its IoU is at least 0.5. Otherwise this cross-validation does not count for the box. Wrong classes usually
-    rank better with several cross-validations (docs/curation.md).
+    rank better with several cross-validations (docs/measurements/wrong-classes.md).
     """
     from scipy.special import expit
 

@@ -25,7 +25,7 @@ def doubts(labelled: Floats, other: Floats, models: Ints) -> Floats:
     Logits are used because differences of probabilities close to 0 or 1 are too small. The weight of logit(q) is below
     1 because q is also small if the network is not sure of any class. This happens less in a mean of several models: k
     / (k + 1) is the reliability of a mean of k measurements if a single measurement has the reliability 1/2 (Spearman
-    1910, Brown 1910). docs/curation.md shows what each part improves.
+    1910, Brown 1910). docs/measurements/wrong-classes.md shows what each part improves.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def scores(
       prediction's class. A label without a match gets half of the largest value with any prediction.
     - class: 0.75 + (q - p) / 4, where q is the probability of the labelled class and p the highest probability of
       another class. It is at least 0.5, because a model finds cells more reliably than it names classes
-      (docs/curation.md). A label without a match gets 0.5.
+      (docs/measurements/wrong-classes.md). A label without a match gets 0.5.
     """
     near = 0.9 * pairs.iou + 0.1 * np.exp(-0.1 * pairs.distance)
     near *= np.minimum(predictions.confidence / np.maximum(confident, 1e-6), 1)[pairs.prediction]

@@ -32,7 +32,7 @@ _INT8 = {ONNX: ("onnx", "onnxruntime"), OPENVINO: ("onnx", "openvino", "nncf")}
 _VERSION = 1
 _OPSET = 18  # newer ones have operators that ONNX Runtime can't run on a GPU
 # These layers keep their precision in int8, because all other layers use their output. So does the head, whose output
-# are boxes and scores. docs/prediction.md has the measurements.
+# are boxes and scores. docs/measurements/fusion.md has the measurements.
 _EXACT_LAYERS = (0, 1)
 _INPUT, _OUTPUT = "images", "output0"
 _EXPORTER = ForkLock()  # torch can run only one export at a time

@@ -287,7 +287,7 @@ class Detector:
         images : str, Path, array (h, w, 3) or (h, w), picture of Pillow, or an iterable of these
             One image, or several as a list or any other iterable. An image is the path of a file, a picture of Pillow,
             or an array uint8: (h, w, 3), or (h, w) for a gray image. In a list, a folder (with its sub-folders) or a
-            pattern such as "slides/*.jpg" means all its images: `predict(["slides/"])`. A file of more than 8 bits is
+            pattern such as `slides/*.jpg` means all its images: `predict(["slides/"])`. A file of more than 8 bits is
             shown in the range that the weights were trained with.
         channels : str
             The order of the channels in arrays: "bgr", as OpenCV reads, or "rgb".
