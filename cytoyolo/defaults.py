@@ -51,7 +51,8 @@ TILES: Tiles = "auto"
 CELLS = 200
 # The page of a review: where it is looked for first.
 PORT = 8765
-# Curation: the boxes as measured in docs/measurements/curated-training.md, and the largest share of its rows that a class may lose.
+# Curation: the boxes as measured in docs/measurements/curated-training.md, and the largest share of its rows that a
+# class may lose.
 SPURIOUS: SpuriousChoice = "mask"
 BOXES: BoxChoice = "all"
 CURATION_LOSS = 0.03

@@ -113,7 +113,8 @@ def curate(
         The label table that was given to `crossval`.
     oof : str, Path or sequence
         The out-of-fold predictions that `crossval` wrote. With several cross-validations, the boxes of the first are
-        used and the class probabilities of all, which usually ranks wrong classes better (docs/measurements/wrong-classes.md).
+        used and the class probabilities of all, which usually ranks wrong classes better
+        (docs/measurements/wrong-classes.md).
     output : str or Path
         The table to write. The log, the findings, the suggestions, the scores and a page (.report.html) are written
         beside it.

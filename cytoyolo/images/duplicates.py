@@ -34,7 +34,8 @@ from cytoyolo.images.info import ImageInfo, decode_as, pixel_digest
 from cytoyolo.images.reading import in_order
 from cytoyolo.machine import cores
 
-# Limits that were measured on real images (docs/measurements/near-duplicates.md): bits of a hash, and correlation of the details.
+# Limits that were measured on real images (docs/measurements/near-duplicates.md): bits of a hash, and correlation of
+# the details.
 MAX_DISTANCE = 64
 # The limit for anchored hashes is this share of it. They show half of the picture, so more of them are near by chance.
 _ANCHORED = 0.75
