@@ -31,7 +31,7 @@ def pages() -> list[Path]:
     written = [
         path for path in sorted(DOCS.rglob("*.md")) if "reference" not in path.parts and "_build" not in path.parts
     ]
-    return [ROOT / "README.md", *[path for path in ROOT.glob("CONTRIBUTING.md")], *written]
+    return [ROOT / "README.md", *ROOT.glob("CONTRIBUTING.md"), *written]
 
 
 def blocks(text: str) -> Iterator[tuple[int, str]]:
