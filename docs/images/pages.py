@@ -2,7 +2,8 @@
 
 The page is opened in a headless Chromium, which needs Playwright and a browser of this machine. With `--link`, the link
 to that anchor is followed first, as a reader would do it, and the picture begins at that part, or with `--section` at
-its section. The commands that made the pages stand below the pictures in the documents.
+its section. The first closed part of a section is opened. The commands that made the pages stand below the pictures in
+the documents.
 """
 
 import argparse
@@ -28,7 +29,7 @@ def main(page: Path, picture: Path, link: str, section: bool, height: int) -> No
         if link:
             tab.locator(f"a[href='#{link}']").first.click()
             part = tab.locator(f"#{link}")
-            part.evaluate("part => { part.open = true; }")
+            part.evaluate("part => { (part.querySelector('details') || part).open = true; }")
             part.evaluate(f"part => part{'.closest(`section`)' if section else ''}.scrollIntoView()")
         tab.wait_for_timeout(500)
         shown = cv2.imdecode(np.frombuffer(tab.screenshot(), np.uint8), cv2.IMREAD_COLOR)
