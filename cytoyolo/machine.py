@@ -16,6 +16,8 @@ from cytoyolo.errors import UsageError, quoted
 from cytoyolo.ownership import is_trusted
 
 __version__ = "0.1.0"
+# Of this package, and of the networks that it trains, because Ultralytics asks for it.
+LICENSE = "AGPL-3.0-or-later"
 # The environment variable that holds the number of cores to use.
 CORES = "CYTOYOLO_CORES"
 # The environment variable by which builds that can be repeated set the time: seconds since 1970, in UTC.

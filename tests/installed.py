@@ -20,11 +20,10 @@ _STAND_INS = {"opencv-python-headless": "opencv-python"}
 def build(folder: Path) -> tuple[Path, Path]:
     """Build the source archive of this working tree and, from that archive alone, the wheel."""
     source = folder / "source"
-    for path in (*ROOT.glob("*.*"), ROOT / "LICENSE", ROOT / "Makefile"):
-        if path.is_file():
-            source.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, source)
-    for name in ("cytoyolo", "datasets", "docs", "requirements", "tests", "benchmarks"):
+    source.mkdir(parents=True)
+    for path in filter(Path.is_file, ROOT.iterdir()):
+        shutil.copy(path, source)
+    for name in ("cytoyolo", "datasets", "docs", "requirements", "conda", "tests", "benchmarks"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     archive = folder / _backend(source, f"build_sdist({str(folder)!r})")
     with tarfile.open(archive) as opened:

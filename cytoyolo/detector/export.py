@@ -15,13 +15,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.detector.model_info import DETECT, FACTS_FILE, METADATA, ModelInfo, parse_model_info
+from cytoyolo.detector.model_info import DETECT, FACTS_FILE, KINDS, METADATA, ModelInfo, parse_model_info
 from cytoyolo.detector.networks import ONNX, OPENVINO, XML_FILE, Pixels, silent_openvino
 from cytoyolo.detector.weights import load_network
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, check_place, new_folder
-from cytoyolo.machine import state_folder
+from cytoyolo.machine import LICENSE, __version__, state_folder
 from cytoyolo.tables.table import fingerprint
+from cytoyolo.text import counted
 from cytoyolo.workers import ForkLock
 
 MAKER = "export"
@@ -225,15 +226,18 @@ def is_own(path: Path) -> bool:
 def _describe(model: Any, facts: ModelInfo) -> None:
     """Write this tool's properties of the network into an ONNX model, and those that Ultralytics' own programs read."""
     names = dict(enumerate(facts.codes))
+    described = f"{KINDS[facts.task]} of {counted(len(names), 'kind')} of cell ({facts.precision})"
+    if facts.spec is not None:
+        described += f", trained for the data set '{facts.spec.name}'"
     said = {
         METADATA: facts.to_json(), "task": facts.task, "names": names, "stride": facts.stride, "batch": 1,
-        "imgsz": [facts.imgsz or 640] * 2,
+        "imgsz": [facts.imgsz or 640] * 2, "description": described, "version": __version__, "license": LICENSE,
     }  # fmt: skip
     del model.metadata_props[:]
     for key, value in said.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, str(value)
-    model.doc_string = ""
+    model.producer_name, model.producer_version, model.doc_string = "cytoyolo", __version__, described
     for node in model.graph.node:
         node.doc_string = ""
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cytoyolo import __version__
 from cytoyolo.detector import networks
 from cytoyolo.detector.detections import concatenate
 from cytoyolo.detector.ensemble import Ensemble
@@ -272,6 +273,17 @@ def test_an_export_knows_its_classes_and_no_path(exports, small_run):
     for path in (exports["onnx"], *exports["openvino"].iterdir()):
         data = path.read_bytes()
         assert not any(part.encode() in data for part in (str(Path.cwd()), str(small_run), os.sep + "tmp"))
+
+
+def test_an_onnx_file_says_what_it_is_and_its_licence(exports):
+    import onnx
+
+    model = onnx.load(str(exports["onnx"]))
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    described = "detector of 2 kinds of cell (fp32), trained for the data set 'blobs'"
+    assert told["description"] == model.doc_string == described
+    assert told["version"] == model.producer_version == __version__
+    assert told["license"] == "AGPL-3.0-or-later" and model.producer_name == "cytoyolo"
 
 
 def test_an_export_is_the_same_each_time(exports, tmp_path):
