@@ -11,7 +11,7 @@ from cytoyolo import console, defaults
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.review_cells import begin_cells, check_prediction
 from cytoyolo.commands.review_export import Reviewed, export_review, state_of
-from cytoyolo.commands.review_inputs import begin_labels, check_same, files_of
+from cytoyolo.commands.review_inputs import begin_labels, check_same, files_of, images_of
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import check_place
 from cytoyolo.locks import locked
@@ -202,10 +202,9 @@ def _serve(
     host, port, password = where
     folder = Path(store.about.images) if images is None else images
     table = LabelTable.parse(Path(store.about.source), store.about.table, store.about.spec)
-    names = dict.fromkeys([*map(str, table.text["image"][table.alive]), *(item.image for item in store.items)])
-    names.pop("", None)
+    names = images_of(store, table)
     partners = {name for item in store.items for name in item.partner_images if name not in names}
-    pictures = PictureMaker(folder, files_of(folder, list(names), sorted(partners)))
+    pictures = PictureMaker(folder, files_of(folder, names, sorted(partners)))
     bound, address, hosts = listen(host, port)
     if (taken := int(address.rpartition(":")[2])) != port:
         console.note(f"Port {port} is in use; the page is at port {taken}.")

@@ -22,7 +22,7 @@ from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import match_in_folder, note_renamed
 from cytoyolo.reviewing.decisions import Box
 from cytoyolo.reviewing.items import Item, examples, of_audit, of_curation, of_every_label, of_scores, rules_to_ask
-from cytoyolo.reviewing.store import CELLS, LABELS, About
+from cytoyolo.reviewing.store import CELLS, LABELS, About, Store
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import XYXY, fingerprint, note_form
 from cytoyolo.text import counted
@@ -81,6 +81,15 @@ def check_same(path: Path, about: About, source: Path, findings: Path | None) ->
             f"{path} is a review of other findings than {findings}; leave {option('findings')} out to go on with it, "
             f"or give another name with {option('output')}."
         )
+
+
+def images_of(store: Store, table: LabelTable) -> list[str]:
+    """The names of the images of a review; for a prediction, also of the images without a cell that counts."""
+    without_cells = store.about.groups if store.about.kind == CELLS else ()
+    of_items = (item.image for item in store.items)
+    return [
+        name for name in dict.fromkeys([*map(str, table.text["image"][table.alive]), *of_items, *without_cells]) if name
+    ]
 
 
 def files_of(images: Path, names: Collection[str], beside: Collection[str] = ()) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import cytoyolo
+from cytoyolo.commands.review_inputs import images_of
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.reviewing.decisions import Refused
 from cytoyolo.reviewing.store import Store
@@ -145,6 +146,22 @@ def test_a_missed_cell_is_drawn_and_a_box_is_moved(path: Path, made: Served) -> 
     assert rows[12] == ["s1/1.png", "2", "3", "18", "22", "EO"]
     assert state.reviewers["corrected"].tolist() == [2]
     assert pd.read_csv(path.parent / "labels.signed.csv")["corrected"].tolist() == [2]
+
+
+def test_an_image_without_a_cell_that_counts_can_be_shown_and_gets_a_cell(path: Path) -> None:
+    table = path.parent / "results" / "detections.csv"
+    lines = table.read_text().splitlines()
+    faint = [f"{line.rsplit(',', 3)[0]},0.01,LY,0.1" if line.startswith("s1/2.png") else line for line in lines]
+    table.write_text("\n".join(faint) + "\n")
+    made = opened_review(made_gallery_of(path.parent))
+    names = images_of(made.store, made.desk.table)
+    assert "s1/2.png" in names and len(names) == 12
+    place = next(
+        at for at in made.desk.cells("ann", "s1")["images"] if made.desk.item("ann", at)["image"] == "s1/2.png"
+    )
+    assert made.desk.item("ann", place)["size"] == (200, 160)
+    drawn = made.desk.decide("ann", {"kind": "add", "place": place, "class": "LY", "box": [2, 3, 18, 22]})
+    assert drawn["cells"][-1]["image"] == "s1/2.png"
 
 
 def test_signers_who_do_not_see_the_same_cells_are_listed(path: Path, made: Served) -> None:
