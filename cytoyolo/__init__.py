@@ -3,7 +3,7 @@
 Every command of the `cytoyolo` program is also a function of this package with the same name and the same defaults:
 `cytoyolo.join`, `audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`, `curate`,
 `review`, `calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `differential`, `evaluate`, `compare`, `score`, `check`,
-`select`, `adapt`, `export_labels`, `export`, `bench`, `reproduce`, `smear`, `demo`, `info`.
+`select`, `adapt`, `export_labels`, `export`, `bench`, `reproduce`, `jobs`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.fuse import FusedTables, fuse
     from cytoyolo.commands.import_labels import Imported, import_labels
     from cytoyolo.commands.info import info
+    from cytoyolo.commands.jobs import jobs
     from cytoyolo.commands.join import Joined, join
     from cytoyolo.commands.predict import Predicted, predict
     from cytoyolo.commands.repair import Repaired, repair
@@ -130,6 +131,7 @@ __all__ = [
     "fuse",
     "import_labels",
     "info",
+    "jobs",
     "join",
     "predict",
     "repair",

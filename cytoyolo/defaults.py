@@ -28,6 +28,8 @@ ExportFormat = Literal["onnx", "openvino"]
 # The forms of label files of other programs that are read ("auto" recognises the form), and those that are written.
 LabelSource = Literal["auto", "coco", "yolo", "voc", "cvat", "labelstudio", "labelme", "geojson", "table"]
 LabelTarget = Literal["coco", "yolo", "voc", "cvat", "labelstudio", "labelme", "geojson"]
+# Where jobs run that don't depend on each other.
+RunnerName = Literal["local", "slurm", "ray"]
 
 DATASET = "cytologia"
 RECIPE = "third-place"
@@ -39,6 +41,9 @@ VAL = 0.05
 MASK_FILL: MaskFill = "black"
 FOLDS = 5
 JOBS = 1
+RUNNER: RunnerName = "local"
+# How many images a job of a prediction on a cluster searches, as docs/measurements/runners.md finds it.
+PART_SIZE = 2048
 # Predictions. Cells hardly ever overlap, so that class-agnostic NMS can have a low IoU. Every test row needs a box, so
 # that nearly all detections are kept for a submission. Both are the third place's settings.
 IOU = 0.4

@@ -15,9 +15,15 @@ from cytoyolo.errors import CytoyoloError
 
 PREFIX, SUFFIX = ".cytoyolo.", ".lock"
 # Seconds to wait for another process that may be about to end.
-_PATIENCE_S = 1.0
+_patience_s = 1.0
 # File systems without locks, such as some network disks, answer with one of these errors.
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+
+
+def be_patient(seconds: float) -> None:
+    """Let this process wait longer for other processes from now on, such as for a job's last attempt that is ending."""
+    global _patience_s
+    _patience_s = seconds
 
 
 def lock_file(path: Path) -> Path:
@@ -50,7 +56,7 @@ def locked(path: Path, shown: Path | None = None) -> Iterator[None]:
 
     file = lock_file(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file, timeout=_PATIENCE_S, is_singleton=True, fallback_to_soft=False)
+    lock = FileLock(file, timeout=_patience_s, is_singleton=True, fallback_to_soft=False)
     try:
         lock.acquire(poll_interval=0.05)
     except Timeout as error:

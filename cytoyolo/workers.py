@@ -5,21 +5,27 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
 from cytoyolo import console
 from cytoyolo.errors import CytoyoloError, explain
+from cytoyolo.locks import be_patient
 from cytoyolo.machine import CORES, cores
 
 # A job: a function of a slot, such as a device. It must be picklable.
 Work = Callable[[str], None]
 # The most characters of an error message. A pipe holds more than this even if nobody reads from it.
 _LONGEST = 4_000
+# How long a job waits for its last attempt to end, in seconds, if the machine of that was lost.
+PATIENCE_S = 60.0
+# What a user does about a process that ended without a word.
+SEE_ABOVE = "see above, or the memory of this machine was used up"
 
 
 def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
@@ -39,6 +45,13 @@ def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
     CytoyoloError
         If a job fails; the message begins with its name. The other jobs are ended.
     """
+    with closing(each_ended(jobs, slots)) as ended:
+        for _ in ended:
+            pass
+
+
+def each_ended(jobs: Mapping[str, Work], slots: Sequence[str]) -> Generator[str, None, None]:
+    """Run jobs as `run_all` does, and yield the name of each job when it has ended well."""
     waiting, free = list(jobs.items()), list(slots)
     running: dict[int, tuple[str, str, Any, Connection]] = {}
     share = max(cores() // max(min(len(slots), len(jobs)), 1), 1)
@@ -56,6 +69,7 @@ def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
                 if problem := _problem(process.exitcode, answer):
                     raise CytoyoloError(f"{name}: {problem}")
                 free.append(slot)
+                yield name
     finally:
         for _, _, process, _ in running.values():
             process.terminate()
@@ -63,11 +77,28 @@ def run_all(jobs: Mapping[str, Work], slots: Sequence[str]) -> None:
             process.join()
 
 
-def _start(work: Work, slot: str, share: int) -> tuple[Any, Connection]:
+def run_logged(work: Work, slot: str, share: int, log: Path) -> str:
+    """Run one job in a new process that may use `share` cores. Its messages are appended to the file `log`.
+
+    Returns
+    -------
+    str
+        What went wrong, in a sentence; "" if nothing did.
+    """
+    process, answer = _start(work, slot, share, log)
+    try:
+        process.join()
+    finally:
+        process.terminate()
+        process.join()
+    return _problem(process.exitcode, answer)
+
+
+def _start(work: Work, slot: str, share: int, log: Path | None = None) -> tuple[Any, Connection]:
     # "spawn" and not "fork", because the threads of OpenCV and torch do not survive a fork.
     context = get_context("spawn")
     answer, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(work, slot, share, theirs))
+    process = context.Process(target=_work, args=(work, slot, share, theirs, log))
     with interrupts_ignored(), caller_hidden():
         process.start()
     theirs.close()
@@ -81,18 +112,23 @@ def _problem(code: int | None, answer: Connection) -> str:
             return str(answer.recv())
     except EOFError:
         pass
-    return f"its process ended with code {code}; see above, or the memory of this machine was used up" if code else ""
+    return f"its process ended with code {code}; {SEE_ABOVE}" if code else ""
 
 
-def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
+def _work(work: Work, slot: str, share: int, answer: Connection, log: Path | None) -> None:
     """In the new process: run the job, or send one sentence that says why it failed."""
     os.environ[CORES] = str(share)
-    console.silence()
+    if log is None:
+        console.silence()
+    else:
+        write_to(log)
+        be_patient(PATIENCE_S)
     signal.signal(signal.SIGTERM, _terminate)
     end_with_parent()
     code = 0
     try:
-        work(slot)
+        with nullcontext() if log is None else console.shown():
+            work(slot)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     except Exception as error:
@@ -103,6 +139,16 @@ def _work(work: Work, slot: str, share: int, answer: Connection) -> None:
     gc.collect()
     # The normal end of the interpreter can hang while torch is working.
     os._exit(code)
+
+
+def write_to(log: Path) -> None:
+    """Append everything that this process prints from now on to a file."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

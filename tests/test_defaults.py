@@ -11,9 +11,10 @@ import cytoyolo
 from cytoyolo import defaults
 from cytoyolo.cli.app import app
 from cytoyolo.cli.training import SEEDS, TRAINING
-from cytoyolo.commands.predict_settings import COUNTING
+from cytoyolo.commands.predict_settings import COUNTING, PARTS
 from cytoyolo.detector.inference import complete
 from cytoyolo.errors import FUNCTIONS
+from cytoyolo.runners.options import RUNNER
 from cytoyolo.yolo.staging import STAGING
 
 COMMANDS = typer.main.get_command(app).commands
@@ -25,12 +26,12 @@ NEEDED = {("audit", "labels")}
 ONLY_FUNCTION = {"replicates"}
 # What a function takes as one mapping, with the defaults, and what a command takes as one list.
 SETTINGS = {
-    "predict": complete({}) | COUNTING,
+    "predict": complete({}) | COUNTING | PARTS,
     "evaluate": complete({}),
     "submit": complete({}, defaults.SUBMISSION_CONF),
     "convert": STAGING,
     "adapt": dict.fromkeys(TRAINING.keys() - {"model"}),
-    "crossval": dict.fromkeys(TRAINING | SEEDS),
+    "crossval": dict.fromkeys(TRAINING | SEEDS) | RUNNER,
     "reproduce": dict.fromkeys(TRAINING | SEEDS),
 }
 PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test"), "compare": ("truth", "a", "b", "more")}

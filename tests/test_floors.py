@@ -8,6 +8,7 @@ PACKAGE = Path(__file__).parents[1] / "cytoyolo"
 # From the ground up. A room uses rooms before it.
 ROOMS = (
     *("recipes", "defaults", "errors", "text", "boxes", "console", "ownership", "machine", "locks", "files", "workers"),
+    "runners",
     *("tiles", "signatures", "shipped", "documents", "spec", "tables", "images", "annotations", "yolo", "detector"),
     *("scoring", "curation", "report", "reviewing", "synthetic", "commands", "cli", "__main__", "__init__"),
 )

@@ -36,6 +36,7 @@ from cytoyolo.cli import (
     fuse,
     import_labels,
     info,
+    jobs,
     join,
     predict,
     repair,
@@ -85,7 +86,7 @@ _COMMANDS = (
         score,
         check,
     ),
-    *(select, adapt, export_labels, export, bench, reproduce, smear, demo, info),
+    *(select, adapt, export_labels, export, bench, reproduce, jobs, smear, demo, info),
 )
 for module in _COMMANDS:
     module.register(app)

@@ -20,7 +20,7 @@ from cytoyolo.cli.options import (
 from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.cli.seeds import show_seeds
 from cytoyolo.cli.training import with_training_settings
-from cytoyolo.detector.settings import SeedSettings
+from cytoyolo.detector.settings import RunSettings
 from cytoyolo.text import counted
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SHOWN = 20
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(with_training_settings(crossval, several_seeds=True))
+    app.command()(with_training_settings(crossval, several_seeds=True, runner=True))
 
 
 def crossval(
@@ -48,7 +48,7 @@ def crossval(
     dataset: DatasetOfTable = None,
     config: ConfigOption = None,
     *,
-    settings: SeedSettings,
+    settings: RunSettings,
     device: Annotated[
         str,
         typer.Option(help="auto, cpu, mps, the number of a GPU, or of several GPUs (0,1,2), which train a fold each."),

@@ -11,6 +11,7 @@ from cytoyolo.cli.differential import CellsOption, SlidesOption, show_differenti
 from cytoyolo.cli.inference import Probabilities, WeightsOf, with_inference_settings
 from cytoyolo.cli.options import JsonOption, Overwrite, ReportOption
 from cytoyolo.cli.output import print_json, say_page
+from cytoyolo.cli.runners import RUNNER
 from cytoyolo.errors import UsageError, listed
 from cytoyolo.text import counted
 
@@ -22,13 +23,18 @@ _Adjusted = Annotated[
     bool,
     typer.Option("--adjust-shares", help="Correct the shares for another mixture of classes (calibrated weights)."),
 ]
-_COUNTING = {
-    "groups": (SlidesOption, None), "cells": (CellsOption, defaults.CELLS), "adjust_shares": (_Adjusted, False)
+_PartSize = Annotated[
+    int | None,
+    typer.Option(help="How many images a job on a cluster searches.", show_default=str(defaults.PART_SIZE)),
+]
+_MORE = {
+    "groups": (SlidesOption, None), "cells": (CellsOption, defaults.CELLS), "adjust_shares": (_Adjusted, False),
+    **RUNNER, "part_size": (_PartSize, None),
 }  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(with_inference_settings(defaults.CONF, str(defaults.MAX_DETECTIONS), _COUNTING)(predict))
+    app.command()(with_inference_settings(defaults.CONF, str(defaults.MAX_DETECTIONS), _MORE)(predict))
 
 
 def predict(

@@ -9,6 +9,7 @@ import typer
 
 from cytoyolo import defaults
 from cytoyolo.cli.options import Command, complete_recipe, with_options
+from cytoyolo.cli.runners import RUNNER
 from cytoyolo.detector.classifier_settings import RECIPE as CLASSIFIER
 from cytoyolo.errors import UsageError, as_typed, option, quoted
 
@@ -72,21 +73,24 @@ SEEDS: dict[str, Any] = {
 
 
 def with_training_settings(
-    command: Command, recipe: str = defaults.RECIPE, several_seeds: bool = False, of_weights: bool = False
+    command: Command,
+    recipe: str = defaults.RECIPE,
+    several_seeds: bool = False,
+    of_weights: bool = False,
+    runner: bool = False,
 ) -> Command:
     """Return a command with the options of a training's settings in the place of its parameter `settings`.
 
     The parameter gets the settings that the user gives. `recipe` is the default recipe. With `several_seeds` the
     command also has the option `--seeds`. A command `of_weights`, which takes the network of the given weights, has no
-    option `--model`.
+    option `--model`. With `runner` the command also has the options that say where its jobs run.
     """
     parameters = inspect.signature(command).parameters
     annotations = TRAINING | {"recipe": _recipe(recipe), "model": _model(recipe)} | (SEEDS if several_seeds else {})
     if of_weights:
         del annotations["model"]
-    return with_options(
-        command, {name: (annotation, None) for name, annotation in annotations.items()}, partial(_collect, parameters)
-    )
+    options = {name: (annotation, None) for name, annotation in annotations.items()} | (RUNNER if runner else {})
+    return with_options(command, options, partial(_collect, parameters))
 
 
 def _collect(parameters: Mapping[str, inspect.Parameter], given: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ from cytoyolo.commands.adapt_inputs import (
     refuse_trained,
 )
 from cytoyolo.commands.adapt_remarks import remarks
-from cytoyolo.commands.crossval import FIXED_EPOCHS
+from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
 from cytoyolo.commands.crossval_folder import LAST
 from cytoyolo.commands.seen_images import seen_files
 from cytoyolo.commands.train import train

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cytoyolo.commands.crossval import FIXED_EPOCHS
+from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
 from cytoyolo.detector.calibrated_weights import model_info
 from cytoyolo.detector.model_info import CLASSIFY, DETECT, KINDS, ModelInfo, Task
 from cytoyolo.detector.recipes import CLASSIFIER_ADAPTATION, load_recipe

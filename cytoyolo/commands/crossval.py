@@ -1,58 +1,33 @@
 """`crossval`: train a model for each fold, and predict the images that the model has not seen."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
-
-import yaml
+from typing import Any, Unpack, cast
 
 from cytoyolo import console, defaults
-from cytoyolo.annotations.audit import MENDABLE
-from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE
-from cytoyolo.commands.convert import convert
-from cytoyolo.commands.crossval_folder import (
-    DATASET,
-    ENSEMBLE,
-    GROUPS,
-    LAST,
-    MAKER,
-    MANIFEST,
-    OOF,
-    RECIPE,
-    SCORE,
-    check_inputs,
-    check_same,
-    new_manifest,
-    read_manifest,
-    refuse_finished,
-    write_manifest,
-)
+from cytoyolo.commands.crossval_begin import FoldsCall, FoldsPlan, OpenFolds, opened, plan_folds
+from cytoyolo.commands.crossval_folder import LAST, MANIFEST, RECIPE
 from cytoyolo.commands.crossval_predictions import predict_table
 from cytoyolo.commands.crossval_result import Crossvalidated, finish, keep_ensemble
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
-from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, write_summary
 from cytoyolo.commands.train import train
 from cytoyolo.detector import progress
-from cytoyolo.detector.recipes import given, load_recipe
-from cytoyolo.detector.settings import SeedSettings
-from cytoyolo.detector.trained_on import check_um_per_px
-from cytoyolo.detector.weights import Start, find_start
+from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
-from cytoyolo.files import check_folder, maker_of, new_folder, write_text
-from cytoyolo.locks import check_free, locked
-from cytoyolo.ownership import check_parts
-from cytoyolo.report.page import PAGE, PAGE_FILES
+from cytoyolo.runners.jobs import LeftRunning, Policy, Runner
+from cytoyolo.runners.local import LocalRunner
+from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
+from cytoyolo.runners.options import RunnerSettings, divide_runner
+from cytoyolo.runners.staging import staged
 from cytoyolo.tables.table import write_table
-from cytoyolo.workers import run_all
-from cytoyolo.yolo.folder import CONVERT_AGAIN, Dataset, load_dataset
+from cytoyolo.yolo.folder import CONVERT_AGAIN, load_dataset
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
 
-# The held-out fold has no influence on the training: no epoch is validated on it, and it never ends a training early.
-FIXED_EPOCHS = {"val": False, "patience": 0}
 # What the user must do about the data set that was made from a label table here.
 _OWN_DATASET = {
     f", or {CONVERT_AGAIN}": "",
@@ -76,7 +51,7 @@ def crossval(
     ensemble: bool = False,
     overwrite: bool = False,
     report: bool = True,
-    **settings: Unpack[SeedSettings],
+    **settings: Unpack[RunSettings],
 ) -> Crossvalidated:
     """Train a model for each fold, and predict with it the images of the fold, which it has not seen.
 
@@ -117,7 +92,8 @@ def crossval(
         Whether to write pages: report.html here, in each fold, and with `seeds` in the folder of each seed.
     **settings
         The settings of the trainings: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
-        of `seed`.
+        of `seed`. Where the folds are trained: `runner`, `runner_options` and `detach`, see
+        `cytoyolo.runners.options.RunnerSettings`. On a cluster each fold of each seed is a job.
 
     Returns
     -------
@@ -136,159 +112,128 @@ def crossval(
     >>> made = cytoyolo.crossval("labels.csv", images="images/", output="cv", epochs=25)  # doctest: +SKIP
     >>> made.score.score  # doctest: +SKIP
     """
-    several, one_seed = divide_settings(settings)
-    if several:
-        again = partial(
-            crossval, source, images=images, folds=folds, groups=groups, dataset=dataset, config=config, device=device,
-            jobs=jobs, um_per_px=um_per_px, ensemble=ensemble, overwrite=overwrite, report=report, **one_seed,
-        )  # fmt: skip
-        return _with_seeds(Path(output), several, resume, overwrite, report, again)
-    source, folder = Path(source), Path(output)
-    table = {"images": images, "groups": groups, "config": config, "dataset": dataset}
-    ready = _ready(source, {**table, "folds": folds})
-    check_jobs(device, jobs)
-    check_um_per_px(um_per_px)
-    training = given(one_seed)
-    resolved = load_recipe(training, FIXED_EPOCHS)
-    begun = resume or (not overwrite and maker_of(folder) == MAKER and (folder / MANIFEST).is_file())
-    if begun:
-        _check_begun(folder, resume)
+    where, others = divide_runner(settings)
+    several, one_seed = divide_settings(cast(SeedSettings, others))
+    call = FoldsCall(
+        Path(source),
+        Path(output),
+        images,
+        folds,
+        groups,
+        dataset,
+        config,
+        um_per_px,
+        resume,
+        overwrite,
+        report,
+        one_seed,
+    )
+    if where["runner"] != defaults.RUNNER:
+        device = device_on_cluster(where, device)
+        made = _on_cluster(call, several, where, device, ensemble)
+    elif several:
+        made = _with_seeds(call, several, partial(_on_this_machine, device=device, jobs=jobs, ensemble=ensemble))
     else:
-        inputs = (source, images, groups, config, training.get("model"), training.get("recipe"))
-        check_folder(folder, MAKER, overwrite, inputs)
-        start = find_start(str(resolved["model"]), asked="model" in training)
-    slots = slots_of(device, jobs)
-    with locked(folder):
-        if not begun:
-            _begin(folder, overwrite, ready, source, table, folds, resolved, um_per_px, start)
-        data = ready or load_dataset(folder / DATASET)
-        manifest = read_manifest(folder / MANIFEST)
-        if begun:
-            check_same(folder, manifest, data, resolved, um_per_px)
-            if ready is None:
-                check_inputs(folder, data, {"labels": source, "groups": groups, "config": config}, folds, dataset)
-            if not resume:
-                refuse_finished(folder, manifest)
-        listing = read_listing(data)
-        _note_rare(data)
-        if not (folder / OOF).is_file() or not (folder / SCORE).is_dir():
-            with reworded({} if ready else _OWN_DATASET):
-                _train_folds(folder, data, slots, um_per_px, report)
-        made = finish(folder, data, listing, manifest, report)
-        return replace(made, ensemble=keep_ensemble(folder, data)) if ensemble else made
+        return _on_this_machine(call, device, jobs, ensemble)
+    return _summarised(call, several, made) if several else made[None]
+
+
+def _on_this_machine(call: FoldsCall, device: str, jobs: int, ensemble: bool) -> Crossvalidated:
+    check_jobs(device, jobs)
+    plan = plan_folds(call)
+    runner = LocalRunner(slots_of(device, jobs))
+    with opened(plan) as folds:
+        if not folds.is_trained:
+            _train_folds({"": folds}, runner)
+        return _finished(folds, ensemble)
+
+
+def _plans(call: FoldsCall, seeds: Sequence[int]) -> dict[int | None, FoldsCall]:
+    """Return the call of each seed, and of None if there are no seeds. What is finished is kept."""
+    if not seeds:
+        return {None: call}
+    folder, calls = call.folder, dict[int | None, FoldsCall]()
+    places = folders_of(folder, seeds)
+    begun = {seed for seed, place in places.items() if (place / MANIFEST).is_file() and not call.overwrite}
+    if call.resume and not begun:
+        raise UsageError(f"{folder} has no cross-validation that can be continued; leave out {option('resume', True)}.")
+    for seed, place in places.items():
+        training: TrainingSettings = {**call.training, "seed": seed}
+        calls[seed] = replace(call, folder=place, resume=seed in begun, training=training)
+    return calls
 
 
 def _with_seeds(
-    folder: Path,
-    seeds: Sequence[int],
-    resume: bool,
-    overwrite: bool,
-    report: bool,
-    one: Callable[..., Crossvalidated],
-) -> Crossvalidated:
-    """Carry out `one` cross-validation for each seed, and summarise the scores. What is finished is kept."""
-    places, made = folders_of(folder, seeds), dict[int, Crossvalidated]()
-    begun = {seed for seed, place in places.items() if (place / MANIFEST).is_file() and not overwrite}
-    if resume and not begun:
-        raise UsageError(f"{folder} has no cross-validation that can be continued; leave out {option('resume', True)}.")
-    for seed, place in places.items():
-        say(seed, places)
-        made[seed] = one(output=place, seed=seed, resume=seed in begun)
-    summary = write_summary(folder, {seed: result.score.to_dict() for seed, result in made.items()}, report)
-    return replace(made[seeds[0]], folder=folder, seeds=summary)
+    call: FoldsCall, seeds: Sequence[int], one: Callable[[FoldsCall], Crossvalidated]
+) -> dict[int | None, Crossvalidated]:
+    """Carry out `one` cross-validation for each seed, one after the other."""
+    made, calls = dict[int | None, Crossvalidated](), _plans(call, seeds)
+    places = {seed: each.folder for seed, each in calls.items() if seed is not None}
+    for seed, each in calls.items():
+        if seed is not None:
+            say(seed, places)
+        made[seed] = one(each)
+    return made
 
 
-def _check_begun(folder: Path, resume: bool) -> None:
-    """Raise an error if there is no cross-validation to continue, or if another process works on it."""
-    if not (folder / RECIPE).is_file():
-        nothing = resume and not (folder / MANIFEST).is_file()
-        advice = f"leave out {option('resume', True)}" if nothing else "give another folder"
-        raise UsageError(f"{folder} has no cross-validation that can be continued; {advice}.")
-    check_free(folder)
-    check_parts(folder)
+def _on_cluster(
+    call: FoldsCall, seeds: Sequence[int], where: RunnerSettings, device: str, ensemble: bool
+) -> dict[int | None, Crossvalidated]:
+    """Train all folds of all seeds as jobs of a cluster."""
+    plans: dict[int | None, FoldsPlan] = {seed: plan_folds(each) for seed, each in _plans(call, seeds).items()}
+    runner = open_cluster_runner(where, call.folder, device)
+    with ExitStack() as locks:
+        folds = {seed: locks.enter_context(opened(plan)) for seed, plan in plans.items()}
+        named = {"" if seed is None else f"seed {seed} ": one for seed, one in folds.items() if not one.is_trained}
+        _train_folds(named, runner, stage_of(where))
+        return {seed: _finished(one, ensemble) for seed, one in folds.items()}
 
 
-def _begin(
-    folder: Path,
-    overwrite: bool,
-    ready: Dataset | None,
-    labels: Path,
-    table: Mapping[str, str | Path | None],
-    folds: int | None,
-    resolved: Mapping[str, Any],
-    um_per_px: float | None,
-    start: Start,
-) -> None:
-    """Make the folder with its settings. If the source is a label table, also make a data set of it.
-
-    Raises CytoyoloError if the weights that the folds would start from have seen images of the data set.
-    """
-    count = (defaults.FOLDS if folds is None else folds) if ready is None else ready.manifest["folds"]
-    with new_folder(folder, MAKER, overwrite, also=_coming(count)) as made:
-        if ready is None:
-            with reworded({MENDABLE: "mend or delete them, or let `cytoyolo repair` do it"}):
-                convert(
-                    labels, images=table["images"] or "", output=made / DATASET,
-                    dataset=table["dataset"] or defaults.DATASET, groups=table["groups"], config=table["config"],
-                    folds=count, seed=resolved["seed"],
-                )  # fmt: skip
-        data = ready or load_dataset(made / DATASET)
-        refuse_seen_folds(start, data)
-        write_text(made / RECIPE, yaml.safe_dump(dict(resolved), sort_keys=False))
-        write_manifest(made, new_manifest(data, resolved, um_per_px))
+def _finished(folds: OpenFolds, ensemble: bool) -> Crossvalidated:
+    made = finish(folds.folder, folds.data, folds.listing, folds.manifest, folds.report)
+    return replace(made, ensemble=keep_ensemble(folds.folder, folds.data)) if ensemble else made
 
 
-def _coming(folds: int) -> tuple[str, ...]:
-    """What comes into the folder after it was made; anything else there is the user's."""
-    of_folds = (name for fold in range(folds) for name in (f"fold{fold}.csv", f"fold{fold}/"))
-    return (OOF, GROUPS, CLASSES, MATRIX, PICTURE, PAGE, f"{PAGE_FILES}/", f"{SCORE}/", f"{ENSEMBLE}/", *of_folds)
+def _summarised(call: FoldsCall, seeds: Sequence[int], made: Mapping[int | None, Crossvalidated]) -> Crossvalidated:
+    """Write the summary of the scores of several seeds."""
+    summary = write_summary(call.folder, {seed: made[seed].score.to_dict() for seed in seeds}, call.report)
+    return replace(made[seeds[0]], folder=call.folder, seeds=summary)
 
 
-def _ready(source: Path, options: Mapping[str, object]) -> Dataset | None:
-    """The YOLO folder, if the source is one; with a table the options are for `convert`."""
-    if not source.is_dir():
-        if options["images"] is None:
-            raise UsageError(f"a label table needs {option('images')}, the folder of its images.")
-        return None
-    data = load_dataset(source)
-    for name, value in options.items():
-        if value is not None:
-            raise UsageError(f"{option(name)} is only for a label table, and {source} is a folder; leave it out.")
-    if not data.manifest["folds"]:
-        raise UsageError(
-            f"{source} has no folds; convert the label table with {option('folds')}, or give the table itself."
-        )
-    return data
+def _train_folds(several: Mapping[str, OpenFolds], runner: Runner, stage: Path | None = None) -> None:
+    """Train and predict the folds that are not done yet. `several` has how the names of the jobs begin."""
+    files, work = dict[str, Path](), dict[str, Any]()
+    for title, one in several.items():
+        for fold in range(one.data.manifest["folds"]):
+            if not (one.folder / f"fold{fold}.csv").is_file():
+                name = f"{title}fold {fold}"
+                files[name] = one.folder / f"fold{fold}" / progress.FILE
+                work[name] = partial(_train_fold, one.folder, one.data.folder, one.um_per_px, one.report, stage, fold)
+    if not work:
+        return
+    own = _OWN_DATASET if all(one.own_dataset for one in several.values()) else {}
+    with reworded(own), _kept([one.folder for one in several.values()]), progress.followed(files):
+        for _ in runner.run(work, Policy()):
+            pass
 
 
-def _note_rare(data: Dataset) -> None:
-    """Say which classes have fewer rows than there are folds."""
-    folds = data.manifest["folds"]
-    rare = [f"{code} ({count})" for code, count in data.manifest["boxes"].items() if 0 < count < folds]
-    if rare:
-        console.warn(
-            f"Classes with fewer rows than there are folds ({folds}), so some folds have none: {', '.join(rare)}."
-        )
-
-
-def _train_folds(folder: Path, data: Dataset, slots: list[str], um_per_px: float | None, report: bool) -> None:
-    """Train and predict the folds that are not done yet."""
-    folds = [fold for fold in range(data.manifest["folds"]) if not (folder / f"fold{fold}.csv").is_file()]
-    files = {fold: folder / f"fold{fold}" / progress.FILE for fold in folds}
-    for path in files.values():
-        path.unlink(missing_ok=True)  # of a training that was killed; the new one begins it anew
-    work = {f"fold {fold}": partial(_train_fold, folder, data.folder, um_per_px, report, fold) for fold in folds}
+@contextmanager
+def _kept(folders: Sequence[Path]) -> Iterator[None]:
+    """Say that what is done is kept, if the work in this block does not come to its end."""
     try:
-        with progress.followed({f"fold {fold}": path for fold, path in files.items()}):
-            run_all(work, slots)
+        yield
+    except LeftRunning:
+        raise
     except BaseException:
-        console.way_on(f"{folder} keeps the finished part; the same call continues it.")
+        console.way_on(f"{', '.join(map(str, folders))} keeps the finished part; the same call continues it.")
         raise
 
 
-def _train_fold(folder: Path, dataset: Path, um_per_px: float | None, report: bool, fold: int, device: str) -> None:
+def _train_fold(
+    folder: Path, dataset: Path, um_per_px: float | None, report: bool, stage: Path | None, fold: int, device: str
+) -> None:
     """In its own process: train on the other folds, and predict the images of this fold."""
-    run = folder / f"fold{fold}"
+    dataset, run = staged(dataset, stage), folder / f"fold{fold}"
     if (run / "manifest.json").is_file():
         trained = train(dataset, output=run, device=device, resume=True, report=report)
     else:

@@ -8,12 +8,13 @@ from typing import Unpack
 
 import pandas as pd
 
-from cytoyolo import console
+from cytoyolo import console, defaults
 from cytoyolo.commands.differential_folder import UNCERTAIN_CELLS
 from cytoyolo.commands.differential_slides import SlideCounter, slides_of
 from cytoyolo.commands.predict_crops import CropFolder, Crops, check_crops
 from cytoyolo.commands.predict_folder import MAKER, TABLE, PredictionFolder, WrittenFolder
-from cytoyolo.commands.predict_settings import PredictionSettings, divide_settings
+from cytoyolo.commands.predict_parts import PartsCall, PartsSearch, check_size, facts_on_cluster
+from cytoyolo.commands.predict_settings import PartsSettings, PredictionSettings, divide_settings
 from cytoyolo.commands.predict_slides import Scale, check_region, plan_slides, results, slide_tiling
 from cytoyolo.commands.predict_sources import Images, find_images, refuse_nothing, refuse_table
 from cytoyolo.commands.predict_warnings import Warnings
@@ -37,6 +38,7 @@ from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder
 from cytoyolo.machine import today
+from cytoyolo.runners.opening import device_on_cluster
 from cytoyolo.scoring.slide_differential import CountingFacts, Differential
 from cytoyolo.spec import load_spec, plain_spec, with_shipped_flags
 
@@ -133,7 +135,9 @@ def predict(
         Whether to write report.html: the differential, and cells of each class in pictures.
     **settings
         How the model is run: see `cytoyolo.detector.inference.InferenceSettings`. How the cells are counted: `groups`,
-        `cells` and `adjust_shares` of `cytoyolo.commands.predict_settings.CountingSettings`.
+        `cells` and `adjust_shares` of `cytoyolo.commands.predict_settings.CountingSettings`. Where the images are
+        searched: `runner`, `runner_options`, `detach` and `part_size` of `PartsSettings` there. On a cluster the
+        images are searched in parts, and the output has the same bytes as the output of one machine.
 
     Returns
     -------
@@ -156,8 +160,9 @@ def predict(
     """
     sources, several, output = paths_of(source), weights_of(weights), Path(output)
     refuse_table(sources)
-    inference, counting = divide_settings(settings)
+    inference, counting, where = divide_settings(settings)
     chosen = complete(inference)
+    device = _use_cluster(where, chosen)
     if dataset is not None:
         load_spec(dataset)  # before long work
     found = find_images(sources, flat)
@@ -165,15 +170,15 @@ def predict(
     begun = partial_folder(output).exists()  # it may have put its output there already
     place = None if crops is None else Path(crops)
     _check_places(output, place, overwrite or begun, (*sources, *several))
-    model = open_model(several, chosen)
+    own = chosen if device is None else _for_the_caller(chosen, several)
+    model = open_model(several, own)
     if counting["adjust_shares"] and model.calibration is None:
         raise UsageError(
             f"{option('adjust_shares', True)} needs one network with calibrated weights, which `cytoyolo calibrate` "
             "makes; give such weights, or leave it out."
         )
     spec = with_shipped_flags(data_set_of(model, dataset, several[0]) or plain_spec(model.codes))
-    facts = {**result_facts(model, several, chosen, probabilities), "pictures": pictures}
-    call = ResumableCall(model, output, overwrite, probabilities, facts)
+    facts = {**result_facts(model, several, own, probabilities), "pictures": pictures}
     warnings = Warnings(model, box_limit(chosen), listed_from=least_confidence(chosen["conf"]))
     slides = slides_of(counting["groups"], spec, found.names, found.slides)
     adjusted_from = model.calibration if counting["adjust_shares"] else None
@@ -185,6 +190,16 @@ def predict(
     found.problems.update(problems)
     if not found.names and not plans:
         refuse_nothing(found)
+    search = None
+    if device is not None:
+        size = check_size(where["part_size"], chosen["batch"], defaults.PART_SIZE)
+        parts = PartsCall(
+            output, several, chosen, probabilities, pictures, found.folder, found.shown, wanted, _scale(model, chosen),
+            model.white, device, size, where,
+        )  # fmt: skip
+        facts = facts_on_cluster(facts, size)
+        search = PartsSearch(parts, facts, found.names, plans).search
+    call = ResumableCall(model, output, overwrite, probabilities, facts, search=search)
     everyday = PredictionFolder(
         output, found.folder, found.names, model, pictures, probabilities, warnings, plans, counter, report
     )
@@ -193,6 +208,21 @@ def predict(
         cut_out = CropFolder(place, begun, found.folder, found.slides, model.white, spec, model.codes)
     counted_by = _counting_facts(model, several, chosen, counting["cells"])
     return _predict_images(call, found, plans, everyday, counted_by, cut_out)
+
+
+def _use_cluster(where: PartsSettings, settings: InferenceSettings) -> str | None:
+    """Return what a job on a cluster searches on, None if this machine does the work."""
+    if where["runner"] == defaults.RUNNER:
+        return None
+    check_size(where["part_size"], settings["batch"], defaults.PART_SIZE)
+    return device_on_cluster(where, settings["device"])
+
+
+def _for_the_caller(settings: InferenceSettings, weights: Sequence[Path]) -> InferenceSettings:
+    """Return settings that open a model quickly on a machine that searches nothing, and may have no GPU."""
+    is_checkpoint = all(path.suffix.lower() == ".pt" for path in [*weights, *map(Path, settings["classifiers"])])
+    backend: defaults.Backend = "torch" if is_checkpoint else settings["backend"]
+    return {**settings, "device": "cpu", "backend": backend}
 
 
 def _check_places(output: Path, crops: Path | None, overwrite: bool, inputs: Sequence[Path] = ()) -> None:

@@ -46,6 +46,39 @@ def _stem(name: str) -> str:
     return str(path.with_name(path.stem))
 
 
+class Places:
+    """The places of files about images in the folder of a prediction. `names` are all its images and slides."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder = folder
+        stems = Counter(_stem(name) for name in names)
+        # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
+        self._shared_stems = {stem for stem, count in stems.items() if count > 1} | (stems.keys() & set(names))
+        self._folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+
+    def picture(self, name: str, size: tuple[int, int]) -> Path:
+        """Return the place of the annotated picture of an image, or of a slide."""
+        extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
+        stem = name if _stem(name) in self._shared_stems else _stem(name)
+        return self.of("annotated", stem, name, extension)
+
+    def of(self, folder: str, stem: str, name: str, extension: str) -> Path:
+        """Return the place of a file about an image or a slide."""
+        place = PurePosixPath(f"{stem}{extension}")
+        if len(place.name.encode()) > MAX_NAME or str(place) in self._folders:
+            place = place.with_name(f"{PurePosixPath(stem).name[:40]}-{sha256(name.encode())[:16]}{extension}")
+        return self.folder / folder / place
+
+    def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
+        """Write the annotated picture of an image that has no problem."""
+        if problem:  # a picture that was drawn before a kill, of a file that can't be read any more
+            self.picture(name, (0, 0)).unlink(missing_ok=True)
+            return
+        place = self.picture(name, (image.shape[1], image.shape[0]))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        found.save(place, image)
+
+
 class PredictionFolder:
     """An output folder under way; it takes its place when it is whole."""
 
@@ -68,33 +101,12 @@ class PredictionFolder:
         self.slides = {plan.name: plan for plan in slides}
         self.choice = CellChoice(self.slides) if report else None
         self.folder = partial_folder(output) / RESULT
-        names = [*names, *self.slides]
-        stems = Counter(_stem(name) for name in names)
-        # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
-        self._shared_stems = {stem for stem, count in stems.items() if count > 1} | (stems.keys() & set(names))
-        self._folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+        self.places = Places(self.folder, [*names, *self.slides] if pictures or self.slides else ())
 
     def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
         """Write the annotated picture of an image that has no problem."""
-        if problem:  # a picture that was drawn before a kill, of a file that can't be read any more
-            self._picture(name, (0, 0)).unlink(missing_ok=True)
-        if problem or not self.pictures:
-            return
-        place = self._picture(name, (image.shape[1], image.shape[0]))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        found.save(place, image)
-
-    def _picture(self, name: str, size: tuple[int, int]) -> Path:
-        extension = ".jpg" if max(size) <= MAX_JPEG_SIDE else ".png"
-        stem = name if _stem(name) in self._shared_stems else _stem(name)
-        return self._place("annotated", stem, name, extension)
-
-    def _place(self, folder: str, stem: str, name: str, extension: str) -> Path:
-        """Return the place of a file about an image or a slide."""
-        place = PurePosixPath(f"{stem}{extension}")
-        if len(place.name.encode()) > MAX_NAME or str(place) in self._folders:
-            place = place.with_name(f"{PurePosixPath(stem).name[:40]}-{sha256(name.encode())[:16]}{extension}")
-        return self.folder / folder / place
+        if self.pictures:
+            self.places.draw(name, image, found, problem)
 
     def write(self, found: Iterator[Detections], failures: dict[str, str], facts: CountingFacts) -> WrittenFolder:
         """Write the tables and the differential into the folder under way. `failures` are complete at its end."""
@@ -143,9 +155,9 @@ class PredictionFolder:
         """Write the files of a slide."""
         name = found.image
         self.warnings.look_at_slide(found, self.slides[name].scale)
-        write_geojson(self._place("geojson", name, name, ".geojson"), found)
+        write_geojson(self.places.of("geojson", name, name, ".geojson"), found)
         if self.pictures:
-            draw_slide(self._picture(name, (0, 0)), self.slides[name], found, self.white)
+            draw_slide(self.places.picture(name, (0, 0)), self.slides[name], found, self.white)
 
     def _list(self, name: str, table: pd.DataFrame) -> None:
         """Write a table that is there only if it has rows."""
@@ -161,5 +173,5 @@ class PredictionFolder:
     def _draw_missing(self, several: list[Detections]) -> None:
         """Of a process that was killed when the pictures had their place already."""
         for found in several if self.pictures else []:
-            if not self._picture(found.image, found.size).is_file():
+            if not self.places.picture(found.image, found.size).is_file():
                 self.draw(found.image, decode(self.source / found.image, self.white)[0], found, "")

@@ -6,6 +6,8 @@ from typing import TypedDict, cast
 from cytoyolo import defaults
 from cytoyolo.commands.differential_slides import check_cells
 from cytoyolo.detector.inference import InferenceSettings
+from cytoyolo.errors import UsageError, option
+from cytoyolo.runners.options import RUNNER, RunnerSettings, divide_runner
 
 
 class CountingSettings(TypedDict, total=False):
@@ -31,13 +33,36 @@ class CountingSettings(TypedDict, total=False):
 COUNTING: CountingSettings = {"groups": None, "cells": defaults.CELLS, "adjust_shares": False}
 
 
-class PredictionSettings(InferenceSettings, CountingSettings, total=False):
-    """The settings of `predict`: see `InferenceSettings` and `CountingSettings`."""
+class PartsSettings(RunnerSettings, total=False):
+    """Where the images of a prediction are searched. PARTS holds the value of each setting that is not given.
+
+    Attributes
+    ----------
+    part_size : int or None
+        On a cluster, how many images a job searches (None: see `defaults.PART_SIZE`).
+    """
+
+    part_size: int | None
 
 
-def divide_settings(settings: PredictionSettings) -> tuple[InferenceSettings, CountingSettings]:
-    """Divide the settings of `predict`. The second part is complete. Raises UsageError for a wrong number of cells."""
-    given = dict(settings)
+PARTS: PartsSettings = {**RUNNER, "part_size": None}
+
+
+class PredictionSettings(InferenceSettings, CountingSettings, PartsSettings, total=False):
+    """The settings of `predict`: see `InferenceSettings`, `CountingSettings` and `PartsSettings`."""
+
+
+def divide_settings(settings: PredictionSettings) -> tuple[InferenceSettings, CountingSettings, PartsSettings]:
+    """Divide the settings of `predict`. The last two parts are complete.
+
+    Raises UsageError for a wrong number of cells, and for wrong settings of the runner.
+    """
+    where, given = divide_runner(settings)
+    size = given.pop("part_size", None)
+    if size is not None and where["runner"] == defaults.RUNNER:
+        raise UsageError(
+            f"{option('part_size')} is for clusters; give {option('runner')} slurm or ray, or leave it out."
+        )
     counting = cast(CountingSettings, {key: given.pop(key, default) for key, default in COUNTING.items()})
     check_cells(counting["cells"])
-    return cast(InferenceSettings, given), counting
+    return cast(InferenceSettings, given), counting, cast(PartsSettings, {**where, "part_size": size})

@@ -13,7 +13,8 @@ from cytoyolo import console, defaults
 from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands.audit import audit
 from cytoyolo.commands.convert import convert
-from cytoyolo.commands.crossval import FIXED_EPOCHS, crossval
+from cytoyolo.commands.crossval import crossval
+from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
 from cytoyolo.commands.crossval_folder import MANIFEST as CV_MANIFEST
 from cytoyolo.commands.crossval_folder import OOF, read_manifest
 from cytoyolo.commands.curate import ANOTHER_LIMIT, curate

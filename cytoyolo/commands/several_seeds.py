@@ -19,7 +19,7 @@ from cytoyolo.scoring.over_seeds import COLUMNS, over_seeds
 SUMMARY, TABLE = "seeds.json", "seeds.csv"
 _LARGEST = 2**32 - 1
 _WANTED = f"give two or more different whole numbers from 0 to {_LARGEST}, such as 0,1,2"
-_OWN = re.compile(rf"seed\d+|seeds\.json|seeds\.csv|{re.escape(PAGE)}|\..*")
+_OWN = re.compile(rf"seed\d+|seeds\.json|seeds\.csv|{re.escape(PAGE)}|jobs|\..*")
 
 
 def divide_settings(settings: SeedSettings) -> tuple[tuple[int, ...], TrainingSettings]:

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from cytoyolo import console
-from cytoyolo.commands.crossval import FIXED_EPOCHS
+from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
 from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.train_classifier import MAKER, TrainedClassifier, train_classifier

@@ -29,10 +29,15 @@ from cytoyolo.files import is_shelter, remove_temporaries, restore_replaced
 from cytoyolo.locks import locked
 from cytoyolo.machine import today
 from cytoyolo.ownership import check_own, unlinked
+from cytoyolo.runners.jobs import LeftRunning
+from cytoyolo.runners.ledger import FOLDER as JOBS
 from cytoyolo.tables.table import sha256
 from cytoyolo.text import counted, listed_by_kind
 
 JOURNAL, RESULT = "journal.jsonl", "result"
+# The parts of a prediction on a cluster, and its jobs.
+PARTS = "parts"
+_MORE = (PARTS, JOBS)
 # The first key of a journal, by which a journal is recognised, and the version of its format.
 _KIND, _VERSION = "journal", 1
 # The key of the day on which the prediction began. A call on another day may continue it.
@@ -95,6 +100,27 @@ class Journal:
         self._file.flush()
         self._ends.append(self._file.tell())
 
+    def copy(self, line: bytes) -> None:
+        """Take over a line of the journal of a part: what became of the next image.
+
+        Raises CytoyoloError if the line is damaged, or of another image.
+        """
+        entry = _parsed(line)
+        name = self._names[self.done] if self.done < len(self._names) else ""
+        if entry is None or entry.get("name") != name:
+            raise CytoyoloError(f"a line about {name} is damaged")
+        if entry["problem"]:
+            self._bad[self.done] = str(entry["problem"])
+        self._file.write(line)
+        self._file.flush()
+        self._ends.append(self._file.tell())
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines about all images."""
+        with Path(self._file.name).open("rb") as file:
+            file.readline()
+            yield from file
+
     def detections(self) -> Iterator[Detections]:
         """The detections of all images that can be used, in order; memory does not grow with their number."""
         return (found for found, _ in self.entries())
@@ -129,12 +155,14 @@ def open_journal(
         if problem and not anew:
             raise UsageError(f"{folder} holds unfinished work {problem}; give {OVERWRITE} to start anew.")
         if problem or not ends:
-            shutil.rmtree(folder / RESULT, ignore_errors=True)
+            for name in (RESULT, *_MORE):
+                shutil.rmtree(folder / name, ignore_errors=True)
             file.truncate(0)
             file.write(json.dumps({_KIND: _VERSION, _STARTED: today(), **facts}).encode() + b"\n")
             file.flush()
             ends, bad = [file.tell()], {}
-        remove_temporaries(folder / RESULT)
+        if not (folder / JOBS).exists():  # a job that goes on may be drawing a picture
+            remove_temporaries(folder / RESULT)
         journal = Journal(file, codes, names, ends, bad)
         journal.keep(journal.done)
         yield journal
@@ -142,7 +170,8 @@ def open_journal(
 
 def remove(folder: Path) -> None:
     """Remove unfinished work, the journal last."""
-    shutil.rmtree(folder / RESULT, ignore_errors=True)
+    for name in (RESULT, *_MORE):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / JOURNAL).unlink(missing_ok=True)
     with suppress(OSError):  # the user has put something there
         folder.rmdir()
@@ -156,7 +185,7 @@ def _is_own(folder: Path) -> bool:
     if not folder.is_dir() and not folder.is_symlink():
         return False
     check_own(folder, "the unfinished work")
-    if {path.name for path in folder.iterdir() if not is_shelter(path)} - {JOURNAL, RESULT}:
+    if {path.name for path in folder.iterdir() if not is_shelter(path)} - {JOURNAL, RESULT, *_MORE}:
         return False
     try:
         with open(folder / JOURNAL, "rb", opener=unlinked) as file:
@@ -235,6 +264,8 @@ class ResumableCall:
 
     `overwrite`: the user allows an existing output to be replaced. `facts`: everything that the result depends on.
     `kept` returns the boxes of an image that are needed; by default all. Only these are named by classifiers.
+    `search` completes the journal; by default this process searches the images. With `may_be_empty` it is no error if
+    no image can be used. `remarks` collects what is said about the images.
     """
 
     model: Model
@@ -243,6 +274,9 @@ class ResumableCall:
     probabilities: bool
     facts: dict[str, Any]
     kept: Callable[[Path, Detections], Detections] | None = None
+    search: Callable[[Journal], None] | None = None
+    may_be_empty: bool = False
+    remarks: Remarks | None = None
 
 
 @contextmanager
@@ -266,18 +300,24 @@ def run_resumable(
         try:
             if journal.done < len(names):
                 check()
-                # Batches start at the same images as before, because a network's last digits may depend on the batch.
-                journal.keep(journal.done // batch * batch)
-            _search(call.model, journal, names, _results(call, journal.done, folder, images, slides), keep)
-            if len(failures := journal.failures) == len(set(names)):
+                if call.search is None:
+                    # Batches start at the same images as before: a network's last digits may depend on the batch.
+                    journal.keep(journal.done // batch * batch)
+            if call.search is not None:
+                call.search(journal)
+            else:
+                _search(call, journal, names, _results(call, journal.done, folder, images, slides), keep)
+            if len(failures := journal.failures) == len(set(names)) and not call.may_be_empty:
                 bad = listed_by_kind(
                     [f"{name} {problem}" for name, problem in failures.items()], list(failures.values()), 3
                 )
                 journal.keep(0)
                 raise CytoyoloError(f"no image of {source} can be used ({bad}).")
             yield journal
+        except LeftRunning:
+            raise
         except BaseException:
-            if journal.done:
+            if journal.done or (begun / PARTS).exists():
                 console.way_on(f"{begun} keeps the finished part; the same call continues it.")
             else:
                 remove(begun)
@@ -294,15 +334,16 @@ def _results(
 
 
 def _search(
-    model: Model, journal: Journal, names: list[str], results: Iterator[SearchedFile],
+    call: ResumableCall, journal: Journal, names: list[str], results: Iterator[SearchedFile],
     keep: Callable[[str, SearchedFile], Detections],
 ) -> None:  # fmt: skip
+    model = call.model
     if journal.done:
         several = "images" if len(set(names)) == len(names) else "images and blocks of slides"
         console.note(f"Continuing after {journal.done:,} of {len(names):,} {several}.")
     naming = f", and naming the boxes with {counted(len(model.naming.paths), 'classifier')}" if model.naming else ""
     console.note(f"Predicting with {model.label}{naming}.")
-    remarks = Remarks(model.white)
+    remarks = call.remarks or Remarks(model.white)
     with console.progress(rate=True) as progress:
         task = progress.add_task("Predict", total=len(names), completed=journal.done)
         for name, one in zip(names[journal.done :], results, strict=True):

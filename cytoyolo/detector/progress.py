@@ -196,7 +196,12 @@ class _Bar:
 
 
 def _complete_lines(file: TextIO) -> Iterator[dict[str, Any]]:
-    """Events appended since the last call; a line still being written waits for the next."""
+    """Events appended since the last call; a line still being written waits for the next.
+
+    A training that begins anew, such as on another machine, empties its file.
+    """
+    if os.fstat(file.fileno()).st_size < file.tell():
+        file.seek(0)
     while True:
         start = file.tell()
         line = file.readline()

@@ -1,8 +1,9 @@
 """Remarks about the images that a prediction reads. Each remark is made once in a run, with the number of its
 images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from cytoyolo.images.info import DecodedFile
 from cytoyolo.images.samples import White, is_dark
@@ -15,7 +16,7 @@ class Remarks:
     """Collects remarks about the images that a run reads. `white` is the range that the weights know."""
 
     white: White
-    _about: dict[str, list[str]] = field(default_factory=dict)
+    _about: dict[str, tuple[int, str]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
     def add(self, name: str, shown: DecodedFile) -> None:
@@ -34,7 +35,18 @@ class Remarks:
             self._note(_WARNED, f"{name}: {shown.warning}")
 
     def _note(self, kind: str, what: str) -> None:
-        self._about.setdefault(kind, []).append(what)
+        count, first = self._about.get(kind, (0, what))
+        self._about[kind] = count + 1, first
+
+    def to_dict(self) -> dict[str, tuple[int, str]]:
+        """Return the number of images of each kind of remark, and what is said of the first image."""
+        return dict(self._about)
+
+    def join(self, others: Mapping[str, Sequence[Any]]) -> None:
+        """Add the remarks that `to_dict` gave for later images."""
+        for kind, (more, what) in others.items():
+            count, first = self._about.get(kind, (0, str(what)))
+            self._about[kind] = count + int(more), first
 
     def tell(self, say: Callable[[str], object]) -> None:
         """Make the remarks that were not made before."""
@@ -49,7 +61,7 @@ class Remarks:
             _TAKEN: "Files of several pictures; only a part of the pictures was searched: {}.",
             _WARNED: "Images that their decoder complains of: {}. Look at them.",
         }
-        for kind, about in self._about.items():
+        for kind, (count, first) in self._about.items():
             if kind not in self._said:
                 self._said.add(kind)
-                say(sentences[kind].format(f"{len(about):,} (such as {about[0]})"))
+                say(sentences[kind].format(f"{count:,} (such as {first})"))

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from cytoyolo.runners.options import RunnerSettings
+
 
 class TrainingSettings(TypedDict, total=False):
     """What decides a training. Each setting that is not given is the recipe's.
@@ -116,3 +118,10 @@ class SeedSettings(TrainingSettings, total=False):
     """
 
     seeds: str | Sequence[int] | None
+
+
+class RunSettings(SeedSettings, RunnerSettings, total=False):
+    """The settings of trainings of which there may be several, and where they run.
+
+    See `TrainingSettings`, `SeedSettings` and `cytoyolo.runners.options.RunnerSettings`.
+    """

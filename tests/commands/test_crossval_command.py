@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from cytoyolo.boxes import from_yolo
-from cytoyolo.commands import crossval as commands
 from cytoyolo.commands import crossval_predictions
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import crossval
@@ -34,6 +33,7 @@ from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.info import DecodedFile
+from cytoyolo.runners import local
 from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import load_dataset
 from cytoyolo.yolo.verify import read_listing
@@ -322,14 +322,14 @@ def test_an_interrupted_one_says_how_to_go_on_and_keeps_the_folds_that_are_done(
     before = contents(folder)
     assert "fold0.csv" in before and "oof.csv" not in before and "fold1.csv" not in before
     left = []
-    monkeypatch.setattr(commands, "run_all", lambda jobs, slots: left.extend(jobs) or exit(0))
+    monkeypatch.setattr(local, "each_ended", lambda jobs, slots: left.extend(jobs) or exit(0))
     with pytest.raises(SystemExit):
         run(lab, folder, resume=True)
     assert left == ["fold 1"]
 
 
 def test_a_finished_one_is_not_trained_again(copied, lab, monkeypatch):
-    monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr(local, "each_ended", lambda *arguments: pytest.fail("trained again"))
     before = contents(copied)
     run(lab, copied, groups=lab / "groups.csv", resume=True)
     after = contents(copied)
@@ -337,7 +337,7 @@ def test_a_finished_one_is_not_trained_again(copied, lab, monkeypatch):
     # Killed between its tables and its score, it is completed.
     (copied / "oof.csv").unlink()
     shutil.rmtree(copied / "score")
-    monkeypatch.setattr(commands, "run_all", lambda jobs, slots: None if not jobs else pytest.fail("trained again"))
+    monkeypatch.setattr(local, "each_ended", lambda *arguments: pytest.fail("trained again"))
     run(lab, copied, groups=lab / "groups.csv", resume=True)
     assert (copied / "oof.csv").read_bytes() == before["oof.csv"]
 
@@ -351,7 +351,7 @@ def other_table(lab: Path) -> Path:
 
 
 def test_the_same_call_on_a_finished_one_is_told_so(copied, lab, monkeypatch):
-    monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr(local, "each_ended", lambda *arguments: pytest.fail("trained again"))
     before = contents(copied)
     with pytest.raises(UsageError, match=r"holds this cross-validation, and it is finished \(see .*oof\.csv\)"):
         run(lab, copied, groups=lab / "groups.csv")
@@ -402,7 +402,7 @@ def test_an_image_that_cannot_be_read_is_left_out_by_a_command_that_can(lab, tmp
     ids=str,
 )
 def test_going_on_with_other_options_is_refused(options, words, resume, copied, lab, monkeypatch):
-    monkeypatch.setattr(commands, "run_all", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr(local, "each_ended", lambda *arguments: pytest.fail("trained again"))
     (copied / "oof.csv").unlink()
     before = contents(copied / "fold0")
     with pytest.raises(CytoyoloError, match=re.escape(words)) as refused:
@@ -535,7 +535,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     def leave(*arguments: object) -> None:
         raise Begun
 
-    monkeypatch.setattr(commands, "run_all", leave)
+    monkeypatch.setattr(local, "each_ended", leave)
 
 
 def test_near_duplicates_and_groups_stay_in_one_fold(lab, tmp_path, untrained):

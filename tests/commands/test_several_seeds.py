@@ -37,7 +37,9 @@ def trained(monkeypatch):
     says. The list of the folders that were trained in."""
     folders = []
 
-    def train(folder, data, slots, um_per_px, report):
+    def train(several, runner):
+        (one,) = several.values()
+        folder, data = one.folder, one.data
         folders.append(folder.name)
         seed = yaml.safe_load((folder / RECIPE).read_text())["seed"]
         listing, labels, codes = read_listing(data).set_index("NAME"), read_labels(data), data.spec.codes
@@ -105,10 +107,10 @@ def test_each_seed_has_a_folder_and_the_summary_is_of_all(lab, trained):
 def test_an_interrupted_call_goes_on_and_further_seeds_are_added(lab, trained, monkeypatch):
     train = commands._train_folds
 
-    def killed(folder, *given):
-        if folder.name == "seed1":
+    def killed(several, *given):
+        if several[""].folder.name == "seed1":
             raise KeyboardInterrupt
-        train(folder, *given)
+        train(several, *given)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(commands, "_train_folds", killed)

@@ -1,0 +1,90 @@
+"""`jobs`: the jobs of a run on a cluster: how it is with each, and how to end them."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from cytoyolo import console
+from cytoyolo.errors import UsageError
+from cytoyolo.locks import check_free
+from cytoyolo.runners.ledger import FOLDER, SUBMITTED, WAITING, Ledger, read_ledger
+from cytoyolo.runners.opening import open_cluster
+from cytoyolo.runners.options import settings_of
+
+COLUMNS = ["job", "state", "worker", "failures", "losses", "problem", "log"]
+# Where an unfinished prediction keeps its work.
+_PARTIAL = ".partial"
+_RUNS = "running"
+
+
+def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
+    """Return the jobs that a command with `runner` has submitted.
+
+    Parameters
+    ----------
+    run : str or Path
+        The output of the command.
+    stop : bool
+        Whether to end the jobs that were left running. What they have finished stays.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each job: job, state ("waiting", "submitted", "running", "ended" or "failed"), worker, failures
+        (attempts that failed), losses (attempts whose machine was lost), problem (of the last attempt), and log (the
+        file of its messages).
+
+    Raises
+    ------
+    UsageError
+        If the run has no jobs on a cluster.
+    CytoyoloError
+        If they can't be ended, because the command itself is at work or the cluster can't be reached.
+
+    Examples
+    --------
+    >>> import cytoyolo
+    >>> cytoyolo.jobs("cv")  # doctest: +SKIP
+    """
+    path = Path(run)
+    ledger, folder = _ledger_of(path)
+    if stop:
+        _stop(ledger, folder)
+    rows = []
+    for name, entry in ledger.entries.items():
+        begun = entry.state == SUBMITTED and ledger.said(name)
+        facts = asdict(entry) | {"state": _RUNS if begun else entry.state}
+        facts["worker"] = entry.worker or ledger.said(name).get("worker", "")
+        rows.append((name, *(facts[key] for key in COLUMNS[1:-1]), str(ledger.log(name))))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _ledger_of(run: Path) -> tuple[Ledger, Path]:
+    """Return the ledger of a run, and the folder that holds it."""
+    for folder in (run, run.with_name(f"{run.name}{_PARTIAL}")) if run.name else (run,):
+        if ledger := read_ledger(folder / FOLDER):
+            return ledger, folder
+    raise UsageError(f"{run} has no jobs on a cluster; give the output of a command that was called with --runner.")
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """Yield the folders that a command which waits for the jobs has locked."""
+    yield folder
+    yield from (path for path in folder.glob("seed*") if path.is_dir())
+
+
+def _stop(ledger: Ledger, folder: Path) -> None:
+    for place in _places(folder):
+        check_free(place)  # a command that is at work would begin the jobs again
+    left = {name: entry for name, entry in ledger.entries.items() if entry.state == SUBMITTED}
+    if not left:
+        console.note(f"{folder} has no jobs that run or wait.")
+        return
+    cluster = open_cluster(settings_of(ledger.runner, ledger.options), folder)
+    cluster.cancel([entry.id for entry in left.values() if cluster.attach(entry)])
+    for entry in left.values():
+        entry.state = WAITING
+    ledger.write()
+    console.note(f"Jobs that were ended: {len(left):,}. The same call begins them again.")

@@ -1,0 +1,174 @@
+"""Jobs on a cluster: submitted, watched, begun again when their machine is lost, and ended together."""
+
+import platform
+import secrets
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from cytoyolo import console
+from cytoyolo.errors import CytoyoloError, listed, option
+from cytoyolo.machine import versions
+from cytoyolo.runners.bootstrap import DONE
+from cytoyolo.runners.jobs import Ended, LeftRunning, Policy, packed
+from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, read_ledger
+from cytoyolo.runners.options import RunnerOptions
+from cytoyolo.workers import Work
+
+# How often the jobs are looked at, in seconds.
+_LOOK_S = 0.5
+# A job whose machines are lost this many times probably ends them itself.
+_MOST_LOSSES = 50
+# The packages that must be the same on all machines, because jobs and results depend on them.
+_SAME = ("cytoyolo", "ultralytics", "torch")
+LOST = "lost"
+
+
+class Cluster(Protocol):
+    """A cluster that takes tasks. An answer says how a task ended: see `bootstrap`, or LOST if its machine is gone."""
+
+    name: str
+    options: RunnerOptions
+    cores: int
+
+    def submit(self, task: dict[str, Any]) -> str:
+        """Submit a task, and return the cluster's id for it."""
+        ...
+
+    def attach(self, entry: Entry) -> bool:
+        """Tell whether a task of another caller is still there, and watch it from now on."""
+        ...
+
+    def gone(self, ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return the answers of tasks that wait or run no more, by id."""
+        ...
+
+    def cancel(self, ids: Collection[str]) -> None:
+        """End tasks."""
+        ...
+
+
+@dataclass
+class ClusterRunner:
+    """Runs jobs on a cluster. `folder` holds their ledger and logs, and all machines see it."""
+
+    cluster: Cluster
+    folder: Path
+    device: str
+    detach: bool = False
+    _ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        shown = {key: value for key, value in vars(self.cluster.options).items() if value is not None}
+        self._ledger = Ledger(self.folder, self.cluster.name, shown)
+
+    def run(self, jobs: Mapping[str, Work], policy: Policy) -> Iterator[Ended]:
+        """Carry out jobs, and yield each when it has ended.
+
+        Raises
+        ------
+        CytoyoloError
+            If a job fails for good and the policy is to end the others.
+        LeftRunning
+            If the user wished so, when all jobs are submitted.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        work = {name: packed(one) for name, one in jobs.items()}
+        self._find_again(work)
+        try:
+            while open_ones := self._open():
+                self._submit(open_ones, work, policy)
+                yield from self._ended(policy)
+                if self.detach and self._open():
+                    raise self._left()
+                time.sleep(_LOOK_S)
+        except BaseException as error:
+            if not isinstance(error, LeftRunning):
+                self._cancel_all()
+            raise
+
+    def _open(self) -> list[str]:
+        return [name for name, entry in self._ledger.entries.items() if entry.state in (WAITING, SUBMITTED)]
+
+    def _find_again(self, work: Collection[str]) -> None:
+        """Take over the tasks of an earlier call that are still there."""
+        before = read_ledger(self.folder)
+        known = before.entries if before and before.runner == self.cluster.name else {}
+        found = {name: known[name] for name in work if name in known and known[name].state == SUBMITTED}
+        self._ledger.entries = {name: Entry() for name in work}
+        for name, entry in found.items():
+            if self.cluster.attach(entry):
+                self._ledger.entries[name] = entry
+        if again := [name for name in found if self._ledger.entries[name].state == SUBMITTED]:
+            console.note(f"Jobs of an earlier call that go on: {len(again):,} ({listed(again, 3)}).")
+        self._ledger.write()
+
+    def _submit(self, names: Collection[str], work: Mapping[str, bytes], policy: Policy) -> None:
+        entries = self._ledger.entries
+        under_way = sum(entries[name].state == SUBMITTED for name in names)
+        most = self.cluster.options.at_once or len(names)
+        for name in [name for name in names if entries[name].state == WAITING][: max(most - under_way, 0)]:
+            token = secrets.token_hex(8)
+            task = {
+                "name": self._ledger.file_name(name), "token": token, "folder": str(self.folder.absolute()),
+                "work": work[name], "device": self.device, "cores": self.cluster.cores, "warm": policy.warm,
+                "versions": _wanted(),
+            }  # fmt: skip
+            entries[name].token = token
+            entries[name].id = self.cluster.submit(task)
+            entries[name].state = SUBMITTED
+            self._ledger.write()
+
+    def _ended(self, policy: Policy) -> Iterator[Ended]:
+        """Yield the jobs that have ended since the last look. Jobs that are to be begun again are made ready."""
+        submitted = {entry.id: name for name, entry in self._ledger.entries.items() if entry.state == SUBMITTED}
+        for id_, answer in self.cluster.gone(submitted).items():
+            name = submitted[id_]
+            self._judge(name, self._ledger.answer(name) or answer, policy)
+            self._ledger.write()
+            entry = self._ledger.entries[name]
+            if entry.state == GIVEN_UP and not policy.others_go_on:
+                raise CytoyoloError(f"{name}{_where(entry)}: {entry.problem}")
+            if entry.state in (ENDED, GIVEN_UP):
+                yield Ended(name, f"{_where(entry)[1:]}: {entry.problem}".lstrip(": ") if entry.problem else "")
+
+    def _judge(self, name: str, answer: Mapping[str, str], policy: Policy) -> None:
+        entry = self._ledger.entries[name]
+        entry.worker, entry.problem = answer.get("worker", ""), answer["problem"]
+        if answer["how"] == DONE:
+            entry.state = ENDED
+            return
+        lost = answer["how"] == LOST
+        entry.losses, entry.failures = entry.losses + lost, entry.failures + (not lost)
+        attempts = 1 + self.cluster.options.retries if policy.retried else 1
+        given_up = entry.losses >= _MOST_LOSSES or entry.failures >= attempts
+        entry.state = GIVEN_UP if given_up else WAITING
+        if lost and not given_up:
+            console.note(f"{name}{_where(entry)}: {entry.problem}; it is begun again.")
+
+    def _cancel_all(self) -> None:
+        entries = [entry for entry in self._ledger.entries.values() if entry.state == SUBMITTED]
+        self.cluster.cancel([entry.id for entry in entries])
+        for entry in entries:
+            entry.state = WAITING
+        self._ledger.write()
+
+    def _left(self) -> LeftRunning:
+        run = self.folder.parent
+        count = sum(entry.state == SUBMITTED for entry in self._ledger.entries.values())
+        return LeftRunning(
+            f"jobs that go on without this program: {count:,}. `cytoyolo jobs {run}` shows them, and the same call "
+            f"without {option('detach', True)} goes on with what they make."
+        )
+
+
+def _wanted() -> dict[str, str]:
+    found = versions()
+    minor = ".".join(platform.python_version_tuple()[:2])
+    return {"python": minor, **{name: found[name].split("+")[0] for name in _SAME}}
+
+
+def _where(entry: Entry) -> str:
+    return f" on {entry.worker}" if entry.worker else ""

@@ -1,0 +1,217 @@
+"""Ray: each task is a task of Ray's core. Nothing of Ray's is needed besides: no dashboard, no Ray Train or Data."""
+
+import os
+import socket
+from collections.abc import Collection
+from typing import Any
+
+from cytoyolo.errors import CytoyoloError, UsageError, option
+from cytoyolo.runners import bootstrap
+from cytoyolo.runners.cluster import LOST
+from cytoyolo.runners.ledger import Entry
+from cytoyolo.runners.options import RunnerOptions
+
+# Names of detached tasks begin like this, in a namespace of their own.
+_NAMESPACE = "cytoyolo"
+# Seconds in which the head of a cluster must answer.
+_PATIENCE_S = 5.0
+_GB = 1024**3
+
+
+class RayCluster:
+    """Tasks of Ray. With `detach`, each is an actor that goes on when this program has ended."""
+
+    name = "ray"
+
+    def __init__(self, options: RunnerOptions, detach: bool = False) -> None:
+        self.options, self._detach = options, detach
+        self._refs = dict[str, Any]()
+        self._actors = dict[str, Any]()
+        _connect(options)
+        self.cores = _check_resources(options)
+
+    def submit(self, task: dict[str, Any]) -> str:
+        """Submit a task. Detached tasks go by their token."""
+        import ray
+        from ray import cloudpickle
+
+        needs: dict[str, Any] = {"num_cpus": self.cores, "num_gpus": self.options.gpus}
+        if self.options.memory:
+            needs["memory"] = int(self.options.memory * _GB)
+        cloudpickle.register_pickle_by_value(bootstrap)
+        try:
+            if self._detach:
+                kind = ray.remote(**needs, max_restarts=-1, lifetime="detached", name=task["token"])(bootstrap.Detached)
+                self._actors[task["token"]] = kind.remote(task)
+                return str(task["token"])
+            calls = {} if task["warm"] else {"max_calls": 1}
+            ref = ray.remote(**needs, **calls, max_retries=0)(bootstrap.begin).remote(task)
+        finally:
+            cloudpickle.unregister_pickle_by_value(bootstrap)
+        self._refs[ref.hex()] = ref
+        return str(ref.hex())
+
+    def attach(self, entry: Entry) -> bool:
+        """Watch a detached task of an earlier call. Other tasks ended with their caller."""
+        import ray
+
+        try:
+            self._actors[entry.id] = ray.get_actor(entry.id, namespace=_NAMESPACE)
+        except ValueError:
+            return False
+        return True
+
+    def gone(self, ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return the answers of tasks that have ended."""
+        import ray
+
+        waiting = [self._refs[id_] for id_ in ids if id_ in self._refs]
+        ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
+        found = {ref.hex(): _answer(self._refs.pop(ref.hex())) for ref in ready}
+        for id_ in [id_ for id_ in ids if id_ in self._actors]:
+            try:
+                ray.get_actor(id_, namespace=_NAMESPACE)
+            except ValueError:
+                del self._actors[id_]
+                found[id_] = {"how": LOST, "problem": "its worker is gone"}
+        return found
+
+    def cancel(self, ids: Collection[str]) -> None:
+        """End tasks."""
+        import ray
+
+        for id_ in ids:
+            if id_ in self._refs:
+                ray.cancel(self._refs.pop(id_), force=True)
+            elif id_ in self._actors:
+                ray.kill(self._actors.pop(id_), no_restart=True)
+
+
+def _connect(options: RunnerOptions) -> None:
+    """Connect this program with a cluster. Raises an error in one sentence if that fails."""
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    if not address:
+        raise UsageError(
+            "runner 'ray' needs the address of a cluster; give "
+            f"{option('runner_options', 'address=HOST:6379')}, or set the environment variable RAY_ADDRESS."
+        )
+    if address.startswith("ray://"):
+        raise UsageError(
+            f"{address} is the address of Ray's client; give the address of the head, such as HOST:6379, on a machine "
+            "of the cluster."
+        )
+    _check_answers(address)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # where patients' data are near, nothing is reported
+    os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
+    if options.token_file is not None:
+        if not options.token_file.is_file():
+            raise UsageError(f"{options.token_file}: no such file; give token_file the file of the cluster's token.")
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(options.token_file))
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
+    except AuthenticationError as error:
+        raise CytoyoloError(
+            f"the Ray cluster at {address} wants another token; give "
+            f"{option('runner_options', 'token_file=FILE')} with the cluster's token (chmod 600)."
+        ) from error
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise CytoyoloError(_refused(address, str(error))) from error
+
+
+def _check_answers(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        if address in ("auto", "local"):
+            return
+        raise UsageError(f"{address} is no address of a Ray cluster; give HOST:PORT, such as 10.0.0.1:6379.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
+    except (OSError, OverflowError) as error:
+        raise CytoyoloError(
+            f"no Ray cluster answers at {address} ({error}); check the address, and `ray status` on its head."
+        ) from error
+
+
+def _refused(address: str, said: str) -> str:
+    if "ersion mismatch" in said:
+        facts = [line.strip() for line in said.splitlines() if "Ray: " in line or "Python: " in line]
+        return (
+            f"the Ray cluster at {address} has other versions of Ray or Python than this machine ({', '.join(facts)}; "
+            "first the cluster's); install the same versions."
+        )
+    if "matching Raylet" in said or "node_ip_address" in said:
+        return (
+            f"this machine is no node of the Ray cluster at {address}; run `ray start --address={address}` here first."
+        )
+    lines = said.strip().splitlines() or ["no reason given"]
+    return f"the Ray cluster at {address} can't be used ({lines[0][:300]}); check `ray status` on its head."
+
+
+def _check_resources(options: RunnerOptions) -> int:
+    """Return how many cores a task gets: by default its share of the smallest machine that could do it.
+
+    Raises CytoyoloError if no machine of the cluster could do a task.
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    with_gpus = [node for node in nodes if node.get("GPU", 0) >= options.gpus]
+    if options.gpus and not with_gpus:
+        most = max((int(node.get("GPU", 0)) for node in nodes), default=0)
+        has = f"at most {most} in a machine" if most else "none"
+        raise CytoyoloError(f"the Ray cluster has too few GPUs: {options.gpus} asked for, {has}; give a smaller gpus.")
+    able = [node for node in with_gpus if node.get("CPU", 0) >= (options.cpus or 1)]
+    if not able:
+        most = max((int(node.get("CPU", 0)) for node in with_gpus), default=0)
+        raise CytoyoloError(
+            f"no machine of the Ray cluster has {options.cpus or 1} CPUs (at most {most}); give a smaller cpus."
+        )
+    if options.memory and not [node for node in able if node.get("memory", 0) >= options.memory * _GB]:
+        most = max(node.get("memory", 0) for node in able) / _GB
+        raise CytoyoloError(
+            f"no machine of the Ray cluster has {options.memory:g} GB of memory (at most {most:.1f}); give less memory."
+        )
+    shares = [int(node["CPU"] // max(node.get("GPU", 0) // options.gpus if options.gpus else 1, 1)) for node in able]
+    return options.cpus or max(min(shares), 1)
+
+
+def _answer(ref: Any) -> dict[str, str]:
+    """Return how a task ended, by Ray's own account if its worker could not say so."""
+    import ray
+    from ray import exceptions
+
+    failed = bootstrap.FAILED
+    try:
+        return dict(ray.get(ref))
+    except exceptions.OutOfMemoryError:
+        return {
+            "how": failed,
+            "problem": "the memory of its machine was used up; give "
+            f"{option('runner_options', 'memory=GIGABYTES')}, so that fewer jobs share a machine",
+        }
+    except (exceptions.NodeDiedError, exceptions.ObjectLostError, exceptions.TaskCancelledError):
+        return {"how": LOST, "problem": "its machine is gone"}
+    except (exceptions.LocalRayletDiedError, exceptions.RaySystemError) as error:
+        raise CytoyoloError(f"this machine has lost the Ray cluster ({str(error).splitlines()[0][:200]}).") from error
+    except exceptions.WorkerCrashedError:
+        return {
+            "how": failed,
+            "problem": "its process was ended from outside, as when the machine's memory is used up; give "
+            f"{option('runner_options', 'memory=GIGABYTES')}",
+        }
+    except exceptions.RayError as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return {"how": failed, "problem": lines[-1][:300]}
+
+
+def check_installed() -> None:
+    """Raise UsageError if Ray is not installed."""
+    try:
+        import ray  # noqa: F401
+    except ImportError as error:
+        raise UsageError("runner 'ray' needs Ray, which is not installed: pip install 'cytoyolo[ray]'.") from error

@@ -1,0 +1,157 @@
+"""Slurm, by submitit: each task is a job of its own. Submitit's local executor can stand in for a cluster."""
+
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from cytoyolo.errors import CytoyoloError, UsageError, option
+from cytoyolo.runners import bootstrap
+from cytoyolo.runners.cluster import LOST
+from cytoyolo.runners.ledger import Entry
+from cytoyolo.runners.options import RunnerOptions
+
+# What Slurm says of a job whose machine was lost, not of the job itself.
+_LOST_STATES = (
+    *("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "REVOKED", "INTERRUPTED"),
+    "NO PROCESS AND NO RESULT",  # of submitit's local executor
+)
+_CORES = 4
+# Seconds before its time is over in which a job is told to stop, and goes back into the queue.
+_WARNING_S = 120
+
+
+class Slurm:
+    """Tasks as jobs of Slurm. `folder` is where submitit keeps its files."""
+
+    name = "slurm"
+
+    def __init__(self, options: RunnerOptions, folder: Path) -> None:
+        self.options, self.cores = options, options.cpus or _CORES
+        self._local, self._folder = options.cluster == "local", folder
+        self._jobs = dict[str, Any]()
+        if not self._local and (missing := [name for name in ("sbatch", "srun") if shutil.which(name) is None]):
+            raise CytoyoloError(
+                f"this machine has no Slurm ({missing[0]} is not found); run the command on the cluster's login node."
+            )
+
+    def submit(self, task: dict[str, Any]) -> str:
+        """Submit a task as one job."""
+        import cloudpickle
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        cloudpickle.register_pickle_by_value(bootstrap)
+        try:
+            job = self._executor().submit(bootstrap.Resumable(task))
+        except (FailedJobError, FailedSubmissionError, OSError) as error:
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            raise CytoyoloError(
+                f"Slurm refuses the job ({said[-1][:300]}); check {option('runner_options')}."
+            ) from error
+        finally:
+            cloudpickle.unregister_pickle_by_value(bootstrap)
+        self._jobs[job.job_id] = job
+        return str(job.job_id)
+
+    def _executor(self) -> Any:
+        import submitit
+
+        given, kind = self.options, self.options.cluster
+        python = {} if given.python is None else {f"{kind}_python": given.python}
+        executor = submitit.AutoExecutor(
+            folder=self._folder, cluster=kind, **{f"{kind}_max_num_timeout": given.requeues}, **python
+        )
+        wanted = {name: getattr(given, name) for name in ("partition", "account", "qos", "constraint")}
+        executor.update_parameters(
+            name="cytoyolo", timeout_min=given.time, cpus_per_task=self.cores, mem_gb=given.memory, nodes=1,
+            tasks_per_node=1, gpus_per_node=given.gpus or None, slurm_signal_delay_s=_WARNING_S,
+            **{f"slurm_{name}": value for name, value in wanted.items()},
+        )  # fmt: skip
+        return executor
+
+    def attach(self, entry: Entry) -> bool:
+        """Watch a job of an earlier call, if Slurm still has it."""
+        from submitit.local.local import LocalJob
+        from submitit.slurm.slurm import SlurmJob
+
+        job: Any = LocalJob(self._folder, entry.id) if self._local else SlurmJob(self._folder, entry.id)
+        self._jobs[entry.id] = job
+        if self._is_gone(entry.id) and not job.paths.result_pickle.exists():
+            del self._jobs[entry.id]
+            return False
+        return True
+
+    def _is_gone(self, id_: str) -> bool:
+        job = self._jobs[id_]
+        if self._local and job._process is None:  # of an earlier call
+            return job.paths.result_pickle.exists() or not _lives(int(id_))
+        return bool(job.done())
+
+    def gone(self, ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return the answers of jobs that have ended. Their workers' own answers say more."""
+        return {id_: self._answer(id_) for id_ in ids if self._is_gone(id_)}
+
+    def _answer(self, id_: str) -> dict[str, str]:
+        job = self._jobs[id_]
+        state = str(job.state).split()[0] if not self._local else str(job.state)
+        if job.paths.result_pickle.exists():
+            kind, content = job._get_outcome_and_result()
+            if kind == "success":
+                return dict(content)
+            return _failed(f"{str(content).strip().splitlines()[-1][:300]}; see {job.paths.stderr}")
+        if "OUT_OF_ME" in state:
+            return _failed(f"its memory was used up; give more by {option('runner_options', 'memory=GIGABYTES')}")
+        if state == "TIMEOUT":
+            return _failed(f"its time was over; give more by {option('runner_options', 'time=MINUTES')}")
+        if state == "CANCELLED":
+            return _failed(f"the job {id_} was cancelled")
+        if state in _LOST_STATES:
+            return {"how": LOST, "problem": f"the job {id_} is gone ({state})"}
+        return _failed(_reason(job) or f"the job {id_} ended as {state} without a result; see {job.paths.stderr}")
+
+    def cancel(self, ids: Collection[str]) -> None:
+        """End jobs."""
+        for id_ in ids:
+            job = self._jobs.get(id_)
+            if job is not None:
+                job.cancel(check=False)
+        for id_ in ids if self._local else ():
+            if (job := self._jobs.get(id_)) is not None and job._process is not None:
+                job._process.wait()
+
+
+def _failed(problem: str) -> dict[str, str]:
+    return {"how": bootstrap.FAILED, "problem": problem}
+
+
+def _reason(job: Any) -> str:
+    """Find what submitit itself lacks on a worker."""
+    try:
+        text = job.paths.stderr.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    for package in ("submitit", "cytoyolo"):
+        if f"No module named '{package}" in text or f"No module named {package}" in text:
+            return f"the worker lacks the package {package}; install cytoyolo[slurm] there, or give python=PATH"
+    return ""
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def check_installed() -> None:
+    """Raise UsageError if submitit is not installed."""
+    try:
+        import submitit  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            "runner 'slurm' needs submitit, which is not installed: pip install 'cytoyolo[slurm]'."
+        ) from error

@@ -1,0 +1,32 @@
+"""Jobs for the machines of a cluster, which must be importable there."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from cytoyolo import console
+from cytoyolo.errors import CytoyoloError
+from cytoyolo.machine import cores
+
+
+def note(folder: Path, name: str, seconds: float, device: str) -> None:
+    """Write down one more line about this attempt, and what the job was given."""
+    with (folder / f"{name}.txt").open("a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()} {device} {cores()}\n")
+    console.note(f"{name} is at work")
+    time.sleep(seconds)
+    (folder / f"{name}.done").touch()
+
+
+def fail(folder: Path, name: str, times: int, device: str) -> None:
+    """Fail as often as this, and then work."""
+    note(folder, name, 0, device)
+    if len((folder / f"{name}.txt").read_text().splitlines()) <= times:
+        raise CytoyoloError(f"{name} is no good; mend it.")
+
+
+def crash(folder: Path, name: str, device: str) -> None:
+    """End as by the system when memory is used up."""
+    note(folder, name, 0, device)
+    os.kill(os.getpid(), signal.SIGKILL)
