@@ -135,8 +135,11 @@ $(DATA)/train.csv $(DATA)/test.csv $(TRUTH):
 	@echo "$@ is missing; give the folder that holds it with DATA=FOLDER (for the truth: TRUTH=FILE)." >&2; exit 2
 
 # All but curation.py, predict.py and tiled_training.py, whose trainings take long, and review.py, which needs a browser.
+# Benchmarks that need nothing but the package. The others need a folder to work in, weights or hours.
+MEASURED = $(filter-out benchmarks/curation.py benchmarks/review.py, \
+  $(shell grep -L 'required=True\|add_argument."[a-z]' benchmarks/[a-z]*.py))
 bench: $(INSTALLED)  ## Measure speed, each as a ratio of two ways in one run.
-	@for file in $(filter-out benchmarks/curation.py benchmarks/predict.py benchmarks/review.py benchmarks/tiled_training.py, $(wildcard benchmarks/[a-z]*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(MEASURED); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## Remove .venv and the demo's results; never your data or runs.
 	rm -rf $(VENV) runs/demo build dist htmlcov .coverage *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

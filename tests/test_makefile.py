@@ -176,3 +176,15 @@ def test_make_install_says_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(["make", "install"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.splitlines()[0] == "Python 3.11 to 3.13 is needed."
     assert len(done.stderr.splitlines()) == 2 and not done.stdout and not (folder / ".venv").exists()
+
+
+def test_bench_runs_no_benchmark_that_needs_arguments():
+    shown = subprocess.run(
+        ["make", "-n", "bench", "INSTALLED=Makefile"], cwd=MAKEFILE.parent, capture_output=True, text=True, check=True
+    ).stdout
+    named = {Path(word).stem for word in shown.split() if word.startswith("benchmarks/")}
+    assert {"convert", "score", "audit"} <= named
+    for name in sorted(named):
+        text = (MAKEFILE.parent / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+        assert "required=True" not in text, name
+    assert not named & {"accuracy", "adapt", "leukocytes", "review_round"}
