@@ -27,7 +27,7 @@ GROUPS = {
     "Prediction": ("predict", "differential", "fuse", "export", "bench"),
     "Figures": ("evaluate", "compare", "score", "check"),
     "Challenge": ("submit", "reproduce"),
-    "Help": ("demo", "smear", "info"),
+    "Help": ("demo", "smear", "jobs", "info"),
 }
 
 
