@@ -22,6 +22,8 @@ myst_heading_anchors = 4
 exclude_patterns = ["_build"]
 # Blocks of pages are calls, their output and YAML, and are shown as they are.
 highlight_language = "none"
+# Sentences of the program are found by their own characters.
+smartquotes = False
 # Docstrings write code in single backticks.
 default_role = "code"
 
