@@ -24,7 +24,7 @@ METHODS = {
 # Examples that take minutes, or that need the results of such calls.
 LONG = {
     *("adapt", "bench", "calibrate", "compare", "crossval", "curate", "demo", "differential", "ensemble", "evaluate"),
-    *("fuse", "reproduce", "review", "train", "train_classifier"),
+    *("fuse", "jobs", "reproduce", "review", "train", "train_classifier"),
 }
 
 

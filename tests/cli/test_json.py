@@ -23,6 +23,7 @@ from cytoyolo.commands import (
     reproduce_outcome,
     train_classifier,
 )
+from cytoyolo.runners.ledger import FOLDER, Entry, Ledger
 from tests.predicted_tables import crossvalidated, oof_text
 from tests.reviewing import made_review
 
@@ -62,6 +63,7 @@ CALLS = {
     ),
     "smear": ("-o new/smears --images 4", {"folder", "cells"}),
     "info": ("", {"versions", "cores"}),
+    "jobs": ("clustered", {"jobs"}),
 }
 # These train for minutes. Here only their printing is tested, with results that are given; their own tests run them.
 TRAINING = {
@@ -103,6 +105,7 @@ def place(blobs: Path, small_run: Path, tmp_path_factory: pytest.TempPathFactory
     (folder / "sources.yaml").write_text(f"one: {one}\ntwo: {one}\n")
     made_review(folder / "review").rename(folder / "r.sqlite")
     (folder / "new").mkdir()
+    Ledger(folder / "clustered" / FOLDER, "slurm", {}, {"fold 0": Entry()}).write()
     return folder
 
 
