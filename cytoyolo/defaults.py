@@ -42,7 +42,8 @@ MASK_FILL: MaskFill = "black"
 FOLDS = 5
 JOBS = 1
 RUNNER: RunnerName = "local"
-# How many images a job of a prediction on a cluster searches, as docs/measurements/runners.md finds it.
+# How many images a job of a prediction on a cluster searches: a multiple of all usual batches. It is chosen, not
+# measured.
 PART_SIZE = 2048
 # Predictions. Cells hardly ever overlap, so that class-agnostic NMS can have a low IoU. Every test row needs a box, so
 # that nearly all detections are kept for a submission. Both are the third place's settings.
