@@ -127,6 +127,11 @@ WRONG_CALLS = {
         "format='x'; give ",
     ),
     "import_labels": (("t.csv",), {"output": "new.csv", "format": "x"}, "format='x'; give "),
+    "jobs": (
+        ("there",),
+        {},
+        "there has no jobs on a cluster; give the output of a command that was called with `runner`.",
+    ),
     "join": (
         ({"a": {"labels": "t.csv", "images": "there"}, "b": {"labels": "t.csv", "images": "there"}},),
         {"output": "there"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo import console
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import UsageError, option
 from cytoyolo.locks import check_free
 from cytoyolo.runners.ledger import FOLDER, SUBMITTED, WAITING, Ledger, read_ledger
 from cytoyolo.runners.opening import open_cluster
@@ -66,7 +66,9 @@ def _ledger_of(run: Path) -> tuple[Ledger, Path]:
     for folder in (run, run.with_name(f"{run.name}{_PARTIAL}")) if run.name else (run,):
         if ledger := read_ledger(folder / FOLDER):
             return ledger, folder
-    raise UsageError(f"{run} has no jobs on a cluster; give the output of a command that was called with --runner.")
+    raise UsageError(
+        f"{run} has no jobs on a cluster; give the output of a command that was called with {option('runner')}."
+    )
 
 
 def _places(folder: Path) -> Iterator[Path]:

@@ -146,7 +146,7 @@ def _refused(address: str, said: str) -> str:
         )
     if "matching Raylet" in said or "node_ip_address" in said:
         return (
-            f"this machine is no node of the Ray cluster at {address}; run `ray start --address={address}` here first."
+            f"this machine is no node of the Ray cluster at {address}; join it first with `ray start` and this address."
         )
     lines = said.strip().splitlines() or ["no reason given"]
     return f"the Ray cluster at {address} can't be used ({lines[0][:300]}); check `ray status` on its head."

@@ -339,18 +339,3 @@ def test_the_rule_of_the_docs_runs(lab: Path) -> None:
     assert len(dedent(code).strip().splitlines()) <= 10
     findings = audit(lab / "labels.csv", config=lab / "mine.yaml").findings
     assert findings[findings["rule"] == "small-platelet"]["line"].tolist() == [3]
-
-
-def test_the_table_of_the_docs_is_that_of_the_rules() -> None:
-    rows = [
-        line.strip("| ").split(" | ")
-        for line in DOCS.read_text().splitlines()
-        if re.match(r"\| `[a-z-]+` \| [EWI]", line)
-    ]
-    letters = {"error": "E", "warning": "W", "info": "I"}
-    said = {row[0].strip("`"): row[1:4] for row in rows}
-    assert list(said) == list(RULES)
-    for rule in RULES.values():
-        thresholds = ", ".join(f"{key} {value:g}" for key, value in rule.thresholds.items())
-        finds = f"{rule.text} ({thresholds})" if thresholds else rule.text
-        assert [part.rstrip() for part in said[rule.name]] == [letters[rule.severity], rule.action, finds]
