@@ -18,6 +18,8 @@ from cytoyolo.errors import UsageError
 from cytoyolo.files import listing
 from cytoyolo.text import file_name
 
+pytestmark = pytest.mark.slow  # networks predict many times
+
 CONF = 1e-4
 
 

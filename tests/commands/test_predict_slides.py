@@ -17,6 +17,8 @@ from tests.detector.test_slide_search import Discs
 from tests.images.test_slides import with_offset
 from tests.slides import smear, write_pyramid
 
+pytestmark = pytest.mark.slow  # whole slides are searched
+
 # The small network is seldom sure of what it sees on slides.
 CONF = 2e-3
 

@@ -21,6 +21,8 @@ from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
 from tests.blobs import draw
 
+pytestmark = pytest.mark.slow  # several trainings
+
 OPTIONS = {"recipe": "quick", "model": "yolo11n.yaml", "epochs": 1, "imgsz": 64, "batch": 8, "device": "cpu"}
 
 

@@ -17,6 +17,8 @@ from cytoyolo.detector.library import parse_library_network
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.images.info import decode
 
+pytestmark = pytest.mark.slow  # several trainings
+
 SMALL = "torchvision:shufflenet_v2_x0_5"
 TINY = {"model": SMALL, "epochs": 2, "imgsz": 64, "batch": 8, "device": "cpu", "plots": False}
 

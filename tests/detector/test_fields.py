@@ -15,6 +15,8 @@ from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.tiling import Tiling
 from cytoyolo.errors import UsageError
 
+pytestmark = pytest.mark.slow  # networks search large fields
+
 SIDE = 40
 
 

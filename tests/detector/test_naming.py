@@ -35,6 +35,8 @@ from tests.detector.test_slide_search import Discs, searched
 from tests.outcomes import assert_refused
 from tests.slides import smear_with_discs, write_pyramid
 
+pytestmark = pytest.mark.slow  # networks predict many times
+
 
 class Looking:
     """Stands for a classifier: it looks at the first pixel of each crop, so that it tells whether boxes and pixels

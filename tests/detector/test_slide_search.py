@@ -16,6 +16,8 @@ from cytoyolo.images.unusable import Unsupported
 from tests.images.test_slides import with_offset
 from tests.slides import smear, smear_with_discs, write_pyramid
 
+pytestmark = pytest.mark.slow  # networks search whole slides
+
 CODES = ("small", "large")
 TILE, OVERLAP = 160, 60
 
