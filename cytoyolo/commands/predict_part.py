@@ -6,7 +6,7 @@ The part is described by files in the folder of the parts, so that a job is a fu
 - 000012.json: the names of the images of a part, or the slide.
 - 000012.partial: the part under way, with its journal, from which another attempt goes on.
 - 000012.done: how many images of it are done.
-- 000012.jsonl: the finished part. The first line says how it was searched, and the other lines are those of a journal.
+- 000012.jsonl: the finished part. The first line says how it was searched. The other lines are lines of a journal.
 """
 
 import json

@@ -134,7 +134,7 @@ def reproduce(
     dry_run : bool
         Only return the plan, with an estimate of time (from a few training steps) and disk.
     report : bool
-        Whether to write pages: report.html here, and those of the steps.
+        Whether to write report.html here, and the pages of the steps.
     **settings
         The settings of the trainings: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
         of `seed`.

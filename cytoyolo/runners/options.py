@@ -118,7 +118,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
 
 
 def divide_runner(settings: Mapping[str, Any]) -> tuple[RunnerSettings, dict[str, Any]]:
-    """Divide the settings of a call into those of the runner, which are complete, and the others."""
+    """Divide the settings of a call: first the runner's settings, all of them, then the other settings."""
     others = dict(settings)
     chosen = cast(RunnerSettings, {key: others.pop(key, default) for key, default in RUNNER.items()})
     check_choice("runner", chosen["runner"], defaults.RunnerName)

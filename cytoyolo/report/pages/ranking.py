@@ -78,9 +78,9 @@ def _compared(names: Mapping[str, str], made: Ranking, pages: Mapping[str, str])
     values = pd.DataFrame(compared)
     chart = differences(
         list(made.comparisons), values["difference"], values["low"], values["high"],
-        f"{word} of each result minus that of A, with 95 % intervals", "difference",
+        f"{word} of each result minus {word} of A, with 95 % intervals", "difference",
     )  # fmt: skip
-    columns = ["page", "file", f"{word}, minus that of A", "says", "only A right", "only the other right", "p"]
+    columns = ["page", "file", f"{word}, minus {word} of A", "says", "only A right", "only the other right", "p"]
     note = "p is of McNemar's exact test over the true cells that only one of the two gets right."
     return [chart, Table("Each result compared with A, on a page of its own", columns, rows, note)]
 
