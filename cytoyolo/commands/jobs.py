@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytoyolo import console
+from cytoyolo.detector.journal import partial_folder
 from cytoyolo.errors import UsageError, option
 from cytoyolo.locks import check_free
 from cytoyolo.runners.ledger import FOLDER, SUBMITTED, WAITING, Ledger, read_ledger
@@ -14,8 +15,6 @@ from cytoyolo.runners.opening import open_cluster
 from cytoyolo.runners.options import settings_of
 
 COLUMNS = ["job", "state", "worker", "failures", "losses", "problem", "log"]
-# Where an unfinished prediction keeps its work.
-_PARTIAL = ".partial"
 _RUNS = "running"
 
 
@@ -63,7 +62,7 @@ def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
 
 def _ledger_of(run: Path) -> tuple[Ledger, Path]:
     """Return the ledger of a run, and the folder that holds it."""
-    for folder in (run, run.with_name(f"{run.name}{_PARTIAL}")) if run.name else (run,):
+    for folder in (run, partial_folder(run)) if run.name else (run,):
         if ledger := read_ledger(folder / FOLDER):
             return ledger, folder
     raise UsageError(

@@ -3,8 +3,8 @@
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cytoyolo.commands.predict_part import CALL, OF_MACHINE, counted, described,
 from cytoyolo.commands.predict_slides import Scale
 from cytoyolo.detector.inference import InferenceSettings
 from cytoyolo.detector.journal import PARTS, RESULT, Journal, partial_folder
+from cytoyolo.detector.progress import shown_meanwhile
 from cytoyolo.detector.remarks import Remarks
 from cytoyolo.detector.slide_plan import Search, SlidePlan
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, option
@@ -106,7 +107,7 @@ def cut(names: Sequence[str], slides: Sequence[SlidePlan], size: int) -> Iterato
 
 @dataclass
 class PartsSearch:
-    """Searches a prediction in parts: see `search`. `facts` are those of the prediction's journal."""
+    """Searches a prediction in parts: see `search`. `facts` are what its journal says about itself."""
 
     call: PartsCall
     facts: Mapping[str, Any]
@@ -133,7 +134,7 @@ class PartsSearch:
             jobs = {f"part {part.number}": job(folder, part.number, stage_of(call.where)) for part in missing}
             console.note(f"Parts to search: {len(jobs):,} of {parts[-1].number + 1:,}, {call.size:,} images each.")
             failed = dict[str, str]()
-            with _followed(folder, missing, journal, len(self.names)):
+            with shown_meanwhile(partial(_follow, folder, missing, journal, len(self.names))):
                 for ended in runner.run(jobs, Policy(retried=True, others_go_on=True, warm=True)):
                     if ended.problem:
                         failed[ended.name] = ended.problem
@@ -219,19 +220,6 @@ def _portable(settings: Mapping[str, Any]) -> dict[str, Any]:
         made["conf"] = str(Path(made["conf"]).absolute())
     made["classifiers"] = [str(Path(path).absolute()) for path in made["classifiers"]]
     return made
-
-
-@contextmanager
-def _followed(folder: Path, parts: Sequence[Part], journal: Journal, total: int) -> Iterator[None]:
-    """Show a table of the parts that are searched, with the rate and the time left of each and of all."""
-    done = threading.Event()
-    thread = threading.Thread(target=_follow, args=(folder, parts, journal, total, done), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def _follow(folder: Path, parts: Sequence[Part], journal: Journal, total: int, done: threading.Event) -> None:

@@ -8,9 +8,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -118,8 +119,15 @@ def shown(path: Path) -> Iterator[None]:
 @contextmanager
 def followed(paths: Mapping[str, Path]) -> Iterator[None]:
     """Show the events of trainings (by title), appended to files that may yet have to come, until the block ends."""
+    with shown_meanwhile(partial(_follow, paths)):
+        yield
+
+
+@contextmanager
+def shown_meanwhile(show: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Let `show` run in a thread of its own until the block ends. Its event is set at the end."""
     done = threading.Event()
-    thread = threading.Thread(target=_follow, args=(paths, done), daemon=True)
+    thread = threading.Thread(target=show, args=(done,), daemon=True)
     thread.start()
     try:
         yield
