@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cytoyolo import console
 from cytoyolo.errors import CytoyoloError
+from cytoyolo.locks import locked
 from cytoyolo.machine import cores
 
 
@@ -30,3 +31,17 @@ def crash(folder: Path, name: str, device: str) -> None:
     """End as by the system when memory is used up."""
     note(folder, name, 0, device)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def steps(folder: Path, name: str, count: int, seconds: float, device: str) -> None:
+    """Do so many steps, from the step on that an earlier attempt has reached, and say where a finished job is begun
+    again."""
+    with locked(folder / name):
+        path = folder / f"{name}.steps"
+        if (folder / f"{name}.done").exists():
+            (folder / "twice.txt").write_text(name)
+        for step in range(len(path.read_text().splitlines()) if path.exists() else 0, count):
+            time.sleep(seconds)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{step} {os.getpid()}\n")
+        (folder / f"{name}.done").touch()

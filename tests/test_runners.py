@@ -1,10 +1,20 @@
 """Jobs on clusters: options, and submitit's local executor in the place of Slurm."""
 
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.runners import bootstrap, cluster
 from cytoyolo.runners.jobs import LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import read_ledger
 from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner
@@ -98,3 +108,111 @@ def test_detached_jobs_are_found_again(tmp_path):
     assert read_ledger(tmp_path / "jobs").entries["a"].state == "submitted"
     assert [one.name for one in open_cluster_runner(SLURM, tmp_path, "cpu").run(jobs, Policy())] == ["a"]
     assert len((tmp_path / "a.txt").read_text().splitlines()) == 1
+
+
+def test_a_worker_that_does_not_fit_says_why(tmp_path, monkeypatch):
+    task = {"name": "a", "token": "t", "folder": str(tmp_path), "work": b"", "versions": {"torch": "0.1"}}
+    answer = bootstrap.begin(task)
+    assert answer["how"] == "unfit" and answer["worker"] == socket.gethostname()
+    assert re.fullmatch(r"the worker has torch \S+, and the machine that submits has 0\.1; .+", answer["problem"])
+    assert json.loads((tmp_path / "a.state.json").read_text()) == answer
+    answer = bootstrap.begin({**task, "folder": str(tmp_path / "none")})
+    assert answer["how"] == "unfit" and "does not see the folder" in answer["problem"]
+    assert not (tmp_path / "none").exists()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "can't write into" in bootstrap.begin(task)["problem"]
+
+
+def test_a_worker_without_the_package_says_so(tmp_path):
+    task = {"name": "a", "token": "t", "folder": str(tmp_path), "work": b"", "versions": {"cytoyolo": "1.2.3"}}
+    code = f"exec(open({bootstrap.__file__!r}).read()); print(begin({task!r})['problem'])"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == f"{sys.executable} lacks the package cytoyolo; install cytoyolo 1.2.3 there\n", done.stderr
+
+
+def test_slurm_that_refuses_a_job_is_told_in_its_words(tmp_path, monkeypatch):
+    for name in ("sbatch", "srun"):
+        path = tmp_path / name
+        path.write_text("#!/bin/sh\necho 'sbatch: error: Requested node configuration is not available' >&2\nexit 1\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    runner = open_cluster_runner({**SLURM, "runner_options": "gpus=1"}, tmp_path, "0")
+    with pytest.raises(CytoyoloError, match=r"Slurm refuses the job \(.*node configuration is not available"):
+        list(runner.run({"a": partial(note, tmp_path, "a", 0)}, Policy()))
+
+
+def test_a_worker_whose_disk_is_full_is_told(tmp_path, monkeypatch):
+    (tmp_path / "data").write_bytes(b"much")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(CytoyoloError, match=r"has 0 MB left, and .* needs 0 MB; free some"):
+        staged(tmp_path / "data", tmp_path / "stage")
+    assert list((tmp_path / "stage").iterdir()) == []
+
+
+class Shaky:
+    """A cluster whose tasks end by chance: well, with a failure, or because their machine is lost."""
+
+    name, cores = "ray", 1
+
+    def __init__(self, chance, options):
+        self.chance, self.options, self.tasks, self.log, self.avoided = chance, options, {}, [], set()
+
+    def submit(self, task):
+        self.tasks[task["token"]] = task["name"]
+        assert len(self.tasks) <= (self.options.at_once or 100)
+        return task["token"]
+
+    def attach(self, entry):
+        return False
+
+    def avoid(self, node):
+        self.avoided.add(node)
+        return len(self.avoided) < 3
+
+    def gone(self, ids):
+        assert set(ids) == set(self.tasks)
+        found = {}
+        for id_ in [id_ for id_ in ids if self.chance.random() < 0.5]:
+            how = self.chance.choice(["done", "failed", "lost", "lost", "unfit"])
+            self.log.append((self.tasks.pop(id_), how))
+            node = str(self.chance.randrange(3)) if how == "unfit" else ""
+            found[id_] = {"how": how, "problem": "" if how == "done" else "it is so", "worker": "w", "node": node}
+        return found
+
+    def cancel(self, ids):
+        for id_ in ids:
+            del self.tasks[id_]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_job_ends_once_however_often_its_machine_is_lost(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(cluster, "_LOOK_S", 0)
+    chance = random.Random(seed)
+    shaky = Shaky(chance, parse_options("ray", {"at_once": chance.randint(1, 5), "retries": chance.randint(0, 3)}))
+    jobs = {f"job {number}": partial(note, tmp_path, "a", 0) for number in range(6)}
+    runner = cluster.ClusterRunner(shaky, tmp_path / "jobs", "cpu")
+    ended = {one.name: one.problem for one in runner.run(jobs, Policy(retried=True, others_go_on=True))}
+    assert sorted(ended) == sorted(jobs) and not shaky.tasks
+    for name, problem in ended.items():
+        own = [how for job, how in shaky.log if job == name.replace(" ", "-")]
+        assert own.count("done") == (not problem) and own.count("failed") <= shaky.options.retries + 1
+        assert own[-1] in (("failed", "unfit") if problem else ("done",))
+        assert not problem or len(shaky.avoided) == 3 or own.count("failed") == shaky.options.retries + 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_interrupt_leaves_no_task_behind(tmp_path, monkeypatch, seed):
+    chance = random.Random(seed)
+
+    def interrupt(_):
+        if chance.random() < 0.2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster.time, "sleep", interrupt)
+    shaky = Shaky(chance, parse_options("ray", {"at_once": 3}))
+    jobs = {f"job{number}": partial(note, tmp_path, "a", 0) for number in range(50)}
+    with pytest.raises(KeyboardInterrupt):
+        list(cluster.ClusterRunner(shaky, tmp_path / "jobs", "cpu").run(jobs, Policy(True, True)))
+    assert not shaky.tasks
+    states = {entry.state for entry in read_ledger(tmp_path / "jobs").entries.values()}
+    assert "waiting" in states and "submitted" not in states

@@ -14,7 +14,7 @@ from cytoyolo import console
 from cytoyolo.commands.predict_part import CALL, OF_MACHINE, counted, described, finished, job
 from cytoyolo.commands.predict_slides import Scale
 from cytoyolo.detector.inference import InferenceSettings
-from cytoyolo.detector.journal import PARTS, RESULT, Journal, partial_folder
+from cytoyolo.detector.journal import PARTS, RESULT, Journal, changed_image, partial_folder
 from cytoyolo.detector.progress import shown_meanwhile
 from cytoyolo.detector.remarks import Remarks
 from cytoyolo.detector.slide_plan import Search, SlidePlan
@@ -126,6 +126,7 @@ class PartsSearch:
         call, folder = self.call, self.call.folder
         parts = [part for part in cut(self.names, self.slides, call.size) if part.end > journal.done]
         self._remarks = Remarks(call.white)
+        self._check_unchanged(parts)
         waiting = self._joined(journal, parts)
         if waiting:
             runner = open_cluster_runner(call.where, folder.parent, call.device)
@@ -177,6 +178,19 @@ class PartsSearch:
                     "plans": [plan.digest for plan in part.slides],
                 }
                 write_text(described(call.folder, part.number), json.dumps(about))
+
+    def _check_unchanged(self, parts: Sequence[Part]) -> None:
+        """Raise UsageError if an image has changed since an earlier call searched its part."""
+        for path in (finished(self.call.folder, part.number) for part in parts):
+            if not path.is_file():
+                continue
+            with path.open("rb") as file:
+                file.readline()
+                if changed := changed_image(file, self.call.images):
+                    raise UsageError(
+                        f"{path} is of {changed}, which has changed since; delete this file, or give {OVERWRITE} to "
+                        "start anew."
+                    )
 
     def _joined(self, journal: Journal, parts: Sequence[Part]) -> list[Part]:
         """Take over the finished parts that come next in the journal. Return the parts that are left."""

@@ -9,7 +9,7 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -230,6 +230,12 @@ def _read(
             bad[len(ends) - 1] = str(entry["problem"])
         ends.append(ends[-1] + len(line))
     return ends, bad, ""
+
+
+def changed_image(lines: Iterable[bytes], images: Path) -> str:
+    """Return the name of the first image that has changed since its line was written; "" if there is none."""
+    entries = filter(None, map(_parsed, lines))
+    return next((str(one["name"]) for one in entries if one["state"] != _state(images / one["name"])), "")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -56,7 +56,16 @@ def _unfit(task: dict[str, Any]) -> str:
 
 
 def _answer(task: dict[str, Any], worker: str, how: str, problem: str) -> dict[str, str]:
-    return {"token": task["token"], "worker": worker, "how": how, "problem": problem}
+    return {"token": task["token"], "worker": worker, "node": _node(), "how": how, "problem": problem}
+
+
+def _node() -> str:
+    """Return the cluster's own name for this machine, "" if it has none."""
+    if "ray" in sys.modules:
+        from ray import get_runtime_context, is_initialized
+
+        return str(get_runtime_context().get_node_id()) if is_initialized() else ""
+    return os.environ.get("SLURMD_NODENAME", "")
 
 
 def _told(task: dict[str, Any], worker: str, how: str, problem: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from cytoyolo import console
 from cytoyolo.errors import CytoyoloError, listed, option
 from cytoyolo.machine import versions
-from cytoyolo.runners.bootstrap import DONE
+from cytoyolo.runners.bootstrap import DONE, UNFIT
 from cytoyolo.runners.jobs import Ended, LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, read_ledger
 from cytoyolo.runners.options import RunnerOptions
@@ -41,6 +41,10 @@ class Cluster(Protocol):
         """Tell whether a task of another caller is still there, and watch it from now on."""
         ...
 
+    def avoid(self, node: str) -> bool:
+        """Submit no more tasks to a machine, given by the `node` of an answer. False if no machine would be left."""
+        ...
+
     def gone(self, ids: Collection[str]) -> dict[str, dict[str, str]]:
         """Return the answers of tasks that wait or run no more, by id."""
         ...
@@ -59,6 +63,7 @@ class ClusterRunner:
     device: str
     detach: bool = False
     _ledger: Ledger = field(init=False)
+    _said: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         shown = {key: value for key, value in vars(self.cluster.options).items() if value is not None}
@@ -124,13 +129,16 @@ class ClusterRunner:
     def _ended(self, policy: Policy) -> Iterator[Ended]:
         """Yield the jobs that have ended since the last look. Jobs that are to be begun again are made ready."""
         submitted = {entry.id: name for name, entry in self._ledger.entries.items() if entry.state == SUBMITTED}
-        for id_, answer in self.cluster.gone(submitted).items():
-            name = submitted[id_]
+        answers = {submitted[id_]: answer for id_, answer in self.cluster.gone(submitted).items()}
+        for name, answer in answers.items():
             self._judge(name, self._ledger.answer(name) or answer, policy)
+        if answers:
             self._ledger.write()
-            entry = self._ledger.entries[name]
+        entries = {name: self._ledger.entries[name] for name in answers}
+        for name, entry in entries.items():
             if entry.state == GIVEN_UP and not policy.others_go_on:
                 raise CytoyoloError(f"{name}{_where(entry)}: {entry.problem}")
+        for name, entry in entries.items():
             if entry.state in (ENDED, GIVEN_UP):
                 yield Ended(name, f"{_where(entry)[1:]}: {entry.problem}".lstrip(": ") if entry.problem else "")
 
@@ -140,6 +148,10 @@ class ClusterRunner:
         if answer["how"] == DONE:
             entry.state = ENDED
             return
+        if answer["how"] == UNFIT and self.cluster.avoid(answer.get("node", "")):
+            entry.state = WAITING
+            self._say_unfit(f"{entry.worker}: {entry.problem}. No more jobs are given to this worker.")
+            return
         lost = answer["how"] == LOST
         entry.losses, entry.failures = entry.losses + lost, entry.failures + (not lost)
         attempts = 1 + self.cluster.options.retries if policy.retried else 1
@@ -147,6 +159,12 @@ class ClusterRunner:
         entry.state = GIVEN_UP if given_up else WAITING
         if lost and not given_up:
             console.note(f"{name}{_where(entry)}: {entry.problem}; it is begun again.")
+
+    def _say_unfit(self, sentence: str) -> None:
+        """Say it once, although several jobs may have been on their way to the worker."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            console.warn(sentence)
 
     def _cancel_all(self) -> None:
         entries = [entry for entry in self._ledger.entries.values() if entry.state == SUBMITTED]

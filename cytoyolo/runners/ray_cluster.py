@@ -27,6 +27,7 @@ class RayCluster:
         self.options, self._detach = options, detach
         self._refs = dict[str, Any]()
         self._actors = dict[str, Any]()
+        self._avoided = set[str]()
         _connect(options)
         self.cores = _check_resources(options)
 
@@ -38,6 +39,8 @@ class RayCluster:
         needs: dict[str, Any] = {"num_cpus": self.cores, "num_gpus": self.options.gpus}
         if self.options.memory:
             needs["memory"] = int(self.options.memory * _GB)
+        if self._avoided:
+            needs["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._avoided))})"}
         cloudpickle.register_pickle_by_value(bootstrap)
         try:
             if self._detach:
@@ -50,6 +53,13 @@ class RayCluster:
             cloudpickle.unregister_pickle_by_value(bootstrap)
         self._refs[ref.hex()] = ref
         return str(ref.hex())
+
+    def avoid(self, node: str) -> bool:
+        """Submit no more tasks to a node, if another node could do them."""
+        others = [one for one in _able(self.options) if one["NodeID"] not in {*self._avoided, node}]
+        if node and others:
+            self._avoided.add(node)
+        return bool(node and others)
 
     def attach(self, entry: Entry) -> bool:
         """Watch a detached task of an earlier call. Other tasks ended with their caller."""
@@ -152,6 +162,15 @@ def _refused(address: str, said: str) -> str:
     return f"the Ray cluster at {address} can't be used ({lines[0][:300]}); check `ray status` on its head."
 
 
+def _able(options: RunnerOptions) -> list[dict[str, Any]]:
+    """Return the nodes that could do a task."""
+    import ray
+
+    wanted = {"CPU": options.cpus or 1, "GPU": options.gpus, "memory": (options.memory or 0) * _GB}
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    return [node for node in nodes if all(node["Resources"].get(key, 0) >= least for key, least in wanted.items())]
+
+
 def _check_resources(options: RunnerOptions) -> int:
     """Return how many cores a task gets: by default its share of the smallest machine that could do it.
 
@@ -176,6 +195,7 @@ def _check_resources(options: RunnerOptions) -> int:
         raise CytoyoloError(
             f"no machine of the Ray cluster has {options.memory:g} GB of memory (at most {most:.1f}); give less memory."
         )
+    able = [node["Resources"] for node in _able(options)]
     shares = [int(node["CPU"] // max(node.get("GPU", 0) // options.gpus if options.gpus else 1, 1)) for node in able]
     return options.cpus or max(min(shares), 1)
 

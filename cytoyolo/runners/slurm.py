@@ -30,7 +30,7 @@ class Slurm:
     def __init__(self, options: RunnerOptions, folder: Path) -> None:
         self.options, self.cores = options, options.cpus or _CORES
         self._local, self._folder = options.cluster == "local", folder
-        self._jobs = dict[str, Any]()
+        self._jobs, self._avoided = dict[str, Any](), dict[str, None]()
         if not self._local and (missing := [name for name in ("sbatch", "srun") if shutil.which(name) is None]):
             raise CytoyoloError(
                 f"this machine has no Slurm ({missing[0]} is not found); run the command on the cluster's login node."
@@ -66,9 +66,16 @@ class Slurm:
         executor.update_parameters(
             name="cytoyolo", timeout_min=given.time, cpus_per_task=self.cores, mem_gb=given.memory, nodes=1,
             tasks_per_node=1, gpus_per_node=given.gpus or None, slurm_signal_delay_s=_WARNING_S,
+            slurm_exclude=",".join(self._avoided) or None,
             **{f"slurm_{name}": value for name, value in wanted.items()},
         )  # fmt: skip
         return executor
+
+    def avoid(self, node: str) -> bool:
+        """Exclude a machine from now on. Slurm itself refuses jobs if no machine is left."""
+        if node:
+            self._avoided[node] = None
+        return bool(node)
 
     def attach(self, entry: Entry) -> bool:
         """Watch a job of an earlier call, if Slurm still has it."""

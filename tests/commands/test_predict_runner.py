@@ -1,0 +1,133 @@
+"""`predict` on clusters: the bytes of one machine, also if nodes and drivers are killed, and parts that fail."""
+
+import json
+import os
+import random
+import shutil
+import time
+
+import pytest
+
+from cytoyolo import export
+from tests import clusters
+from tests.clusters import PROGRAM, begin, ended, wait_for
+
+pytestmark = pytest.mark.slow  # processes of a cluster take seconds to start
+nodes, ray_nodes = clusters.nodes, clusters.ray_nodes  # fixtures
+CLUSTERS = pytest.mark.parametrize("nodes", ["slurm", "ray"], indirect=True)
+IMAGES, SIZE = 160, 40
+
+
+@pytest.fixture(scope="session")
+def weights(small_run, tmp_path_factory):
+    return export(small_run / "weights" / "best.pt", output=tmp_path_factory.mktemp("weights") / "best.onnx").output
+
+
+@pytest.fixture(scope="session")
+def images(blobs, tmp_path_factory):
+    """Copies of few images in folders, and a file that is no image."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(IMAGES):
+        place = folder / f"slide{number % 5}" / f"{number:04d}.jpg"
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(blobs / "images" / f"blob{number % 24:02d}.jpg", place)
+    (folder / "slide1" / "bad.jpg").write_text("no picture")
+    return folder
+
+
+def start(weights, images, output, *more):
+    return begin(PROGRAM, "predict", weights, images, "-o", output, "--conf", "0.001", "--batch", "4", *more)
+
+
+def on(nodes, size=SIZE):
+    return "--runner", nodes.runner, "--runner-options", nodes.options, "--part-size", size
+
+
+@pytest.fixture(scope="session")
+def wanted(weights, images, tmp_path_factory):
+    """What one machine makes."""
+    output = tmp_path_factory.mktemp("local") / "out"
+    process = start(weights, images, output)
+    said = ended(process)
+    assert process.returncode == 1, said  # one image can't be used
+    return content(output)
+
+
+def content(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def searched(output):
+    """How many images are done in the parts, and in the journal that joins them."""
+    folder = output.with_name(f"{output.name}.partial")
+    journals = [folder / "journal.jsonl", *folder.glob("parts/*.jsonl"), *folder.glob("parts/*.partial/journal.jsonl")]
+    return sum(max(path.read_bytes().count(b"\n") - 1, 0) for path in journals if path.is_file())
+
+
+def same(process, output, wanted):
+    said = ended(process)
+    assert process.returncode == 1, said
+    made = content(output)
+    assert sorted(made) == sorted(wanted)
+    assert [name for name in made if made[name] != wanted[name]] == []
+    assert not output.with_name(f"{output.name}.partial").exists()
+
+
+@CLUSTERS
+def test_parts_have_the_bytes_of_one_machine(nodes, weights, images, wanted, tmp_path):
+    same(start(weights, images, tmp_path / "out", *on(nodes)), tmp_path / "out", wanted)
+
+
+@CLUSTERS
+@pytest.mark.parametrize("seed", range(10))
+def test_a_node_killed_during_a_prediction(nodes, weights, images, wanted, tmp_path, seed):
+    output, chance = tmp_path / "out", random.Random(seed)
+    after = chance.randint(1, IMAGES * 3 // 4)
+    process = start(weights, images, output, *on(nodes))
+    wait_for(lambda: searched(output) >= after or process.poll() is not None)
+    folder = output.with_name("out.partial")
+    wait_for(lambda: process.poll() is not None or nodes.kill(folder, chance))
+    same(process, output, wanted)
+
+
+@CLUSTERS
+@pytest.mark.parametrize("seed", range(3))
+def test_a_driver_killed_during_a_prediction(nodes, weights, images, wanted, tmp_path, seed):
+    output = tmp_path / "out"
+    process = start(weights, images, output, *on(nodes))
+    wait_for(lambda: searched(output) > 10 or process.poll() is not None)
+    time.sleep(random.Random(seed).uniform(0, 3))
+    process.kill()
+    ended(process)
+    same(start(weights, images, output, *on(nodes)), output, wanted)
+
+
+@pytest.mark.parametrize("nodes", ["slurm"], indirect=True)
+def test_a_part_that_fails_is_listed_and_done_by_the_next_call(nodes, weights, images, wanted, tmp_path):
+    output, size = tmp_path / "out", 40
+    folder = tmp_path / "out.partial"
+    process = start(weights, images, output, *on(nodes, size))
+    wait_for(lambda: (folder / "jobs" / "jobs.json").exists() or process.poll() is not None)
+    stone = folder / "parts" / "000001.partial" / "users own.txt"
+    stone.parent.mkdir(parents=True, exist_ok=True)
+    stone.write_text("in the way")
+    said = ended(process)
+    assert process.returncode == 1 and "parts that failed: 1 of 5 (part 1 " in said and "move it elsewhere" in said
+    jobs = json.loads((folder / "jobs" / "jobs.json").read_text())["jobs"]
+    assert {name: job["failures"] for name, job in jobs.items()} == {f"part {n}": 3 * (n == 1) for n in range(5)}
+    refused = start(weights, images, output, *on(nodes, 20))
+    assert "part size" in ended(refused) and refused.returncode == 2
+    (images / "slide0" / "new.jpg").write_bytes((images / "slide0" / "0000.jpg").read_bytes())
+    refused = start(weights, images, output, *on(nodes, size))
+    said = ended(refused)
+    (images / "slide0" / "new.jpg").unlink()
+    assert "images differ" in said and refused.returncode == 2
+    last = images / "slide4" / "0004.jpg"  # of a part that is done, and waits for part 1
+    times = last.stat().st_atime_ns, last.stat().st_mtime_ns
+    last.touch()
+    refused = start(weights, images, output, *on(nodes, size))
+    said = ended(refused)
+    os.utime(last, ns=times)
+    assert "is of slide4/0004.jpg, which has changed since" in said and refused.returncode == 2
+    shutil.rmtree(stone.parent)
+    same(start(weights, images, output, *on(nodes, size)), output, wanted)

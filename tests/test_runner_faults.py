@@ -1,0 +1,103 @@
+"""Jobs on clusters whose nodes and drivers are killed: nothing is lost, and no finished job is done again."""
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests import clusters
+from tests.clusters import begin, ended, wait_for
+
+pytestmark = pytest.mark.slow  # processes of a cluster take seconds to start
+nodes, ray_nodes = clusters.nodes, clusters.ray_nodes  # fixtures
+CLUSTERS = pytest.mark.parametrize("nodes", ["slurm", "ray"], indirect=True)
+JOBS, STEPS, SECONDS = 6, 10, 0.2
+
+
+def driver(folder, nodes, jobs=JOBS, count=STEPS, seconds=SECONDS):
+    return begin("-m", "tests.runner_driver", folder, nodes.runner, nodes.options, jobs, count, seconds)
+
+
+def steps_of(folder):
+    return {path.stem: [int(line.split()[0]) for line in path.read_text().splitlines()]
+            for path in folder.glob("*.steps")}  # fmt: skip
+
+
+def check_all_done(folder, jobs=JOBS, count=STEPS):
+    assert steps_of(folder) == {f"job{number}": list(range(count)) for number in range(jobs)}
+    assert not (folder / "twice.txt").exists()
+
+
+@CLUSTERS
+@pytest.mark.parametrize("seed", range(10))
+def test_a_node_killed_at_a_random_moment(nodes, tmp_path, seed):
+    chance = random.Random(seed)
+    process = driver(tmp_path, nodes)
+    wait_for(lambda: steps_of(tmp_path) or process.poll() is not None)
+    time.sleep(chance.uniform(0, JOBS * STEPS * SECONDS / 4))
+    wait_for(lambda: nodes.kill(tmp_path, chance) or process.poll() is not None)
+    said = ended(process)
+    assert process.returncode == 0, said
+    check_all_done(tmp_path)
+
+
+@CLUSTERS
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_driver_goes_on_with_the_same_call(nodes, tmp_path, seed):
+    process = driver(tmp_path, nodes)
+    wait_for(lambda: steps_of(tmp_path) or process.poll() is not None)
+    time.sleep(random.Random(seed).uniform(0, JOBS * STEPS * SECONDS / 4))
+    process.kill()
+    ended(process)
+    again = driver(tmp_path, nodes)
+    said = ended(again)
+    assert again.returncode == 0, said
+    check_all_done(tmp_path)
+
+
+@CLUSTERS
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_all_jobs(nodes, tmp_path, how):
+    process = driver(tmp_path, nodes, count=1000)
+    wait_for(lambda: len(steps_of(tmp_path)) > 1 or process.poll() is not None)
+    process.send_signal(how)
+    ended(process)
+    time.sleep(1)
+    before = steps_of(tmp_path)
+    time.sleep(2)
+    assert before and steps_of(tmp_path) == before
+
+
+@CLUSTERS
+def test_a_second_driver_is_refused(nodes, tmp_path):
+    process = driver(tmp_path, nodes)
+    wait_for(lambda: steps_of(tmp_path) or process.poll() is not None)
+    second = driver(tmp_path, nodes)
+    assert "another process is at work" in ended(second)
+    assert second.returncode == 1
+    ended(process)
+    assert process.returncode == 0
+    check_all_done(tmp_path)
+
+
+def test_a_worker_of_another_version_gets_no_more_jobs(ray_nodes, tmp_path):
+    other = tmp_path / "other" / "torch-0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 0.1\n")
+    ray_nodes.complete()
+    node = ray_nodes.add({"PYTHONPATH": str(other.parent)})
+    process = driver(tmp_path, ray_nodes)
+    said = ended(process)
+    ray_nodes.remove(node)
+    assert process.returncode == 0, said
+    assert said.count("the worker has torch 0.1, and the machine that submits has") == 1
+    assert said.count("No more jobs are given to this worker.") == 1
+    check_all_done(tmp_path)
+
+
+def test_ray_lacks_what_jobs_need(ray_nodes, tmp_path):
+    ray_nodes.complete()
+    for options, words in (("gpus=1", "has too few GPUs: 1 asked for, none"), ("cpus=64", "has 64 CPUs (at most 1)")):
+        process = begin("-m", "tests.runner_driver", tmp_path, "ray", f"{ray_nodes.address},{options}", 1, 1, 0)
+        assert words in ended(process) and process.returncode == 1
