@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from cytoyolo import console
 from tests.blobs import blobs, small_run  # noqa: F401  (fixtures)
 from tests.browser import browser  # noqa: F401  (fixture)
 from tests.classifiers import classifier_weights  # noqa: F401  (fixture)
+from tests.program import call
 
-PROGRAM = Path(sys.executable).with_name("cytoyolo")
 MARKS = re.compile(b"\xef\xb7[\x90-\x92]")
 TEXTS = (".csv", ".json", ".txt", ".yaml", ".log", ".html", ".md", ".geojson", ".xml")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -22,10 +21,10 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def cytoyolo() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the installed program with these arguments, as a user does."""
+    """Call the program with these arguments."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+        done = call(*arguments)
         assert not MARKS.search(f"{done.stdout}{done.stderr}".encode())
         return done
 

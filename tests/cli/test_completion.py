@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from cytoyolo.shipped import names
-from tests.conftest import PROGRAM
+from tests.program import PROGRAM
 
 
 def completed(words: str, **environment: str) -> list[str]:

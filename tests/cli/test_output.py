@@ -14,8 +14,8 @@ from rich.console import Console
 from cytoyolo import console
 from cytoyolo.cli.output import Shown, print_some
 from cytoyolo.text import lines, one_line, unsafe_character
-from tests.conftest import PROGRAM
 from tests.pictures import JPEG
+from tests.program import PROGRAM
 
 EVIL = "\x1b[31mred\x07\x9b2J\u202e\u2028\x7f"
 SHOWN = r"\u001b[31mred\u0007\u009b2J\u202e\u2028\u007f"

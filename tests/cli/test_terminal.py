@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cytoyolo import console
 from cytoyolo.cli.output import print_table
-from tests.conftest import PROGRAM
+from tests.program import PROGRAM
 
 HEADER = "NAME,x1,y1,x2,y2,class\n"
 SCORES = pd.DataFrame(

@@ -11,7 +11,7 @@ import pytest
 
 import cytoyolo
 from tests.blobs import SPEC, draw
-from tests.conftest import PROGRAM
+from tests.program import PROGRAM
 
 # Each call, run in a folder with a converted data set, and some words of its sentence.
 CALLS = {

@@ -19,9 +19,9 @@ from cytoyolo.commands.review_inputs import begin_labels
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.reviewing.decisions import Draft, Outcome
 from cytoyolo.reviewing.store import Store
-from tests.conftest import PROGRAM
 from tests.predicted_tables import SPEC as CURATED
 from tests.predicted_tables import crossvalidated, oof_text
+from tests.program import PROGRAM
 from tests.reviewing import SPEC, made_review, painted
 
 
