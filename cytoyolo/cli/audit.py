@@ -99,7 +99,7 @@ def _show(labels: Path, made: "Audit", output: Path | None, report: bool) -> Non
     grave = made.findings[made.findings["severity"] == "error"]
     print_some(
         lambda place: _sentence(labels, grave.iloc[place]), list(grave["rule"]), SHOWN,
-        "-o DIR writes all findings, --json prints them",
+        f"all are in {output / 'findings.csv'}" if output else "-o DIR writes all findings, --json prints them",
     )  # fmt: skip
     for reason, number in Counter(made.not_run.values()).items():
         typer.echo(f"Rules not applied ({reason}): {number}.", err=True)

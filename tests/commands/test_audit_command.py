@@ -123,6 +123,8 @@ def test_every_error_is_counted_where_only_some_are_shown(tmp_path: Path, cytoyo
     done = cytoyolo("audit", tmp_path / "t.csv")
     assert "25 errors" in done.stdout and "and 5 more of this kind\n(-o DIR writes all findings" in done.stdout
     assert done.stdout.count("not one of the 23 classes") == 20
+    written = cytoyolo("audit", tmp_path / "t.csv", "-o", tmp_path / "out").stdout
+    assert f"more of this kind\n(all are in {tmp_path}/out/findings.csv)" in written
 
 
 # What it writes
