@@ -15,7 +15,7 @@ from cytoyolo.console import warn
 from cytoyolo.errors import UsageError, quoted
 from cytoyolo.ownership import is_trusted
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 # Of this package, and of the networks that it trains, because Ultralytics asks for it.
 LICENSE = "AGPL-3.0-or-later"
 # The environment variable that holds the number of cores to use.
