@@ -183,7 +183,7 @@ def curate(
         about = f"{labels.name}, by {counted(len(inputs.sources), 'cross-validation')}"
         found, masked = (findings, suggestions, scores), spurious == "mask"
         html = curation_html(
-            about, found, made.findings, given, table, len(log) - 1, masked, images, inputs.white
+            about, found, made.findings, given, table, log.iloc[1:], masked, images, inputs.white
         )  # fmt: skip
         contents[output.with_suffix(REPORT)] = html.encode()
     write_together(contents)

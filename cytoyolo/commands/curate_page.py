@@ -7,6 +7,7 @@ import pandas as pd
 
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.page_tiles import Box, Wanted, draw_tiles
+from cytoyolo.curation.corrections import REPLACED
 from cytoyolo.curation.findings import DISPLACED, SPURIOUS, Labels
 from cytoyolo.images.info import decode
 from cytoyolo.images.samples import White
@@ -27,12 +28,13 @@ def curation_html(
     boxes: pd.DataFrame,
     given: Labels,
     table: LabelTable,
-    changes: int,
+    changes: pd.DataFrame,
     masked: bool,
     images: Path | None,
     white: White,
 ) -> str:
-    """Return the page. `found` are findings, suggestions and scores; `boxes` are predicted boxes, a row a finding."""
+    """Return the page. `found` are findings, suggestions and scores; `boxes` are predicted boxes, a row a finding;
+    `changes` are the rows of the change log."""
     findings, suggestions, scores = found
     tiles: dict[str, list[Tile]] = {}
     if images is not None and len(findings):
@@ -49,7 +51,8 @@ def curation_html(
             shown = [picture for tile in own for picture in tile.pictures]
             tiles.setdefault(rule, []).append(Tile(shown, own[0].lines, own[0].missing))
     losses = _losses(findings, given, table, masked)
-    return html_of(curation_page(about, findings, suggestions, scores, losses, changes, tiles))
+    replaced = int((changes["rule"] == REPLACED).sum())
+    return html_of(curation_page(about, findings, suggestions, scores, losses, len(changes), replaced, tiles))
 
 
 def _most_suspect(findings: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

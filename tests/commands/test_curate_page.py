@@ -37,6 +37,13 @@ def test_losses_and_suggestions_are_those_of_the_tables(lab: Path) -> None:  # n
     assert "<dt>labels lost</dt><dd><bdi>0</bdi>" in made(lab, spurious="keep")
 
 
+def test_boxes_that_are_replaced_without_a_finding_are_counted(lab: Path) -> None:  # noqa: F811
+    html = made(lab)
+    replaced = (pd.read_csv(lab / "made.changes.csv")["rule"] == "box").sum()
+    assert replaced and f"replaces the box of {replaced} labels without a finding" in html
+    assert "without a finding" not in made(lab, boxes="loose")
+
+
 def test_the_page_goes_with_its_output(lab: Path) -> None:  # noqa: F811
     assert made(lab) == made(lab)
     with pytest.raises(UsageError, match="exists"):

@@ -37,6 +37,7 @@ def curation_page(
     scores: pd.DataFrame,
     losses: pd.DataFrame,
     changes: int,
+    replaced: int,
     tiles: Mapping[str, Sequence[Tile]],
 ) -> Page:
     """Arrange the page of a curation.
@@ -51,6 +52,8 @@ def curation_page(
         A row for each class: class, labels, lost.
     changes : int
         How many lines were changed or added.
+    replaced : int
+        How many of these are labels without a finding that got the predicted box.
     tiles : mapping
         By rule, findings in pictures. Empty without images.
     """
@@ -59,7 +62,9 @@ def curation_page(
         ("labels", f"{len(scores):,}"), ("findings", f"{len(findings):,}"), ("changes", f"{changes:,}"),
         ("classes to check", f"{len(suggestions):,}"), ("labels lost", f"{int(losses['lost'].sum()):,}"),
     ]  # fmt: skip
-    sections = [Section("Kinds of findings", [_kinds(findings)])] if len(findings) else []
+    sections = []
+    if len(findings):
+        sections.append(Section("Kinds of findings", [_kinds(findings), *_replaced(replaced)]))
     if tiles:
         sections.append(Section("Before and after", _galleries(findings, tiles)))
     elif len(findings):
@@ -69,6 +74,12 @@ def curation_page(
         sections.append(Section("Suggested classes", _suggestions(suggestions)))
     sections.append(Section("Most doubtful labels", [_suspects(scores)]))
     return Page("Curation", about, verdict, "note" if len(findings) else "good", figures, sections)
+
+
+def _replaced(number: int) -> list[Part]:
+    if not number:
+        return []
+    return [Prose(f"The predicted box also replaces the box of {counted(number, 'label')} without a finding.")]
 
 
 def _kinds(findings: pd.DataFrame) -> Table:
