@@ -93,8 +93,8 @@ def images_of(store: Store, table: LabelTable) -> list[str]:
 
 
 def files_of(images: Path, names: Collection[str], beside: Collection[str] = ()) -> dict[str, str]:
-    """The file of the image folder that each name means. Says which of `names` are missing. The images `beside`, such as
-    the images of a test table, may be elsewhere."""
+    """The file of the image folder that each name means. Says which of `names` are missing. The images `beside`, such
+    as the images of a test table, may be elsewhere."""
     from cytoyolo.images.folder import folder_files
     from cytoyolo.images.info import check_image_folder
 
