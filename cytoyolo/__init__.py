@@ -3,7 +3,7 @@
 Every command of the `cytoyolo` program is also a function of this package with the same name and the same defaults:
 `cytoyolo.join`, `audit`, `repair`, `undo`, `apply`, `convert`, `train`, `train_classifier`, `crossval`, `curate`,
 `review`, `calibrate`, `ensemble`, `predict`, `submit`, `fuse`, `differential`, `evaluate`, `compare`, `score`, `check`,
-`select`, `adapt`, `export_labels`, `export`, `bench`, `reproduce`, `jobs`, `smear`, `demo`, `info`.
+`select`, `adapt`, `export_labels`, `export`, `card`, `bench`, `reproduce`, `jobs`, `smear`, `demo`, `info`.
 `cytoyolo import` is the function `import_labels`, because `import` is a word of Python.
 `cytoyolo.Detector` is a trained network for your own programs.
 The types of their results are here too, and so are `CytoyoloError` and `UsageError`, which they raise.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cytoyolo.commands.audit import Audit, audit
     from cytoyolo.commands.bench import bench
     from cytoyolo.commands.calibrate import CalibratedWeights, calibrate
+    from cytoyolo.commands.card import Card, card
     from cytoyolo.commands.check import check
     from cytoyolo.commands.compare import compare
     from cytoyolo.commands.convert import Converted, convert
@@ -77,6 +78,7 @@ __all__ = [
     "Agreements",
     "Audit",
     "CalibratedWeights",
+    "Card",
     "ClassifierSettings",
     "Comparison",
     "Converted",
@@ -117,6 +119,7 @@ __all__ = [
     "audit",
     "bench",
     "calibrate",
+    "card",
     "check",
     "compare",
     "convert",
@@ -157,6 +160,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Agreements": "scoring.agreement",
     "Audit": "commands.audit",
     "CalibratedWeights": "commands.calibrate",
+    "Card": "commands.card",
     "ClassifierSettings": "detector.classifier_settings",
     "Comparison": "scoring.comparison",
     "Converted": "commands.convert",

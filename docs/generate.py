@@ -24,7 +24,7 @@ SOURCES = {"source": "Source", "licence": "Licence"}
 GROUPS = {
     "Labels": ("import", "join", "audit", "repair", "undo", "apply", "curate", "review", "export-labels", "select"),
     "Data set and training": ("convert", "train", "train-classifier", "crossval", "ensemble", "calibrate", "adapt"),
-    "Prediction": ("predict", "differential", "fuse", "export", "bench"),
+    "Prediction": ("predict", "differential", "fuse", "export", "card", "bench"),
     "Figures": ("evaluate", "compare", "score", "check"),
     "Challenge": ("submit", "reproduce"),
     "Help": ("demo", "smear", "jobs", "info"),

@@ -103,6 +103,7 @@ WRONG_CALLS = {
         {"output": "n.pt", "oof": "there", "images": "there"},
         "`oof` and `images` are two ways to calibrate; ",
     ),
+    "card": (("best.pt",), {"output": "n.csv"}, "n.csv exists; give another name or overwrite=True."),
     "check": (("test.csv", "s.csv"), {"images": "gone"}, "gone: no such image folder; check `images`."),
     "compare": (("t.csv", "t.csv", "t.csv"), {"conf": 2}, "conf=2; give a number from 0 to 1."),
     "convert": (

@@ -22,6 +22,7 @@ from cytoyolo.cli import (
     audit,
     bench,
     calibrate,
+    card,
     check,
     compare,
     convert,
@@ -86,7 +87,7 @@ _COMMANDS = (
         score,
         check,
     ),
-    *(select, adapt, export_labels, export, bench, reproduce, jobs, smear, demo, info),
+    *(select, adapt, export_labels, export, card, bench, reproduce, jobs, smear, demo, info),
 )
 for module in _COMMANDS:
     module.register(app)

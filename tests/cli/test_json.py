@@ -52,6 +52,7 @@ CALLS = {
         {"output", "boxes", "tags"},
     ),
     "export": ("run/weights/best.pt -o new/a.onnx", {"output", "comparison"}),
+    "card": ("run/weights/best.pt -o new/README.md", {"output", "metadata", "unknown"}),
     "bench": ("run/weights/best.pt --images images --backend onnx --threads 1 --seconds 0.1", {"ways"}),
     "review": (
         "r.sqlite --export new/review.csv",

@@ -384,6 +384,11 @@ def run_calibrate(cells: Path, work: Path) -> Iterator[Path]:
     yield work
 
 
+def run_card(cells: Path, work: Path) -> Iterator[Path]:
+    cytoyolo.card("leukocytes", output=work / "README.md")
+    yield work
+
+
 def run_smear(cells: Path, work: Path) -> Iterator[Path]:
     cytoyolo.smear(output=work / "plain", images=8)
     cytoyolo.smear(output=work / "faulty", images=120, faults=0.5)
@@ -533,6 +538,7 @@ QUICK: dict[str, Callable[[Path, Path], Iterator[Path]]] = {
     "compare of several results": run_rank,
     "compare of several results without a truth": run_agree_in_pairs,
     "export-labels": run_export_labels,
+    "card": run_card,
 }
 SLOW = {
     **{name: trained(name) for name in TRAINED},
