@@ -36,7 +36,8 @@ def test_each_call_prints_what_the_page_shows(tmp_path: Path) -> None:
         done = subprocess.run(
             ["bash", "-c", call], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode in (0, 1 if call.startswith("cytoyolo audit") else 0), f"{call}\n{done.stderr}"
+        # The drawn table has errors, and one of its images is an empty file.
+        assert done.returncode == (1 if call.split()[1] in ("audit", "predict") else 0), f"{call}\n{done.stderr}"
         printed = [plain(line) for line in f"{done.stderr}\n{done.stdout}".splitlines()]
         for line in shown:
             assert line == "..." or plain(line) in printed, f"{call}\nnot printed: {line}\n{done.stderr}{done.stdout}"
