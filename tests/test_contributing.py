@@ -45,7 +45,7 @@ def test_each_way_to_extend_has_its_block() -> None:
 def test_a_rule_is_added_and_asked(copy: Path) -> None:
     done = run("Add a rule of the audit", copy)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"square +\W info +\W review +\W +1 ", done.stdout), done.stdout
+    assert re.search(r"click-box +\W info +\W review +\W +1 ", done.stdout), done.stdout
 
 
 def test_a_form_is_added_and_read(copy: Path) -> None:
