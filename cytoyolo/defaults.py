@@ -42,9 +42,9 @@ MASK_FILL: MaskFill = "black"
 FOLDS = 5
 JOBS = 1
 RUNNER: RunnerName = "local"
-# How many images a job of a prediction on a cluster searches: a multiple of all usual batches. It is chosen, not
-# measured.
-PART_SIZE = 2048
+# How many images a job of a prediction on a cluster searches: a multiple of all usual batches. With smaller parts, few
+# workers lose time between parts; with larger parts, many workers wait for the last: docs/measurements/runners.md.
+PART_SIZE = 1024
 # Predictions. Cells hardly ever overlap, so that class-agnostic NMS can have a low IoU. Every test row needs a box, so
 # that nearly all detections are kept for a submission. Both are the third place's settings.
 IOU = 0.4

@@ -35,7 +35,9 @@ def crash(folder: Path, name: str, device: str) -> None:
 
 def steps(folder: Path, name: str, count: int, seconds: float, device: str) -> None:
     """Do so many steps, from the step on that an earlier attempt has reached, and say where a finished job is begun
-    again."""
+    again. With -1 steps, end as by the system."""
+    if count < 0:
+        crash(folder, name, device)
     with locked(folder / name):
         path = folder / f"{name}.steps"
         if (folder / f"{name}.done").exists():

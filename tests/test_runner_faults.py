@@ -96,6 +96,13 @@ def test_a_worker_of_another_version_gets_no_more_jobs(ray_nodes, tmp_path):
     check_all_done(tmp_path)
 
 
+@CLUSTERS
+def test_a_process_that_the_system_ends_is_told_with_what_to_set(nodes, tmp_path):
+    process = begin("-m", "tests.runner_driver", tmp_path, nodes.runner, f"{nodes.options},retries=0", 1, -1, 0)
+    said = ended(process)
+    assert "job0" in said and "memory=GIGABYTES" in said
+
+
 def test_ray_lacks_what_jobs_need(ray_nodes, tmp_path):
     ray_nodes.complete()
     for options, words in (("gpus=1", "has too few GPUs: 1 asked for, none"), ("cpus=64", "has 64 CPUs (at most 1)")):

@@ -20,7 +20,7 @@ from cytoyolo.cli.options import (
 from cytoyolo.cli.output import print_json, print_table, say_page
 from cytoyolo.cli.seeds import show_seeds
 from cytoyolo.cli.training import with_training_settings
-from cytoyolo.detector.settings import SeedSettings
+from cytoyolo.detector.settings import RunSettings
 
 if TYPE_CHECKING:
     from cytoyolo.commands.reproduce import Planned
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(with_training_settings(reproduce, several_seeds=True))
+    app.command()(with_training_settings(reproduce, several_seeds=True, runner=True))
 
 
 def reproduce(
@@ -41,7 +41,7 @@ def reproduce(
     spurious: Spurious = defaults.SPURIOUS,
     boxes: Boxes = defaults.BOXES,
     *,
-    settings: SeedSettings,
+    settings: RunSettings,
     device: Annotated[
         str, typer.Option(help="auto, cpu, mps, the number of a GPU, or of several GPUs (0,1,2).")
     ] = defaults.DEVICE,

@@ -9,19 +9,20 @@ from cytoyolo import defaults
 from cytoyolo.cli.classes import show_classes
 from cytoyolo.cli.options import JsonOption, Overwrite, ReportOption, UmPerPx
 from cytoyolo.cli.output import print_json, say_page
+from cytoyolo.cli.seeds import show_seeds
 from cytoyolo.cli.training import with_training_settings
-from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.settings import RunSettings
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(with_training_settings(train))
+    app.command()(with_training_settings(train, several_seeds=True, runner=True))
 
 
 def train(
     dataset: Annotated[Path, typer.Argument(help="A folder made by `cytoyolo convert`.", metavar="DATASET")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to make.", metavar="RUN")],
     *,
-    settings: TrainingSettings,
+    settings: RunSettings,
     device: Annotated[
         str, typer.Option(help="auto, cpu, mps, the number of a GPU, or of several GPUs (0,1).")
     ] = defaults.DEVICE,
@@ -44,7 +45,13 @@ def train(
         report=report, **settings,
     )  # fmt: skip
     if as_json:
-        print_json(vars(trained))
+        from cytoyolo.commands.several_seeds import to_dict
+
+        own = {name: value for name, value in vars(trained).items() if name != "seeds"}
+        print_json(own | ({} if trained.seeds is None else {"seeds": to_dict(trained.seeds)}))
+        return
+    if trained.seeds is not None:
+        show_seeds(trained.folder, trained.seeds, "trainings")
         return
     figures = trained.metrics
     typer.echo(

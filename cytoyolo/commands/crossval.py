@@ -1,13 +1,13 @@
 """`crossval`: train a model for each fold, and predict the images that the model has not seen."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from cytoyolo import console, defaults
+from cytoyolo import defaults
 from cytoyolo.commands.crossval_begin import FoldsCall, FoldsPlan, OpenFolds, opened, plan_folds
 from cytoyolo.commands.crossval_folder import LAST, MANIFEST, RECIPE
 from cytoyolo.commands.crossval_predictions import predict_table
@@ -18,7 +18,7 @@ from cytoyolo.commands.train import train
 from cytoyolo.detector import progress
 from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
-from cytoyolo.runners.jobs import LeftRunning, Policy, Runner
+from cytoyolo.runners.jobs import Policy, Runner, kept
 from cytoyolo.runners.local import LocalRunner
 from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
 from cytoyolo.runners.options import RunnerSettings, divide_runner
@@ -212,21 +212,9 @@ def _train_folds(several: Mapping[str, OpenFolds], runner: Runner, stage: Path |
     if not work:
         return
     own = _OWN_DATASET if all(one.own_dataset for one in several.values()) else {}
-    with reworded(own), _kept([one.folder for one in several.values()]), progress.followed(files):
+    with reworded(own), kept([one.folder for one in several.values()]), progress.followed(files):
         for _ in runner.run(work, Policy()):
             pass
-
-
-@contextmanager
-def _kept(folders: Sequence[Path]) -> Iterator[None]:
-    """Say that what is done is kept, if the work in this block does not come to its end."""
-    try:
-        yield
-    except LeftRunning:
-        raise
-    except BaseException:
-        console.way_on(f"{', '.join(map(str, folders))} keeps the finished part; the same call continues it.")
-        raise
 
 
 def _train_fold(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from cytoyolo import console, defaults
 from cytoyolo.annotations.audit import MENDABLE
@@ -43,14 +43,20 @@ from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, wr
 from cytoyolo.commands.submit import submit
 from cytoyolo.commands.train import train
 from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
+from cytoyolo.commands.train_seeds import training_job
 from cytoyolo.curation.corrections import SPURIOUS_CHOICES, check_choices
+from cytoyolo.detector import progress
 from cytoyolo.detector.recipes import given, load_recipe
-from cytoyolo.detector.settings import SeedSettings, TrainingSettings
+from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, reworded
 from cytoyolo.files import check_place, discard
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
 from cytoyolo.report.page import PAGE
+from cytoyolo.runners.jobs import Policy
+from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
+from cytoyolo.runners.options import divide_runner
+from cytoyolo.workers import Work
 
 KEEP = f"give another folder to keep it, or {OVERWRITE} to replace it"
 # Settings that are recorded though they were not given.
@@ -96,7 +102,7 @@ def reproduce(
     overwrite: bool = False,
     dry_run: bool = False,
     report: bool = True,
-    **settings: Unpack[SeedSettings],
+    **settings: Unpack[RunSettings],
 ) -> list[Planned]:
     """Do the whole method of the third place in one folder: audit, repair, cross-validate, curate, train and predict.
 
@@ -137,7 +143,9 @@ def reproduce(
         Whether to write report.html here, and the pages of the steps.
     **settings
         The settings of the trainings: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
-        of `seed`.
+        of `seed`. Where the trainings and the prediction run: `runner`, `runner_options` and `detach`, see
+        `cytoyolo.runners.options.RunnerSettings`. On a cluster each fold is a job, and so is the training and the
+        prediction. The other steps are done here.
 
     Returns
     -------
@@ -157,12 +165,13 @@ def reproduce(
     >>> import cytoyolo
     >>> cytoyolo.reproduce("data", output="runs/third", dry_run=True)  # doctest: +SKIP
     """
-    several, one_seed = divide_settings(settings)
+    where, others = divide_runner(settings)
+    several, one_seed = divide_settings(cast(SeedSettings, others))
     if several:
         again = partial(
             reproduce, data, dataset=dataset, groups=groups, background=background, folds=folds, spurious=spurious,
             boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run,
-            report=report, **one_seed,
+            report=report, **where, **one_seed,
         )  # fmt: skip
         return _with_seeds(Path(output), several, dry_run, report, again)
     folder = Path(output)
@@ -175,8 +184,10 @@ def reproduce(
     training: TrainingSettings = {"recipe": defaults.RECIPE, **given(one_seed), "seed": resolved["seed"]}
     call = Call(
         Path(data), folder, dataset, groups, background, folds, spurious, boxes, device, jobs, force, report,
-        training, resolved,
+        training, resolved, where,
     )  # fmt: skip
+    if not call.is_local:
+        device_on_cluster(where, device)  # before long work
     inputs = check_inputs(call)
     steps, pictures = _steps(call), pictures_in(call.images)
     if (lost := losses(folder, steps, pictures)) and not overwrite:
@@ -287,7 +298,7 @@ def _steps(call: Call) -> list[Step]:
              lambda _: convert(repaired, output=parts, folds=call.folds, overwrite=True, **placed)),
         Step("cross-validate", cv, (parts / "dataset.json", *learned), trained,
              lambda again: crossval(parts, output=cv, device=call.device, jobs=call.jobs, report=call.report,
-                                    resume=again and (cv / CV_MANIFEST).is_file(), **call.training),
+                                    resume=again and (cv / CV_MANIFEST).is_file(), **call.where, **call.training),
              images=False, trained="crossval"),
         *(Step(f"curate ({choice})", curated(choice), (repaired, cv / OOF), {"boxes": call.boxes}, correct(choice),
                images=False)
@@ -295,14 +306,48 @@ def _steps(call: Call) -> list[Step]:
         Step("convert", staged, (curated(call.spurious), *grouped, *described), {**split, "spurious": call.spurious},
              lambda _: convert(curated(call.spurious), output=staged, overwrite=True, **placed)),
         Step("train", run, (staged / "dataset.json", *learned), trained,
-             lambda again: train(staged, output=run, device=call.device, resume=True, report=call.report)
-             if again and (run / RUN_MANIFEST).is_file()
-             else train(staged, output=run, device=call.device, report=call.report, **call.training),
+             partial(_train, call, staged, run),
              images=False, trained="train"),
         Step("predict", submission, (run / "weights" / "best.pt", test, *described), {},
-             lambda _: submit(run / "weights" / "best.pt", test, output=submission, device=call.device.split(",")[0],
-                               overwrite=True, **known)),  # one GPU is enough
+             lambda _: _predict(call, run / "weights" / "best.pt", submission)),
     ]  # fmt: skip
+
+
+def _train(call: Call, dataset: Path, run: Path, again: bool) -> None:
+    """Train the final model, or go on with it."""
+    if not call.is_local:
+        stage = stage_of(call.where)
+        job = training_job(dataset, run, call.training, None, None, call.report, stage)
+        with progress.followed({"train": run / progress.FILE}):
+            _on_cluster(call, "train", job)
+    elif again and (run / RUN_MANIFEST).is_file():
+        train(dataset, output=run, device=call.device, resume=True, report=call.report)
+    else:
+        train(dataset, output=run, device=call.device, report=call.report, **call.training)
+
+
+def _predict(call: Call, weights: Path, submission: Path) -> None:
+    """Fill the rows of the test table."""
+    # A job makes paths absolute, and a name of this package is no path.
+    dataset = next(iter(given_files(call.dataset)), call.dataset)
+    given = (weights, call.test, submission, call.images, dataset)
+    if call.is_local:
+        _submit(*given, call.device.split(",")[0])  # one GPU is enough
+    else:
+        _on_cluster(call, "predict", partial(_submit, *given))
+
+
+def _submit(
+    weights: Path, test: Path, submission: Path, images: Path, dataset: str | Path, device: str
+) -> None:  # fmt: skip
+    submit(weights, test, output=submission, images=images, dataset=dataset, device=device, overwrite=True)
+
+
+def _on_cluster(call: Call, name: str, job: Work) -> None:
+    """Carry out a step as a job of a cluster."""
+    runner = open_cluster_runner(call.where, call.folder, device_on_cluster(call.where, call.device))
+    for _ in runner.run({name: job}, Policy()):
+        pass
 
 
 def _carry_out(folder: Path, steps: Sequence[Step], at: int, pictures: str, overwrite: bool) -> Planned:

@@ -6,13 +6,15 @@ from typing import Any
 
 from cytoyolo import defaults
 from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.runners.options import RunnerSettings
 
 
 @dataclass(frozen=True)
 class Call:
     """The folders and options of a reproduction.
 
-    training has the recipe, the seed, and the other settings that the user gave. resolved has all settings.
+    training has the recipe, the seed, and the other settings that the user gave. resolved has all settings. where says
+    on which machines the trainings and the prediction run.
     """
 
     source: Path
@@ -29,6 +31,12 @@ class Call:
     report: bool
     training: TrainingSettings
     resolved: dict[str, Any]
+    where: RunnerSettings
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine does all of the work."""
+        return self.where["runner"] == defaults.RUNNER
 
     @property
     def labels(self) -> Path:

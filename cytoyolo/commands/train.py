@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import yaml
 from cytoyolo import console, defaults
 from cytoyolo.commands.class_tables import CLASSES, MATRIX, PICTURE, validated, write_classes
 from cytoyolo.commands.seen_images import START_SEEN, seen_facts, seen_in_validation, write_start_seen
+from cytoyolo.commands.several_seeds import divide_settings
 from cytoyolo.commands.train_folder import (
     MAKER,
     MANIFEST,
@@ -31,19 +32,21 @@ from cytoyolo.commands.train_folder import (
     write_manifest,
 )
 from cytoyolo.commands.train_page import write_training_page
+from cytoyolo.commands.train_seeds import SeedsCall, train_seeds
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.augmentation import Augmentation
 from cytoyolo.detector.engine import check_device, choose_device
 from cytoyolo.detector.recipes import given, load_recipe, resolve_optimizer
-from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettings
 from cytoyolo.detector.trained_on import TrainedOn, check_um_per_px, measure
 from cytoyolo.detector.weights import Start, find_start, seal
-from cytoyolo.errors import either, listed
+from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.files import check_folder, clear_folder, foreign_files, maker_of, remove_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.machine import versions
 from cytoyolo.report.page import PAGE, PAGE_FILES
+from cytoyolo.runners.options import divide_runner
 from cytoyolo.tables.table import XYXY, fingerprint
 from cytoyolo.yolo.folder import Dataset, held_out, load_dataset
 from cytoyolo.yolo.labels import read_labels
@@ -76,12 +79,16 @@ class Trained:
     classes : DataFrame
         How well the best epoch finds each class in the validation part: see
         `cytoyolo.scoring.class_summary.ClassSummary`. No rows without a validation.
+    seeds : DataFrame or None
+        With several seeds: see `cytoyolo.scoring.over_seeds.over_figures`. All other results are then of the first
+        seed of the call, except the folder.
     """
 
     folder: Path
     weights: Path
     metrics: dict[str, float]
     classes: pd.DataFrame
+    seeds: pd.DataFrame | None = None
 
 
 def train(
@@ -94,11 +101,12 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     report: bool = True,
-    **settings: Unpack[TrainingSettings],
+    **settings: Unpack[RunSettings],
 ) -> Trained:
     """Train one YOLO on a YOLO folder, into a run folder with weights, metrics, curves, recipe and manifest.
 
-    The same call continues a run that was interrupted.
+    The same call continues a run that was interrupted. With `seeds`, a run is made for each seed, in the sub-folder
+    `seedN`, and seeds.json and seeds.csv summarise their figures. Runs that are finished are kept.
 
     Parameters
     ----------
@@ -120,7 +128,9 @@ def train(
     report : bool
         Whether to write report.html, a page with curves, classes and confusion.
     **settings
-        The settings of the training: see `cytoyolo.TrainingSettings`.
+        The settings of the training: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
+        of `seed`. Where the trainings of several seeds run: `runner`, `runner_options` and `detach`, see
+        `cytoyolo.runners.options.RunnerSettings`. On a cluster each seed is a job.
 
     Returns
     -------
@@ -141,13 +151,25 @@ def train(
     """
     check_device(device, several=True)
     check_um_per_px(um_per_px)
+    where, others = divide_runner(settings)
+    seeds, one_seed = divide_settings(cast(SeedSettings, others))
     run, data = Path(output), load_dataset(dataset)
-    settings = given(settings)
+    own = given(one_seed)
+    if seeds and not resume:
+        call = SeedsCall(dataset, run, seeds, device, fold, um_per_px, overwrite, report, own)
+        table, first = train_seeds(call, where), run / f"seed{seeds[0]}"
+        metrics = read_manifest(first)["metrics"]
+        return Trained(run, first / "weights" / "best.pt", metrics, _classes_of(first), table)
+    if where["runner"] != defaults.RUNNER:
+        raise UsageError(
+            f"{option('runner')} is for the trainings of several seeds; give {option('seeds', '0,1,2')}, or leave it "
+            "out."
+        )
     if resume:
-        others = {"fold": fold is not None, "um_per_px": um_per_px is not None, "overwrite": overwrite}
-        refuse_settings(run, dataset, [*settings, *(name for name, is_given in others.items() if is_given)])
+        more = {"fold": fold is not None, "um_per_px": um_per_px is not None, "overwrite": overwrite, "seeds": seeds}
+        refuse_settings(run, dataset, [*own, *(name for name, is_given in more.items() if is_given)])
         return _resume(run, data, device, report)
-    inputs = (dataset, settings.get("model"), settings.get("recipe"))
+    inputs = (dataset, own.get("model"), own.get("recipe"))
     begun = not overwrite and maker_of(run) == MAKER and (run / MANIFEST).is_file()
     overwrite = overwrite or is_empty(run)
     if begun:
@@ -155,12 +177,8 @@ def train(
     else:
         check_folder(run, MAKER, overwrite, inputs)
     fold = fold_to_hold_out(data, fold)
-    resolved = load_recipe(settings)
-    resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
-    start = find_start(str(resolved["model"]), asked="model" in settings)
     device = choose_device(device, several=True)
-    manifest = new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
-    manifest["um_per_px"] = um_per_px
+    resolved, start, manifest = _planned(data, fold, um_per_px, device, own)
     if begun:
         check_same(run, dataset, manifest, resolved)
         console.note(f"{run} holds this training, which was interrupted.")
@@ -180,6 +198,29 @@ def train(
                     remove_folder(run)
             raise
         return _finish(run, data, manifest, device, report)
+
+
+def _planned(
+    data: Dataset, fold: int | None, um_per_px: float | None, device: str, settings: TrainingSettings
+) -> tuple[dict[str, Any], Start, dict[str, Any]]:
+    """Return the complete settings of a training, what it starts from, and its manifest."""
+    resolved = load_recipe(settings)
+    resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
+    start = find_start(str(resolved["model"]), asked="model" in settings)
+    manifest = new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
+    return resolved, start, {**manifest, "um_per_px": um_per_px}
+
+
+def check_finished(call: SeedsCall, run: Path, seed: int) -> None:
+    """Raise UsageError if a finished run is not the training that a call with several seeds asks for."""
+    data, settings = load_dataset(call.dataset), given(call.of(seed))
+    resolved, _, manifest = _planned(data, _fold_of(data, call.fold), call.um_per_px, "cpu", settings)
+    check_same(run, call.dataset, manifest, resolved, may_be_finished=True)
+
+
+def _fold_of(data: Dataset, fold: int | None) -> int | None:
+    """Return the fold that is held out, which is the first by default in a data set with folds."""
+    return 0 if fold is None and data.manifest["folds"] else fold
 
 
 def new_manifest(
@@ -206,13 +247,13 @@ def new_manifest(
 
 def fold_to_hold_out(data: Dataset, fold: int | None) -> int | None:
     """Return the fold to hold out. In a data set with folds it is the first fold by default."""
-    if fold is None and data.manifest["folds"]:
+    chosen = _fold_of(data, fold)
+    if chosen != fold:
         console.note(
             f"{data.folder} has {data.manifest['folds']} folds; holding out fold 0 "
             f"({either('--fold K', 'fold=K')} for another)."
         )
-        return 0
-    return fold
+    return chosen
 
 
 def say_start(start: Start, data: Dataset, manifest: dict[str, Any]) -> None:

@@ -68,9 +68,12 @@ def keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
     return True
 
 
-def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
-    """Raise UsageError if an existing run is finished, or was not made by this call (its manifest and settings
-    differ)."""
+def check_same(
+    run: Path, dataset: str | Path, manifest: Mapping[str, Any], resolved: Mapping[str, Any],
+    may_be_finished: bool = False,
+) -> None:  # fmt: skip
+    """Raise UsageError if an existing run was not made by this call (its manifest and settings differ), or if it is
+    finished and may not be."""
     before, recipe = read_manifest(run), read_recipe(run)
     finished = before["status"] == "finished"
     other = different_settings(recipe, resolved)
@@ -78,7 +81,7 @@ def check_same(run: Path, dataset: str | Path, manifest: Mapping[str, Any], reso
     other += ["um_per_px"] * (before.get("um_per_px") != manifest.get("um_per_px"))
     other += ["what it starts from"] * (_start(before) != _start(manifest))
     other += ["the data set"] * any(before["dataset"].get(key) != manifest["dataset"].get(key) for key in IDENTITY)
-    if not other and not finished:
+    if not other and (may_be_finished or not finished):
         return
     if not other:
         raise UsageError(

@@ -1,12 +1,14 @@
 """A job and what becomes of it, and the seam between commands and the machines that carry out their jobs."""
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from cytoyolo import console
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.workers import Work
 
@@ -58,6 +60,18 @@ class Runner(Protocol):
     def run(self, jobs: Mapping[str, Work], policy: Policy) -> Iterator[Ended]:
         """Carry out jobs, given by name, and yield each when it has ended. No job outlives the iteration."""
         ...
+
+
+@contextmanager
+def kept(folders: Sequence[Path]) -> Iterator[None]:
+    """Say that what is done is kept, if the work in this block does not come to its end."""
+    try:
+        yield
+    except LeftRunning:
+        raise
+    except BaseException:
+        console.way_on(f"{', '.join(map(str, folders))} keeps the finished part; the same call continues it.")
+        raise
 
 
 def packed(work: Work) -> bytes:

@@ -115,7 +115,11 @@ class Slurm:
             return _failed(f"the job {id_} was cancelled")
         if state in _LOST_STATES:
             return {"how": LOST, "problem": f"the job {id_} is gone ({state})"}
-        return _failed(_reason(job) or f"the job {id_} ended as {state} without a result; see {job.paths.stderr}")
+        return _failed(
+            _reason(job)
+            or f"the job {id_} ended as {state} without a result; see {job.paths.stderr}, or its memory was used up: "
+            f"give more by {option('runner_options', 'memory=GIGABYTES')}"
+        )
 
     def cancel(self, ids: Collection[str]) -> None:
         """End jobs."""

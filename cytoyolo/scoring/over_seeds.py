@@ -37,9 +37,22 @@ def over_seeds(scores: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     >>> table["figure"].tolist(), table.loc[0, ["mean", "sd"]].astype(float).round(3).tolist()
     (['score', 'giou', 'macro_f1', 'f1 LY'], [0.6, 0.141])
     """
+    return over_figures({seed: _figures(score) for seed, score in scores.items()})
+
+
+def over_figures(figures: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
+    """Describe figures of several seeds, given by seed and by name. Each figure is from 0 to 1.
+
+    The table is the table of `over_seeds`.
+
+    Examples
+    --------
+    >>> over_figures({0: {"mAP50": 0.5}, 1: {"mAP50": 0.7}}).loc[0, ["figure", "mean"]].tolist()
+    ['mAP50', 0.6]
+    """
     from scipy.stats import t
 
-    of_seed = pd.DataFrame({f"seed{seed}": _figures(score) for seed, score in scores.items()}, dtype=float)
+    of_seed = pd.DataFrame({f"seed{seed}": dict(one) for seed, one in figures.items()}, dtype=float)
     values = of_seed.to_numpy()
     count = values.shape[1]
     mean, deviation = values.mean(axis=1), values.std(axis=1, ddof=1)

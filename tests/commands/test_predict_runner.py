@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import sys
 import time
 
 import pytest
@@ -76,6 +77,14 @@ def same(process, output, wanted):
 @CLUSTERS
 def test_parts_have_the_bytes_of_one_machine(nodes, weights, images, wanted, tmp_path):
     same(start(weights, images, tmp_path / "out", *on(nodes)), tmp_path / "out", wanted)
+
+
+def test_workers_whose_clocks_are_wrong(weights, images, wanted, tmp_path):
+    python, local = tmp_path / "python", clusters.LocalNodes()
+    python.write_text(f'#!/bin/sh\nSOURCE_DATE_EPOCH=0 exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    local.options += f",python={python}"
+    same(start(weights, images, tmp_path / "out", *on(local)), tmp_path / "out", wanted)
 
 
 @CLUSTERS

@@ -20,6 +20,8 @@ from cytoyolo.commands.reproduce_outcome import check_models, outcome
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
 from cytoyolo.locks import locked
+from cytoyolo.runners.ledger import read_ledger
+from cytoyolo.runners.options import RUNNER
 from tests.blobs import SETTINGS, SPEC, draw
 from tests.browser import assert_sound
 from tests.outcomes import contents
@@ -73,6 +75,15 @@ def test_it_ends_with_the_score_and_what_was_changed(run):
     assert made.right == pytest.approx((matches["true"] == matches["predicted"]).mean())
     log = pd.read_csv(run / "curated-keep.changes.csv")["rule"]
     assert made.changes["rows"].sum() == len(log) - 1 and "fingerprints" not in set(made.changes["rule"])
+
+
+def test_a_cluster_makes_the_same_submission(run, data, tmp_path):
+    on_cluster = {**OPTIONS, "device": "auto", "runner": "slurm", "runner_options": "cluster=local,cpus=2"}
+    reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **on_cluster)
+    for name in ("cv/oof.csv", "curated-mask.csv", "submission.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes(), name
+    assert set(read_ledger(tmp_path / "run" / "jobs").entries) == {"predict"}
+    assert set(read_ledger(tmp_path / "run" / "cv" / "jobs").entries) == {"fold 0", "fold 1"}
 
 
 def test_it_has_a_page_that_leads_to_the_pages_of_its_steps(run, data, browser):
@@ -411,7 +422,7 @@ def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatc
     call = Call(
         source=data, folder=tmp_path, dataset="wbc5", groups=None, background=None, folds=2, spurious="mask",
         boxes="loose", device="1,2", jobs=1, force=False, report=True, training={"recipe": "quick", "seed": 0},
-        resolved={"seed": 0},
+        resolved={"seed": 0}, where=RUNNER,
     )  # fmt: skip
     command._steps(call)[-1].work(False)
     assert seen == ["1"]
