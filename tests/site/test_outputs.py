@@ -168,15 +168,20 @@ def work(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def give_grounds(folder: Path, first: int) -> None:
+    """Give each image a ground of its own, so that none is a copy of another."""
+    for seed, path in enumerate(sorted(folder.iterdir()), start=first):
+        picture = cv2.imread(str(path))
+        ground = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 400, picture.shape), (0, 0), 3)
+        cv2.imwrite(str(path), (picture + ground).clip(0, 255).astype(np.uint8))
+
+
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images of painted cells with labels.csv, groups.csv, test.csv and truth.csv, and what `leukocytes` finds."""
     folder = tmp_path_factory.mktemp("cells")
     (folder / "labels.csv").write_text(painted(folder / "images", 14, "jpg"))
-    for seed, path in enumerate(sorted((folder / "images").iterdir())):  # each on a ground of its own, so no copies
-        picture = cv2.imread(str(path))
-        ground = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 400, picture.shape), (0, 0), 3)
-        cv2.imwrite(str(path), (picture + ground).clip(0, 255).astype(np.uint8))
+    give_grounds(folder / "images", 0)
     labels = pd.read_csv(folder / "labels.csv")
     names = labels["NAME"].unique()
     groups = pd.DataFrame({"NAME": names, "group": [f"slide {row % 4}" for row in range(len(names))]})
@@ -501,8 +506,10 @@ def run_adapt(cells: Path, work: Path) -> Iterator[Path]:
     table = pd.read_csv(cells / "labels.csv")
     table["class"] = [CODES[row % len(CODES)] for row in range(len(table))]
     table.to_csv(work / "given" / "labels.csv", index=False)
-    replay = work / "given" / "dataset"
-    cytoyolo.convert(cells / "labels.csv", images=cells / "images", dataset="leukocytes", output=replay, val=0.25)
+    others, replay = work / "given" / "others", work / "given" / "dataset"
+    (work / "given" / "others.csv").write_text(painted(others, 14, "jpg"))
+    give_grounds(others, 100)
+    cytoyolo.convert(work / "given" / "others.csv", images=others, dataset="leukocytes", output=replay, val=0.25)
     classifier = untrained(work / "given" / "cls" / "best.pt", load_spec("leukocytes"))
     cytoyolo.adapt(
         "leukocytes", work / "given" / "labels.csv", images=cells / "images", output=work / "adapted",
