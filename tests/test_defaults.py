@@ -32,7 +32,8 @@ SETTINGS = {
     "convert": STAGING,
     "adapt": dict.fromkeys(TRAINING.keys() - {"model"}),
     "crossval": dict.fromkeys(TRAINING | SEEDS) | RUNNER,
-    "reproduce": dict.fromkeys(TRAINING | SEEDS),
+    "reproduce": dict.fromkeys(TRAINING | SEEDS) | RUNNER,
+    "train": dict.fromkeys(TRAINING | SEEDS) | RUNNER,
 }
 PATHS = {"predict": ("weights", "source"), "submit": ("weights", "test"), "compare": ("truth", "a", "b", "more")}
 

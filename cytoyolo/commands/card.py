@@ -12,7 +12,7 @@ import yaml
 from cytoyolo.commands.train_folder import MANIFEST, RECIPE, read_manifest
 from cytoyolo.detector.calibrated_weights import model_info
 from cytoyolo.detector.model_info import DETECT, KINDS, ModelInfo
-from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, option
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, as_typed, listed, option
 from cytoyolo.files import check_place, read_bytes, write_text
 from cytoyolo.shipped import parse_yaml, weights_path
 from cytoyolo.spec import DataSpec
@@ -221,7 +221,8 @@ def _of_weights(
     if figures:
         metadata["metrics"] = list(dict.fromkeys(kind for kind, _, _ in figures.values))
         metadata["model-index"] = [_model_index(title, info, figures)]
-    call = "predict WEIGHTS images/" if info.task == DETECT else "predict DETECTOR --classifier WEIGHTS images/"
+    classifier = as_typed(option("classifier"))
+    call = "predict WEIGHTS images/" if info.task == DETECT else f"predict DETECTOR {classifier} WEIGHTS images/"
     parts = [
         f"# {one_line(title)}\n\nA {kind} of {counted(len(info.codes), 'kind')} of cell on blood smears. {_LIMITS}\n",
         f"    cytoyolo {call} -o results/\n",

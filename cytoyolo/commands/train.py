@@ -177,8 +177,7 @@ def train(
     else:
         check_folder(run, MAKER, overwrite, inputs)
     fold = fold_to_hold_out(data, fold)
-    device = choose_device(device, several=True)
-    resolved, start, manifest = _planned(data, fold, um_per_px, device, own)
+    resolved, start, device, manifest = _planned(data, fold, um_per_px, device, own)
     if begun:
         check_same(run, dataset, manifest, resolved)
         console.note(f"{run} holds this training, which was interrupted.")
@@ -202,19 +201,20 @@ def train(
 
 def _planned(
     data: Dataset, fold: int | None, um_per_px: float | None, device: str, settings: TrainingSettings
-) -> tuple[dict[str, Any], Start, dict[str, Any]]:
-    """Return the complete settings of a training, what it starts from, and its manifest."""
+) -> tuple[dict[str, Any], Start, str, dict[str, Any]]:
+    """Return the complete settings of a training, what it starts from, its device, and its manifest."""
     resolved = load_recipe(settings)
     resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
     start = find_start(str(resolved["model"]), asked="model" in settings)
+    device = choose_device(device, several=True)  # last, because it imports torch
     manifest = new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
-    return resolved, start, {**manifest, "um_per_px": um_per_px}
+    return resolved, start, device, {**manifest, "um_per_px": um_per_px}
 
 
 def check_finished(call: SeedsCall, run: Path, seed: int) -> None:
     """Raise UsageError if a finished run is not the training that a call with several seeds asks for."""
     data, settings = load_dataset(call.dataset), given(call.of(seed))
-    resolved, _, manifest = _planned(data, _fold_of(data, call.fold), call.um_per_px, "cpu", settings)
+    resolved, _, _, manifest = _planned(data, _fold_of(data, call.fold), call.um_per_px, "cpu", settings)
     check_same(run, call.dataset, manifest, resolved, may_be_finished=True)
 
 
