@@ -3,7 +3,7 @@
     python benchmarks/runners.py --work DIR [--parts memory overhead speedup] [--names 10000 100000 1000000]
         [--images 1200] [--size 256] [--pairs 2]
 
-memory: the driver of a prediction of so many names, with a stand-in for the workers. Nothing of the driver is replaced.
+memory: the driver of a prediction of NAMES images, with a stand-in for the workers. Nothing of the driver is replaced.
 overhead: wbc5's images by `local`, and on a Ray cluster of one machine, by turns. The rate is of the middle 80 %. Where
 other programs run beside it, only the CPU time of an image can be compared: of all processes, also Ray's own.
 speedup: a simulation from numbers that the other two parts print (--image, --part, --start, --write in seconds).
@@ -61,7 +61,7 @@ class StandIn:
 
 
 def one_driver(work: Path, weights: Path, names: int) -> None:
-    """In a process of its own: a prediction of so many empty files, and its peak memory."""
+    """Predict many empty files in a process of its own, and measure its peak memory."""
     from cytoyolo import predict
     from cytoyolo.commands import predict_parts
     from cytoyolo.detector.inference import DEFAULTS, open_model

@@ -26,7 +26,7 @@ class LocalNodes:
     runner, options = "slurm", "cluster=local,cpus=1,at_once=3"
 
     def kill(self, folder: Path, chance: random.Random) -> bool:
-        """Kill the machine of one of the jobs of a run; False if none is at work."""
+        """Kill the machine of one of the jobs of a run. Return False if no job is at work."""
         entries = json.loads((folder / "jobs" / "jobs.json").read_text())["jobs"].values()
         alive = [int(entry["id"]) for entry in entries if entry["state"] == "submitted" and _lives(int(entry["id"]))]
         if not alive:

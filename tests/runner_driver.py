@@ -2,8 +2,8 @@
 
     python -m tests.runner_driver FOLDER RUNNER OPTIONS JOBS STEPS SECONDS
 
-Each job does so many steps, which take so many seconds each. Jobs that are done are left out. Prints a line for each
-job that has ended.
+Each job does a number of steps, and each step takes a number of seconds. Jobs that are done are left out. Prints a
+line for each job that has ended.
 """
 
 import signal

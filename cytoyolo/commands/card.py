@@ -68,7 +68,7 @@ class Card:
 
 @dataclass(frozen=True)
 class _Figures:
-    """Figures of a network: (the hub's type, name, value), of which images, and what a reader must know of them."""
+    """Figures of a network. Each value has the hub's type and a name. `split` names the images, `about` explains."""
 
     values: list[tuple[str, str, float]]
     split: str

@@ -1,4 +1,4 @@
-"""The page of outputs is complete and true: each command is run, and its files and columns are those of its section."""
+"""The page of outputs is complete and true: each command is run, and its files and columns stand in its section."""
 
 import csv
 import re
@@ -169,7 +169,7 @@ def work(tmp_path: Path) -> Path:
 
 
 def give_grounds(folder: Path, first: int) -> None:
-    """Give each image a ground of its own, so that none is a copy of another."""
+    """Give each image its own ground, so that no image is a copy."""
     for seed, path in enumerate(sorted(folder.iterdir()), start=first):
         picture = cv2.imread(str(path))
         ground = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 400, picture.shape), (0, 0), 3)
