@@ -50,7 +50,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)  ## Every step on synthetic smears, offline, in minutes: see runs/demo.
 	$(BIN)/cytoyolo demo -o runs/demo --overwrite
 
-PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+# A run whose worker dies ends at once and names the test; a new worker would leave it waiting for ever.
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 test: $(INSTALLED)  ## Run the tests, but not the slow ones.
 	$(PYTEST) -m 'not slow'
 

@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     from cytoyolo.commands.select import Selected, select
     from cytoyolo.commands.smear import Smeared, smear
     from cytoyolo.commands.submit import Submitted, submit
-    from cytoyolo.commands.train import Trained, train
+    from cytoyolo.commands.train import train
     from cytoyolo.commands.train_classifier import TrainedClassifier, train_classifier
+    from cytoyolo.commands.train_one import Trained
     from cytoyolo.commands.undo import undo
     from cytoyolo.detector.classifier_settings import ClassifierSettings
     from cytoyolo.detector.detections import Detections
@@ -192,7 +193,7 @@ _MODULES = {name: f"commands.{name}" for name in __all__} | {
     "Selected": "commands.select",
     "Smeared": "commands.smear",
     "Submitted": "commands.submit",
-    "Trained": "commands.train",
+    "Trained": "commands.train_one",
     "TrainedClassifier": "commands.train_classifier",
     "TrainingSettings": "detector.settings",
     "UsageError": "errors",

@@ -12,7 +12,6 @@ import yaml
 
 from cytoyolo import console, defaults
 from cytoyolo.commands.seen_images import START_SEEN, seen_facts, write_start_seen
-from cytoyolo.commands.train import fold_to_hold_out, keep_curves, new_manifest, now, say_start, warn_of_batch
 from cytoyolo.commands.train_classifier_cells import check_whole, parts_of
 from cytoyolo.commands.train_folder import (
     MANIFEST,
@@ -21,6 +20,7 @@ from cytoyolo.commands.train_folder import (
     check_run,
     check_same,
     is_empty,
+    keep_curves,
     keeps_a_checkpoint,
     read_manifest,
     read_recipe,
@@ -28,6 +28,7 @@ from cytoyolo.commands.train_folder import (
     training_on,
     write_manifest,
 )
+from cytoyolo.commands.train_plan import fold_to_hold_out, new_manifest, now, say_start, warn_of_batch
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.classifier_cells import Cells

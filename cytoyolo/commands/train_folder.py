@@ -2,6 +2,7 @@
 with it."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,12 @@ def read_manifest(run: Path) -> dict[str, Any]:
         raise CytoyoloError(
             f"{run / MANIFEST} is damaged; start the training anew in another folder, or with {OVERWRITE}."
         ) from error
+
+
+def keep_curves(run: Path, leave: str = "") -> None:
+    """Copy the engine's pictures of a training, except those whose names begin with `leave`."""
+    engine_folder = run / training.FOLDER
+    (run / "curves").mkdir(exist_ok=True)
+    for picture in sorted(engine_folder.glob("*.png")) + sorted(engine_folder.glob("*.jpg")):
+        if not leave or not picture.name.startswith(leave):
+            shutil.copyfile(picture, run / "curves" / picture.name)

@@ -13,8 +13,11 @@ import pandas as pd
 
 from cytoyolo import defaults
 from cytoyolo.commands.several_seeds import SUMMARY, TABLE, folders_of, say, to_dict
-from cytoyolo.commands.train_folder import MAKER, MANIFEST, read_manifest
+from cytoyolo.commands.train_folder import MAKER, MANIFEST, check_same, read_manifest
+from cytoyolo.commands.train_one import train_one
+from cytoyolo.commands.train_plan import fold_of, planned
 from cytoyolo.detector import progress
+from cytoyolo.detector.recipes import given
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.files import discard, write_text
 from cytoyolo.locks import locked
@@ -23,6 +26,7 @@ from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, sta
 from cytoyolo.runners.options import RunnerSettings
 from cytoyolo.runners.staging import staged
 from cytoyolo.scoring.over_seeds import over_figures
+from cytoyolo.yolo.folder import load_dataset
 
 # The figures of a training that are shares, by the engine's names.
 _FIGURES = "metrics/"
@@ -52,8 +56,6 @@ def train_seeds(call: SeedsCall, where: RunnerSettings) -> pd.DataFrame:
 
     Raises UsageError if a sub-folder holds another training.
     """
-    from cytoyolo.commands.train import check_finished  # it calls this module
-
     on_cluster = where["runner"] != defaults.RUNNER
     device = device_on_cluster(where, call.device, several=True) if on_cluster else call.device
     places = folders_of(call.folder, call.seeds)
@@ -62,7 +64,7 @@ def train_seeds(call: SeedsCall, where: RunnerSettings) -> pd.DataFrame:
         with locked(call.folder):
             done = set() if call.overwrite else {seed for seed, place in places.items() if _is_finished(place)}
             for seed in done:
-                check_finished(call, places[seed], seed)
+                _check_finished(call, places[seed], seed)
             left = {seed: place for seed, place in places.items() if seed not in done}
             if on_cluster:
                 _on_cluster(call, left, where, device)
@@ -78,15 +80,19 @@ def _is_finished(run: Path) -> bool:
     return (run / MANIFEST).is_file() and read_manifest(run)["status"] == "finished"
 
 
-def _on_this_machine(call: SeedsCall, left: Mapping[int, Path], places: Mapping[int, Path]) -> None:
-    from cytoyolo.commands.train import train
+def _check_finished(call: SeedsCall, run: Path, seed: int) -> None:
+    """Raise UsageError if a finished run is not the training that a call with several seeds asks for."""
+    data, settings = load_dataset(call.dataset), given(call.of(seed))
+    resolved, _, _, manifest = planned(data, fold_of(data, call.fold), call.um_per_px, "cpu", settings)
+    check_same(run, call.dataset, manifest, resolved, may_be_finished=True)
 
+
+def _on_this_machine(call: SeedsCall, left: Mapping[int, Path], places: Mapping[int, Path]) -> None:
+    data = load_dataset(call.dataset)
     for seed, place in left.items():
         say(seed, places)
-        train(
-            call.dataset, output=place, device=call.device, fold=call.fold, um_per_px=call.um_per_px,
-            overwrite=call.overwrite, report=call.report, **call.of(seed),
-        )  # fmt: skip
+        own = given(call.of(seed))
+        train_one(data, place, call.device, call.fold, call.um_per_px, call.overwrite, call.report, own)
 
 
 def _on_cluster(call: SeedsCall, left: Mapping[int, Path], where: RunnerSettings, device: str) -> None:
@@ -127,14 +133,9 @@ def _train(
     stage: Path | None, device: str,
 ) -> None:  # fmt: skip
     """On a worker: begin the training, or go on with it."""
-    from cytoyolo.commands.train import train
-
-    if _is_finished(run):
-        return
-    train(
-        staged(dataset, stage), output=run, device=device, fold=fold, um_per_px=um_per_px, report=report,
-        **json.loads(settings),
-    )  # fmt: skip
+    if not _is_finished(run):
+        own = given(json.loads(settings))
+        train_one(load_dataset(staged(dataset, stage)), run, device, fold, um_per_px, False, report, own)
 
 
 def _summary(call: SeedsCall) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 
 from cytoyolo import Detector, adapt, bench, calibrate, evaluate, export, predict, select, shipped, submit, train
 from cytoyolo.commands.predict_sources import divide
-from cytoyolo.commands.train import say_kept
+from cytoyolo.commands.train_plan import say_kept
 from cytoyolo.detector.weights import Start, find_start, load_checkpoint
 from cytoyolo.errors import UsageError
 from tests.blobs import SETTINGS

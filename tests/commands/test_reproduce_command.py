@@ -13,10 +13,10 @@ from cytoyolo import reproduce
 from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands import reproduce as command
 from cytoyolo.commands import reproduce_inputs
-from cytoyolo.commands import train as train_command
 from cytoyolo.commands.curate import ANOTHER_LIMIT
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_outcome import check_models, outcome
+from cytoyolo.detector import train as training
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
 from cytoyolo.locks import locked
@@ -289,7 +289,7 @@ def test_a_training_killed_before_its_first_epoch_is_gone_on_with(run, data, tmp
         manifest = json.loads((run / "run" / "manifest.json").read_text())
         del manifest["metrics"]
         (tmp_path / "run" / "run" / "manifest.json").write_text(json.dumps({**manifest, "status": "running"}))
-    monkeypatch.setattr(train_command.training, "fit", lambda *arguments: exit(7))
+    monkeypatch.setattr(training, "fit", lambda *arguments: exit(7))
     with pytest.raises(SystemExit, match="7"):
         reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **OPTIONS)
 

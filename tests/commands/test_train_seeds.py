@@ -1,12 +1,12 @@
 """`train --seeds`: a run for each seed, here or as a job of a cluster, and the figures over the seeds."""
 
-import importlib
 import json
 
 import pandas as pd
 import pytest
 
 from cytoyolo import train
+from cytoyolo.commands import train_seeds as command
 from cytoyolo.commands.train_seeds import SeedsCall, train_seeds
 from cytoyolo.errors import UsageError
 from cytoyolo.runners.options import RUNNER
@@ -31,15 +31,16 @@ def test_seeds_are_jobs_of_a_cluster_and_what_is_finished_stays(blobs, tmp_path)
 
 
 def test_on_this_machine_the_seeds_come_one_after_the_other(blobs, tmp_path, monkeypatch):
-    def stand_in(dataset, *, output, seed, **options):
-        calls.append((output.name, seed, options["epochs"], options["device"]))
+    def stand_in(data, output, device, fold, um_per_px, overwrite, report, own):
+        seed = own["seed"]
+        calls.append((output.name, seed, own["epochs"], device))
         output.mkdir()
         figures = {"epoch": 1, "metrics/mAP50(B)": seed / 10, "lr/pg0": 5.0}
         facts = {"status": "finished", "fold": None, "metrics": figures, "dataset": {}}
         (output / "manifest.json").write_text(json.dumps({**facts, "start": {"name": "a", "sha256": None}}))
 
-    calls, module = [], importlib.import_module("cytoyolo.commands.train")
-    monkeypatch.setattr(module, "train", stand_in)
+    calls = []
+    monkeypatch.setattr(command, "train_one", stand_in)
     call = SeedsCall(blobs / "dataset", tmp_path / "runs", (3, 1), "cpu", None, None, False, False, {"epochs": 7})
     table = train_seeds(call, RUNNER)
     assert calls == [("seed3", 3, 7, "cpu"), ("seed1", 1, 7, "cpu")]

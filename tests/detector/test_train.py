@@ -19,7 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cytoyolo import convert, evaluate, train
-from cytoyolo.commands import train as command
+from cytoyolo.commands import train_one as command
+from cytoyolo.detector import train as training
 from cytoyolo.detector.weights import load_checkpoint
 from cytoyolo.errors import CytoyoloError, UsageError, as_typed
 from cytoyolo.files import clear_folder
@@ -89,16 +90,16 @@ def test_changes_of_images_are_repeatable_and_told_in_the_weights(small_run, blo
 
 def test_a_resumed_training_changes_images_as_before(blobs, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(command.training, "_run", lambda run, overrides, settings, closing=False: seen.append(settings))
+    monkeypatch.setattr(training, "_run", lambda run, overrides, settings, closing=False: seen.append(settings))
     run, data = tmp_path / "run", blobs / "dataset"
     with suppress(FileNotFoundError):  # of figures that no training wrote
         train(data, output=run, **SETTINGS, stain=0.5)
     (run / "engine" / "weights").mkdir(parents=True)
-    monkeypatch.setattr(command.training, "checkpoint_to_resume", lambda run: run / "engine" / "weights" / "copy.pt")
-    monkeypatch.setattr(command.training, "epochs_done", lambda checkpoint: 1)
-    monkeypatch.setattr(command.training, "restore", lambda checkpoint: None)
+    monkeypatch.setattr(training, "checkpoint_to_resume", lambda run: run / "engine" / "weights" / "copy.pt")
+    monkeypatch.setattr(training, "epochs_done", lambda checkpoint: 1)
+    monkeypatch.setattr(training, "restore", lambda checkpoint: None)
     for complete in (False, True):
-        monkeypatch.setattr(command.training, "is_complete", lambda checkpoint, complete=complete: complete)
+        monkeypatch.setattr(training, "is_complete", lambda checkpoint, complete=complete: complete)
         with suppress(FileNotFoundError):
             train(data, output=run, resume=True)
     assert [settings["stain"] for settings in seen] == [0.5, 0.5, 0.5]
@@ -192,7 +193,7 @@ def test_a_run_killed_before_it_held_anything_is_begun_anew(blobs, tmp_path, mon
     clear_folder(tmp_path / "run", "train", overwrite=False, also=left)
     for name in left:
         (tmp_path / "run" / name).write_text("half")
-    monkeypatch.setattr(command.training, "fit", lambda *arguments: exit(7))
+    monkeypatch.setattr(training, "fit", lambda *arguments: exit(7))
     with pytest.raises(SystemExit, match="7"):
         train(blobs / "dataset", output=tmp_path / "run", **SETTINGS)
 
@@ -208,7 +209,7 @@ def test_a_run_killed_before_its_closing_validation_is_only_completed(blobs, sma
     with pytest.raises(KeyboardInterrupt):
         train(blobs / "dataset", output=run, **SETTINGS)
     monkeypatch.undo()
-    monkeypatch.setattr(command.training, "resume", killed)
+    monkeypatch.setattr(training, "resume", killed)
     # The engine rewrites its checkpoints at the end, so that a kill may leave one in halves.
     best = run / "engine" / "weights" / "best.pt"
     best.write_bytes(best.read_bytes()[:5000])
@@ -268,7 +269,7 @@ def test_an_interruption_before_the_first_epoch_leaves_nothing(blobs, tmp_path, 
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command.training, "fit", interrupted)
+    monkeypatch.setattr(training, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(blobs / "dataset", output=tmp_path / "run", **SETTINGS)
     assert not (tmp_path / "run").exists()
@@ -332,12 +333,12 @@ def test_a_failed_resume_deletes_nothing(blobs, tmp_path, monkeypatch):
         raise SystemExit
 
     monkeypatch.setattr(command, "remove_folder", lambda *arguments: None)  # as if killed by force
-    monkeypatch.setattr(command.training, "fit", killed)
+    monkeypatch.setattr(training, "fit", killed)
     with pytest.raises(SystemExit):
         train(blobs / "dataset", output=run, **SETTINGS)
     monkeypatch.undo()
     (run / "notes.txt").write_text("mine")
-    monkeypatch.setattr(command.training, "fit", killed)
+    monkeypatch.setattr(training, "fit", killed)
     with pytest.raises(SystemExit):
         train(blobs / "dataset", output=run, resume=True)
     assert (run / "notes.txt").read_text() == "mine" and (run / "recipe.yaml").is_file()
@@ -385,7 +386,7 @@ def test_workers_that_fail_are_named_with_a_remedy(tmp_path, monkeypatch, error,
 
     monkeypatch.setattr(trainer, "Trainer", Broken)
     with pytest.raises(CytoyoloError, match=rf"{words}.*") as refused:
-        command.training._run(tmp_path, {}, {})
+        training._run(tmp_path, {}, {})
     assert "; give workers=0, or" in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -393,9 +394,9 @@ def test_of_equal_epochs_the_last_is_the_best_and_a_repeated_one_counts_once(tmp
     folder = tmp_path / "engine"
     folder.mkdir()
     (folder / "results.csv").write_text("epoch,time,metrics/mAP50-95(B)\n1,9,0.5\n2,9,0.1\n2,9,0.5\n3,9,0.2\n")
-    rows = command.training.metrics(tmp_path)
+    rows = training.metrics(tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert command.training.best_epoch(rows)["epoch"] == 2
+    assert training.best_epoch(rows)["epoch"] == 2
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"status": "running"}', '{"status": "finished", "fold": null}'])
@@ -410,7 +411,7 @@ def test_a_data_set_with_folds_holds_out_the_first_and_says_so(blobs, tmp_path, 
     folds = tmp_path / "folds"
     convert(blobs / "labels.csv", images=blobs / "images", output=folds, dataset=blobs / "spec.yaml", folds=3)
     seen = []
-    monkeypatch.setattr(command.training, "fit", lambda run, data, *rest: seen.append(data.name) or exit(0))
+    monkeypatch.setattr(training, "fit", lambda run, data, *rest: seen.append(data.name) or exit(0))
     with pytest.raises(SystemExit):
         train(folds, output=tmp_path / "run", **SETTINGS)
     assert seen == ["fold0.yaml"] and "holding out fold 0" in capsys.readouterr().err

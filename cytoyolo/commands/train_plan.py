@@ -1,0 +1,122 @@
+"""What a training is, before it begins: its settings, what it starts from, and its manifest."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cytoyolo import console, defaults
+from cytoyolo.commands.seen_images import seen_in_validation
+from cytoyolo.detector.engine import choose_device
+from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
+from cytoyolo.detector.settings import TrainingSettings
+from cytoyolo.detector.weights import Start, find_start
+from cytoyolo.errors import either, listed
+from cytoyolo.machine import versions
+from cytoyolo.tables.table import fingerprint
+from cytoyolo.yolo.folder import Dataset
+
+
+def planned(
+    data: Dataset, fold: int | None, um_per_px: float | None, device: str, settings: TrainingSettings
+) -> tuple[dict[str, Any], Start, str, dict[str, Any]]:
+    """Return the complete settings of a training, what it starts from, its device, and its manifest."""
+    resolved = load_recipe(settings)
+    resolved = resolve_optimizer(resolved, _train_images(data, fold), len(data.spec.codes))
+    start = find_start(str(resolved["model"]), asked="model" in settings)
+    device = choose_device(device, several=True)  # last, because it imports torch
+    manifest = new_manifest(data, resolved, Path(settings.get("recipe", defaults.RECIPE)).name, start, device, fold)
+    return resolved, start, device, {**manifest, "um_per_px": um_per_px}
+
+
+def _train_images(data: Dataset, fold: int | None) -> int:
+    listed = yaml.safe_load(data.data_yaml(fold).read_text(encoding="utf-8"))["train"]
+    return len((data.folder / listed).read_text(encoding="utf-8").splitlines())
+
+
+def new_manifest(
+    data: Dataset, settings: Mapping[str, Any], recipe: str, start: Start, device: str, fold: int | None
+) -> dict[str, Any]:
+    """How the run comes about; names and hashes only, no path of this machine."""
+    return {
+        "status": "running",
+        "started": now(),
+        "device": device,
+        "fold": fold,
+        "seed": settings["seed"],
+        "recipe": recipe,
+        "start": {
+            "name": Path(start.model).name,
+            "pretrained": _named(start.pretrained),
+            "sha256": _hash(start),
+            "classes_kept": [code for code in data.spec.codes if code in start.classes],
+        },
+        "dataset": data.manifest,
+        "versions": versions(),
+    }
+
+
+def _hash(start: Start) -> str | None:
+    """Fingerprint of the weights a training starts from, if it starts from any."""
+    weights = start.pretrained or start.model
+    return fingerprint(weights) if start.pretrained or weights.lower().endswith(".pt") else None
+
+
+def _named(path: str | None) -> str | None:
+    return None if path is None else Path(path).name
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def fold_of(data: Dataset, fold: int | None) -> int | None:
+    """Return the fold that is held out, which is the first by default in a data set with folds."""
+    return 0 if fold is None and data.manifest["folds"] else fold
+
+
+def fold_to_hold_out(data: Dataset, fold: int | None) -> int | None:
+    """Return the fold to hold out. In a data set with folds it is the first fold by default."""
+    chosen = fold_of(data, fold)
+    if chosen != fold:
+        console.note(
+            f"{data.folder} has {data.manifest['folds']} folds; holding out fold 0 "
+            f"({either('--fold K', 'fold=K')} for another)."
+        )
+    return chosen
+
+
+def say_start(start: Start, data: Dataset, manifest: dict[str, Any]) -> None:
+    """Say what a training starts with. Images of the validation part that the start has seen go into the manifest."""
+    say_kept(start, data.spec.codes)
+    if seen := seen_in_validation(start, data, manifest["fold"]):
+        console.warn(seen)
+        manifest["start"]["validation_seen"] = seen
+
+
+def say_kept(start: Start, codes: Sequence[str]) -> None:
+    """Say which of the classes `codes` the weights know that a training starts from."""
+    if not start.classes:
+        return
+    name = start.name
+    kept = [code for code in codes if code in start.classes]
+    new = [code for code in codes if code not in start.classes]
+    if kept:
+        more = f", and begins anew with {listed(new, 6)}" if new else ""
+        console.note(f"The training starts with what {name} knows of {listed(kept, 6)}{more}.")
+    else:
+        console.note(f"{name} knows none of these classes, so that the training begins anew with all of them.")
+    alike = {code.strip().casefold(): code for code in start.classes}
+    if similar := [f"{code} and {alike[key]}" for code in new if (key := code.strip().casefold()) in alike]:
+        console.warn(
+            "Codes that differ only in case or spaces are different classes "
+            f"(here and in {name}: {listed(similar, 6)}). Rename the classes if they are the same."
+        )
+
+
+def warn_of_batch(used: int, asked: int) -> None:
+    """Say that the engine halved the batch, as it does where the GPU's memory is too small for the first epoch."""
+    if used != asked:
+        console.warn(f"The batch was {used}, not {asked}, because the GPU's memory was used up.")
