@@ -35,6 +35,7 @@ from cytoyolo.detector.model_info import (
 from cytoyolo.detector.ultralytics_onnx import InputForm, read_ultralytics
 from cytoyolo.errors import CytoyoloError, UsageError, call, check_choice, option
 from cytoyolo.machine import cores
+from cytoyolo.signal_stack import signal_stack_kept
 from cytoyolo.tables.table import fingerprint
 
 TORCH: Final = "torch"
@@ -299,7 +300,8 @@ def _open_openvino(path: Path, device: str, imgsz: int | None, threads: int, giv
         # One image in a call, with a fixed size. With a free size, two calls once waited for each other for ever.
         model.reshape([1, 3, side, side])
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        with signal_stack_kept():
+            compiled = openvino.Core().compile_model(model, "CPU", settings)
     except (RuntimeError, OSError, ValueError) as error:
         raise CytoyoloError(f"{path} is not an OpenVINO network, or is truncated; export it again.") from error
     # A request serves one call at a time. All requests are made before the first call.

@@ -198,6 +198,20 @@ def test_a_checkpoint_is_converted_where_nothing_can_be_kept(exports, tmp_path, 
     assert open_network(exports["torch"], target, device="cpu").backend == target
 
 
+def test_an_interrupt_after_several_openvino_networks_is_one(exports):
+    code = (
+        "import signal, sys; from pathlib import Path; from cytoyolo.detector.networks import open_network\n"
+        "networks = [open_network(Path(sys.argv[1]), device='cpu') for _ in range(2)]\n"
+        "while networks: networks.pop(0)\n"
+        "try: signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt: print('interrupted')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, exports["openvino"]], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_a_damaged_conversion_or_anothers_is_made_anew(exports, tmp_path, monkeypatch, target):
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))

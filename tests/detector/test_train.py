@@ -152,6 +152,7 @@ def test_a_killed_run_resumes_where_it_was(blobs, tmp_path, stop, cytoyolo):
     assert finished.returncode == 0 and "finished" in finished.stderr
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_named_as_that_and_trained_on_from_its_weights(blobs, small_run, tmp_path):
     before = contents(small_run)
     last = small_run / "weights" / "last.pt"
@@ -238,7 +239,6 @@ def test_a_run_killed_in_its_closing_validation_gets_its_curves_all_the_same(blo
     assert json.loads((run / "manifest.json").read_text())["resumed"] == [2]
 
 
-@pytest.mark.slow  # not long, but it has ended the worker of a whole run of the tests
 @pytest.mark.parametrize("drawing", ["labels", "confusion matrix"])
 def test_an_interrupt_is_obeyed_while_the_engine_draws(blobs, tmp_path, monkeypatch, drawing):
     def interrupted(*arguments, **options):
@@ -318,6 +318,7 @@ def test_training_needs_a_converted_folder(blobs, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_fold_is_held_out(blobs, tmp_path):
     folds = tmp_path / "folds"
     spec = blobs / "spec.yaml"
