@@ -1,4 +1,4 @@
-"""Calls of the program, each in a process of its own that does not import pandas and OpenCV again."""
+"""Calls of the program, each in a process of its own that does not import torch, pandas and OpenCV again."""
 
 import io
 import multiprocessing
@@ -7,24 +7,35 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import cytoyolo.commands
+from cytoyolo.detector.engine import WAITING
 
 PROGRAM = Path(sys.executable).with_name("cytoyolo")
-# A server that has imported the commands forks a child for each call. What a command imports later, such as torch, the
-# child imports itself, as the installed program does.
+# A server that has imported the commands and torch forks a child for each call. What a command imports later, the child
+# imports itself, as the installed program does. Whether a command does without torch is tested with the program itself.
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(
-    ["cytoyolo.cli.app", *(f"cytoyolo.commands.{one.name}" for one in pkgutil.iter_modules(cytoyolo.commands.__path__))]
-)
+_COMMANDS = [f"cytoyolo.commands.{one.name}" for one in pkgutil.iter_modules(cytoyolo.commands.__path__)]
+_SERVER.set_forkserver_preload(["torch", "torchvision", "cytoyolo.cli.app", *_COMMANDS])
+
+
+@cache
+def _start_server() -> None:
+    """The threads of torch read how they wait when torch is imported. The engine sets it before its own import."""
+    with mock.patch.dict(os.environ, {**WAITING, **os.environ}):
+        ensure_running()
 
 
 def call(
     *arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Call the program with these arguments, as `subprocess.run([PROGRAM, ...])` does with its output captured."""
+    _start_server()
     words = ["cytoyolo", *map(str, arguments)]
     with TemporaryDirectory() as folder:
         streams = [Path(folder, name) for name in ("stdout", "stderr")]

@@ -34,7 +34,7 @@ _ENVIRONMENT = {
 # that waits keeps the core that the other thread needs (benchmarks/crowded.py measures this). So the threads spin for
 # microseconds, and then sleep. If they slept at once, a training of small images would take 1.5 times as long. GNU's
 # library reads the first two settings, LLVM's and Intel's libraries read the third. A user's own settings win.
-_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000", "KMP_BLOCKTIME": "0"}
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000", "KMP_BLOCKTIME": "0"}
 # The side of an image must be a multiple of the network's coarsest grid; the engine would round it silently.
 STRIDE = 32
 # The longest side of a network's input, in pixels: 25 times the side of a usual training. An image takes 3 GB.
@@ -54,7 +54,7 @@ def engine() -> None:
     A program may have imported Ultralytics before. Then the settings that Ultralytics read from the environment are
     changed in memory only, so that its own settings file stays as it is.
     """
-    os.environ.update({**_WAITING, **os.environ, **_ENVIRONMENT})
+    os.environ.update({**WAITING, **os.environ, **_ENVIRONMENT})
     os.environ.pop("ULTRALYTICS_API_KEY", None)
     folder = _config_folder()
     os.environ["YOLO_CONFIG_DIR"] = str(folder)
