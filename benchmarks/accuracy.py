@@ -84,6 +84,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "single-steps-turns-balance": {**SINGLE, **STEPS, **TURNS, "balance": 0.5},
     "single-steps-turns-320": {**SINGLE, **STEPS, **TURNS, "imgsz": 320},
     "single-steps-turns-freeze": {**SINGLE, **STEPS, **TURNS, "freeze": 5},
+    # The settings of the package's own detector, for long trainings.
+    "leukocytes": {
+        **STEPS,
+        **TURNS,
+        "close_mosaic": 10,
+        "scale": 0.3,
+        "stain": 0.3,
+        "focus": 0.3,
+        "balance": 0.5,
+    },
     "turns": {**PLAIN, **TURNS},
     "stain3-turns": {**PLAIN, **TURNS, "stain": 0.3},
     "stain5-turns": {**PLAIN, **TURNS, "stain": 0.5},
