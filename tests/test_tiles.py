@@ -77,6 +77,7 @@ def fields(draw: st.DrawFn, largest: float = 1.0) -> tuple[np.ndarray, np.ndarra
     return np.array(cells), grid(width, height, tile, overlap, offset), (width, height)
 
 
+@pytest.mark.slow
 @given(fields(), st.integers(0, 2**32))
 @settings(max_examples=300, deadline=None)
 def test_each_cell_is_counted_once_wherever_the_seams_are(

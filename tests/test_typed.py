@@ -95,6 +95,7 @@ def check(program: str, python: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_program_of_the_users_type_checks(installed: Path) -> None:
     assert check(PROGRAM, installed) == ["Success: no issues found in 1 source file"]
 

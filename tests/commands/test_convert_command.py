@@ -665,6 +665,7 @@ def loaded_boxes(folder: Path, names: tuple[str, ...] = ("train.txt", "val.txt")
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_a_faulty_smear_becomes_a_set_that_the_training_takes_whole(tmp_path: Path, cytoyolo: Program) -> None:
     source = smear(output=tmp_path / "smear", images=100, test=0.1, seed=3, faults=0.5).folder
@@ -1100,6 +1101,7 @@ def anything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.one_of(GOOD_ROW, GOOD_ROW, GOOD_ROW, ROW), min_size=2, max_size=14),

@@ -141,6 +141,7 @@ def test_wrong_exports(weights, blobs, tmp_path, monkeypatch):
         export(weights, output=tmp_path / "b", format="openvino")
 
 
+@pytest.mark.slow
 def test_bench_times_all_ways(weights, blobs, cytoyolo):
     done = cytoyolo("bench", weights, "--images", blobs / "images", "--seconds", 0.2, "--device", "cpu", "--json")
     assert done.returncode == 0, done.stderr

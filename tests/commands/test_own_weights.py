@@ -77,6 +77,7 @@ def test_what_is_found_is_what_the_file_finds(own, blobs, tmp_path):
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("printed")
 def test_a_training_starts_from_a_name_and_says_what_is_kept(own, blobs, tmp_path, capsys):
     run = train(blobs / "dataset", output=tmp_path / "run", **{**SETTINGS, "model": "discs", "epochs": 1}).folder
@@ -87,6 +88,7 @@ def test_a_training_starts_from_a_name_and_says_what_is_kept(own, blobs, tmp_pat
     assert str(own.parent).encode() not in (run / "manifest.json").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("printed")
 def test_a_training_says_that_weights_know_none_of_its_classes(small_run, blobs, tmp_path, capsys):
     import torch

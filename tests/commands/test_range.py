@@ -43,6 +43,7 @@ def boxes(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "detections.csv")
 
 
+@pytest.mark.slow
 def test_a_set_is_staged_in_its_range_which_the_manifest_keeps(lab: Path) -> None:
     assert json.loads((lab / "dataset" / "dataset.json").read_text())["white"] == {"integer": 4095}
     for staged in (lab / "dataset" / "images").iterdir():

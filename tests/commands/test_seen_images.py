@@ -87,6 +87,7 @@ def test_the_same_validation_part_is_new_to_the_weights(start, blobs, other_part
     assert f"trained on {known} of the 6 validation images (" in seen_in_validation(start, other_part, None)
 
 
+@pytest.mark.slow
 def test_a_training_says_it_once_and_its_weights_know_the_images_of_both(
     weights, other_part, blobs, tmp_path, monkeypatch, caplog
 ):

@@ -93,6 +93,7 @@ def test_the_sheet_of_kinds_is_a_picture(made: Smeared) -> None:
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 10_000
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_however_many_images(made: Smeared, tmp_path: Path) -> None:
     for name in ("once", "again"):
         smear(output=tmp_path / name, images=4, seed=3)

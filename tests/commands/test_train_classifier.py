@@ -65,6 +65,7 @@ def test_the_weights_open_as_a_classifier_and_hold_no_path(trained, blobs):
         assert text.encode() not in trained.weights[0].read_bytes()
 
 
+@pytest.mark.slow
 def test_the_same_training_gives_the_same_bytes(trained, blobs, tmp_path):
     again = train_classifier(blobs / "dataset", output=tmp_path / "run", **{**TINY, "plots": True})
     assert again.weights[0].read_bytes() == trained.weights[0].read_bytes()

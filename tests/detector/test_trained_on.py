@@ -13,6 +13,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from tests.blobs import SETTINGS
 
 
+@pytest.mark.slow
 def test_weights_carry_the_sizes_of_their_training(small_run, blobs, tmp_path):
     weights = small_run / "weights" / "best.pt"
     listing = pd.read_csv(blobs / "dataset" / "images.csv")
