@@ -1,0 +1,124 @@
+"""Does a prediction on a cluster whose nodes are killed give the same bytes?
+
+    python benchmarks/kills.py --work DIR [--images 20000] [--kills 10] [--size 1000] [--runners slurm ray] [--folds 4]
+
+The images are synthetic, and the detector is trained for two epochs on images of the same kind, so that the search is
+short. One machine predicts them first. Then submitit's local executor, and a Ray cluster of three nodes, do the same.
+A node is killed KILLS times at random moments; Ray's cluster gets a new node for it. Then the same is done with a
+cross-validation. Each runner gives a line.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the tests are no package that is installed
+
+from tests.blobs import SETTINGS, converted, draw  # noqa: E402
+from tests.clusters import PROGRAM, LocalNodes, RayNodes, begin  # noqa: E402
+from tests.outcomes import contents  # noqa: E402
+
+_KINDS = 240  # different images; the others are copies
+_PER_FOLDER = 1_000
+
+
+def data(work: Path, images: int) -> Path:
+    """Paint images, and train and export the detector. What is there is kept."""
+    from cytoyolo import export, train
+
+    if not (work / "best.onnx").is_file():
+        shutil.rmtree(work, ignore_errors=True)
+        converted(work, draw(work / "images", _KINDS))
+        train(work / "dataset", output=work / "run", **SETTINGS)
+        export(work / "run" / "weights" / "best.pt", output=work / "best.onnx")
+    many = work / f"many{images}"
+    for number in range(images if not many.is_dir() else 0):
+        place = many / f"slide{number // _PER_FOLDER:03d}"
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(work / "images" / f"blob{number % _KINDS:02d}.jpg", place / f"{number:06d}.jpg")
+    return many
+
+
+def with_kills(arguments: list, folder: Path, nodes: LocalNodes | RayNodes, kills: int, seconds: float) -> int:
+    """Run a call of the program to its end while nodes are killed, and return how many were killed.
+
+    The moments are spread over `seconds`, which the call takes at least.
+    """
+    chance = random.Random(0)
+    moments = sorted(chance.uniform(0, seconds) for _ in range(kills))
+    process, began, killed = begin(PROGRAM, *arguments), None, 0
+    try:
+        while process.poll() is None:
+            time.sleep(0.1)
+            began = began or (time.monotonic() if (folder / "jobs" / "jobs.json").is_file() else None)
+            if began and killed < len(moments) and time.monotonic() - began > moments[killed]:
+                killed += nodes.kill(folder, chance)
+                if isinstance(nodes, RayNodes):
+                    nodes.complete()
+    finally:
+        process.kill()
+    said = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit(f"{arguments} ended with code {process.returncode}:\n{said}")
+    return killed
+
+
+def cluster(runner: str) -> LocalNodes | RayNodes:
+    return LocalNodes() if runner == "slurm" else RayNodes()
+
+
+def compared(name: str, made: Path, wanted: Path, only: tuple[str, ...], killed: int, seconds: float) -> None:
+    """Print if two folders have the same files. The other files of a cross-validation hold times."""
+    here, there = (
+        {one: text for one, text in contents(folder).items() if one.endswith(only)} for folder in (made, wanted)
+    )
+    same = here == there
+    print(f"{name}: {seconds:.0f} s, {killed} nodes killed, {len(here)} files, the same bytes: {same}", flush=True)
+    if not same:
+        other = [one for one in sorted({*here, *there}) if here.get(one) != there.get(one)]
+        raise SystemExit(f"these differ: {other[:5]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--size", type=int, default=1_000)
+    parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--runners", nargs="+", choices=("slurm", "ray"), default=["slurm", "ray"])
+    given = parser.parse_args()
+    work = given.work.resolve()
+    many = data(work, given.images)
+    predict = ["predict", work / "best.onnx", many, "--conf", "0.001", "--batch", "8", "--no-pictures", "--overwrite"]
+    epochs = ["--recipe", "quick", "--model", "yolo11n.yaml", "--epochs", "4", "--imgsz", "64", "--batch", "8"]
+    crossval = [
+        "crossval", work / "labels.csv", "--images", work / "images", "--dataset", work / "spec.yaml", "--folds",
+        given.folds, "--overwrite", *epochs,
+    ]  # fmt: skip
+    for name, call in (("prediction", predict), ("cross-validation", crossval)):
+        began = time.monotonic()
+        with_kills([*call, "-o", work / f"{name}-local"], work / "none", LocalNodes(), 0, 0)
+        seconds = time.monotonic() - began
+        print(f"{name} on one machine: {seconds:.0f} s", flush=True)
+        for runner in given.runners:
+            nodes, output = cluster(runner), work / f"{name}-{runner}"
+            size = ["--part-size", given.size] if call is predict else []
+            more = ["-o", output, "--runner", runner, "--runner-options", f"{nodes.options},retries=20", *size]
+            folder = output.with_name(f"{output.name}.partial") if call is predict else output
+            began = time.monotonic()
+            try:
+                killed = with_kills([*call, *more], folder, nodes, given.kills, seconds)
+            finally:
+                if isinstance(nodes, RayNodes):
+                    nodes.end()
+            only = ("",) if call is predict else ("oof.csv", ".pt")
+            compared(f"{name}, {runner}", output, work / f"{name}-local", only, killed, time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    main()
