@@ -32,10 +32,10 @@ from cytoyolo.detector.model_info import (
     Task,
     parse_model_info,
 )
+from cytoyolo.detector.signal_stack import signal_stack_kept
 from cytoyolo.detector.ultralytics_onnx import InputForm, read_ultralytics
 from cytoyolo.errors import CytoyoloError, UsageError, call, check_choice, option
 from cytoyolo.machine import cores
-from cytoyolo.signal_stack import signal_stack_kept
 from cytoyolo.tables.table import fingerprint
 
 TORCH: Final = "torch"
