@@ -100,6 +100,7 @@ def test_a_program_of_the_users_type_checks(installed: Path) -> None:
     assert check(PROGRAM, installed) == ["Success: no issues found in 1 source file"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -550,6 +550,7 @@ MASK_ROW = st.tuples(
 ).map(lambda values: ",".join([*values, "msk"]))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(LABEL, min_size=1, max_size=12), st.lists(MASK_ROW, max_size=8), st.booleans())
 def test_no_rule_sees_the_masks_but_those_that_ask_for_them(

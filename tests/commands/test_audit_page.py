@@ -156,6 +156,7 @@ def test_a_page_on_a_full_disk_leaves_nothing_half(lab: Path, tmp_path: Path, mo
     assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == first
 
 
+@pytest.mark.slow
 def test_pictures_beyond_the_budget_lie_beside_the_page(
     lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: Any
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_set_is_staged_in_its_range_which_the_manifest_keeps(lab: Path) -> Non
         np.testing.assert_array_equal(cv2.imread(str(staged)), cv2.imread(str(lab / "pixels" / staged.name)))
 
 
+@pytest.mark.slow
 def test_audit_says_the_range(lab: Path) -> None:
     found = audit(lab / "labels.csv", images=lab / "images", dataset=lab / "spec.yaml").findings
     ranges = found[found["rule"] == "bit-range"]

@@ -204,6 +204,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Smeared:
     return smear(output=tmp_path_factory.mktemp("faulty") / "out", images=100, test=0.1, seed=3, faults=0.5)
 
 
+@pytest.mark.slow
 def test_a_faulty_set_has_its_sound_table_and_its_faults_beside_it(faulty: Smeared) -> None:
     names = {path.name for path in faulty.folder.iterdir()} - {".cytoyolo.json"}
     tables = {"train.csv", "train_clean.csv", "test.csv", "test_truth.csv", "faults.csv"}
@@ -215,6 +216,7 @@ def test_a_faulty_set_has_its_sound_table_and_its_faults_beside_it(faulty: Smear
     assert {"leak", "unreadable", "overhang", "near-duplicate", "schema"} <= set(faults["rule"])
 
 
+@pytest.mark.slow
 def test_what_is_sound_in_a_faulty_set_is_as_without_faults(faulty: Smeared, tmp_path: Path) -> None:
     sound = smear(output=tmp_path / "sound", images=100, test=0.1, seed=3).folder
     same = {"train_clean.csv": "train.csv", "test.csv": "test.csv", "test_truth.csv": "test_truth.csv"}
