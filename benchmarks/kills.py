@@ -11,6 +11,7 @@ cross-validation. Each runner gives a line.
 import argparse
 import random
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the tests are no package that is installed
 
 from tests.blobs import SETTINGS, converted, draw  # noqa: E402
-from tests.clusters import PROGRAM, LocalNodes, RayNodes, begin  # noqa: E402
+from tests.clusters import PROGRAM, LocalNodes, RayNodes  # noqa: E402
 from tests.outcomes import contents  # noqa: E402
 
 _KINDS = 240  # different images; the others are copies
@@ -50,7 +51,11 @@ def with_kills(arguments: list, folder: Path, nodes: LocalNodes | RayNodes, kill
     """
     chance = random.Random(0)
     moments = sorted(chance.uniform(0, seconds) for _ in range(kills))
-    process, began, killed = begin(PROGRAM, *arguments), None, 0
+    began, killed = None, 0
+    said = folder.with_name(f"{folder.name}.log")
+    with said.open("w") as log:
+        command = [sys.executable, PROGRAM, *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         while process.poll() is None:
             time.sleep(0.1)
@@ -61,9 +66,8 @@ def with_kills(arguments: list, folder: Path, nodes: LocalNodes | RayNodes, kill
                     nodes.complete()
     finally:
         process.kill()
-    said = process.communicate()[0]
     if process.returncode:
-        raise SystemExit(f"{arguments} ended with code {process.returncode}:\n{said}")
+        raise SystemExit(f"{arguments} ended with code {process.returncode}: see {said}")
     return killed
 
 

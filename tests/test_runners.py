@@ -8,13 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.runners import bootstrap, cluster
+from cytoyolo.runners import bootstrap, cluster, ray_cluster
 from cytoyolo.runners.jobs import LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import read_ledger
 from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner
@@ -60,6 +61,31 @@ def test_only_paths_texts_and_numbers_travel(tmp_path):
     assert packed(partial(note, tmp_path, "a", 1.0))
     with pytest.raises(TypeError, match="can't take a list along"):
         packed(partial(note, [tmp_path], "a", 1.0))
+
+
+def test_ray_prints_nothing_between_results(monkeypatch, capfd):
+    worker, stopped = pytest.importorskip("ray._private.worker"), threading.Event()
+
+    def poll():
+        stopped.set()
+        return None, {"job_id": None, "error_message": "Raylet is terminated."}
+
+    messages = SimpleNamespace(subscribe=lambda: None, poll=poll)
+    driver = SimpleNamespace(gcs_error_subscriber=messages, current_job_id=SimpleNamespace(binary=lambda: b""))
+    monkeypatch.setattr(worker, "print_to_stdstream", worker.print_to_stdstream)  # and put back
+    for kept in (False, True):
+        if kept:
+            ray_cluster._keep_stdout()
+        stopped.clear()
+        worker.listen_error_messages(driver, stopped)
+        assert ("Raylet is terminated." in "".join(capfd.readouterr())) is not kept
+
+
+@pytest.mark.parametrize("other", ["127.0.0.1:6380", "127.0.0.2:6379"])
+def test_another_ray_cluster_than_the_connected_one_is_refused(other):
+    ray_cluster._check_same("localhost:6379", "127.0.0.1:6379")
+    with pytest.raises(UsageError, match=f"is connected with the Ray cluster at {other}, not with localhost:6379"):
+        ray_cluster._check_same("localhost:6379", other)
 
 
 def test_no_slurm_and_no_address_of_ray(tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ _NAMESPACE = "cytoyolo"
 # Seconds in which the head of a cluster must answer.
 _PATIENCE_S = 5.0
 _GB = 1024**3
+# Ray's own words for a cluster that it finds or starts.
+_ANY = ("auto", "local")
 
 
 class RayCluster:
@@ -121,7 +123,10 @@ def _connect(options: RunnerOptions) -> None:
     from ray.exceptions import AuthenticationError
 
     if ray.is_initialized():
+        if address not in _ANY:
+            _check_same(address, ray.get_runtime_context().gcs_address)
         return
+    _keep_stdout()
     try:
         ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
     except AuthenticationError as error:
@@ -133,10 +138,35 @@ def _connect(options: RunnerOptions) -> None:
         raise CytoyoloError(_refused(address, str(error))) from error
 
 
+def _keep_stdout() -> None:
+    """Let Ray print nothing about nodes that end. It prints dumps of its state between results, on stdout.
+
+    What becomes of a job is told by its runner. Ray's own logs keep the rest.
+    """
+    from ray._private import worker
+
+    worker.print_to_stdstream = lambda *message, **form: None
+
+
+def _check_same(address: str, connected: str) -> None:
+    """Raise UsageError if this program is connected with another cluster than the one that is asked for."""
+    if _numeric(address) != _numeric(connected):
+        raise UsageError(
+            f"this program is connected with the Ray cluster at {connected}, not with {address}; call ray.shutdown() "
+            "first, or give the same address."
+        )
+
+
+def _numeric(address: str) -> tuple[str, str]:
+    """Return the number of a host, and the port."""
+    host, _, port = address.rpartition(":")
+    return socket.gethostbyname(host), port
+
+
 def _check_answers(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        if address in ("auto", "local"):
+        if address in _ANY:
             return
         raise UsageError(f"{address} is no address of a Ray cluster; give HOST:PORT, such as 10.0.0.1:6379.")
     try:
