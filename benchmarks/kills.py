@@ -1,14 +1,17 @@
 """Does a prediction on a cluster whose nodes are killed give the same bytes?
 
     python benchmarks/kills.py --work DIR [--images 20000] [--kills 10] [--size 1000] [--runners slurm ray] [--folds 4]
+        [--parts prediction cross-validation]
 
 The images are synthetic, and the detector is trained for two epochs on images of the same kind, so that the search is
 short. One machine predicts them first. Then submitit's local executor, and a Ray cluster of three nodes, do the same.
 A node is killed KILLS times at random moments; Ray's cluster gets a new node for it. Then the same is done with a
-cross-validation. Each runner gives a line.
+cross-validation. Each runner gives a line. Jobs have one core, and so has the one machine (CYTOYOLO_CORES): sums over
+two threads have other last digits than sums over one.
 """
 
 import argparse
+import os
 import random
 import shutil
 import subprocess
@@ -19,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the tests are no package that is installed
 
+from cytoyolo.machine import CORES  # noqa: E402
 from tests.blobs import SETTINGS, converted, draw  # noqa: E402
 from tests.clusters import PROGRAM, LocalNodes, RayNodes  # noqa: E402
 from tests.outcomes import contents  # noqa: E402
@@ -51,11 +55,11 @@ def with_kills(arguments: list, folder: Path, nodes: LocalNodes | RayNodes, kill
     """
     chance = random.Random(0)
     moments = sorted(chance.uniform(0, seconds) for _ in range(kills))
-    began, killed = None, 0
+    began, killed, one = None, 0, {**os.environ, CORES: "1"}
     said = folder.with_name(f"{folder.name}.log")
     with said.open("w") as log:
         command = [sys.executable, PROGRAM, *map(str, arguments)]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=one)
     try:
         while process.poll() is None:
             time.sleep(0.1)
@@ -95,6 +99,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1_000)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--runners", nargs="+", choices=("slurm", "ray"), default=["slurm", "ray"])
+    parts = ("prediction", "cross-validation")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     given = parser.parse_args()
     work = given.work.resolve()
     many = data(work, given.images)
@@ -104,7 +110,8 @@ def main() -> None:
         "crossval", work / "labels.csv", "--images", work / "images", "--dataset", work / "spec.yaml", "--folds",
         given.folds, "--overwrite", *epochs,
     ]  # fmt: skip
-    for name, call in (("prediction", predict), ("cross-validation", crossval)):
+    for name in given.parts:
+        call = predict if name == "prediction" else crossval
         began = time.monotonic()
         with_kills([*call, "-o", work / f"{name}-local"], work / "none", LocalNodes(), 0, 0)
         seconds = time.monotonic() - began
