@@ -34,8 +34,8 @@ def crash(folder: Path, name: str, device: str) -> None:
 
 
 def steps(folder: Path, name: str, count: int, seconds: float, device: str) -> None:
-    """Do so many steps, from the step on that an earlier attempt has reached, and say where a finished job is begun
-    again. With -1 steps, end as by the system."""
+    """Do `count` steps. An earlier attempt may have done the first of them. A job that is begun again when it is done
+    writes twice.txt. With a count of -1, end as by the system."""
     if count < 0:
         crash(folder, name, device)
     with locked(folder / name):
