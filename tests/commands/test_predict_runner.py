@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import sys
-import time
 
 import pytest
 
@@ -102,10 +101,9 @@ def test_a_node_killed_during_a_prediction(nodes, weights, images, wanted, tmp_p
 @CLUSTERS
 @pytest.mark.parametrize("seed", range(3))
 def test_a_driver_killed_during_a_prediction(nodes, weights, images, wanted, tmp_path, seed):
-    output = tmp_path / "out"
+    output, after = tmp_path / "out", random.Random(seed).randint(1, IMAGES // 2)
     process = start(weights, images, output, *on(nodes))
-    wait_for(lambda: searched(output) > 10 or process.poll() is not None)
-    time.sleep(random.Random(seed).uniform(0, 3))
+    wait_for(lambda: searched(output) >= after or process.poll() is not None)
     process.kill()
     ended(process)
     same(start(weights, images, output, *on(nodes)), output, wanted)
