@@ -83,9 +83,10 @@ def test_ray_prints_nothing_between_results(monkeypatch, capfd):
 
 @pytest.mark.parametrize("other", ["127.0.0.1:6380", "127.0.0.2:6379"])
 def test_another_ray_cluster_than_the_connected_one_is_refused(other):
-    ray_cluster._check_same("localhost:6379", "127.0.0.1:6379")
-    with pytest.raises(UsageError, match=f"is connected with the Ray cluster at {other}, not with localhost:6379"):
-        ray_cluster._check_same("localhost:6379", other)
+    ray_cluster._check_same("127.0.0.1:6379", "127.0.0.1:6379")
+    ray_cluster._check_same("[::1]:6379", "::1:6379")
+    with pytest.raises(UsageError, match=f"is connected with the Ray cluster at {other}, not with 127.0.0.1:6379"):
+        ray_cluster._check_same("127.0.0.1:6379", other)
 
 
 def test_no_slurm_and_no_address_of_ray(tmp_path, monkeypatch):

@@ -160,7 +160,7 @@ def _check_same(address: str, connected: str) -> None:
 def _numeric(address: str) -> tuple[str, str]:
     """Return the number of a host, and the port."""
     host, _, port = address.rpartition(":")
-    return socket.gethostbyname(host), port
+    return str(socket.getaddrinfo(host.strip("[]"), None)[0][4][0]), port
 
 
 def _check_answers(address: str) -> None:
