@@ -81,10 +81,10 @@ def cluster(runner: str) -> LocalNodes | RayNodes:
     return LocalNodes() if runner == "slurm" else RayNodes()
 
 
-def files_of(folder: Path, folds: list[Path]) -> dict[str, bytes]:
+def files_of(folder: Path, folds: list[Path] | None) -> dict[str, bytes]:
     """Return what must be the same: all files, or the weights and detections of the folds of a cross-validation, whose
     other files hold times."""
-    if not folds:
+    if folds is None:
         return contents(folder)
     paths = [path for fold in folds for path in (*fold.glob("weights/*.pt"), fold.with_suffix(".csv"))]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
@@ -103,11 +103,12 @@ def whole_folds(folder: Path) -> list[Path]:
 
 def compared(name: str, made: Path, wanted: Path, killed: int, seconds: float) -> None:
     """Print if two folders hold the same."""
-    folds = whole_folds(made)
-    every = len(list(made.glob("fold?/manifest.json")))
-    here = files_of(made, folds)
-    there = files_of(wanted, [wanted / fold.name for fold in folds])
+    every, folds = len(list(made.glob("fold?/manifest.json"))), whole_folds(made)
+    here = files_of(made, folds if every else None)
+    there = files_of(wanted, [wanted / fold.name for fold in folds] if every else None)
     about = f", folds without a checkpoint in between: {len(folds)} of {every}" if every else ""
+    if not here:
+        raise SystemExit(f"{name}: nothing can be compared{about}; call again.")
     same = here == there
     print(
         f"{name}: {seconds:.0f} s, {killed} nodes killed, {len(here)} files{about}, the same bytes: {same}", flush=True
