@@ -78,7 +78,7 @@ row, answer = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(row, min_size=1, max_size=16), st.lists(answer, max_size=24))
 def test_random_tables_agree_with_the_definition(
     truth: list[tuple[object, ...]], submission: list[tuple[object, ...]]
