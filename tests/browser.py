@@ -77,7 +77,7 @@ def assert_sound(browser: Any, path: Path) -> None:
     """The page asks for nothing from outside, complains of nothing, fits each width, and is accessible in light and
     dark.
 
-    A narrow page is looked at in the dark, and a wide one in the light: what colours and widths do is apart.
+    The narrow page is dark, and the wide page is light: colours do not depend on the width.
     """
     for width in WIDTHS:
         with opened(browser, path, width, dark=width == min(WIDTHS)) as page:
