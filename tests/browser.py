@@ -75,16 +75,14 @@ def opened(browser: Any, path: Path, width: int = 1280, dark: bool = False) -> I
 
 def assert_sound(browser: Any, path: Path) -> None:
     """The page asks for nothing from outside, complains of nothing, fits each width, and is accessible in light and
-    dark.
-
-    The narrow page is dark, and the wide page is light: colours do not depend on the width.
-    """
+    dark."""
     for width in WIDTHS:
-        with opened(browser, path, width, dark=width == min(WIDTHS)) as page:
-            page.tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-            assert page.pictures_loaded()
-            own = path.resolve().parent.as_uri()
-            assert all(url.startswith((own, "data:")) for url in page.requests), page.requests
-            assert not page.complaints
-            assert not page.is_too_wide()
-            assert page.serious() == []
+        for dark in (False, True):
+            with opened(browser, path, width, dark) as page:
+                page.tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+                assert page.pictures_loaded()
+                own = path.resolve().parent.as_uri()
+                assert all(url.startswith((own, "data:")) for url in page.requests), page.requests
+                assert not page.complaints
+                assert not page.is_too_wide()
+                assert page.serious() == []
