@@ -39,8 +39,10 @@ help:  ## List these targets.
 install: $(INSTALLED)  ## Make .venv with the tested versions of everything.
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) requirements/check.py "$(PYTHON)" || exit 1
-	@$(PYTHON) -m venv $(VENV)
+	@"$(PYTHON)" -c "" 2> /dev/null || { echo "$(PYTHON) can't be run here; give a Python of 3.11 to 3.13 with \
+	make PYTHON=python3.12." >&2; exit 1; }
+	@"$(PYTHON)" requirements/check.py "$(PYTHON)"
+	@"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_OPTIONS) -e '.[dev]' || { \
 	echo "The packages could not be installed; the lines above say why. Behind a proxy, set HTTPS_PROXY; without a network, see \
 	docs/install.md." >&2; exit 1; }

@@ -173,11 +173,23 @@ def test_make_install_says_one_sentence(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(MAKEFILE.parent / name, folder)
     (folder / "requirements" / "check.py").write_text("raise SystemExit('Python 3.11 to 3.13 is needed.')\n")
+    # A Python that can't be run: a name that isn't there, and a version that pyenv knows but doesn't offer here.
+    shim = folder / "python3.10"
+    shim.write_text("#!/bin/sh\necho 'pyenv: python3.10: command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    cannot = "can't be run here; give a Python of 3.11 to 3.13 with make PYTHON=python3.12."
+    said = {
+        sys.executable: "Python 3.11 to 3.13 is needed.",
+        "no-such-python": f"no-such-python {cannot}",
+        str(shim): f"{shim} {cannot}",
+    }
     # As a user calls it, also where these tests are run by make.
     plain = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    done = subprocess.run(["make", "install"], cwd=folder, env=plain, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and done.stderr.splitlines()[0] == "Python 3.11 to 3.13 is needed."
-    assert len(done.stderr.splitlines()) == 2 and not done.stdout and not (folder / ".venv").exists()
+    for python, sentence in said.items():
+        call = ["make", "install", f"PYTHON={python}"]
+        done = subprocess.run(call, cwd=folder, env=plain, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and done.stderr.splitlines()[0] == sentence
+        assert len(done.stderr.splitlines()) == 2 and not done.stdout and not (folder / ".venv").exists()
 
 
 def test_bench_runs_no_benchmark_that_needs_arguments():
