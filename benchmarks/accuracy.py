@@ -71,6 +71,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "steps-turns": {**STEPS, **TURNS},
     "steps-freeze": {**STEPS, "freeze": 5},
     "steps-320": {**STEPS, "imgsz": 320},
+    "steps-384": {**STEPS, "imgsz": 384},
     "steps-close10": {**STEPS, "close_mosaic": 10},
     "steps-cosine": {**STEPS, "cos_lr": True},
     "steps-after-pbc9": STEPS,
