@@ -45,7 +45,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_OPTIONS) -e '.[dev]' || { \
 	echo "The packages could not be installed; the lines above say why. Behind a proxy, set HTTPS_PROXY; without a network, see \
-	docs/install.md." >&2; exit 1; }
+	docs/offline.md." >&2; exit 1; }
 	@$(BIN)/cytoyolo info > /dev/null
 	@touch $@
 
