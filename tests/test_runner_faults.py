@@ -1,8 +1,14 @@
 """Jobs on clusters whose nodes and drivers are killed: nothing is lost, and no finished job is done again."""
 
+import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -108,3 +114,50 @@ def test_ray_lacks_what_jobs_need(ray_nodes, tmp_path):
     for options, words in (("gpus=1", "has too few GPUs: 1 asked for, none"), ("cpus=64", "has 64 CPUs (at most 1)")):
         process = begin("-m", "tests.runner_driver", tmp_path, "ray", f"{ray_nodes.address},{options}", 1, 1, 0)
         assert words in ended(process) and process.returncode == 1
+
+
+@pytest.fixture
+def token_cluster(tmp_path):
+    """A Ray cluster of one node that answers only those who have its token: its address, and the file of the token."""
+    pytest.importorskip("ray")
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef" * 4)
+    token.chmod(0o600)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("ray")
+    head = subprocess.Popen(
+        [program, "start", "--head", "--block", f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=1",
+         "--include-dashboard=false", "--object-store-memory=80000000", "--disable-usage-stats"],
+        env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: answers(port) or head.poll() is not None)
+        yield f"address=127.0.0.1:{port}", token
+    finally:
+        head.terminate()
+        head.wait(60)
+
+
+def answers(port):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def test_a_cluster_with_a_token(token_cluster, tmp_path):
+    address, token = token_cluster
+    other = tmp_path / "other"
+    other.write_text("fedcba9876543210" * 4)
+    other.chmod(0o600)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for more in ("", f",token_file={other}"):
+        process = begin("-m", "tests.runner_driver", folder, "ray", f"{address},cpus=1{more}", 1, 1, 0)
+        assert "wants another token; give" in ended(process) and process.returncode == 1
+    process = begin("-m", "tests.runner_driver", folder, "ray", f"{address},cpus=1,token_file={token}", JOBS, STEPS, 0)
+    said = ended(process)
+    assert process.returncode == 0, said
+    check_all_done(folder)

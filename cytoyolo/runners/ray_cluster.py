@@ -3,6 +3,8 @@
 import os
 import socket
 from collections.abc import Collection
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from cytoyolo.errors import CytoyoloError, UsageError, option
@@ -116,26 +118,51 @@ def _connect(options: RunnerOptions) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # where patients' data are near, nothing is reported
     os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
     if options.token_file is not None:
-        if not options.token_file.is_file():
-            raise UsageError(f"{options.token_file}: no such file; give token_file the file of the cluster's token.")
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(options.token_file))
+        _take_token(options.token_file)
     import ray
-    from ray.exceptions import AuthenticationError
 
     if ray.is_initialized():
         if address not in _ANY:
             _check_same(address, ray.get_runtime_context().gcs_address)
         return
+    if address not in _ANY:
+        _check_token(address)
     _keep_stdout()
     try:
         ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
-    except AuthenticationError as error:
-        raise CytoyoloError(
-            f"the Ray cluster at {address} wants another token; give "
-            f"{option('runner_options', 'token_file=FILE')} with the cluster's token (chmod 600)."
-        ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise CytoyoloError(_refused(address, str(error))) from error
+        raise CytoyoloError(_refused(address, f"{error}\n{error.__cause__ or ''}")) from error
+
+
+def _take_token(file: Path) -> None:
+    """Let Ray show a token. It looks for one when it is imported, which Ultralytics may have done already."""
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file; give token_file the file of the cluster's token.")
+    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(file))
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _check_token(address: str) -> None:
+    """Raise CytoyoloError if the cluster wants another token. `ray.init` asks for 20 seconds before it gives up."""
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    from ray.exceptions import AuthenticationError, RayError
+
+    try:
+        GcsClient(address=address)
+    except AuthenticationError as error:
+        raise CytoyoloError(_other_token(address)) from error
+    except RayError:
+        pass  # `ray.init` tells what is wrong
+
+
+def _other_token(address: str) -> str:
+    return (
+        f"the Ray cluster at {address} wants another token; give {option('runner_options', 'token_file=FILE')} with "
+        "the cluster's token (chmod 600)."
+    )
 
 
 def _keep_stdout() -> None:
@@ -178,6 +205,8 @@ def _check_answers(address: str) -> None:
 
 
 def _refused(address: str, said: str) -> str:
+    if "InvalidAuthToken" in said:
+        return _other_token(address)
     if "ersion mismatch" in said:
         facts = [line.strip() for line in said.splitlines() if "Ray: " in line or "Python: " in line]
         return (
@@ -261,7 +290,5 @@ def _answer(ref: Any) -> dict[str, str]:
 
 def check_installed() -> None:
     """Raise UsageError if Ray is not installed."""
-    try:
-        import ray  # noqa: F401
-    except ImportError as error:
-        raise UsageError("runner 'ray' needs Ray, which is not installed: pip install 'cytoyolo[ray]'.") from error
+    if find_spec("ray") is None:
+        raise UsageError("runner 'ray' needs Ray, which is not installed: pip install 'cytoyolo[ray]'.")
