@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import sys
+import time
 
 import pytest
 
@@ -106,6 +107,43 @@ def test_a_driver_killed_during_a_prediction(nodes, weights, images, wanted, tmp
     wait_for(lambda: searched(output) >= after or process.poll() is not None)
     process.kill()
     ended(process)
+    same(start(weights, images, output, *on(nodes)), output, wanted)
+
+
+def left_running(weights, images, output, nodes):
+    """Submit the parts, and leave them."""
+    process = start(weights, images, output, *on(nodes), "--detach")
+    said = ended(process)
+    assert process.returncode == 0 and "jobs that go on without this program: " in said, said
+
+
+@CLUSTERS
+def test_parts_that_were_left_running_are_joined_by_the_same_call(nodes, weights, images, wanted, tmp_path):
+    output = tmp_path / "out"
+    left_running(weights, images, output, nodes)
+    parts = output.with_name("out.partial") / "parts"
+    wait_for(lambda: list(parts.glob("*.jsonl")))
+    done = {path: path.stat().st_mtime_ns for path in parts.glob("*.jsonl")}
+    process = start(weights, images, output, *on(nodes))
+    wait_for(lambda: searched(output) >= IMAGES or process.poll() is not None)
+    assert all(path.stat().st_mtime_ns == time for path, time in done.items() if path.exists())
+    same(process, output, wanted)
+
+
+@CLUSTERS
+def test_parts_that_were_left_running_can_be_ended(nodes, weights, images, wanted, tmp_path):
+    output = tmp_path / "out"
+    left_running(weights, images, output, nodes)
+    wait_for(lambda: searched(output))
+    shown = begin(PROGRAM, "jobs", output, "--json")
+    assert "running" in {job["state"] for job in json.loads(ended(shown))["jobs"]}
+    ender = begin(PROGRAM, "jobs", output, "--stop")
+    said = ended(ender)
+    assert ender.returncode == 0 and "Jobs that were ended: " in said, said
+    time.sleep(1)
+    before = searched(output)
+    time.sleep(2)
+    assert searched(output) == before < IMAGES
     same(start(weights, images, output, *on(nodes)), output, wanted)
 
 
