@@ -21,7 +21,7 @@ CALLS = {
     "train dataset -o x --recipe nosuch": "'nosuch' is not a recipe",
     "train dataset -o x --device rubbish": "--device is 'rubbish'",
     "train dataset -o x --imgsz -1": "imgsz=-1",
-    "train dataset -o x --epochs many": "'--epochs': Input should be a valid integer",
+    "train dataset -o x --epochs many": "valid integer",
     "train dataset -o x --set mixup=7": "mixup=7",
     "train dataset -o x --set mosaic=2": "mosaic=2; give a number from 0 to 1",
     "train dataset -o x --set scale=7": "scale=7; give a number from 0 to 1, or two numbers",
