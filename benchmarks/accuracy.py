@@ -122,10 +122,11 @@ def converted(work: Path, name: str, table: pd.DataFrame, **options: Any) -> Pat
         tests = pd.concat([rows("test", source) for source in SOURCES]).drop_duplicates("NAME")
         tests.to_csv(work / "test.csv", index=False)
         groups = rows("groups", "wbc5")
-        groups[groups["NAME"].isin(table["NAME"])].to_csv(work / "groups.csv", index=False)
+        groups = groups[groups["NAME"].isin(table["NAME"])]
+        groups.to_csv(work / "groups.csv", index=False)
         convert(
             work / f"{name}.csv", images=images(work), output=folder, dataset="leukocytes", repair=True,
-            test=work / "test.csv", groups=work / "groups.csv", **options,
+            test=work / "test.csv", groups=None if groups.empty else work / "groups.csv", **options,
         )  # fmt: skip
     return folder
 

@@ -70,7 +70,7 @@ def test_the_folder_holds_all_figures(lab: Path, cytoyolo: Program) -> None:
         "report.html",
         *(f"confusion_{n}.{e}" for n in ("given", "best") for e in ("csv", "png")),
     }
-    overall = pd.read_csv(lab / "ev" / "overall.csv")
+    overall = pd.read_csv(lab / "ev" / "overall.csv", float_precision="round_trip")
     assert sorted(set(overall["threshold"])) == [0.25, 0.9]
     content = json.loads((lab / "ev" / "evaluation.json").read_text())
     assert content["given"]["confusion"]["data"] == [[1, 0, 1], [1, 0, 0], [0, 1, 0]]
