@@ -5,7 +5,7 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -97,6 +97,16 @@ class ImageInfo:
     peak: float = field(default=0.0, kw_only=True)
     white: float = field(default=0.0, kw_only=True)
     unsupported: bool = field(default=False, kw_only=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both say the same. An unknown number (NaN) equals an unknown number, on every Python."""
+        if not isinstance(other, ImageInfo):
+            return NotImplemented
+        pairs = ((getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
+        return all(own == its or (own != own and its != its) for own, its in pairs)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.digest))
 
     @property
     def range(self) -> White:

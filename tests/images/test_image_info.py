@@ -589,3 +589,9 @@ def test_the_samples_are_what_they_say() -> None:
     assert Image.open(io.BytesIO(resized_jpeg(JPEG, 700, 500))).size == (700, 500)
     assert Image.open(io.BytesIO(empty_png(70, 50))).size == (70, 50)
     assert struct.unpack(">HH", JPEG[SOF + 5 : SOF + 9]) == (HEIGHT, WIDTH)
+
+
+def test_what_is_unknown_is_the_same_as_what_is_unknown(tmp_path: Path) -> None:
+    one, same = (ImageInfo(tmp_path, blur=float("nan"), digest="d") for _ in range(2))
+    assert one == same and hash(one) == hash(same) and len({one, same}) == 1
+    assert one != replace(one, blur=1.0) and one != replace(one, digest="e") and one != "d"
