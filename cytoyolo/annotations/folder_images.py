@@ -7,7 +7,7 @@ from cytoyolo import console
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.cache import read_cached
 from cytoyolo.images.folder import folder_files, match_in_folder
-from cytoyolo.images.info import ImageInfo, check_image_folder, read_many
+from cytoyolo.images.info import ImageInfo, check_image_folder
 from cytoyolo.images.samples import UNKNOWN, White, white_of
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.dialect import SchemaError
@@ -19,8 +19,7 @@ class FolderImages:
     """An image folder: `path` is the folder, `listing` holds the names of its files, and `facts` reads its images."""
 
     def __init__(self, folder: Path, thorough: bool = True) -> None:
-        """Open an image folder. Only thorough properties are kept in the cache. Raises an error if this is not an image
-        folder."""
+        """Open an image folder. Raises an error if this is not an image folder."""
         check_image_folder(folder)
         self.listing = frozenset(folder_files(folder))
         self.path, self._thorough = folder, thorough
@@ -44,10 +43,7 @@ class FolderImages:
         """Read images under a progress bar."""
         if not names:
             return
-        if self._thorough:
-            facts = read_cached(self.path, names, white=white)
-        else:
-            facts = read_many((self.path / name for name in names), white=white)
+        facts = read_cached(self.path, names, white=white, thorough=self._thorough)
         with console.progress() as progress:
             tracked = progress.track(facts, len(names), description="Read images")
             self._known.update(zip(names, tracked, strict=True))

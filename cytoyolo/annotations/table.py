@@ -82,7 +82,7 @@ class LabelTable:
         test : str or Path, optional
             A table of test images, which labels must not show.
         thorough : bool
-            Whether to measure brightness, blur and entropy of images as well, and to keep what was read in the cache.
+            Whether to measure brightness, blur and entropy of images as well.
 
         Returns
         -------

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import blake2b
 from importlib.metadata import version
@@ -28,7 +28,7 @@ import simplejpeg
 from cytoyolo.console import note, warn
 from cytoyolo.errors import UsageError
 from cytoyolo.images.decoding import max_pixels
-from cytoyolo.images.info import FACTS_VERSION, ImageInfo, digest, image_facts
+from cytoyolo.images.info import FACTS_VERSION, THOROUGH, ImageInfo, digest, image_facts
 from cytoyolo.images.reading import in_order, load
 from cytoyolo.images.samples import UNKNOWN, White
 from cytoyolo.machine import state_folder
@@ -72,7 +72,11 @@ class CacheEntry:
 
 
 def read_cached(
-    folder: Path, names: Iterable[str], cache: Path | None = None, white: White = UNKNOWN
+    folder: Path,
+    names: Iterable[str],
+    cache: Path | None = None,
+    white: White = UNKNOWN,
+    thorough: bool = True,
 ) -> Iterator[ImageInfo]:
     """Read the properties of the files of a folder. Files that are in the cache and have not changed are not read
     again.
@@ -91,6 +95,8 @@ def read_cached(
     white : White
         The range of the set. Properties of an image of more than 8 bits are only valid in the range in which they were
         computed. If the range is not known, any range is accepted.
+    thorough : bool
+        Whether brightness, entropy and blur are wanted. If not, they are NaN, whatever is in the cache.
 
     Yields
     ------
@@ -112,7 +118,7 @@ def read_cached(
     with closing(InfoCache(folder, cache)) as known:
         fresh: list[CacheEntry] = []
         try:
-            for facts, entry in in_order(partial(_facts, folder, white), _with_entries(known, names)):
+            for facts, entry in in_order(partial(_facts, folder, white, thorough), _with_entries(known, names)):
                 if entry is not None:
                     fresh.append(entry)
                 if len(fresh) == _BATCH:
@@ -136,11 +142,23 @@ def _with_entries(known: "InfoCache", names: Iterable[str]) -> Iterator[tuple[st
         yield from zip(batch, known.get(batch), strict=True)
 
 
-def _facts(folder: Path, white: White, asked: tuple[str, CacheEntry | None]) -> tuple[ImageInfo, CacheEntry | None]:
+def _facts(
+    folder: Path, white: White, thorough: bool, asked: tuple[str, CacheEntry | None]
+) -> tuple[ImageInfo, CacheEntry | None]:
     """Return the properties of a file. If the cache has no valid entry for the file, also return a new entry."""
-    name, known = asked
+    facts, entry = _known_or_read(folder, white, thorough, *asked)
+    if thorough or math.isnan(facts.blur):
+        return facts, entry
+    return replace(facts, **dict.fromkeys(THOROUGH, math.nan)), entry  # type: ignore[arg-type]
+
+
+def _known_or_read(
+    folder: Path, white: White, thorough: bool, name: str, known: CacheEntry | None
+) -> tuple[ImageInfo, CacheEntry | None]:
     path = folder / name
     if known and not (_is_in_range(known.facts, white) and known.facts.width * known.facts.height <= max_pixels()):
+        known = None
+    if known and thorough and math.isnan(known.facts.blur):
         known = None
     if known and known.mtime_ns < known.read_ns - _CLOCK_NS and _state(path) == (known.size, known.mtime_ns):
         return known.facts, None
@@ -151,7 +169,7 @@ def _facts(folder: Path, white: White, asked: tuple[str, CacheEntry | None]) -> 
     if known and known.facts.digest == digest(loaded.data):
         facts = known.facts
     else:
-        facts = image_facts(path, loaded.data, thorough=True, white=white)
+        facts = image_facts(path, loaded.data, thorough=thorough, white=white)
     return facts, None if facts.problem else CacheEntry(name, facts, loaded.size, loaded.mtime_ns, now)
 
 

@@ -30,6 +30,8 @@ ROTATED = "EXIF orientation"
 # The name of the repair for an image of more than 8 bits begins with this, if it is not simply shown by its high byte.
 RANGE = "range 0 to "
 
+# The properties that only a thorough reading finds.
+THOROUGH = ("brightness", "entropy", "blur")
 _NO_PICTURE: Picture = np.zeros((0, 0, 3), np.uint8)
 
 

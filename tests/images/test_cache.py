@@ -99,6 +99,22 @@ def test_kept_facts_are_those_of_a_thorough_reading(
     assert kept(place) == set(SAMPLES) and notes == []
 
 
+def test_a_quick_reading_is_kept_too_and_never_shows_what_only_a_thorough_one_finds(
+    folder: Path, place: Path, reader: Reader
+) -> None:
+    quick = [read_facts(folder / name) for name in SAMPLES]
+    thorough = [read_facts(folder / name, thorough=True) for name in SAMPLES]
+
+    def found(is_thorough: bool) -> list[ImageInfo]:
+        return list(read_cached(folder, SAMPLES, place, thorough=is_thorough))
+
+    assert found(False) == quick and len(reader.loaded) == len(SAMPLES)
+    assert found(False) == quick and len(reader.loaded) == len(SAMPLES)
+    assert found(True) == thorough and len(reader.loaded) == 2 * len(SAMPLES)
+    for _ in range(2):
+        assert found(True) == thorough and found(False) == quick and len(reader.loaded) == 2 * len(SAMPLES)
+
+
 def test_without_a_place_facts_are_kept_in_the_program_s_own_folder(folder: Path, home: Path, reader: Reader) -> None:
     facts(folder, None)
     assert default_place(folder).parent == home / "facts" and default_place(folder).is_file()
