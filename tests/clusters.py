@@ -4,6 +4,7 @@ killed."""
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,97 @@ class RayNodes:
         self._cluster.shutdown()
 
 
+class NetNodes:
+    """A Ray cluster of three machines with addresses of their own: network namespaces, joined by a bridge. The first is
+    the head, and the caller's machine. All see the same disk."""
+
+    runner, options = "ray", "address=10.77.0.1:6379,cpus=1"
+    head = "cytoyolo-1"
+
+    def __init__(self) -> None:
+        self._spaces = [f"cytoyolo-{number}" for number in (1, 2, 3)]
+        self._nodes = list[subprocess.Popen[bytes]]()
+
+    def begin(self) -> None:
+        """Make the machines, and start Ray on them."""
+        for number, space in enumerate(self._spaces, start=1):
+            _ip("netns", "add", space)
+            _ip("-n", space, "link", "set", "lo", "up")
+            device = f"port{number}"
+            if space == self.head:
+                _ip("-n", space, "link", "add", device, "type", "bridge")
+            else:
+                _ip("link", "add", device, "netns", self.head, "type", "veth", "peer", "name", device, "netns", space)
+                _ip("-n", self.head, "link", "set", device, "master", "port1", "up")
+            _ip("-n", space, "addr", "add", f"10.77.0.{number}/24", "dev", device)
+            _ip("-n", space, "link", "set", device, "up")
+        self._start(1, "--head", "--port=6379", "--include-dashboard=false")
+        asked = [*inside(self.head), sys.executable, "-c", _ANSWERS]
+        wait_for(lambda: subprocess.run(asked, stderr=subprocess.DEVNULL, check=False).returncode == 0)
+        for number in (2, 3):
+            self._start(number, "--address=10.77.0.1:6379")
+        wait_for(lambda: self._alive() == 3)
+
+    def _start(self, number: int, *options: str) -> None:
+        common = ("--block", f"--node-ip-address=10.77.0.{number}", "--num-cpus=1", "--disable-usage-stats")
+        call = [*inside(self._spaces[number - 1]), str(PROGRAM.with_name("ray")), "start", *options, *common]
+        self._nodes.append(
+            subprocess.Popen(
+                [*call, f"--object-store-memory={_STORE}"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )
+        )  # fmt: skip
+
+    def _alive(self) -> int:
+        script = (
+            "import ray; ray.init(address='10.77.0.1:6379', logging_level='ERROR', log_to_driver=False);"
+            "print(sum(node['Alive'] for node in ray.nodes()))"
+        )
+        call = [*inside(self.head), sys.executable, "-c", script]
+        said = subprocess.run(call, capture_output=True, text=True, check=False).stdout.split()
+        return int(said[-1]) if said else 0
+
+    def cut(self, number: int) -> None:
+        """Take a machine off the network. It does not know that, and works on."""
+        _ip("-n", self.head, "link", "set", f"port{number}", "down")
+
+    def end(self) -> None:
+        made = _ip("netns", "list").split()
+        for space in [space for space in reversed(self._spaces) if space in made]:
+            for process in _ip("netns", "pids", space).split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
+            _ip("netns", "del", space)
+        for node in self._nodes:
+            node.wait()
+
+
+_ANSWERS = "import socket; socket.create_connection(('10.77.0.1', 6379), timeout=1)"
+
+
+def inside(space: str) -> list[str]:
+    """What begins a command that runs in a network namespace."""
+    return ["ip", "netns", "exec", space]
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def net_nodes() -> Iterator[NetNodes]:
+    pytest.importorskip("ray")
+    if os.geteuid() or not shutil.which("ip"):
+        pytest.skip("network namespaces need root and the program ip")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    nodes = NetNodes()
+    try:
+        nodes.begin()
+        yield nodes
+    finally:
+        nodes.end()
+
+
 @pytest.fixture(scope="module")
 def ray_nodes() -> Iterator[RayNodes]:
     pytest.importorskip("ray")
@@ -94,9 +186,10 @@ def nodes(request: pytest.FixtureRequest) -> LocalNodes | RayNodes:
     return found
 
 
-def begin(*arguments: object, cwd: Path = ROOT) -> subprocess.Popen[str]:
-    """Start a Python module or program as a driver, in a session of its own."""
-    command = [sys.executable, *map(str, arguments)]  # a program of the package is a script of Python
+def begin(*arguments: object, cwd: Path = ROOT, space: str = "") -> subprocess.Popen[str]:
+    """Start a Python module or program as a driver, in a session of its own, and maybe in a network namespace."""
+    # A program of the package is a script of Python.
+    command = [*(inside(space) if space else ()), sys.executable, *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd, start_new_session=True
     )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -206,6 +207,9 @@ class Shaky:
             found[id_] = {"how": how, "problem": "" if how == "done" else "it is so", "worker": "w", "node": node}
         return found
 
+    def is_alive(self, node):
+        return True
+
     def cancel(self, ids):
         for id_ in ids:
             del self.tasks[id_]
@@ -225,6 +229,37 @@ def test_each_job_ends_once_however_often_its_machine_is_lost(tmp_path, monkeypa
         assert own.count("done") == (not problem) and own.count("failed") <= shaky.options.retries + 1
         assert own[-1] in (("failed", "unfit") if problem else ("done",))
         assert not problem or len(shaky.avoided) == 3 or own.count("failed") == shaky.options.retries + 1
+
+
+class Mute(Shaky):
+    """A cluster that never tells how a task ends. Tasks of its first machine, which is lost, only begin."""
+
+    def submit(self, task):
+        machine = str(len(self.log))
+        self.log.append(task["name"])
+        self.tasks[task["token"]] = task["name"]
+        how = "begun" if machine == "0" else "done"
+        answer = {"token": task["token"], "worker": "w", "node": machine, "how": how, "problem": ""}
+        Path(task["folder"], f"{task['name']}.state.json").write_text(json.dumps(answer))
+        return task["token"]
+
+    def gone(self, ids):
+        return {}
+
+    def is_alive(self, node):
+        return node != "0"
+
+
+def test_jobs_tell_what_the_cluster_does_not_notice(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_LOOK_S", 0)
+    mute = Mute(random.Random(0), parse_options("ray", {}))
+    jobs = {f"job {number}": partial(note, tmp_path, "a", 0) for number in range(3)}
+    runner = cluster.ClusterRunner(mute, tmp_path / "jobs", "cpu")
+    assert sorted(one.name for one in runner.run(jobs, Policy())) == sorted(jobs)
+    assert sorted(mute.log) == ["job-0", "job-0", "job-1", "job-2"] and not mute.tasks
+    assert {name: one.losses for name, one in read_ledger(tmp_path / "jobs").entries.items()} == {
+        "job 0": 1, "job 1": 0, "job 2": 0,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(3))

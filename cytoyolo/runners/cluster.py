@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from cytoyolo import console
 from cytoyolo.errors import CytoyoloError, listed, option
 from cytoyolo.machine import versions
-from cytoyolo.runners.bootstrap import DONE, UNFIT
+from cytoyolo.runners.bootstrap import BEGUN, DONE, UNFIT
 from cytoyolo.runners.jobs import Ended, LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, read_ledger
 from cytoyolo.runners.options import RunnerOptions
@@ -19,6 +19,8 @@ from cytoyolo.workers import Work
 
 # How often the jobs are looked at, in seconds.
 _LOOK_S = 0.5
+# How many looks there are until the jobs themselves are asked, because a cluster does not notice some lost machines.
+_LOOKS = 20
 # A job whose machines are lost this many times probably ends them itself.
 _MOST_LOSSES = 50
 # The packages that must be the same on all machines, because jobs and results depend on them.
@@ -49,6 +51,10 @@ class Cluster(Protocol):
         """Return the answers of tasks that wait or run no more, by id."""
         ...
 
+    def is_alive(self, node: str) -> bool:
+        """Tell whether a machine is there, given by the `node` of an answer. True if the cluster does not know."""
+        ...
+
     def cancel(self, ids: Collection[str]) -> None:
         """End tasks."""
         ...
@@ -64,6 +70,7 @@ class ClusterRunner:
     detach: bool = False
     _ledger: Ledger = field(init=False)
     _said: set[str] = field(init=False, default_factory=set)
+    _looks: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         shown = {key: value for key, value in vars(self.cluster.options).items() if value is not None}
@@ -130,6 +137,9 @@ class ClusterRunner:
         """Yield the jobs that have ended since the last look. Jobs that are to be begun again are made ready."""
         submitted = {entry.id: name for name, entry in self._ledger.entries.items() if entry.state == SUBMITTED}
         answers = {submitted[id_]: answer for id_, answer in self.cluster.gone(submitted).items()}
+        self._looks += 1
+        if self._looks % _LOOKS == 0:
+            answers |= self._unnoticed([name for name in submitted.values() if name not in answers])
         for name, answer in answers.items():
             self._judge(name, self._ledger.answer(name) or answer, policy)
         if answers:
@@ -141,6 +151,19 @@ class ClusterRunner:
         for name, entry in entries.items():
             if entry.state in (ENDED, GIVEN_UP):
                 yield Ended(name, f"{_where(entry)[1:]}: {entry.problem}".lstrip(": ") if entry.problem else "")
+
+    def _unnoticed(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return the answers of jobs that have ended, or whose machine is gone, although the cluster says nothing.
+
+        The network of a machine can fail while a job is at work there. Then nobody tells the cluster how the job ends.
+        """
+        said = {name: self._ledger.said(name) for name in names}
+        found = {name: one for name, one in said.items() if one and one["how"] != BEGUN}
+        for name, one in said.items():
+            if one and one["how"] == BEGUN and not self.cluster.is_alive(one["node"]):
+                found[name] = {**one, "how": LOST, "problem": "its machine is gone"}
+        self.cluster.cancel([self._ledger.entries[name].id for name in found])
+        return found
 
     def _judge(self, name: str, answer: Mapping[str, str], policy: Policy) -> None:
         entry = self._ledger.entries[name]

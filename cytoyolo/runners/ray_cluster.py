@@ -90,6 +90,12 @@ class RayCluster:
                 found[id_] = {"how": LOST, "problem": "its worker is gone"}
         return found
 
+    def is_alive(self, node: str) -> bool:
+        """Tell whether a node answers Ray's head."""
+        import ray
+
+        return any(one["Alive"] for one in ray.nodes() if one["NodeID"] == node)
+
     def cancel(self, ids: Collection[str]) -> None:
         """End tasks."""
         import ray

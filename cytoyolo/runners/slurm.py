@@ -121,6 +121,10 @@ class Slurm:
             f"give more by {option('runner_options', 'memory=GIGABYTES')}"
         )
 
+    def is_alive(self, node: str) -> bool:
+        """Slurm itself tells of a node that is lost."""
+        return True
+
     def cancel(self, ids: Collection[str]) -> None:
         """End jobs."""
         for id_ in ids:

@@ -14,7 +14,7 @@ from tests import clusters
 from tests.clusters import PROGRAM, begin, ended, wait_for
 
 pytestmark = pytest.mark.slow  # processes of a cluster take seconds to start
-nodes, ray_nodes = clusters.nodes, clusters.ray_nodes  # fixtures
+nodes, ray_nodes, net_nodes = clusters.nodes, clusters.ray_nodes, clusters.net_nodes  # fixtures
 CLUSTERS = pytest.mark.parametrize("nodes", ["slurm", "ray"], indirect=True)
 IMAGES, SIZE = 160, 40
 
@@ -36,8 +36,8 @@ def images(blobs, tmp_path_factory):
     return folder
 
 
-def start(weights, images, output, *more):
-    return begin(PROGRAM, "predict", weights, images, "-o", output, "--conf", "0.001", "--batch", "4", *more)
+def start(weights, images, output, *more, **where):
+    return begin(PROGRAM, "predict", weights, images, "-o", output, "--conf", "0.001", "--batch", "4", *more, **where)
 
 
 def on(nodes, size=SIZE):
@@ -77,6 +77,19 @@ def same(process, output, wanted):
 @CLUSTERS
 def test_parts_have_the_bytes_of_one_machine(nodes, weights, images, wanted, tmp_path):
     same(start(weights, images, tmp_path / "out", *on(nodes)), tmp_path / "out", wanted)
+
+
+def test_machines_with_addresses_of_their_own(net_nodes, weights, images, wanted, tmp_path):
+    output = tmp_path / "out"
+    same(start(weights, images, output, *on(net_nodes), space=net_nodes.head), output, wanted)
+
+
+def test_a_machine_that_loses_its_network(net_nodes, weights, images, wanted, tmp_path):
+    output = tmp_path / "out"
+    process = start(weights, images, output, *on(net_nodes), space=net_nodes.head)
+    wait_for(lambda: searched(output) or process.poll() is not None)
+    net_nodes.cut(2)
+    same(process, output, wanted)
 
 
 def test_workers_whose_clocks_are_wrong(weights, images, wanted, tmp_path):
