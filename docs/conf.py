@@ -51,11 +51,13 @@ write_pages(HERE / "reference")
 
 
 def for_everybody(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Say the level of the headings in lists of pages, and let the keyboard reach a block that must be scrolled."""
+    """Say the level of the headings in lists of pages, and let the keyboard reach blocks and tables that must be
+    scrolled."""
     for part in ("body", "furo_navigation_tree"):
         if part in context:
             html = context[part].replace('role="heading"', 'role="heading" aria-level="2"')
-            context[part] = html.replace("<pre>", '<pre tabindex="0">')
+            html = html.replace("<pre>", '<pre tabindex="0">')
+            context[part] = html.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
 
 
 def setup(app: Any) -> None:

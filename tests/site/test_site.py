@@ -13,7 +13,10 @@ from tests.browser import WIDTHS, opened
 
 ROOT = Path(__file__).parents[2]
 CALL = ["-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-b", "html", "-d", "runs/.docs", "docs", "runs/docs"]
-LOOKED_AT = ["index.html", "own-data.html", "reference/commands/predict.html", "reference/rules.html", "glossary.html"]
+LOOKED_AT = [
+    *("index.html", "own-data.html", "offline.html", "many-machines.html", "measurements/accuracy.html"),
+    *("reference/commands/predict.html", "reference/rules.html", "glossary.html"),
+]
 pytestmark = pytest.mark.slow
 
 
@@ -55,3 +58,13 @@ def test_a_page_fits_a_telephone_and_can_be_used_by_everybody(name: str, site: P
                 assert not page.complaints
                 assert not page.is_too_wide()
                 assert page.serious() == []
+
+
+def test_every_page_fits_a_telephone_and_can_be_used_by_everybody(site: Path, browser: Any) -> None:
+    wrong = {}
+    for path in site.rglob("*.html"):
+        with opened(browser, path, min(WIDTHS)) as page:
+            faults = [*page.complaints, *(["too wide"] if page.is_too_wide() else []), *page.serious()]
+        if faults:
+            wrong[path.relative_to(site).as_posix()] = faults
+    assert wrong == {}
