@@ -42,9 +42,9 @@ def inject(
     """Write images/, train.csv (faulty), faults.csv and stops/ into a folder.
 
     Faults are put into good JPEG files with whole, good boxes. Everything else in the table stays as it is. No image
-    and no row gets two faults. The inputs are only read. There is a kind of fault for each rule of the audit except
-    many-boxes, rare-class and imbalance, which are properties of a whole set. For `leak`, copies of test images are
-    added to the table.
+    and no row gets two faults. The inputs are only read. There is a kind of fault for each rule of the audit, except
+    rules about a whole set (such as rare-class), about rows without a label, and about sound files. For `leak`, copies
+    of test images are added to the table.
 
     Parameters
     ----------
