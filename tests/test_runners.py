@@ -278,3 +278,16 @@ def test_an_interrupt_leaves_no_task_behind(tmp_path, monkeypatch, seed):
     assert not shaky.tasks
     states = {entry.state for entry in read_ledger(tmp_path / "jobs").entries.values()}
     assert "waiting" in states and "submitted" not in states
+
+
+def test_a_cluster_that_is_found_by_itself_tells_of_its_token_too(monkeypatch):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray_cluster, "_keep_stdout", lambda: None)
+
+    def refuse(**_):
+        raise ray.exceptions.AuthenticationError("no token")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(CytoyoloError, match="the Ray cluster at auto wants another token; give"):
+        ray_cluster._connect(parse_options("ray", {"address": "auto"}))

@@ -91,10 +91,10 @@ class RayCluster:
         return found
 
     def is_alive(self, node: str) -> bool:
-        """Tell whether a node answers Ray's head."""
+        """Tell whether a node answers Ray's head. A job that does not know its node counts as alive."""
         import ray
 
-        return any(one["Alive"] for one in ray.nodes() if one["NodeID"] == node)
+        return not node or any(one["Alive"] for one in ray.nodes() if one["NodeID"] == node)
 
     def cancel(self, ids: Collection[str]) -> None:
         """End tasks."""
@@ -126,6 +126,7 @@ def _connect(options: RunnerOptions) -> None:
     if options.token_file is not None:
         _take_token(options.token_file)
     import ray
+    from ray.exceptions import AuthenticationError
 
     if ray.is_initialized():
         if address not in _ANY:
@@ -136,6 +137,8 @@ def _connect(options: RunnerOptions) -> None:
     _keep_stdout()
     try:
         ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
+    except AuthenticationError as error:
+        raise CytoyoloError(_other_token(address)) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise CytoyoloError(_refused(address, f"{error}\n{error.__cause__ or ''}")) from error
 
