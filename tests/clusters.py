@@ -104,8 +104,10 @@ class NetNodes:
         asked = [*inside(self.head), sys.executable, "-c", _ANSWERS]
         wait_for(lambda: subprocess.run(asked, stderr=subprocess.DEVNULL, check=False).returncode == 0)
         for number in (2, 3):
+            # One after the other: nodes that share a disk name their sockets by what is there, so two that start at
+            # once can take the same name, and one of them ends.
             self._start(number, "--address=10.77.0.1:6379")
-        wait_for(lambda: self._alive() == 3)
+            wait_for(lambda wanted=number: self._alive() == wanted)
 
     def _start(self, number: int, *options: str) -> None:
         common = ("--block", f"--node-ip-address=10.77.0.{number}", "--num-cpus=1", "--disable-usage-stats")
