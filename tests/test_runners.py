@@ -207,8 +207,8 @@ class Shaky:
             found[id_] = {"how": how, "problem": "" if how == "done" else "it is so", "worker": "w", "node": node}
         return found
 
-    def is_alive(self, node):
-        return True
+    def lost(self, nodes):
+        return ()
 
     def cancel(self, ids):
         for id_ in ids:
@@ -246,8 +246,8 @@ class Mute(Shaky):
     def gone(self, ids):
         return {}
 
-    def is_alive(self, node):
-        return node != "0"
+    def lost(self, nodes):
+        return [node for node in nodes if node == "0"]
 
 
 def test_jobs_tell_what_the_cluster_does_not_notice(tmp_path, monkeypatch):

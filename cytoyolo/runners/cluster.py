@@ -51,8 +51,8 @@ class Cluster(Protocol):
         """Return the answers of tasks that wait or run no more, by id."""
         ...
 
-    def is_alive(self, node: str) -> bool:
-        """Tell whether a machine is there, given by the `node` of an answer. True if the cluster does not know."""
+    def lost(self, nodes: Collection[str]) -> Collection[str]:
+        """Return those of these machines that are gone, given by the `node` of answers."""
         ...
 
     def cancel(self, ids: Collection[str]) -> None:
@@ -159,8 +159,10 @@ class ClusterRunner:
         """
         said = {name: self._ledger.said(name) for name in names}
         found = {name: one for name, one in said.items() if one and one["how"] != BEGUN}
-        for name, one in said.items():
-            if one and one["how"] == BEGUN and not self.cluster.is_alive(one["node"]):
+        begun = {name: one for name, one in said.items() if one and one["how"] == BEGUN}
+        lost = self.cluster.lost({one["node"] for one in begun.values()}) if begun else ()
+        for name, one in begun.items():
+            if one["node"] in lost:
                 found[name] = {**one, "how": LOST, "problem": "its machine is gone"}
         self.cluster.cancel([self._ledger.entries[name].id for name in found])
         return found

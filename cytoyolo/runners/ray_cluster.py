@@ -90,11 +90,12 @@ class RayCluster:
                 found[id_] = {"how": LOST, "problem": "its worker is gone"}
         return found
 
-    def is_alive(self, node: str) -> bool:
-        """Tell whether a node answers Ray's head. A job that does not know its node counts as alive."""
+    def lost(self, nodes: Collection[str]) -> Collection[str]:
+        """Return the nodes that don't answer Ray's head. A job that does not know its node ("") is not lost."""
         import ray
 
-        return not node or any(one["Alive"] for one in ray.nodes() if one["NodeID"] == node)
+        alive = {one["NodeID"] for one in ray.nodes() if one["Alive"]}
+        return {node for node in nodes if node and node not in alive}
 
     def cancel(self, ids: Collection[str]) -> None:
         """End tasks."""

@@ -121,9 +121,9 @@ class Slurm:
             f"give more by {option('runner_options', 'memory=GIGABYTES')}"
         )
 
-    def is_alive(self, node: str) -> bool:
-        """Slurm itself tells of a node that is lost."""
-        return True
+    def lost(self, nodes: Collection[str]) -> Collection[str]:
+        """Return no node: Slurm itself tells of jobs whose node is lost."""
+        return ()
 
     def cancel(self, ids: Collection[str]) -> None:
         """End jobs."""
