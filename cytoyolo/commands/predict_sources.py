@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from cytoyolo import console
@@ -162,10 +163,10 @@ def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
         if path.is_dir():
             _look_into(path, flat, found)
         elif len(sources) == 1 and not is_slide(path) and not unread_kind(path):
-            found.names.add(found.relative(path))  # whatever it is called: its bytes decide
+            found.names.append(found.relative(path))  # whatever it is called: its bytes decide
         else:
             found.judge(path, found.relative(path))
-    names, slides = sorted(found.names), sorted(found.slides)
+    names, slides = _each_once(found.names), _each_once(found.slides)
     shown = str(sources[0]) if len(sources) == 1 else f"the {len(sources):,} paths given"
     if unfit := next((name for name in [*names, *slides] if _UNFIT.search(name) or _is_replaced(folder, name)), None):
         raise CytoyoloError(f"the file name {_printable(unfit)} is not UTF-8 text of one line; rename it.")
@@ -174,6 +175,12 @@ def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
     if not names and not slides:
         refuse_nothing(images)
     return images
+
+
+def _each_once(names: list[str]) -> list[str]:
+    """Sort names, which may be millions, and leave out those that are there again."""
+    names.sort()
+    return [name for name, _ in groupby(names)]
 
 
 def _check(path: Path) -> None:
@@ -198,11 +205,12 @@ def refuse_nothing(images: Images) -> None:
 
 @dataclass
 class _Found:
-    """The images, slides, problems, other files and hidden files found so far. Names are relative to `folder`."""
+    """The images, slides, problems, other files and hidden files found so far. Names are relative to `folder`.
+    A file that is given twice is there twice."""
 
     folder: Path
-    names: set[str] = field(default_factory=set)
-    slides: set[str] = field(default_factory=set)
+    names: list[str] = field(default_factory=list)
+    slides: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     hidden: set[str] = field(default_factory=set)
@@ -217,9 +225,9 @@ class _Found:
             if not path.name.startswith(PREFIX):  # such a file is this tool's own
                 self.hidden.add(name)
         elif is_slide(path):
-            self.slides.add(name)
+            self.slides.append(name)
         elif is_image(path):
-            self.names.add(name)
+            self.names.append(name)
         elif problem := unread_kind(path):
             self.problems[name] = problem
         else:

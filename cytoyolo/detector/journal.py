@@ -6,12 +6,14 @@ again.
 """
 
 import base64
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +33,6 @@ from cytoyolo.machine import today
 from cytoyolo.ownership import check_own, unlinked
 from cytoyolo.runners.jobs import LeftRunning
 from cytoyolo.runners.ledger import FOLDER as JOBS
-from cytoyolo.tables.table import sha256
 from cytoyolo.text import counted, listed_by_kind
 
 JOURNAL, RESULT = "journal.jsonl", "result"
@@ -59,9 +60,10 @@ class Journal:
     by name. `started` is the day on which the prediction began (YYYY-MM-DD)."""
 
     def __init__(
-        self, file: IO[bytes], codes: tuple[str, ...], names: Sequence[str], ends: list[int], bad: dict[int, str]
+        self, file: IO[bytes], codes: tuple[str, ...], names: Sequence[str], done: int, end: int, bad: dict[int, str]
     ) -> None:
-        self._file, self._codes, self._names, self._ends, self._bad = file, codes, names, ends, bad
+        self._file, self._codes, self._names, self._bad = file, codes, names, bad
+        self.done, self._end = done, end
         file.seek(0)
         self.started = str((_parsed(file.readline()) or {}).get(_STARTED, today()))
 
@@ -69,15 +71,14 @@ class Journal:
     def failures(self) -> dict[str, str]:
         return {self._names[number]: problem for number, problem in self._bad.items()}
 
-    @property
-    def done(self) -> int:
-        return len(self._ends) - 1
-
     def keep(self, count: int) -> None:
-        """Forget all but the first `count` images."""
-        del self._ends[count + 1 :]
+        """Forget all but the first `count` images, and what is behind the last whole line."""
+        if count < self.done:
+            self._file.seek(0)
+            self._end = sum(len(line) for line in islice(self._file, 1 + count))
+            self.done = count
         self._bad = {number: problem for number, problem in self._bad.items() if number < count}
-        self._file.truncate(self._ends[-1])
+        self._file.truncate(self._end)
         self._file.seek(0, os.SEEK_END)
 
     def add(self, one: SearchedFile, kept: Detections) -> None:
@@ -96,9 +97,7 @@ class Journal:
             line["cut"] = kept.cut_confidence
         if one.more:
             line["more"] = one.more
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
-        self._ends.append(self._file.tell())
+        self._write(json.dumps(line).encode() + b"\n")
 
     def copy(self, line: bytes) -> None:
         """Take over a line of the journal of a part: what became of the next image.
@@ -111,9 +110,12 @@ class Journal:
             raise CytoyoloError(f"a line about {name} is damaged")
         if entry["problem"]:
             self._bad[self.done] = str(entry["problem"])
+        self._write(line)
+
+    def _write(self, line: bytes) -> None:
         self._file.write(line)
         self._file.flush()
-        self._ends.append(self._file.tell())
+        self.done, self._end = self.done + 1, self._end + len(line)
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines about all images."""
@@ -151,19 +153,19 @@ def open_journal(
     with locked(folder), _opened(folder) as file:
         check_own(folder, "the unfinished work")  # again, because the folder may have changed meanwhile
         restore_replaced(folder, folder.with_name(folder.name.removesuffix(SUFFIX)))
-        ends, bad, problem = _read(file, facts, images, names)
+        done, end, bad, problem = _read(file, facts, images, names)
         if problem and not anew:
             raise UsageError(f"{folder} holds unfinished work {problem}; give {OVERWRITE} to start anew.")
-        if problem or not ends:
+        if problem or not end:
             for name in (RESULT, *_MORE):
                 shutil.rmtree(folder / name, ignore_errors=True)
             file.truncate(0)
             file.write(json.dumps({_KIND: _VERSION, _STARTED: today(), **facts}).encode() + b"\n")
             file.flush()
-            ends, bad = [file.tell()], {}
+            done, end, bad = 0, file.tell(), {}
         if not (folder / JOBS).exists():  # a job that goes on may be drawing a picture
             remove_temporaries(folder / RESULT)
-        journal = Journal(file, codes, names, ends, bad)
+        journal = Journal(file, codes, names, done, end, bad)
         journal.keep(journal.done)
         yield journal
 
@@ -202,34 +204,35 @@ def _opened(folder: Path) -> IO[bytes]:
 
 def _read(
     file: IO[bytes], facts: Mapping[str, Any], images: Path, names: Sequence[str]
-) -> tuple[list[int], dict[int, str], str]:
-    """Read a journal: the ends of its complete lines, the bad images, and the reason why it can't be continued.
+) -> tuple[int, int, dict[int, str], str]:
+    """Read a journal: the number of its images, the end of its last complete line, the bad images, and the reason why
+    it can't be continued.
 
-    There are no ends if the first line is incomplete or the journal can't be continued.
+    The end is 0 if the first line is incomplete or the journal can't be continued.
     """
     file.seek(0)
     first = _parsed(file.readline())
     if first is None:
-        return [], {}, ""
+        return 0, 0, {}, ""
     facts = {_KIND: _VERSION, **facts}
     keys = (first.keys() | facts.keys()) - {_STARTED}
     different = sorted(key for key in keys if first.get(key) != facts.get(key))
     if different:
-        return [], {}, f"of another run (its {', '.join(different)} differ)"
-    ends, bad = [file.tell()], {}
+        return 0, 0, {}, f"of another run (its {', '.join(different)} differ)"
+    done, end, bad = 0, file.tell(), {}
     for line in file:
         entry = _parsed(line)
         if entry is None:
             break
-        name = names[len(ends) - 1] if len(ends) <= len(names) else ""
+        name = names[done] if done < len(names) else ""
         if entry["name"] != name:
-            return [], {}, f"of other images ({entry['name']})"
+            return 0, 0, {}, f"of other images ({entry['name']})"
         if entry["state"] != _state(images / name):
-            return [], {}, f"on {name}, which has changed since"
+            return 0, 0, {}, f"on {name}, which has changed since"
         if entry["problem"]:
-            bad[len(ends) - 1] = str(entry["problem"])
-        ends.append(ends[-1] + len(line))
-    return ends, bad, ""
+            bad[done] = str(entry["problem"])
+        done, end = done + 1, end + len(line)
+    return done, end, bad, ""
 
 
 def changed_image(lines: Iterable[bytes], images: Path) -> str:
@@ -300,7 +303,7 @@ def run_resumable(
     begun, batch = partial_folder(call.output), call.model.batch
     names = [*images, *(plan.name for plan in slides for _ in plan.blocks)]
     plans = {"slides": [plan.digest for plan in slides]} if slides else {}
-    listing = {"images": sha256("\n".join(names).encode()), **plans}
+    listing = {"images": _names_sha256(names), **plans}
     facts = json.loads(json.dumps({**call.facts, **listing}, default=list))
     with open_journal(begun, facts, call.model.codes, folder, names, call.overwrite) as journal:
         try:
@@ -313,7 +316,8 @@ def run_resumable(
                 call.search(journal)
             else:
                 _search(call, journal, names, _results(call, journal.done, folder, images, slides), keep)
-            if len(failures := journal.failures) == len(set(names)) and not call.may_be_empty:
+            failures = journal.failures
+            if not call.may_be_empty and all(name in failures for name in names):
                 bad = listed_by_kind(
                     [f"{name} {problem}" for name, problem in failures.items()], list(failures.values()), 3
                 )
@@ -329,6 +333,14 @@ def run_resumable(
                 remove(begun)
             raise
         remove(begun)
+
+
+def _names_sha256(names: Iterable[str]) -> str:
+    """Compute the fingerprint of "\\n".join(names), without a copy of all names."""
+    digest = hashlib.sha256()
+    for number, name in enumerate(names):
+        digest.update(("\n" * (number > 0) + name).encode())
+    return digest.hexdigest()
 
 
 def _results(
@@ -352,7 +364,7 @@ def _search(
     remarks = call.remarks or Remarks(model.white)
     with console.progress(rate=True) as progress:
         task = progress.add_task("Predict", total=len(names), completed=journal.done)
-        for name, one in zip(names[journal.done :], results, strict=True):
+        for name, one in zip(islice(names, journal.done, None), results, strict=True):
             journal.add(one, keep(name, one))
             remarks.add(name, one.decoded)
             progress.advance(task)
