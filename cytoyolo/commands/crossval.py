@@ -1,11 +1,11 @@
 """`crossval`: train a model for each fold, and predict the images that the model has not seen."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Unpack, cast
 
 from cytoyolo import defaults
 from cytoyolo.commands.crossval_begin import FoldsCall, FoldsPlan, OpenFolds, opened, plan_folds
@@ -18,7 +18,8 @@ from cytoyolo.commands.train import train
 from cytoyolo.detector import progress
 from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
-from cytoyolo.runners.jobs import Policy, Runner, kept
+from cytoyolo.locks import locked
+from cytoyolo.runners.jobs import Jobs, Runner, kept
 from cytoyolo.runners.local import LocalRunner
 from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
 from cytoyolo.runners.options import RunnerSettings, divide_runner
@@ -183,6 +184,7 @@ def _on_cluster(
     plans: dict[int | None, FoldsPlan] = {seed: plan_folds(each) for seed, each in _plans(call, seeds).items()}
     runner = open_cluster_runner(where, call.folder, device)
     with ExitStack() as locks:
+        locks.enter_context(locked(call.folder))  # the folder of the jobs
         folds = {seed: locks.enter_context(opened(plan)) for seed, plan in plans.items()}
         named = {"" if seed is None else f"seed {seed} ": one for seed, one in folds.items() if not one.is_trained}
         _train_folds(named, runner, stage_of(where))
@@ -202,19 +204,30 @@ def _summarised(call: FoldsCall, seeds: Sequence[int], made: Mapping[int | None,
 
 def _train_folds(several: Mapping[str, OpenFolds], runner: Runner, stage: Path | None = None) -> None:
     """Train and predict the folds that are not done yet. `several` has how the names of the jobs begin."""
-    files, work = dict[str, Path](), dict[str, Any]()
-    for title, one in several.items():
-        for fold in range(one.data.manifest["folds"]):
-            if not (one.folder / f"fold{fold}.csv").is_file():
-                name = f"{title}fold {fold}"
-                files[name] = one.folder / f"fold{fold}" / progress.FILE
-                work[name] = partial(_train_fold, one.folder, one.data.folder, one.um_per_px, one.report, stage, fold)
-    if not work:
-        return
+    jobs = [_fold_jobs(one, title, stage) for title, one in several.items()]
     own = _OWN_DATASET if all(one.own_dataset for one in several.values()) else {}
-    with reworded(own), kept([one.folder for one in several.values()]), progress.followed(files):
-        for _ in runner.run(work, Policy()):
-            pass
+    with reworded(own), kept([one.folder for one in several.values()]):
+        progress.run_shown(jobs, runner)
+
+
+@contextmanager
+def crossval_jobs(call: FoldsCall, title: str, stage: Path | None) -> Iterator[Jobs]:
+    """Yield the folds that are not done yet, as jobs whose names begin with `title`. They are carried out in the block.
+
+    At its end, the cross-validation is finished. `stage` is the folder to which workers copy the data set.
+    """
+    with opened(plan_folds(call)) as folds:
+        yield Jobs({}, {}) if folds.is_trained else _fold_jobs(folds, title, stage)
+        _finished(folds, ensemble=False)
+
+
+def _fold_jobs(one: OpenFolds, title: str, stage: Path | None) -> Jobs:
+    left = [fold for fold in range(one.data.manifest["folds"]) if not (one.folder / f"fold{fold}.csv").is_file()]
+    work = {
+        f"{title}fold {fold}": partial(_train_fold, one.folder, one.data.folder, one.um_per_px, one.report, stage, fold)
+        for fold in left
+    }
+    return Jobs(work, {f"{title}fold {fold}": one.folder / f"fold{fold}" / progress.FILE for fold in left})
 
 
 def _train_fold(

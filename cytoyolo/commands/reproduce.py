@@ -2,27 +2,21 @@
 skipped."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Unpack, cast
 
 from cytoyolo import console, defaults
 from cytoyolo.annotations.audit import MENDABLE
-from cytoyolo.commands.audit import audit
-from cytoyolo.commands.convert import convert
-from cytoyolo.commands.crossval import crossval
 from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
 from cytoyolo.commands.crossval_folder import MANIFEST as CV_MANIFEST
-from cytoyolo.commands.crossval_folder import OOF, read_manifest
-from cytoyolo.commands.curate import ANOTHER_LIMIT, curate
-from cytoyolo.commands.repair import repair
+from cytoyolo.commands.crossval_folder import read_manifest
+from cytoyolo.commands.curate import ANOTHER_LIMIT
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes, seconds
 from cytoyolo.commands.reproduce_inputs import Inputs, check_call, check_disk, check_inputs
-from cytoyolo.commands.reproduce_outcome import check_models
 from cytoyolo.commands.reproduce_page import write_reproduction_page
 from cytoyolo.commands.reproduce_state import (
     DONE,
@@ -30,8 +24,6 @@ from cytoyolo.commands.reproduce_state import (
     STATE,
     WAITING,
     Step,
-    by_name,
-    given_files,
     goes_by,
     losses,
     pictures_in,
@@ -39,12 +31,9 @@ from cytoyolo.commands.reproduce_state import (
     record,
     state_of,
 )
+from cytoyolo.commands.reproduce_steps import steps_of
 from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, write_summary
-from cytoyolo.commands.submit import submit
-from cytoyolo.commands.train import train
-from cytoyolo.commands.train_folder import MANIFEST as RUN_MANIFEST
-from cytoyolo.commands.train_seeds import training_job
-from cytoyolo.curation.corrections import SPURIOUS_CHOICES, check_choices
+from cytoyolo.curation.corrections import check_choices
 from cytoyolo.detector import progress
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettings
@@ -53,14 +42,11 @@ from cytoyolo.files import check_place, discard
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
 from cytoyolo.report.page import PAGE
-from cytoyolo.runners.jobs import Policy
-from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
+from cytoyolo.runners.jobs import Jobs, Runner
+from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner
 from cytoyolo.runners.options import divide_runner
-from cytoyolo.workers import Work
 
 KEEP = f"give another folder to keep it, or {OVERWRITE} to replace it"
-# Settings that are recorded though they were not given.
-_NOT_GIVEN = dict.fromkeys(("model", "epochs", "imgsz", "batch"))
 
 
 @dataclass(frozen=True)
@@ -144,8 +130,8 @@ def reproduce(
     **settings
         The settings of the trainings: see `cytoyolo.TrainingSettings`. `seeds` ("0,1,2" or [0, 1, 2]) takes the place
         of `seed`. Where the trainings and the prediction run: `runner`, `runner_options` and `detach`, see
-        `cytoyolo.runners.options.RunnerSettings`. On a cluster each fold is a job, and so is the training and the
-        prediction. The other steps are done here.
+        `cytoyolo.runners.options.RunnerSettings`. On a cluster each fold is a job, and so is the final training and the
+        prediction; the jobs of all seeds are carried out side by side. The other steps are done here.
 
     Returns
     -------
@@ -167,76 +153,108 @@ def reproduce(
     """
     where, others = divide_runner(settings)
     several, one_seed = divide_settings(cast(SeedSettings, others))
-    if several:
-        again = partial(
-            reproduce, data, dataset=dataset, groups=groups, background=background, folds=folds, spurious=spurious,
-            boxes=boxes, device=device, jobs=jobs, force=force, overwrite=overwrite, dry_run=dry_run,
-            report=report, **where, **one_seed,
-        )  # fmt: skip
-        return _with_seeds(Path(output), several, dry_run, report, again)
-    folder = Path(output)
     check_choices(spurious, boxes)
-    check_place(folder / STATE)
-    if not dry_run:
-        check_free(folder / STATE, shown=folder)
-    check_call(Path(data), folder, folds)
-    resolved = load_recipe(one_seed, FIXED_EPOCHS)
-    training: TrainingSettings = {"recipe": defaults.RECIPE, **given(one_seed), "seed": resolved["seed"]}
-    call = Call(
-        Path(data), folder, dataset, groups, background, folds, spurious, boxes, device, jobs, force, report,
-        training, resolved, where,
-    )  # fmt: skip
-    if not call.is_local:
+    of_seeds = folders_of(Path(output), several) if several else {}
+    places: list[tuple[int | None, Path]] = list(of_seeds.items()) or [(None, Path(output))]
+    calls = dict[int | None, Call]()
+    for seed, folder in places:
+        own: TrainingSettings = one_seed if seed is None else {**one_seed, "seed": seed}
+        resolved = load_recipe(own, FIXED_EPOCHS)
+        training: TrainingSettings = {"recipe": defaults.RECIPE, **given(own), "seed": resolved["seed"]}
+        calls[seed] = Call(
+            Path(data), folder, dataset, groups, background, folds, spurious, boxes, device, jobs, force, report,
+            training, resolved, where, seed,
+        )  # fmt: skip
+    planned = dict[int | None, list[Planned]]()
+    if where["runner"] == defaults.RUNNER:
+        for seed, call in calls.items():
+            if seed is not None:
+                say(seed, of_seeds)
+            planned |= _reproduce({seed: call}, Path(output), overwrite, dry_run)
+    else:
         device_on_cluster(where, device)  # before long work
-    inputs = check_inputs(call)
-    steps, pictures = _steps(call), pictures_in(call.images)
+        planned = _reproduce(calls, Path(output), overwrite, dry_run)
+    if several and not dry_run:
+        scores = {seed: read_manifest(of_seeds[seed] / "cv" / CV_MANIFEST)["score"] for seed in several}
+        write_summary(Path(output), scores, report)
+    order: Sequence[int | None] = several or (None,)
+    return [step for seed in order for step in planned[seed]]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A call whose inputs are right: its steps with their states, and a fingerprint of the images."""
+
+    call: Call
+    inputs: Inputs
+    steps: list[Step]
+    states: list[str]
+    pictures: str
+
+    @property
+    def needed(self) -> set[str]:
+        """The steps that are not done."""
+        return {step.name for step, state in zip(self.steps, self.states, strict=True) if state != DONE}
+
+
+def _reproduce(
+    calls: Mapping[int | None, Call], folder: Path, overwrite: bool, dry_run: bool
+) -> dict[int | None, list[Planned]]:
+    """Carry out calls side by side, or plan them. `folder` has all that they make."""
+    for call in calls.values():
+        check_place(call.folder / STATE)
+        if not dry_run:
+            check_free(call.folder / STATE, shown=call.folder)
+        check_call(call.source, call.folder, call.folds)
+    first = next(iter(calls.values()))  # they differ in the seed only
+    inputs, pictures = check_inputs(first), pictures_in(first.images)
+    ready = {seed: _ready(call, inputs, pictures, overwrite, dry_run) for seed, call in calls.items()}
+    every = list(ready.values())
+    check_disk(folder, inputs.images, [one.needed for one in every], first.folds)
+    if dry_run:
+        return {seed: _plan(one) for seed, one in ready.items()}
+    for one in every:
+        _check_page(one.call.folder, overwrite)
+    return dict(zip(ready, _do(every, folder, overwrite), strict=True))
+
+
+def _ready(call: Call, inputs: Inputs, pictures: str, overwrite: bool, dry_run: bool) -> _Ready:
+    """Find out what a call has to do. Raises UsageError if it would do anew what was long work."""
+    folder, steps = call.folder, steps_of(call)
     if (lost := losses(folder, steps, pictures)) and not overwrite:
         if not dry_run:
             raise UsageError(f"{lost}; {KEEP}.")
         console.warn(f"{lost}; without {OVERWRITE} this call is refused.")
-    states = _states(folder, steps, pictures)
-    needed = {step.name for step, state in zip(steps, states, strict=True) if state != DONE}
-    check_disk(folder, inputs.images, needed, folds)
-    if dry_run:
-        return _plan(call, inputs, steps, states, needed)
-    _check_page(folder, overwrite)
-    return _do(call, steps, pictures, bool(needed), overwrite)
+    return _Ready(call, inputs, steps, _states(folder, steps, pictures), pictures)
 
 
-def _do(call: Call, steps: Sequence[Step], pictures: str, anything: bool, overwrite: bool) -> list[Planned]:
-    """Carry out the steps that are not done, and write the page. `anything` tells whether there is such a step."""
-    folder = call.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    check_parts(folder)
-    way_on = f"{folder} keeps the finished part; the same call continues it."
+def _do(several: Sequence[_Ready], folder: Path, overwrite: bool) -> list[list[Planned]]:
+    """Carry out the steps that are not done, step by step for all, and write the pages."""
+    call, folders = several[0].call, [one.call.folder for one in several]
+    way_on = f"{', '.join(map(str, folders))} keeps the finished part; the same call continues it."
     instead = {MENDABLE: f"mend or delete them in {call.labels}", ANOTHER_LIMIT: ""}
-    with locked(folder / STATE, shown=folder), console.with_way_on(way_on), reworded(instead):
-        if anything:
-            (folder / PAGE).unlink(missing_ok=True)  # it is of what is done anew
-        made = [_carry_out(folder, steps, at, pictures, overwrite) for at in range(len(steps))]
-        if call.report and not (folder / PAGE).is_file():
-            write_reproduction_page(call, steps)
-        return made
+    with ExitStack() as locks, console.with_way_on(way_on), reworded(instead):
+        runner = None
+        if not call.is_local and any(one.needed for one in several):
+            locks.enter_context(locked(folder))  # it holds the jobs
+            runner = open_cluster_runner(call.where, folder, device_on_cluster(call.where, call.device))
+        for one in several:
+            one.call.folder.mkdir(parents=True, exist_ok=True)
+            check_parts(one.call.folder)
+            locks.enter_context(locked(one.call.folder / STATE, shown=one.call.folder))
+            if one.needed:
+                (one.call.folder / PAGE).unlink(missing_ok=True)  # it is of what is done anew
+        levels = [_carry_out(several, at, runner, overwrite) for at in range(len(several[0].steps))]
+        for one in several:
+            if one.call.report and not (one.call.folder / PAGE).is_file():
+                write_reproduction_page(one.call, one.steps)
+    return [list(made) for made in zip(*levels, strict=True)]
 
 
 def _check_page(folder: Path, overwrite: bool) -> None:
     """Raise UsageError for a page that another program put where the page comes."""
     if (folder / PAGE).exists() and not (folder / STATE).exists() and not overwrite:
         raise UsageError(f"{folder / PAGE} is there and was not made by `cytoyolo reproduce`; {KEEP}.")
-
-
-def _with_seeds(
-    folder: Path, seeds: Sequence[int], dry_run: bool, report: bool, one: Callable[..., list[Planned]]
-) -> list[Planned]:
-    """Carry out, or plan, `one` reproduction for each seed, and summarise the scores of their cross-validations."""
-    places, steps = folders_of(folder, seeds), dict[int, list[Planned]]()
-    for seed, place in places.items():
-        say(seed, places)
-        steps[seed] = one(output=place, seed=seed)
-    if not dry_run:
-        scores = {seed: read_manifest(place / "cv" / CV_MANIFEST)["score"] for seed, place in places.items()}
-        write_summary(folder, scores, report)
-    return [step for seed in seeds for step in steps[seed]]
 
 
 def _states(folder: Path, steps: Sequence[Step], pictures: str) -> list[str]:
@@ -246,129 +264,79 @@ def _states(folder: Path, steps: Sequence[Step], pictures: str) -> list[str]:
     return [state if at <= first else WAITING for at, state in enumerate(states)]
 
 
-def _plan(
-    call: Call, inputs: Inputs, steps: Sequence[Step], states: Sequence[str], needed: Collection[str]
-) -> list[Planned]:
+def _plan(ready: _Ready) -> list[Planned]:
     """Return all steps. Steps that are not done have an estimate of time and disk space."""
-    time_of, size_of = dict[str, float](), dict[str, float]()
-    if needed:
-        time_of = seconds(len(inputs.images), inputs.tests, needed, call)
-        size_of = megabytes(inputs.images, needed, call.folds)
+    time_of, size_of, call = dict[str, float](), dict[str, float](), ready.call
+    if needed := ready.needed:
+        time_of = seconds(len(ready.inputs.images), ready.inputs.tests, needed, call)
+        size_of = megabytes(ready.inputs.images, needed, call.folds)
     return [
         Planned(step.name, step.makes, state, time_of.get(step.name), size_of.get(step.name))
-        for step, state in zip(steps, states, strict=True)
+        for step, state in zip(ready.steps, ready.states, strict=True)
     ]
 
 
-def _steps(call: Call) -> list[Step]:
-    folder, table, test = call.folder, call.labels, call.test
-    repaired, parts, cv, staged = folder / "repaired.csv", folder / "folds", folder / "cv", folder / "dataset"
-    run, submission = folder / "run", folder / "submission.csv"
-    empty: dict[str, Any] = {} if call.background is None else {"background": call.background}
-    known: dict[str, Any] = {"images": call.images, "dataset": call.dataset}
-    placed = {**known, "groups": call.groups, "seed": call.resolved["seed"]}
-    # Files count by their content, wherever they are. `force` does not change a result that exists.
-    described, grouped = given_files(call.dataset), given_files(call.groups)
-    learned = (*described, *given_files(call.training.get("recipe"), call.training.get("model")))
-    listed, chosen = given_files(call.background), {name: by_name(value) for name, value in empty.items()}
-    split = {"folds": call.folds, "seed": call.resolved["seed"], "dataset": by_name(call.dataset)}
-    trained = {name: by_name(value) for name, value in {**_NOT_GIVEN, **call.training}.items()}
-
-    def curated(spurious: defaults.SpuriousChoice) -> Path:
-        return folder / f"curated-{spurious}.csv"
-
-    def correct(spurious: defaults.SpuriousChoice) -> Callable[[bool], object]:
-        def work(_: bool) -> None:
-            check_models(cv, call.force)
-            curate(
-                repaired, oof=cv, output=curated(spurious), images=call.images, spurious=spurious, boxes=call.boxes,
-                force=call.force, overwrite=True, report=call.report,
-            )  # fmt: skip
-
-        return work
-
-    return [
-        Step("audit", folder / "audit", (table, test, *described, *listed), chosen,
-             lambda _: audit(table, test=test, output=folder / "audit", overwrite=True, report=call.report,
-                             **known, **empty)),
-        Step("repair", repaired, (table, test, *described, *listed), chosen,
-             lambda _: repair(table, test=test, output=repaired, changes=folder / "repaired.changes.csv",
-                              overwrite=True, **known, **empty)),
-        Step("convert to folds", parts, (repaired, *grouped, *described), split,
-             lambda _: convert(repaired, output=parts, folds=call.folds, overwrite=True, **placed)),
-        Step("cross-validate", cv, (parts / "dataset.json", *learned), trained,
-             lambda again: crossval(parts, output=cv, device=call.device, jobs=call.jobs, report=call.report,
-                                    resume=again and (cv / CV_MANIFEST).is_file(), **call.where, **call.training),
-             images=False, trained="crossval"),
-        *(Step(f"curate ({choice})", curated(choice), (repaired, cv / OOF), {"boxes": call.boxes}, correct(choice),
-               images=False)
-          for choice in SPURIOUS_CHOICES),
-        Step("convert", staged, (curated(call.spurious), *grouped, *described), {**split, "spurious": call.spurious},
-             lambda _: convert(curated(call.spurious), output=staged, overwrite=True, **placed)),
-        Step("train", run, (staged / "dataset.json", *learned), trained,
-             partial(_train, call, staged, run),
-             images=False, trained="train"),
-        Step("predict", submission, (run / "weights" / "best.pt", test, *described), {},
-             lambda _: _predict(call, run / "weights" / "best.pt", submission)),
-    ]  # fmt: skip
+def _carry_out(several: Sequence[_Ready], at: int, runner: Runner | None, overwrite: bool) -> list[Planned]:
+    """Carry out a step of several reproductions: side by side if a cluster does it, else one after the other."""
+    made = list[_Begun]()
+    with ExitStack() as under_way:
+        jobs = list[Jobs]()
+        for one in several:
+            begun = _begin(one, at, overwrite)
+            made.append(begun)
+            if begun.state == DONE:
+                continue
+            step, again = one.steps[at], begun.state == RUNNING
+            if runner is None or step.jobs is None:
+                with _recorded(begun):
+                    step.work(again)
+            else:
+                under_way.enter_context(_recorded(begun))
+                jobs.append(under_way.enter_context(step.jobs(again)))
+        if runner:
+            progress.run_shown(jobs, runner)
+    return [Planned(begun.step.name, begun.step.makes, DONE, begun.seconds, None) for begun in made]
 
 
-def _train(call: Call, dataset: Path, run: Path, again: bool) -> None:
-    """Train the final model, or go on with it."""
-    if not call.is_local:
-        stage = stage_of(call.where)
-        job = training_job(dataset, run, call.training, None, None, call.report, stage)
-        with progress.followed({"train": run / progress.FILE}):
-            _on_cluster(call, "train", job)
-    elif again and (run / RUN_MANIFEST).is_file():
-        train(dataset, output=run, device=call.device, resume=True, report=call.report)
-    else:
-        train(dataset, output=run, device=call.device, report=call.report, **call.training)
+@dataclass
+class _Begun:
+    """A step that is about to be done: the folder of its reproduction, its state, and the fingerprints it goes by."""
+
+    folder: Path
+    step: Step
+    state: str
+    by: dict[str, str] | None
+    seconds: float = 0.0
 
 
-def _predict(call: Call, weights: Path, submission: Path) -> None:
-    """Fill the rows of the test table."""
-    # A job makes paths absolute, and a name of this package is no path.
-    dataset = next(iter(given_files(call.dataset)), call.dataset)
-    given = (weights, call.test, submission, call.images, dataset)
-    if call.is_local:
-        _submit(*given, call.device.split(",")[0])  # one GPU is enough
-    else:
-        _on_cluster(call, "predict", partial(_submit, *given))
-
-
-def _submit(
-    weights: Path, test: Path, submission: Path, images: Path, dataset: str | Path, device: str
-) -> None:  # fmt: skip
-    submit(weights, test, output=submission, images=images, dataset=dataset, device=device, overwrite=True)
-
-
-def _on_cluster(call: Call, name: str, job: Work) -> None:
-    """Carry out a step as a job of a cluster."""
-    runner = open_cluster_runner(call.where, call.folder, device_on_cluster(call.where, call.device))
-    for _ in runner.run({name: job}, Policy()):
-        pass
-
-
-def _carry_out(folder: Path, steps: Sequence[Step], at: int, pictures: str, overwrite: bool) -> Planned:
-    step = steps[at]
-    state = state_of(folder, step, pictures)
-    console.note(f"{at + 1}/{len(steps)} {step.name}: {'already done' if state == DONE else step.makes}")
-    if state == DONE:
-        return Planned(step.name, step.makes, DONE, 0.0, None)
+def _begin(one: _Ready, at: int, overwrite: bool) -> _Begun:
+    """Say what comes, and make room for a step."""
+    folder, step = one.call.folder, one.steps[at]
+    state = state_of(folder, step, one.pictures)
+    shown = "already done" if state == DONE else step.makes
+    console.note(f"{at + 1}/{len(one.steps)} {one.call.title}{step.name}: {shown}")
     if state == WAITING and step.trained and step.makes.exists():
         if not overwrite:  # an input was changed meanwhile
-            raise UsageError(f"{losses(folder, steps[at:], pictures)}; {KEEP}.")
+            raise UsageError(f"{losses(folder, one.steps[at:], one.pictures)}; {KEEP}.")
         discard(step.makes, step.trained)  # first, so that what is recorded as begun is never what was there before
-    by, started = goes_by(step, pictures), time.perf_counter()
-    spent = read_state(folder).get(step.name, {}).get("seconds", 0.0) if state == RUNNING else 0.0
-    record(folder, step.name, {"by": by, "done": False, "seconds": spent})
+    return _Begun(folder, step, state, goes_by(step, one.pictures))
+
+
+@contextmanager
+def _recorded(begun: _Begun) -> Iterator[None]:
+    """Record that a step is begun, and after the block that it is done."""
+    folder, name, started = begun.folder, begun.step.name, time.perf_counter()
+    spent = read_state(folder).get(name, {}).get("seconds", 0.0) if begun.state == RUNNING else 0.0
+
+    def note(done: bool) -> None:
+        begun.seconds = time.perf_counter() - started
+        record(folder, name, {"by": begun.by, "done": done, "seconds": spent + begun.seconds})
+
+    record(folder, name, {"by": begun.by, "done": False, "seconds": spent})
     try:
-        step.work(state == RUNNING)
-        took = time.perf_counter() - started
-        record(folder, step.name, {"by": by, "done": True, "seconds": spent + took})
+        yield
+        note(True)
     except BaseException:
         with suppress(OSError):  # what went wrong is what matters
-            record(folder, step.name, {"by": by, "done": False, "seconds": spent + time.perf_counter() - started})
+            note(False)
         raise
-    return Planned(step.name, step.makes, DONE, took, None)

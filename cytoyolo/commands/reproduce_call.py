@@ -14,7 +14,7 @@ class Call:
     """The folders and options of a reproduction.
 
     training has the recipe, the seed, and the other settings that the user gave. resolved has all settings. where says
-    on which machines the trainings and the prediction run.
+    on which machines the trainings and the prediction run. seed is given if this is one of several seeds.
     """
 
     source: Path
@@ -32,6 +32,12 @@ class Call:
     training: TrainingSettings
     resolved: dict[str, Any]
     where: RunnerSettings
+    seed: int | None
+
+    @property
+    def title(self) -> str:
+        """How the names of the jobs begin."""
+        return "" if self.seed is None else f"seed {self.seed} "
 
     @property
     def is_local(self) -> bool:

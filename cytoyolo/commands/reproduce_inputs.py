@@ -3,7 +3,7 @@
 import posixpath
 import shutil
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,15 +81,15 @@ def _check_images(table: Path, images: Path, names: Collection[str], there: Coll
     console.warn(f"{images} lacks {len(missing):,} of the {len(names):,} images of {table}{where}.")
 
 
-def check_disk(folder: Path, images: list[Path], steps: Collection[str], folds: int) -> None:
-    """Raise CytoyoloError if the disk has less space than these steps need at least."""
+def check_disk(folder: Path, images: list[Path], several: Sequence[Collection[str]], folds: int) -> None:
+    """Raise CytoyoloError if the disk has less space than the steps of several reproductions need at least."""
     parent = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
     free = shutil.disk_usage(parent).free / 1e6
-    least = sum(megabytes(images, steps, folds, stored=False).values())
+    least = sum(sum(megabytes(images, steps, folds, stored=False).values()) for steps in several)
     if least > free:
         raise CytoyoloError(
             f"the disk of {folder} has {free:,.0f} MB left, and at least {least:,.0f} MB are needed; free some, or "
             "give a folder on another disk."
         )
-    if (much := sum(megabytes(images, steps, folds).values())) > free:
+    if (much := sum(sum(megabytes(images, steps, folds).values()) for steps in several)) > free:
         console.warn(f"The disk of {folder} has {free:,.0f} MB left; up to {much:,.0f} MB may be needed.")

@@ -4,6 +4,7 @@ lost."""
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from cytoyolo.errors import OVERWRITE, CytoyoloError
 from cytoyolo.files import write_text
 from cytoyolo.images.folder import folder_files, is_hidden
 from cytoyolo.machine import __version__
+from cytoyolo.runners.jobs import Jobs
 from cytoyolo.tables.table import fingerprint, sha256
 
 STATE = "reproduce.json"
@@ -25,8 +27,9 @@ class Step:
     """One step: its name, its output, its inputs (files, settings, and the image folder), and the function that does
     it.
 
-    `work` is called with whether to continue an interrupted step. If the output may hold hours of training, `trained`
-    is the command that made it.
+    `work` is called with whether to continue an interrupted step. On a cluster a step that has `jobs` is done by them:
+    these are carried out in the block of its context. If the output may hold hours of training, `trained` is the
+    command that made it.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Step:
     files: tuple[Path, ...]
     settings: Mapping[str, Any]
     work: Callable[[bool], object]
+    jobs: Callable[[bool], AbstractContextManager[Jobs]] | None = None
     images: bool = True
     trained: str | None = None
 

@@ -21,7 +21,7 @@ from cytoyolo.detector.recipes import given
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.files import discard, write_text
 from cytoyolo.locks import locked
-from cytoyolo.runners.jobs import Policy, kept
+from cytoyolo.runners.jobs import Jobs, kept
 from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
 from cytoyolo.runners.options import RunnerSettings
 from cytoyolo.runners.staging import staged
@@ -108,9 +108,8 @@ def _on_cluster(call: SeedsCall, left: Mapping[int, Path], where: RunnerSettings
         for seed, place in left.items()
     }
     files = {f"seed {seed}": place / progress.FILE for seed, place in left.items()}
-    with kept([call.folder]), progress.followed(files):
-        for _ in runner.run(work, Policy()):
-            pass
+    with kept([call.folder]):
+        progress.run_shown([Jobs(work, files)], runner)
 
 
 def training_job(

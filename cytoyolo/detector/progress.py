@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
@@ -19,6 +19,7 @@ from rich.progress import Progress
 
 from cytoyolo import console
 from cytoyolo.detector.engine import engine
+from cytoyolo.runners.jobs import Jobs, Policy, Runner
 
 FILE = "progress.jsonl"
 LAST_COPY, BEST_COPY = "resume.pt", "resume-best.pt"
@@ -134,6 +135,16 @@ def shown_meanwhile(show: Callable[[threading.Event], None]) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def run_shown(jobs: Sequence[Jobs], runner: Runner) -> None:
+    """Carry out jobs side by side, and show the progress of those that train. The first that fails ends the others."""
+    work = {name: one for each in jobs for name, one in each.work.items()}
+    if not work:
+        return
+    with followed({name: path for each in jobs for name, path in each.files.items()}):
+        for _ in runner.run(work, Policy()):
+            pass
 
 
 def _follow(paths: Mapping[str, Path], done: threading.Event) -> None:

@@ -25,6 +25,14 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Jobs:
+    """Jobs by name, and the files in which some of them write their progress."""
+
+    work: Mapping[str, Work]
+    files: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
 class Policy:
     """What becomes of jobs that go wrong, and how they are run.
 

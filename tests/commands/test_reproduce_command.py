@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from cytoyolo import reproduce
+from cytoyolo import console, reproduce
 from cytoyolo.annotations.audit import MENDABLE
 from cytoyolo.commands import reproduce as command
 from cytoyolo.commands import reproduce_inputs
+from cytoyolo.commands import reproduce_steps as steps
 from cytoyolo.commands.curate import ANOTHER_LIMIT
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_outcome import check_models, outcome
@@ -20,6 +21,7 @@ from cytoyolo.detector import train as training
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import clear_folder
 from cytoyolo.locks import locked
+from cytoyolo.runners.cluster import ClusterRunner
 from cytoyolo.runners.ledger import read_ledger
 from cytoyolo.runners.options import RUNNER
 from tests.blobs import SETTINGS, SPEC, draw
@@ -77,13 +79,64 @@ def test_it_ends_with_the_score_and_what_was_changed(run):
     assert made.changes["rows"].sum() == len(log) - 1 and "fingerprints" not in set(made.changes["rule"])
 
 
-def test_a_cluster_makes_the_same_submission(run, data, tmp_path):
-    on_cluster = {**OPTIONS, "device": "auto", "runner": "slurm", "runner_options": "cluster=local,cpus=2"}
-    reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **on_cluster)
+ON_CLUSTER = {**OPTIONS, "device": "auto", "runner": "slurm", "runner_options": "cluster=local,cpus=2"}
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    """The names of the jobs that a cluster is given together, one list after the other."""
+    given, run = [], ClusterRunner.run
+
+    def noted(self, jobs, policy):
+        given.append([*jobs])
+        return run(self, jobs, policy)
+
+    monkeypatch.setattr(ClusterRunner, "run", noted)
+    return given
+
+
+@pytest.mark.parametrize("seeds", [(), (0, 1)])
+def test_a_cluster_makes_the_same_and_does_the_seeds_side_by_side(run, data, tmp_path, jobs, seeds):
+    options = {**ON_CLUSTER, "dataset": data / "spec.yaml", **({"seeds": seeds} if seeds else {})}
+    plan = reproduce(data, output=tmp_path / "run", **options)
+    own = tmp_path / "run" / ("seed0" if seeds else "")
     for name in ("cv/oof.csv", "curated-mask.csv", "submission.csv"):
-        assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes(), name
-    assert set(read_ledger(tmp_path / "run" / "jobs").entries) == {"predict"}
-    assert set(read_ledger(tmp_path / "run" / "cv" / "jobs").entries) == {"fold 0", "fold 1"}
+        assert (own / name).read_bytes() == (run / name).read_bytes(), name
+    titles = [f"seed {seed} " for seed in seeds] or [""]
+    folds = [f"{title}fold {fold}" for title in titles for fold in (0, 1)]
+    assert jobs == [folds, [f"{title}train" for title in titles], [f"{title}predict" for title in titles]]
+    assert [one.step for one in plan] == STEPS * len(titles) and all(one.seconds > 0 for one in plan)
+    assert set(read_ledger(tmp_path / "run" / "jobs").entries) == set(jobs[-1])
+    jobs.clear()
+    assert not sum(one.seconds for one in reproduce(data, output=tmp_path / "run", **options)) and not jobs
+    assert (tmp_path / "run" / "seeds.csv").is_file() == bool(seeds)
+
+
+def test_a_seed_that_failed_is_gone_on_with_and_the_other_is_kept(data, tmp_path, jobs):
+    options = {**ON_CLUSTER, "dataset": data / "spec.yaml", "seeds": (0, 1)}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CytoyoloError, match="no more"):
+        patch.setattr(steps, "curate", _refuse_seed1(steps.curate))
+        reproduce(data, output=tmp_path / "run", **options)
+    assert len(jobs) == 1 and (tmp_path / "run" / "seed0" / "curated-mask.csv").is_file()
+    reproduce(data, output=tmp_path / "run", **options)
+    assert [one[0] for one in jobs[1:]] == ["seed 0 train", "seed 0 predict"], "the folds were trained again"
+
+
+def _refuse_seed1(curate):
+    def refused(*inputs, output, **given):
+        if output.parent.name == "seed1":
+            raise CytoyoloError("no more.")
+        return curate(*inputs, output=output, **given)
+
+    return refused
+
+
+def test_no_cluster_is_said_before_any_step(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "audit", lambda *inputs, **given: pytest.fail("it was begun"))
+    options = {**ON_CLUSTER, "dataset": data / "spec.yaml", "runner_options": "cpus=2"}
+    monkeypatch.setenv("PATH", str(tmp_path))  # without sbatch
+    with pytest.raises(CytoyoloError, match="sbatch"):
+        reproduce(data, output=tmp_path / "run", **options)
 
 
 def test_it_has_a_page_that_leads_to_the_pages_of_its_steps(run, data, browser):
@@ -193,7 +246,7 @@ def touch(own):
 )
 def test_what_was_done_with_other_settings_or_inputs_is_kept(run, own, monkeypatch, change, options, why):
     for step in ("audit", "repair", "convert", "crossval", "curate", "train", "submit"):
-        monkeypatch.setattr(command, step, lambda *inputs, **given: pytest.fail("a step was done"))
+        monkeypatch.setattr(steps, step, lambda *inputs, **given: pytest.fail("a step was done"))
     before, given = contents(run), {**OPTIONS, "dataset": own / "spec.yaml", **options}
     if change:
         change(own)
@@ -230,7 +283,7 @@ def test_links_to_moved_images_are_made_anew_and_nothing_is_trained(run, data, t
         link.unlink()
         link.symlink_to(tmp_path / "gone" / link.name)
     for step in ("crossval", "train"):
-        monkeypatch.setattr(command, step, lambda *inputs, **given: pytest.fail("trained again"))
+        monkeypatch.setattr(steps, step, lambda *inputs, **given: pytest.fail("trained again"))
     reproduce(data, output=tmp_path / "run", dataset=data / "spec.yaml", **OPTIONS)
     assert all(path.is_file() for path in links)
 
@@ -239,11 +292,9 @@ def test_overwrite_does_anew_what_differs_and_no_more(run, data, tmp_path, monke
     shutil.copytree(run, tmp_path / "run", symlinks=True)
     done = []
     for step in ("audit", "repair", "convert", "curate", "submit"):
-        monkeypatch.setattr(command, step, lambda *inputs, step=step, **given: done.append(step))
-    monkeypatch.setattr(command, "train", lambda *inputs, output, **given: done.append(("train", output.exists())))
-    monkeypatch.setattr(
-        command, "crossval", lambda *inputs, output, **given: done.append(("crossval", output.exists()))
-    )
+        monkeypatch.setattr(steps, step, lambda *inputs, step=step, **given: done.append(step))
+    monkeypatch.setattr(steps, "train", lambda *inputs, output, **given: done.append(("train", output.exists())))
+    monkeypatch.setattr(steps, "crossval", lambda *inputs, output, **given: done.append(("crossval", output.exists())))
     given = {**OPTIONS, "dataset": data / "spec.yaml", "epochs": 3}
     with pytest.raises(CytoyoloError):  # the steps behind find nothing of those that are played here
         reproduce(data, output=tmp_path / "run", overwrite=True, **given)
@@ -269,7 +320,7 @@ def test_a_table_that_was_mended_before_anything_was_trained_is_gone_on_with(own
     def broken(*inputs, **given):
         raise CytoyoloError("mend it")
 
-    monkeypatch.setattr(command, "repair", broken)
+    monkeypatch.setattr(steps, "repair", broken)
     for _ in range(2):
         with pytest.raises(CytoyoloError, match="mend it"):
             reproduce(own, output=tmp_path / "run", dataset=own / "spec.yaml", **OPTIONS)
@@ -340,8 +391,8 @@ WRONG = [
 @pytest.mark.parametrize(("change", "options", "words"), WRONG)
 def test_what_is_wrong_is_found_before_any_step(own, monkeypatch, change, options, words, dry_run):
     monkeypatch.chdir(own)
-    for step in ("audit", "seconds"):
-        monkeypatch.setattr(command, step, lambda *inputs, **given: pytest.fail("it was begun"))
+    for room, step in ((steps, "audit"), (command, "seconds")):
+        monkeypatch.setattr(room, step, lambda *inputs, **given: pytest.fail("it was begun"))
     if change:
         change(own)
     with pytest.raises(CytoyoloError, match=words) as refused:
@@ -375,10 +426,10 @@ def test_images_that_are_not_there_are_counted(own, capsys):
 @pytest.mark.usefixtures("printed")
 def test_an_interrupted_one_says_that_the_same_call_goes_on(own, monkeypatch, capsys):
     def interrupted(*inputs, **given):
-        command.console.way_on("CV: go on with --resume.")
+        console.way_on("CV: go on with --resume.")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "audit", interrupted)
+    monkeypatch.setattr(steps, "audit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         reproduce(own, output=own / "run", dataset=own / "spec.yaml", **OPTIONS)
     said = capsys.readouterr().err
@@ -396,7 +447,7 @@ def test_no_option_of_a_step_is_advised(own, monkeypatch, said, instead):
     def refuse(*inputs, **given):
         raise UsageError(said)
 
-    monkeypatch.setattr(command, "audit", refuse)
+    monkeypatch.setattr(steps, "audit", refuse)
     with pytest.raises(UsageError) as refused:
         reproduce(own, output=own / "run", dataset=own / "spec.yaml", **OPTIONS)
     assert str(refused.value) == instead.format(own)
@@ -418,13 +469,13 @@ def test_a_plan_downloads_nothing(data, tmp_path, monkeypatch):
 
 def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(command, "submit", lambda *_, **options: seen.append(options["device"]))
+    monkeypatch.setattr(steps, "submit", lambda *_, **options: seen.append(options["device"]))
     call = Call(
         source=data, folder=tmp_path, dataset="wbc5", groups=None, background=None, folds=2, spurious="mask",
         boxes="loose", device="1,2", jobs=1, force=False, report=True, training={"recipe": "quick", "seed": 0},
-        resolved={"seed": 0}, where=RUNNER,
+        resolved={"seed": 0}, where=RUNNER, seed=None,
     )  # fmt: skip
-    command._steps(call)[-1].work(False)
+    steps.steps_of(call)[-1].work(False)
     assert seen == ["1"]
 
 

@@ -163,13 +163,14 @@ def test_other_wrong_calls_make_nothing(lab, trained):
 def test_a_reproduction_does_all_for_each_seed(lab, trained, monkeypatch):
     done = []
 
-    def one(data, *, output, seed, dry_run, **given):
+    def some(calls, folder, overwrite, dry_run):
+        ((seed, call),) = calls.items()
         done.append(seed)
         if not dry_run:
-            run(lab, output / "cv", seed=seed)
-        return [Planned("cross-validate", output / "cv", "done", 1.0, None)]
+            run(lab, call.folder / "cv", seed=seed)
+        return {seed: [Planned("cross-validate", call.folder / "cv", "done", 1.0, None)]}
 
-    monkeypatch.setattr(method, "reproduce", one)
+    monkeypatch.setattr(method, "_reproduce", some)
     plan = reproduce(lab, output=lab / "all", seeds="2,0", dry_run=True)
     assert [step.makes for step in plan] == [lab / "all" / f"seed{seed}" / "cv" for seed in (2, 0)]
     assert not (lab / "all").exists()
