@@ -8,7 +8,7 @@ five classes that both laboratories have take part. In each draw, half of the im
 most --judges of them. From the others, a way chooses images:
 
 - random: at random,
-- select: by `cytoyolo select` with WEIGHTS, among the half of this draw.
+- select: by `cytoyolo select -n N` with WEIGHTS, among the half of this draw. N is the number of cells.
 
 `select -n` counts images, so both ways take the first images of their order until these hold the number of cells. The
 true labels of the chosen images are the corrected table. `adapt` holds out a part of these cells as it does for a user,
@@ -69,7 +69,7 @@ def ordered(work: Path, weights: Path, rows: pd.DataFrame, images: Path, way: st
     names = rows["NAME"].drop_duplicates()
     if way == "random":
         return names.sample(frac=1, random_state=draw).tolist()
-    place = work / f"select-{draw}"
+    place = work / f"select-{most}-{draw}"
     if not place.exists():
         groups = slides(work / f"groups-{draw}.csv", rows)
         files = [images / name for name in names]
@@ -112,7 +112,7 @@ def one(options: argparse.Namespace, rows: pd.DataFrame, way: str, cells: int, d
     """Choose, adapt and judge once."""
     work, images = options.work, SHARED / "data" / options.source / "images"
     pool, truth = divided(rows, draw, options.judges)
-    names = ordered(work, options.weights, pool, images, way, draw, max(options.counts))
+    names = ordered(work, options.weights, pool, images, way, draw, cells)
     own = chosen(pool, names, cells)
     name = f"{options.source}-{way}-{cells}-{draw}"
     own.drop(columns="group").to_csv(work / f"{name}.csv", index=False)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -278,6 +279,33 @@ def test_an_interrupt_leaves_no_task_behind(tmp_path, monkeypatch, seed):
     assert not shaky.tasks
     states = {entry.state for entry in read_ledger(tmp_path / "jobs").entries.values()}
     assert "waiting" in states and "submitted" not in states
+
+
+@pytest.fixture
+def other_service():
+    """The address of a program that takes connections and answers nothing, or what is no word of Ray's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}", server
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 404 Not Found\r\n\r\n"])
+def test_another_service_is_no_cluster(other_service, monkeypatch, capfd, says):
+    pytest.importorskip("ray")
+    address, server = other_service
+    monkeypatch.setattr(ray_cluster, "_ANSWER_S", 5.0)
+
+    def answer():
+        with suppress(OSError):
+            while True:
+                taken, _ = server.accept()
+                if says:
+                    taken.sendall(says)
+                    taken.close()
+
+    threading.Thread(target=answer, daemon=True).start()
+    with pytest.raises(CytoyoloError, match=r"is no head of Ray, or is too busy \(nothing said in 5 s\)|can't be used"):
+        ray_cluster._connect(parse_options("ray", {"address": address}))
+    assert capfd.readouterr().err == ""
 
 
 def test_a_cluster_that_is_found_by_itself_tells_of_its_token_too(monkeypatch):

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +17,11 @@ from cytoyolo.runners.options import RunnerOptions
 
 # Names of detached tasks begin like this, in a namespace of their own.
 _NAMESPACE = "cytoyolo"
-# Seconds in which the head of a cluster must answer.
+# Seconds in which the head of a cluster must take a connection.
 _PATIENCE_S = 5.0
+# Asks the head something, and the seconds in which it must have answered.
+_ASKS = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+_ANSWER_S = 20.0
 _GB = 1024**3
 # Ray's own words for a cluster that it finds or starts.
 _ANY = ("auto", "local")
@@ -134,7 +139,7 @@ def _connect(options: RunnerOptions) -> None:
             _check_same(address, ray.get_runtime_context().gcs_address)
         return
     if address not in _ANY:
-        _check_token(address)
+        _check_head(address)
     _keep_stdout()
     try:
         ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
@@ -155,17 +160,23 @@ def _take_token(file: Path) -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _check_token(address: str) -> None:
-    """Raise CytoyoloError if the cluster wants another token. `ray.init` asks for 20 seconds before it gives up."""
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
-    from ray.exceptions import AuthenticationError, RayError
+def _check_head(address: str) -> None:
+    """Raise CytoyoloError if no head of Ray answers, or if it wants another token.
 
+    Another process asks. Where something else than Ray answers, Ray would ask for minutes, and print each attempt.
+    """
+    asks = [sys.executable, "-c", _ASKS, address]
     try:
-        GcsClient(address=address)
-    except AuthenticationError as error:
-        raise CytoyoloError(_other_token(address)) from error
-    except RayError:
-        pass  # `ray.init` tells what is wrong
+        asked = subprocess.run(asks, capture_output=True, text=True, errors="replace", timeout=_ANSWER_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CytoyoloError(
+            f"what answers at {address} is no head of Ray, or is too busy (nothing said in {_ANSWER_S:.0f} s); check "
+            "the address, and `ray status` on its head."
+        ) from error
+    if "AuthenticationError" in asked.stderr:
+        raise CytoyoloError(_other_token(address))
+    if asked.returncode:
+        raise CytoyoloError(_refused(address, asked.stderr.strip().rpartition("\n")[2]))
 
 
 def _other_token(address: str) -> str:
