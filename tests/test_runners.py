@@ -5,10 +5,12 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,10 +19,12 @@ from types import SimpleNamespace
 import pytest
 
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.locks import locked
+from cytoyolo.ownership import check_parts
 from cytoyolo.runners import bootstrap, cluster, ray_cluster
 from cytoyolo.runners.jobs import LeftRunning, Policy, packed
-from cytoyolo.runners.ledger import read_ledger
-from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner
+from cytoyolo.runners.ledger import Entry, Ledger, ledger_file, read_ledger
+from cytoyolo.runners.opening import device_on_cluster, open_cluster, open_cluster_runner
 from cytoyolo.runners.options import divide_runner, parse_options
 from cytoyolo.runners.staging import staged
 from tests.runner_jobs import crash, fail, note
@@ -281,6 +285,73 @@ def test_an_interrupt_leaves_no_task_behind(tmp_path, monkeypatch, seed):
     assert "waiting" in states and "submitted" not in states
 
 
+class Lasting(Shaky):
+    """A cluster on which an earlier call may have left tasks. Those that are asked about end well."""
+
+    def attach(self, entry):
+        return entry.id in self.tasks
+
+    def gone(self, ids):
+        return {id_: {"how": "done", "problem": self.tasks.pop(id_) and "", "worker": "w"} for id_ in ids}
+
+
+def left_by_an_earlier_call(folder):
+    """A cluster with two jobs of an earlier call, of which the ledger knows three."""
+    lasting = Lasting(random.Random(0), parse_options("ray", {}))
+    lasting.tasks = {"1": "train", "2": "fold-0"}
+    entries = {name: Entry("submitted", id_, id_) for name, id_ in (("train", "1"), ("fold 0", "2"), ("gone", "3"))}
+    folder.mkdir()
+    Ledger(folder, "ray", {}, entries).write()
+    return lasting, cluster.ClusterRunner(lasting, folder, "cpu")
+
+
+def states(folder):
+    return {name: entry.state for name, entry in read_ledger(folder).entries.items()}
+
+
+def test_jobs_of_an_earlier_call_stay_known_until_their_turn(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_LOOK_S", 0)
+    folder = tmp_path / "jobs"
+    lasting, runner = left_by_an_earlier_call(folder)
+    jobs = {f"fold {number}": partial(note, tmp_path, "a", 0) for number in range(2)}
+    assert sorted(one.name for one in runner.run(jobs, Policy())) == ["fold 0", "fold 1"]
+    assert states(folder) == {"fold 0": "ended", "fold 1": "ended", "train": "submitted"}
+    assert [one.name for one in runner.run({"train": partial(note, tmp_path, "a", 0)}, Policy())] == ["train"]
+    assert states(folder) == {"train": "ended"} and not lasting.tasks
+
+
+def test_an_interrupt_ends_the_jobs_of_an_earlier_call_too(tmp_path, monkeypatch):
+    lasting, runner = left_by_an_earlier_call(tmp_path / "jobs")
+    monkeypatch.setattr(lasting, "gone", lambda ids: os.kill(os.getpid(), signal.SIGINT) or {})
+    with pytest.raises(KeyboardInterrupt):
+        list(runner.run({"fold 1": partial(note, tmp_path, "a", 0)}, Policy()))
+    assert not lasting.tasks and set(states(tmp_path / "jobs").values()) == {"waiting"}
+
+
+def test_jobs_of_an_earlier_call_are_ended_before_their_work_is_made_anew(tmp_path):
+    lasting, runner = left_by_an_earlier_call(tmp_path / "jobs")
+    with locked(ledger_file(tmp_path / "jobs")):
+        for work in (runner.end_earlier, lambda: list(runner.run({}, Policy()))):
+            with pytest.raises(CytoyoloError, match=f"another process is at work in {tmp_path}; wait for it"):
+                ThreadPoolExecutor(1).submit(work).result()
+    assert lasting.tasks
+    runner.end_earlier()
+    assert not lasting.tasks and set(states(tmp_path / "jobs").values()) == {"waiting"}
+
+
+def test_nothing_of_a_submission_is_a_link(tmp_path, monkeypatch):
+    """Slurm's program is played: it takes the script."""
+    for name, says in (("sbatch", "Submitted batch job 7"), ("srun", "")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {says}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    run = tmp_path / "run"
+    slurm = open_cluster({**SLURM, "runner_options": "cpus=1"}, run)
+    assert slurm.submit({"name": "a", "token": "t", "folder": str(run)}) == "7"
+    check_parts(run)
+    assert [path.name for path in run.rglob("*.sh")] == ["7_submission.sh"]
+
+
 @pytest.fixture
 def other_service():
     """The address of a program that takes connections and answers nothing, or what is no word of Ray's."""
@@ -303,7 +374,9 @@ def test_another_service_is_no_cluster(other_service, monkeypatch, capfd, says):
                     taken.close()
 
     threading.Thread(target=answer, daemon=True).start()
-    with pytest.raises(CytoyoloError, match=r"is no head of Ray, or is too busy \(nothing said in 5 s\)|can't be used"):
+    with pytest.raises(
+        CytoyoloError, match=r"is no head of Ray, or is too busy \(no answer of Ray in 5 s\)|can't be used"
+    ):
         ray_cluster._connect(parse_options("ray", {"address": address}))
     assert capfd.readouterr().err == ""
 

@@ -18,7 +18,6 @@ from cytoyolo.commands.train import train
 from cytoyolo.detector import progress
 from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
-from cytoyolo.locks import locked
 from cytoyolo.runners.jobs import Jobs, Runner, kept
 from cytoyolo.runners.local import LocalRunner
 from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
@@ -184,7 +183,8 @@ def _on_cluster(
     plans: dict[int | None, FoldsPlan] = {seed: plan_folds(each) for seed, each in _plans(call, seeds).items()}
     runner = open_cluster_runner(where, call.folder, device)
     with ExitStack() as locks:
-        locks.enter_context(locked(call.folder))  # the folder of the jobs
+        if call.overwrite:
+            runner.end_earlier()
         folds = {seed: locks.enter_context(opened(plan)) for seed, plan in plans.items()}
         named = {"" if seed is None else f"seed {seed} ": one for seed, one in folds.items() if not one.is_trained}
         _train_folds(named, runner, stage_of(where))

@@ -10,7 +10,8 @@ from cytoyolo import console
 from cytoyolo.detector.journal import partial_folder
 from cytoyolo.errors import UsageError, option
 from cytoyolo.locks import check_free
-from cytoyolo.runners.ledger import FOLDER, SUBMITTED, WAITING, Ledger, read_ledger
+from cytoyolo.runners.cluster import end_all
+from cytoyolo.runners.ledger import FOLDER, SUBMITTED, Ledger, ledger_file, read_ledger
 from cytoyolo.runners.opening import open_cluster
 from cytoyolo.runners.options import settings_of
 
@@ -48,7 +49,7 @@ def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
     >>> cytoyolo.jobs("cv")  # doctest: +SKIP
     """
     path = Path(run)
-    ledger, folder = _ledger_of(path)
+    ledger, folder = _find_ledger(path)
     if stop:
         _stop(ledger, folder)
     rows = []
@@ -60,7 +61,7 @@ def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _ledger_of(run: Path) -> tuple[Ledger, Path]:
+def _find_ledger(run: Path) -> tuple[Ledger, Path]:
     """Return the ledger of a run, and the folder that holds it."""
     for folder in (run, partial_folder(run)) if run.name else (run,):
         if ledger := read_ledger(folder / FOLDER):
@@ -71,21 +72,17 @@ def _ledger_of(run: Path) -> tuple[Ledger, Path]:
 
 
 def _places(folder: Path) -> Iterator[Path]:
-    """Yield the folders that a command which waits for the jobs has locked."""
+    """Yield what a command that waits for the jobs may have locked."""
     yield folder
+    yield ledger_file(folder / FOLDER)
     yield from (path for path in folder.glob("seed*") if path.is_dir())
 
 
 def _stop(ledger: Ledger, folder: Path) -> None:
     for place in _places(folder):
-        check_free(place)  # a command that is at work would begin the jobs again
-    left = {name: entry for name, entry in ledger.entries.items() if entry.state == SUBMITTED}
-    if not left:
+        check_free(place, shown=folder)  # a command that is at work would begin the jobs again
+    if not any(entry.state == SUBMITTED for entry in ledger.entries.values()):
         console.note(f"{folder} has no jobs that run or wait.")
         return
-    cluster = open_cluster(settings_of(ledger.runner, ledger.options), folder)
-    cluster.cancel([entry.id for entry in left.values() if cluster.attach(entry)])
-    for entry in left.values():
-        entry.state = WAITING
-    ledger.write()
-    console.note(f"Jobs that were ended: {len(left):,}. The same call begins them again.")
+    ended = end_all(open_cluster(settings_of(ledger.runner, ledger.options), folder), ledger)
+    console.note(f"Jobs that were ended: {ended:,}. The same call begins them again.")

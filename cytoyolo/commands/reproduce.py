@@ -42,7 +42,8 @@ from cytoyolo.files import check_place, discard
 from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
 from cytoyolo.report.page import PAGE
-from cytoyolo.runners.jobs import Jobs, Runner
+from cytoyolo.runners.cluster import ClusterRunner
+from cytoyolo.runners.jobs import Jobs, kept
 from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner
 from cytoyolo.runners.options import divide_runner
 
@@ -170,7 +171,7 @@ def reproduce(
         for seed, call in calls.items():
             if seed is not None:
                 say(seed, of_seeds)
-            planned |= _reproduce({seed: call}, Path(output), overwrite, dry_run)
+            planned |= _reproduce({seed: call}, call.folder, overwrite, dry_run)
     else:
         device_on_cluster(where, device)  # before long work
         planned = _reproduce(calls, Path(output), overwrite, dry_run)
@@ -230,13 +231,12 @@ def _ready(call: Call, inputs: Inputs, pictures: str, overwrite: bool, dry_run: 
 
 def _do(several: Sequence[_Ready], folder: Path, overwrite: bool) -> list[list[Planned]]:
     """Carry out the steps that are not done, step by step for all, and write the pages."""
-    call, folders = several[0].call, [one.call.folder for one in several]
-    way_on = f"{', '.join(map(str, folders))} keeps the finished part; the same call continues it."
+    call = several[0].call
+    way_on = f"{call.folder if call.is_local else folder} keeps the finished part; the same call continues it."
     instead = {MENDABLE: f"mend or delete them in {call.labels}", ANOTHER_LIMIT: ""}
     with ExitStack() as locks, console.with_way_on(way_on), reworded(instead):
         runner = None
         if not call.is_local and any(one.needed for one in several):
-            locks.enter_context(locked(folder))  # it holds the jobs
             runner = open_cluster_runner(call.where, folder, device_on_cluster(call.where, call.device))
         for one in several:
             one.call.folder.mkdir(parents=True, exist_ok=True)
@@ -276,13 +276,13 @@ def _plan(ready: _Ready) -> list[Planned]:
     ]
 
 
-def _carry_out(several: Sequence[_Ready], at: int, runner: Runner | None, overwrite: bool) -> list[Planned]:
+def _carry_out(several: Sequence[_Ready], at: int, runner: ClusterRunner | None, overwrite: bool) -> list[Planned]:
     """Carry out a step of several reproductions: side by side if a cluster does it, else one after the other."""
     made = list[_Begun]()
     with ExitStack() as under_way:
         jobs = list[Jobs]()
         for one in several:
-            begun = _begin(one, at, overwrite)
+            begun = _begin(one, at, runner, overwrite)
             made.append(begun)
             if begun.state == DONE:
                 continue
@@ -294,13 +294,14 @@ def _carry_out(several: Sequence[_Ready], at: int, runner: Runner | None, overwr
                 under_way.enter_context(_recorded(begun))
                 jobs.append(under_way.enter_context(step.jobs(again)))
         if runner:
-            progress.run_shown(jobs, runner)
+            with kept([one.call.folder for one in several]):
+                progress.run_shown(jobs, runner)
     return [Planned(begun.step.name, begun.step.makes, DONE, begun.seconds, None) for begun in made]
 
 
 @dataclass
 class _Begun:
-    """A step that is about to be done: the folder of its reproduction, its state, and the fingerprints it goes by."""
+    """A step whose turn has come: the folder of its reproduction, its state, and the fingerprints it goes by."""
 
     folder: Path
     step: Step
@@ -309,7 +310,7 @@ class _Begun:
     seconds: float = 0.0
 
 
-def _begin(one: _Ready, at: int, overwrite: bool) -> _Begun:
+def _begin(one: _Ready, at: int, runner: ClusterRunner | None, overwrite: bool) -> _Begun:
     """Say what comes, and make room for a step."""
     folder, step = one.call.folder, one.steps[at]
     state = state_of(folder, step, one.pictures)
@@ -318,6 +319,8 @@ def _begin(one: _Ready, at: int, overwrite: bool) -> _Begun:
     if state == WAITING and step.trained and step.makes.exists():
         if not overwrite:  # an input was changed meanwhile
             raise UsageError(f"{losses(folder, one.steps[at:], one.pictures)}; {KEEP}.")
+        if runner:
+            runner.end_earlier()
         discard(step.makes, step.trained)  # first, so that what is recorded as begun is never what was there before
     return _Begun(folder, step, state, goes_by(step, one.pictures))
 

@@ -36,7 +36,7 @@ class Call:
 
     @property
     def title(self) -> str:
-        """How the names of the jobs begin."""
+        """How the notes about steps, and the names of the jobs, begin."""
         return "" if self.seed is None else f"seed {self.seed} "
 
     @property

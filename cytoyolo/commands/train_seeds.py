@@ -99,8 +99,10 @@ def _on_cluster(call: SeedsCall, left: Mapping[int, Path], where: RunnerSettings
     if not left:
         return
     runner = open_cluster_runner(where, call.folder, device)
-    for place in left.values() if call.overwrite else ():
-        discard(place, MAKER)
+    if call.overwrite:
+        runner.end_earlier()
+        for place in left.values():
+            discard(place, MAKER)
     work = {
         f"seed {seed}": training_job(
             call.dataset, place, call.of(seed), call.fold, call.um_per_px, call.report, stage_of(where)

@@ -4,16 +4,18 @@ import platform
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from cytoyolo import console
 from cytoyolo.errors import CytoyoloError, listed, option
+from cytoyolo.locks import locked
 from cytoyolo.machine import versions
 from cytoyolo.runners.bootstrap import BEGUN, DONE, UNFIT
 from cytoyolo.runners.jobs import Ended, LeftRunning, Policy, packed
-from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, read_ledger
+from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, ledger_file, read_ledger
 from cytoyolo.runners.options import RunnerOptions
 from cytoyolo.workers import Work
 
@@ -69,6 +71,7 @@ class ClusterRunner:
     device: str
     detach: bool = False
     _ledger: Ledger = field(init=False)
+    _work: dict[str, bytes] = field(init=False, default_factory=dict)
     _said: set[str] = field(init=False, default_factory=set)
     _looks: int = field(init=False, default=0)
 
@@ -79,45 +82,62 @@ class ClusterRunner:
     def run(self, jobs: Mapping[str, Work], policy: Policy) -> Iterator[Ended]:
         """Carry out jobs, and yield each when it has ended.
 
+        Other jobs of earlier calls that are still there stay in the ledger. They end with these jobs if the work is
+        interrupted.
+
         Raises
         ------
         CytoyoloError
-            If a job fails for good and the policy is to end the others.
+            If a job fails for good and the policy is to end the others, or if another process works with this ledger.
         LeftRunning
             If the user wished so, when all jobs are submitted.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        work = {name: packed(one) for name, one in jobs.items()}
-        self._find_again(work)
-        try:
-            while open_ones := self._open():
-                self._submit(open_ones, work, policy)
-                yield from self._ended(policy)
-                if self.detach and self._open():
-                    raise self._left()
-                time.sleep(_LOOK_S)
-        except BaseException as error:
-            if not isinstance(error, LeftRunning):
-                self._cancel_all()
-            raise
+        self._work = {name: packed(one) for name, one in jobs.items()}
+        with self._locked():
+            self._find_again()
+            try:
+                while open_ones := self._open():
+                    self._submit(open_ones, policy)
+                    yield from self._ended(policy)
+                    if self.detach and self._open():
+                        raise self._left()
+                    time.sleep(_LOOK_S)
+            except BaseException as error:
+                if not isinstance(error, LeftRunning):
+                    self._cancel_all()
+                raise
+
+    def end_earlier(self) -> None:
+        """End the jobs of an earlier call that are still there, because what they make is to be made anew.
+
+        Raises CytoyoloError if that call is still at work.
+        """
+        if read_ledger(self.folder) is None:
+            return
+        with self._locked():
+            before = read_ledger(self.folder)
+            if before and before.runner == self.cluster.name and (ended := end_all(self.cluster, before)):
+                console.note(f"Jobs of an earlier call that were ended: {ended:,}.")
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(ledger_file(self.folder), shown=self.folder.parent)
 
     def _open(self) -> list[str]:
-        return [name for name, entry in self._ledger.entries.items() if entry.state in (WAITING, SUBMITTED)]
+        entries = self._ledger.entries
+        return [name for name in entries if name in self._work and entries[name].state in (WAITING, SUBMITTED)]
 
-    def _find_again(self, work: Collection[str]) -> None:
+    def _find_again(self) -> None:
         """Take over the tasks of an earlier call that are still there."""
         before = read_ledger(self.folder)
         known = before.entries if before and before.runner == self.cluster.name else {}
-        found = {name: known[name] for name in work if name in known and known[name].state == SUBMITTED}
-        self._ledger.entries = {name: Entry() for name in work}
-        for name, entry in found.items():
-            if self.cluster.attach(entry):
-                self._ledger.entries[name] = entry
-        if again := [name for name in found if self._ledger.entries[name].state == SUBMITTED]:
+        found = {name: one for name, one in known.items() if one.state == SUBMITTED and self.cluster.attach(one)}
+        self._ledger.entries = {name: Entry() for name in self._work} | found
+        if again := [name for name in found if name in self._work]:
             console.note(f"Jobs of an earlier call that go on: {len(again):,} ({listed(again, 3)}).")
         self._ledger.write()
 
-    def _submit(self, names: Collection[str], work: Mapping[str, bytes], policy: Policy) -> None:
+    def _submit(self, names: Collection[str], policy: Policy) -> None:
         entries = self._ledger.entries
         under_way = sum(entries[name].state == SUBMITTED for name in names)
         most = self.cluster.options.at_once or len(names)
@@ -125,7 +145,7 @@ class ClusterRunner:
             token = secrets.token_hex(8)
             task = {
                 "name": self._ledger.file_name(name), "token": token, "folder": str(self.folder.absolute()),
-                "work": work[name], "device": self.device, "cores": self.cluster.cores, "warm": policy.warm,
+                "work": self._work[name], "device": self.device, "cores": self.cluster.cores, "warm": policy.warm,
                 "versions": _wanted(),
             }  # fmt: skip
             entries[name].token = token
@@ -135,7 +155,8 @@ class ClusterRunner:
 
     def _ended(self, policy: Policy) -> Iterator[Ended]:
         """Yield the jobs that have ended since the last look. Jobs that are to be begun again are made ready."""
-        submitted = {entry.id: name for name, entry in self._ledger.entries.items() if entry.state == SUBMITTED}
+        entries = self._ledger.entries
+        submitted = {entries[name].id: name for name in self._open() if entries[name].state == SUBMITTED}
         answers = {submitted[id_]: answer for id_, answer in self.cluster.gone(submitted).items()}
         self._looks += 1
         if self._looks % _LOOKS == 0:
@@ -144,11 +165,11 @@ class ClusterRunner:
             self._judge(name, self._ledger.answer(name) or answer, policy)
         if answers:
             self._ledger.write()
-        entries = {name: self._ledger.entries[name] for name in answers}
-        for name, entry in entries.items():
+        ended = {name: entries[name] for name in answers}
+        for name, entry in ended.items():
             if entry.state == GIVEN_UP and not policy.others_go_on:
                 raise CytoyoloError(f"{name}{_where(entry)}: {entry.problem}")
-        for name, entry in entries.items():
+        for name, entry in ended.items():
             if entry.state in (ENDED, GIVEN_UP):
                 yield Ended(name, f"{_where(entry)[1:]}: {entry.problem}".lstrip(": ") if entry.problem else "")
 
@@ -205,6 +226,17 @@ class ClusterRunner:
             f"jobs that go on without this program: {count:,}. `cytoyolo jobs {run}` shows them, and the same call "
             f"without {option('detach', True)} goes on with what they make."
         )
+
+
+def end_all(cluster: Cluster, ledger: Ledger) -> int:
+    """End all jobs of an earlier call that are still there, and return how many were submitted."""
+    left = [entry for entry in ledger.entries.values() if entry.state == SUBMITTED]
+    cluster.cancel([entry.id for entry in left if cluster.attach(entry)])
+    for entry in left:
+        entry.state = WAITING
+    if left:
+        ledger.write()
+    return len(left)
 
 
 def _wanted() -> dict[str, str]:

@@ -19,6 +19,11 @@ FOLDER, _FILE = "jobs", "jobs.json"
 WAITING, SUBMITTED, ENDED, GIVEN_UP = "waiting", "submitted", "ended", "failed"
 
 
+def ledger_file(folder: Path) -> Path:
+    """Return the file of the ledger in a folder of jobs. A command that waits for the jobs has locked it."""
+    return folder / _FILE
+
+
 @dataclass
 class Entry:
     """What is known of a job.
@@ -49,7 +54,7 @@ class Ledger:
         """Put the ledger on disk."""
         jobs = {name: asdict(entry) for name, entry in self.entries.items()}
         content = {"runner": self.runner, "options": dict(self.options), "jobs": jobs}
-        write_text(self.folder / _FILE, json.dumps(content, indent=1, default=str) + "\n")
+        write_text(ledger_file(self.folder), json.dumps(content, indent=1, default=str) + "\n")
 
     @staticmethod
     def file_name(name: str) -> str:
@@ -76,7 +81,7 @@ class Ledger:
 
 def read_ledger(folder: Path) -> Ledger | None:
     """Read the ledger of a folder of jobs; None if there is none. Raises CytoyoloError if it is damaged."""
-    path = folder / _FILE
+    path = ledger_file(folder)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {name: Entry(**entry) for name, entry in content["jobs"].items()}

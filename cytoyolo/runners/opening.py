@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cytoyolo.errors import UsageError, option
 from cytoyolo.runners.cluster import Cluster, ClusterRunner
-from cytoyolo.runners.ledger import FOLDER
+from cytoyolo.runners.ledger import FOLDER, ledger_file
 from cytoyolo.runners.options import RunnerSettings, parse_options
 
 
@@ -42,6 +42,15 @@ def open_cluster(settings: RunnerSettings, run: Path) -> Cluster:
 def open_cluster_runner(settings: RunnerSettings, run: Path, device: str) -> ClusterRunner:
     """Return the runner of a call that does not run its jobs on this machine. `device` is what each job gets."""
     return ClusterRunner(open_cluster(settings, run), (run / FOLDER).absolute(), device, settings["detach"])
+
+
+def end_earlier_jobs(settings: RunnerSettings, run: Path, device: str) -> None:
+    """End the jobs of an earlier call in the folder of a run that is about to be replaced.
+
+    Raises CytoyoloError if that call is still at work.
+    """
+    if ledger_file(run / FOLDER).is_file():
+        open_cluster_runner(settings, run, device).end_earlier()
 
 
 def stage_of(settings: RunnerSettings) -> Path | None:

@@ -20,7 +20,7 @@ _NAMESPACE = "cytoyolo"
 # Seconds in which the head of a cluster must take a connection.
 _PATIENCE_S = 5.0
 # Asks the head something, and the seconds in which it must have answered.
-_ASKS = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+_ASKS = "import os, sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]); os._exit(0)"
 _ANSWER_S = 20.0
 _GB = 1024**3
 # Ray's own words for a cluster that it finds or starts.
@@ -165,13 +165,13 @@ def _check_head(address: str) -> None:
 
     Another process asks. Where something else than Ray answers, Ray would ask for minutes, and print each attempt.
     """
-    asks = [sys.executable, "-c", _ASKS, address]
+    asks = [sys.executable, "-P", "-c", _ASKS, address]  # -P: no module of the folder that the user is in
     try:
         asked = subprocess.run(asks, capture_output=True, text=True, errors="replace", timeout=_ANSWER_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise CytoyoloError(
-            f"what answers at {address} is no head of Ray, or is too busy (nothing said in {_ANSWER_S:.0f} s); check "
-            "the address, and `ray status` on its head."
+            f"what answers at {address} is no head of Ray, or is too busy (no answer of Ray in {_ANSWER_S:.0f} s); "
+            "check the address, and `ray status` on its head."
         ) from error
     if "AuthenticationError" in asked.stderr:
         raise CytoyoloError(_other_token(address))

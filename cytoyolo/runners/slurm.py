@@ -51,6 +51,9 @@ class Slurm:
             ) from error
         finally:
             cloudpickle.unregister_pickle_by_value(bootstrap)
+        # Slurm has its copy. A link in a folder of results would be refused by the next call.
+        for script in self._folder.glob(".submission_file_*.sh"):
+            script.unlink(missing_ok=True)
         self._jobs[job.job_id] = job
         return str(job.job_id)
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow  # processes of a cluster take seconds to start
 nodes, ray_nodes, net_nodes = clusters.nodes, clusters.ray_nodes, clusters.net_nodes  # fixtures
 CLUSTERS = pytest.mark.parametrize("nodes", ["slurm", "ray"], indirect=True)
 IMAGES, SIZE = 160, 40
+SLOWLY = ("--imgsz", "640")  # with a checkpoint, some 0.1 s for an image
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +47,22 @@ def on(nodes, size=SIZE):
 
 @pytest.fixture(scope="session")
 def wanted(weights, images, tmp_path_factory):
+    return made_here(weights, images, tmp_path_factory.mktemp("local") / "out")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(small_run):
+    return small_run / "weights" / "best.pt"
+
+
+@pytest.fixture(scope="session")
+def wanted_slowly(checkpoint, images, tmp_path_factory):
+    return made_here(checkpoint, images, tmp_path_factory.mktemp("slow") / "out", *SLOWLY)
+
+
+def made_here(weights, images, output, *more):
     """What one machine makes."""
-    output = tmp_path_factory.mktemp("local") / "out"
-    process = start(weights, images, output)
+    process = start(weights, images, output, *more)
     said = ended(process)
     assert process.returncode == 1, said  # one image can't be used
     return content(output)
@@ -123,9 +137,19 @@ def test_a_driver_killed_during_a_prediction(nodes, weights, images, wanted, tmp
     same(start(weights, images, output, *on(nodes)), output, wanted)
 
 
-def left_running(weights, images, output, nodes):
+@CLUSTERS
+def test_parts_that_were_left_running_do_not_get_into_another_prediction(
+    nodes, weights, checkpoint, images, wanted, tmp_path
+):
+    output = tmp_path / "out"
+    left_running(checkpoint, images, output, nodes, *SLOWLY)
+    wait_for(lambda: searched(output))
+    same(start(weights, images, output, *on(nodes), "--overwrite"), output, wanted)
+
+
+def left_running(weights, images, output, nodes, *more):
     """Submit the parts, and leave them."""
-    process = start(weights, images, output, *on(nodes), "--detach")
+    process = start(weights, images, output, *on(nodes), "--detach", *more)
     said = ended(process)
     assert process.returncode == 0 and "jobs that go on without this program: " in said, said
 
@@ -144,9 +168,9 @@ def test_parts_that_were_left_running_are_joined_by_the_same_call(nodes, weights
 
 
 @CLUSTERS
-def test_parts_that_were_left_running_can_be_ended(nodes, weights, images, wanted, tmp_path):
+def test_parts_that_were_left_running_can_be_ended(nodes, checkpoint, images, wanted_slowly, tmp_path):
     output = tmp_path / "out"
-    left_running(weights, images, output, nodes)
+    left_running(checkpoint, images, output, nodes, *SLOWLY)
     wait_for(lambda: searched(output))
     shown = begin(PROGRAM, "jobs", output, "--json")
     assert "running" in {job["state"] for job in json.loads(ended(shown))["jobs"]}
@@ -157,7 +181,7 @@ def test_parts_that_were_left_running_can_be_ended(nodes, weights, images, wante
     before = searched(output)
     time.sleep(2)
     assert searched(output) == before < IMAGES
-    same(start(weights, images, output, *on(nodes)), output, wanted)
+    same(start(checkpoint, images, output, *on(nodes), *SLOWLY), output, wanted_slowly)
 
 
 @pytest.mark.parametrize("nodes", ["slurm"], indirect=True)

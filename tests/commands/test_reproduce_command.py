@@ -122,6 +122,20 @@ def test_a_seed_that_failed_is_gone_on_with_and_the_other_is_kept(data, tmp_path
     assert [one[0] for one in jobs[1:]] == ["seed 0 train", "seed 0 predict"], "the folds were trained again"
 
 
+@pytest.mark.usefixtures("printed")
+def test_a_job_that_fails_says_how_to_go_on(data, tmp_path, capsys):
+    options = {**ON_CLUSTER, "dataset": data / "spec.yaml", "seeds": (0, 1)}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CytoyoloError, match="no more"):
+        patch.setattr(ClusterRunner, "run", _refuse)
+        reproduce(data, output=tmp_path / "run", **options)
+    said = f"{tmp_path / 'run'} keeps the finished part; the same call continues it."
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def _refuse(*_):
+    raise CytoyoloError("no more.")
+
+
 def _refuse_seed1(curate):
     def refused(*inputs, output, **given):
         if output.parent.name == "seed1":

@@ -16,6 +16,7 @@ from cytoyolo.commands.reproduce import Planned, reproduce
 from cytoyolo.commands.several_seeds import parse_seeds
 from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.errors import UsageError
+from cytoyolo.runners.ledger import read_ledger
 from cytoyolo.scoring.over_seeds import over_seeds
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.verify import read_listing
@@ -180,6 +181,16 @@ def test_a_reproduction_does_all_for_each_seed(lab, trained, monkeypatch):
     assert (
         list(written["score"]["seeds"]) == ["0", "2"] and written["score"]["seeds"]["0"] == 1 > written["score"]["mean"]
     )
+
+
+def test_the_folds_of_all_seeds_are_jobs_of_a_cluster_together(lab):
+    where = {"device": "auto", "runner": "slurm", "runner_options": "cluster=local,cpus=2"}
+    made = run(lab, seeds=(0, 1), **where)
+    alone = run(lab, "alone", seed=1)
+    assert (made.folder / "seed1" / "oof.csv").read_bytes() == alone.oof.read_bytes()
+    jobs = {f"seed {seed} fold {fold}" for seed in (0, 1) for fold in (0, 1)}
+    assert set(read_ledger(made.folder / "jobs").entries) == jobs
+    assert run(lab, seeds=(1, 0), resume=True, **where).seeds.equals(made.seeds)
 
 
 def test_the_command_prints_the_figures(lab, trained, monkeypatch, capsys):
