@@ -47,7 +47,10 @@ class StandIn:
             folder, number, _ = work.args
             call = json.loads((folder / predict_part.CALL).read_text())
             part = json.loads(predict_part.described(folder, number).read_text())
-            how = {"part": number, "model": "a stand-in", "batch": 1, "remarks": Remarks(White()).to_dict()}
+            how = {
+                "part": number, "wanted": predict_part.searched_for(call["facts"], part), "model": "a stand-in",
+                "batch": 1, "remarks": Remarks(White()).to_dict(),
+            }  # fmt: skip
             values = np.array([[10, 10, 154, 154, 0.9, *[0.0] * (StandIn.classes - 1)]], "<f4")
             found = base64.b64encode(values.tobytes()).decode()
             with predict_part.finished(folder, number).open("w") as file:

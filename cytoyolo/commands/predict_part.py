@@ -30,6 +30,7 @@ from cytoyolo.detector.slide_plan import Search, SlidePlan
 from cytoyolo.errors import CytoyoloError, option
 from cytoyolo.files import atomic_file
 from cytoyolo.runners.staging import staged
+from cytoyolo.tables.table import sha256
 
 CALL = "call.json"
 # What differs between machines: these are compared between the parts, and not with the caller.
@@ -79,13 +80,18 @@ def predict_part(folder: Path, number: int, stage: Path | None, device: str) -> 
     )
     begun = _lines(folder / f"{number:06d}.partial" / "journal.jsonl")
     with run_resumable(task, call["shown"], images, names, keep, lambda: None, plans) as journal:
-        _finish(folder, number, journal, model, remarks)
+        _finish(folder, number, journal, model, remarks, searched_for(call["facts"], part))
     counted(folder, number).unlink(missing_ok=True)
 
 
-def _finish(folder: Path, number: int, journal: Journal, model: Model, remarks: Remarks) -> None:
+def searched_for(facts: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+    """Compute a fingerprint of what a part is searched for: what its result depends on, and its images."""
+    return sha256(json.dumps([facts, part], sort_keys=True, default=list).encode())
+
+
+def _finish(folder: Path, number: int, journal: Journal, model: Model, remarks: Remarks, wanted: str) -> None:
     """Write the finished part."""
-    how = {"part": number, "model": model.label, "batch": model.batch, "remarks": remarks.to_dict()}
+    how = {"part": number, "wanted": wanted, "model": model.label, "batch": model.batch, "remarks": remarks.to_dict()}
     with atomic_file(finished(folder, number)) as temporary, temporary.open("wb") as file:
         file.write(json.dumps(how).encode() + b"\n")
         file.writelines(journal.lines())

@@ -11,7 +11,7 @@ from typing import Any
 from rich.progress import Progress
 
 from cytoyolo import console
-from cytoyolo.commands.predict_part import CALL, OF_MACHINE, counted, described, finished, job
+from cytoyolo.commands.predict_part import CALL, OF_MACHINE, counted, described, finished, job, searched_for
 from cytoyolo.commands.predict_slides import Scale
 from cytoyolo.detector.inference import InferenceSettings
 from cytoyolo.detector.journal import PARTS, RESULT, Journal, changed_image, partial_folder
@@ -42,6 +42,15 @@ class Part:
     end: int
     images: Sequence[str]
     slides: Sequence[SlidePlan] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a worker must know of the part."""
+        return {
+            "start": self.start if self.images else 0,
+            "images": list(self.images),
+            "slides": [plan.name for plan in self.slides],
+            "plans": [plan.digest for plan in self.slides],
+        }
 
 
 @dataclass(frozen=True)
@@ -171,13 +180,7 @@ class PartsSearch:
         every = cut(self.names, self.slides, call.size) if call.pictures else parts
         for part in every:
             if not described(call.folder, part.number).is_file():
-                about = {
-                    "start": part.start if part.images else 0,
-                    "images": list(part.images),
-                    "slides": [plan.name for plan in part.slides],
-                    "plans": [plan.digest for plan in part.slides],
-                }
-                write_text(described(call.folder, part.number), json.dumps(about))
+                write_text(described(call.folder, part.number), json.dumps(part.to_dict()))
 
     def _check_unchanged(self, parts: Sequence[Part]) -> None:
         """Raise UsageError if an image has changed since an earlier call searched its part."""
@@ -198,7 +201,7 @@ class PartsSearch:
         while left and (path := finished(self.call.folder, left[0].number)).is_file():
             part = left.pop(0)
             with path.open("rb") as file:
-                self._compare(json.loads(file.readline()))
+                self._compare(path, part, json.loads(file.readline()))
                 for at, line in enumerate(file, part.start):
                     if at >= journal.done:  # a call that was killed may have taken some over
                         try:
@@ -212,8 +215,11 @@ class PartsSearch:
             path.unlink()
         return left
 
-    def _compare(self, how: Mapping[str, Any]) -> None:
-        """Raise CytoyoloError if a part was searched by another program, or in other batches, than the first part."""
+    def _compare(self, found: Path, part: Part, how: Mapping[str, Any]) -> None:
+        """Raise CytoyoloError if a part was searched for another call, by another program than the first part, or in
+        other batches."""
+        if how.get("wanted") != searched_for(self.facts, part.to_dict()):
+            raise CytoyoloError(f"{found} is of another call; delete this file, and call again.")
         self._remarks.join(how["remarks"])
         path, own = self.call.folder / _HOW, {key: how[key] for key in OF_MACHINE}
         if not path.is_file():

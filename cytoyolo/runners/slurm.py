@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ _LOST_STATES = (
 _CORES = 4
 # Seconds before its time is over in which a job is told to stop, and goes back into the queue.
 _WARNING_S = 120
+# Seconds in which a process that was told to end must have ended.
+_END_S = 30.0
 
 
 class Slurm:
@@ -137,6 +140,10 @@ class Slurm:
         for id_ in ids if self._local else ():
             if (job := self._jobs.get(id_)) is not None and job._process is not None:
                 job._process.wait()
+            elif job is not None:  # of an earlier call
+                until = time.monotonic() + _END_S
+                while _lives(int(id_)) and time.monotonic() < until:
+                    time.sleep(0.05)
 
 
 def _failed(problem: str) -> dict[str, str]:

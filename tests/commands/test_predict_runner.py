@@ -147,6 +147,19 @@ def test_parts_that_were_left_running_do_not_get_into_another_prediction(
     same(start(weights, images, output, *on(nodes), "--overwrite"), output, wanted)
 
 
+@pytest.mark.parametrize("nodes", ["slurm"], indirect=True)
+def test_a_part_of_another_call_is_refused(nodes, weights, images, tmp_path):
+    output = tmp_path / "out"
+    left_running(weights, images, output, nodes)
+    path = output.with_name("out.partial") / "parts" / "000001.jsonl"
+    wait_for(path.is_file)
+    how, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text(json.dumps({**json.loads(how), "wanted": "something else"}) + "\n" + "".join(lines))
+    process = start(weights, images, output, *on(nodes))
+    assert "000001.jsonl is of another call; delete this file, and call again" in ended(process)
+    assert process.returncode == 1
+
+
 def left_running(weights, images, output, nodes, *more):
     """Submit the parts, and leave them."""
     process = start(weights, images, output, *on(nodes), "--detach", *more)
