@@ -21,12 +21,13 @@ import pytest
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.locks import locked
 from cytoyolo.ownership import check_parts
-from cytoyolo.runners import bootstrap, cluster, ray_cluster
+from cytoyolo.runners import bootstrap, cluster, opening, ray_cluster
 from cytoyolo.runners.jobs import LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import Entry, Ledger, ledger_file, read_ledger
 from cytoyolo.runners.opening import device_on_cluster, open_cluster, open_cluster_runner
 from cytoyolo.runners.options import divide_runner, parse_options
 from cytoyolo.runners.staging import staged
+from cytoyolo.tables.table import sha256
 from tests.runner_jobs import crash, fail, note
 
 SLURM = {"runner": "slurm", "runner_options": "cluster=local,cpus=1", "detach": False}
@@ -288,21 +289,39 @@ def test_an_interrupt_leaves_no_task_behind(tmp_path, monkeypatch, seed):
 class Lasting(Shaky):
     """A cluster on which an earlier call may have left tasks. Those that are asked about end well."""
 
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.begun, self.ended = [], []
+
+    def submit(self, task):
+        self.begun.append(task["name"])
+        return super().submit(task)
+
     def attach(self, entry):
         return entry.id in self.tasks
 
     def gone(self, ids):
         return {id_: {"how": "done", "problem": self.tasks.pop(id_) and "", "worker": "w"} for id_ in ids}
 
+    def cancel(self, ids):
+        super().cancel(ids)
+        self.ended += ids
+
 
 def left_by_an_earlier_call(folder):
     """A cluster with two jobs of an earlier call, of which the ledger knows three."""
     lasting = Lasting(random.Random(0), parse_options("ray", {}))
     lasting.tasks = {"1": "train", "2": "fold-0"}
-    entries = {name: Entry("submitted", id_, id_) for name, id_ in (("train", "1"), ("fold 0", "2"), ("gone", "3"))}
+    works = {"train": work_of(folder, "train"), "fold 0": work_of(folder, "fold 0"), "gone": work_of(folder, "gone")}
+    prints = {name: sha256(packed(work)) for name, work in works.items()}
+    entries = {name: Entry("submitted", one, str(id_), str(id_)) for id_, (name, one) in enumerate(prints.items(), 1)}
     folder.mkdir()
-    Ledger(folder, "ray", {}, entries).write()
+    Ledger(folder, "ray", {"cluster": lasting.options.cluster}, entries).write()
     return lasting, cluster.ClusterRunner(lasting, folder, "cpu")
+
+
+def work_of(folder, name):
+    return partial(note, folder, name, 0)
 
 
 def states(folder):
@@ -313,30 +332,80 @@ def test_jobs_of_an_earlier_call_stay_known_until_their_turn(tmp_path, monkeypat
     monkeypatch.setattr(cluster, "_LOOK_S", 0)
     folder = tmp_path / "jobs"
     lasting, runner = left_by_an_earlier_call(folder)
-    jobs = {f"fold {number}": partial(note, tmp_path, "a", 0) for number in range(2)}
+    jobs = {name: work_of(folder, name) for name in ("fold 0", "fold 1")}
     assert sorted(one.name for one in runner.run(jobs, Policy())) == ["fold 0", "fold 1"]
     assert states(folder) == {"fold 0": "ended", "fold 1": "ended", "train": "submitted"}
-    assert [one.name for one in runner.run({"train": partial(note, tmp_path, "a", 0)}, Policy())] == ["train"]
-    assert states(folder) == {"train": "ended"} and not lasting.tasks
+    assert lasting.ended == [], "they went on"
+    assert [one.name for one in runner.run({"train": work_of(folder, "train")}, Policy())] == ["train"]
+    assert states(folder) == {"train": "ended"} and not lasting.tasks and len(lasting.begun) == 1
+
+
+def test_a_job_of_an_earlier_call_that_did_something_else_is_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_LOOK_S", 0)
+    folder = tmp_path / "jobs"
+    lasting, runner = left_by_an_earlier_call(folder)
+    jobs = {"fold 0": partial(note, folder, "fold 0", 1), "train": work_of(folder, "train")}
+    assert sorted(one.name for one in runner.run(jobs, Policy())) == ["fold 0", "train"]
+    assert lasting.ended == ["2"] and lasting.begun == ["fold-0"]
+
+
+def test_jobs_of_an_earlier_call_on_another_cluster_are_told(tmp_path):
+    _, runner = left_by_an_earlier_call(tmp_path / "jobs")
+    runner.cluster.options = parse_options("ray", {"address": "10.0.0.9:6379"})
+    other = cluster.ClusterRunner(runner.cluster, tmp_path / "jobs", "cpu")
+    with pytest.raises(CytoyoloError, match=rf"on another cluster; `cytoyolo jobs {tmp_path} --stop` ends them"):
+        list(other.run({"train": work_of(tmp_path, "train")}, Policy()))
 
 
 def test_an_interrupt_ends_the_jobs_of_an_earlier_call_too(tmp_path, monkeypatch):
     lasting, runner = left_by_an_earlier_call(tmp_path / "jobs")
     monkeypatch.setattr(lasting, "gone", lambda ids: os.kill(os.getpid(), signal.SIGINT) or {})
     with pytest.raises(KeyboardInterrupt):
-        list(runner.run({"fold 1": partial(note, tmp_path, "a", 0)}, Policy()))
+        list(runner.run({"fold 1": work_of(tmp_path, "fold 1")}, Policy()))
     assert not lasting.tasks and set(states(tmp_path / "jobs").values()) == {"waiting"}
 
 
-def test_jobs_of_an_earlier_call_are_ended_before_their_work_is_made_anew(tmp_path):
+def test_jobs_of_an_earlier_call_are_ended_before_their_work_is_made_anew(tmp_path, monkeypatch):
     lasting, runner = left_by_an_earlier_call(tmp_path / "jobs")
+    monkeypatch.setattr(opening, "open_cluster", lambda *_: lasting)
     with locked(ledger_file(tmp_path / "jobs")):
-        for work in (runner.end_earlier, lambda: list(runner.run({}, Policy()))):
+        for work in (lambda: opening.make_room(tmp_path), lambda: list(runner.run({}, Policy()))):
             with pytest.raises(CytoyoloError, match=f"another process is at work in {tmp_path}; wait for it"):
                 ThreadPoolExecutor(1).submit(work).result()
-    assert lasting.tasks
-    runner.end_earlier()
+    assert len(lasting.tasks) == 2
+    opening.make_room(tmp_path, "fold")
+    assert lasting.ended == ["2"] and states(tmp_path / "jobs")["train"] == "submitted"
+    opening.make_room(tmp_path)
     assert not lasting.tasks and set(states(tmp_path / "jobs").values()) == {"waiting"}
+    opening.make_room(tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_job_that_does_not_end_is_told(tmp_path, monkeypatch):
+    lasting, _ = left_by_an_earlier_call(tmp_path / "jobs")
+    monkeypatch.setattr(opening, "open_cluster", lambda *_: lasting)
+    monkeypatch.setattr(lasting, "cancel", lambda ids: None)
+    monkeypatch.setattr(lasting, "gone", lambda ids: {})
+    monkeypatch.setattr(cluster, "_END_S", 0)
+    with pytest.raises(CytoyoloError, match=r"told to end and go on: 2 \(id 1; 2\); end them by the cluster's own"):
+        opening.make_room(tmp_path)
+    assert states(tmp_path / "jobs")["train"] == "submitted"
+
+
+@pytest.mark.parametrize("runner", ["submitit", "sleep"])
+def test_only_a_process_of_submitit_is_ended(tmp_path, runner):
+    """The number of a job that has ended may have passed to another program."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", runner])
+    try:
+        slurm = open_cluster(SLURM, tmp_path)
+        assert slurm.attach(Entry("submitted", "", "t", str(process.pid)))
+        slurm.cancel([str(process.pid)])
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5 if runner == "submitit" else 0.5)
+        assert (process.poll() is None) == (runner == "sleep")
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_nothing_of_a_submission_is_a_link(tmp_path, monkeypatch):

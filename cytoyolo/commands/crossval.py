@@ -20,7 +20,7 @@ from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettin
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.runners.jobs import Jobs, Runner, kept
 from cytoyolo.runners.local import LocalRunner
-from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
+from cytoyolo.runners.opening import device_on_cluster, make_room, open_cluster_runner, stage_of
 from cytoyolo.runners.options import RunnerSettings, divide_runner
 from cytoyolo.runners.staging import staged
 from cytoyolo.tables.table import write_table
@@ -168,6 +168,8 @@ def _with_seeds(
 ) -> dict[int | None, Crossvalidated]:
     """Carry out `one` cross-validation for each seed, one after the other."""
     made, calls = dict[int | None, Crossvalidated](), _plans(call, seeds)
+    if call.overwrite:
+        make_room(call.folder)
     places = {seed: each.folder for seed, each in calls.items() if seed is not None}
     for seed, each in calls.items():
         if seed is not None:
@@ -181,10 +183,10 @@ def _on_cluster(
 ) -> dict[int | None, Crossvalidated]:
     """Train all folds of all seeds as jobs of a cluster."""
     plans: dict[int | None, FoldsPlan] = {seed: plan_folds(each) for seed, each in _plans(call, seeds).items()}
+    if seeds and call.overwrite:
+        make_room(call.folder)
     runner = open_cluster_runner(where, call.folder, device)
     with ExitStack() as locks:
-        if call.overwrite:
-            runner.end_earlier()
         folds = {seed: locks.enter_context(opened(plan)) for seed, plan in plans.items()}
         named = {"" if seed is None else f"seed {seed} ": one for seed, one in folds.items() if not one.is_trained}
         _train_folds(named, runner, stage_of(where))

@@ -40,6 +40,7 @@ from cytoyolo.locks import check_free, locked
 from cytoyolo.ownership import check_parts
 from cytoyolo.report.page import PAGE, PAGE_FILES
 from cytoyolo.runners.ledger import FOLDER as JOBS
+from cytoyolo.runners.opening import make_room
 from cytoyolo.yolo.folder import Dataset, load_dataset
 from cytoyolo.yolo.verify import read_listing
 
@@ -159,6 +160,8 @@ def _begin(plan: FoldsPlan, start: Start) -> None:
     Raises CytoyoloError if the weights that the folds would start from have seen images of the data set.
     """
     call, ready = plan.call, plan.ready
+    if call.overwrite:
+        make_room(call.folder)
     count = (defaults.FOLDS if call.folds is None else call.folds) if ready is None else ready.manifest["folds"]
     with new_folder(call.folder, MAKER, call.overwrite, also=_coming(count)) as made:
         if ready is None:

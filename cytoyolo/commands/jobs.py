@@ -10,10 +10,8 @@ from cytoyolo import console
 from cytoyolo.detector.journal import partial_folder
 from cytoyolo.errors import UsageError, option
 from cytoyolo.locks import check_free
-from cytoyolo.runners.cluster import end_all
-from cytoyolo.runners.ledger import FOLDER, SUBMITTED, Ledger, ledger_file, read_ledger
-from cytoyolo.runners.opening import open_cluster
-from cytoyolo.runners.options import settings_of
+from cytoyolo.runners.ledger import FOLDER, SUBMITTED, Ledger, read_ledger
+from cytoyolo.runners.opening import end_earlier
 
 COLUMNS = ["job", "state", "worker", "failures", "losses", "problem", "log"]
 _RUNS = "running"
@@ -51,7 +49,8 @@ def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
     path = Path(run)
     ledger, folder = _find_ledger(path)
     if stop:
-        _stop(ledger, folder)
+        _stop(folder)
+        ledger, folder = _find_ledger(path)
     rows = []
     for name, entry in ledger.entries.items():
         begun = entry.state == SUBMITTED and ledger.said(name)
@@ -74,15 +73,15 @@ def _find_ledger(run: Path) -> tuple[Ledger, Path]:
 def _places(folder: Path) -> Iterator[Path]:
     """Yield what a command that waits for the jobs may have locked."""
     yield folder
-    yield ledger_file(folder / FOLDER)
     yield from (path for path in folder.glob("seed*") if path.is_dir())
 
 
-def _stop(ledger: Ledger, folder: Path) -> None:
+def _stop(folder: Path) -> None:
     for place in _places(folder):
         check_free(place, shown=folder)  # a command that is at work would begin the jobs again
-    if not any(entry.state == SUBMITTED for entry in ledger.entries.values()):
-        console.note(f"{folder} has no jobs that run or wait.")
-        return
-    ended = end_all(open_cluster(settings_of(ledger.runner, ledger.options), folder), ledger)
-    console.note(f"Jobs that were ended: {ended:,}. The same call begins them again.")
+    ended = end_earlier(folder)
+    console.note(
+        f"Jobs that were ended: {ended:,}. The same call begins them again."
+        if ended
+        else f"{folder} has no jobs that run or wait."
+    )

@@ -38,7 +38,7 @@ from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder
 from cytoyolo.machine import today
-from cytoyolo.runners.opening import device_on_cluster, end_earlier_jobs
+from cytoyolo.runners.opening import device_on_cluster
 from cytoyolo.scoring.slide_differential import CountingFacts, Differential
 from cytoyolo.spec import load_spec, plain_spec, with_shipped_flags
 
@@ -198,8 +198,6 @@ def predict(
             model.white, device, size, where,
         )  # fmt: skip
         facts = facts_on_cluster(facts, size)
-        if overwrite:
-            end_earlier_jobs(where, partial_folder(output), device)
         search = PartsSearch(parts, facts, found.names, plans).search
     call = ResumableCall(model, output, overwrite, probabilities, facts, search=search)
     everyday = PredictionFolder(

@@ -31,7 +31,7 @@ from cytoyolo.commands.reproduce_state import (
     record,
     state_of,
 )
-from cytoyolo.commands.reproduce_steps import steps_of
+from cytoyolo.commands.reproduce_steps import JOBS, steps_of
 from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, write_summary
 from cytoyolo.curation.corrections import check_choices
 from cytoyolo.detector import progress
@@ -44,7 +44,7 @@ from cytoyolo.ownership import check_parts
 from cytoyolo.report.page import PAGE
 from cytoyolo.runners.cluster import ClusterRunner
 from cytoyolo.runners.jobs import Jobs, kept
-from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner
+from cytoyolo.runners.opening import device_on_cluster, make_room, open_cluster_runner
 from cytoyolo.runners.options import divide_runner
 
 KEEP = f"give another folder to keep it, or {OVERWRITE} to replace it"
@@ -164,17 +164,17 @@ def reproduce(
         training: TrainingSettings = {"recipe": defaults.RECIPE, **given(own), "seed": resolved["seed"]}
         calls[seed] = Call(
             Path(data), folder, dataset, groups, background, folds, spurious, boxes, device, jobs, force, report,
-            training, resolved, where, seed,
+            training, resolved, where, seed, Path(output),
         )  # fmt: skip
     planned = dict[int | None, list[Planned]]()
     if where["runner"] == defaults.RUNNER:
         for seed, call in calls.items():
             if seed is not None:
                 say(seed, of_seeds)
-            planned |= _reproduce({seed: call}, call.folder, overwrite, dry_run)
+            planned |= _reproduce({seed: call}, overwrite, dry_run)
     else:
         device_on_cluster(where, device)  # before long work
-        planned = _reproduce(calls, Path(output), overwrite, dry_run)
+        planned = _reproduce(calls, overwrite, dry_run)
     if several and not dry_run:
         scores = {seed: read_manifest(of_seeds[seed] / "cv" / CV_MANIFEST)["score"] for seed in several}
         write_summary(Path(output), scores, report)
@@ -198,10 +198,8 @@ class _Ready:
         return {step.name for step, state in zip(self.steps, self.states, strict=True) if state != DONE}
 
 
-def _reproduce(
-    calls: Mapping[int | None, Call], folder: Path, overwrite: bool, dry_run: bool
-) -> dict[int | None, list[Planned]]:
-    """Carry out calls side by side, or plan them. `folder` has all that they make."""
+def _reproduce(calls: Mapping[int | None, Call], overwrite: bool, dry_run: bool) -> dict[int | None, list[Planned]]:
+    """Carry out calls side by side, or plan them."""
     for call in calls.values():
         check_place(call.folder / STATE)
         if not dry_run:
@@ -211,12 +209,12 @@ def _reproduce(
     inputs, pictures = check_inputs(first), pictures_in(first.images)
     ready = {seed: _ready(call, inputs, pictures, overwrite, dry_run) for seed, call in calls.items()}
     every = list(ready.values())
-    check_disk(folder, inputs.images, [one.needed for one in every], first.folds)
+    check_disk(first.folder, inputs.images, [one.needed for one in every], first.folds)
     if dry_run:
         return {seed: _plan(one) for seed, one in ready.items()}
     for one in every:
         _check_page(one.call.folder, overwrite)
-    return dict(zip(ready, _do(every, folder, overwrite), strict=True))
+    return dict(zip(ready, _do(every, overwrite), strict=True))
 
 
 def _ready(call: Call, inputs: Inputs, pictures: str, overwrite: bool, dry_run: bool) -> _Ready:
@@ -229,15 +227,16 @@ def _ready(call: Call, inputs: Inputs, pictures: str, overwrite: bool, dry_run: 
     return _Ready(call, inputs, steps, _states(folder, steps, pictures), pictures)
 
 
-def _do(several: Sequence[_Ready], folder: Path, overwrite: bool) -> list[list[Planned]]:
+def _do(several: Sequence[_Ready], overwrite: bool) -> list[list[Planned]]:
     """Carry out the steps that are not done, step by step for all, and write the pages."""
     call = several[0].call
-    way_on = f"{call.folder if call.is_local else folder} keeps the finished part; the same call continues it."
+    way_on = f"{call.folder if call.is_local else call.home} keeps the finished part; the same call continues it."
     instead = {MENDABLE: f"mend or delete them in {call.labels}", ANOTHER_LIMIT: ""}
     with ExitStack() as locks, console.with_way_on(way_on), reworded(instead):
         runner = None
         if not call.is_local and any(one.needed for one in several):
-            runner = open_cluster_runner(call.where, folder, device_on_cluster(call.where, call.device))
+            runner = open_cluster_runner(call.where, call.home, device_on_cluster(call.where, call.device))
+            locks.enter_context(runner.locked())
         for one in several:
             one.call.folder.mkdir(parents=True, exist_ok=True)
             check_parts(one.call.folder)
@@ -282,7 +281,7 @@ def _carry_out(several: Sequence[_Ready], at: int, runner: ClusterRunner | None,
     with ExitStack() as under_way:
         jobs = list[Jobs]()
         for one in several:
-            begun = _begin(one, at, runner, overwrite)
+            begun = _begin(one, at, overwrite)
             made.append(begun)
             if begun.state == DONE:
                 continue
@@ -310,17 +309,17 @@ class _Begun:
     seconds: float = 0.0
 
 
-def _begin(one: _Ready, at: int, runner: ClusterRunner | None, overwrite: bool) -> _Begun:
+def _begin(one: _Ready, at: int, overwrite: bool) -> _Begun:
     """Say what comes, and make room for a step."""
     folder, step = one.call.folder, one.steps[at]
     state = state_of(folder, step, one.pictures)
     shown = "already done" if state == DONE else step.makes
     console.note(f"{at + 1}/{len(one.steps)} {one.call.title}{step.name}: {shown}")
+    if state == WAITING and step.jobs:
+        make_room(one.call.home, one.call.title + JOBS[step.name])
     if state == WAITING and step.trained and step.makes.exists():
         if not overwrite:  # an input was changed meanwhile
             raise UsageError(f"{losses(folder, one.steps[at:], one.pictures)}; {KEEP}.")
-        if runner:
-            runner.end_earlier()
         discard(step.makes, step.trained)  # first, so that what is recorded as begun is never what was there before
     return _Begun(folder, step, state, goes_by(step, one.pictures))
 

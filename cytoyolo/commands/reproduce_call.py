@@ -14,7 +14,8 @@ class Call:
     """The folders and options of a reproduction.
 
     training has the recipe, the seed, and the other settings that the user gave. resolved has all settings. where says
-    on which machines the trainings and the prediction run. seed is given if this is one of several seeds.
+    on which machines the trainings and the prediction run. seed is given if this is one of several seeds, and home
+    is the folder of all of them.
     """
 
     source: Path
@@ -33,6 +34,7 @@ class Call:
     resolved: dict[str, Any]
     where: RunnerSettings
     seed: int | None
+    home: Path
 
     @property
     def title(self) -> str:

@@ -27,6 +27,8 @@ from cytoyolo.detector import progress
 from cytoyolo.runners.jobs import Jobs
 from cytoyolo.runners.opening import stage_of
 
+# How the names of the jobs of a step begin, after the title of the call.
+JOBS = {"cross-validate": "fold", "train": "train", "predict": "predict"}
 # Settings that are recorded though they were not given.
 _NOT_GIVEN = dict.fromkeys(("model", "epochs", "imgsz", "batch"))
 

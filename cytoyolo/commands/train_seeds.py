@@ -22,7 +22,7 @@ from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.files import discard, write_text
 from cytoyolo.locks import locked
 from cytoyolo.runners.jobs import Jobs, kept
-from cytoyolo.runners.opening import device_on_cluster, open_cluster_runner, stage_of
+from cytoyolo.runners.opening import device_on_cluster, make_room, open_cluster_runner, stage_of
 from cytoyolo.runners.options import RunnerSettings
 from cytoyolo.runners.staging import staged
 from cytoyolo.scoring.over_seeds import over_figures
@@ -62,6 +62,8 @@ def train_seeds(call: SeedsCall, where: RunnerSettings) -> pd.DataFrame:
     call.folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(call.folder):
+            if call.overwrite:
+                make_room(call.folder)
             done = set() if call.overwrite else {seed for seed, place in places.items() if _is_finished(place)}
             for seed in done:
                 _check_finished(call, places[seed], seed)
@@ -99,10 +101,8 @@ def _on_cluster(call: SeedsCall, left: Mapping[int, Path], where: RunnerSettings
     if not left:
         return
     runner = open_cluster_runner(where, call.folder, device)
-    if call.overwrite:
-        runner.end_earlier()
-        for place in left.values():
-            discard(place, MAKER)
+    for place in left.values() if call.overwrite else ():
+        discard(place, MAKER)
     work = {
         f"seed {seed}": training_job(
             call.dataset, place, call.of(seed), call.fold, call.um_per_px, call.report, stage_of(where)

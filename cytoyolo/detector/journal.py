@@ -33,6 +33,7 @@ from cytoyolo.machine import today
 from cytoyolo.ownership import check_own, unlinked
 from cytoyolo.runners.jobs import LeftRunning
 from cytoyolo.runners.ledger import FOLDER as JOBS
+from cytoyolo.runners.opening import make_room
 from cytoyolo.text import counted, listed_by_kind
 
 JOURNAL, RESULT = "journal.jsonl", "result"
@@ -157,6 +158,7 @@ def open_journal(
         if problem and not anew:
             raise UsageError(f"{folder} holds unfinished work {problem}; give {OVERWRITE} to start anew.")
         if problem or not end:
+            make_room(folder)
             for name in (RESULT, *_MORE):
                 shutil.rmtree(folder / name, ignore_errors=True)
             file.truncate(0)

@@ -17,12 +17,15 @@ from cytoyolo.runners.bootstrap import BEGUN, DONE, UNFIT
 from cytoyolo.runners.jobs import Ended, LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, ledger_file, read_ledger
 from cytoyolo.runners.options import RunnerOptions
+from cytoyolo.tables.table import sha256
 from cytoyolo.workers import Work
 
 # How often the jobs are looked at, in seconds.
 _LOOK_S = 0.5
 # How many looks there are until the jobs themselves are asked, because a cluster does not notice some lost machines.
 _LOOKS = 20
+# Seconds in which a job that was told to end must have ended.
+_END_S = 60.0
 # A job whose machines are lost this many times probably ends them itself.
 _MOST_LOSSES = 50
 # The packages that must be the same on all machines, because jobs and results depend on them.
@@ -92,9 +95,8 @@ class ClusterRunner:
         LeftRunning
             If the user wished so, when all jobs are submitted.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._work = {name: packed(one) for name, one in jobs.items()}
-        with self._locked():
+        with self.locked():
             self._find_again()
             try:
                 while open_ones := self._open():
@@ -108,19 +110,9 @@ class ClusterRunner:
                     self._cancel_all()
                 raise
 
-    def end_earlier(self) -> None:
-        """End the jobs of an earlier call that are still there, because what they make is to be made anew.
-
-        Raises CytoyoloError if that call is still at work.
-        """
-        if read_ledger(self.folder) is None:
-            return
-        with self._locked():
-            before = read_ledger(self.folder)
-            if before and before.runner == self.cluster.name and (ended := end_all(self.cluster, before)):
-                console.note(f"Jobs of an earlier call that were ended: {ended:,}.")
-
-    def _locked(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[None]:
+        """Lock the ledger. Raises CytoyoloError if another process works with it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         return locked(ledger_file(self.folder), shown=self.folder.parent)
 
     def _open(self) -> list[str]:
@@ -130,9 +122,19 @@ class ClusterRunner:
     def _find_again(self) -> None:
         """Take over the tasks of an earlier call that are still there."""
         before = read_ledger(self.folder)
-        known = before.entries if before and before.runner == self.cluster.name else {}
-        found = {name: one for name, one in known.items() if one.state == SUBMITTED and self.cluster.attach(one)}
-        self._ledger.entries = {name: Entry() for name in self._work} | found
+        known = {name: one for name, one in before.entries.items() if one.state == SUBMITTED} if before else {}
+        if before and known and _place(before) != _place(self._ledger):
+            run = self.folder.parent
+            raise CytoyoloError(
+                f"jobs of an earlier call in {run} are on another cluster; `cytoyolo jobs {run} --stop` ends them. If "
+                f"that cluster is gone, delete {ledger_file(self.folder)}."
+            )
+        found = {name: one for name, one in known.items() if self.cluster.attach(one)}
+        works = {name: sha256(work) for name, work in self._work.items()}
+        if other := [one for name, one in found.items() if one.work != works.get(name, one.work)]:
+            end(self.cluster, other)  # what they do is not asked for any more
+            found = {name: one for name, one in found.items() if one not in other}
+        self._ledger.entries = {name: Entry(work=work) for name, work in works.items()} | found
         if again := [name for name in found if name in self._work]:
             console.note(f"Jobs of an earlier call that go on: {len(again):,} ({listed(again, 3)}).")
         self._ledger.write()
@@ -228,15 +230,29 @@ class ClusterRunner:
         )
 
 
-def end_all(cluster: Cluster, ledger: Ledger) -> int:
-    """End all jobs of an earlier call that are still there, and return how many were submitted."""
-    left = [entry for entry in ledger.entries.values() if entry.state == SUBMITTED]
-    cluster.cancel([entry.id for entry in left if cluster.attach(entry)])
-    for entry in left:
+def end(cluster: Cluster, entries: Collection[Entry]) -> int:
+    """End jobs of an earlier call, wait until they have ended, and return how many there were.
+
+    Raises CytoyoloError if they go on.
+    """
+    found = [entry for entry in entries if cluster.attach(entry)]
+    cluster.cancel([entry.id for entry in found])
+    left, until = found, time.monotonic() + _END_S
+    while left := [entry for entry in left if cluster.attach(entry) and not cluster.gone([entry.id])]:
+        if time.monotonic() > until:
+            raise CytoyoloError(
+                f"jobs that were told to end and go on: {len(left):,} (id {listed([one.id for one in left], 3)}); end "
+                "them by the cluster's own commands."
+            )
+        time.sleep(_LOOK_S)
+    for entry in entries:
         entry.state = WAITING
-    if left:
-        ledger.write()
-    return len(left)
+    return len(found)
+
+
+def _place(ledger: Ledger) -> tuple[object, ...]:
+    """Return which cluster a ledger is about."""
+    return ledger.runner, ledger.options.get("cluster"), ledger.options.get("address")
 
 
 def _wanted() -> dict[str, str]:

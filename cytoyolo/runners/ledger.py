@@ -28,11 +28,13 @@ def ledger_file(folder: Path) -> Path:
 class Entry:
     """What is known of a job.
 
-    `token` names its last attempt, and `id` is the cluster's name for that. `failures` counts attempts that failed,
-    and `losses` attempts whose machine was lost. `problem` says what went wrong last.
+    `work` is a fingerprint of what it does. `token` names its last attempt, and `id` is the cluster's name for that.
+    `failures` counts attempts that failed, and `losses` attempts whose machine was lost. `problem` says what went wrong
+    last.
     """
 
     state: str = WAITING
+    work: str = ""
     token: str = ""
     id: str = ""
     worker: str = ""

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from cytoyolo import console
 from cytoyolo.errors import UsageError, option
-from cytoyolo.runners.cluster import Cluster, ClusterRunner
-from cytoyolo.runners.ledger import FOLDER, ledger_file
-from cytoyolo.runners.options import RunnerSettings, parse_options
+from cytoyolo.locks import locked
+from cytoyolo.runners.cluster import Cluster, ClusterRunner, end
+from cytoyolo.runners.ledger import FOLDER, SUBMITTED, ledger_file, read_ledger
+from cytoyolo.runners.options import RunnerSettings, parse_options, settings_of
 
 
 def device_on_cluster(settings: RunnerSettings, device: str, several: bool = False) -> str:
@@ -44,13 +46,44 @@ def open_cluster_runner(settings: RunnerSettings, run: Path, device: str) -> Clu
     return ClusterRunner(open_cluster(settings, run), (run / FOLDER).absolute(), device, settings["detach"])
 
 
-def end_earlier_jobs(settings: RunnerSettings, run: Path, device: str) -> None:
-    """End the jobs of an earlier call in the folder of a run that is about to be replaced.
+def end_earlier(run: Path, begins: str = "") -> int:
+    """End the jobs that earlier calls have left running in the folder of a run, wherever they run.
 
-    Raises CytoyoloError if that call is still at work.
+    Parameters
+    ----------
+    run : Path
+        The folder of the run.
+    begins : str
+        Only jobs whose names begin with this are ended.
+
+    Returns
+    -------
+    int
+        How many jobs there were.
+
+    Raises
+    ------
+    CytoyoloError
+        If a call is still at work there, or the cluster can't be reached.
     """
-    if ledger_file(run / FOLDER).is_file():
-        open_cluster_runner(settings, run, device).end_earlier()
+    file = ledger_file(run / FOLDER)
+    if not file.is_file():
+        return 0
+    with locked(file, shown=run):
+        ledger = read_ledger(run / FOLDER)
+        entries = {} if ledger is None else ledger.entries
+        left = [one for name, one in entries.items() if one.state == SUBMITTED and name.startswith(begins)]
+        if ledger is None or not left:
+            return 0
+        ended = end(open_cluster(settings_of(ledger.runner, ledger.options), run), left)
+        ledger.write()
+        return ended
+
+
+def make_room(run: Path, begins: str = "") -> None:
+    """End jobs as `end_earlier` does, because what they make is to be made anew, and tell of it."""
+    if ended := end_earlier(run, begins):
+        console.note(f"Jobs of an earlier call that were ended: {ended:,}.")
 
 
 def stage_of(settings: RunnerSettings) -> Path | None:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import time
+import signal
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,6 @@ _LOST_STATES = (
 _CORES = 4
 # Seconds before its time is over in which a job is told to stop, and goes back into the queue.
 _WARNING_S = 120
-# Seconds in which a process that was told to end must have ended.
-_END_S = 30.0
 
 
 class Slurm:
@@ -140,10 +138,8 @@ class Slurm:
         for id_ in ids if self._local else ():
             if (job := self._jobs.get(id_)) is not None and job._process is not None:
                 job._process.wait()
-            elif job is not None:  # of an earlier call
-                until = time.monotonic() + _END_S
-                while _lives(int(id_)) and time.monotonic() < until:
-                    time.sleep(0.05)
+            elif job is not None and _is_of_submitit(int(id_)):  # of an earlier call; submitit ends its own only
+                os.kill(int(id_), signal.SIGINT)
 
 
 def _failed(problem: str) -> dict[str, str]:
@@ -162,6 +158,14 @@ def _reason(job: Any) -> str:
     return ""
 
 
+def _is_of_submitit(process: int) -> bool:
+    """Tell whether a process is still a job. Its number may have passed to another program."""
+    try:
+        return b"submitit" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def _lives(process: int) -> bool:
     try:
         os.kill(process, 0)
@@ -169,7 +173,10 @@ def _lives(process: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return True
 
 
 def check_installed() -> None:

@@ -487,7 +487,7 @@ def test_a_prediction_takes_the_first_of_several_gpus(data, tmp_path, monkeypatc
     call = Call(
         source=data, folder=tmp_path, dataset="wbc5", groups=None, background=None, folds=2, spurious="mask",
         boxes="loose", device="1,2", jobs=1, force=False, report=True, training={"recipe": "quick", "seed": 0},
-        resolved={"seed": 0}, where=RUNNER, seed=None,
+        resolved={"seed": 0}, where=RUNNER, seed=None, home=tmp_path,
     )  # fmt: skip
     steps.steps_of(call)[-1].work(False)
     assert seen == ["1"]
