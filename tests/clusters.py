@@ -26,6 +26,10 @@ class LocalNodes:
 
     runner, options = "slurm", "cluster=local,cpus=1,at_once=3"
 
+    def lives(self, id_: str) -> bool:
+        """Tell whether a job is still at work."""
+        return _lives(int(id_))
+
     def kill(self, folder: Path, chance: random.Random) -> bool:
         """Kill the machine of one of the jobs of a run. Return False if no job is at work."""
         entries = json.loads((folder / "jobs" / "jobs.json").read_text())["jobs"].values()

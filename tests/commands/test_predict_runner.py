@@ -185,11 +185,15 @@ def test_parts_that_were_left_running_can_be_ended(nodes, checkpoint, images, wa
     output = tmp_path / "out"
     left_running(checkpoint, images, output, nodes, *SLOWLY)
     wait_for(lambda: searched(output))
+    jobs = json.loads((output.with_name("out.partial") / "jobs" / "jobs.json").read_text())["jobs"].values()
+    submitted = [job["id"] for job in jobs if job["id"]]
     shown = begin(PROGRAM, "jobs", output, "--json")
     assert "running" in {job["state"] for job in json.loads(ended(shown))["jobs"]}
     ender = begin(PROGRAM, "jobs", output, "--stop")
     said = ended(ender)
     assert ender.returncode == 0 and "Jobs that were ended: " in said, said
+    if nodes.runner == "slurm":
+        assert not any(map(nodes.lives, submitted))
     time.sleep(1)
     before = searched(output)
     time.sleep(2)

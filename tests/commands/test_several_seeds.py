@@ -164,7 +164,7 @@ def test_other_wrong_calls_make_nothing(lab, trained):
 def test_a_reproduction_does_all_for_each_seed(lab, trained, monkeypatch):
     done = []
 
-    def some(calls, folder, overwrite, dry_run):
+    def some(calls, overwrite, dry_run):
         ((seed, call),) = calls.items()
         done.append(seed)
         if not dry_run:
