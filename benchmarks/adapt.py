@@ -64,16 +64,16 @@ def divided(rows: pd.DataFrame, draw: int, judges: int) -> tuple[pd.DataFrame, p
     return rows[~out], rows[rows["NAME"].isin(kept)]
 
 
-def ordered(work: Path, weights: Path, rows: pd.DataFrame, images: Path, way: str, draw: int, most: int) -> list[str]:
+def ordered(work: Path, weights: Path, rows: pd.DataFrame, images: Path, way: str, draw: int, cells: int) -> list[str]:
     """Return the names of images in the order in which a way chooses them."""
     names = rows["NAME"].drop_duplicates()
     if way == "random":
         return names.sample(frac=1, random_state=draw).tolist()
-    place = work / f"select-{most}-{draw}"
+    place = work / f"select-{cells}-{draw}"
     if not place.exists():
         groups = slides(work / f"groups-{draw}.csv", rows)
         files = [images / name for name in names]
-        select(files, weights=weights, output=place, count=min(most, len(files) * 3 // 4), groups=groups)
+        select(files, weights=weights, output=place, count=min(cells, len(files) * 3 // 4), groups=groups)
     return pd.read_csv(place / "selected.csv", dtype=str)["NAME"].tolist()
 
 
