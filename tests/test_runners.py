@@ -353,7 +353,7 @@ def test_jobs_of_an_earlier_call_on_another_cluster_are_told(tmp_path):
     _, runner = left_by_an_earlier_call(tmp_path / "jobs")
     runner.cluster.options = parse_options("ray", {"address": "10.0.0.9:6379"})
     other = cluster.ClusterRunner(runner.cluster, tmp_path / "jobs", "cpu")
-    with pytest.raises(CytoyoloError, match=rf"on another cluster; `cytoyolo jobs {tmp_path} --stop` ends them"):
+    with pytest.raises(CytoyoloError, match=r"on another cluster; `cytoyolo\.jobs\(.*, stop=True\)` ends them"):
         list(other.run({"train": work_of(tmp_path, "train")}, Policy()))
 
 

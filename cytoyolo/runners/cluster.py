@@ -1,5 +1,6 @@
 """Jobs on a cluster: submitted, watched, begun again when their machine is lost, and ended together."""
 
+import hashlib
 import platform
 import secrets
 import time
@@ -10,14 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cytoyolo import console
-from cytoyolo.errors import CytoyoloError, listed, option
+from cytoyolo.errors import CytoyoloError, call, listed, option
 from cytoyolo.locks import locked
 from cytoyolo.machine import versions
 from cytoyolo.runners.bootstrap import BEGUN, DONE, UNFIT
 from cytoyolo.runners.jobs import Ended, LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, ledger_file, read_ledger
 from cytoyolo.runners.options import RunnerOptions
-from cytoyolo.tables.table import sha256
 from cytoyolo.workers import Work
 
 # How often the jobs are looked at, in seconds.
@@ -126,11 +126,11 @@ class ClusterRunner:
         if before and known and _place(before) != _place(self._ledger):
             run = self.folder.parent
             raise CytoyoloError(
-                f"jobs of an earlier call in {run} are on another cluster; `cytoyolo jobs {run} --stop` ends them. If "
-                f"that cluster is gone, delete {ledger_file(self.folder)}."
+                f"jobs of an earlier call in {run} are on another cluster; `{call('jobs', run, stop=True)}` ends them. "
+                f"If that cluster is gone, delete {ledger_file(self.folder)}."
             )
         found = {name: one for name, one in known.items() if self.cluster.attach(one)}
-        works = {name: sha256(work) for name, work in self._work.items()}
+        works = {name: hashlib.sha256(work).hexdigest() for name, work in self._work.items()}
         if other := [one for name, one in found.items() if one.work != works.get(name, one.work)]:
             end(self.cluster, other)  # what they do is not asked for any more
             found = {name: one for name, one in found.items() if one not in other}
