@@ -309,7 +309,7 @@ class Lasting(Shaky):
 
 
 def left_by_an_earlier_call(folder):
-    """A cluster with two jobs of an earlier call, of which the ledger knows three."""
+    """The ledger of an earlier call has three jobs. The cluster still has two of them."""
     lasting = Lasting(random.Random(0), parse_options("ray", {}))
     lasting.tasks = {"1": "train", "2": "fold-0"}
     works = {"train": work_of(folder, "train"), "fold 0": work_of(folder, "fold 0"), "gone": work_of(folder, "gone")}

@@ -57,7 +57,7 @@ class Cluster(Protocol):
         ...
 
     def lost(self, nodes: Collection[str]) -> Collection[str]:
-        """Return those of these machines that are gone, given by the `node` of answers."""
+        """Return the machines that are gone. `nodes` are machines, each given by the `node` of an answer."""
         ...
 
     def cancel(self, ids: Collection[str]) -> None:
