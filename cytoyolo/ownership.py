@@ -83,8 +83,18 @@ def _kind(mode: int) -> str:
 
 
 def _below(folder: Path) -> list[Path]:
-    """List everything in a folder, at any depth. Links are not followed."""
-    return [Path(root, name) for root, folders, names in os.walk(folder) for name in sorted(folders + names)]
+    """List everything in a folder, at any depth, but for links to a file beside them: they lead nowhere else.
+
+    Links are not followed. Submitit leaves such a link if the program is killed while it submits a job.
+    """
+    found = [Path(root, name) for root, folders, names in os.walk(folder) for name in sorted(folders + names)]
+    return [path for path in found if not (path.is_symlink() and _is_beside(path))]
+
+
+def _is_beside(link: Path) -> bool:
+    folder = link.parent.absolute()
+    goal = folder / link.readlink()
+    return goal.parent == folder and goal.is_file() and not goal.is_symlink()
 
 
 def unlinked(path: str, flags: int) -> int:

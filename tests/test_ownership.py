@@ -177,6 +177,22 @@ def test_parts_of_a_run_lead_nowhere_else_but_for_its_images(tmp_path: Path, use
         check_parts(run)
 
 
+def test_a_link_to_a_file_beside_it_is_no_reason_to_refuse_a_run(tmp_path: Path, user: Path) -> None:
+    """A call that is killed while submitit submits a job leaves such a link."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "1_submission.sh").write_text("")
+    (tmp_path / "jobs" / ".link.sh").symlink_to(tmp_path / "jobs" / "1_submission.sh")
+    check_parts(tmp_path)
+    check_own(tmp_path, "this")
+    (tmp_path / "jobs" / "1_submission.sh").unlink()
+    (tmp_path / "jobs" / "1_submission.sh").symlink_to(user / "detections.csv")
+    with pytest.raises(UsageError, match="is a link"):
+        check_parts(tmp_path)
+    (tmp_path / "jobs" / "1_submission.sh").unlink()
+    with pytest.raises(UsageError, match="is a link"):
+        check_own(tmp_path, "this")
+
+
 @as_root
 def test_a_run_of_another_user_is_refused_where_all_can_write(tmp_path: Path) -> None:
     run = tmp_path / "run"

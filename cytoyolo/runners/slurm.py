@@ -52,7 +52,7 @@ class Slurm:
             ) from error
         finally:
             cloudpickle.unregister_pickle_by_value(bootstrap)
-        # Slurm has its copy. A link in a folder of results would be refused by the next call.
+        # Slurm has its copy. If the folder is moved, the link leads to its old place, and the next call refuses it.
         for script in self._folder.glob(".submission_file_*.sh"):
             script.unlink(missing_ok=True)
         self._jobs[job.job_id] = job
