@@ -30,10 +30,11 @@ from cytoyolo.detector.inference import (
     result_facts,
     weights_of,
 )
-from cytoyolo.detector.journal import ResumableCall, partial_folder, run_resumable
+from cytoyolo.detector.journal import partial_folder
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.naming import fingerprints
 from cytoyolo.detector.predict import SearchedFile
+from cytoyolo.detector.resumable import ResumableCall, run_resumable
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan
 from cytoyolo.errors import UsageError, option
 from cytoyolo.files import check_folder

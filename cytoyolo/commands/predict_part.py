@@ -22,10 +22,11 @@ from cytoyolo.commands.predict_slides import Scale, plan_slides
 from cytoyolo.commands.predict_sources import Images
 from cytoyolo.detector.detections import Detections
 from cytoyolo.detector.inference import InferenceSettings, open_model, result_facts
-from cytoyolo.detector.journal import RESULT, Journal, ResumableCall, run_resumable
+from cytoyolo.detector.journal import RESULT, Journal
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.predict import SearchedFile
 from cytoyolo.detector.remarks import Remarks
+from cytoyolo.detector.resumable import ResumableCall, run_resumable
 from cytoyolo.detector.slide_plan import Search, SlidePlan
 from cytoyolo.errors import CytoyoloError, option
 from cytoyolo.files import atomic_file

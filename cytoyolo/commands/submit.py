@@ -26,7 +26,8 @@ from cytoyolo.detector.inference import (
     result_facts,
     weights_of,
 )
-from cytoyolo.detector.journal import Journal, ResumableCall, partial_folder, run_resumable
+from cytoyolo.detector.journal import Journal, partial_folder
+from cytoyolo.detector.resumable import ResumableCall, run_resumable
 from cytoyolo.detector.table import LISTED_IN_FULL, DetectionTable, detection_writer, tables_of
 from cytoyolo.errors import UsageError, listed, option
 from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed

@@ -375,7 +375,7 @@ def test_a_run_killed_when_its_output_had_its_place_goes_on(weights, blobs, imag
         raise _Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("cytoyolo.detector.journal.remove", kill)
+        patched.setattr("cytoyolo.detector.resumable.remove", kill)
         with pytest.raises(_Killed):
             command(weights, source, output=tmp_path / name, **call)
     made = command(weights, source, output=tmp_path / name, **call).output

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytoyolo.detector.journal import JOURNAL, _names_sha256, open_journal
+from cytoyolo.detector.journal import JOURNAL, open_journal
+from cytoyolo.detector.resumable import _names_sha256
 from cytoyolo.tables.table import sha256
 
 
