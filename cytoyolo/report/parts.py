@@ -188,6 +188,17 @@ class Page:
     sections: Sequence[Section] = field(default_factory=tuple)
 
 
+def judged(verdict: str, remarks: Sequence[str]) -> tuple[str, Tone]:
+    """Return a verdict that tells how many remarks its page has, and the tone of it.
+
+    Examples
+    --------
+    >>> judged("10 epochs.", []), judged("10 epochs.", ["Few cells."])
+    (('10 epochs.', 'note'), ('10 epochs. Remarks below: 1.', 'warning'))
+    """
+    return (f"{verdict} Remarks below: {len(remarks):,}.", "warning") if remarks else (verdict, "note")
+
+
 def anchor_of(*words: str) -> str:
     """Return the anchor of a part that is about these words, whatever they hold.
 

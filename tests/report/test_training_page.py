@@ -87,3 +87,14 @@ def test_one_epoch_and_a_class_that_is_a_script() -> None:
         )
     )
     assert odd not in html and "&lt;script&gt;" in html and "<dt>best epoch</dt><dd><bdi>1</bdi>" in html
+
+
+def test_a_page_with_remarks_says_so_at_its_top() -> None:
+    """A verdict with the sign of a warning must say what the warning is."""
+    table = pd.DataFrame(columns=["class", "cells", "found", "precision", "recall", "f1", "ap50"])
+    summary = ClassSummary(0.25, table, pd.DataFrame([[0]], index=["(no cell)"], columns=["(missed)"]))
+    last = rows(1).iloc[0].to_dict()
+    for remarks, tone in (([], "note"), (["Few cells."], "warning")):
+        made = training_page("a", rows(1), last, summary, remarks, NONE, {}, ((), ()))
+        assert made.tone == tone and made.verdict.endswith("Remarks below: 1.") == bool(remarks)
+        assert html_of(made).count("Few cells.") == len(remarks)

@@ -11,7 +11,7 @@ from cytoyolo.report.pages.evaluation import confusion_parts
 from cytoyolo.report.pages.matrix import Pair
 from cytoyolo.report.pages.scoring import parts_table
 from cytoyolo.report.pages.training import LOSSES, class_table, image_sections
-from cytoyolo.report.parts import Cell, Link, Page, Part, Prose, Section, Table, Tile, number_text, share_cell
+from cytoyolo.report.parts import Cell, Link, Page, Part, Prose, Section, Table, Tile, judged, number_text, share_cell
 from cytoyolo.scoring.class_summary import ClassSummary
 from cytoyolo.scoring.score import Score
 from cytoyolo.text import counted
@@ -75,7 +75,7 @@ def crossval_page(
     if len(groups):
         sections.append(Section("Groups", [_groups(groups)]))
     sections += image_sections(*images)
-    return Page("Cross-validation", about, verdict, "warning" if remarks else "note", figures, sections)
+    return Page("Cross-validation", about, *judged(verdict, remarks), figures, sections)
 
 
 def _folds(folds: Sequence[Fold]) -> Table:

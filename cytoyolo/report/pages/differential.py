@@ -5,7 +5,7 @@ from math import isfinite
 import pandas as pd
 
 from cytoyolo.report.charts import agreement
-from cytoyolo.report.parts import Cell, Mark, Page, Part, Prose, Section, Table, Tone, number_text, share_cell
+from cytoyolo.report.parts import Cell, Mark, Page, Part, Prose, Section, Table, judged, number_text, share_cell
 from cytoyolo.scoring.method_comparison import MethodComparison
 from cytoyolo.scoring.slide_differential import NO, Differential
 from cytoyolo.spec import FLAGS
@@ -37,8 +37,7 @@ def differential_page(made: Differential, uncertain: pd.DataFrame) -> Page:
         sections.append(Section("Difference to the truth", _differences(made.comparison)))
     if len(uncertain):
         sections.append(Section("Uncertain cells", [_uncertain(uncertain)]))
-    tone: Tone = "warning" if remarks else "note"
-    return Page("Differential", made.caption(), verdict, tone, figures, sections)
+    return Page("Differential", made.caption(), *judged(verdict, remarks), figures, sections)
 
 
 def differential_sections(made: Differential) -> list[Section]:

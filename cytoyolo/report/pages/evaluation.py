@@ -16,6 +16,7 @@ from cytoyolo.report.parts import (
     Section,
     Table,
     Tile,
+    judged,
     number_text,
     share_cell,
     share_text,
@@ -94,7 +95,7 @@ def evaluation_page(
     if worst:
         text = "Thick and orange: cells that are wrong, false or missed. Thin and blue: all true cells."
         sections.append(Section("Images with most wrong cells", [Gallery("The worst first", worst, text)]))
-    return Page("Evaluation", about, verdict, "warning" if remarks else "note", figures, sections)
+    return Page("Evaluation", about, *judged(verdict, remarks), figures, sections)
 
 
 def _with_limits(value: float, low: float, high: float) -> str:

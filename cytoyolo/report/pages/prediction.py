@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cytoyolo.report.pages.differential import ROWS, differential_sections
-from cytoyolo.report.parts import Cell, Gallery, Page, Part, Section, Table, Tile, Tone
+from cytoyolo.report.parts import Cell, Gallery, Page, Part, Section, Table, Tile, judged
 from cytoyolo.scoring.slide_differential import Differential
 from cytoyolo.text import counted
 
@@ -31,11 +31,11 @@ def prediction_page(
         What is said of images, by name.
     """
     images = int(made.slides["images"].sum())
-    remarks = made.remarks()
     verdict = f"{counted(made.cells, 'cell')} in {counted(images, 'image')}, {made.leukocytes:,} of them leukocytes."
     if failures:
         verdict += f" {counted(len(failures), 'image')} could not be read."
-    tone: Tone = "warning" if remarks or failures else "note"
+    verdict, tone = judged(verdict, made.remarks())
+    tone = "warning" if failures else tone
     sections = differential_sections(made)
     if uncertain:
         sections.append(Section("Uncertain cells", [_uncertain(made, uncertain)]))

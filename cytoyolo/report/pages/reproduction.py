@@ -16,7 +16,7 @@ from cytoyolo.report.parts import (
     Prose,
     Section,
     Table,
-    Tone,
+    judged,
     number_text,
     share_cell,
     share_text,
@@ -101,16 +101,15 @@ def reproduction_page(
         ("labels of the right class", f"{found.right * 100:.1f} %"),
         ("median best confidence", number_text(found.confidence)), ("time", _duration(seconds)),
     ]  # fmt: skip
-    tone: Tone = "warning" if remarks else "note"
-    judged: list[Part] = [Prose(_MEANING), *map(Prose, remarks), *([] if classes is None else [class_table(classes)])]
+    oof: list[Part] = [Prose(_MEANING), *map(Prose, remarks), *([] if classes is None else [class_table(classes)])]
     sections = [
         Section("Steps", [_steps(steps)]),
-        Section("Out-of-fold predictions", judged),
+        Section("Out-of-fold predictions", oof),
         Section("Before and after the curation", [_changes(changes, chosen), _labels(labels)]),
         Section("Final model", [_metrics(metrics)]),
         Section("Submission", [_rows(rows)]),
     ]
-    return Page("Reproduction", about, verdict, tone, figures, sections)
+    return Page("Reproduction", about, *judged(verdict, remarks), figures, sections)
 
 
 _MEANING = (

@@ -3,17 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cytoyolo.report.pages.matrix import Pair, Words, matrix_parts
-from cytoyolo.report.parts import (
-    Cell,
-    Gallery,
-    Page,
-    Prose,
-    Section,
-    Share,
-    Table,
-    Tile,
-    share_cell,
-)
+from cytoyolo.report.parts import Cell, Gallery, Page, Prose, Section, Share, Table, Tile, judged, share_cell
 from cytoyolo.scoring.score import F1_WEIGHT, GIOU_WEIGHT, NO_CLASS, Score
 from cytoyolo.text import counted
 
@@ -58,7 +48,7 @@ def score_page(
     if worst:
         gallery = Gallery("The worst first", worst, _BOXES.format("true boxes"))
         sections.append(Section("Images with most wrong rows", [gallery]))
-    return Page("Score", about, verdict, "warning" if remarks else "note", figures, sections)
+    return Page("Score", about, *judged(verdict, remarks), figures, sections)
 
 
 _WORDS = Words(

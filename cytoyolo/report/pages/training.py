@@ -20,6 +20,7 @@ from cytoyolo.report.parts import (
     Share,
     Table,
     Tile,
+    judged,
     number_text,
     share_cell,
 )
@@ -81,7 +82,7 @@ def training_page(
         sections += image_sections(*images)
     else:
         sections.append(Section("Classes", [Prose("Without a validation there are no figures of classes.")]))
-    return Page("Training", about, verdict, "warning" if remarks else "note", figures, sections)
+    return Page("Training", about, *judged(verdict, remarks), figures, sections)
 
 
 def _curves(rows: pd.DataFrame) -> list[Part]:
