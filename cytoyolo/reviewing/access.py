@@ -81,7 +81,8 @@ def check_host(host: str | None, password: str | None) -> None:
     """Raise UsageError for a host without a password, a password without a host, or an address of all networks."""
     if host is None:
         if password is not None:
-            raise UsageError("password", "***", "give host as well; the page of this machine alone needs no password")
+            remedy = "give host as well, or unset CYTOYOLO_REVIEW_PASSWORD"
+            raise UsageError("password", "***", f"{remedy}; the page of this machine alone needs no password")
         return
     if host in _EVERY_ADDRESS:
         raise UsageError("host", host, "give one address of this machine in the network that you trust")

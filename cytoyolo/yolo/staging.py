@@ -36,8 +36,8 @@ class StagingSettings(TypedDict, total=False):
     - mask_fill: "black" or "background", the colour of ignore regions (rows of class msk). If there are any, all images
       are stored as PNG.
     - tiles: cut images into tiles: the side of a tile in pixels (320), or the side and the overlap of neighbouring
-      tiles ("320,64"). The overlap is by default the 99th percentile of the cells' longer sides, and at most half of
-      the tile. All tiles are stored as PNG.
+      tiles ("320,64"). The overlap is by default the 99th percentile of the cells' longer sides, and at most three
+      quarters of the tile. All tiles are stored as PNG.
     """
 
     copy: bool
