@@ -1,7 +1,6 @@
 """`smear`: the embedded data set, synthetic blood smears in the challenge's form."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -10,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cytoyolo import console, defaults
 from cytoyolo.errors import UsageError, check_seed
@@ -17,11 +17,13 @@ from cytoyolo.files import check_folder, new_folder
 from cytoyolo.machine import cores
 from cytoyolo.spec import DataSpec, load_spec
 from cytoyolo.synthetic.faults import check_rate, inject, kinds
-from cytoyolo.synthetic.smear import kind_sheet, render_scene
+from cytoyolo.synthetic.smear import CODES, EXAMPLES, kind_sheet, kind_tile, render_scene
 from cytoyolo.tables.table import LABEL_ROLES, SUBMISSION_ROLES, TEST_ROLES, XYXY, write_table
 from cytoyolo.workers import caller_hidden, end_with_parent, interrupts_ignored
 
 JPEG_QUALITY = 92
+# The first scenes are on the sheet of all kinds, also if there are fewer images.
+_ON_SHEET = EXAMPLES * len(CODES)
 MAKER = "smear"
 
 
@@ -99,7 +101,7 @@ def smear(
     with new_folder(folder, MAKER, overwrite) as made:
         painted = made / ("images" if faults is None else "painted")
         painted.mkdir()
-        tables = list(_tracked(_render(painted, images, seed), images))
+        tables, tiles, codes = _render(painted, images, seed)
         # The classes come round in the order of the index, so the last images are as balanced as the first.
         train, truth = pd.concat(tables[:-held_out]), pd.concat(tables[-held_out:])
         truth.insert(0, "id", np.random.default_rng(seed).permutation(len(truth)) + 1)
@@ -107,7 +109,7 @@ def smear(
         _write(labels, train, LABEL_ROLES, spec)
         _write(made / "test_truth.csv", truth, SUBMISSION_ROLES, spec)
         _write(made / "test.csv", truth, TEST_ROLES, spec)
-        sheet = kind_sheet(seed, names=dict(zip(spec.codes, spec.names, strict=True)))
+        sheet = kind_sheet(tiles, codes, dict(zip(spec.codes, spec.names, strict=True)))
         (made / "kinds.png").write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
         listed = 0
         if faults is not None:
@@ -131,24 +133,25 @@ def _write(path: Path, table: pd.DataFrame, roles: tuple[str, ...], spec: DataSp
     write_table(path, table[list(roles)].rename(columns=spec.columns))
 
 
-def _tracked(tables: Iterator[pd.DataFrame], total: int) -> Iterator[pd.DataFrame]:
-    with console.progress() as progress:
-        yield from progress.track(tables, total, description="Paint smears")
-
-
-def _render(folder: Path, images: int, seed: int) -> Iterator[pd.DataFrame]:
-    """Render on all cores, a table of labels an image, in order."""
+def _render(folder: Path, images: int, seed: int) -> tuple[list[pd.DataFrame], list[NDArray[np.uint8]], list[str]]:
+    """Render on all cores: the labels of each image, and the tiles of the sheet of all kinds with their classes."""
+    total = max(images, _ON_SHEET)
     with interrupts_ignored(), caller_hidden():
         # Spawned, not forked: OpenCV's and torch's threads do not survive a fork.
         pool = get_context("spawn").Pool(cores(), initializer=end_with_parent)
-    with pool:
-        yield from pool.imap(partial(_render_one, folder, seed), range(images), chunksize=16)
+    with pool, console.progress() as progress:
+        done = pool.imap(partial(_render_one, folder, seed, images), range(total), chunksize=16)
+        tables, tiles = zip(*progress.track(done, total, description="Paint smears"), strict=True)
+    codes = [str(table["class"].iloc[0]) for table in tables[:_ON_SHEET]]
+    return list(tables[:images]), list(tiles[:_ON_SHEET]), codes
 
 
-def _render_one(folder: Path, seed: int, index: int) -> pd.DataFrame:
+def _render_one(folder: Path, seed: int, images: int, index: int) -> tuple[pd.DataFrame, NDArray[np.uint8] | None]:
+    """Render a scene, and write it if it is one of the images. A scene of the sheet has a tile."""
     scene = render_scene(seed, index)
     name = f"smear-{seed}-{index:05d}.jpg"
-    encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    (folder / name).write_bytes(encoded.tobytes())
-    table = pd.DataFrame(scene.xyxy, columns=XYXY)
-    return table.assign(image=name, **{"class": list(scene.codes)})
+    if index < images:
+        encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+        (folder / name).write_bytes(encoded.tobytes())
+    table = pd.DataFrame(scene.xyxy, columns=XYXY).assign(image=name, **{"class": list(scene.codes)})
+    return table, kind_tile(scene) if index < _ON_SHEET else None

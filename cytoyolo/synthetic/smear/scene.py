@@ -1,6 +1,6 @@
 """Whole scenes: red cells, one or more labelled cells, and the stain and light of one slide."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +17,8 @@ SIZES = ((370, 368), (360, 366), (352, 357), (360, 363))
 LARGE = (600, 596)
 # Least share of a cell that must lie inside the picture for it to be painted, and labelled.
 MIN_VISIBLE = 0.35
+# How many examples of each kind a sheet of all kinds has, and the side of each in pixels with its margin.
+EXAMPLES, _TILE = 4, 150
 
 
 @dataclass(frozen=True)
@@ -176,26 +178,28 @@ def _develop(rng: np.random.Generator, picture: Picture) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.clip(np.rint(image), 0, 255).astype(np.uint8)[..., ::-1])
 
 
-def kind_sheet(seed: int, names: Mapping[str, str], examples: int = 4) -> NDArray[np.uint8]:
-    """A BGR picture of all kinds, `examples` of each in a row under its code and English name (`names` by code)."""
-    tile, label, columns = 150, 24, 3
+def kind_tile(scene: Scene) -> NDArray[np.uint8]:
+    """A BGR picture (146, 146, 3) of the main cell of a scene and what is around it."""
+    x1, y1, x2, y2 = scene.xyxy[0]
+    half = max(x2 - x1, y2 - y1, _TILE) // 2 + 12
+    x, y = (x1 + x2) // 2, (y1 + y2) // 2
+    crop = scene.image[max(y - half, 0) : y + half, max(x - half, 0) : x + half]
+    return cv2.resize(crop, (_TILE - 4, _TILE - 4), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def kind_sheet(tiles: Sequence[NDArray[np.uint8]], codes: Sequence[str], names: Mapping[str, str]) -> NDArray[np.uint8]:
+    """A BGR picture of all kinds, each in a row under its code and English name (`names` by code).
+
+    `tiles` are pictures as `kind_tile` makes them, and `codes` are their kinds: EXAMPLES of each kind.
+    """
+    label, columns = 24, 3
     rows = -(-len(CODES) // columns)
-    sheet = np.full((rows * (tile + label), columns * (examples * tile + 12), 3), 255, np.uint8)
-    found: dict[str, list[NDArray[np.uint8]]] = {code: [] for code in CODES}
-    for index in range(examples * len(CODES)):
-        scene = render_scene(seed, index)
-        x1, y1, x2, y2 = scene.xyxy[0]
-        half = max(x2 - x1, y2 - y1, 150) // 2 + 12
-        centre = ((x1 + x2) // 2, (y1 + y2) // 2)
-        crop = scene.image[max(centre[1] - half, 0) : centre[1] + half, max(centre[0] - half, 0) : centre[0] + half]
-        found[scene.codes[0]].append(
-            cv2.resize(crop, (tile - 4, tile - 4), interpolation=cv2.INTER_AREA).astype(np.uint8)
-        )
+    sheet = np.full((rows * (_TILE + label), columns * (EXAMPLES * _TILE + 12), 3), 255, np.uint8)
     for place, code in enumerate(CODES):
-        top, left = place // columns * (tile + label), place % columns * (examples * tile + 12)
+        top, left = place // columns * (_TILE + label), place % columns * (EXAMPLES * _TILE + 12)
         text = f"{code}: {names[code]}"
         cv2.putText(sheet, text, (left + 4, top + 17), cv2.FONT_HERSHEY_SIMPLEX, 0.48, (40, 40, 40), 1, cv2.LINE_AA)
-        for number, crop in enumerate(found[code]):
-            x = left + number * tile
-            sheet[top + label : top + label + tile - 4, x : x + tile - 4] = crop
+        for number, tile in enumerate(one for one, kind in zip(tiles, codes, strict=True) if kind == code):
+            x = left + number * _TILE
+            sheet[top + label : top + label + _TILE - 4, x : x + _TILE - 4] = tile
     return sheet
