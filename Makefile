@@ -58,7 +58,7 @@ test: $(INSTALLED)  ## Run the tests, but not the slow ones.
 	$(PYTEST) -m 'not slow'
 
 test-all: $(INSTALLED)  ## Run all tests, also the slow ones.
-	$(PYTEST)
+	TEST_ALL=1 $(PYTEST)
 
 coverage: $(INSTALLED)  ## Which lines no quick test runs: a table, and htmlcov/index.html.
 	$(PYTEST) -m 'not slow' --cov=cytoyolo --cov-report=term:skip-covered --cov-report=html

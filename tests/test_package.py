@@ -128,6 +128,7 @@ def test_the_citation_has_the_version_and_the_licence() -> None:
     assert (citation["version"], citation["license"]) == (__version__, PROJECT["license"])
 
 
+@pytest.mark.slow
 def test_an_onnx_file_predicts_without_torch_and_ultralytics(
     without_torch: Path, network: Path, smear: Path, tmp_path: Path, cytoyolo
 ) -> None:
@@ -149,6 +150,7 @@ print(cytoyolo.Detector({str(network)!r}).predict([{str(smear / "images")!r}])[0
         assert (tmp_path / "without" / name).read_bytes() == (tmp_path / "with" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call",
     [

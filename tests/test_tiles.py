@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.boxes import iou
 from cytoyolo.errors import UsageError
 from cytoyolo.tiles import grid, join
+from tests.properties import examples
 
 
 @st.composite
@@ -19,7 +20,7 @@ def grids(draw: st.DrawFn) -> tuple[int, int, int, int, tuple[int, int]]:
 
 
 @given(grids(), st.data())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_a_box_no_larger_than_the_overlap_is_whole_in_a_window(
     given_grid: tuple[int, int, int, int, tuple[int, int]], data: st.DataObject
 ) -> None:
@@ -31,7 +32,7 @@ def test_a_box_no_larger_than_the_overlap_is_whole_in_a_window(
 
 
 @given(grids())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_windows_cover_the_image_and_stay_inside(given_grid: tuple[int, int, int, int, tuple[int, int]]) -> None:
     width, height, tile, _, _ = given_grid
     windows = grid(*given_grid)
@@ -79,7 +80,7 @@ def fields(draw: st.DrawFn, largest: float = 1.0) -> tuple[np.ndarray, np.ndarra
 
 @pytest.mark.slow
 @given(fields(), st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_each_cell_is_counted_once_wherever_the_seams_are(
     field: tuple[np.ndarray, np.ndarray, tuple[int, int]], seed: int
 ) -> None:
@@ -92,7 +93,7 @@ def test_each_cell_is_counted_once_wherever_the_seams_are(
 
 
 @given(fields(largest=3.0))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_cell_larger_than_the_overlap_is_put_together(
     field: tuple[np.ndarray, np.ndarray, tuple[int, int]],
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cytoyolo.annotations import audit as auditing
@@ -21,6 +21,7 @@ from cytoyolo.errors import CytoyoloError
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.records import parse_records
 from cytoyolo.tables.table import LABEL_ROLES, XYXY
+from tests.properties import examples
 
 SPEC = load_spec("cytologia")
 HEADER = "NAME,x1,y1,x2,y2,class"
@@ -82,7 +83,7 @@ def file_of(table: tuple[list[tuple[str, str]], str, list[str], bool], first: di
     return (text.rstrip("\r\n") if cut and lines[-1][0] else text).encode()
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(TABLE)
 def test_any_table_is_repaired_and_comes_back_byte_for_byte(
     table: tuple[list[tuple[str, str]], str, list[str], bool],
@@ -93,7 +94,7 @@ def test_any_table_is_repaired_and_comes_back_byte_for_byte(
     assert apply(data, changes) == clean
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(TABLE)
 def test_repairing_the_result_changes_nothing(table: tuple[list[tuple[str, str]], str, list[str], bool]) -> None:
     clean, _ = repaired(file_of(table, SOUND))
@@ -102,7 +103,7 @@ def test_repairing_the_result_changes_nothing(table: tuple[list[tuple[str, str]]
     assert len(changes) == 1
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(TABLE)
 def test_an_audit_of_a_repaired_table_finds_nothing_left_to_do(
     table: tuple[list[tuple[str, str]], str, list[str], bool],
@@ -178,7 +179,7 @@ NEW_CELLS = st.fixed_dictionaries(
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.lists(st.tuples(CELLS.map(",".join), ENDS), min_size=1, max_size=8),
     ENDS,
@@ -303,7 +304,7 @@ def own_file(form: dict[str, object], rows: list[object]) -> bytes:
     return text.encode(str(form["encoding"]), "replace")
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(FORM, st.lists(OWN_LINE, max_size=6))
 def test_a_table_in_its_own_form_keeps_it_and_comes_back_byte_for_byte(form, rows) -> None:
     data = own_file(form, rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo import boxes
@@ -21,6 +21,7 @@ from cytoyolo.annotations.rules.statistics import robust_z
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import load_spec
+from tests.properties import examples
 
 SPEC = load_spec("cytologia")
 HEADER = "NAME,x1,y1,x2,y2,class\n"
@@ -551,7 +552,7 @@ MASK_ROW = st.tuples(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(LABEL, min_size=1, max_size=12), st.lists(MASK_ROW, max_size=8), st.booleans())
 def test_no_rule_sees_the_masks_but_those_that_ask_for_them(
     labels: list[str], masks: list[str], pictured: bool
@@ -643,7 +644,7 @@ BOX = st.tuples(COORDINATE, COORDINATE, st.integers(1, 30), st.integers(1, 30))
 ROWS = st.lists(st.tuples(st.sampled_from("ab"), BOX, st.sampled_from(["PNN", "EO"])), min_size=1, max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(ROWS)
 def test_overlaps_equal_a_plain_loop(
     rows: list[tuple[str, tuple[int, int, int, int], str]],

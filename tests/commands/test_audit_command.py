@@ -509,7 +509,7 @@ def test_the_challenges_table_alone(shared: Path, tmp_path: Path, cytoyolo: Prog
     assert set(findings["severity"]) == {"warning", "info"}
 
 
-@pytest.mark.parametrize(("name", "errors"), [("wbc5", 7), ("pbc3", 182)])
+@pytest.mark.parametrize(("name", "errors"), [("wbc5", 7), pytest.param("pbc3", 182, marks=pytest.mark.slow)])
 def test_real_sets_with_their_images(name: str, errors: int, shared: Path, tmp_path: Path) -> None:
     source = shared / name
     table = (source / "train.csv").read_bytes()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -29,6 +29,7 @@ from cytoyolo.yolo import writing
 from cytoyolo.yolo.folder import IDENTITY, load_dataset
 from cytoyolo.yolo.verify import verify
 from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, Sample, empty_png, photo, resized_jpeg, rotated, save
+from tests.properties import examples
 
 HEADER = "NAME,x1,y1,x2,y2,class\n"
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -1025,6 +1026,7 @@ def test_an_image_that_changes_before_it_is_painted_is_named(curated: Path, monk
     assert not (curated / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_curated_real_set(shared: Path, tmp_path: Path, cytoyolo: Program) -> None:
     """As the reference writes them: masks anywhere in the table, some over the edge or a label, some once labels."""
     source, random = shared / "wbc5", np.random.default_rng(0)
@@ -1102,7 +1104,7 @@ def anything(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.one_of(GOOD_ROW, GOOD_ROW, GOOD_ROW, ROW), min_size=2, max_size=14),
     end=st.sampled_from(["\n", ""]),

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import logit
 
@@ -26,6 +26,7 @@ from cytoyolo.spec import MASK, load_spec
 from tests.blobs import SPEC as SPEC_TEXT
 from tests.outcomes import assert_refused, contents
 from tests.predicted_tables import Row, crossvalidated, oof_text
+from tests.properties import examples
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 SIZE = (200, 160)
@@ -528,7 +529,7 @@ def with_labels(rows: list[tuple[str, tuple[int, ...], str]]) -> list[tuple[str,
     return [row for row in rows if row[0] in names]
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.lists(ANY_LABEL, min_size=1, max_size=8).map(with_labels).filter(bool),
     st.lists(ANY_FOUND, max_size=8, unique=True),

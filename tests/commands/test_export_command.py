@@ -96,6 +96,7 @@ def test_an_export_is_replaced_only_on_request(weights, tmp_path):
         export(weights, output=tmp_path / name, format=format, overwrite=True)
 
 
+@pytest.mark.slow
 def test_wrong_exports(weights, blobs, tmp_path, monkeypatch):
     labels, images, output = blobs / "labels.csv", blobs / "images", tmp_path / "a.onnx"
     wrong = [

@@ -205,7 +205,10 @@ def test_import_and_export_load_no_torch(source: Path) -> None:
 
 
 @pytest.mark.parametrize("form", get_args(LabelTarget))
-@pytest.mark.parametrize(("name", "dataset"), [("wbc5", "wbc5"), ("pbc3", "pbc3"), ("pbc9", "cytologia")])
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [("wbc5", "wbc5"), pytest.param("pbc3", "pbc3", marks=pytest.mark.slow), ("pbc9", "cytologia")],
+)
 def test_real_labels_come_back_from_every_form(
     form: str, name: str, dataset: str, shared: Path, tmp_path: Path
 ) -> None:

@@ -345,6 +345,7 @@ def test_unfinished_work_of_another_run_is_refused(weights, blobs, images, tmp_p
     assert (tmp_path / "other.partial" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_unfinished_work_gives_no_leave_to_replace_what_came_meanwhile(weights, blobs, images, tmp_path, killed_after):
     other = predict(weights, images, output=tmp_path / "other", conf=0.5, pictures=False).output
     killed_after(9)
@@ -434,6 +435,7 @@ def test_views_give_the_same_rows_with_and_without_probabilities(weights, blobs,
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_starting_anew_keeps_nothing_of_the_work_thrown_away(weights, images, tmp_path, killed_after):
     killed_after(9)
     with pytest.raises(_Killed):

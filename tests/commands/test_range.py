@@ -58,6 +58,7 @@ def test_audit_says_the_range(lab: Path) -> None:
     assert "dark-range" not in set(found["rule"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_weights_and_exports_carry_the_range(lab: Path, target: str, tmp_path: Path) -> None:
     assert load_checkpoint(best(lab))["cytoyolo"]["white"] == {"integer": 4095}
@@ -66,6 +67,7 @@ def test_weights_and_exports_carry_the_range(lab: Path, target: str, tmp_path: P
     assert Detector(output, device="cpu").white == Detector(best(lab), device="cpu").white == White(4095)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("printed")
 def test_a_prediction_shows_new_images_in_the_range(lab: Path, tmp_path: Path, capsys) -> None:
     options = {"conf": 0.001, "device": "cpu", "pictures": True}
@@ -78,6 +80,7 @@ def test_a_prediction_shows_new_images_in_the_range(lab: Path, tmp_path: Path, c
         assert drawn.read_bytes() == (tmp_path / "flat" / "annotated" / drawn.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_detector_shows_a_file_in_the_range_and_says_once_what_is_dark(lab: Path, tmp_path: Path) -> None:
     detector = Detector(best(lab), conf=0.001, device="cpu")
     deep, flat = (detector.predict(lab / part / "blob00.png") for part in ("images", "pixels"))
@@ -91,6 +94,7 @@ def test_a_detector_shows_a_file_in_the_range_and_says_once_what_is_dark(lab: Pa
         detector.predict(path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("printed")
 def test_weights_without_a_range_say_that_each_image_has_its_own(
     lab: Path, small_run: Path, tmp_path: Path, capsys
@@ -101,6 +105,7 @@ def test_weights_without_a_range_say_that_each_image_has_its_own(
     assert "which range they were trained with: 12 (such as blob00.png: 0 to 4095)." in said
 
 
+@pytest.mark.slow
 def test_models_of_different_ranges_are_not_fused(lab: Path) -> None:
     first, second = (Detector(best(lab), device="cpu") for _ in range(2))
     assert Ensemble([first, second]).white == White(4095)
@@ -109,6 +114,7 @@ def test_models_of_different_ranges_are_not_fused(lab: Path) -> None:
         Ensemble([first, second])
 
 
+@pytest.mark.slow
 def test_images_of_two_cameras_are_warned_of(lab: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     for path in (lab / "images").iterdir():

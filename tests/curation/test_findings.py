@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logit
 
@@ -23,6 +23,7 @@ from cytoyolo.curation.findings import (
     curate,
 )
 from cytoyolo.detector.table import DetectionTable
+from tests.properties import examples
 
 Box = Sequence[float]
 DARK, PALE = 0, 1
@@ -259,7 +260,7 @@ ANY_LABELS = st.lists(st.tuples(NAME, ANY_BOX, st.sampled_from([DARK, PALE])), m
 ANY_PREDICTIONS = st.lists(st.tuples(NAME, ANY_BOX, st.tuples(SHARE, SHARE)), min_size=1, max_size=10)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(ANY_LABELS, ANY_PREDICTIONS)
 def test_any_labels_and_predictions_have_findings_and_scores_that_can_be(label, found):
     given_labels, given_predictions = labels(label), predictions(found, "abc")
@@ -279,7 +280,7 @@ def test_any_labels_and_predictions_have_findings_and_scores_that_can_be(label, 
     assert ((made.findings["rule"] == "overlooked") == (made.findings["row"] < 0)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ANY_LABELS, ANY_PREDICTIONS, st.randoms(use_true_random=False))
 def test_the_order_of_the_images_does_not_matter(label, found, random):
     made = curate(labels(label), predictions(found, "abc"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.curation.predictions import LEAST, pool_classes, read_oof
@@ -15,6 +15,7 @@ from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.spec import load_spec, parse_spec
 from tests.predicted_tables import SPEC, oof_text
+from tests.properties import examples
 
 HEADER = "NAME,fold,width,height,x1,y1,x2,y2,confidence,p_dark,p_pale\n"
 ROWS = ["a.jpg,0,80,72,1.50,2.00,30.25,40.00,0.900000,0.900000,0.100000", "b.jpg,1,90,60,,,,,,,"]
@@ -49,7 +50,7 @@ DETECTION = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.lists(DETECTION, max_size=4, unique=True), min_size=2, max_size=6))
 def test_what_is_written_is_read_again(tmp_path_factory, detections):
     rows = [
@@ -194,7 +195,7 @@ def test_images_that_only_one_of_them_knows_change_nothing():
     assert (pool_classes(first, [renamed, other]).probabilities == expected).all()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(SHARE, SHARE), min_size=2, max_size=5))
 def test_pooling_does_not_depend_on_the_order_of_the_others(shares):
     tables = [predicted([("a", A_CELL, share)]) for share in shares]

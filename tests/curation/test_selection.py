@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from cytoyolo.curation.selection import at_random, representatives, uncertainty
+from tests.properties import examples
 
 
 def none(n: int) -> np.ndarray:
@@ -38,7 +39,7 @@ def test_images_that_look_the_same_are_chosen_last() -> None:
     assert {5, 6} < {*chosen} and len({*chosen}) == 4
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=30), st.integers(0, 99), st.data())
 def test_each_image_once_and_no_group_is_ahead(names: list[str], seed: int, data: st.DataObject) -> None:
     random, groups = np.random.default_rng(seed), np.array(names, object)

@@ -17,6 +17,7 @@ from cytoyolo.detector.averaging import (
     no_vectors,
 )
 from cytoyolo.errors import UsageError
+from tests.properties import examples
 
 
 def drawn(seed, count, classes, networks):
@@ -62,7 +63,7 @@ def test_sigmoids_become_shares_and_a_cell_without_a_score_gets_equal_ones():
     assert no_vectors(rows).tolist() == [False, True, True, True, False]
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(cases)
 def test_no_weights_of_a_grid_are_better_than_the_chosen_ones(case):
     votes, truth = case
@@ -75,7 +76,7 @@ def test_no_weights_of_a_grid_are_better_than_the_chosen_ones(case):
         assert log_likelihood(votes, truth, weights.tolist()) <= best + 2e-3
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(cases)
 def test_the_weights_do_not_depend_on_the_order_of_networks_or_cells(case):
     votes, truth = case

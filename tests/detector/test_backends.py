@@ -29,6 +29,9 @@ from cytoyolo.detector.predict import Detector
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.info import decode
 
+# OpenVINO takes seconds to convert a network; the same code runs it for ONNX.
+SLOW_OPENVINO = pytest.param("openvino", marks=pytest.mark.slow)
+
 
 @pytest.fixture(scope="module")
 def exports(small_run, tmp_path_factory) -> dict[str, Path]:
@@ -56,7 +59,7 @@ def test_runtimes_find_what_torch_finds(exports, blobs, backend):
     np.testing.assert_allclose(wanted.probabilities, found.probabilities, atol=1e-4)
 
 
-@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+@pytest.mark.parametrize("backend", ["onnx", SLOW_OPENVINO])
 def test_a_side_other_than_the_trainings_works_too(exports, blobs, backend):
     one, other = (Detector(exports[name], imgsz=96, conf=1e-3, device="cpu") for name in ("torch", backend))
     images = pictures(blobs, 3)
@@ -121,7 +124,7 @@ def count_found(detector, image):
         return str(error)
 
 
-@pytest.mark.parametrize("backend", ["torch", "onnx", "openvino"])
+@pytest.mark.parametrize("backend", ["torch", "onnx", SLOW_OPENVINO])
 def test_a_detector_is_pickled_as_its_path_and_settings(exports, blobs, backend, tmp_path, monkeypatch):
     weights = tmp_path / "best.pt"
     shutil.copyfile(exports["torch"], weights)
@@ -188,7 +191,7 @@ def test_a_gpu_that_onnx_runtime_cannot_use_is_no_gpu(exports, monkeypatch):
         Detector(exports["onnx"], device="0")
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize("target", ["onnx", SLOW_OPENVINO])
 def test_a_checkpoint_is_converted_where_nothing_can_be_kept(exports, tmp_path, monkeypatch, target):
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path / "file" / "home"))
     (tmp_path / "file").touch()
@@ -212,7 +215,7 @@ def test_an_interrupt_after_several_openvino_networks_is_one(exports):
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize("target", ["onnx", SLOW_OPENVINO])
 def test_a_damaged_conversion_or_anothers_is_made_anew(exports, tmp_path, monkeypatch, target):
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
     with converted(exports["torch"], target) as kept:
@@ -251,7 +254,7 @@ def test_a_conversion_that_lost_its_network_is_made_anew(exports, tmp_path, monk
         open_network(tmp_path, device="cpu")
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize("target", ["onnx", SLOW_OPENVINO])
 def test_two_first_conversions_at_once(exports, tmp_path, monkeypatch, target):
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
     with ThreadPoolExecutor(2) as pool:

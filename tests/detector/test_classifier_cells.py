@@ -14,6 +14,7 @@ from cytoyolo.detector.crops import Crop, crops
 from cytoyolo.detector.preprocessing import FILL
 from cytoyolo.errors import CytoyoloError
 from tests.pictures import photo
+from tests.properties import examples
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_the_middle_of_a_crop_with_room_is_the_crop_that_a_prediction_sees(cells
     assert made.class_id.tolist() == [1, 0, 1] and len(made) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.floats(0, 180), st.floats(0, 0.3), st.floats(0, 0.7), st.integers(0, 10_000))
 def test_a_changed_crop_never_leaves_its_room(degrees, translate, scale, seed):
     changes = CropChanges(degrees=degrees, translate=translate, scale=scale, fliplr=0.5, flipud=0.5)

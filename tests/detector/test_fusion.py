@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.boxes import iou
@@ -17,6 +17,7 @@ from cytoyolo.detector.views import boxes_back, orientations
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.decoding import turn_picture
 from cytoyolo.images.samples import UNKNOWN
+from tests.properties import examples
 
 
 def plain(image, xyxy, probabilities, weight, total, threshold):
@@ -41,7 +42,7 @@ def plain(image, xyxy, probabilities, weight, total, threshold):
     return sorted(made, key=lambda row: (row[0], -row[2].max()))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(1, 5), st.sampled_from([0.2, 0.4, 0.55]))
 def test_all_images_at_once_give_what_a_plain_loop_gives(seed, count, classes, threshold):
     random = np.random.default_rng(seed)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.detector import nms as suppression
 from cytoyolo.detector.nms import suppress
+from tests.properties import examples
 
 
 def output(confidence, copies=1):
@@ -44,7 +45,7 @@ def test_candidates_that_are_not_looked_at_are_told(monkeypatch):
     assert len(xyxy) == 1 and cut == pytest.approx(0.9)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.integers(1, 99), min_size=1, max_size=120), st.integers(1, 60), st.integers(1, 4))
 def test_boxes_above_the_cut_do_not_depend_on_the_limit(shares, most, copies):
     given_output = output(np.array(shares) / 100, copies)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.detector.model_info import ModelInfo
@@ -12,6 +12,7 @@ from cytoyolo.detector.preprocessing import FILL
 from cytoyolo.detector.tiling import Tiling, check_tiling, common_tiling, parse_tiles, tiling_of
 from cytoyolo.detector.trained_on import Sides, TrainedOn
 from cytoyolo.errors import CytoyoloError, UsageError
+from tests.properties import examples
 
 CELLS = TrainedOn(360, 363, 370, (60, 142, 240.5), 0.1)
 WEIGHTS = Path("best.pt")
@@ -127,7 +128,7 @@ def test_too_many_tiles_are_told_before_they_are_made():
 @given(
     st.sampled_from([0.1, 0.5, 1, 1.7, 3, 20]), st.integers(1, 900), st.integers(1, 900), st.integers(0, 2**32),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_boxes_come_back_to_where_they_were(scale, width, height, seed):
     tiling = made("150,60", scale=scale)
     rng = np.random.default_rng(seed)

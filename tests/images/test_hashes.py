@@ -5,7 +5,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.fft import dctn
@@ -20,6 +20,7 @@ from cytoyolo.images.hashes import (
     perceptual_hash,
     transposed,
 )
+from tests.properties import examples
 
 SIGNS = np.where(np.arange(16) % 2, -1, 1)
 
@@ -125,7 +126,7 @@ def test_large_pictures_are_halved_first(width: int, height: int) -> None:
 
 
 @given(seed=st.integers(0, 10**6), width=st.integers(128, 700), height=st.integers(128, 700))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_halving_changes_few_bits(seed: int, width: int, height: int) -> None:
     picture = enlarged(seed, width, height)
     assert bits_between(perceptual_hash(picture), slow_hash(picture)) <= 32
@@ -139,7 +140,7 @@ def test_halving_changes_few_bits(seed: int, width: int, height: int) -> None:
     size=st.sampled_from([(64, 64), (90, 73), (128, 128), (320, 240), (131, 129), (370, 363), (575, 575)]),
     orientation=st.integers(0, 7),
 )
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_hash_of_a_turned_picture_is_the_turned_hash(seed: int, size: tuple[int, int], orientation: int) -> None:
     picture = texture(seed, *size)
     both = as_words([perceptual_hash(picture), perceptual_hash(turned(picture, orientation))])
@@ -191,7 +192,7 @@ def hash_rows(draw: st.DrawFn) -> NDArray[np.uint64]:
 
 
 @given(rows=hash_rows(), distance=st.sampled_from([0, 5, 20, 40, 64, 100, 255]))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_near_pairs_are_those_of_a_plain_loop(rows: NDArray[np.uint64], distance: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashes, "_ROWS", 3)  # so that a few hashes make many blocks

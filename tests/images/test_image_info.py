@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageStat
 
@@ -54,6 +54,7 @@ from tests.pictures import (
     tiff,
     upright,
 )
+from tests.properties import examples
 
 DQT, SOF, SOS = (JPEG.index(bytes((0xFF, code))) for code in (0xDB, 0xC0, 0xDA))
 
@@ -460,7 +461,7 @@ def test_damage_inside_a_progressive_jpeg_never_passes_as_a_picture_that_cannot_
     st.integers(1, 10**6),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=5),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_no_mutation_of_a_file_raises(sample: Sample, cut: int, changes: list[tuple[int, int]]) -> None:
     spoilt = bytearray(sample.data[: 1 + cut % len(sample.data)])
@@ -475,7 +476,7 @@ def test_no_mutation_of_a_file_raises(sample: Sample, cut: int, changes: list[tu
 
 
 @given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"RIFF", b""]), st.binary())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_noise_after_any_signature_is_refused(signature: bytes, noise: bytes) -> None:
     assert image_facts(Path("x.jpg"), signature + noise).problem

@@ -5,12 +5,13 @@ import io
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from cytoyolo.images.jpeg import END, START, has_all_scans, mend, probes, walk
 from tests.pictures import JPEG, JUNK, PROGRESSIVE, RESTARTS, SPOILT, after_start, photo, rotated, save, segment
+from tests.properties import examples
 
 THUMBNAIL = segment(0xE1, b"Exif\0\0" + save(photo(16, 16), "JPEG"))
 VARIANTS = {
@@ -158,7 +159,7 @@ MARKERS = st.lists(st.sampled_from([b"\xff", b"\0", b"\xda", b"\xd9", b"\xd0", b
 
 
 @given(st.one_of(st.binary(max_size=400), MARKERS.map(b"".join)))
-@settings(max_examples=400)
+@examples(400)
 def test_arbitrary_bytes_are_walked_to_their_end(rest: bytes) -> None:
     check_any_bytes(START + rest)
 
@@ -168,7 +169,7 @@ def test_arbitrary_bytes_are_walked_to_their_end(rest: bytes) -> None:
     st.integers(2, 10**6),
     st.lists(st.tuples(st.integers(2, 10**6), st.integers(0, 255)), max_size=6),
 )
-@settings(max_examples=300)
+@examples(300)
 def test_cut_and_mutated_files_are_walked_to_their_end(data: bytes, cut: int, changes: list[tuple[int, int]]) -> None:
     spoilt = bytearray(data[: max(2, cut % (len(data) + 1))])
     for at, value in changes:
@@ -199,7 +200,7 @@ def test_a_progressive_file_without_its_last_scan_lacks_one() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_nonsense_has_no_scans(noise: bytes) -> None:
     has_all_scans(START + noise)
     assert not has_all_scans(START + b"\xff\xc2\0\x04" + noise)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
@@ -21,6 +21,7 @@ from cytoyolo.reviewing.items import Item, item_of, of_audit, of_curation, of_ev
 from cytoyolo.reviewing.store import About, Store, create, is_review
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import sha256
+from tests.properties import examples
 
 SPEC = load_spec("wbc5")
 HEADER = "NAME,x1,y1,x2,y2,class"
@@ -80,7 +81,7 @@ def after(steps: list[object], reviewer: str = "ann") -> History:
     return history
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(400, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, FORMS)
 def test_any_decisions_are_applied_and_undone_byte_for_byte(steps: list[object], text: str) -> None:
     table = table_of(text)
@@ -92,7 +93,7 @@ def test_any_decisions_are_applied_and_undone_byte_for_byte(steps: list[object],
     assert set(log["reviewer"].iloc[1:]) <= {"ann"} and not log.isna().any().any()
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(STEPS)
 def test_undoing_everything_leads_back_and_redoing_leads_forward(steps: list[object]) -> None:
     history = after(steps)
@@ -230,7 +231,7 @@ def test_two_drawings_of_a_cell_become_one_row(store: Store) -> None:
     assert [(one.outcome.code, one.reviewer) for one in made.verdicts] == [("BA", "ann; bob"), ("LY", "bob")]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=30))
 def test_kappa_is_that_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     first, second = ([pair[side] for pair in pairs] for side in (0, 1))

@@ -1,11 +1,12 @@
 """Shares of classes by expectation maximisation, on simulated slides of another mixture."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cytoyolo.scoring.class_shares import adjusted_shares
+from tests.properties import examples
 
 CENTRES = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
 
@@ -27,7 +28,7 @@ def mixtures() -> st.SearchStrategy[NDArray[np.float64]]:
     return parts.map(lambda some: np.array(some) / sum(some))
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(mixtures(), mixtures(), st.integers(0, 1000))
 def test_a_simulated_mixture_is_found(shares: NDArray[np.float64], training: NDArray[np.float64], seed: int) -> None:
     found = adjusted_shares(answers(shares, training, 5_000, seed), training.tolist())

@@ -15,6 +15,7 @@ from cytoyolo.scoring.intervals import wilson
 from cytoyolo.scoring.method_comparison import compare_methods
 from cytoyolo.scoring.slide_differential import CountingFacts, Differential, folder_of, slide_differential
 from cytoyolo.spec import load_spec, parse_spec, plain_spec
+from tests.properties import examples
 
 SPEC = load_spec("cytologia")
 FACTS = CountingFacts("best.pt", ("ab" * 32,), 0.25, "2026-11-29", wanted=200)
@@ -136,7 +137,7 @@ def test_a_slide_is_the_folder_of_its_images() -> None:
         )
     )
 )
-@settings(deadline=None, max_examples=50)
+@examples(50)
 def test_bias_and_limits_of_agreement(both: tuple[list[list[int]], list[list[int]]]) -> None:
     true, found = (np.array(one) for one in both)
     spec = parse_spec({"classes": ["PNN", {"code": "Er", "leukocyte": False}, "LY"]})

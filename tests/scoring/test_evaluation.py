@@ -109,7 +109,7 @@ def test_the_best_threshold_has_the_highest_macro_f1() -> None:
     assert macro(best) == pytest.approx(max(tried))
 
 
-@pytest.mark.parametrize("wanted", [None, 0.3, 0.6])
+@pytest.mark.parametrize("wanted", [None, 0.6, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_thresholds_of_classes_are_found_by_trying_all(wanted: float | None) -> None:
     cells = random_cells(8)
     table = class_thresholds(cells, match(cells), wanted).set_index("class")

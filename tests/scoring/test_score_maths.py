@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from cytoyolo.scoring import score as maths
 from cytoyolo.scoring.score import comparable_ids, evaluate
 from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY
+from tests.properties import examples
 
 EXACT = 1e-12
 
@@ -78,7 +79,7 @@ row, answer = (
 )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.lists(row, min_size=1, max_size=16), st.lists(answer, max_size=24))
 def test_random_tables_agree_with_the_definition(
     truth: list[tuple[object, ...]], submission: list[tuple[object, ...]]
@@ -86,7 +87,7 @@ def test_random_tables_agree_with_the_definition(
     assert_agrees(table(*truth), table(*submission))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(row, min_size=1, max_size=12), st.lists(answer, max_size=12), st.integers(1, 7))
 def test_block_size_changes_nothing(
     truth: list[tuple[object, ...]], submission: list[tuple[object, ...]], block: int

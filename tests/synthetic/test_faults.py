@@ -477,7 +477,7 @@ def run(source: Path, output: Path, spec: DataSpec, seed: int = 0, rate: float =
     return Case(source, images, output, spec, read)
 
 
-@pytest.fixture(scope="module", params=["smear", "wbc5", "pbc3"])
+@pytest.fixture(scope="module", params=["smear", "pbc3", pytest.param("wbc5", marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Sets of one cell an image and of many, with about every variant of each kind in wbc5."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -5,7 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -13,6 +13,7 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.defaults import MaskFill
 from cytoyolo.spec import load_spec
 from cytoyolo.yolo.ignore_regions import MARGIN, paint, regions_by_image
+from tests.properties import examples
 
 SPEC = load_spec("cytologia")
 Box = tuple[float, float, float, float]
@@ -47,7 +48,7 @@ BOX = st.tuples(COORDINATE, COORDINATE, SIDE, SIDE).map(lambda box: (*box[:2], b
 BOXES = st.lists(BOX, max_size=4).map(lambda boxes: np.array(boxes, np.float64).reshape(-1, 4))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.integers(1, 36), st.integers(1, 36), BOXES, BOXES)
 def test_masks_are_hidden_and_nothing_else(
     width: int, height: int, masks: NDArray[np.float64], kept: NDArray[np.float64]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoyolo.annotations.table import LabelTable
@@ -18,6 +18,7 @@ from cytoyolo.tables.table import XYXY, fingerprint, write_table
 from cytoyolo.yolo.folder import Dataset, load_dataset
 from cytoyolo.yolo.labels import label_rows, read_labels
 from cytoyolo.yolo.verify import read_listing, verify
+from tests.properties import examples
 
 SPEC = load_spec("cytologia")
 TABLE = LabelTable.parse(Path("t.csv"), b"NAME,x1,y1,x2,y2,class\na.jpg,1,2,3,4,PNN\n", SPEC)
@@ -28,7 +29,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(ROWS, st.lists(NAMES, max_size=2))
 def test_rows_come_back_image_by_image(tmp_path_factory, rows, without_cells) -> None:
     names, *sides, numbers = (list(column) for column in zip(*rows, strict=True))

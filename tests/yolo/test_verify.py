@@ -72,6 +72,7 @@ def test_a_listing_may_not_lead_outside(folder: Path) -> None:
     assert "names files outside the folder" in refusal(folder)
 
 
+@pytest.mark.slow
 def test_a_yaml_with_a_download_and_a_label_cache_run_no_code(folder: Path, tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[object, ...]:

@@ -8,13 +8,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from cytoyolo.annotations.formats import coco, cvat, geojson, labelme, labelstudio
 from cytoyolo.annotations.formats.label_rows import label_rows
 from cytoyolo.errors import CytoyoloError
 from tests.annotations.formats import test_coco, test_cvat, test_geojson, test_labelme, test_labelstudio
+from tests.properties import examples
 
 RECTANGLE = test_labelme.shape("rectangle", (1, 2), (30, 40))
 ROTATED = test_labelstudio.region("rectanglelabels", 2, x=50, y=20, width=20, height=10, rotation=90)
@@ -37,7 +38,7 @@ VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(), st.text(max_size=5),
     st.lists(st.integers(0, 300), max_size=3), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
 )  # fmt: skip
-FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def places(content: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
