@@ -1,7 +1,7 @@
 """Which training carries over to slides and laboratories that it has not seen?
 
     python benchmarks/accuracy.py --work DIR [--tasks slides0 to-wbc5 ...] [--variants plain steps ...] [--seeds 0 1 2]
-        [--second-stage]
+        [--second-stage] [--start-seed N]
 
 The data are the training tables of ../shared/data/wbc5 and ../shared/data/pbc9. Test images, and images that show the
 same, are left out. Each task trains on some images and is judged on other slides, another laboratory, or both (TASKS).
@@ -164,13 +164,14 @@ def judged(weights: Path, folder: Path, truth: pd.DataFrame, settings: Inference
     }  # fmt: skip
 
 
-def weights_of(work: Path, task: str, variant: str, seed: int, epochs: int) -> Path:
+def weights_of(work: Path, task: str, variant: str, seed: int, epochs: int, start_seed: int | None = None) -> Path:
     """Train one model, and return its last weights. Weights that are there are not made again."""
     run = work / f"{task}-{variant}-{epochs}-{seed}"
     weights = run / "weights" / "last.pt"
     if not weights.is_file():
         data = converted(work, task, divided(work, TASKS[task])[0])
-        start = weights_of(work, *AFTER[variant], seed, epochs) if variant in AFTER else START
+        first = seed if start_seed is None else start_seed
+        start = weights_of(work, *AFTER[variant], first, epochs) if variant in AFTER else START
         settings = {"recipe": "quick", "model": str(start), "epochs": epochs, "seed": seed, "cache": "ram"}
         train(data, output=run, **{**settings, **VARIANTS[variant]})
     return weights
@@ -186,9 +187,11 @@ def classifier_of(work: Path, task: str, variant: str, seed: int, epochs: int) -
     return weights
 
 
-def one(work: Path, task: str, variant: str, seed: int, epochs: int, second_stage: bool = False) -> pd.DataFrame:
+def one(
+    work: Path, task: str, variant: str, seed: int, epochs: int, second_stage: bool, start_seed: int | None
+) -> pd.DataFrame:
     """Judge one model, a line for each source that judges; or a line for each way to use its second stage."""
-    weights = weights_of(work, task, variant, seed, epochs)
+    weights = weights_of(work, task, variant, seed, epochs, start_seed)
     ways: dict[str, Any] = {"": {}}
     if second_stage:
         classifier = classifier_of(work, task, variant, seed, epochs)
@@ -214,6 +217,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--second-stage", action="store_true")
+    parser.add_argument("--start-seed", type=int, help="the seed of weights that others start from (default: the same)")
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -225,7 +229,7 @@ def main() -> None:
                 done = pd.read_csv(results) if results.exists() else pd.DataFrame(columns=keys)
                 if (done[keys] == [task, variant, options.epochs, seed]).all(axis=1).any():
                     continue
-                lines = one(work, task, variant, seed, options.epochs, options.second_stage)
+                lines = one(work, task, variant, seed, options.epochs, options.second_stage, options.start_seed)
                 pd.concat([done, lines]).to_csv(results, index=False)
                 print(lines.round(3).to_string(index=False), flush=True)
 

@@ -7,11 +7,31 @@ from contextlib import contextmanager
 
 import cv2
 
+from cytoyolo.errors import CytoyoloError
+
+_OLDEST_OPENCV = (4, 13)
 _LOGGERS = ("tifffile", "imagecodecs")
 _LONGEST = 160
 
 _heard = threading.local()
 
+
+def check_opencv(version: str) -> None:
+    """Raise CytoyoloError for an OpenCV that would read some pictures wrongly.
+
+    The requirements of this package ask for a newer one. But opencv-python and opencv-python-headless write the same
+    folder, so another package can replace it.
+    """
+    if tuple(map(int, version.split(".")[:2])) < _OLDEST_OPENCV:
+        oldest = ".".join(map(str, _OLDEST_OPENCV))
+        raise CytoyoloError(
+            f"OpenCV {version} is installed, and does not turn WebP images as their EXIF says; install {oldest} or "
+            "newer by `pip install --force-reinstall --no-deps opencv-python`. Another package may have brought the "
+            "old one, as opencv-python-headless."
+        )
+
+
+check_opencv(cv2.__version__)
 # OpenCV prints messages about errors that it also returns. It can only be silenced for the whole process.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 

@@ -318,7 +318,7 @@ def detail_correlation(first: Gray, second: Gray, shift: tuple[float, float] = (
     there = _warped(_without(other, _DETAIL), warp, cv2.BORDER_REPLICATE)[inside]
     here, there = here - here.mean(), there - there.mean()
     size = float(np.linalg.norm(here) * np.linalg.norm(there))
-    return float(here @ there) / size if size > 0 else 0.0
+    return min(max(float(here @ there) / size, -1.0), 1.0) if size > 0 else 0.0
 
 
 def _blurred(picture: Band, sigma: float) -> Band:

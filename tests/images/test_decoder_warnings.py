@@ -13,7 +13,9 @@ import pytest
 import simplejpeg
 from PIL import Image
 
+from cytoyolo.errors import CytoyoloError
 from cytoyolo.images import decoding, jpeg
+from cytoyolo.images.complaints import check_opencv
 from cytoyolo.images.decoding import Picture
 from cytoyolo.images.info import decode, image_facts, pixel_digest, read_facts, read_many
 from tests.pictures import (
@@ -269,3 +271,13 @@ def test_damage_in_a_scan_is_not_printed(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
     assert (done.stderr, done.stdout.splitlines()) == ("", [found.warning for found in read_many(paths)])
+
+
+@pytest.mark.parametrize(("version", "fits"), [("4.12.0", False), ("3.4.18", False), ("4.13.0", True), ("5.0.0", True)])
+def test_an_old_opencv_that_another_package_brought_is_refused(version: str, fits: bool) -> None:
+    """It would read WebP images of another orientation without a word."""
+    if fits:
+        check_opencv(version)
+    else:
+        with pytest.raises(CytoyoloError, match=rf"OpenCV {version} is installed.*install 4\.13 or newer"):
+            check_opencv(version)
