@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from cytoyolo.console import warn
+from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import MARKER
 from cytoyolo.images.decoding import EXTENSIONS
 from cytoyolo.images.names import NameMatches, match_names
@@ -64,13 +65,18 @@ def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
     folder : Path
         The image folder.
     unread : list of str, optional
-        Sub-folders that can't be read are appended to this list.
+        Sub-folders that can't be read are appended to this list. Without it, they are an error.
 
     Returns
     -------
     list of str
         Sorted paths relative to the folder, with "/" between their parts. Bytes that are not UTF-8, which no table can
         contain, are written as \\x and their number.
+
+    Raises
+    ------
+    CytoyoloError
+        For a sub-folder that can't be read, without `unread`.
 
     Examples
     --------
@@ -90,8 +96,11 @@ def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
         seen.add(identity)
         entries = _entries(path, prefix)
         if entries is None:
-            if unread is not None:
-                unread.append(prefix.rstrip("/"))
+            if unread is None:
+                raise CytoyoloError(
+                    f"{path} is a folder that can't be read; check its permissions, or move it elsewhere."
+                )
+            unread.append(prefix.rstrip("/"))
             continue
         if prefix and any(entry.name == MARKER for entry in entries):
             continue

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import mark
 from cytoyolo.images.folder import folder_files, is_hidden
 
@@ -63,3 +64,19 @@ def test_names_that_are_no_utf8_are_listed_as_their_bytes(tmp_path):
         pytest.skip("this file system takes UTF-8 names only")
     (tmp_path / os.fsdecode(b"s\xff") / os.fsdecode(b"a\xfe.png")).touch()
     assert folder_files(tmp_path) == ["s\\xff/a\\xfe.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_no_folder_without_images(tmp_path, monkeypatch):
+    put(tmp_path, "a.jpg", "closed/b.jpg")
+    listing = os.scandir
+
+    def refused(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(path)
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(CytoyoloError, match="closed is a folder that can't be read; check its permissions"):
+        folder_files(tmp_path)
+    unread = []
+    assert folder_files(tmp_path, unread) == ["a.jpg"] and unread == ["closed"]
