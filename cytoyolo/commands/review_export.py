@@ -11,8 +11,8 @@ from cytoyolo.annotations.changes import COLUMNS
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.repair import check_output
 from cytoyolo.commands.review_cells import CellsState, cells_state
-from cytoyolo.errors import CytoyoloError, UsageError, quoted
-from cytoyolo.files import atomic_file
+from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, quoted
+from cytoyolo.files import atomic_file, read_bytes
 from cytoyolo.reviewing.export import WITNESSES, agreement, edited, merged
 from cytoyolo.reviewing.store import CELLS, Store
 from cytoyolo.tables.table import XYXY, check_writable, sha256, write_table
@@ -98,10 +98,15 @@ def _write_log(store: Store, changes: pd.DataFrame, path: Path, overwrite: bool)
     about, kept = store.about, path.with_name(f"{path.stem}{REVIEWED}")
     check_output(kept, (store.path, about.source))
     check_writable(path, [*COLUMNS, *WITNESSES], overwrite)
+    source = Path(about.source)
+    changed = not source.is_file() or sha256(source.read_bytes()) != about.sha256
+    if changed and kept.exists() and not overwrite and read_bytes(kept) != about.table:
+        raise UsageError(
+            f"{kept} exists, and the table that was reviewed goes there; give another name or {OVERWRITE}."
+        )
     with atomic_file(path) as temporary:
         changes.to_csv(temporary, index=False, lineterminator="\n")
-    source = Path(about.source)
-    if not source.is_file() or sha256(source.read_bytes()) != about.sha256:
+    if changed:
         with atomic_file(kept) as temporary:
             temporary.write_bytes(about.table)
         console.warn(f"{source} is not the table that was reviewed. The log belongs to {kept}, which holds that table.")

@@ -108,6 +108,11 @@ def test_a_table_that_was_changed_is_refused_and_nothing_is_lost(place: Path, cy
     assert cytoyolo("review", path, "--export", path.parent / "log.csv").returncode == 0
     kept = path.parent / "log.reviewed-table.csv"
     assert kept.read_bytes() == before
+    (path.parent / "log2.reviewed-table.csv").write_text("mine")
+    foreign = cytoyolo("review", path, "--export", path.parent / "log2.csv")
+    assert foreign.returncode == 2 and "log2.reviewed-table.csv exists" in foreign.stderr
+    assert (path.parent / "log2.reviewed-table.csv").read_text() == "mine"
+    assert not (path.parent / "log2.csv").exists()
     assert cytoyolo("apply", kept, path.parent / "log.csv").stdout.encode() == before.replace(
         before.splitlines(True)[1], b""
     )
