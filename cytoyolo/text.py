@@ -167,3 +167,19 @@ def listed_by_kind(items: Sequence[str], kinds: Sequence[str], limit: int = 5) -
         elif hidden:
             rest += hidden
     return "; ".join(parts) + (f"; and {rest:,} more of other kinds" if rest else "")
+
+
+def parsed_number(text: str) -> float:
+    """Parse a number as label tables do: Python's own `1_0` and digits of other scripts are none.
+
+    Raises ValueError for any other text.
+
+    Examples
+    --------
+    >>> parsed_number(" 1.5e1 ")
+    15.0
+    """
+    text = text.strip()
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is not a number")
+    return float(text)

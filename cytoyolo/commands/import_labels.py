@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,6 +20,7 @@ from cytoyolo.annotations.formats.registry import Format, format_of
 from cytoyolo.defaults import LabelSource
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, listed, option
 from cytoyolo.files import check_place, read_bytes, write_together
+from cytoyolo.shipped import parse_yaml
 from cytoyolo.spec import COLUMNS, MASK
 from cytoyolo.tables.table import LABEL_ROLES, check_writable
 
@@ -136,7 +138,8 @@ def import_labels(
     if groups is not None and known.empty:
         raise CytoyoloError(f"{source} knows no groups of images; leave out {option('groups_out')}.")
     contents = {table: _csv(label_rows(annotations))}
-    contents |= {} if dataset is None else {dataset: data_set_yaml(annotations, dataset.stem).encode()}
+    if dataset is not None:
+        contents[dataset] = data_set_yaml(annotations, dataset.stem, _known_classes(dataset)).encode()
     contents |= {} if groups is None else {groups: _csv(known)}
     write_together(contents)
     return _imported(table, form.name, annotations, known)
@@ -181,6 +184,14 @@ def _check_yaml(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} exists; give another name or {OVERWRITE}.")
     if not read_bytes(path).startswith(YAML_MARK.encode()):
         raise UsageError(f"{path} is not a file that this command made; give another name.")
+
+
+def _known_classes(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what an earlier YAML says of each class: the user has written there which are not leukocytes."""
+    content = parse_yaml(path, read_bytes(path)) if path.exists() else {}
+    classes = content.get("classes") if isinstance(content, dict) else None
+    found = [one for one in classes if isinstance(one, dict) and "code" in one] if isinstance(classes, list) else []
+    return {str(one["code"]): one for one in found}
 
 
 def _imported(table: Path, form: str, annotations: Annotations, groups: pd.DataFrame) -> Imported:

@@ -224,3 +224,59 @@ def test_real_labels_come_back_from_every_form(
     # Pascal VOC has no list of classes: those of the boxes are in alphabetical order.
     codes = tuple(code for code in load_spec(dataset).codes if form != "voc" or code in set(given["class"]))
     assert load_spec(tmp_path / "back.yaml").codes == codes
+
+
+def test_what_the_user_wrote_of_the_classes_stays(source: Path) -> None:
+    options = {"output": source.parent / "labels.csv", "dataset_out": source.parent / "mine.yaml"}
+    import_labels(source, **options)
+    text = options["dataset_out"].read_text()
+    options["dataset_out"].write_text(text.replace("- code: PNN\n", "- code: PNN\n  leukocyte: false\n"))
+    import_labels(source, overwrite=True, **options)
+    spec = load_spec(options["dataset_out"])
+    assert dict(zip(spec.codes, spec.leukocyte, strict=True)) == {"mast cell": True, "PNN": False}
+
+
+def test_a_number_that_only_python_knows_is_none(source: Path) -> None:
+    (source.parent / "table.csv").write_text("NAME,x1,y1,x2,y2,class\na.png,1_0,2,20,30,LY\nb.png,1,2,20,30,LY\n")
+    made = import_labels(source.parent / "table.csv", output=source.parent / "labels.csv")
+    assert made.boxes == 1 and "not a coordinate" in made.problems[0].what
+
+
+@pytest.mark.parametrize("form", ["yolo", "voc", "labelme", "geojson"])
+def test_a_hidden_image_is_not_lost_on_its_way(form: str, source: Path) -> None:
+    (source.parent / "images" / "P1" / "a.png").rename(source.parent / "images" / "P1" / ".a.png")
+    (source.parent / "labels.csv").write_text("NAME,x1,y1,x2,y2,class\nP1/.a.png,1,2,21,32,PNN\n")
+    with pytest.raises(CytoyoloError, match=r"P1/\.a\.png has a hidden name"):
+        export_labels(
+            source.parent / "labels.csv", images=source.parent / "images", format=form, output=source.parent / "out"
+        )
+    assert not (source.parent / "out").exists()
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_yolo_labels_stand_where_ultralytics_looks_for_them(copied: bool, tmp_path: Path) -> None:
+    """Whatever the names of images and folders are: lists, `images` and `labels` among them."""
+    from ultralytics.data.utils import img2label_paths
+
+    names = [
+        "a.png",
+        "test.png",
+        "labels/b.png",
+        "s1/images/c.png",
+        "images/images/d.png",
+        "notes.png",
+        "v/classes.png",
+    ]
+    for number, name in enumerate(names):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+        assert cv2.imwrite(str(tmp_path / "images" / name), noise)
+    rows = [f"{name},{number},2,{number + 20},32,PNN" for number, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["NAME,x1,y1,x2,y2,class", *rows, ""]))
+    out = tmp_path / "out"
+    export_labels(tmp_path / "labels.csv", images=tmp_path / "images", format="yolo", output=out, copy_images=copied)
+    for name in names:
+        assert Path(img2label_paths([str(out / "images" / name)])[0]).is_file(), name
+    import_labels(out, output=tmp_path / "back.csv", images=None if copied else tmp_path / "images")
+    back = (tmp_path / "back.csv").read_text().splitlines()[1:]
+    assert sorted(back) == sorted(f"images/{row}" if copied else row for row in rows)

@@ -17,6 +17,7 @@ from cytoyolo.boxes import Boxes, hull, hull_of_ellipse, hull_of_rotated
 from cytoyolo.documents import xml_parts
 from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.spec import MASK
+from cytoyolo.text import parsed_number
 
 # Shapes that mark a cell and have no box.
 _WITHOUT_BOX = {"points": "points (left out)", "polyline": "lines (left out)", "skeleton": "skeletons (left out)"}
@@ -157,7 +158,7 @@ def _numbers(shape: Element, names: Sequence[str]) -> list[float]:
 def _float(text: str) -> float:
     """A number, NaN for any other text. The collector reports a NaN."""
     try:
-        return math.nan if "_" in text else float(text)
+        return parsed_number(text)
     except ValueError:
         return math.nan
 

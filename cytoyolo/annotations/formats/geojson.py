@@ -12,10 +12,11 @@ import numpy as np
 from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.json_files import is_number, read_json_files, recognises_folder, write_json
+from cytoyolo.annotations.formats.sidecars import refuse_hidden
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.boxes import hull
 from cytoyolo.documents import read_json
-from cytoyolo.errors import quoted
+from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.spec import MASK
 
 ENDINGS = (".geojson", ".json")
@@ -24,6 +25,7 @@ _MARKS = (b'"FeatureCollection"',), (b'"Feature"', b'"geometry"')
 # Objects of QuPath that are no cells. Version 0.2 wrote the kind of an object as its id.
 _NO_CELLS = {"tile", "tmaCore", "tma_core", "root", "PathTileObject", "TMACoreObject", "PathRootObject"}
 # QuPath passes over objects of a class with a star at its end. Those of this class are ignore regions.
+_PASSED_OVER = "*"
 IGNORED, REGION = "Ignore*", "Region*"
 SCORE = "score"
 # How deep the coordinates of a geometry are nested.
@@ -111,7 +113,7 @@ def _add(found: Collector, image: str, feature: Mapping[str, Any], place: str, b
     if not class_name:
         found.without_box(image, "objects without a class (left out)")
         return
-    if class_name.endswith("*") and class_name != IGNORED:
+    if class_name.endswith(_PASSED_OVER) and class_name != IGNORED:
         found.count(f"objects of the class {quoted(class_name, 40)}, which QuPath passes over (left out)")
         return
     geometry = feature.get("geometry")
@@ -172,6 +174,11 @@ def _score(properties: Mapping[str, Any]) -> float:
 
 def write(annotations: Annotations, path: Path) -> None:
     """Write into a folder a file for each image, with its whole name and `.geojson`, and the list of the classes."""
+    refuse_hidden(annotations.images["image"])
+    if passed_over := next((code for code in annotations.codes if code.endswith(_PASSED_OVER)), None):
+        raise CytoyoloError(
+            f"QuPath passes over classes that end in {_PASSED_OVER}, as {quoted(passed_over, 40)}; rename the class."
+        )
     codes = {code: number for number, code in enumerate(annotations.codes)}
     for image, boxes in annotations.by_image():
         features = [to_feature(box, annotations.model, codes.get(box.code)) for box in boxes]

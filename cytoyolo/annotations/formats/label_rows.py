@@ -1,5 +1,6 @@
 """Annotations as the three files that the other commands read: a label table, a data set's YAML, a groups table."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,10 +48,11 @@ def _texts(values: pd.Series) -> list[str]:
     ]
 
 
-def data_set_yaml(annotations: Annotations, name: str) -> str:
+def data_set_yaml(annotations: Annotations, name: str, known: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the YAML of the data set, which `load_spec` reads. There must be a class.
 
-    The fallback class is the class with the most boxes.
+    The fallback class is the class with the most boxes. `known` is what an earlier YAML says of its classes, by code;
+    it stays.
     """
     counts = annotations.boxes["class"].value_counts()
     content: dict[str, Any] = {
@@ -58,7 +60,7 @@ def data_set_yaml(annotations: Annotations, name: str) -> str:
         "columns": dict(COLUMNS),
         "fallback": max(annotations.codes, key=lambda code: int(counts.get(code, 0))),
         "classes": [
-            {"code": code, "name": title if _is_plain(title) else code}
+            {"code": code, "name": title if _is_plain(title) else code, **known.get(code, {})}
             for code, title in zip(annotations.codes, annotations.names, strict=True)
         ],
     }

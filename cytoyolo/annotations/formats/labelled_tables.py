@@ -19,6 +19,7 @@ from cytoyolo.tables.dialect import SchemaError, read_sheet
 from cytoyolo.tables.kinds import file_fault
 from cytoyolo.tables.records import Records, parse_records
 from cytoyolo.tables.workbook import is_workbook, workbook_as_csv
+from cytoyolo.text import parsed_number
 
 _SUFFIXES = (".csv", ".tsv", ".xlsx")
 # A table of boxes has at least an image, a class, and four numbers.
@@ -193,6 +194,6 @@ def _add(
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return parsed_number(text)
     except ValueError:
         return math.nan

@@ -13,6 +13,7 @@ import numpy as np
 from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.json_files import is_number, is_pair, read_json_files, recognises_folder, write_json
+from cytoyolo.annotations.formats.sidecars import refuse_hidden
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.boxes import hull
 from cytoyolo.errors import quoted
@@ -155,6 +156,7 @@ def write(annotations: Annotations, path: Path) -> None:
     LabelMe looks for the file with the stem of the image's name. If two images have the same stem, the file of the
     second has the whole name.
     """
+    refuse_hidden(annotations.images["image"])
     taken = set[str]()
     for image, boxes in annotations.by_image():
         place = PurePosixPath(image.image)

@@ -17,6 +17,7 @@ from cytoyolo.boxes import hull
 from cytoyolo.documents import read_xml
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.folder import folder_files
+from cytoyolo.text import parsed_number
 
 _ROOT = b"<annotation"
 # Folders of a VOC data set that are no part of the name of an image.
@@ -121,7 +122,7 @@ def _side(text: str | None) -> object:
 
 def _number(text: str | None) -> float:
     try:
-        return float((text or "").strip())
+        return parsed_number(text or "")
     except ValueError:
         return math.nan
 

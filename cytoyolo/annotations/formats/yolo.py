@@ -14,9 +14,10 @@ from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.files import Sizes, measured
 from cytoyolo.annotations.formats.sidecars import sidecars
-from cytoyolo.annotations.formats.yolo_folder import LabelFile, Layout, layout_of
+from cytoyolo.annotations.formats.yolo_folder import LabelFile, Layout, layout_of, place_of_labels
 from cytoyolo.boxes import from_yolo, hull, to_yolo
 from cytoyolo.errors import quoted
+from cytoyolo.text import parsed_number
 
 # A box may reach over its image a little. Numbers that are larger are no fractions.
 _LARGEST = 2.0
@@ -104,7 +105,7 @@ def parse_line(line: str, keypoints: int = 0) -> YoloBox:
     """
     words = line.split()
     try:
-        label, *values = (float(word) for word in words)
+        label, *values = (parsed_number(word) for word in words)
     except ValueError as error:
         raise ValueError(f"{quoted(line, 60)} has a word that is not a number") from error
     if not (label.is_integer() and 0 <= label < 1e6):
@@ -130,11 +131,14 @@ def _check_fractions(values: list[float]) -> None:
 
 
 def write(annotations: Annotations, folder: Path) -> None:
-    """Write a YOLO folder: `labels/` and `data.yaml`. The images belong into `images/`."""
+    """Write a YOLO folder: `labels/` and `data.yaml`. The images belong into `images/`.
+
+    The labels of images in a further folder `images` stand where Ultralytics looks for them: see `place_of_labels`.
+    """
     classes = {code: number for number, code in enumerate(annotations.codes)}
     texts = to_yolo_texts(annotations, classes)
     for name, text in texts.items():
-        path = folder / "labels" / name
+        path = folder / place_of_labels(f"images/{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     names = {number: code for code, number in classes.items()}

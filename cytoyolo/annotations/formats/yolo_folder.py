@@ -7,7 +7,7 @@ a text file with a name in each line.
 import re
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -84,6 +84,15 @@ def _is_label(name: str) -> bool:
     return path.suffix.lower() == ".txt" and path.name.lower() not in _NO_LABELS and not path.name.startswith(".")
 
 
+def _is_odd_label(root: Path, name: str, stems: Collection[str]) -> bool:
+    """Tell whether a file with the name of a list (test.txt) has the labels of an image of this stem (test.jpg)."""
+    path = PurePosixPath(name)
+    if path.name.lower() not in _NO_LABELS or path.stem.casefold() not in stems:
+        return False
+    data = read_bytes(root / name)
+    return not data.strip() or _has_labels(data)
+
+
 def layout_of(path: Path, images: Path | None) -> Layout:
     """Find the parts of a YOLO data set.
 
@@ -110,7 +119,11 @@ def layout_of(path: Path, images: Path | None) -> Layout:
     keypoints = shape[0] * shape[1] if isinstance(shape, list) and [type(part) for part in shape] == [int, int] else 0
     pictures = image_files(files)
     splits, lost = _splits(root, content, files)
-    labels = [name for name in files if _is_label(name) and splits.get(name) != ""]
+    named = {PurePosixPath(name).stem.casefold() for name in pictures}
+    named |= set() if images is None else {PurePosixPath(name).stem.casefold() for name in folder_files(images)}
+    labels = [
+        name for name in files if (_is_label(name) or _is_odd_label(root, name, named)) and splits.get(name) != ""
+    ]
     if not labels:
         raise CytoyoloError(
             f"{root} has no label files of YOLO (.txt beside the images, or in labels/); check the path."
@@ -162,12 +175,27 @@ def _beside(
 
 
 def _label_of(picture: str) -> str:
-    """Return the label file of an image, as Ultralytics finds it: the last `images` of its path becomes `labels`."""
-    *folders, name = picture.split("/")
-    if "images" in folders:
-        last = len(folders) - 1 - folders[::-1].index("images")
-        folders[last] = "labels"
-    return "/".join([*folders, str(PurePosixPath(name).with_suffix(".txt"))])
+    """Return the label file of an image, as Ultralytics finds it."""
+    return place_of_labels(str(PurePosixPath(picture).with_suffix(".txt")))
+
+
+def place_of_labels(beside: str) -> str:
+    """Return where a file beside an image belongs if it has labels: the last folder `images` becomes `labels`.
+
+    Examples
+    --------
+    >>> place_of_labels("images/a.txt"), place_of_labels("images/s1/images/a.txt"), place_of_labels("a.txt")
+    ('labels/a.txt', 'images/s1/labels/a.txt', 'a.txt')
+    """
+    return _last_renamed(beside, "images", "labels")
+
+
+def _last_renamed(path: str, old: str, new: str) -> str:
+    """Give the last folder of this name in a path another name."""
+    *folders, name = path.split("/")
+    if old in folders:
+        folders[len(folders) - 1 - folders[::-1].index(old)] = new
+    return "/".join([*folders, name])
 
 
 def _changed(picture: str) -> str:
@@ -195,7 +223,11 @@ def _in_folder(labels: list[str], listing: Iterable[str]) -> tuple[dict[str, str
 
 
 def _without_labels(label: str) -> tuple[str, ...]:
-    """The parts of a label file's path without the first `labels`."""
+    """The parts of a label file's path without the first `labels`; in `images/`, those of its image in a further folder
+    `images`."""
+    if label.startswith("images/"):
+        label = _last_renamed(label, "labels", "images").removeprefix("images/")
+        return tuple(PurePosixPath(label).parts)
     parts = list(PurePosixPath(label).parts)
     if "labels" in parts[:-1]:
         parts.remove("labels")

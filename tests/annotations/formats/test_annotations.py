@@ -54,7 +54,7 @@ def test_every_class_name_gets_a_code_that_a_data_set_can_have(names) -> None:
     found.image("a.jpg")
     annotations = found.done()
     if annotations.codes:
-        spec = parse_spec(parse_yaml("x.yaml", data_set_yaml(annotations, "x").encode()))
+        spec = parse_spec(parse_yaml("x.yaml", data_set_yaml(annotations, "x", {}).encode()))
         assert spec.codes == annotations.codes == tuple(code for code in codes.values() if code != MASK)
 
 

@@ -1,9 +1,11 @@
 """GeoJSON of QuPath: every geometry, the ways a class was written, what is refused; and what the standard asks for."""
 
 import json
+import math
 from pathlib import Path
 
 import jsonschema
+import pandas as pd
 import pytest
 
 from cytoyolo.annotations.formats import geojson
@@ -124,7 +126,7 @@ def test_ellipses_cells_and_collections_of_geometries(tmp_path: Path) -> None:
     parts = [{"type": "Point", "coordinates": [1, 1]}, {"type": "Polygon", "coordinates": [RING]}]
     several["geometry"] = {"type": "GeometryCollection", "geometries": parts}
     found = read(tmp_path, collection(ellipse, cell, several))
-    assert found.boxes.iloc[:, 1:5].values.tolist() == [[10, 20, 40, 60]] * 3
+    assert found.boxes.iloc[:, 1:5].to_numpy().tolist() == [[10, 20, 40, 60]] * 3
     assert found.counts == {
         "ellipses (their upright hull is taken)": 1,
         "polygons (their upright hull is taken)": 1,
@@ -235,3 +237,16 @@ def test_what_is_written_has_the_form_of_the_standard_and_is_read_back(tmp_path:
     assert again.codes == ("PNN", "LY") and not again.problems
     assert again.boxes.drop(columns="tags").equals(made.boxes.drop(columns="tags"))
     assert len({tuple(geojson._colour(number)) for number in range(23)}) == 23
+
+
+def test_a_class_that_qupath_passes_over_is_not_written(tmp_path: Path) -> None:
+    made = Annotations(
+        pd.DataFrame({"image": ["a.png"], "width": [64], "height": [48], "group": [""], "tags": [""]}),
+        pd.DataFrame(
+            [["a.png", 1.0, 2.0, 20.0, 30.0, "B*", math.nan, ""]],
+            columns=["image", "x1", "y1", "x2", "y2", "class", "confidence", "tags"],
+        ),
+        ("B*",), ("B*",),
+    )  # fmt: skip
+    with pytest.raises(CytoyoloError, match=r"classes that end in \*, as 'B\*'; rename the class"):
+        geojson.write(made, tmp_path / "out")
