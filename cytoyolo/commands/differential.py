@@ -1,6 +1,6 @@
 """`differential`: the leukocyte differential of stored detections, slide by slide, and its difference to a truth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -109,6 +109,8 @@ def differential(
     whole = tuple(name for name in stored.whole_slides if name in every)
     slides = slides_of(groups, spec, every, whole, "the images of the detections")
     noted = record.images if record is not None and groups is None else {}
+    if record is not None and groups is not None:
+        _note_empty(record, stored.images)
     made = _count(kept, spec, slides, every, facts, noted)
     if labels is not None:
         made = replace(made, comparison=_compare(Path(str(truth)), labels, table, kept, slides))
@@ -122,6 +124,16 @@ def differential(
             if report:
                 write_page(folder / PAGE, differential_page(made, uncertain))
     return made
+
+
+def _note_empty(record: _Record, images: Sequence[str]) -> None:
+    """Say that images without a cell are in no group, because the table does not name them."""
+    empty = sum(record.images.values()) - len(set(images).difference(record.whole_slides))
+    if empty > 0:
+        console.note(
+            f"Images in which nothing was found: {empty:,}. Their names are not in the table, so no group counts them; "
+            f"`predict` with {option('groups')} does."
+        )
 
 
 @dataclass(frozen=True)

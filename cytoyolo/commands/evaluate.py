@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import console, defaults
+from cytoyolo.annotations.corners import refuse_other_forms
 from cytoyolo.annotations.labels import class_fault
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.evaluate_page import write_evaluation_page
@@ -29,7 +30,7 @@ from cytoyolo.scoring.table_kinds import DETECTIONS, kind_named, table_kind
 from cytoyolo.scoring.table_kinds import OUT_OF_FOLD as OUT_OF_FOLD_TABLE
 from cytoyolo.shipped import weights_path
 from cytoyolo.spec import DataSpec, load_spec
-from cytoyolo.tables.table import refuse, write_table
+from cytoyolo.tables.table import XYXY, refuse, write_table
 from cytoyolo.text import counted
 from cytoyolo.yolo.groups import grouping, read_groups
 
@@ -185,9 +186,14 @@ def read_truth(path: Path, spec: DataSpec) -> LabelTable:
         faults[row] = class_fault(str(table.text["class"][row]), spec)
     for row in np.flatnonzero(boxed & (table.text["image"] == "")).tolist():
         faults[row] = "the row has no image name"
+    labels = pd.DataFrame(xyxy, columns=XYXY).assign(image=table.text["image"], code=table.class_id)[boxed]
+    for row in labels.index[labels.duplicated()].tolist():
+        faults[row] = "repeats an earlier row"
     refuse(path, faults, "`cytoyolo repair` mends what has one right answer; mend the rest by hand")
     if not table.first_rows:
         raise CytoyoloError(f"{path} names no image; give {_TRUTH}.")
+    rows = np.flatnonzero(table.labels)
+    refuse_other_forms(path, xyxy[rows], table.size[rows], table.image[rows])
     return table
 
 

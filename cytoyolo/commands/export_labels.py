@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import console, defaults
+from cytoyolo.annotations.corners import refuse_other_forms
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.files import NOT_LISTED, with_all_files, with_files
 from cytoyolo.annotations.formats.registry import FORMATS, Format, Part
@@ -137,6 +138,7 @@ def export_labels(
         if findings is not None:
             annotations = with_findings(annotations, labels, Path(findings))
     annotations = _with_files(path, annotations, Path(images), all_images)
+    _refuse_other_forms(path, annotations)
     annotations, left_out = _fitting(annotations, form)
     with _placed(target, form, overwrite) as place:
         write(annotations, place)
@@ -161,6 +163,13 @@ def _with_files(table: Path, annotations: Annotations, folder: Path, all_images:
             "give the folder that has all its images."
         )
     return annotations
+
+
+def _refuse_other_forms(table: Path, annotations: Annotations) -> None:
+    labels = annotations.boxes[annotations.boxes["confidence"].isna() & (annotations.boxes["class"] != MASK)]
+    image = pd.Index(annotations.images["image"]).get_indexer(pd.Index(labels["image"]))
+    size = annotations.images[["width", "height"]].to_numpy(np.float64)[image]
+    refuse_other_forms(table, labels[XYXY].to_numpy(np.float64), size, image.astype(np.int64))
 
 
 def _form(name: LabelTarget) -> tuple[Format, Callable[[Annotations, Path], None]]:

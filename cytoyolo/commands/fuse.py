@@ -22,7 +22,7 @@ from cytoyolo.detector.table import (
     rows_of,
     same_classes,
 )
-from cytoyolo.errors import UsageError, either, listed, option
+from cytoyolo.errors import CytoyoloError, UsageError, either, listed, option
 from cytoyolo.scoring.check import row_faults
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.table_kinds import DETECTIONS, SUBMISSION, kind_named, table_kind
@@ -164,6 +164,12 @@ def fuse(
         raise UsageError("fallback", chosen, f"give one of {listed(list(spec.codes), 30)}")
     wanted = read_table(test, spec, TEST_ROLES)
     refuse(test, row_faults(wanted, spec), "mend or delete them", wanted)
+    searched = {name for table in stored for name in (*table.image, *table.size)}
+    if searched and not searched & set(wanted["image"]):
+        raise CytoyoloError(
+            f"{test} has none of the images of the tables (they have {listed(sorted(searched), 3)}); give the test "
+            "table of these images."
+        )
     rows, unfilled = fill(wanted, [found], chosen)
     write_table(output, rows.rename(columns=spec.columns), overwrite)
     return FusedTables(output, images, len(rows), unfilled, incomplete)

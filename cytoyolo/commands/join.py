@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from cytoyolo import console
-from cytoyolo.annotations.coordinate_forms import PIXELS
+from cytoyolo.annotations.corners import refuse_other_forms
 from cytoyolo.annotations.folder_images import FolderImages
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.join_sources import Source, read_sources
@@ -154,7 +154,8 @@ def _read(source: Source) -> _Part:
     table = LabelTable.from_csv(source.labels, spec)
     refuse(source.labels, dict(table.broken), "correct or delete them")
     note_form(source.labels, table.records)
-    _refuse_other_forms(source.labels, table)
+    labels = np.flatnonzero(table.labels)
+    refuse_other_forms(source.labels, table.xyxy[labels], table.size[labels], table.image[labels])
     rows = pd.DataFrame({role: table.text[role][table.alive] for role in LABEL_ROLES}, dtype=object)
     if not rows["image"].str.strip().all():
         place = np.flatnonzero(table.alive)[int(np.argmin(rows["image"].str.strip().astype(bool)))]
@@ -180,21 +181,6 @@ def _read(source: Source) -> _Part:
         test.assign(id=prefix + test["id"], image=renamed(test["image"])),
         {prefix + name: path for name, path in paths.items()},
     )
-
-
-def _refuse_other_forms(path: Path, table: LabelTable) -> None:
-    """Raise CytoyoloError for boxes that are not corners in pixels, as far as the numbers tell without the images.
-
-    The rules of the audit judge whole tables, so in a joined table a part in another form could stay unseen.
-    """
-    values = table.xyxy[table.labels]
-    fractions = ((values >= 0) & (values <= 1)).all(axis=1) & (values > 0).any(axis=1)
-    form = table.form
-    if (len(values) and fractions.mean() > 0.5) or (form is not None and form.strong and form.form != PIXELS):
-        raise CytoyoloError(
-            f"{path}: its boxes are not corners in pixels; look at it with `cytoyolo audit` and mend it with `cytoyolo "
-            "repair` before you join it."
-        )
 
 
 def _warn_of_missing(source: Source, names: Sequence[str], file: Mapping[str, str]) -> None:

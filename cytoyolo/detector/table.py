@@ -16,7 +16,7 @@ from cytoyolo.detector.averaging import as_scores, no_vectors
 from cytoyolo.detector.detections import PROBABILITY, Detections, check_arrays, no_boxes, no_shares, uncertain
 from cytoyolo.errors import CytoyoloError, UsageError, listed, quoted
 from cytoyolo.files import atomic_file
-from cytoyolo.spec import DataSpec
+from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.records import parse_records, read_header, read_table_bytes
 from cytoyolo.tables.table import MAX_COORDINATE, XYXY, note_form, refuse, role_table
 
@@ -298,6 +298,9 @@ def read_detections(path: Path, spec: DataSpec, form: TableForm | None = None) -
     numbers = rows[numeric].apply(pd.to_numeric, errors="coerce")
     empty = rows["confidence"].eq("").to_numpy() & form.folds
     refuse(path, _faults(rows, numbers, empty, codes, form), form.remedy, rows)
+    xyxy = numbers[XYXY].to_numpy(np.float64)[~empty]
+    if len(xyxy) and ((xyxy >= 0) & (xyxy <= 1)).all(axis=1).mean() > 0.5:
+        raise CytoyoloError(f"{path}: its boxes are fractions, and no corners in pixels; {form.remedy}.")
     if form.folds:
         _check_images(path, rows, empty, form)
     return _table(rows, numbers, empty, codes, form)
@@ -308,13 +311,16 @@ def _faults(
 ) -> dict[int, str]:
     """Say what is wrong with the values of each faulty row. `empty` are the rows of images without detections."""
     names = ["confidence", *(f"{PROBABILITY}{code}" for code in codes if form.probabilities)]
-    faults = dict.fromkeys(np.flatnonzero(rows.duplicated() & form.folds).tolist(), "repeats an earlier row")
+    faults = dict.fromkeys(np.flatnonzero(rows.duplicated()).tolist(), "repeats an earlier row")
     outside = no_shares(numbers[names].to_numpy(np.float64)) & ~empty[:, None]
     for row in np.flatnonzero(outside.any(axis=1)).tolist():
         name = names[int(np.argmax(outside[row]))]
         faults[row] = f"{name} is {quoted(rows[name].iloc[row])}, not a number from 0 to 1"
-    for row in np.flatnonzero(no_boxes(numbers[XYXY].to_numpy(np.float64)) & ~empty).tolist():
+    xyxy = numbers[XYXY].to_numpy(np.float64)
+    too_large = (np.abs(xyxy) > MAX_COORDINATE).any(axis=1)
+    for row in np.flatnonzero((no_boxes(xyxy) | too_large) & ~empty).tolist():
         faults[row] = f"{','.join(rows[side].iloc[row] for side in XYXY)} is not a box"
+    faults |= _name_faults(rows, form)
     if form.calibrated:
         for row in np.flatnonzero(~rows[UNCERTAIN].isin(_NO_YES).to_numpy()).tolist():
             faults[row] = f"{UNCERTAIN} is {quoted(rows[UNCERTAIN].iloc[row])}, not yes or no"
@@ -333,6 +339,17 @@ def _faults(
     return faults | dict.fromkeys(
         np.flatnonzero(~fine.all(axis=1)).tolist(), "fold, width and height are not whole numbers"
     )
+
+
+def _name_faults(rows: pd.DataFrame, form: TableForm) -> dict[int, str]:
+    """Say which rows have no image name, or no class of a cell."""
+    faults = dict.fromkeys(np.flatnonzero(rows["image"] == "").tolist(), "the row has no image name")
+    if form.folds:
+        return faults
+    wrong = {code for code in set(rows["class"]) if code in ("", MASK) or code != code.strip()}
+    for row in np.flatnonzero(rows["class"].isin(wrong)).tolist():
+        faults[row] = f"class {quoted(rows['class'].iloc[row])} is no class of a cell"
+    return faults
 
 
 def _check_images(path: Path, rows: pd.DataFrame, empty: NDArray[np.bool_], form: TableForm) -> None:

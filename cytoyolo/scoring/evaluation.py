@@ -50,6 +50,12 @@ class AtThreshold:
     calibration: pd.DataFrame
 
 
+_NOTHING_FITS = (
+    "No cell was found at its place with its class. Look whether the boxes of both tables are corners in pixels, and "
+    "whether their class codes are the same."
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What detections are worth, measured with true cells.
@@ -79,9 +85,12 @@ class Evaluation:
     thresholds: pd.DataFrame
 
     def remarks(self) -> list[str]:
-        """Say which classes are found badly, and which have too few true cells to tell."""
+        """Say which classes are found badly, and which have too few true cells to tell; or that nothing fits."""
         classes = self.given.classes.assign(ap50=self.average_precision["ap50"].iloc[:-1])
-        return class_remarks(classes[classes["cells"] > 0])
+        said = class_remarks(classes[classes["cells"] > 0])
+        if self.cells and self.found and self.average_precision["ap50"].iloc[-1] == 0:
+            said = [_NOTHING_FITS, *said]
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain numbers for JSON (None for NaN)."""

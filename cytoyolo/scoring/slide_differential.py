@@ -134,8 +134,8 @@ class Differential:
     def _one_slide(self) -> list[str]:
         if self.comparison is None or not len(self.comparison.bias) or self.comparison.bias["slides"].iloc[0] > 1:
             return []
-        slides = counted(int(self.comparison.bias["slides"].iloc[0]), "slide")
-        return [f"Limits of agreement need two slides with leukocytes in both tables, and there is {slides}."]
+        slides = int(self.comparison.bias["slides"].iloc[0])
+        return [f"Limits of agreement need two slides with leukocytes in both tables. Such slides here: {slides}."]
 
     def to_dict(self) -> dict[str, Any]:
         """Return facts, tables and remarks as plain values for JSON (None for NaN)."""

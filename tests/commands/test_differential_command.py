@@ -128,7 +128,7 @@ def test_a_truth_is_compared_slide_by_slide(table: Path, tmp_path: Path, cytoyol
     assert differential(table, truth=truth).comparison.pairs["found_count"].sum() == 8
     truth.write_text("\n".join(rows[:7]) + "\n")
     assert differential(table, truth=truth).remarks()[-1] == (
-        "Limits of agreement need two slides with leukocytes in both tables, and there is 1 slide."
+        "Limits of agreement need two slides with leukocytes in both tables. Such slides here: 1."
     )
 
 
@@ -168,3 +168,11 @@ def test_a_wrong_call(table: Path, given: dict[str, float], said: str) -> None:
         differential(table, **given)
     with pytest.raises(UsageError, match="no such file"):
         differential(table.with_name("gone.csv"))
+
+
+def test_groups_do_not_know_images_without_a_cell(table: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    groups = table.parent / "groups.csv"
+    groups.write_text("NAME,group\n" + "".join(f"a/{number}.jpg,A\n" for number in range(6)))
+    differential(predicted(table), groups=groups)
+    assert "Images in which nothing was found: 5. Their names are not in the table" in caplog.text

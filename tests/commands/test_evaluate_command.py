@@ -170,3 +170,55 @@ def test_weights_need_the_images_of_the_truth(small_run: Path, blobs: Path, tmp_
     (tmp_path / "blob00.jpg").write_bytes((blobs / "images" / "blob00.jpg").read_bytes())
     with pytest.raises(CytoyoloError, match="lacks 23 of the 24 images of the truth"):
         cytoyolo.evaluate(blobs / "labels.csv", weights, images=tmp_path, dataset=blobs / "spec.yaml")
+
+
+def test_boxes_in_another_form_are_refused_or_told(lab: Path) -> None:
+    """All figures would be 0, without a word of the reason."""
+    random = np.random.default_rng(0)
+    corner = random.uniform(20, 200, (60, 2))
+    xyxy = np.hstack([corner, corner + random.uniform(70, 90, (60, 2))])
+    names = [f"{number}.png" for number in range(60)]
+    truth = pd.DataFrame(xyxy, columns=["x1", "y1", "x2", "y2"]).assign(**{"class": "dark"})
+    truth.insert(0, "NAME", names)
+    found = truth.round().assign(confidence=0.9, second_class="pale", margin=0.8)
+    options = {"dataset": lab / "spec.yaml", "replicates": 5}
+    sides = ["x1", "y1", "x2", "y2"]
+    for table, divided in ((truth, lab / "truth.csv"), (found, lab / "found.csv")):
+        truth.to_csv(lab / "truth.csv", index=False)
+        found.to_csv(lab / "found.csv", index=False)
+        assert (
+            cytoyolo.evaluate(lab / "truth.csv", lab / "found.csv", **options).average_precision["ap50"].iloc[-1] == 1
+        )
+        table.assign(**(table[sides] / 360)).to_csv(divided, index=False)
+        with pytest.raises(CytoyoloError, match=r"(truth|found)\.csv: its boxes are .*corners in pixels"):
+            cytoyolo.evaluate(lab / "truth.csv", lab / "found.csv", **options)
+    truth.to_csv(lab / "truth.csv", index=False)
+    found.assign(**(found[sides] + 1000)).to_csv(lab / "found.csv", index=False)
+    made = cytoyolo.evaluate(lab / "truth.csv", lab / "found.csv", **options)
+    assert made.remarks()[0].startswith("No cell was found at its place with its class. Look whether")
+
+
+@pytest.mark.parametrize("which", ["truth", "found"])
+def test_a_row_that_is_there_twice_is_refused(which: str, lab: Path) -> None:
+    text = (lab / f"{which}.csv").read_text()
+    (lab / f"{which}.csv").write_text(text + text.splitlines()[1] + "\n")
+    with pytest.raises(CytoyoloError, match="repeats an earlier row"):
+        evaluated(lab)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("NAME", "", "the row has no image name"),
+        ("class", "", "class '' is no class of a cell"),
+        ("class", "msk", "class 'msk' is no class of a cell"),
+        ("class", " dark ", "class ' dark ' is no class of a cell"),
+        ("x2", "1e8", "is not a box"),
+    ],
+)
+def test_a_detection_without_a_name_a_class_or_a_box_is_refused(column: str, value: str, words: str, lab: Path) -> None:
+    table = pd.read_csv(lab / "found.csv", dtype=str)
+    table.loc[1, column] = value
+    table.to_csv(lab / "found.csv", index=False)
+    with pytest.raises(CytoyoloError, match=f"line 3: .*{words}"):
+        evaluated(lab)

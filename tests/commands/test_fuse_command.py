@@ -200,3 +200,12 @@ def test_wrong_calls(stored, blobs, tmp_path):
         with pytest.raises(UsageError):
             fuse(**{"tables": stored, "output": tmp_path / "f.csv", **wrong})
     assert not (tmp_path / "f.csv").exists()
+
+
+def test_a_test_table_of_other_images_is_refused(stored, blobs, tmp_path):
+    """All rows would get the fallback class, and look like a submission."""
+    table = pd.read_csv(blobs / "test.csv")
+    table.assign(NAME="other/" + table["NAME"]).to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(CytoyoloError, match=r"test\.csv has none of the images of the tables"):
+        fuse(stored, output=tmp_path / "f.csv", test=tmp_path / "test.csv", dataset=blobs / "spec.yaml")
+    assert not (tmp_path / "f.csv").exists()
