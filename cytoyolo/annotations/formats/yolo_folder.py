@@ -119,8 +119,10 @@ def layout_of(path: Path, images: Path | None) -> Layout:
     keypoints = shape[0] * shape[1] if isinstance(shape, list) and [type(part) for part in shape] == [int, int] else 0
     pictures = image_files(files)
     splits, lost = _splits(root, content, files)
-    named = {PurePosixPath(name).stem.casefold() for name in pictures}
-    named |= set() if images is None else {PurePosixPath(name).stem.casefold() for name in folder_files(images)}
+    if images is not None:
+        check_image_folder(images)
+    elsewhere = [] if images is None else folder_files(images)
+    named = {PurePosixPath(name).stem.casefold() for name in (*pictures, *elsewhere)}
     labels = [
         name for name in files if (_is_label(name) or _is_odd_label(root, name, named)) and splits.get(name) != ""
     ]
@@ -133,8 +135,7 @@ def layout_of(path: Path, images: Path | None) -> Layout:
             f"{root} has no images, which tell the size of the boxes; give their folder with {option('images')}."
         )
     if images is not None:
-        check_image_folder(images)
-        found, problems = _in_folder(labels, folder_files(images))
+        found, problems = _in_folder(labels, elsewhere)
         rows = [LabelFile(root / label, found[label], "", label) for label in labels if label in found]
         return Layout(images, classes, tuple(rows), keypoints, {}, tuple(problems))
     layout = _beside(root, classes, keypoints, labels, pictures, splits)
