@@ -83,6 +83,9 @@ def _configured(path: str | Path | None, rule: Rule, settings: object) -> Rule:
         else:
             known = ", ".join(("severity", "action", *rule.thresholds))
             raise CytoyoloError(f"{path}: '{rule.name}' has no setting '{key}' (it has {known}); correct it.")
+    low, high = (rule.thresholds.get(name) for name in ("low", "high"))
+    if low is not None and high is not None and low >= high:
+        raise CytoyoloError(f"{path}: 'low' of '{rule.name}' is {low:g}, and 'high' is {high:g}; give a lower 'low'.")
     return rule
 
 

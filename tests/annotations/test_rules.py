@@ -459,6 +459,13 @@ def copies(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
     return table.assign(distance=3, correlation=0.99, turn="")
 
 
+def test_a_leak_is_seen_by_another_spelling_of_the_name() -> None:
+    """Without a folder there are no files that tell which names are the same."""
+    rows = "".join(f"{name},1,2,30,40,PNN\n" for name in ("a.jpg", "s1/b.jpg", "c.jpg", "d.png"))
+    table = table_of(rows, test=("A.JPG", "s1\\b.jpg", "c.jpg", "d.jpg"))
+    assert sorted(found("leak", table)) == [(2, "a.jpg"), (3, "s1/b.jpg"), (4, "c.jpg")]
+
+
 def test_copies_groups_their_labels_and_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     same = copies(("b.jpg", "a.jpg", "bytes", 0), ("c.jpg", "a.jpg", "pixels", 0), ("d.jpg", "z.jpg", "near", 1),
                   ("t.jpg", "z.jpg", "near", 1))  # fmt: skip

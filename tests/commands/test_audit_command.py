@@ -269,6 +269,7 @@ def test_a_config_changes_severity_action_and_threshold(faulty: Path, tmp_path: 
         ("leak: {severity: bad}", "'severity' of 'leak' is 'bad'; give one of error, warning, info."),
         ("leak: {iou: 3}", "'leak' has no setting 'iou' (it has severity, action); correct it."),
         ("near-same: {iou: -1}", "'iou' of 'near-same' is -1; give a number from 0 to 1."),
+        ("tiny-side: {low: 8}", "'low' of 'tiny-side' is 8, and 'high' is 8; give a lower 'low'."),
         ("near-same: {iou: .nan}", "'iou' of 'near-same' is nan"),
         ("near-same: {iou: true}", "'iou' of 'near-same' is True"),
         ("schema: {action: keep}", "'action' of 'schema' is 'keep'; give one of stop."),

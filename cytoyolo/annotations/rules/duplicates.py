@@ -9,6 +9,7 @@ from cytoyolo import boxes
 from cytoyolo.annotations.rules.registry import DROP, ERROR, REVIEW, WARNING, Findings, Threshold, by_image, rule
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.images.duplicates import MAX_DISTANCE, MIN_CORRELATION
+from cytoyolo.images.names import match_names
 
 # Boxes of the same picture agree if their IoU is at least this.
 SAME_BOX = 0.8
@@ -100,6 +101,10 @@ def leak(table: LabelTable) -> Iterator[Findings]:
     """The image is in the test table, or shows the same as an image of the test table. The score would be too high."""
     test = set(table.test or ())
     found = {name: (name, "is in the test table") for name in table.first_rows if name in test}
+    if table.folder is None:  # with a folder, the names of both tables are names of its files
+        meant = match_names([name for name in table.first_rows if name not in test], test)
+        alike = [name for name, how in meant.how.items() if how in ("spelling", "case")]
+        found |= {name: (meant.file[name], "is in the test table under this name") for name in alike}
     if table.folder is not None and len(table.copies):
         names = [*table.copies["image"], *table.copies["twin"]]
         group = dict(zip(names, [*table.copies["group"], *table.copies["group"]], strict=True))
