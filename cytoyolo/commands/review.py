@@ -103,6 +103,11 @@ def review(
     check_host(host, password)
     path = _path(source, None if output is None else Path(output))
     if export is not None:
+        inputs = {"images": images, "findings": findings, "groups": groups, "dataset": dataset}
+        if known := [one for one, value in inputs.items() if value is not None]:
+            raise UsageError(
+                f"{option('export')} writes a review, which knows its inputs; leave out {option(known[0])}."
+            )
         return export_review(path, Path(export), name, overwrite)
     if overwrite:
         raise UsageError(f"{option('overwrite', True)} needs {option('export')}; a review is never replaced.")
@@ -149,7 +154,9 @@ def _begin(path: Path, given: _Given) -> None:
 
 
 def _check_inputs(store: Store, given: _Given) -> None:
-    """Refuse a review of another table, prediction or findings than are given."""
+    """Refuse a review of another table, prediction, data set or findings than are given."""
+    if given.dataset is not None and load_spec(given.dataset).codes != store.about.spec.codes:
+        raise UsageError(f"{store.path} has other classes; leave {option('dataset')} out to go on with it.")
     if not is_review(given.source):
         check_same(store.path, store.about, given.source, given.findings)
     elif given.findings is not None:

@@ -214,7 +214,8 @@ class Desk:
 
     def _image_of(self, reviewer: str, subject: str) -> str:
         of, _, number = subject.partition(":")
-        if of == ROW and number.isdecimal() and int(number) < len(self.table.alive) and self.table.alive[int(number)]:
+        is_number = number.isdecimal() and number == str(int(number))  # "01" would be another label to the log
+        if of == ROW and is_number and int(number) < len(self.table.alive) and self.table.alive[int(number)]:
             if int(number) in self.table.broken:
                 raise Refused(f"line {int(number) + 2} can't be read as a row of the table; correct it in the file.")
             return str(self.table.text["image"][int(number)])

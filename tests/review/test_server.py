@@ -100,6 +100,13 @@ def test_a_request_of_another_page_is_refused(made: Served, client: TestClient, 
     assert post(client, "/api/decide", KEEP).status_code == 200
 
 
+@pytest.mark.parametrize("subject", ["row:00", "row:\u0660", "row:+0", "row:99", "row:", "new:0"])
+def test_a_label_has_one_name_only(subject: str, made: Served, client: TestClient) -> None:
+    """Two names of one label would be two changes of it, and the log of both could not be applied."""
+    answer = post(client, "/api/decide", {**KEEP, "subject": subject})
+    assert answer.status_code in (400, 409) and made.store.history("ann").decisions() == {}
+
+
 def test_a_request_without_origin_is_refused(client: TestClient) -> None:
     assert client.post("/api/decide", json=KEEP).status_code == 403
 
