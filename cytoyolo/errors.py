@@ -22,8 +22,9 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral, Real
 from pathlib import PurePath
-from typing import get_args, overload
+from typing import Any, get_args, overload
 
 # The Debian/Ubuntu package of each system library OpenCV's wheel needs.
 SYSTEM_PACKAGES = {"libGL.so": "libgl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0"}
@@ -170,10 +171,23 @@ def wrong_choice(parameter: str, value: str, words: Sequence[str]) -> UsageError
     )
 
 
+def check_count(parameter: str, value: Any, least: int = 1) -> None:
+    """Raise UsageError for a value that is not a whole number, or less than `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise UsageError(parameter, value, "give a whole number")
+    if value < least:
+        raise UsageError(parameter, value, f"give {least} or more")
+
+
+def check_share(parameter: str, value: Any) -> None:
+    """Raise UsageError for a value that is not a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise UsageError(parameter, value, "give a number from 0 to 1")
+
+
 def check_seed(seed: int) -> None:
     """Raise UsageError for a seed that numpy and torch would not take."""
-    if seed < 0:
-        raise UsageError("seed", seed, "give 0 or more")
+    check_count("seed", seed, 0)
 
 
 def quoted(value: str, limit: int = 80) -> str:

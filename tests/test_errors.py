@@ -97,7 +97,7 @@ WRONG_CALLS = {
     ),
     "apply": (("t.csv", "log.csv"), {"output": "n.csv"}, "n.csv exists; give another name or overwrite=True."),
     "audit": (("t.csv",), {"output": "there"}, "there exists; give another folder or overwrite=True."),
-    "bench": (("best.pt",), {"images": "there", "seconds": 0}, "seconds=0; give more than 0."),
+    "bench": (("best.pt",), {"images": "there", "seconds": 0}, "seconds=0; give a number above 0."),
     "calibrate": (
         ("best.pt",),
         {"output": "n.pt", "oof": "there", "images": "there"},

@@ -1,5 +1,6 @@
 """`bench`: images a second on this machine, by backend, batch and threads."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -77,8 +78,8 @@ def bench(
     >>> cytoyolo.bench("best.pt", images="slides/", seconds=5)  # doctest: +SKIP
     """
     path, folder = weights_path(weights), Path(images)
-    if seconds <= 0:
-        raise UsageError("seconds", seconds, "give more than 0")
+    if not 0 < seconds < math.inf:
+        raise UsageError("seconds", seconds, "give a number above 0")
     found = find_images([folder])
     if not found.names:
         raise CytoyoloError(f"{folder} holds whole slides and no images; give a folder with images.")

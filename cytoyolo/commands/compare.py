@@ -16,7 +16,7 @@ from cytoyolo.commands.evaluate import cells_of, groups_of, read_found, read_tru
 from cytoyolo.commands.page_tiles import check_page_images
 from cytoyolo.commands.score import read_submission, read_true_rows, warn_of_faults
 from cytoyolo.detector.table import DetectionTable
-from cytoyolo.errors import UsageError, check_seed, either, option
+from cytoyolo.errors import UsageError, check_count, check_seed, either, option
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
 from cytoyolo.scoring.agreement import Agreement, Agreements, agree_in_pairs
@@ -154,8 +154,7 @@ def _check_numbers(conf: float | None, seed: int, replicates: int) -> None:
     check_seed(seed)
     if conf is not None and not 0 <= conf <= 1:
         raise UsageError("conf", conf, "give a number from 0 to 1")
-    if replicates < 1:
-        raise UsageError("replicates", replicates, "give 1 or more")
+    check_count("replicates", replicates)
 
 
 def _are_submissions(paths: Sequence[Path], spec: DataSpec) -> bool:

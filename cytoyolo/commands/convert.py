@@ -20,7 +20,7 @@ from cytoyolo.annotations.trainable import Trainable, trainable
 from cytoyolo.commands.audit import FINDINGS
 from cytoyolo.commands.repair import CHANGES
 from cytoyolo.console import note, warn
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed, option
+from cytoyolo.errors import CytoyoloError, UsageError, check_count, check_seed, check_share, option
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.images.folder import note_renamed
 from cytoyolo.images.info import ImageInfo
@@ -326,10 +326,10 @@ def _shares(val: float | None, folds: int | None) -> list[float]:
     if val is not None and folds is not None:
         raise UsageError(f"{option('val')} and {option('folds')} can't be used together; give one of them.")
     if folds is not None:
-        if folds < 2:
-            raise UsageError("folds", folds, "give 2 or more")
+        check_count("folds", folds, 2)
         return [1 / folds] * folds
     val = defaults.VAL if val is None else val
+    check_share("val", val)
     if not 0 < val < 1:
         raise UsageError("val", val, f"give a share between 0 and 1, such as {defaults.VAL}")
     return [1 - val, val]

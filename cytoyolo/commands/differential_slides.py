@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cytoyolo import console
 from cytoyolo.detector.calibration import Calibration
 from cytoyolo.detector.table import DetectionTable
-from cytoyolo.errors import UsageError, listed, quoted
+from cytoyolo.errors import check_count, listed, quoted
 from cytoyolo.scoring.class_shares import adjusted_shares
 from cytoyolo.scoring.slide_differential import (
     NO_GROUP,
@@ -26,8 +26,7 @@ from cytoyolo.yolo.groups import Groups, read_groups
 
 def check_cells(cells: int) -> None:
     """Raise UsageError for a number of cells that no differential can want."""
-    if cells < 1:
-        raise UsageError("cells", cells, "give 1 or more")
+    check_count("cells", cells)
 
 
 @dataclass(frozen=True)

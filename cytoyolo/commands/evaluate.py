@@ -1,6 +1,7 @@
 """`evaluate`: what detections, or the weights that make them, are worth on images whose cells are known."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -19,7 +20,7 @@ from cytoyolo.detector.ensemble_folder import members_of
 from cytoyolo.detector.inference import InferenceSettings, complete, least_confidence, open_model
 from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, read_detections
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed, listed, option
+from cytoyolo.errors import CytoyoloError, UsageError, check_count, check_seed, check_share, listed, option
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.images.folder import folder_files, match_in_folder, note_renamed
 from cytoyolo.images.info import check_image_folder
@@ -117,8 +118,8 @@ def evaluate(
     _check_images(detections, images, searched)
     if images is not None and not searched and (output is None or not report):
         raise UsageError(f"{option('images')} with a table is for the page, and no page is made; leave it out.")
-    if chosen["classifiers"] and not searched:
-        raise UsageError(f"{option('classifiers')} is only for weights, and {detections} is a table; leave it out.")
+    if not searched:
+        _refuse_search_settings(chosen, detections)
     table = read_truth(truth, spec)
     group = groups_of(groups, list(table.first_rows), spec)
     seen = _seen(detections, chosen, table, Path(str(images))) if searched else ""
@@ -136,6 +137,13 @@ def evaluate(
                 about = f"{detections.name} against {truth.name}"
                 write_evaluation_page(folder, about, made, cells, list(table.first_rows), images, seen)
     return made
+
+
+def _refuse_search_settings(settings: InferenceSettings, detections: Path) -> None:
+    """Raise UsageError for a setting of a search: a table of detections is not searched."""
+    unset: Mapping[str, object] = complete({"conf": settings["conf"]})
+    if given := [name for name, value in settings.items() if (value or None) != (unset[name] or None)]:
+        raise UsageError(f"{option(given[0])} is only for weights, and {detections} is a table; leave it out.")
 
 
 def _seen(weights: Path, settings: InferenceSettings, table: LabelTable, images: Path) -> str:
@@ -157,10 +165,9 @@ def _check_numbers(conf: float | str | Path, precision: float | None, seed: int,
             f"its detections with {option('conf', 0)}."
         )
     for name, share in {"conf": conf, "precision": precision}.items():
-        if share is not None and not 0 <= share <= 1:
-            raise UsageError(name, share, "give a number from 0 to 1")
-    if replicates < 1:
-        raise UsageError("replicates", replicates, "give 1 or more")
+        if share is not None:
+            check_share(name, share)
+    check_count("replicates", replicates)
     return conf
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cytoyolo import console, defaults
 from cytoyolo.boxes import Boxes
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed
+from cytoyolo.errors import CytoyoloError, check_count, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
 from cytoyolo.report.page import PAGE, write_page
@@ -83,8 +83,7 @@ def score(
     1.0
     """
     check_seed(seed)
-    if replicates < 1:
-        raise UsageError("replicates", replicates, "give 1 or more")
+    check_count("replicates", replicates)
     true, answered = given(truth, "the truth"), given(submission, "the submission")
     if output is not None:
         check_folder(Path(output), MAKER, overwrite, inputs=(file_of(true), file_of(answered), images))

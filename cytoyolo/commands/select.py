@@ -19,7 +19,7 @@ from cytoyolo.detector.features import CellFeatures, around
 from cytoyolo.detector.inference import InferenceSettings, complete, data_set_of, open_model, paths_of
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.predict import detect_files
-from cytoyolo.errors import CytoyoloError, UsageError, check_seed, either, listed, option, reworded
+from cytoyolo.errors import CytoyoloError, UsageError, check_count, check_seed, either, listed, option, reworded
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.images.duplicates import find_duplicates
 from cytoyolo.images.info import read_many
@@ -168,8 +168,7 @@ def select(
 
 def _check(weights: Path, count: int, seed: int) -> None:
     check_seed(seed)
-    if isinstance(count, bool) or count < 1:
-        raise UsageError("count", count, "give 1 or more")
+    check_count("count", count)
     if weights.exists() and weights.suffix.lower() != ".pt":
         raise UsageError(f"{weights} is not a checkpoint, and its features can't be read; give the .pt of a detector.")
 

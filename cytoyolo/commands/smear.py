@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoyolo import console, defaults
-from cytoyolo.errors import UsageError, check_seed
+from cytoyolo.errors import UsageError, check_count, check_seed
 from cytoyolo.files import check_folder, new_folder
 from cytoyolo.machine import cores
 from cytoyolo.spec import DataSpec, load_spec
@@ -121,6 +121,7 @@ def smear(
 def check_numbers(images: int, test: float, seed: int, faults: float | None) -> int:
     """How many images are held out for the test. Raises UsageError for numbers that `smear` can't do with."""
     check_seed(seed)
+    check_count("images", images)
     held_out = round(images * test) if 0 < test < 1 else 0
     if not 0 < held_out < images:
         raise UsageError(f"{images} images with a test share of {test} leave nothing to train on or nothing to test.")

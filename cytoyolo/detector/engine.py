@@ -236,6 +236,8 @@ def _with_fonts(folder: Path) -> Path:
 
 def check_device(device: str, several: bool = False) -> None:
     """Raise UsageError for a name that no machine has as a device. Torch is not imported for this."""
+    if not isinstance(device, str):
+        raise UsageError("device", device, "give it as text, such as 'cpu' or '0'")
     if not _DEVICE.fullmatch(device) or ("," in device and not several):
         also = ", or several GPUs as 0,1" if several else ""
         raise UsageError("device", device, f"give auto, cpu, mps or the number of a GPU, such as 0{also}")

@@ -29,7 +29,7 @@ from cytoyolo.detector.preprocessing import boxes_back, to_input
 from cytoyolo.detector.remarks import Remarks
 from cytoyolo.detector.tiling import LARGE, Image, check_tiling, tiling_of
 from cytoyolo.detector.trained_on import Sides
-from cytoyolo.errors import CytoyoloError, UsageError, check_choice, listed
+from cytoyolo.errors import CytoyoloError, UsageError, check_choice, check_count, check_share, listed
 from cytoyolo.images.info import DecodedFile, decode_bytes
 from cytoyolo.images.reading import in_order, load
 from cytoyolo.shipped import weights_path
@@ -170,10 +170,12 @@ class Detector:
         counts = {"imgsz": imgsz, "batch": batch, "threads": threads, "max_det": max_det}
         for name, value in counts.items():
             if value is not None:
-                _check_count(name, value)
+                check_count(name, value)
         for name, share in {"conf": conf, "iou": iou}.items():
-            _check_share(name, share)
+            check_share(name, share)
         check_tiling(tiles, scale, um_per_px)
+        if isinstance(classifiers, str | Path):
+            raise UsageError("classifiers", classifiers, "give a list of files")
         shares = check_weights(model_weights, 1 + len(classifiers), len(classifiers))
         self._given: dict[str, Any] = {"backend": backend, "device": device, "imgsz": imgsz, "threads": threads}
         weights = weights_path(weights)
@@ -325,7 +327,7 @@ class Detector:
         check_choice("channels", channels, Channels)
         check_choice("on_error", on_error, OnError)
         if conf is not None:
-            _check_share("conf", conf)
+            check_share("conf", conf)
         remember = isinstance(images, list | tuple) or is_one(images)
         results: list[Detections] = []
         skipped: list[str] = []
@@ -441,16 +443,6 @@ def shrinkage(size: tuple[int, int], model: Model) -> float:
     times, trained = model.tiling.seen_side(size) / model.imgsz, model.trained_on
     usual = max(LARGE * trained.side, trained.longest) / model.trained_imgsz if trained else 0.0
     return times if times > max(LARGE_FIELD, usual) else 0.0
-
-
-def _check_share(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
-        raise UsageError(name, value, "give a number from 0 to 1")
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise UsageError(name, value, "give 1 or more" if isinstance(value, int) else "give a whole number")
 
 
 def with_pixels(found: Detections) -> Detections:

@@ -222,3 +222,14 @@ def test_a_detection_without_a_name_a_class_or_a_box_is_refused(column: str, val
     table.to_csv(lab / "found.csv", index=False)
     with pytest.raises(CytoyoloError, match=f"line 3: .*{words}"):
         evaluated(lab)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"iou": 0.9}, {"imgsz": 640}, {"tta": ["d4"]}, {"max_det": 1}, {"scale": 2.0}, {"tiles": "off"}, {"batch": 3}],
+)
+def test_a_setting_of_a_search_is_refused_for_a_table(given: dict[str, object], lab: Path) -> None:
+    """`--iou 0.9` reads as the IoU of a match, and would change nothing."""
+    with pytest.raises(UsageError, match=rf"`?{next(iter(given))}`? is only for weights, and .*found\.csv is a table"):
+        evaluated(lab, **given)
+    assert evaluated(lab, conf=0.5, tta=[], classifiers=[]).cells == 3

@@ -475,7 +475,13 @@ def test_an_export_with_nms_inside_is_told_why(tmp_path):
         Detector(tmp_path / "nms.onnx")
 
 
-@pytest.mark.parametrize("wrong", [{"backend": "tensorrt"}, {"backend": "torch"}, {"threads": 0}, {"device": "7"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"backend": "tensorrt"}, {"backend": "torch"}, {"threads": 0}, {"threads": 1.5}, {"device": "7"}),
+        *({"device": 0}, {"classifiers": "cells.pt"}, {"conf": "0.5"}, {"iou": float("nan")}),
+    ],
+)
 def test_wrong_calls_of_an_export(exports, wrong):
     with pytest.raises(UsageError):
         Detector(exports["onnx"], **wrong)
