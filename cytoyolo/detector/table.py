@@ -23,6 +23,8 @@ from cytoyolo.tables.table import MAX_COORDINATE, XYXY, note_form, refuse, role_
 # The column that tells which cells have an uncertain class, and its words.
 UNCERTAIN, _NO_YES = "uncertain", ("no", "yes")
 _AT_ONCE = 2_000  # images in one part of a table that is written part by part
+# From this side (pixels) and this confidence on, two rows are not the same by rounding.
+_LEAST_SIDE, _LEAST_CONFIDENCE = 8, 0.01
 
 
 @dataclass(frozen=True)
@@ -298,8 +300,8 @@ def read_detections(path: Path, spec: DataSpec, form: TableForm | None = None) -
     numbers = rows[numeric].apply(pd.to_numeric, errors="coerce")
     empty = rows["confidence"].eq("").to_numpy() & form.folds
     refuse(path, _faults(rows, numbers, empty, codes, form), form.remedy, rows)
-    xyxy = numbers[XYXY].to_numpy(np.float64)[~empty]
-    if len(xyxy) and ((xyxy >= 0) & (xyxy <= 1)).all(axis=1).mean() > 0.5:
+    xyxy = numbers[XYXY].to_numpy(np.float64)
+    if not form.folds and len(xyxy) and ((xyxy > 0) & (xyxy < 1)).all(axis=1).mean() > 0.5:
         raise CytoyoloError(f"{path}: its boxes are fractions, and no corners in pixels; {form.remedy}.")
     if form.folds:
         _check_images(path, rows, empty, form)
@@ -311,7 +313,8 @@ def _faults(
 ) -> dict[int, str]:
     """Say what is wrong with the values of each faulty row. `empty` are the rows of images without detections."""
     names = ["confidence", *(f"{PROBABILITY}{code}" for code in codes if form.probabilities)]
-    faults = dict.fromkeys(np.flatnonzero(rows.duplicated()).tolist(), "repeats an earlier row")
+    again = rows.duplicated().to_numpy() & (form.folds | _is_no_chance(numbers))
+    faults = dict.fromkeys(np.flatnonzero(again).tolist(), "repeats an earlier row")
     outside = no_shares(numbers[names].to_numpy(np.float64)) & ~empty[:, None]
     for row in np.flatnonzero(outside.any(axis=1)).tolist():
         name = names[int(np.argmax(outside[row]))]
@@ -339,6 +342,16 @@ def _faults(
     return faults | dict.fromkeys(
         np.flatnonzero(~fine.all(axis=1)).tolist(), "fold, width and height are not whole numbers"
     )
+
+
+def _is_no_chance(numbers: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which rows of `predict` can't be the same as another by chance.
+
+    Its boxes and confidences are rounded. So tiny boxes that NMS keeps apart, and faint ones, may become the same row.
+    """
+    xyxy = numbers[XYXY].to_numpy(np.float64)
+    sides = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1, initial=np.inf)
+    return np.asarray((sides >= _LEAST_SIDE) & (numbers["confidence"].to_numpy(np.float64) >= _LEAST_CONFIDENCE))
 
 
 def _name_faults(rows: pd.DataFrame, form: TableForm) -> dict[int, str]:

@@ -85,7 +85,8 @@ def test_fuse_tells_of_tables_that_may_lack_boxes(weights, blobs, tmp_path, caps
     assert f"when they were predicted: {len(warned)} (" in capsys.readouterr().err
     assert fuse(tables[1:], output=tmp_path / "g.csv").incomplete == []
     assert not capsys.readouterr().err
-    pd.concat([pd.read_csv(tables[1]).head(1)] * 300).to_csv(tmp_path / "h.csv", index=False)
+    many = pd.concat([pd.read_csv(tables[1]).head(1)] * 300)
+    many.assign(x2=many["x1"] + np.arange(300)).to_csv(tmp_path / "h.csv", index=False)
     assert len(fuse([tmp_path / "h.csv"], output=tmp_path / "i.csv").incomplete) == 1
 
 
