@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cytoyolo import console
 from tests.blobs import blobs, small_run  # noqa: F401  (fixtures)
 from tests.browser import browser  # noqa: F401  (fixture)
 from tests.classifiers import classifier_weights  # noqa: F401  (fixture)
 from tests.program import call
+
+# A busy machine makes any example slow; speed is measured in benchmarks.
+settings.register_profile("cytoyolo", deadline=None)
+settings.load_profile("cytoyolo")
 
 MARKS = re.compile(b"\xef\xb7[\x90-\x92]")
 TEXTS = (".csv", ".json", ".txt", ".yaml", ".log", ".html", ".md", ".geojson", ".xml")
