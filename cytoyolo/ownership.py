@@ -83,9 +83,10 @@ def _kind(mode: int) -> str:
 
 
 def _below(folder: Path) -> list[Path]:
-    """List everything in a folder, at any depth, but for links to a file beside them: they lead nowhere else.
+    """List everything in a folder, at any depth. Links are not followed.
 
-    Links are not followed. Submitit leaves such a link if the program is killed while it submits a job.
+    A link to a file in its own folder is left out, because nothing elsewhere can be changed through it. Submitit leaves
+    such a link if the program is killed while it submits a job.
     """
     found = [Path(root, name) for root, folders, names in os.walk(folder) for name in sorted(folders + names)]
     return [path for path in found if not (path.is_symlink() and _is_beside(path))]

@@ -204,6 +204,11 @@ def _scale(size: Floats, form: Form) -> Floats:
     return size / form.by if form.relative else np.full_like(size, form.by)
 
 
+def are_fractions(values: Boxes) -> NDArray[np.bool_]:
+    """Tell which rows (n, 4) have only numbers from 0 to 1, and not only zeros."""
+    return np.asarray(((values >= 0) & (values <= 1)).all(axis=1) & (values > 0).any(axis=1))
+
+
 def judge(values: Boxes, size: Floats, image: NDArray[np.int64]) -> Evidence | None:
     """Find the likeliest form of a table.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.annotations.coordinate_forms import PIXELS, judge
+from cytoyolo.annotations.coordinate_forms import PIXELS, are_fractions, judge
 from cytoyolo.errors import CytoyoloError
 
 
@@ -25,9 +25,10 @@ def refuse_other_forms(
     image : array (n,)
         The number of each label's image.
     """
-    fractions = ((xyxy >= 0) & (xyxy <= 1)).all(axis=1) & (xyxy > 0).any(axis=1)
     found = judge(xyxy, size, image)
-    if (len(xyxy) and fractions.mean() > 0.5) or (found is not None and found.strong and found.form != PIXELS):
+    if (len(xyxy) and are_fractions(xyxy).mean() > 0.5) or (
+        found is not None and found.strong and found.form != PIXELS
+    ):
         raise CytoyoloError(
             f"{path}: its boxes are not corners in pixels; look at it with `cytoyolo audit`, and mend it with "
             "`cytoyolo repair`."

@@ -224,8 +224,11 @@ def _in_folder(labels: list[str], listing: Iterable[str]) -> tuple[dict[str, str
 
 
 def _without_labels(label: str) -> tuple[str, ...]:
-    """The parts of a label file's path without the first `labels`; in `images/`, those of its image in a further folder
-    `images`."""
+    """Return the parts of the path that the image of a label file has in the folder of the images.
+
+    For `labels/s1/a.txt` these are `s1` and `a.txt`, and for `images/s1/labels/a.txt` they are `s1`, `images` and
+    `a.txt`: see `place_of_labels`.
+    """
     if label.startswith("images/"):
         label = _last_renamed(label, "labels", "images").removeprefix("images/")
         return tuple(PurePosixPath(label).parts)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from cytoyolo.annotations.coordinate_forms import MIN_ROWS, PIXELS, Evidence, Form, judge, judge_layout
+from cytoyolo.annotations.coordinate_forms import MIN_ROWS, PIXELS, Evidence, Form, are_fractions, judge, judge_layout
 from cytoyolo.annotations.rules.registry import ERROR, REVIEW, STOP, WARNING, Findings, Threshold, by_table, rule
 from cytoyolo.annotations.table import LabelTable, Rows
 from cytoyolo.errors import listed
@@ -112,7 +112,7 @@ def normalised(table: LabelTable, share: float) -> Iterator[Findings]:
     0 and 1, or the boxes fit their images only in this form."""
     rows = table.where(np.isfinite(table.xyxy).all(axis=1))
     values = table.xyxy[rows]
-    small = ((values >= 0) & (values <= 1)).all(axis=1) & (values > 0).any(axis=1)
+    small = are_fractions(values)
     if not len(rows) or small.mean() <= share:
         yield from _strong(table, "normalised")
     else:
