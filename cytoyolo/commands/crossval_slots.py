@@ -1,14 +1,13 @@
 """What the folds of a cross-validation are trained on at the same time: GPUs, or a CPU several times."""
 
 from cytoyolo.detector.engine import check_device, choose_device
-from cytoyolo.errors import UsageError, option
+from cytoyolo.errors import UsageError, check_count, option
 
 
 def check_jobs(device: str, jobs: int) -> None:
     """Raise UsageError for what can be told to be wrong at once, before torch is asked for the devices."""
     check_device(device, several=True)
-    if jobs < 1:
-        raise UsageError("jobs", jobs, "give 1 or more")
+    check_count("jobs", jobs)
 
 
 def slots_of(device: str, jobs: int) -> list[str]:

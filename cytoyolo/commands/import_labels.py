@@ -191,7 +191,7 @@ def _known_classes(path: Path) -> dict[str, dict[str, Any]]:
     content = parse_yaml(path, read_bytes(path)) if path.exists() else {}
     classes = content.get("classes") if isinstance(content, dict) else None
     found = [one for one in classes if isinstance(one, dict) and "code" in one] if isinstance(classes, list) else []
-    return {str(one["code"]): one for one in found}
+    return {str(one["code"]): {key: value for key, value in one.items() if key != "code"} for one in found}
 
 
 def _imported(table: Path, form: str, annotations: Annotations, groups: pd.DataFrame) -> Imported:

@@ -14,7 +14,7 @@ from cytoyolo.commands.crossval_slots import check_jobs, slots_of
 from cytoyolo.commands.reproduce_call import Call
 from cytoyolo.commands.reproduce_estimate import megabytes
 from cytoyolo.detector.weights import check_start
-from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.errors import CytoyoloError, UsageError, check_count
 from cytoyolo.images.folder import folder_files
 from cytoyolo.images.names import match_names
 from cytoyolo.scoring.check import row_faults
@@ -42,8 +42,7 @@ def check_call(data: Path, folder: Path, folds: int) -> None:
             raise UsageError(labels_fault(data) or f"{path} is missing; {wanted}.")
     if folder.resolve().is_relative_to(images.resolve()):
         raise UsageError(f"{folder} lies in {images}, the folder of the images; give another folder.")
-    if folds < 2:
-        raise UsageError("folds", folds, "give 2 or more")
+    check_count("folds", folds, 2)
 
 
 def check_inputs(call: Call) -> Inputs:

@@ -236,6 +236,14 @@ def test_what_the_user_wrote_of_the_classes_stays(source: Path) -> None:
     assert dict(zip(spec.codes, spec.leukocyte, strict=True)) == {"mast cell": True, "PNN": False}
 
 
+def test_a_code_that_looks_like_a_number_stays_a_text(source: Path) -> None:
+    (source.parent / "table.csv").write_text("NAME,x1,y1,x2,y2,class\na.png,1,2,20,30,007\nb.png,1,2,20,30,7\n")
+    options = {"output": source.parent / "labels.csv", "dataset_out": source.parent / "mine.yaml"}
+    for again in (False, True):
+        import_labels(source.parent / "table.csv", overwrite=again, **options)
+        assert set(load_spec(options["dataset_out"]).codes) == {"007", "7"}
+
+
 def test_a_number_that_only_python_knows_is_none(source: Path) -> None:
     (source.parent / "table.csv").write_text("NAME,x1,y1,x2,y2,class\na.png,1_0,2,20,30,LY\nb.png,1,2,20,30,LY\n")
     made = import_labels(source.parent / "table.csv", output=source.parent / "labels.csv")
