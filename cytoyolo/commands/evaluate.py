@@ -195,7 +195,7 @@ def read_truth(path: Path, spec: DataSpec) -> LabelTable:
         faults[row] = "the row has no image name"
     labels = pd.DataFrame(xyxy, columns=XYXY).assign(image=table.text["image"], code=table.class_id)[boxed]
     for row in labels.index[labels.duplicated()].tolist():
-        faults[row] = "repeats an earlier row"
+        faults.setdefault(row, "repeats an earlier row")
     refuse(path, faults, "`cytoyolo repair` mends what has one right answer; mend the rest by hand")
     if not table.first_rows:
         raise CytoyoloError(f"{path} names no image; give {_TRUTH}.")

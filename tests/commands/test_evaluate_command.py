@@ -198,6 +198,13 @@ def test_boxes_in_another_form_are_refused_or_told(lab: Path) -> None:
     assert made.remarks()[0].startswith("No cell was found at its place with its class. Look whether")
 
 
+def test_two_unknown_classes_at_one_place_are_no_repeated_row(lab: Path) -> None:
+    (lab / "truth.csv").write_text(f"{TRUTH}d.png,1,1,20,20,odd\nd.png,1,1,20,20,queer\n")
+    with pytest.raises(CytoyoloError, match=r"odd.*queer") as error:
+        evaluated(lab)
+    assert "repeats" not in str(error.value)
+
+
 @pytest.mark.parametrize("which", ["truth", "found"])
 def test_a_row_that_is_there_twice_is_refused(which: str, lab: Path) -> None:
     text = (lab / f"{which}.csv").read_text()
