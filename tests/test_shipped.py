@@ -1,7 +1,6 @@
 """YAMLs of users: what is read, and in which words and which line what can't be is refused."""
 
 import codecs
-import time
 
 import pytest
 
@@ -44,11 +43,9 @@ FAULTS = {
 
 @pytest.mark.parametrize(("text", "words"), FAULTS.values(), ids=FAULTS)
 def test_a_yaml_that_can_t_be_read_is_one_sentence_with_its_line(text: str, words: str) -> None:
-    begun = time.process_time()
     with pytest.raises(CytoyoloError, match=rf"^mine\.yaml is not valid YAML \({words}") as caught:
         parse_yaml("mine.yaml", text.encode())
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
-    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(

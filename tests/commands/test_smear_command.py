@@ -235,10 +235,9 @@ def test_what_is_sound_in_a_faulty_set_is_as_without_faults(faulty: Smeared, tmp
 def test_a_share_of_faults_that_cannot_be_is_refused_before_anything_is_painted(
     faults: float, words: str, tmp_path: Path
 ) -> None:
-    started = time.monotonic()
     with pytest.raises(UsageError, match=words):
         smear(output=tmp_path / "out", images=80, faults=faults)
-    assert time.monotonic() - started < 1 and not any(tmp_path.iterdir())
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.slow
