@@ -72,6 +72,13 @@ def listening() -> Iterator[list[str]]:
             before.extend(lines)
 
 
+def complain(line: str) -> None:
+    """Add a warning that a decoder returned, and did not log, to those of this thread."""
+    lines = getattr(_heard, "lines", None)
+    if lines is not None:
+        lines.append(line)
+
+
 def in_one_line(lines: list[str]) -> str:
     """Join warnings to one line for a table, "" if there are none.
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.images import complaints, samples, tiff
+from cytoyolo.images import complaints, samples, tiff, tiff_jpeg
 from cytoyolo.images.samples import UNKNOWN, Samples, White
 from cytoyolo.images.slide_form import Level, Picture, Slide, Unreadable, on_background, plausible
 from cytoyolo.images.unusable import Unsupported, Unusable
@@ -130,6 +130,10 @@ class TiffSlide(Slide):
         try:
             if len(data) < count:
                 raise ValueError("the file is truncated")
+            if page.compression in tiff.JPEGS:
+                said = tiff_jpeg.complaint(data, page.jpegtables)
+                if tiff_jpeg.loses_pixels(said):
+                    raise ValueError(said)
             with complaints.listening():
                 piece, _, _ = page.decode(data, index, jpegtables=page.jpegtables)
         except Exception as error:  # a decoder of imagecodecs, each with errors of its own

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from cytoyolo.images import complaints
+from cytoyolo.images import complaints, tiff_jpeg
 from cytoyolo.images.samples import Samples
 from cytoyolo.images.unusable import Unsupported, Unusable
 
@@ -327,7 +327,20 @@ def _plane(data: bytes, chosen: Chosen, place: int) -> Samples:
         import imagecodecs
 
         return np.asarray(imagecodecs.tiff_decode(data, page.index, asrgb=True))[..., :3]
+    if page.keyframe.compression in JPEGS:
+        _listen_to_jpeg(page, data)
     return _pixels_last(np.asarray(page.asarray(squeeze=False, maxworkers=1)))
+
+
+def _listen_to_jpeg(page: Any, data: bytes) -> None:
+    """Treat damaged JPEG data in a TIFF file as in a JPEG file: pass on the decoder's warning, and raise Unusable if
+    the data are cut off."""
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        piece = data[offset : offset + count]
+        if said := tiff_jpeg.complaint(piece, page.jpegtables):
+            if not tiff_jpeg.has_end(piece):
+                raise Unusable("is a damaged TIFF file")
+            complaints.complain(said)
 
 
 def _pixels_last(samples: Samples) -> Samples:
