@@ -154,6 +154,26 @@ def test_a_box_is_moved_drawn_and_deleted_by_mouse(browser: Any, path: Path) -> 
         assert not page.complaints
 
 
+@pytest.mark.parametrize("button", ['[data-code="BA"]', '[data-do="keep"]'])
+def test_a_clicked_button_does_not_take_the_enter_of_the_next_item(browser: Any, path: Path, button: str) -> None:
+    with served(path) as made, at_desk(browser, made) as page:
+        page.tab.click(button)
+        shown(page, "1")
+        page.tab.keyboard.press("ArrowRight")
+        assert "Enter stores it" in page.tab.inner_text("#coordinates")
+        press(page, "Enter", "2")
+        assert stored(path)["row:2"] == Outcome("label", "", (21, 31, 81, 91))
+        page.tab.click('[data-do="fit"]')
+        page.tab.keyboard.press("ArrowRight")
+        press(page, "Enter", "3")
+        assert stored(path)["row:4"] == Outcome("label", "", (21, 32, 81, 92))
+        page.tab.focus('[data-do="keep"]')  # as Tab does
+        page.tab.keyboard.press("ArrowRight")
+        press(page, "Enter", "4")
+        assert stored(path)["row:6"] == Outcome("same")
+        assert not page.complaints
+
+
 def test_filters_choose_and_two_reviewers_do_not_see_each_other(browser: Any, path: Path) -> None:
     with served(path, "bob") as made, at_desk(browser, made) as page:
         press(page, "a", "1")

@@ -44,6 +44,8 @@ export class CellsView {
       if (button) this.view(Number(button.dataset.row));
     });
     document.addEventListener("click", (event) => {
+      // A button that was clicked would take the Enter that stores a box.
+      if (event.detail && this.field.open && event.target.closest("button")) this.field.stage.overlay.focus();
       const button = event.target.closest("button[data-do]");
       if (button) this.act(button.dataset.do);
     });

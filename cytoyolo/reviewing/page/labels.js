@@ -34,6 +34,8 @@ export class LabelsView {
     this.showProgress(overview.progress);
     document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("click", (event) => {
+      if (!event.target.closest("button")) return;
+      if (event.detail) this.leaveButton();
       const button = event.target.closest("button[data-do]");
       if (button) this.act(button.dataset.do);
     });
@@ -96,8 +98,14 @@ export class LabelsView {
     const images = await this.views.load(item);
     this.item = item;
     this.showItem(images);
+    this.leaveButton();
     this.views.ahead(item.ahead);
   }
+
+  // The keys go to the image. A button that kept the focus would take the Enter that stores a box: pressed once for one item,
+  // it would decide about the next one too. This comes after an item is shown and after a click of the mouse (event.detail);
+  // who goes to a button with Tab presses it with Enter.
+  leaveButton() { if (document.activeElement?.closest("button")) this.stage.overlay.focus(); }
 
   showNothing() {
     this.item = null;
