@@ -56,7 +56,8 @@ class Merged:
 
 
 def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequence[Item]) -> Merged:
-    """Bring the decisions of reviewers together. A decision that others did not take counts as it is."""
+    """Bring the decisions of reviewers together. A decision that others did not take counts as it is, unless another
+    reviewer removed the whole image."""
     found = {item.subject: item for item in items if item.box is not None}
     votes, drawn = dict[str, list[Event]](), dict[str, list[list[Event]]]()
     for name in sorted(by_reviewer):
@@ -68,15 +69,38 @@ def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequenc
             elif not joined(event, drawn.setdefault(event.image, [])):
                 votes[f"{subject}@{name}"] = drawn[event.image][-1]
     verdicts, conflicts = list[Verdict](), list[Event]()
-    for events in votes.values():
+    disputed = _disputed(votes, table, found)
+    for subject, events in votes.items():
         first = events[0]
-        if all(agree(first, other, table, found) for other in events[1:]):
+        if subject not in disputed and all(agree(first, other, table, found) for other in events[1:]):
             said = [by_reviewer[one.reviewer].comment(one.subject) for one in events]
             verdicts.append(_verdict(events, list(filter(None, said))))
         else:
             conflicts += events
     comments = [by_reviewer[one.reviewer].comment(one.subject) for one in conflicts]
     return Merged(verdicts, conflict_table(conflicts, comments))
+
+
+def _disputed(votes: Mapping[str, list[Event]], table: LabelTable, found: Mapping[str, Item]) -> set[str]:
+    """The images that some reviewers remove although others leave or make a label there, and these labels.
+
+    Nothing remains of what is decided about labels of an image that goes. Who decided so too did that knowingly, the
+    others did not.
+    """
+    removing = {
+        events[0].image: {one.reviewer for one in events if one.outcome.state == "gone"}
+        for subject, events in votes.items()
+        if subject.startswith(f"{IMAGE}:")
+    }
+    disputed = set[str]()
+    for subject, events in votes.items():
+        image = events[0].image
+        if subject.startswith(f"{IMAGE}:") or not removing.get(image):
+            continue
+        remaining = {one.reviewer for one in events if resolved(one, table, found).state != "gone"}
+        if remaining - removing[image]:
+            disputed |= {subject, f"{IMAGE}:{image}"}
+    return disputed
 
 
 def joined(event: Event, drawn: list[list[Event]]) -> bool:

@@ -231,6 +231,44 @@ def test_two_drawings_of_a_cell_become_one_row(store: Store) -> None:
     assert [(one.outcome.code, one.reviewer) for one in made.verdicts] == [("BA", "ann; bob"), ("LY", "bob")]
 
 
+GONE = Draft("accept", "image:a.png", "a.png", Outcome("gone"))
+DRAWN = Draft("add", "new:0", "a.png", Outcome("label", "BA", (7, 7, 12.5, 12)))
+FOUND = Draft("accept", "found:3", "a.png", Outcome("label", "LY"))
+SUSPECT = Item("found:3", "a.png", ("overlooked",), suggestion=Outcome("label", "LY"), box=(10, 10, 30, 30))
+
+
+@pytest.mark.parametrize(
+    ("ann", "bob", "disputed"),
+    [
+        ([GONE], [change(0, "LY")], ["image:a.png", "row:0"]),
+        ([GONE], [Draft("keep", "row:0", "a.png", Outcome("same"))], ["image:a.png", "row:0"]),
+        ([GONE], [Draft("ignore", "row:0", "a.png", Outcome("ignore"))], ["image:a.png", "row:0"]),
+        ([GONE, change(0, "MO")], [change(0, "LY"), DRAWN], ["image:a.png", "new:0", "row:0", "row:0"]),
+        ([GONE], [FOUND], ["found:3", "image:a.png"]),
+        ([GONE], [Draft("keep", "found:3", "a.png", Outcome("same"))], []),
+        ([GONE], [Draft("delete", "row:0", "a.png", Outcome("gone"))], []),
+        ([GONE], [Draft("skip", "row:0", "a.png", Outcome("open"))], []),
+        ([GONE], [Draft("change", "row:2", "b.png", Outcome("label", "LY"))], []),
+        ([GONE], [change(0, "LY"), GONE], []),
+        ([change(0, "LY"), GONE, DRAWN], [], []),
+        ([GONE, change(0, "LY")], [GONE], []),
+    ],
+)
+def test_who_removes_an_image_disagrees_with_who_labels_it(
+    store: Store, ann: list[Draft], bob: list[Draft], disputed: list[str]
+) -> None:
+    for name, drafts in (("ann", ann), ("bob", bob)):
+        for draft in drafts:
+            store.decide(name, [draft])
+    made = merged(store.histories, table_of(), [SUSPECT])
+    assert sorted(made.conflicts["subject"]) == disputed
+    data, log = edited(table_of(), made.verdicts, [SUSPECT])
+    assert undo(data, log) == TEXT.encode()
+    assert (b"a.png" in data) == bool(disputed) and b"c.png,1,1,9,9,EO" in data
+    if disputed:
+        assert data == TEXT.encode()
+
+
 @examples(200)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=30))
 def test_kappa_is_that_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
