@@ -39,10 +39,11 @@ def halved(picture: NDArray[Any]) -> NDArray[Any]:
 
 
 def write_pyramid(
-    path: Path, picture: NDArray[Any], levels: int = 3, um: float = 0.25, kind: str = "tiff", **options: Any
-) -> Path:
+    path: Path, picture: NDArray[Any], levels: int = 3, um: float = 0.25, kind: str = "tiff",
+    macro: NDArray[Any] | None = None, **options: Any,
+) -> Path:  # fmt: skip
     """Write a slide of JPEG tiles. `kind` is tiff (with BigTIFF by `bigtiff=True`), ome (smaller sizes as SubIFDs) or
-    svs (with a thumbnail, as Aperio's scanners write it)."""
+    svs (with a thumbnail, as Aperio's scanners write it). `macro` is a picture of 16 um a pixel that comes first."""
     form: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb"}
     if picture.dtype == np.uint8:
         form |= {"compression": "jpeg", "compressionargs": {"level": 90}}
@@ -52,6 +53,9 @@ def write_pyramid(
     if picture.ndim == 2:
         form["photometric"] = "minisblack"
     with tifffile.TiffWriter(path, ome=kind == "ome", bigtiff=options.get("bigtiff", False)) as file:
+        if macro is not None:
+            told = {"axes": "YXS", "PhysicalSizeX": 16.0, "PhysicalSizeXUnit": "µm"} if kind == "ome" else None
+            file.write(macro, photometric="rgb", metadata=told)
         first = dict(form, metadata=None)
         if kind == "ome":
             told = {"axes": "YXS"} | ({"PhysicalSizeX": um, "PhysicalSizeXUnit": "µm"} if um else {})

@@ -6,7 +6,7 @@ OpenSlide reads the formats of scanners. tifffile reads OME-TIFF and TIFF pyrami
 
 from pathlib import Path
 
-from cytoyolo.images import complaints
+from cytoyolo.images import complaints, tiff
 from cytoyolo.images.decoding import FORMATS, max_pixels
 from cytoyolo.images.samples import UNKNOWN, White
 from cytoyolo.images.slide_form import Slide
@@ -59,11 +59,17 @@ def _is_large_tiff(path: Path) -> bool:
 
     try:
         with complaints.listening(), tifffile.TiffFile(path, _multifile=False) as file:
-            page = file.pages[0]
-            size = page.imagewidth, page.imagelength
-            if size[0] * size[1] > max_pixels():
+            page, count = file.pages[0], len(file.pages)
+            if page.imagewidth * page.imagelength > max_pixels():
                 return True
-            return bool(page.is_tiled and max(size) > _LARGE and len(file.series[0].levels) > 1)
+            if count > tiff.MAX_PAGES or (count == 1 and not page.is_tiled):  # so that no tag of more pages is read
+                return False
+            several, number = tiff.pictures(file)
+            page = several[number].keyframe
+            if tiff.area_of(several[number]) > max_pixels():
+                return True
+            large = max(page.imagewidth, page.imagelength) > _LARGE
+            return bool(page.is_tiled and large and len(several[number].levels) > 1)
     except Exception:  # what reads it as an image says what is wrong with it
         return False
 

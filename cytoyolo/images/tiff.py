@@ -148,10 +148,27 @@ def _opened(data: bytes) -> Iterator[Chosen]:
         raise Unusable("is a damaged TIFF file") from error
 
 
-def choose(file: Any) -> Chosen:
-    """Choose the picture: the largest size of a pyramid, the first page of a stack, all channels of a composite."""
+def pictures(file: Any) -> tuple[list[Any], int]:
+    """Return the pictures (series) of a file, and the index of the one that is read.
+
+    It is the first picture, or the largest pyramid of tiles if that is larger: some programs write the label, the macro
+    picture or a thumbnail of a slide before its scan.
+    """
     several = [part for part in file.series if not (part.keyframe.is_reduced or part.keyframe.is_mask)] or file.series
-    series = several[0].levels[0]
+    pyramids = [at for at, part in enumerate(several) if part.keyframe.is_tiled and len(part.levels) > 1]
+    return several, max([0, *pyramids], key=lambda at: area_of(several[at]))
+
+
+def area_of(series: Any) -> int:
+    """Return the number of pixels of a picture (a series)."""
+    return int(series.keyframe.imagewidth * series.keyframe.imagelength)
+
+
+def choose(file: Any) -> Chosen:
+    """Choose the picture (see `pictures`): the largest size of a pyramid, the first page of a stack, all channels of a
+    composite."""
+    several, number = pictures(file)
+    series = several[number].levels[0]
     page = next(page for page in [series[0], *series._pages] if page is not None).keyframe
     axes, shape = _outer_axes(series, page)
     said = [f"{_AXES.get(axis, 'plane')} 1 of {size}" for axis, size in zip(axes, shape, strict=True)
@@ -159,7 +176,7 @@ def choose(file: Any) -> Chosen:
     if len(series.levels) > 1:
         said.append(f"the largest of {len(series.levels)} sizes")
     if len(several) > 1:
-        said.append(f"picture 1 of {len(several)}")
+        said.append(f"picture {number + 1} of {len(several)}")
     channels = dict(zip(axes, shape, strict=True)).get("C", 1)
     bits, colours, offset = _told(file, page)
     places, luts = [0], None

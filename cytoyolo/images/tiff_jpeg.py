@@ -1,8 +1,8 @@
 """Find damage in the JPEG data inside of a TIFF file.
 
-imagecodecs, which decodes these data for tifffile, keeps libjpeg's warnings for itself: it gives a picture whose damaged
-part is gray, as if the data were sound. simplejpeg uses the same decoder and tells the warnings. It decodes to gray
-here, which costs about a third of the time that the picture costs.
+imagecodecs, which decodes these data for tifffile, keeps the warnings of libjpeg for itself: it gives a picture whose
+damaged part is gray, as if the data were sound. simplejpeg uses the same decoder and tells the warnings. It decodes to
+gray here, which costs about a third of the time that the picture costs.
 """
 
 import re

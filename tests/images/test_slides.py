@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytoyolo.images.info import decode
 from cytoyolo.images.samples import White
 from cytoyolo.images.slide_form import Thumbnail, Unreadable, thumbnail
 from cytoyolo.images.slides import is_slide, open_slide
@@ -95,6 +96,20 @@ def test_a_photo_stays_an_image(tmp_path, picture):
     (tmp_path / "broken.tif").write_bytes(b"II*\0")
     names = ("photo.tif", "tiles.tif", "small.tif", "jpeg.svs", "broken.tif", "missing.tif", "a.png")
     assert not [name for name in names if is_slide(tmp_path / name)]
+
+
+@pytest.mark.parametrize("kind", ["tiff", "ome"])
+def test_a_macro_picture_that_comes_first_is_not_the_slide(tmp_path, picture, kind):
+    macro = np.zeros((500, 1000, 3), np.uint8)
+    path = write_pyramid(tmp_path / f"a.{kind}.tif", picture, kind=kind, macro=macro)
+    assert is_slide(path)
+    with open_slide(path) as slide:
+        assert slide.size == (4500, 2000) and len(slide.levels) == 3
+        assert near(slide.read(1400, 600, 300, 200)[..., ::-1], picture[600:800, 1400:1700]) < 4
+    small = write_pyramid(tmp_path / "small.tif", picture[600:1600, 1400:2400], kind=kind, macro=macro[:200, :200])
+    assert not is_slide(small)
+    shown, problem = decode(small)
+    assert not problem and near(shown[..., ::-1], picture[600:1600, 1400:2400]) < 4
 
 
 def test_an_image_of_too_many_pixels_is_a_slide(tmp_path, picture, monkeypatch):
