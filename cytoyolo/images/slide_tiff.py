@@ -1,6 +1,5 @@
 """Whole slides that are TIFF files of no scanner's own form: pyramids, BigTIFF and OME-TIFF, read tile by tile."""
 
-import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoyolo.images import complaints, samples, tiff, tiff_jpeg
+from cytoyolo.images import complaints, samples, tiff, tiff_jpeg, tiff_ome
 from cytoyolo.images.samples import UNKNOWN, Samples, White
 from cytoyolo.images.slide_form import Level, Picture, Slide, Unreadable, on_background, plausible
 from cytoyolo.images.unusable import Unsupported, Unusable
@@ -19,9 +18,6 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
 _LARGEST_PIECE = 8192**2
 _X_RESOLUTION, _RESOLUTION_UNIT = 282, 296
 _UM_PER_UNIT = {2: 25_400.0, 3: 10_000.0}  # inch, centimetre
-_PHYSICAL = re.compile(r'\bPhysicalSizeX="([^"]+)"')
-_PHYSICAL_UNIT = re.compile(r'\bPhysicalSizeXUnit="([^"]+)"')
-_UM = {"µm": 1.0, "\u03bcm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 # The largest number of pixels that are read to find the range of 16-bit samples.
 _MEASURED = 16_000_000
 _SIDE = 1024
@@ -186,11 +182,8 @@ def _check(chosen: tiff.Chosen) -> None:
 def _um_per_px(file: Any, page: Any) -> float:
     """Return the micrometres a pixel that a TIFF file states, 0 if it does not state a plausible number."""
     if file.is_ome:
-        size, unit = _PHYSICAL.search(file.ome_metadata or ""), _PHYSICAL_UNIT.search(file.ome_metadata or "")
-        try:
-            return plausible(float(size[1]) * _UM.get(unit[1] if unit else "µm", 0.0)) if size else 0.0
-        except ValueError:
-            return 0.0
+        pixels = tiff_ome.pixels_of(file, page)
+        return 0.0 if pixels is None else tiff_ome.um_per_px(pixels)
     resolution, unit_of = page.tags.valueof(_X_RESOLUTION), page.tags.valueof(_RESOLUTION_UNIT)
     try:
         return plausible(_UM_PER_UNIT.get(int(unit_of), 0.0) * resolution[1] / resolution[0])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from cytoyolo.images import complaints, tiff_jpeg
+from cytoyolo.images import complaints, tiff_jpeg, tiff_ome
 from cytoyolo.images.samples import Samples
 from cytoyolo.images.unusable import Unsupported, Unusable
 
@@ -51,8 +51,6 @@ MAX_PAGES, _LARGE_TILE = 10_000, 4096**2
 _NEEDED = frozenset((*range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 338, 339, 347))
 _LOST_TAG = re.compile(r"TiffTag (\d+) @\d+> invalid value offset")
 _AXES = {"Z": "plane", "T": "time point", "I": "page", "Q": "plane", "C": "channel"}
-_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", re.DOTALL)
-_CHANNEL = re.compile(r"<(?:\w+:)?Channel\b[^>]*>")
 
 
 class TiffHeader(NamedTuple):
@@ -213,12 +211,13 @@ def _told(file: Any, page: Any) -> tuple[int, dict[int, Any], int]:
     if bits >= 16 or page.sampleformat == _REAL:
         bits = 0
     colours: dict[int, Any] = {}
-    if file.is_ome and (pixels := _PIXELS.search(file.ome_metadata or "")):
-        if (used := re.search(r'SignificantBits="(\d+)"', pixels[0])) and 8 <= int(used[1]) < 16 and not bits:
-            bits = int(used[1])
-        for at, channel in enumerate(_CHANNEL.findall(pixels[0])):
-            if colour := re.search(r'\bColor="(-?\d+)"', channel):
-                red, green, blue, _ = (int(colour[1]) & 0xFFFFFFFF).to_bytes(4, "big")
+    if (pixels := tiff_ome.pixels_of(file, page)) is not None:
+        used = pixels.get("SignificantBits", "").strip()
+        if used.isdecimal() and 8 <= int(used) < 16 and not bits:
+            bits = int(used)
+        for at, channel in enumerate(tiff_ome.channels_of(pixels)):
+            if re.fullmatch(r"-?\d+", colour := channel.get("Color", "").strip()):
+                red, green, blue, _ = (int(colour) & 0xFFFFFFFF).to_bytes(4, "big")
                 colours[at] = (red, green, blue)
         if set(colours.values()) <= {(255, 255, 255)}:
             colours = {}
