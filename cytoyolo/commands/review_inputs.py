@@ -20,6 +20,7 @@ from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option, quoted
 from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import match_in_folder, note_renamed
+from cytoyolo.images.names import match_names
 from cytoyolo.reviewing.decisions import Box
 from cytoyolo.reviewing.items import Item, examples, of_audit, of_curation, of_every_label, of_scores, rules_to_ask
 from cytoyolo.reviewing.store import CELLS, LABELS, About, Store
@@ -114,11 +115,13 @@ def _read(findings: Path, labels: Path, table: LabelTable) -> _Findings:
     path = findings / FINDINGS if findings.is_dir() else findings
     if findings.is_dir() and not path.is_file():
         raise UsageError(f"{findings} holds no {FINDINGS}; give a folder that `audit` made, or a table of `curate`.")
-    rows = _texts(path).rename(columns={table.spec.columns["image"]: "image", table.spec.columns["class"]: "class"})
+    rows = _texts(path, table)
     if set(_AUDITED) <= set(rows.columns):
         return _audited(path, _with_lines(path, rows, table), labels, table)
     if set(_SCORED) <= set(rows.columns):
+        _check_log(path, SCORES, labels, table)
         rows = _with_lines(path, rows, table, images=False)
+        _check_rows(path, rows, table)
         scores = _by_row(path, rows, "score")
         return _Findings(of_scores(table, rows, table.spec.codes), scores)
     if set(_CURATED) <= set(rows.columns):
@@ -128,8 +131,11 @@ def _read(findings: Path, labels: Path, table: LabelTable) -> _Findings:
     )
 
 
-def _texts(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a table of `audit` or `curate` as text. Raises CytoyoloError if it is none, or lacks one of the columns."""
+def _texts(path: Path, table: LabelTable, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table of `audit` or `curate` as text. The columns of images and classes are named so.
+
+    Raises CytoyoloError if it is none, or lacks one of the columns.
+    """
     read_bytes(path)  # says what is wrong with the path
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -139,7 +145,7 @@ def _texts(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         ) from error
     if lacking := [name for name in columns if name not in rows.columns]:
         raise CytoyoloError(f"{path} lacks the columns {listed(lacking)}; give the table that `curate` wrote.")
-    return rows
+    return rows.rename(columns={table.spec.columns[role]: role for role in ("image", "class")})
 
 
 def _by_row(path: Path, rows: pd.DataFrame, column: str) -> dict[int, float]:
@@ -171,6 +177,52 @@ def _with_lines(path: Path, rows: pd.DataFrame, table: LabelTable, images: bool 
     return rows.assign(line=["" if none else str(int(one)) for none, one in zip(empty, line, strict=True)])
 
 
+def _check_rows(path: Path, rows: pd.DataFrame, table: LabelTable, boxes: bool = False) -> None:
+    """Refuse findings of another table: those whose lines have other images or classes in this table.
+
+    With `boxes`, the value of a finding is the box of its row, as `curate` writes it. Of a table whose rows were sorted
+    or deleted, nearly every line exists, and what was found would stand at wrong labels.
+    """
+    of_rows = rows[(rows["line"] != "") & (rows["line"] != "1")]
+    at = of_rows["line"].to_numpy(np.int64) - 2
+    for role in ("image", "class"):
+        if role not in of_rows.columns:
+            continue
+        given, own = of_rows[role].to_numpy(object), table.text[role][at]
+        other = (given != own) & (given != "")
+        if role == "image" and other.any():  # a table may name a file in another way
+            meant = match_names(set(given[other]), frozenset(table.text["image"])).file
+            other &= np.array([meant.get(one) for one in given], dtype=object) != own
+        _refuse_other(path, of_rows, other, role, given, own)
+    if boxes:
+        given, own = of_rows["value"].to_numpy(object), np.array([table.box(row) for row in at], dtype=object)
+        pairs = zip(map(_numbers, given), map(_numbers, own), strict=True)
+        other = np.array([None not in pair and pair[0] != pair[1] for pair in pairs], dtype=bool)
+        _refuse_other(path, of_rows, other, "box", given, own)
+
+
+def _numbers(box: str) -> list[float] | None:
+    """The four numbers of a box; None if the text is not a box, as a spreadsheet may leave it."""
+    try:
+        found = [float(text) for text in box.split(",")]
+    except ValueError:
+        return None
+    return found if len(found) == len(XYXY) else None
+
+
+def _refuse_other(
+    path: Path, rows: pd.DataFrame, other: np.ndarray, what: str, given: np.ndarray, own: np.ndarray
+) -> None:
+    """Refuse the first finding that is about something other than its row of the table."""
+    if other.any():
+        first = int(other.argmax())
+        raise CytoyoloError(
+            f"{path}, line {rows.index[first] + 2}: the {what} is {quoted(given[first])}, but line "
+            f"{rows['line'].iloc[first]} of the table has {quoted(own[first])}; give the table that was audited or "
+            "curated, or make the findings again."
+        )
+
+
 def _audited(path: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) -> _Findings:
     summary = path.with_name(SUMMARY)
     if summary.is_file():
@@ -180,6 +232,8 @@ def _audited(path: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) ->
             raise CytoyoloError(f"{summary} is not what `audit` wrote; make the audit again.") from error
         if made_of != table.sha256:
             raise CytoyoloError(f"{path} is an audit of another table than {labels}; make the audit again.")
+    else:
+        _check_rows(path, rows, table)
     policy = load_policy()
     audited = auditing.run(table, policy, only=rules_to_ask(rows, policy))
     items, whole = of_audit(table, rows, audited)
@@ -190,26 +244,44 @@ def _audited(path: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) ->
 
 def _curated(path: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) -> _Findings:
     """Read the findings of a curation, with the tables beside them as far as they are there."""
-    stem = path.name.removesuffix(CURATED) if path.name.endswith(CURATED) else path.stem
-    beside = {suffix: path.with_name(f"{stem}{suffix}") for suffix in (SUGGESTIONS, CHANGES, SCORES)}
-    boxes = _boxes(beside[CHANGES], rows, labels, table) if beside[CHANGES].is_file() else {}
+    beside = {suffix: _beside(path, CURATED, suffix) for suffix in (SUGGESTIONS, CHANGES, SCORES)}
+    changes = _check_log(path, CURATED, labels, table)
+    _check_rows(path, rows, table, boxes=True)
+    boxes = {} if changes is None else _boxes(beside[CHANGES], changes, rows, table)
     classes, scores = dict[int, str](), dict[int, float]()
     if beside[SUGGESTIONS].is_file():
-        suggested = _texts(beside[SUGGESTIONS], ["line", "suggested"])
+        suggested = _texts(beside[SUGGESTIONS], table, ["line", "suggested"])
         suggested = _with_lines(beside[SUGGESTIONS], suggested, table, images=False)
+        _check_rows(beside[SUGGESTIONS], suggested, table)
         known = suggested[suggested["suggested"].isin(table.spec.codes)]
         classes = {int(line) - 2: code for line, code in zip(known["line"], known["suggested"], strict=True)}
     if beside[SCORES].is_file():
-        scored = _with_lines(beside[SCORES], _texts(beside[SCORES], ["line", "score"]), table, images=False)
+        scored = _with_lines(beside[SCORES], _texts(beside[SCORES], table, ["line", "score"]), table, images=False)
+        _check_rows(beside[SCORES], scored, table)
         scores = _by_row(beside[SCORES], scored, "score")
     return _Findings(of_curation(table, rows, classes, boxes), scores)
 
 
-def _boxes(log: Path, rows: pd.DataFrame, labels: Path, table: LabelTable) -> dict[int, Box]:
-    """The boxes that the curation gave to rows with a finding, from its change log."""
+def _beside(path: Path, ending: str, suffix: str) -> Path:
+    """A table that `curate` wrote beside another one, whose name has an ending."""
+    stem = path.name.removesuffix(ending) if path.name.endswith(ending) else path.stem
+    return path.with_name(f"{stem}{suffix}")
+
+
+def _check_log(path: Path, ending: str, labels: Path, table: LabelTable) -> pd.DataFrame | None:
+    """Return the change log beside a table of `curate`, if it is there. Raises CytoyoloError if it is the log of
+    another label table."""
+    log = _beside(path, ending, CHANGES)
+    if not log.is_file():
+        return None
     changes = read_log(log)
     if not len(changes) or changes["before"].iloc[0] != table.sha256:
         raise CytoyoloError(f"{log} belongs to another table than {labels}; give the table that was curated.")
+    return changes
+
+
+def _boxes(log: Path, changes: pd.DataFrame, rows: pd.DataFrame, table: LabelTable) -> dict[int, Box]:
+    """The boxes that the curation gave to rows with a finding, from its change log."""
     records, found = table.records, dict[int, Box]()
     place, rules = records.columns.place, set(rows["rule"])
     for line, rule, text in zip(changes["line"], changes["rule"], changes["after"], strict=True):

@@ -170,6 +170,8 @@ def test_findings_that_do_not_fit_are_refused(place: Path, content: str, words: 
     ("name", "content", "words"),
     [
         ("c.suggestions.csv", "a,b\n1,2\n", "c.suggestions.csv lacks the columns line; suggested"),
+        ("c.suggestions.csv", "line,NAME,suggested\n2,1.png,LY\n", "c.suggestions.csv, line 2: the image is '1.png'"),
+        ("c.scores.csv", "line,NAME,class,score\n2,0.png,MO,0.5\n", "c.scores.csv, line 2: the class is 'MO'"),
         ("c.suggestions.csv", "line,suggested\n,LY\n", "c.suggestions.csv, line 2: the table has no line ''"),
         ("c.suggestions.csv", "line,suggested\n99,LY\n", "c.suggestions.csv, line 2: the table has no line '99'"),
         ("c.scores.csv", "line,score\n2,high\n", "c.scores.csv, line 2: score is 'high', and not a number"),
@@ -177,10 +179,47 @@ def test_findings_that_do_not_fit_are_refused(place: Path, content: str, words: 
     ],
 )
 def test_tables_beside_the_findings_are_checked_too(place: Path, name: str, content: str, words: str) -> None:
-    (place / "c.findings.csv").write_text("line,NAME,rule,value,action,detail\n2.0,a.jpg,wrong-class,0.9,review,x\n")
+    (place / "c.findings.csv").write_text("line,NAME,rule,value,action,detail\n2.0,0.png,wrong-class,0.9,review,x\n")
     given = (place / "labels.csv", place / "images", place / "c.findings.csv", None, SPEC)
     assert begin_labels(*given)[1][0].subject == "row:0"  # 2.0 is a line, as a spreadsheet may write it
     (place / name).write_text(content)
+    with pytest.raises(CytoyoloError, match=re.escape(words)):
+        begin_labels(*given)
+
+
+FINDING = "line,NAME,rule,value,action,detail\n"
+SCORED = "rank,line,NAME,class,score,predicted,findings\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("c.findings.csv", FINDING + '4,1.png,wrong-class,"20,31,80,91",review,x\n', ""),
+        ("c.findings.csv", FINDING + "4,images\\1.PNG,wrong-class,,review,x\n", ""),
+        ("c.findings.csv", FINDING + "4,2.png,wrong-class,,review,x\n", "the image is '2.png', but line 4 of the"),
+        ("c.findings.csv", FINDING + "4,9.png,wrong-class,,review,x\n", "the image is '9.png', but line 4 of the"),
+        ("c.findings.csv", FINDING + '4,1.png,loose-box,"20,31,80,91.0",replace,x\n', ""),
+        (
+            "c.findings.csv",
+            FINDING + '2,0.png,x,,review,x\n4,1.png,loose-box,"110,31,170,91",replace,x\n',
+            "c.findings.csv, line 3: the box is '110,31,170,91', but line 4 of the table has '20,31,80,91'; give the",
+        ),
+        ("c.scores.csv", SCORED + "1,4,1.png,EO,0.1,LY,\n", ""),
+        ("c.scores.csv", SCORED + "1,4,0.png,EO,0.1,LY,\n", "line 2: the image is '0.png', but line 4 of the table"),
+        ("c.scores.csv", SCORED + "1,4,1.png,BA,0.1,LY,\n", "line 2: the class is 'BA', but line 4 of the table has"),
+        (
+            "audit.csv",
+            "line,image,rule,severity,value,action,detail\n4,0.png,tiny,error,,drop,x\n",
+            "line 2: the image is '0.png', but line 4 of the table has '1.png'",
+        ),
+    ],
+)
+def test_findings_about_another_table_are_refused(place: Path, name: str, content: str, words: str) -> None:
+    (place / name).write_text(content)
+    given = (place / "labels.csv", place / "images", place / name, None, SPEC)
+    if not words:
+        assert [item.subject for item in begin_labels(*given)[1]] == ["row:2"]
+        return
     with pytest.raises(CytoyoloError, match=re.escape(words)):
         begin_labels(*given)
 
@@ -233,5 +272,12 @@ def test_a_curation_gives_the_items_and_accepting_them_makes_its_boxes(tmp_path:
     _, scored = begin_labels(table, images, tmp_path / "c.scores.csv", None, CURATED)
     assert len(scored) == 30 and scored[0].subject in ("row:0", "row:1")
     (tmp_path / "labels.csv").write_text("\n".join(rows[:-1]) + "\n")
-    with pytest.raises(CytoyoloError, match="belongs to another table"):
-        begin_labels(table, images, tmp_path / "c.findings.csv", None, CURATED)
+    for name in ("c.findings.csv", "c.scores.csv"):
+        with pytest.raises(CytoyoloError, match="belongs to another table"):
+            begin_labels(table, images, tmp_path / name, None, CURATED)
+    # Without the log, a row that was deleted is known by the rows after it.
+    (tmp_path / "c.changes.csv").unlink()
+    (tmp_path / "labels.csv").write_text("\n".join(rows[:1] + rows[2:]) + "\n")
+    for name in ("c.findings.csv", "c.scores.csv"):
+        with pytest.raises(CytoyoloError, match=r"but line \d of the table has '\d\.png'"):
+            begin_labels(table, images, tmp_path / name, None, CURATED)
