@@ -51,9 +51,10 @@ class TiffSlide(Slide):
         self._inverted = int(chosen.page.photometric) == _WHITE_IS_ZERO
         self._alpha = (tiff.extra_samples(chosen.page) or [0])[0]
         self._white = self._range(chosen.bits, white)
+        said = [f"only {chosen.searched} is searched"] if chosen.searched else []
         if any("invalid page offset" in line for line in lines):
-            said = f"the file is truncated; sizes of the picture that can be used: {len(self.levels)}"
-            self.remark = f"{said}; {self.remark}" if self.remark else said
+            said.append(f"the file is truncated; sizes of the picture that can be used: {len(self.levels)}")
+        self.remark = "; ".join([*said, *([self.remark] if self.remark else [])])
 
     def _range(self, bits: int, white: White) -> float:
         """Return the sample that is shown as white (255)."""

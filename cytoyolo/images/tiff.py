@@ -6,7 +6,7 @@ pages and decodes them with imagecodecs. Both are imported only when a TIFF file
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -51,6 +51,9 @@ MAX_PAGES, _LARGE_TILE = 10_000, 4096**2
 _NEEDED = frozenset((*range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 338, 339, 347))
 _LOST_TAG = re.compile(r"TiffTag (\d+) @\d+> invalid value offset")
 _AXES = {"Z": "plane", "T": "time point", "I": "page", "Q": "plane", "C": "channel"}
+# A pyramid of tiles is a further scan from this number of pixels on, or from this share of the scan that is read. If it
+# is smaller, it is a label or a macro picture.
+_SCAN, _SCAN_SHARE = 4096**2, 1 / 16
 
 
 class TiffHeader(NamedTuple):
@@ -89,7 +92,11 @@ class Raster:
 
 
 class Chosen(NamedTuple):
-    """The pages of the picture that is read: their series, their positions in it, and how they are joined."""
+    """The pages of the picture that is read: their series, their positions in it, and how they are joined.
+
+    `taken` says which part of the file this is. `searched` says the same, "" if only smaller sizes of a slide, its
+    macro picture or its label are left out.
+    """
 
     series: Any
     page: Any
@@ -98,6 +105,7 @@ class Chosen(NamedTuple):
     bits: int
     offset: int
     taken: str
+    searched: str
 
 
 def read_header(data: bytes) -> TiffHeader:
@@ -153,8 +161,12 @@ def pictures(file: Any) -> tuple[list[Any], int]:
     picture or a thumbnail of a slide before its scan.
     """
     several = [part for part in file.series if not (part.keyframe.is_reduced or part.keyframe.is_mask)] or file.series
-    pyramids = [at for at, part in enumerate(several) if part.keyframe.is_tiled and len(part.levels) > 1]
-    return several, max([0, *pyramids], key=lambda at: area_of(several[at]))
+    return several, max([0, *_pyramids(several)], key=lambda at: area_of(several[at]))
+
+
+def _pyramids(several: Sequence[Any]) -> list[int]:
+    """Return the indices of the pictures that are stored as tiles in several sizes."""
+    return [at for at, part in enumerate(several) if part.keyframe.is_tiled and len(part.levels) > 1]
 
 
 def area_of(series: Any) -> int:
@@ -171,6 +183,7 @@ def choose(file: Any) -> Chosen:
     axes, shape = _outer_axes(series, page)
     said = [f"{_AXES.get(axis, 'plane')} 1 of {size}" for axis, size in zip(axes, shape, strict=True)
             if size > 1 and axis != "C"]  # fmt: skip
+    searched = [*said, *_among_scans(several, number)]
     if len(series.levels) > 1:
         said.append(f"the largest of {len(series.levels)} sizes")
     if len(several) > 1:
@@ -185,6 +198,7 @@ def choose(file: Any) -> Chosen:
         said.insert(0, _joined(luts))
     elif channels > 1:
         said.insert(0, f"channel 1 of {channels}")
+        searched.insert(0, f"channel 1 of {channels}")
     elif page.samplesperpixel == 1 and colours.get(0) is not None:
         luts = _luts(1, colours)
     elif (samples := _bare_channels(page)) > 1:
@@ -192,7 +206,14 @@ def choose(file: Any) -> Chosen:
         said.insert(0, _joined(luts))
     elif left_out := sum(kind not in (ASSOCIATED, UNASSOCIATED) for kind in extra_samples(page)):
         said.append(f"without {left_out} extra channel{'s' if left_out > 1 else ''}")
-    return Chosen(series, page, places, luts, bits, offset, "; ".join(said))
+    return Chosen(series, page, places, luts, bits, offset, "; ".join(said), " of ".join(searched))
+
+
+def _among_scans(several: Sequence[Any], number: int) -> list[str]:
+    """Return a list that says which of the scans of a slide is read, an empty one if there is only this scan."""
+    least = min(_SCAN, _SCAN_SHARE * area_of(several[number]))
+    scans = [at for at in sorted({number, *_pyramids(several)}) if at == number or area_of(several[at]) >= least]
+    return [f"picture {scans.index(number) + 1} of {len(scans)}"] if len(scans) > 1 else []
 
 
 def _outer_axes(series: Any, page: Any) -> tuple[str, tuple[int, ...]]:

@@ -218,6 +218,31 @@ def test_a_slide_that_lacks_its_smaller_sizes_says_so(slides, tmp_path):
         assert slide.remark == "the file is truncated; sizes of the picture that can be used: 2"
 
 
+def write_scans(path, *scans, **told):
+    """Write an OME-TIFF with several pictures, each a pyramid of two sizes."""
+    form = {"tile": (256, 256), "photometric": "rgb", "compression": "jpeg"}
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for scan in scans:
+            file.write(scan, **form, subifds=1, metadata=told)
+            file.write(scan[..., ::2, ::2, :], **form, subfiletype=1, metadata=None)
+    return path
+
+
+def test_focus_planes_and_scans_that_are_not_searched_are_named(tmp_path):
+    first, other, macro = smear(4400, 256), smear(4600, 256, 1), smear(256, 256, 2)
+    with open_slide(write_scans(tmp_path / "one.ome.tif", first, macro)) as slide:
+        assert slide.remark == "" and slide.size == (4400, 256)
+    with open_slide(write_scans(tmp_path / "two.ome.tif", macro, first, first)) as slide:
+        assert slide.remark == "only picture 1 of 2 is searched"
+    with open_slide(write_scans(tmp_path / "larger.ome.tif", first, other, macro)) as slide:
+        assert slide.remark == "only picture 2 of 2 is searched" and slide.size == (4600, 256)
+    with open_slide(write_scans(tmp_path / "z.ome.tif", np.stack([first] * 3), axes="ZYXS")) as slide:
+        assert slide.remark == "only plane 1 of 3 is searched"
+    planes = write_scans(tmp_path / "both.ome.tif", np.stack([first] * 3), np.stack([first] * 3), axes="ZYXS")
+    with open_slide(planes) as slide:
+        assert slide.remark == "only plane 1 of 3 of picture 1 of 2 is searched"
+
+
 def test_what_is_no_slide_gets_a_reason(tmp_path):
     for name, data in (("a.svs", b""), ("b.svs", b"not a slide"), ("c.mrxs", b"II*\0"), ("d.tif", b"II*\0")):
         (tmp_path / name).write_bytes(data)
