@@ -22,6 +22,7 @@ from cytoyolo.files import check_folder, new_folder
 from cytoyolo.images.info import decode
 from cytoyolo.images.reading import in_order
 from cytoyolo.images.samples import White
+from cytoyolo.images.slide_form import Unreadable
 from cytoyolo.images.slides import open_slide
 from cytoyolo.images.unusable import Unusable
 from cytoyolo.spec import DataSpec
@@ -85,7 +86,7 @@ class CropFolder:
     def write(self, table: Path, overwrite: bool) -> Crops:
         """Write a picture of each cell of a finished table, and the list of the pictures: see `new_folder`.
 
-        Cells of an image that can't be read any more are left out. A message names such images.
+        Cells that can't be read any more are left out. A message names their images.
         """
         made, counts = Crops(self.folder), Counter[str]()
         columns = [*self.spec.column_list("image", *XYXY, "class"), "confidence"]
@@ -113,17 +114,22 @@ class CropFolder:
 
     def _cut(self, place: Path, cells: list[_Cell]) -> tuple[list[_Cell], dict[str, str]]:
         """Write the pictures of cells of one image. Return the cells that have a picture, and the image's problem."""
-        name, written = cells[0].values[0], list[_Cell]()
+        name, written, problem = cells[0].values[0], list[_Cell](), dict[str, str]()
         try:
             with _opened(self.images / name, self.white, name in self.slides) as read:
                 for cell in cells:
-                    encoded = cv2.imencode(".png", read(cell.box, *_square(cell.box)))[1]
+                    try:
+                        pixels = read(cell.box, *_square(cell.box))
+                    except Unreadable as error:  # a damaged tile of a slide, beside others that are sound
+                        problem = {name: f"has cells that can't be read ({error})"}
+                        continue
+                    encoded = cv2.imencode(".png", pixels)[1]
                     (place / cell.place).parent.mkdir(exist_ok=True)
                     (place / cell.place).write_bytes(encoded.tobytes())
                     written.append(cell)
         except Unusable as error:
-            return written, {name: str(error)}
-        return written, {}
+            problem = {name: str(error)}
+        return written, problem
 
 
 def check_crops(folder: Path, output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
