@@ -20,14 +20,14 @@ from cytoyolo.detector.journal import Journal
 from cytoyolo.detector.model import Model
 from cytoyolo.detector.slide_plan import Region, Search, SlidePlan, clipped, plan_slide
 from cytoyolo.detector.slide_search import joined
-from cytoyolo.detector.tiling import Tiling, slide_tiling_of
+from cytoyolo.detector.tiling import LARGEST_SCALE, LEAST_SCALE, Tiling, slide_tiling_of
 from cytoyolo.errors import UsageError, either, listed, option
 from cytoyolo.files import atomic_file
 from cytoyolo.images.drawing import draw_points, with_legend
 from cytoyolo.images.samples import White
 from cytoyolo.images.slide_form import Slide, thumbnail
 from cytoyolo.images.slides import open_slide
-from cytoyolo.images.unusable import Unusable
+from cytoyolo.images.unusable import Unsupported, Unusable
 
 ALL = either("--all", "whole=True")
 _SHOWN = 3
@@ -47,9 +47,21 @@ class Scale:
     slides: float = 0.0
 
     def of(self, slide: Slide) -> float:
-        """Return the scale of a slide, 0 if it is not known."""
+        """Return the scale of a slide, 0 if it is not known.
+
+        Raises Unsupported if the slide states a resolution that is not searched. What the user gave was checked.
+        """
         um = self.slides or slide.um_per_px
-        return self.factor or (um / self.training if um and self.training else 0.0)
+        if self.factor or not um or not self.training:
+            return self.factor
+        scale = um / self.training
+        if not LEAST_SCALE <= scale <= LARGEST_SCALE:
+            raise Unsupported(
+                f"states {um:g} micrometres a pixel, which is {scale:.3g} times the training's {self.training:g}, and "
+                f"{LEAST_SCALE:g} to {LARGEST_SCALE:g} times can be searched; if the file is wrong, give "
+                f"{option('um_per_px')}"
+            )
+        return scale
 
 
 def check_region(region: Region | None, whole: bool, found: Images) -> None:
