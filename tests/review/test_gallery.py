@@ -1,6 +1,8 @@
 """The gallery of a prediction: cells are named, slides signed, and the differential counts again."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +266,41 @@ def test_cells_are_named_and_slides_signed_on_the_page(browser: Any, path: Path,
         page.tab.wait_for_selector('body[data-slide="s2"]')
         assert not page.complaints and page.serious() == []
     context.close()
+
+
+@contextmanager
+def at_gallery(browser: Any, made: Served) -> Iterator[Opened]:
+    """The page of a review of cells, with its first slide shown."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(60_000)
+    try:
+        page = Opened(context.new_page())
+        page.tab.goto(made.access.url, timeout=120_000)
+        page.tab.wait_for_selector('body[data-slide="s1"]')
+        yield page
+    finally:
+        context.close()
+
+
+def decided(path: Path) -> dict[str, tuple[str, str]]:
+    """What is in the file of each subject: state and class."""
+    store = Store(path)
+    try:
+        return {subject: event.outcome[:2] for subject, event in store.history("ann").decisions().items()}
+    finally:
+        store.close()
+
+
+def test_a_key_that_is_held_names_one_cell(browser: Any, path: Path) -> None:
+    with served(path) as made, at_gallery(browser, made) as page:
+        page.tab.focus('[data-row="0"]')
+        for key, words in (("3", "1 changed to LY"), ("x", "(delete)")):
+            for _ in range(4):
+                page.tab.keyboard.down(key)
+                settled(page, words)
+            page.tab.keyboard.up(key)
+        assert list(decided(path).values()) == [("label", "LY"), ("gone", "")]
+        assert not page.complaints
 
 
 @pytest.mark.parametrize("width", [1280, 800])

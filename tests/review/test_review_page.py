@@ -174,6 +174,29 @@ def test_a_clicked_button_does_not_take_the_enter_of_the_next_item(browser: Any,
         assert not page.complaints
 
 
+def test_a_key_that_is_held_decides_once(browser: Any, path: Path) -> None:
+    with served(path) as made, at_desk(browser, made) as page:
+        for place, key in enumerate(["x", "3", "Enter"], start=1):
+            if key == "Enter":
+                page.tab.focus('[data-do="keep"]')
+            for _ in range(4):
+                page.tab.keyboard.down(key)
+                shown(page, str(place))
+            page.tab.keyboard.up(key)
+        for _ in range(3):
+            page.tab.keyboard.down("ArrowRight")
+        page.tab.keyboard.up("ArrowRight")
+        press(page, "Enter", "4")
+        assert stored(path) == {
+            "row:0": Outcome("gone"), "row:2": Outcome("label", "LY"), "row:4": Outcome("same"),
+            "row:6": Outcome("label", "", (23, 33, 83, 93)),
+        }  # fmt: skip
+        for _ in range(3):
+            page.tab.keyboard.down("z")
+            shown(page, "3")
+        assert len(stored(path)) == 3 and not page.complaints
+
+
 def test_filters_choose_and_two_reviewers_do_not_see_each_other(browser: Any, path: Path) -> None:
     with served(path, "bob") as made, at_desk(browser, made) as page:
         press(page, "a", "1")

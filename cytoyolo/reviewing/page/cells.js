@@ -2,7 +2,7 @@
 import { get, guarded, store } from "./api.js";
 import { ClassChooser } from "./classes.js";
 import { Field } from "./field.js";
-import { element, walk } from "./parts.js";
+import { element, isHeld, walk } from "./parts.js";
 
 const CHUNK = 240; // cells of a class that are shown at first, and that a button adds
 const GONE = "(no cell)";
@@ -307,6 +307,9 @@ export class CellsView {
 
   key(event) {
     if (event.target.closest("input, select, textarea, summary")) return;
+    const keys = this.field.open ? { ...KEYS, ...FIELD_KEYS } : KEYS;
+    const name = keys[event.key] ?? keys[event.key.toLowerCase()];
+    if (isHeld(event, name)) return;
     const turned = (event.ctrlKey || event.metaKey) && event.key.toLowerCase();
     if (turned === "z" || turned === "y") {
       event.preventDefault();
@@ -322,8 +325,6 @@ export class CellsView {
       if (!this.state.signed) this.send({ kind: "change", class: chosen });
       return;
     }
-    const keys = this.field.open ? { ...KEYS, ...FIELD_KEYS } : KEYS;
-    const name = keys[event.key] ?? keys[event.key.toLowerCase()];
     if (name) { event.preventDefault(); this.act(name); }
   }
 

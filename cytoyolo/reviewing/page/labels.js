@@ -1,7 +1,7 @@
 // The review of labels: an item at a time, a key a decision.
 import { get, guarded, store } from "./api.js";
 import { ClassChooser } from "./classes.js";
-import { element } from "./parts.js";
+import { element, isHeld } from "./parts.js";
 import { Views } from "./views.js";
 
 const AHEAD = 3;
@@ -299,8 +299,9 @@ export class LabelsView {
 
   // --- keys, words, trouble
   key(event) {
-    const inField = event.target.closest("input, select, textarea, summary");
-    if (inField || (event.target.closest("button") && ["Enter", " "].includes(event.key))) return;
+    if (event.target.closest("input, select, textarea, summary")) return;
+    const name = KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
+    if (isHeld(event, name) || (event.target.closest("button") && ["Enter", " "].includes(event.key))) return;
     const turned = (event.ctrlKey || event.metaKey) && event.key.toLowerCase();
     if (turned === "z" || turned === "y") {
       event.preventDefault();
@@ -316,7 +317,6 @@ export class LabelsView {
     if (event.altKey) return;
     const chosen = this.chooser.ofKey(event.key);
     if (chosen) { event.preventDefault(); this.choose(chosen); return; }
-    const name = KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
     if (name) { event.preventDefault(); this.act(name); }
   }
 

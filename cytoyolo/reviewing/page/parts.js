@@ -19,6 +19,15 @@ export function fitting(classes, text) {
   return ranked.sort((a, b) => a[0] - b[0]).map(([, one]) => one.code);
 }
 
+// A key that is held down repeats. It moves, zooms and pages; but one press is one decision, so that none is about an unseen
+// item. A button that has the focus is not pressed again either.
+const REPEATED = ["zoom-in", "zoom-out", "next", "previous", "before", "after"];
+export function isHeld(event, name) {
+  if (!event.repeat || REPEATED.includes(name) || event.key.startsWith("Arrow")) return false;
+  if (event.target.closest("button") && ["Enter", " "].includes(event.key)) event.preventDefault();
+  return true;
+}
+
 // Go from cell to cell with arrow keys: left and right in order, up and down to the nearest cell of the next line.
 export function walk(event, cells) {
   const at = cells.indexOf(document.activeElement);
