@@ -303,6 +303,22 @@ def test_a_key_that_is_held_names_one_cell(browser: Any, path: Path) -> None:
         assert not page.complaints
 
 
+def test_cells_that_a_menu_hides_are_not_named(browser: Any, path: Path) -> None:
+    with served(path) as made, at_gallery(browser, made) as page:
+        for row in (0, 1):  # of other classes
+            page.tab.click(f'[data-row="{row}"]')
+        page.tab.select_option("#only", "LY")
+        assert page.tab.inner_text("#chosen") == "No cell is selected"
+        second = page.tab.locator("button.cell").nth(1).get_attribute("data-row")
+        page.tab.click(f'[data-row="{second}"]', modifiers=["Shift"])  # no range from a hidden cell
+        assert page.tab.inner_text("#chosen") == "Selected: 1"
+        page.tab.keyboard.press("4")
+        settled(page, "1 changed to MO")
+        assert decided(path) == {f"row:{second}": ("label", "MO")}
+        page.tab.select_option("#only", "")
+        assert page.tab.inner_text("#chosen") == "No cell is selected" and not page.complaints
+
+
 @pytest.mark.parametrize("width", [1280, 800])
 def test_a_missed_cell_is_drawn_on_its_image(browser: Any, path: Path, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900})
@@ -385,6 +401,10 @@ def test_ten_thousand_cells_of_a_class_are_shown_in_parts(browser: Any, tmp_path
         assert "10,000" in page.tab.inner_text("#gallery h3") and page.tab.locator("button.cell").count() == 240
         page.tab.click("text=Show 240 more")
         assert page.tab.locator("button.cell").count() == 480
+        page.tab.locator("button.cell").nth(478).click()
+        page.tab.select_option("#order", "high")  # other cells are shown then
+        assert page.tab.inner_text("#chosen") == "No cell is selected"
+        page.tab.select_option("#order", "low")
         page.tab.click('[data-row="0"]')
         page.tab.keyboard.press("u")
         settled(page, "(uncertain)")

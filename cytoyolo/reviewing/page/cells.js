@@ -111,7 +111,11 @@ export class CellsView {
     this.by("only").value = sections.some(([name]) => name === only) ? only : "";
     const wanted = sections.filter(([name]) => !this.by("only").value || name === only);
     this.by("gallery").replaceChildren(...wanted.map(([name, cells]) => this.section(name, cells)));
-    this.order = wanted.flatMap(([, cells]) => cells.map(({ row }) => row));
+    // A decision is about cells that are seen, so those that a menu or the length of a list hides are not selected.
+    this.order = wanted.flatMap(([name, cells]) => cells.slice(0, this.count(name)).map(({ row }) => row));
+    const seen = new Set(this.order);
+    this.selected = new Set([...this.selected].filter((row) => seen.has(row)));
+    if (!seen.has(this.last)) this.last = null;
     this.showState();
     if (focus !== null) this.by("gallery").querySelector(`[data-row="${focus}"]`)?.focus();
   }
@@ -122,8 +126,11 @@ export class CellsView {
     return name === GONE ? "No cell" : "Uncertain";
   }
 
+  // How many cells of a class are shown.
+  count(name) { return this.shown[name] ?? CHUNK; }
+
   section(name, cells) {
-    const count = this.shown[name] ?? CHUNK;
+    const count = this.count(name);
     const list = element("div", { className: "cells" }, ...cells.slice(0, count).map((cell) => this.cell(cell)));
     const made = element("section", {}, element("h3", { textContent: `${this.title(name)}: ${cells.length.toLocaleString("en")}` }), list);
     if (cells.length > count) {
