@@ -319,6 +319,17 @@ def test_cells_that_a_menu_hides_are_not_named(browser: Any, path: Path) -> None
         assert page.tab.inner_text("#chosen") == "No cell is selected" and not page.complaints
 
 
+def test_the_slide_that_is_named_is_the_slide_that_is_shown(browser: Any, path: Path) -> None:
+    with served(path) as made, at_gallery(browser, made) as page:
+        page.tab.route("**/api/cells?*", lambda route: route.abort())
+        page.tab.keyboard.press("j")
+        page.tab.wait_for_function("() => document.getElementById('trouble').textContent.includes('no connection')")
+        assert page.tab.input_value("#slide") == "s1" and "s1/" in page.tab.get_attribute("button.cell", "title")
+        page.tab.click('[data-do="sign"]')
+        settled(page, "signed and closed")
+        assert decided(path) == {"slide:s1": ("same", "")}
+
+
 @pytest.mark.parametrize("width", [1280, 800])
 def test_a_missed_cell_is_drawn_on_its_image(browser: Any, path: Path, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900})

@@ -26,7 +26,7 @@ const percent = (share) => (share === null ? "-" : `${(share * 100).toFixed(1)} 
 export class CellsView {
   constructor(main, overview, complain) {
     main.append(document.getElementById("cells-view").content.cloneNode(true));
-    Object.assign(this, { overview, complain, cells: [], selected: new Set(), last: null, shown: {}, busy: false });
+    Object.assign(this, { overview, complain, cells: [], selected: new Set(), last: null, shown: {}, busy: false, at: "" });
     this.by = (id) => document.getElementById(id);
     this.field = new Field({ onChange: () => this.showField() });
     this.chooser = new ClassChooser(overview.classes, {
@@ -57,12 +57,18 @@ export class CellsView {
   get slide() { return this.by("slide").value; }
   get state() { return this.progress.slides.find(({ slide }) => slide === this.slide); }
 
+  // Open the slide that was chosen. The menu names the slide whose cells are shown, which is the one that is signed: it goes
+  // on when the other cells are there, and stays if something else is under way or there is no answer.
   open() {
+    const wanted = this.slide;
+    this.by("slide").value = this.at || wanted;
     return this.guarded(async () => {
       document.body.dataset.slide = "";
+      const answer = await get(`/api/cells?${new URLSearchParams({ slide: wanted })}`);
       this.field.close();
       this.shown = {};
-      this.take(await get(`/api/cells?${new URLSearchParams({ slide: this.slide })}`));
+      this.by("slide").value = this.at = wanted;
+      this.take(answer);
       this.selected.clear();
       this.showCells();
       document.body.dataset.slide = this.slide;
@@ -302,7 +308,7 @@ export class CellsView {
     await this.guarded(async () => {
       const answer = await store(`/api/${name}`, {}, (waits) => this.waiting(waits));
       if (this.slide !== answer.slide) this.field.close();
-      this.by("slide").value = answer.slide;
+      this.by("slide").value = this.at = answer.slide;
       this.take(answer);
       this.selected.clear();
       this.showCells();
