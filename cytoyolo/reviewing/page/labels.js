@@ -250,8 +250,10 @@ export class LabelsView {
     });
   }
 
-  // Go to the next item. An item that no longer fits the filter leaves the list.
+  // Go to the next item. An item that no longer fits the filter leaves the list. If the next item did not come before, this
+  // item has left the list already.
   leave(status) {
+    if (this.places[this.at] !== this.item.place) return;
     if (this.status !== "all" && this.status !== status) this.places.splice(this.at, 1);
     else this.at += 1;
     this.at = Math.max(Math.min(this.at, this.places.length - 1), 0);
@@ -277,8 +279,16 @@ export class LabelsView {
   }
 
   async step(by) {
-    this.at = Math.min(Math.max(this.at + by, 0), this.places.length - 1);
-    await this.guarded(() => this.open());
+    await this.guarded(async () => {
+      const before = this.at;
+      this.at = Math.min(Math.max(before + by, 0), this.places.length - 1);
+      try {
+        await this.open();
+      } catch (error) {
+        this.at = before; // the item is still shown
+        throw error;
+      }
+    });
   }
 
   cancel() { if (this.item) this.views.reset(); }
