@@ -274,6 +274,33 @@ def test_a_lost_connection_shows_and_nothing_is_lost(browser: Any, path: Path) -
         assert page.tab.locator("#trouble").is_hidden()
 
 
+def test_a_decision_after_the_program_was_started_again_is_not_called_stored(browser: Any, path: Path) -> None:
+    with served(path) as made, at_desk(browser, made) as page:
+        press(page, "k", "1")
+        made.access.sessions.clear()  # as the next start of the program does
+        page.tab.keyboard.press("x")
+        trouble("The last decision is NOT stored", page)
+        page.tab.keyboard.press("j")
+        trouble("What you decided is stored", page)
+        assert stored(path) == {"row:0": Outcome("same")}
+
+
+def trouble(text: str, page: Opened) -> None:
+    """Wait until the page tells a trouble."""
+    page.tab.wait_for_function("text => document.getElementById('trouble').textContent.includes(text)", arg=text)
+
+
+def test_an_item_that_does_not_come_is_not_left_out(browser: Any, path: Path) -> None:
+    with served(path) as made, at_desk(browser, made) as page:
+        page.tab.route("**/api/item/*", lambda route: route.abort())
+        page.tab.keyboard.press("j")
+        trouble("no connection", page)
+        page.tab.unroute("**/api/item/*")
+        press(page, "k", "1")
+        press(page, "k", "2")
+        assert set(stored(path)) == {"row:0", "row:2"}
+
+
 def test_an_image_that_was_deleted_is_said_and_skipped(browser: Any, path: Path) -> None:
     (path.parent / "images" / "1.png").unlink()
     with served(path) as made, at_desk(browser, made) as page:

@@ -3,6 +3,7 @@
 export class Refused extends Error {}
 export class Offline extends Error {}
 export class Ended extends Error {}
+export class Unstored extends Ended {}
 
 const RETRY_MS = 1500;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -37,6 +38,7 @@ export async function store(path, content, waiting) {
       waiting(false);
       return answer;
     } catch (error) {
+      if (error instanceof Ended) throw new Unstored(error.message);
       if (!(error instanceof Offline)) throw error;
       waiting(true);
       await pause(RETRY_MS);
@@ -54,8 +56,11 @@ export async function guarded(page, work, after = () => {}) {
     await work();
     page.complain("");
   } catch (error) {
+    const which = error instanceof Unstored
+      ? "The last decision is NOT stored. Open the new address, and decide it again. What was decided before is stored."
+      : "What you decided is stored. Open the new address.";
     page.complain(error instanceof Ended
-      ? "This session has ended, because the program was started again. What you decided is stored. Open the new address."
+      ? `This session has ended, because the program was started again. ${which}`
       : error instanceof Refused ? `Not stored: ${error.message}` : error.message);
   } finally {
     page.busy = false;
