@@ -313,7 +313,7 @@ def _faults(
 ) -> dict[int, str]:
     """Say what is wrong with the values of each faulty row. `empty` are the rows of images without detections."""
     names = ["confidence", *(f"{PROBABILITY}{code}" for code in codes if form.probabilities)]
-    again = rows.duplicated().to_numpy() & (form.folds | _is_no_chance(numbers))
+    again = rows.duplicated().to_numpy() & (empty | _is_no_chance(numbers))
     faults = dict.fromkeys(np.flatnonzero(again).tolist(), "repeats an earlier row")
     outside = no_shares(numbers[names].to_numpy(np.float64)) & ~empty[:, None]
     for row in np.flatnonzero(outside.any(axis=1)).tolist():
@@ -345,9 +345,10 @@ def _faults(
 
 
 def _is_no_chance(numbers: pd.DataFrame) -> NDArray[np.bool_]:
-    """Tell which rows of `predict` can't be the same as another by chance.
+    """Tell which detections can't be the same as another by chance.
 
-    Its boxes and confidences are rounded. So tiny boxes that NMS keeps apart, and faint ones, may become the same row.
+    Boxes and confidences in tables are rounded, and boxes end at the border of the image. So tiny boxes that NMS keeps
+    apart, and faint ones, may become the same row.
     """
     xyxy = numbers[XYXY].to_numpy(np.float64)
     sides = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1, initial=np.inf)

@@ -116,6 +116,16 @@ def test_a_fault_is_one_sentence_that_names_its_line(name, tmp_path):
     assert (refused.value.exit_code, str(refused.value)[-1]) == (1, ".")
 
 
+@pytest.mark.parametrize(
+    "row",
+    ["a.jpg,0,80,72,0,0,80,72,0.000262,0.000262,0.000251", "a.jpg,0,80,72,79.1,4,80,72,0.5,0.5,0.25"],
+    ids=["faint", "tiny"],
+)
+def test_detections_that_rounding_makes_the_same_are_no_fault(row, tmp_path):
+    found = read(tmp_path, [*ROWS, row, row])
+    assert found.image.tolist().count("a.jpg") == 3
+
+
 def test_several_faulty_rows_are_counted(tmp_path):
     rows = [*ROWS, *(f"c{number}.jpg,0,80,72,9,1,2,3,0.5,0.5,0.1" for number in range(9))]
     with pytest.raises(CytoyoloError, match=r"9 rows can't be used \(line 4: .*line 8: .*; and 4 more\)"):
