@@ -49,7 +49,7 @@ from cytoyolo.commands.adapt_inputs import (
 )
 from cytoyolo.commands.adapt_remarks import remarks
 from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
-from cytoyolo.commands.crossval_folder import LAST
+from cytoyolo.commands.fold_tables import LAST
 from cytoyolo.commands.seen_images import seen_files
 from cytoyolo.commands.train import train
 from cytoyolo.commands.train_classifier import train_classifier

@@ -9,12 +9,14 @@ from typing import Unpack, cast
 
 from cytoyolo import defaults
 from cytoyolo.commands.crossval_begin import FoldsCall, FoldsPlan, OpenFolds, opened, plan_folds
-from cytoyolo.commands.crossval_folder import LAST, MANIFEST, RECIPE
+from cytoyolo.commands.crossval_folder import MANIFEST
 from cytoyolo.commands.crossval_predictions import predict_table
 from cytoyolo.commands.crossval_result import Crossvalidated, finish, keep_ensemble
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
+from cytoyolo.commands.fold_tables import LAST, fold_table, undone
 from cytoyolo.commands.several_seeds import divide_settings, folders_of, say, write_summary
 from cytoyolo.commands.train import train
+from cytoyolo.commands.train_folder import RECIPE
 from cytoyolo.detector import progress
 from cytoyolo.detector.settings import RunSettings, SeedSettings, TrainingSettings
 from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
@@ -224,7 +226,7 @@ def crossval_jobs(call: FoldsCall, title: str, stage: Path | None) -> Iterator[J
 
 
 def _fold_jobs(one: OpenFolds, title: str, stage: Path | None) -> Jobs:
-    left = [fold for fold in range(one.data.manifest["folds"]) if not (one.folder / f"fold{fold}.csv").is_file()]
+    left = undone(one.folder, one.data.manifest["folds"])
     work = {
         f"{title}fold {fold}": partial(_train_fold, one.folder, one.data.folder, one.um_per_px, one.report, stage, fold)
         for fold in left
@@ -249,4 +251,4 @@ def _train_fold(
     labels = read_labels(data)["image"]
     counts = labels[labels.isin(held_out[data.spec.columns["image"]])].value_counts()
     table = predict_table(trained.folder / LAST, data, held_out, counts, fold, device)
-    write_table(folder / f"fold{fold}.csv", table)
+    write_table(fold_table(folder, fold), table)

@@ -20,7 +20,6 @@ from cytoyolo.commands.crossval_folder import (
     MAKER,
     MANIFEST,
     OOF,
-    RECIPE,
     SCORE,
     check_inputs,
     check_same,
@@ -29,7 +28,10 @@ from cytoyolo.commands.crossval_folder import (
     refuse_finished,
     write_manifest,
 )
+from cytoyolo.commands.fold_tables import check_finished, undone
 from cytoyolo.commands.seen_images import refuse_seen_folds
+from cytoyolo.commands.train_folder import RECIPE
+from cytoyolo.commands.train_plan import check_start
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.trained_on import check_um_per_px
@@ -101,7 +103,8 @@ class OpenFolds:
     @property
     def is_trained(self) -> bool:
         """Whether all folds are done."""
-        return (self.folder / OOF).is_file() and (self.folder / SCORE).is_dir()
+        made = (self.folder / OOF).is_file() and (self.folder / SCORE).is_dir()
+        return made and not undone(self.folder, self.data.manifest["folds"])
 
 
 def plan_folds(call: FoldsCall) -> FoldsPlan:
@@ -139,6 +142,11 @@ def opened(plan: FoldsPlan) -> Iterator[OpenFolds]:
                 check_inputs(folder, data, files, call.folds, call.dataset)
             if not call.resume:
                 refuse_finished(folder, manifest)
+            if manifest["status"] == "finished":
+                check_finished(folder, manifest["weights_sha256"])
+            if undone(folder, manifest["folds"]):
+                asked = "model" in given(call.training)
+                check_start(folder, manifest, find_start(str(plan.resolved["model"]), asked=asked))
         listing = read_listing(data)
         _note_rare(data)
         yield OpenFolds(folder, data, listing, manifest, call.um_per_px, plan.ready is None, call.report)
@@ -174,7 +182,7 @@ def _begin(plan: FoldsPlan, start: Start) -> None:
         data = ready or load_dataset(made / DATASET)
         refuse_seen_folds(start, data)
         write_text(made / RECIPE, yaml.safe_dump(dict(plan.resolved), sort_keys=False))
-        write_manifest(made, new_manifest(data, plan.resolved, call.um_per_px))
+        write_manifest(made, new_manifest(data, plan.resolved, call.um_per_px, start))
 
 
 def _coming(folds: int) -> tuple[str, ...]:

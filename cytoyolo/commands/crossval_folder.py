@@ -7,22 +7,22 @@ from typing import Any
 
 from cytoyolo import defaults
 from cytoyolo.annotations.changes import read_log
+from cytoyolo.commands.fold_tables import undone
 from cytoyolo.commands.repair import CHANGES
-from cytoyolo.commands.train_folder import different_settings
+from cytoyolo.commands.train_folder import different_settings, read_recipe
+from cytoyolo.commands.train_plan import start_hash
+from cytoyolo.detector.weights import Start
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, option
-from cytoyolo.files import read_bytes, write_text
+from cytoyolo.files import write_text
 from cytoyolo.images.samples import parse_white
 from cytoyolo.machine import versions
-from cytoyolo.shipped import parse_yaml
 from cytoyolo.spec import load_spec, parse_spec
 from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import IDENTITY, Dataset
 
 MAKER = "crossval"
-MANIFEST, OOF, GROUPS, RECIPE = "crossval.json", "oof.csv", "groups.csv", "recipe.yaml"
+MANIFEST, OOF, GROUPS = "crossval.json", "oof.csv", "groups.csv"
 DATASET, SCORE, ENSEMBLE = "dataset", "score", "ensemble"
-# The weights of a fold's training that are used: no epoch was validated on the fold.
-LAST = Path("weights") / "last.pt"
 
 
 def check_same(
@@ -30,7 +30,7 @@ def check_same(
 ) -> None:
     """Raise an error if a call has other settings, or another data set, than the cross-validation that it would
     continue."""
-    recipe = parse_yaml(folder / RECIPE, read_bytes(folder / RECIPE))
+    recipe = read_recipe(folder)
     if different := different_settings(recipe, resolved):
         raise UsageError(
             f"{folder} was started with other settings ({', '.join(different)}) {_remedy(folder, 'the same options')}"
@@ -79,7 +79,7 @@ def refuse_finished(folder: Path, manifest: Mapping[str, Any]) -> None:
 def done_folds(folder: Path) -> str:
     """How far a cross-validation is."""
     folds = read_manifest(folder / MANIFEST)["folds"]
-    return f"{sum((folder / f'fold{fold}.csv').is_file() for fold in range(folds))} of {folds} folds"
+    return f"{folds - len(undone(folder, folds))} of {folds} folds"
 
 
 def _remedy(folder: Path, same: str) -> str:
@@ -87,13 +87,14 @@ def _remedy(folder: Path, same: str) -> str:
     return f"and holds {done_folds(folder)}; give {same} to go on, another folder, or {away}."
 
 
-def new_manifest(data: Dataset, resolved: Mapping[str, Any], um_per_px: float | None) -> dict[str, Any]:
+def new_manifest(data: Dataset, resolved: Mapping[str, Any], um_per_px: float | None, start: Start) -> dict[str, Any]:
     """How the folds come about, and which label table they are of; names and hashes only."""
     return {
         "status": "running",
         "folds": data.manifest["folds"],
         "seed": resolved["seed"],
         "um_per_px": um_per_px,
+        "start": {"name": start.name, "sha256": start_hash(start)},
         "labels_sha256": _labels_fingerprint(data),
         "dataset": data.manifest,
         "versions": versions(),

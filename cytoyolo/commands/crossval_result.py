@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cytoyolo.commands.class_tables import judged, write_classes
-from cytoyolo.commands.crossval_folder import ENSEMBLE, GROUPS, LAST, MAKER, OOF, SCORE, write_manifest
+from cytoyolo.commands.crossval_folder import ENSEMBLE, GROUPS, MAKER, OOF, SCORE, write_manifest
 from cytoyolo.commands.crossval_page import write_crossval_page
 from cytoyolo.commands.crossval_predictions import by_group
+from cytoyolo.commands.fold_tables import LAST, joined_tables, weights_hashes
 from cytoyolo.commands.score import write_score
 from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector.ensemble_folder import write_ensemble
+from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.files import new_folder
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import Score, evaluate
@@ -66,7 +67,8 @@ def finish(
     folds = data.manifest["folds"]
     column = data.spec.columns["image"]
     whole, listing = listing, listing.drop_duplicates(column)  # the tiles of an image have rows of their own
-    _join(folder, folds, listing[column])
+    weights = weights_hashes(folder, folds)
+    write_table(folder / OOF, joined_tables(folder, data, OUT_OF_FOLD), overwrite=True)
     predictions = read_oof(folder / OOF, data.spec, folds)
     labels = read_labels(data)
     truth = labels.assign(id=range(len(labels)))
@@ -80,21 +82,10 @@ def finish(
     write_classes(compared.summary, folder)
     if report:
         write_crossval_page(folder, score, groups, compared, data)
-    weights = [fingerprint(folder / f"fold{fold}" / LAST) for fold in range(folds)]
     finished = {**manifest, "status": "finished", "weights_sha256": weights}
     finished |= {"oof_sha256": fingerprint(folder / OOF), "score": score.to_dict()}
     write_manifest(folder, finished)
     return Crossvalidated(folder, folder / OOF, folds, score, groups, compared.summary.classes)
-
-
-def _join(folder: Path, folds: int, names: pd.Series) -> None:
-    """Write the out-of-fold table: the folds' tables, in the order of the images of the data set."""
-    parts = pd.concat(
-        [pd.read_csv(folder / f"fold{fold}.csv", dtype=str, keep_default_na=False) for fold in range(folds)]
-    )
-    place = pd.Series(range(len(names)), index=names)
-    joined = parts.iloc[np.argsort(place[parts[names.name]].to_numpy(), kind="stable")]
-    write_table(folder / OOF, joined, overwrite=True)
 
 
 def keep_ensemble(folder: Path, data: Dataset) -> Path:

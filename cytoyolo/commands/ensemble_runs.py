@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cytoyolo.commands.crossval_folder import LAST, MANIFEST, OOF
+from cytoyolo.commands.crossval_folder import MANIFEST, OOF
+from cytoyolo.commands.fold_tables import LAST, check_unchanged
 from cytoyolo.commands.train_classifier_folds import SUMMARY
 from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, UsageError, call
 from cytoyolo.spec import DataSpec, parse_spec
-from cytoyolo.tables.table import fingerprint
 
 
 @dataclass(frozen=True)
@@ -54,19 +54,12 @@ def read_run(folder: Path) -> Run:
         raise CytoyoloError(f"{folder} is not finished; the call that began it continues it.")
     models = tuple(folder / f"fold{fold}" / LAST for fold in range(folds))
     for model, sha256 in zip(models, hashes, strict=True):
-        _check_same(model, sha256)
+        check_unchanged(model, sha256)
     if sha256 := stored.get("oof_sha256"):
-        _check_same(folder / OOF, sha256)
+        check_unchanged(folder / OOF, sha256)
     return Run(folder, kinds[SUMMARY] and not kinds[MANIFEST], models, folder / OOF, spec, trained_on)
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     """Return what is known of two trainings ("images", "labels") and is not the same."""
     return [what for what in one if what in other and one[what] != other[what]]
-
-
-def _check_same(path: Path, sha256: str) -> None:
-    if not path.is_file():
-        raise CytoyoloError(f"{path} is missing; train the folds again, or put the file back.")
-    if fingerprint(path) != sha256:
-        raise CytoyoloError(f"{path} has changed since the folds were finished; train the folds again.")

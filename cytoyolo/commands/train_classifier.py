@@ -19,6 +19,7 @@ from cytoyolo.commands.train_folder import (
     check_dataset,
     check_run,
     check_same,
+    check_weights,
     is_empty,
     keep_curves,
     keeps_a_checkpoint,
@@ -28,7 +29,7 @@ from cytoyolo.commands.train_folder import (
     training_on,
     write_manifest,
 )
-from cytoyolo.commands.train_plan import fold_to_hold_out, new_manifest, now, say_start, warn_of_batch
+from cytoyolo.commands.train_plan import check_start, fold_to_hold_out, new_manifest, now, say_start, warn_of_batch
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.classifier_cells import Cells
@@ -215,6 +216,7 @@ def _resume(run: Path, data: Dataset, device: str, cells: Mapping[str, Cells] | 
 def _go_on(run: Path, data: Dataset, device: str, cells: Mapping[str, Cells] | None) -> TrainedClassifier:
     manifest = read_manifest(run)
     if manifest["status"] == "finished":
+        check_weights(run)
         console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
         return TrainedClassifier(run, (run / "weights" / "best.pt",), manifest["metrics"])
     check_dataset(run, manifest, data)
@@ -227,7 +229,9 @@ def _go_on(run: Path, data: Dataset, device: str, cells: Mapping[str, Cells] | N
     try:
         if checkpoint is None:
             console.note(f"{run} was interrupted before its first epoch ended: starting it from the beginning.")
-            course.fit(find_classifier_start(resolved, asked=False), resolved)
+            start = find_classifier_start(resolved, asked=False)
+            check_start(run, manifest, start)
+            course.fit(start, resolved)
         elif not training.is_complete(checkpoint):
             console.note(f"Continuing {run} after its last complete epoch.")
             course.resume(checkpoint, resolved)

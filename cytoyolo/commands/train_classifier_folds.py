@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from cytoyolo import console
 from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
+from cytoyolo.commands.fold_tables import LAST, check_finished, fold_table, joined_tables, undone, weights_hashes
 from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.train_classifier import MAKER, TrainedClassifier, train_classifier
 from cytoyolo.commands.train_classifier_cells import check_learnable, check_whole, labelled_cells
-from cytoyolo.commands.train_folder import RECIPE, different_settings
+from cytoyolo.commands.train_folder import RECIPE, different_settings, read_recipe
+from cytoyolo.commands.train_plan import check_start, start_hash
 from cytoyolo.detector import progress
 from cytoyolo.detector.classifier import open_classifier
 from cytoyolo.detector.classifier_cells import Cells
@@ -26,13 +28,13 @@ from cytoyolo.detector.classifier_settings import ClassifierSettings
 from cytoyolo.detector.classifier_train import check_classifier_start, check_settings, find_classifier_start
 from cytoyolo.detector.networks import TORCH
 from cytoyolo.detector.recipes import CLASSIFIER, given, load_recipe
-from cytoyolo.detector.table import OUT_OF_FOLD, DetectionTable, rows_of
+from cytoyolo.detector.table import LABELLED_OUT_OF_FOLD, OUT_OF_FOLD, DetectionTable, rows_of
+from cytoyolo.detector.weights import Start
 from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, option
-from cytoyolo.files import atomic_file, check_folder, maker_of, new_folder, read_bytes, write_text
+from cytoyolo.files import atomic_file, check_folder, maker_of, new_folder, write_text
 from cytoyolo.locks import check_free, locked
 from cytoyolo.machine import versions
 from cytoyolo.ownership import check_parts
-from cytoyolo.shipped import parse_yaml
 from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.workers import run_all
 from cytoyolo.yolo.folder import IDENTITY, Dataset, load_dataset
@@ -67,8 +69,9 @@ def train_folds(
         raise UsageError(
             f"{option('resume', True)} goes on with the run's own settings; leave out {', '.join(settings)}."
         )
-    resolved = _settings(folder) if resume else load_recipe(settings, FIXED_EPOCHS, CLASSIFIER)
+    resolved = read_recipe(folder) if resume else load_recipe(settings, FIXED_EPOCHS, CLASSIFIER)
     check_settings(resolved)
+    start: Start | None = None
     if begun:
         check_free(folder)
         check_parts(folder)
@@ -87,19 +90,19 @@ def train_folds(
     slots = slots_of(device, jobs)
     verify(data, 0)
     with locked(folder):
-        if not begun:
-            _begin(folder, overwrite, data, resolved)
+        if start is not None:
+            _begin(folder, overwrite, data, resolved, start)
         summary = _read_summary(folder)
-        if not (folder / OOF).is_file():
+        if summary["status"] == "finished":
+            check_finished(folder, summary["weights_sha256"])
+        if undone(folder, data.manifest["folds"]):
+            if start is None:
+                check_start(folder, summary, find_classifier_start(resolved, asked="model" in settings))
             _train_folds(folder, data, slots)
         return _finish(folder, data, summary)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    return dict(parse_yaml(folder / RECIPE, read_bytes(folder / RECIPE)))
-
-
-def _begin(folder: Path, overwrite: bool, data: Dataset, resolved: Mapping[str, Any]) -> None:
+def _begin(folder: Path, overwrite: bool, data: Dataset, resolved: Mapping[str, Any], start: Start) -> None:
     """Make the folder with its settings."""
     folds = range(data.manifest["folds"])
     coming = (OOF, *(name for fold in folds for name in (f"fold{fold}.csv", f"fold{fold}/")))
@@ -107,6 +110,7 @@ def _begin(folder: Path, overwrite: bool, data: Dataset, resolved: Mapping[str, 
         "status": "running",
         "folds": len(folds),
         "seed": resolved["seed"],
+        "start": {"name": start.name, "sha256": start_hash(start)},
         "dataset": data.manifest,
         "versions": versions(),
     }
@@ -117,7 +121,7 @@ def _begin(folder: Path, overwrite: bool, data: Dataset, resolved: Mapping[str, 
 
 def _check_same(folder: Path, data: Dataset, resolved: Mapping[str, Any], resume: bool) -> None:
     """Raise UsageError if the folds were started by another call, or are finished (with `resume` they may be)."""
-    summary, before = _read_summary(folder), _settings(folder)
+    summary, before = _read_summary(folder), read_recipe(folder)
     other = different_settings(before, resolved)
     other += [option("model")] * (before["model"] != resolved["model"])
     other += ["pretrained"] * (before.get("pretrained") != resolved.get("pretrained"))
@@ -131,7 +135,7 @@ def _check_same(folder: Path, data: Dataset, resolved: Mapping[str, Any], resume
 
 def _train_folds(folder: Path, data: Dataset, slots: list[str]) -> None:
     """Train the folds that are not done yet, each in a process of its own, and let each name its cells."""
-    folds = [fold for fold in range(data.manifest["folds"]) if not (folder / f"fold{fold}.csv").is_file()]
+    folds = undone(folder, data.manifest["folds"])
     files = {f"fold {fold}": folder / f"fold{fold}" / progress.FILE for fold in folds}
     for path in files.values():
         path.unlink(missing_ok=True)  # of a training that was killed; the new one begins it anew
@@ -151,7 +155,7 @@ def _train_fold(folder: Path, dataset: Path, fold: int, device: str) -> None:
         train_classifier(dataset, output=run, device=device, resume=True)
     else:
         train_classifier(dataset, output=run, device=device, fold=fold, recipe=folder / RECIPE)
-    write_table(folder / f"fold{fold}.csv", _named(run / "weights" / "last.pt", load_dataset(dataset), fold, device))
+    write_table(fold_table(folder, fold), _named(run / LAST, load_dataset(dataset), fold, device))
 
 
 def _named(weights: Path, data: Dataset, fold: int, device: str) -> pd.DataFrame:
@@ -184,20 +188,19 @@ def _named(weights: Path, data: Dataset, fold: int, device: str) -> pd.DataFrame
 def _finish(folder: Path, data: Dataset, summary: dict[str, Any]) -> TrainedClassifier:
     """Join the folds' tables in the order of the data set, and compute the figures; safe to repeat after a kill."""
     folds = range(data.manifest["folds"])
-    column = data.spec.columns["image"]
-    parts = pd.concat([pd.read_csv(folder / f"fold{fold}.csv", dtype=str, keep_default_na=False) for fold in folds])
-    listing = read_listing(data)
-    place = pd.Series(range(len(listing)), index=listing[column])
-    joined = parts.iloc[np.argsort(place[parts[column]].to_numpy(), kind="stable")]
+    hashes = weights_hashes(folder, len(folds))
+    cells, facts = labelled_cells(data)
+    labels = facts["image"].to_numpy(object), np.array(data.spec.codes, object)[cells.class_id]
+    joined = joined_tables(folder, data, LABELLED_OUT_OF_FOLD, labels)
     write_table(folder / OOF, joined, overwrite=True)
     rows = joined[joined["confidence"] != ""]
     codes = pd.Index(data.spec.codes)
     true = codes.get_indexer(pd.Index(rows[data.spec.columns["class"]])).astype(np.int64)
     named = rows[[f"p_{code}" for code in codes]].to_numpy(np.float64).argmax(axis=1).astype(np.int64)
     figures = {ACCURACY: accuracy(true, named), MACRO_F1: macro_f1(true, named)}
-    weights = tuple(folder / f"fold{fold}" / "weights" / "last.pt" for fold in folds)
+    weights = tuple(folder / f"fold{fold}" / LAST for fold in folds)
     _write_summary(folder, {
-        **summary, "status": "finished", "weights_sha256": [fingerprint(path) for path in weights],
+        **summary, "status": "finished", "weights_sha256": hashes,
         "oof_sha256": fingerprint(folder / OOF),
         "cells": len(rows), "accuracy": figures[ACCURACY], "macro_f1": figures[MACRO_F1],
         "classes": _by_class(true, named, data.spec.codes),
@@ -224,8 +227,12 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         if missing := {"status", "folds", "dataset"} - summary.keys():
             raise ValueError(f"{missing} is missing")
+        if not isinstance(summary["dataset"], dict) or not isinstance(summary.get("start", {}), dict):
+            raise ValueError("the data set or the start is no mapping")
+        if summary["status"] == "finished" and len(summary["weights_sha256"]) != summary["folds"]:
+            raise ValueError("fingerprints are missing")
         return summary
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CytoyoloError(
             f"{folder / SUMMARY} is missing or damaged; train the folds again with {OVERWRITE}, or in another folder."
         ) from error

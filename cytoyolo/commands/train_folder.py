@@ -60,6 +60,16 @@ def check_dataset(run: Path, manifest: Mapping[str, Any], data: Dataset) -> None
             )
 
 
+def check_weights(run: Path) -> None:
+    """Raise CytoyoloError if the weights of a finished run are missing."""
+    for path in (run / "weights" / "best.pt", run / "weights" / "last.pt"):
+        if not path.is_file():
+            raise CytoyoloError(
+                f"{path} is missing, and {run} is finished; put it back, or train anew in another folder, or with "
+                f"{OVERWRITE}."
+            )
+
+
 def keeps_a_checkpoint(run: Path, dataset: str | Path) -> bool:
     """On the way out of a broken training: whether it can be resumed, and say so if it can."""
     if training.checkpoint_to_resume(run) is None:
@@ -114,9 +124,12 @@ def different_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
 
 
 def read_recipe(run: Path) -> dict[str, Any]:
-    """The settings a run was begun with."""
+    """The settings a run was begun with. Raises CytoyoloError if their file is missing or damaged."""
     try:
-        return dict(parse_yaml(run / RECIPE, read_bytes(run / RECIPE)))
+        recipe = dict(parse_yaml(run / RECIPE, read_bytes(run / RECIPE)))
+        if not isinstance(recipe.get("model"), str):
+            raise ValueError("the model is missing")
+        return recipe
     except (OSError, ValueError, TypeError, CytoyoloError) as error:
         raise CytoyoloError(
             f"{run / RECIPE} is missing or damaged; start the training anew in another folder, or with {OVERWRITE}."
@@ -134,6 +147,8 @@ def read_manifest(run: Path) -> dict[str, Any]:
             raise ValueError("keys are missing")
         if not {"name", "sha256"} <= manifest["start"].keys() or not isinstance(manifest["dataset"], dict):
             raise ValueError("keys are missing")
+        if not isinstance(manifest.get("metrics", {}), dict):
+            raise ValueError("the metrics are no figures by name")
         return manifest
     except FileNotFoundError as error:
         raise UsageError(

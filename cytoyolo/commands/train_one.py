@@ -21,6 +21,7 @@ from cytoyolo.commands.train_folder import (
     check_dataset,
     check_run,
     check_same,
+    check_weights,
     is_empty,
     keep_curves,
     keeps_a_checkpoint,
@@ -30,7 +31,7 @@ from cytoyolo.commands.train_folder import (
     write_manifest,
 )
 from cytoyolo.commands.train_page import write_training_page
-from cytoyolo.commands.train_plan import fold_to_hold_out, now, planned, say_start, warn_of_batch
+from cytoyolo.commands.train_plan import check_start, fold_to_hold_out, now, planned, say_start, warn_of_batch
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.augmentation import Augmentation
@@ -128,6 +129,7 @@ def resume_one(run: Path, data: Dataset, device: str, report: bool) -> Trained:
 def _go_on(run: Path, data: Dataset, device: str, report: bool) -> Trained:
     manifest = read_manifest(run)
     if manifest["status"] == "finished":
+        check_weights(run)
         console.note(f"{run} is finished, so there is nothing to continue; {training_on(run, data.folder)}.")
         return Trained(run, run / "weights" / "best.pt", manifest["metrics"], classes_of(run))
     check_dataset(run, manifest, data)
@@ -140,6 +142,7 @@ def _go_on(run: Path, data: Dataset, device: str, report: bool) -> Trained:
         if checkpoint is None:
             console.note(f"{run} was interrupted before its first epoch ended: starting it from the beginning.")
             start = find_start(str(resolved["model"]), asked=False)
+            check_start(run, manifest, start)
             verify(data, fold)
             training.fit(run, data.data_yaml(fold), start, resolved, device)
         elif not training.is_complete(checkpoint):

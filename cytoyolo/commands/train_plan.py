@@ -13,7 +13,7 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.weights import Start, find_start
-from cytoyolo.errors import either, listed
+from cytoyolo.errors import CytoyoloError, either, listed
 from cytoyolo.machine import versions
 from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import Dataset
@@ -50,7 +50,7 @@ def new_manifest(
         "start": {
             "name": Path(start.model).name,
             "pretrained": _named(start.pretrained),
-            "sha256": _hash(start),
+            "sha256": start_hash(start),
             "classes_kept": [code for code in data.spec.codes if code in start.classes],
         },
         "dataset": data.manifest,
@@ -58,10 +58,23 @@ def new_manifest(
     }
 
 
-def _hash(start: Start) -> str | None:
+def start_hash(start: Start) -> str | None:
     """Fingerprint of the weights a training starts from, if it starts from any."""
     weights = start.pretrained or start.model
     return fingerprint(weights) if start.pretrained or weights.lower().endswith(".pt") else None
+
+
+def check_start(folder: Path, manifest: Mapping[str, Any], start: Start) -> None:
+    """Raise CytoyoloError if the weights that a training starts from have changed since its folder was begun.
+
+    Folders of earlier versions may not say what they were begun with.
+    """
+    before = manifest.get("start", {})
+    if "sha256" in before and before["sha256"] != start_hash(start):
+        raise CytoyoloError(
+            f"{start.name} has changed since {folder} was begun with it; put the former file back, or begin anew in "
+            "another folder."
+        )
 
 
 def _named(path: str | None) -> str | None:

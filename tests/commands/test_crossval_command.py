@@ -452,6 +452,67 @@ def test_a_crossvalidation_without_its_recipe_cannot_be_gone_on_with(copied, lab
         run(lab, copied, groups=lab / "groups.csv", resume=resume)
 
 
+@pytest.mark.parametrize("text", ["", "- model\n", "epochs: 1\n"], ids=["empty", "a list", "no model"])
+def test_a_crossvalidation_with_a_damaged_recipe_cannot_be_gone_on_with(copied, lab, text):
+    (copied / "recipe.yaml").write_text(text)
+    with pytest.raises(CytoyoloError, match=r"recipe\.yaml is missing or damaged; start the training anew"):
+        run(lab, copied, groups=lab / "groups.csv", resume=True)
+
+
+def shortened(text: str) -> str:
+    """The table without the rows of its last image."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.split(",")[0] != lines[-1].split(",")[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (shortened, r"fold1\.csv lacks images of its fold \(blob\d+\.jpg\)"),
+        (
+            lambda text: text.replace("NAME,fold", "NAME,part"),
+            r"fold1\.csv is damaged: it has not the columns NAME,fold,width",
+        ),
+        (lambda text: "", r"fold1\.csv is damaged"),
+        (lambda text: "hello\n", r"fold1\.csv is damaged"),
+        (lambda text: f"{text[:-1]}x\n", r"fold1\.csv"),
+    ],
+    ids=["shortened", "another header", "empty", "no table", "a value"],
+)
+def test_a_damaged_table_of_a_fold_is_refused_and_made_again_once_it_is_deleted(copied, lab, change, words):
+    before, path = (copied / "oof.csv").read_bytes(), copied / "fold1.csv"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(CytoyoloError, match=rf"{words}.*delete it, and the same call with resume=True") as refused:
+        run(lab, copied, groups=lab / "groups.csv", resume=True)
+    assert refused.value.exit_code == 1 and (copied / "oof.csv").read_bytes() == before
+    path.unlink()
+    run(lab, copied, groups=lab / "groups.csv", resume=True)
+    assert (copied / "oof.csv").read_bytes() == before
+
+
+def test_a_finished_one_keeps_the_weights_that_its_tables_are_of(copied, lab):
+    weights = copied / "fold0" / "weights" / "last.pt"
+    shutil.copyfile(copied / "fold1" / "weights" / "last.pt", weights)
+    with pytest.raises(CytoyoloError, match=r"fold0/weights/last\.pt has changed since the folds were finished"):
+        run(lab, copied, groups=lab / "groups.csv", resume=True, ensemble=True)
+    weights.unlink()
+    with pytest.raises(CytoyoloError, match=r"fold0/weights/last\.pt is missing; put it back"):
+        run(lab, copied, groups=lab / "groups.csv", resume=True)
+    (copied / "fold0.csv").unlink()
+    with pytest.raises(CytoyoloError, match=r"fold0/weights/best\.pt|fold0/weights/last\.pt is missing"):
+        run(lab, copied, groups=lab / "groups.csv", resume=True)
+
+
+def test_weights_that_the_folds_start_from_must_not_change(small_run, made, lab, tmp_path, untrained):
+    start = tmp_path / "start.pt"
+    shutil.copyfile(small_run / "weights" / "best.pt", start)
+    with pytest.raises(Begun):
+        run(lab, tmp_path / "CV", model=str(start))
+    shutil.copyfile(made / "fold1" / "weights" / "last.pt", start)
+    with pytest.raises(CytoyoloError, match=r"start\.pt has changed since .*CV was begun with it"):
+        run(lab, tmp_path / "CV", model=str(start))
+
+
 def test_a_crossvalidation_without_its_manifest_cannot_be_gone_on_with(copied, lab):
     (copied / "crossval.json").unlink()
     with pytest.raises(CytoyoloError, match=r"crossval\.json is missing or damaged; run crossval again"):

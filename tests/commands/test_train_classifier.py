@@ -129,6 +129,17 @@ def test_folds_name_the_cells_that_they_have_not_seen(folds, blobs, tmp_path):
     (made.folder / "folds.json").write_text(json.dumps(summary))
     again = train_classifier(folds, output=tmp_path / "cv", folds=True, resume=True, device="cpu")
     assert pd.read_csv(again.oof).equals(table) and (made.folder / "fold0.csv").read_bytes() == before
+    (made.folder / "fold0.csv").write_bytes(before.replace(b",dark,", b",pale,", 1))
+    with pytest.raises(
+        CytoyoloError, match=r"fold0\.csv has other cells, or other classes .*; delete it, and the same"
+    ):
+        train_classifier(folds, output=tmp_path / "cv", folds=True, resume=True, device="cpu")
+    (made.folder / "fold0.csv").unlink()
+    train_classifier(folds, output=tmp_path / "cv", folds=True, resume=True, device="cpu")
+    assert (made.folder / "fold0.csv").read_bytes() == before and pd.read_csv(made.oof).equals(table)
+    (made.folder / "recipe.yaml").write_text("[]")
+    with pytest.raises(CytoyoloError, match=r"recipe\.yaml is missing or damaged"):
+        train_classifier(folds, output=tmp_path / "cv", folds=True, resume=True, device="cpu")
     with pytest.raises(UsageError, match="which this command sets itself"):
         train_classifier(folds, output=tmp_path / "other", folds=True, **TINY, patience=3)
 

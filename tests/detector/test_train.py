@@ -293,6 +293,32 @@ def test_resuming_on_another_data_set_is_refused(blobs, small_run, tmp_path):
         train(blobs / "dataset", output=run, resume=True)
 
 
+@pytest.mark.parametrize("name", ["best.pt", "last.pt"])
+def test_a_finished_run_that_lacks_its_weights_is_named(blobs, small_run, tmp_path, name):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    (run / "weights" / name).unlink()
+    with pytest.raises(
+        CytoyoloError, match=rf"weights/{name} is missing, and .*run is finished; put it back, or train"
+    ):
+        train(blobs / "dataset", output=run, resume=True)
+
+
+def test_weights_that_a_run_starts_from_must_not_change(blobs, small_run, tmp_path):
+    run = tmp_path / "run"  # killed before its first epoch ended
+    shutil.copytree(small_run, run, ignore=shutil.ignore_patterns("weights", "engine"))
+    start = shutil.copyfile(small_run / "weights" / "best.pt", tmp_path / "start.pt")
+    manifest = json.loads((run / "manifest.json").read_text())
+    del manifest["metrics"]
+    manifest |= {"status": "running", "start": {"name": "start.pt", "sha256": "0" * 64}}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    (run / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "model": str(start)}))
+    with pytest.raises(
+        CytoyoloError, match=r"start\.pt has changed since .*run was begun with it; put the former file"
+    ):
+        train(blobs / "dataset", output=run, resume=True)
+
+
 def test_a_folder_without_a_run_cannot_be_resumed(blobs, tmp_path):
     with pytest.raises(UsageError, match="has no run that can be continued"):
         train(blobs / "dataset", output=tmp_path, resume=True)
