@@ -23,7 +23,7 @@ from cytoyolo.images.samples import FULL_WHITE, UNKNOWN, White
 from cytoyolo.images.unusable import Unsupported, Unusable
 
 # Raise this number when the meaning of a property changes, because properties are kept from run to run.
-FACTS_VERSION = 3
+FACTS_VERSION = 4
 # Names of repairs: three of a JPEG's structure, and the one for a picture whose EXIF orientation must be applied.
 JUNK, OPEN, TAIL = "extraneous bytes", "no end marker", "bytes after the end"
 ROTATED = "EXIF orientation"
