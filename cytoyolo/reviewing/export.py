@@ -59,15 +59,23 @@ def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequenc
     """Bring the decisions of reviewers together. A decision that others did not take counts as it is, unless another
     reviewer removed the whole image."""
     found = {item.subject: item for item in items if item.box is not None}
-    votes, drawn = dict[str, list[Event]](), dict[str, list[list[Event]]]()
+    votes, new = dict[str, list[Event]](), list[Event]()
     for name in sorted(by_reviewer):
         for subject, event in by_reviewer[name].decisions().items():
             if event.outcome.state == "open" or subject.startswith(f"{SLIDE}:"):
                 continue
-            if not subject.startswith(f"{NEW}:"):
+            if subject.startswith(f"{NEW}:"):
+                new.append(event)
+            else:
                 votes.setdefault(subject, []).append(event)
-            elif not joined(event, drawn.setdefault(event.image, [])):
-                votes[f"{subject}@{name}"] = drawn[event.image][-1]
+    # A cell that was found is perhaps the cell that another reviewer drew.
+    places = dict[str, list[list[Event]]]()
+    for subject, events in votes.items():
+        if subject in found:
+            places.setdefault(events[0].image, []).append(events)
+    for event in new:
+        if not joined(event, places.setdefault(event.image, []), found):
+            votes[f"{event.subject}@{event.reviewer}"] = places[event.image][-1]
     verdicts, conflicts = list[Verdict](), list[Event]()
     disputed = _disputed(votes, table, found)
     for subject, events in votes.items():
@@ -103,16 +111,21 @@ def _disputed(votes: Mapping[str, list[Event]], table: LabelTable, found: Mappin
     return disputed
 
 
-def joined(event: Event, drawn: list[list[Event]]) -> bool:
-    """Join a drawn box with the drawings of the same cell by other reviewers. Without any it is added by itself, and
-    False is returned."""
-    for events in drawn:
+def joined(event: Event, places: list[list[Event]], found: Mapping[str, Item] | None = None) -> bool:
+    """Join a drawn box with what other reviewers drew there, or said of a cell that was found there. Without any it is
+    added by itself, and False is returned."""
+    for events in places:
         others = event.reviewer not in {one.reviewer for one in events}
-        if others and _iou(events[0].outcome.box, event.outcome.box) >= SAME_CELL:
+        if others and _iou(_place(events[0], found or {}), event.outcome.box) >= SAME_CELL:
             events.append(event)
             return True
-    drawn.append([event])
+    places.append([event])
     return False
+
+
+def _place(event: Event, found: Mapping[str, Item]) -> Box | None:
+    """The box that a decision about a drawn cell or a found cell means."""
+    return event.outcome.box or (found[event.subject].box if event.subject in found else None)
 
 
 def _iou(a: Box | None, b: Box | None) -> float:
@@ -145,7 +158,7 @@ def resolved(event: Event, table: LabelTable, found: Mapping[str, Item]) -> Outc
 
 def _verdict(events: Sequence[Event], comments: Sequence[str]) -> Verdict:
     first = next((one for one in events if one.outcome.box is not None), events[0])  # a moved box counts
-    named = "; ".join(dict.fromkeys(one.reviewer for one in events))
+    named = "; ".join(sorted({one.reviewer for one in events}))
     reason = f"{first.kind} by {named}" + (f": {'; '.join(dict.fromkeys(comments))}" if comments else "")
     return Verdict(first.subject, first.image, first.outcome, named, max(one.time for one in events), reason)
 

@@ -47,6 +47,11 @@ def change(row: int, code: str = "", box: tuple[float, float, float, float] | No
     return Draft("change", f"row:{row}", "a.png", Outcome("label", code, box))
 
 
+GONE = Draft("accept", "image:a.png", "a.png", Outcome("gone"))
+DRAWN = Draft("add", "new:0", "a.png", Outcome("label", "BA", (7, 7, 12.5, 12)))
+FOUND = Draft("accept", "found:3", "a.png", Outcome("label", "LY"))
+SUSPECT = Item("found:3", "a.png", ("overlooked",), suggestion=Outcome("label", "LY"), box=(10, 10, 30, 30))
+
 OUTCOMES = st.one_of(
     st.builds(Outcome, st.just("label"), st.sampled_from(["", *SPEC.codes]), st.sampled_from(BOXES)),
     st.builds(Outcome, st.sampled_from(["ignore", "gone", "same", "open"]), st.just(""), st.sampled_from(BOXES[:1])),
@@ -231,10 +236,40 @@ def test_two_drawings_of_a_cell_become_one_row(store: Store) -> None:
     assert [(one.outcome.code, one.reviewer) for one in made.verdicts] == [("BA", "ann; bob"), ("LY", "bob")]
 
 
-GONE = Draft("accept", "image:a.png", "a.png", Outcome("gone"))
-DRAWN = Draft("add", "new:0", "a.png", Outcome("label", "BA", (7, 7, 12.5, 12)))
-FOUND = Draft("accept", "found:3", "a.png", Outcome("label", "LY"))
-SUSPECT = Item("found:3", "a.png", ("overlooked",), suggestion=Outcome("label", "LY"), box=(10, 10, 30, 30))
+@pytest.mark.parametrize(
+    ("ann", "box", "code", "made", "disputed"),
+    [
+        (("accept", "label", "LY"), (11, 10, 30, 30), "LY", ["a.png,11,10,30,30,LY"], []),
+        (("accept", "label", "LY"), (11, 10, 30, 30), "MO", [], ["found:3", "new:0"]),
+        (("accept", "label", "LY"), (16, 10, 32, 30), "LY", [], ["found:3", "new:0"]),
+        (("ignore", "ignore", ""), (11, 10, 30, 30), "LY", [], ["found:3", "new:0"]),
+        (("keep", "same", ""), (11, 10, 30, 30), "LY", [], ["found:3", "new:0"]),
+        (("skip", "open", ""), (11, 10, 30, 30), "LY", ["a.png,11,10,30,30,LY"], []),
+        (("accept", "label", "LY"), (60, 10, 80, 30), "MO", ["a.png,10,10,30,30,LY", "a.png,60,10,80,30,MO"], []),
+    ],
+)
+@pytest.mark.parametrize("names", [("ann", "bob"), ("zoe", "bob")])
+def test_a_found_cell_that_another_reviewer_drew_is_one_cell(
+    store: Store, names: tuple[str, str], ann: tuple[str, str, str], box: tuple[int, ...], code: str, made: list[str],
+    disputed: list[str],
+) -> None:  # fmt: skip
+    kind, state, found = ann
+    store.decide(names[0], [Draft(kind, "found:3", "a.png", Outcome(state, found))])
+    store.decide(names[1], [Draft("add", "new:0", "a.png", Outcome("label", code, box))])
+    together = merged(store.histories, table_of(), [SUSPECT])
+    assert sorted(together.conflicts["subject"]) == disputed
+    data, log = edited(table_of(), together.verdicts, [SUSPECT])
+    assert data.decode().splitlines()[5:] == made and undo(data, log) == TEXT.encode()
+    if len(made) == 1 and state == "label":
+        assert together.verdicts[0].reviewer == "; ".join(sorted(names))
+
+
+def test_what_one_reviewer_found_and_drew_are_two_cells(store: Store) -> None:
+    store.decide("ann", [FOUND])
+    store.decide("ann", [Draft("add", "new:0", "a.png", Outcome("label", "LY", (11, 10, 30, 30)))])
+    store.decide("bob", [FOUND])
+    verdicts = merged(store.histories, table_of(), [SUSPECT]).verdicts
+    assert [(one.subject, one.reviewer) for one in verdicts] == [("found:3", "ann; bob"), ("new:0", "ann")]
 
 
 @pytest.mark.parametrize(
