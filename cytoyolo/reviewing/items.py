@@ -13,6 +13,7 @@ from cytoyolo.annotations.rules.registry import DROP, SEVERITIES, Rule
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.curation.findings import CLASS, DISPLACED, LOOSE, OVERLOOKED, SPURIOUS
 from cytoyolo.errors import CytoyoloError, quoted
+from cytoyolo.images.names import match_names
 from cytoyolo.reviewing.decisions import FOUND, IMAGE, ROW, Box, Outcome
 from cytoyolo.spec import MASK, DataSpec
 from cytoyolo.tables.table import XYXY
@@ -208,12 +209,14 @@ def of_curation(
         The class or the box that the curation suggests for a row.
     """
     found, boxes, suggested = dict[str, _Found](), dict[str, Box](), dict[str, Outcome]()
+    # The predictions may name an image in another way than the table, by which its labels and its new row are known.
+    own = match_names(set(map(str, findings["image"])), frozenset(map(str, table.text["image"][table.alive]))).file
     for place, one in enumerate(findings.to_dict("records")):
         rule, line = str(one["rule"]), str(one["line"])
         row = int(float(line)) - 2 if line else -1
         subject, image = f"{ROW}:{row}", str(one["image"])
         if row < 0:
-            subject = f"{FOUND}:{place}"
+            subject, image = f"{FOUND}:{place}", own.get(image, image)
             boxes[subject] = _parsed_box(str(one["value"]))
             looks = _LOOKS_LIKE.search(str(one["detail"]))
             known = looks is not None and looks[1] in table.spec.codes

@@ -393,6 +393,19 @@ def test_a_curation_shows_the_most_doubtful_class_first() -> None:
     assert undo(data, log) == TEXT.encode()
 
 
+def test_a_found_cell_has_the_name_of_its_image_in_the_table() -> None:
+    columns = ["line", "image", "rule", "value", "action", "detail"]
+    rows = [
+        ("", name, "overlooked", "40,40,60,70", "mask", "a cell without a label: BA at confidence 0.93")
+        for name in ("B.PNG", "b", "a.png", "nosuch.png")
+    ]
+    items = of_curation(table_of(), pd.DataFrame(rows, columns=columns), {}, {})
+    assert [item.image for item in items] == ["b.png", "b.png", "a.png", "nosuch.png"]
+    events = [Draft("accept", items[0].subject, items[0].image, items[0].suggestion)]
+    data, _ = edited(table_of(), merged({"ann": after(list(events))}, table_of(), items).verdicts, items)
+    assert data.decode().splitlines()[5] == "b.png,40,40,60,70,BA"
+
+
 def test_other_files_are_refused(tmp_path: Path, store: Store) -> None:
     other, newer, text = (tmp_path / name for name in ("other.sqlite", "newer.sqlite", "text.sqlite"))
     sqlite3.connect(other).executescript("CREATE TABLE a (b); ").close()
