@@ -31,6 +31,8 @@ def begin_cells(folder: Path, images: Path, groups: Path | None, dataset: str | 
             f"{folder} holds cells of whole slides ({listed(slides)}), which the page can't show; predict images that "
             "were cut out of them, or leave the slides out."
         )
+    # A whole slide whose cells are all below the threshold is not shown, so nobody can say that it has none.
+    shown = [name for name in stored.images if name not in stored.whole_slides]
     slide = slides_of(groups, spec, stored.images, (), "the images of the prediction").of
     rows = pd.DataFrame(kept.pixels, columns=list(XYXY))
     rows.insert(0, "image", kept.image)
@@ -38,7 +40,7 @@ def begin_cells(folder: Path, images: Path, groups: Path | None, dataset: str | 
     text = rows.rename(columns=spec.column_map("image", *XYXY, "class")).to_csv(index=False, lineterminator="\n")
     return About(
         CELLS, str(folder.resolve()), fingerprint(folder / DETECTIONS), str(images.resolve()), "", "", spec,
-        text.encode("utf-8", "backslashreplace"), groups={name: slide(name) for name in stored.images},
+        text.encode("utf-8", "backslashreplace"), groups={name: slide(name) for name in shown},
         confidence=kept.confidence.round(4).tolist(),
         facts={**asdict(stored.facts), "uncertain": np.flatnonzero(kept.uncertain).tolist()},
     )  # fmt: skip

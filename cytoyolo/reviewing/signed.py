@@ -77,11 +77,12 @@ def signed_cells(
     Returns
     -------
     SignedCells
-        An uncertain cell is an ignore region. An image that has no cell left has a row with only its name.
+        An uncertain cell is an ignore region. An image of a signed slide that has no cell has a row with only its name.
     """
     rows, conflicts = list[tuple[str, ...]](), list[Event]()
     for slide, names in signed.groupby("slide", sort=False)["reviewer"]:
-        left = dict.fromkeys(str(table.text["image"][row]) for row in slides[str(slide)])
+        # Also images whose cells are all below the threshold: the page shows them too.
+        left = dict.fromkeys(image for image, of in slide_of.items() if of == slide)
         for events in _votes(by_reviewer, table, list(names), slides[str(slide)], str(slide), slide_of):
             agreed = all(agree(events[0], other, table, {}) for other in events[1:])
             conflicts += [] if agreed else events

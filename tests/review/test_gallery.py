@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import cytoyolo
+from cytoyolo.commands.differential import StoredCells
 from cytoyolo.commands.review_inputs import images_of
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.reviewing.decisions import Refused
@@ -164,6 +165,22 @@ def test_an_image_without_a_cell_that_counts_can_be_shown_and_gets_a_cell(path: 
     assert made.desk.item("ann", place)["size"] == (200, 160)
     drawn = made.desk.decide("ann", {"kind": "add", "place": place, "class": "LY", "box": [2, 3, 18, 22]})
     assert drawn["cells"][-1]["image"] == "s1/2.png"
+
+
+def test_a_signed_image_without_a_cell_that_counts_has_a_row_with_its_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = path.parent / "results" / "detections.csv"
+    lines = table.read_text().splitlines()
+    faint = [f"{line.rsplit(',', 3)[0]},0.01,LY,0.1" if "/2.png" in line else line for line in lines]
+    table.write_text("\n".join([*faint, "s1/whole.svs,20,32,80,92,LY,0.01,LY,0.1"]) + "\n")
+    monkeypatch.setattr(StoredCells, "whole_slides", ("s1/whole.svs",))  # which the page does not show
+    made = opened_review(made_gallery_of(path.parent))
+    made.desk.decide("ann", {"kind": "sign", "slide": "s1"})
+    made.store.close()
+    cytoyolo.review(made.store.path, export=path.parent / "labels.csv")
+    rows = pd.read_csv(path.parent / "labels.csv", keep_default_na=False, dtype=str).to_numpy().tolist()
+    assert [row for row in rows if "" in row] == [["s1/2.png", "", "", "", "", ""]] and len(rows) == 11
 
 
 def test_signers_who_do_not_see_the_same_cells_are_listed(path: Path, made: Served) -> None:
