@@ -4,7 +4,9 @@ import errno
 import hmac
 import secrets
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.text import unsafe_character
@@ -14,6 +16,7 @@ LOCAL = "127.0.0.1"
 _PORTS, _LEAST_PASSWORD, LONGEST_NAME = 20, 8, 60
 _EVERY_ADDRESS = ("0.0.0.0", "::", "")
 _LOCAL_NAMES = (LOCAL, "localhost", "[::1]")
+_HTTP = 80
 
 
 @dataclass
@@ -93,6 +96,26 @@ def check_host(host: str | None, password: str | None) -> None:
         )  # fmt: skip
 
 
+def _as_browsers_write(host: str) -> str:
+    """A host as browsers send it: in small letters, and an address of IPv6 in its shortest form and in brackets."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower()
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def hosts_of(names: Iterable[str], port: int) -> frozenset[str]:
+    """Return the values of `Host` that name a port of hosts. Browsers leave out the port of HTTP.
+
+    Examples
+    --------
+    >>> sorted(hosts_of(["localhost"], 80))
+    ['localhost', 'localhost:80']
+    """
+    return frozenset(text for name in names for text in (f"{name}:{port}", *((name,) if port == _HTTP else ())))
+
+
 def listen(host: str | None, port: int) -> tuple[socket.socket, str, frozenset[str]]:
     """Bind the port, or the next free port.
 
@@ -131,7 +154,6 @@ def listen(host: str | None, port: int) -> tuple[socket.socket, str, frozenset[s
             if error.errno == errno.EADDRNOTAVAIL:
                 raise UsageError("host", wanted, "give an address of this machine") from error
             continue
-        shown = f"[{wanted}]" if ":" in wanted else wanted
-        names = _LOCAL_NAMES if host is None else (shown,)
-        return bound, f"{shown}:{number}", frozenset(f"{name}:{number}" for name in names)
+        shown = _as_browsers_write(wanted)
+        return bound, f"{shown}:{number}", hosts_of(_LOCAL_NAMES if host is None else (shown,), number)
     raise CytoyoloError(f"ports {port} to {port + _PORTS} are all in use; give {option('port')} another number.")

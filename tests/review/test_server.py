@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.info import decode
 from cytoyolo.locks import locked
-from cytoyolo.reviewing.access import check_host, check_reviewer, listen
+from cytoyolo.reviewing.access import check_host, check_reviewer, hosts_of, listen
 from cytoyolo.reviewing.items import Item
 from cytoyolo.reviewing.pictures import PictureMaker
 from cytoyolo.reviewing.server import server_of
@@ -289,6 +289,35 @@ def test_the_next_free_port_is_taken() -> None:
             listen(None, port)
     with pytest.raises(UsageError, match="this machine"):
         listen("192.0.2.1", 28_765)
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("LocalHost", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("0:0:0:0:0:0:0:1", "[::1]"),
+    ],
+)
+def test_a_host_is_known_as_browsers_write_it(host: str, named: str) -> None:
+    try:
+        bound, address, hosts = listen(host, 28_965)
+    except UsageError:
+        pytest.skip("this machine has no IPv6")
+    with bound:
+        assert address.rpartition(":")[0] == named and hosts == {address}
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1", "localhost:80", "[::1]"])
+def test_browsers_leave_out_port_80(tmp_path: Path, named: str) -> None:
+    made = opened_review(made_review(tmp_path, 2), port=80)
+    made.access.hosts = hosts_of(("127.0.0.1", "localhost", "[::1]"), 80)
+    client = TestClient(made.app, base_url=f"http://{named}")
+    client.get("/", params={"token": made.access.token}, headers={"host": named})
+    assert post(client, "/api/decide", KEEP, host=named, origin=f"http://{named}").status_code == 200
+    assert post(client, "/api/decide", KEEP, host=named, origin="http://evil").status_code == 403
+    assert post(client, "/api/decide", KEEP, host="evil", origin=f"http://{named}").status_code == 403
+    assert hosts_of(["localhost"], 8765) == {"localhost:8765"}
 
 
 @pytest.mark.parametrize(
