@@ -187,7 +187,8 @@ def predict(
     found.say()
     tiling = slide_tiling(model, found)
     wanted = Search(tiling.tile, tiling.overlap, region, not whole)
-    plans, problems = plan_slides(found, model.white, _scale(model, chosen), wanted)
+    scale = _scale(model, chosen, found)
+    plans, problems = plan_slides(found, model.white, scale, wanted)
     found.problems.update(problems)
     if not found.names and not plans:
         refuse_nothing(found)
@@ -195,7 +196,7 @@ def predict(
     if device is not None:
         size = check_size(where["part_size"], chosen["batch"], defaults.PART_SIZE)
         parts = PartsCall(
-            output, several, chosen, probabilities, pictures, found.folder, found.shown, wanted, _scale(model, chosen),
+            output, several, chosen, probabilities, pictures, found.folder, found.shown, wanted, scale,
             model.white, device, size, where,
         )  # fmt: skip
         facts = facts_on_cluster(facts, size)
@@ -247,10 +248,16 @@ def _counting_facts(model: Model, weights: Sequence[Path], settings: InferenceSe
     )
 
 
-def _scale(model: Model, settings: InferenceSettings) -> Scale:
-    """Return how large slides are shown to a model."""
-    training = 0.0 if model.trained_on is None else model.trained_on.um_per_px or 0.0
-    return Scale(settings["scale"] or 0.0, training, settings["um_per_px"] or 0.0)
+def _scale(model: Model, settings: InferenceSettings, found: Images) -> Scale:
+    """Return how large slides are shown to a model. Raises UsageError if its networks need different scales."""
+    known = model.resolutions
+    if found.slides and not settings["scale"] and known and max(known) > 1.01 * min(known):
+        raise UsageError(
+            f"the models to fuse were trained on images of different scales ({', '.join(f'{um:g}' for um in known)} "
+            "micrometres a pixel), and slides are searched at the training's scale; predict with each of them, and fuse "
+            f"their tables with `cytoyolo fuse`, or give {option('scale')}."
+        )
+    return Scale(settings["scale"] or 0.0, known[0] if known else 0.0, settings["um_per_px"] or 0.0)
 
 
 def _predict_images(

@@ -64,6 +64,7 @@ class Ensemble:
         self.max_det = self.field_limit = max_det
         self.tiling = common_tiling([one.tiling for one in detectors])
         self.trained_imgsz = min(one.trained_imgsz for one in detectors)
+        self.resolutions = tuple(sorted(um for one in detectors for um in one.resolutions))
         self.trained_on = next((one.trained_on for one in detectors if one.trained_on), None)
         self.conf = max(one.conf for one in detectors)
         self.naming = naming

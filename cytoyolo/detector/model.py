@@ -23,7 +23,8 @@ class Model(Protocol):
     image, and `field_limit` in one image that is searched in tiles. `iou` is the IoU above which two boxes are one
     cell. `white` is the range in which images of more than 8 bits are shown to it. `tiling` says how images are
     divided, and `trained_on` what the training's images were like, if that is known. The training scaled them to
-    `trained_imgsz`. `naming` has the classifiers that name the boxes, if there are any.
+    `trained_imgsz`. `resolutions` has how many micrometres a pixel of the training's images was wide, for each network
+    that knows it, the smallest first. `naming` has the classifiers that name the boxes, if there are any.
     `calibration` makes probabilities of the scores. It is None if the weights are not calibrated, or if several
     networks, or several views, name a box together. `thresholds` (classes,) has the least confidence of a box by its
     class, if classes have thresholds of their own.
@@ -43,6 +44,7 @@ class Model(Protocol):
     tiling: Tiling
     trained_on: TrainedOn | None
     trained_imgsz: int
+    resolutions: tuple[float, ...]
     naming: Naming | None
     thresholds: NDArray[np.float64] | None
 

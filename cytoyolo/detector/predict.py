@@ -187,6 +187,8 @@ class Detector:
         network = open_network(weights, **self._given)
         self.white, self.trained_on = network.facts.white, network.facts.trained_on
         self.trained_imgsz = network.facts.imgsz or network.side
+        um = self.trained_on.um_per_px if self.trained_on else None
+        self.resolutions: tuple[float, ...] = () if um is None else (um,)
         self.tiling = tiling_of(tiles, scale, um_per_px, network.facts, network.side, weights)
         self._remarks = Remarks(self.white)
         self.thresholds: NDArray[np.float64] | None = None

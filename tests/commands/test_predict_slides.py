@@ -11,6 +11,7 @@ import pytest
 
 from cytoyolo import predict, submit
 from cytoyolo.detector.predict import Detector
+from cytoyolo.detector.weights import load_checkpoint, write_with_facts
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.slides import open_slide
 from tests.detector.test_slide_search import Discs
@@ -278,6 +279,26 @@ def test_without_openslide_one_sentence_says_what_to_install(weights, folder, tm
         predict(weights, folder / "a.svs", output=tmp_path / "out")
     done = predict(weights, folder, output=tmp_path / "out")
     assert sorted(done.failures) == ["a.svs", "s1/a.svs"] and done.images == 3
+
+
+def test_networks_of_different_scales_search_a_slide_at_none_of_them(weights, made, tmp_path):
+    several = {um: tmp_path / f"{um}.pt" for um in (0.25, 0.125, 0.2501)}
+    sizes = load_checkpoint(weights)["cytoyolo"]["trained_on"]
+    for um, path in several.items():
+        write_with_facts(weights, path, {"trained_on": {**sizes, "um_per_px": um}})
+    call = {"source": made / "a.svs", "device": "cpu", "report": False}
+    for order in ((0.25, 0.125), (0.125, 0.25)):
+        with pytest.raises(
+            UsageError, match=r"different scales \(0\.125, 0\.25 micrometres a pixel\).* or give `scale`"
+        ):
+            predict([several[um] for um in order], output=tmp_path / "refused", **call)
+    predict([several[0.25], several[0.125]], output=tmp_path / "given", scale=1.0, **call)
+    one, *others = (
+        predict([path, several[0.25]], output=tmp_path / f"out{number}", **call).output
+        for number, path in enumerate([several[0.25], several[0.2501], weights])
+    )
+    for other in others:  # a network that does not know its scale takes that of the others
+        assert set(rows(other)["NAME"]) == set(rows(one)["NAME"])
 
 
 @pytest.mark.usefixtures("printed")

@@ -92,7 +92,7 @@ class Known:
     """Finds cells of known confidence, side by side, as a `Detector` would."""
 
     codes, spec, label, calls, batch, imgsz, stride = ("a", "b"), None, "known", 1, 1, 64, 32
-    white, tiling, trained_on, trained_imgsz, naming = UNKNOWN, Tiling(), None, 32, None
+    white, tiling, trained_on, trained_imgsz, resolutions, naming = UNKNOWN, Tiling(), None, 32, (), None
 
     def __init__(self, shares, conf=0.25, max_det=300):
         self.conf, self.max_det = conf, max_det

@@ -28,7 +28,7 @@ class Discs:
 
     codes, spec, label, calls, batch, imgsz, stride, max_det, white = CODES, None, "discs", 2, 3, 160, 32, 300, UNKNOWN
     tiling, trained_on, field_limit, iou, naming, calibration = Tiling(), None, sys.maxsize, 0.4, None, None
-    thresholds = None
+    thresholds, resolutions = None, ()
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []
