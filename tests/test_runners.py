@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import cytoyolo
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.locks import locked
 from cytoyolo.ownership import check_parts
@@ -461,3 +462,32 @@ def test_a_cluster_that_is_found_by_itself_tells_of_its_token_too(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(CytoyoloError, match="the Ray cluster at auto wants another token; give"):
         ray_cluster._connect(parse_options("ray", {"address": "auto"}))
+
+
+def test_jobs_that_a_limit_keeps_back_are_told_when_the_others_are_left_running(tmp_path, monkeypatch):
+    lasting = Lasting(random.Random(0), parse_options("ray", {"at_once": 1}))
+    monkeypatch.setattr(lasting, "gone", lambda ids: {})
+    runner = cluster.ClusterRunner(lasting, tmp_path / "jobs", "cpu", detach=True)
+    words = (
+        r"jobs that go on without this program: 1\. Jobs that are not submitted, because of at_once=1: 2; the same call"
+    )
+    with pytest.raises(LeftRunning, match=words):
+        list(runner.run({name: work_of(tmp_path, name) for name in "abc"}, Policy()))
+    assert list(states(tmp_path / "jobs").values()) == ["submitted", "waiting", "waiting"]
+
+
+def test_jobs_that_have_ended_without_their_caller_are_no_longer_running(tmp_path, monkeypatch):
+    lasting, _ = left_by_an_earlier_call(tmp_path / "jobs")
+    tokens = {name: entry.token for name, entry in read_ledger(tmp_path / "jobs").entries.items()}
+    told = {"train": {"how": "failed", "problem": "no disk"}, "fold-0": {"how": "done", "problem": ""}}
+    told["gone"] = {"how": "begun", "problem": ""}
+    for (file, said), token in zip(told.items(), tokens.values(), strict=True):
+        state = {**said, "token": token, "worker": "m1", "node": "n"}
+        (tmp_path / "jobs" / f"{file}.state.json").write_text(json.dumps(state))
+    table = cytoyolo.jobs(tmp_path).set_index("job")
+    assert table["state"].to_dict() == {"train": "failed", "fold 0": "ended", "gone": "running"}
+    assert (table.loc["train", ["failures", "problem", "worker"]] == [1, "no disk", "m1"]).all()
+    monkeypatch.setattr(opening, "open_cluster", lambda *_: lasting)
+    assert opening.end_earlier(tmp_path) == 0 and not lasting.ended, "the running one is gone, the others have ended"
+    (tmp_path / "jobs" / "train.state.json").unlink()
+    assert opening.end_earlier(tmp_path) == 1 and lasting.ended == ["1"]

@@ -1,7 +1,6 @@
 """`jobs`: the jobs of a run on a cluster: how it is with each, and how to end them."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +9,13 @@ from cytoyolo import console
 from cytoyolo.detector.journal import partial_folder
 from cytoyolo.errors import UsageError, option
 from cytoyolo.locks import check_free
-from cytoyolo.runners.ledger import FOLDER, SUBMITTED, Ledger, read_ledger
+from cytoyolo.runners.bootstrap import BEGUN, DONE
+from cytoyolo.runners.ledger import ENDED, FOLDER, GIVEN_UP, SUBMITTED, Ledger, read_ledger
 from cytoyolo.runners.opening import end_earlier
 
 COLUMNS = ["job", "state", "worker", "failures", "losses", "problem", "log"]
-_RUNS = "running"
+# What the worker of a job says, and how the job is then.
+_STATES = {BEGUN: "running", DONE: ENDED}
 
 
 def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
@@ -53,10 +54,12 @@ def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
         ledger, folder = _find_ledger(path)
     rows = []
     for name, entry in ledger.entries.items():
-        begun = entry.state == SUBMITTED and ledger.said(name)
-        facts = asdict(entry) | {"state": _RUNS if begun else entry.state}
-        facts["worker"] = entry.worker or ledger.said(name).get("worker", "")
-        rows.append((name, *(facts[key] for key in COLUMNS[1:-1]), str(ledger.log(name))))
+        said = ledger.said(name) if entry.state == SUBMITTED else {}  # nobody has judged yet what it says
+        how = said.get("how", "")
+        state = _STATES.get(how, GIVEN_UP) if how else entry.state
+        failures = entry.failures + (state == GIVEN_UP and bool(how))
+        worker, problem = said.get("worker") or entry.worker, said.get("problem") or entry.problem
+        rows.append((name, state, worker, failures, entry.losses, problem, str(ledger.log(name))))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -223,10 +223,13 @@ class ClusterRunner:
 
     def _left(self) -> LeftRunning:
         run = self.folder.parent
-        count = sum(entry.state == SUBMITTED for entry in self._ledger.entries.values())
+        entries, most = self._ledger.entries, self.cluster.options.at_once
+        count = sum(entry.state == SUBMITTED for entry in entries.values())
+        left = sum(entries[name].state == WAITING for name in self._open())
+        more = f" Jobs that are not submitted, because of at_once={most}: {left:,}; the same call submits them."
         return LeftRunning(
-            f"jobs that go on without this program: {count:,}. `cytoyolo jobs {run}` shows them, and the same call "
-            f"without {option('detach', True)} goes on with what they make."
+            f"jobs that go on without this program: {count:,}.{more if left else ''} `cytoyolo jobs {run}` shows them, "
+            f"and the same call without {option('detach', True)} goes on with what they make."
         )
 
 
