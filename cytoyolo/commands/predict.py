@@ -254,8 +254,8 @@ def _scale(model: Model, settings: InferenceSettings, found: Images) -> Scale:
     if found.slides and not settings["scale"] and known and max(known) > 1.01 * min(known):
         raise UsageError(
             f"the models to fuse were trained on images of different scales ({', '.join(f'{um:g}' for um in known)} "
-            "micrometres a pixel), and slides are searched at the training's scale; predict with each of them, and fuse "
-            f"their tables with `cytoyolo fuse`, or give {option('scale')}."
+            "micrometres a pixel), and slides are searched at the training's scale; predict with each of them, and "
+            f"fuse their tables with `cytoyolo fuse`, or give {option('scale')}."
         )
     return Scale(settings["scale"] or 0.0, known[0] if known else 0.0, settings["um_per_px"] or 0.0)
 
