@@ -172,6 +172,7 @@ def test_what_needs_torch_says_so_in_one_sentence(
     assert "this needs " in done.stderr and "is not installed. Only networks in ONNX files" in done.stderr
 
 
+@pytest.mark.slow
 def test_info_tells_that_torch_is_not_installed(without_torch: Path) -> None:
     done = run(without_torch, "info")
     assert not done.returncode and "torch not installed" in done.stdout, done.stderr

@@ -63,7 +63,7 @@ def test_what_is_exported_is_known_by_its_kind(form, place: Path) -> None:
     assert form.name in said.lower().replace(" ", "").removeprefix(str(place).lower())
 
 
-@pytest.mark.parametrize("given", ["coco", "labelme"])
+@pytest.mark.parametrize("given", ["coco", pytest.param("labelme", marks=pytest.mark.slow)])
 def test_every_command_names_the_labels_and_their_import(given: str, place: Path) -> None:
     calls = dict.fromkeys(call.format(given) for call in PLACES)
     calls = dict.fromkeys(calls, f"`cytoyolo import {given} -o labels.csv` makes a label table of it.")

@@ -180,6 +180,7 @@ def test_wrong_calls_are_one_sentence_and_import_no_torch(place: Path) -> None:
     assert sorted(path.name for path in place.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_files_that_are_no_weights_are_told_before_torch_is_imported(place: Path) -> None:
     before = sorted(path.name for path in place.iterdir())
     calls = {use.format(name): words for name, words in NO_WEIGHTS.items() for use in USES}

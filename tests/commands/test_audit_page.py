@@ -101,6 +101,7 @@ def test_machines_need_no_page(lab: Path, tmp_path: Path, cytoyolo: Program) -> 
     assert not (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "findings.png").is_file()
 
 
+@pytest.mark.slow
 def test_one_class_and_no_findings(tmp_path: Path, browser: Any) -> None:
     lines = [f"{number}.png,{20 + number},25,90,100,PNN" for number in range(8)]
     (tmp_path / "t.csv").write_text(HEADER + "\n".join(lines) + "\n")

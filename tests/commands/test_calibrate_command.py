@@ -112,6 +112,7 @@ def test_a_classifier_is_calibrated_on_its_folds(lab, tmp_path):
     assert facts.calibration is not None and facts.crop == model_info(lab / "cls.pt").crop
 
 
+@pytest.mark.slow
 def test_labels_that_the_weights_have_not_seen_do_too(lab, blobs, tmp_path):
     table = tmp_path / "val.csv"
     table.write_text((blobs / "labels.csv").read_text() + "\n")
@@ -235,6 +236,7 @@ def other_folds(lab, tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_weights_of_another_training_are_named(other_folds, lab, blobs, tmp_path, caplog):
     import torch
 

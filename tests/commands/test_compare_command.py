@@ -153,6 +153,7 @@ def test_numbers_are_checked(lab: Path) -> None:
         compared(lab, None, "a.csv", "b.csv", replicates=0)
 
 
+@pytest.mark.slow
 def test_several_submissions_are_ranked_and_compared_with_the_first(lab: Path, cytoyolo: Program) -> None:
     call = ("compare", lab / "truth.csv", *(lab / f"{one}.csv" for one in ("first", "second", "truth")))
     done = cytoyolo(*call, "--dataset", lab / "spec.yaml", "-o", lab / "out")
@@ -185,6 +186,7 @@ def test_several_detections_are_ranked(lab: Path) -> None:
     assert isinstance(pair, Comparison) and made.comparisons["B"].to_dict() == pair.to_dict()
 
 
+@pytest.mark.slow
 def test_without_a_truth_each_two_are_compared(lab: Path, cytoyolo: Program) -> None:
     paths = [lab / f"{one}.csv" for one in ("first", "second", "truth")]
     call = ("compare", *paths, "--no-truth", "--dataset", lab / "spec.yaml")

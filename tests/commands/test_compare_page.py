@@ -88,6 +88,7 @@ def test_the_same_results_show_no_difference(lab: Path, tmp_path: Path) -> None:
     assert "The interval holds 0: no difference is shown." in html and "is better</span>" not in html
 
 
+@pytest.mark.slow
 def test_submissions_have_a_page_too(lab: Path, tmp_path: Path, browser: Any) -> None:
     truth = pd.read_csv(lab / "truth.csv")
     truth.insert(0, "trustii_id", range(len(truth)))
@@ -118,6 +119,7 @@ def test_several_results_have_a_page_that_leads_to_those_of_the_pairs(lab: Path,
         assert page.tab.locator("h1").inner_text() == "Comparison"
 
 
+@pytest.mark.slow
 def test_several_results_without_a_truth_have_a_page_too(lab: Path, tmp_path: Path, browser: Any) -> None:
     html, pages = several(lab, tmp_path / "out", truth=False)
     assert [page.parent.name for page in pages] == ["A-B", "A-C", "B-C"] and html.count("/report.html") == 3
@@ -125,6 +127,7 @@ def test_several_results_without_a_truth_have_a_page_too(lab: Path, tmp_path: Pa
     assert_sound(browser, tmp_path / "out" / "report.html")
 
 
+@pytest.mark.slow
 def test_every_comparison_says_where_its_page_is(lab: Path, tmp_path: Path, cytoyolo: Program) -> None:
     found = [lab / name / "detections.csv" for name in "aba"]
     for number in (2, 3):

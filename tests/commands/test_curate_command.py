@@ -308,6 +308,7 @@ def test_the_curated_table_converts_with_its_masks_painted(lab):
         np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.slow
 def test_a_sheet_shows_the_findings(lab, cytoyolo: Program):
     call = ("curate", lab / "t.csv", "--oof", lab / "CV" / "oof.csv", "-o", lab / "made.csv", "--force")
     done = cytoyolo(*call, "--images", lab / "images")

@@ -108,6 +108,7 @@ def test_an_output_holds_tables_picture_and_record(table: Path, tmp_path: Path, 
     assert cytoyolo("differential", table, "-o", tmp_path / "out").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_truth_is_compared_slide_by_slide(table: Path, tmp_path: Path, cytoyolo) -> None:
     truth = tmp_path / "labels.csv"
     rows = ["NAME,x1,y1,x2,y2,class", *(f"a/{number}.jpg,10,10,30,30,PNN" for number in range(6))]

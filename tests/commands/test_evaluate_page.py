@@ -103,6 +103,7 @@ def test_no_detection_and_a_truth_without_boxes(lab: Path, tmp_path: Path) -> No
     assert "(no cell)" in (tmp_path / "b" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_500_classes_list_their_confusions(tmp_path: Path, browser: Any) -> None:
     codes = [f"C{number}" for number in range(500)]
     (tmp_path / "many.yaml").write_text(f"name: many\nfallback: C0\nclasses: [{', '.join(codes)}]\n")

@@ -37,6 +37,7 @@ def test_int8_comes_with_a_comparison(weights, blobs, tmp_path, cytoyolo, format
     assert cytoyolo(*call, "--images", blobs / "images").returncode == 2  # it exists
 
 
+@pytest.mark.slow
 def test_an_ensemble_becomes_an_ensemble_of_onnx_files(weights, blobs, tmp_path):
     whole, made = tmp_path / "whole", tmp_path / "onnx"
     whole.mkdir()
@@ -88,6 +89,7 @@ def test_a_loss_that_is_too_great_is_refused(weights, blobs, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_export_is_replaced_only_on_request(weights, tmp_path):
     for name, format in (("a.onnx", "onnx"), ("b", "openvino")):
         export(weights, output=tmp_path / name, format=format)

@@ -92,6 +92,7 @@ def test_names_are_shown_and_never_run(what: str, lab: Path, tmp_path: Path, bro
             assert page.pictures_loaded() and not page.is_too_wide() and not page.complaints
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", PAGES)
 def test_the_same_input_gives_the_same_page_and_machines_need_none(what: str, lab: Path, tmp_path: Path) -> None:
     assert made(lab, what, tmp_path / "a") == made(lab, what, tmp_path / "b")
@@ -126,6 +127,7 @@ def test_images_without_a_page_are_refused(what: str, options: dict[str, Any], l
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["audit", "score", "compare"])
 def test_a_page_that_the_disk_does_not_take_leaves_nothing(what: str, lab: Path, tmp_path: Path) -> None:
     """A file may have 30 kB here, and a page is larger."""

@@ -320,6 +320,7 @@ def test_a_killed_folder_goes_on_with_its_pictures(weights, blobs, images, tmp_p
         assert (tmp_path / "again" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_unfinished_work_of_another_run_is_refused(weights, blobs, images, tmp_path, killed_after):
     def interrupt(**options):
         killed_after(9)
@@ -502,6 +503,7 @@ def test_a_file_that_can_no_longer_be_read_has_no_picture(weights, images, tmp_p
     assert not (tmp_path / "out" / "annotated" / "blob00.jpg").exists()
 
 
+@pytest.mark.slow
 def test_an_image_that_changes_after_it_was_read_is_refused_later(weights, images, tmp_path, killed_after, monkeypatch):
     from cytoyolo.commands import predict_folder as everyday
 

@@ -31,6 +31,7 @@ def field(blobs, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_limit_of_boxes_that_is_reached_is_said_and_listed(weights, blobs, tmp_path, cytoyolo):
     call = ("predict", weights, blobs / "images", "--conf", "1e-4", "--no-pictures")
     done = cytoyolo(*call, "-o", tmp_path / "two", "--max-det", 2)
@@ -49,6 +50,7 @@ def test_a_limit_of_boxes_that_is_reached_is_said_and_listed(weights, blobs, tmp
     assert cytoyolo(*call, "-o", tmp_path / "none", "--max-det", 0).returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("printed")
 def test_the_limit_of_a_table_is_that_of_its_list(weights, blobs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("cytoyolo.commands.submit.LISTED_CONF", 1e-4)  # the small network is sure of nothing

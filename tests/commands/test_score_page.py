@@ -82,6 +82,7 @@ def test_machines_need_no_page(lab: Path, tmp_path: Path, cytoyolo: Program) -> 
     assert not (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "score.json").is_file()
 
 
+@pytest.mark.slow
 def test_no_row_is_answered_and_one_class(lab: Path, tmp_path: Path, browser: Any) -> None:
     truth = pd.read_csv(lab / "truth.csv").head(3).assign(**{"class": "LY"})
     truth.to_csv(tmp_path / "truth.csv", index=False)

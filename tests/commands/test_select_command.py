@@ -44,6 +44,7 @@ def test_images_of_all_groups_are_chosen_and_no_copy(folder: Path, small_run: Pa
     assert copied == sorted(table["NAME"])
 
 
+@pytest.mark.slow
 def test_the_choice_is_the_same_again_and_a_random_one_goes_by_its_seed(folder: Path, small_run: Path) -> None:
     texts = {}
     for name, options in {

@@ -11,9 +11,10 @@ import yaml
 from cytoyolo.commands import crossval as commands
 from cytoyolo.commands import reproduce as method
 from cytoyolo.commands.crossval import crossval
-from cytoyolo.commands.crossval_folder import LAST, RECIPE
+from cytoyolo.commands.fold_tables import LAST
 from cytoyolo.commands.reproduce import Planned, reproduce
 from cytoyolo.commands.several_seeds import parse_seeds
+from cytoyolo.commands.train_folder import RECIPE
 from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.errors import UsageError
 from cytoyolo.runners.ledger import read_ledger

@@ -102,6 +102,7 @@ def test_the_same_seed_gives_the_same_bytes_however_many_images(made: Smeared, t
         assert path.read_bytes() == (made.folder / "images" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_images_of_other_names(made: Smeared, tmp_path: Path) -> None:
     smear(output=tmp_path / "other", images=2, test=0.5, seed=4)
     mine = {path.name: path.read_bytes() for path in (made.folder / "images").iterdir()}

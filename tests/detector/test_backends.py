@@ -191,6 +191,7 @@ def test_a_gpu_that_onnx_runtime_cannot_use_is_no_gpu(exports, monkeypatch):
         Detector(exports["onnx"], device="0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["onnx", SLOW_OPENVINO])
 def test_a_checkpoint_is_converted_where_nothing_can_be_kept(exports, tmp_path, monkeypatch, target):
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path / "file" / "home"))
@@ -232,6 +233,7 @@ def test_a_damaged_conversion_or_anothers_is_made_anew(exports, tmp_path, monkey
     assert parts[-1].read_bytes() == facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_a_conversion_that_stays_unusable_is_not_named(exports, tmp_path, monkeypatch, target):
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
@@ -245,6 +247,7 @@ def test_a_conversion_that_stays_unusable_is_not_named(exports, tmp_path, monkey
     assert str(error.value) == f"{exports['torch']} can't be run by {target} on this machine; give backend='torch'."
 
 
+@pytest.mark.slow
 def test_a_conversion_that_lost_its_network_is_made_anew(exports, tmp_path, monkeypatch):
     monkeypatch.setenv("CYTOYOLO_HOME", str(tmp_path))
     with converted(exports["torch"], "openvino") as kept:
@@ -263,6 +266,7 @@ def test_two_first_conversions_at_once(exports, tmp_path, monkeypatch, target):
     assert len(list((tmp_path / "exports").iterdir())) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", ["yolov10n", "yolo26n", "yolo11n"])
 def test_networks_of_two_heads_keep_their_probabilities(wanted, tmp_path, blobs):
     import torch

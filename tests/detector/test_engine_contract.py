@@ -41,6 +41,7 @@ def test_all_cores_compute():
     assert torch.get_num_threads() == cores()
 
 
+@pytest.mark.slow
 def test_waiting_threads_sleep_unless_the_user_says_otherwise():
     code = "import os; from cytoyolo.detector.engine import engine; engine(); print(os.environ['GOMP_SPINCOUNT'])"
     own = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
@@ -71,6 +72,7 @@ def test_the_engine_downloads_nothing():
         YOLO("/nonexistent/yolo26n.pt")
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_imported_before_is_made_silent_too(tmp_path):
     """And the settings file that it read before stays as it is."""
     code = """
@@ -144,6 +146,7 @@ def test_what_is_no_file_is_not_looked_for(name):
     assert Path(checks.check_file("yolo11.yaml")).is_file()
 
 
+@pytest.mark.slow
 def test_processes_of_several_gpus_are_silent_too(blobs, tmp_path):
     """As the engine starts them, from a file of its own, without a word of this tool's."""
     from ultralytics.utils.dist import generate_ddp_file

@@ -112,6 +112,7 @@ def test_a_checkpoint_of_another_release_of_ultralytics_is_named(tmp_path, monke
     assert "made by Ultralytics 9.1.0" in text and f"installed {ultralytics.__version__}" in text and "C9z" in text
 
 
+@pytest.mark.slow
 def test_a_network_saved_in_another_way_is_named(tmp_path):
     import torch
 

@@ -45,6 +45,7 @@ def test_the_fingerprint_of_names_is_that_of_their_lines(names):
     assert _names_sha256(names) == sha256("\n".join(names).encode())
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_journal_does_not_grow_with_its_images(tmp_path):
     names = [f"{number:06d}.png" for number in range(20_000)]
     with open_journal(tmp_path / "out.partial", {"facts": 1}, ("LY",), tmp_path, names, anew=False) as journal:

@@ -239,6 +239,7 @@ def test_a_run_killed_in_its_closing_validation_gets_its_curves_all_the_same(blo
     assert json.loads((run / "manifest.json").read_text())["resumed"] == [2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawing", ["labels", "confusion matrix"])
 def test_an_interrupt_is_obeyed_while_the_engine_draws(blobs, tmp_path, monkeypatch, drawing):
     def interrupted(*arguments, **options):

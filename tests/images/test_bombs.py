@@ -149,6 +149,7 @@ def test_an_interrupt_does_not_wait_for_a_decoder_that_is_stuck(monkeypatch: pyt
     assert len(done) == 1  # nothing further is begun
 
 
+@pytest.mark.slow
 def test_what_is_under_way_is_finished_before_a_reading_that_is_given_up_ends() -> None:
     done = []
 

@@ -130,6 +130,7 @@ def test_order_and_repetition_are_as_asked(folder: Path, place: Path) -> None:
         assert [found.path for found in facts(folder, place, names)] == [folder / name for name in names]
 
 
+@pytest.mark.slow
 def test_names_are_read_as_they_are_asked_for(folder: Path, place: Path) -> None:
     asked: list[str] = []
     found = read_cached(folder, (asked.append(str(index)) or str(index) for index in range(10_000)), place)

@@ -411,6 +411,7 @@ def drag_field(page: Opened, start: tuple[float, float], end: tuple[float, float
     page.tab.mouse.up()
 
 
+@pytest.mark.slow
 def test_ten_thousand_cells_of_a_class_are_shown_in_parts(browser: Any, tmp_path: Path) -> None:
     path = made_gallery(tmp_path, 2)
     table = tmp_path / "results" / "detections.csv"

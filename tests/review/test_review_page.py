@@ -220,6 +220,7 @@ def test_the_page_is_accessible_and_fits(browser: Any, path: Path, width: int, d
         assert page.serious() == [] and not page.is_too_wide() and not page.complaints
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [800, 1280])
 def test_the_other_image_of_a_duplicate_is_shown_and_can_be_corrected(browser: Any, tmp_path: Path, width: int) -> None:
     copies = Item("image:1.png", "1.png", ("duplicate-labels",), ("d",), partners=("image:0.png",))

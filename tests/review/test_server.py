@@ -377,6 +377,7 @@ def _decided_until_killed(path: Path, port: int, after: float) -> int:
     return answered
 
 
+@pytest.mark.slow
 def test_no_decision_is_lost_when_the_server_is_killed_at_any_moment(tmp_path: Path) -> None:
     path, moments = made_review(tmp_path, 4), random.Random(7)
     stored = 0

@@ -603,6 +603,7 @@ def test_the_tables_of_sound_rows_that_stop(case: Case, name: str) -> None:
         assert sum(kept(box, size) < 0.5 for box, size in zip(boxes, sizes, strict=True)) > len(rows) / 2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(case: Case, tmp_path: Path) -> None:
     again = run(case.source, tmp_path / "again", case.spec)
     other = run(case.source, tmp_path / "other", case.spec, seed=1)

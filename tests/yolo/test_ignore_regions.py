@@ -62,6 +62,7 @@ def random_boxes(random: np.random.Generator, count: int) -> NDArray[np.float64]
     return boxes + random.choice([0.0, 0.25, 0.5, 0.9])
 
 
+@pytest.mark.slow
 def test_no_pixel_near_a_kept_box_changes_in_ten_thousand_random_cases() -> None:
     random = np.random.default_rng(0)
     for case in range(10_000):
