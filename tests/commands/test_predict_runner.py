@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import time
 
@@ -83,7 +84,7 @@ def same(process, output, wanted):
     said = ended(process)
     assert process.returncode == 1, said
     made = content(output)
-    assert sorted(made) == sorted(wanted)
+    assert sorted(made) == sorted(wanted), said
     assert [name for name in made if made[name] != wanted[name]] == []
     assert not output.with_name(f"{output.name}.partial").exists()
 
@@ -161,10 +162,28 @@ def test_a_part_of_another_call_is_refused(nodes, weights, images, tmp_path):
 
 
 def left_running(weights, images, output, nodes, *more):
-    """Submit the parts, and leave them."""
-    process = start(weights, images, output, *on(nodes), "--detach", *more)
-    said = ended(process)
-    assert process.returncode == 0 and "jobs that go on without this program: " in said, said
+    """Submit the parts, and leave them. Jobs may hold a pipe of the call open, so it prints into a file."""
+    told = output.with_name("told.txt")
+    call = [
+        PROGRAM,
+        "predict",
+        weights,
+        images,
+        "-o",
+        output,
+        "--conf",
+        "0.001",
+        "--batch",
+        "4",
+        *on(nodes),
+        "--detach",
+    ]
+    with told.open("w") as file:
+        done = subprocess.run(
+            [sys.executable, *map(str, [*call, *more])], stdout=file, stderr=file, start_new_session=True, check=False
+        )
+    said = told.read_text()
+    assert done.returncode == 0 and "jobs that go on without this program: " in said, said
 
 
 @CLUSTERS
@@ -183,7 +202,8 @@ def test_parts_that_were_left_running_are_joined_by_the_same_call(nodes, weights
 @CLUSTERS
 def test_parts_that_were_left_running_can_be_ended(nodes, checkpoint, images, wanted_slowly, tmp_path):
     output = tmp_path / "out"
-    left_running(checkpoint, images, output, nodes, *SLOWLY)
+    alone = ("--part-size", IMAGES)  # a part that takes longer than the calls that look at it
+    left_running(checkpoint, images, output, nodes, *SLOWLY, *alone)
     wait_for(lambda: searched(output))
     jobs = json.loads((output.with_name("out.partial") / "jobs" / "jobs.json").read_text())["jobs"].values()
     submitted = [job["id"] for job in jobs if job["id"]]
@@ -198,7 +218,7 @@ def test_parts_that_were_left_running_can_be_ended(nodes, checkpoint, images, wa
     before = searched(output)
     time.sleep(2)
     assert searched(output) == before < IMAGES
-    same(start(checkpoint, images, output, *on(nodes), *SLOWLY), output, wanted_slowly)
+    same(start(checkpoint, images, output, *on(nodes), *SLOWLY, *alone), output, wanted_slowly)
 
 
 @pytest.mark.parametrize("nodes", ["slurm"], indirect=True)
