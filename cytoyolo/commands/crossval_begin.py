@@ -28,7 +28,7 @@ from cytoyolo.commands.crossval_folder import (
     refuse_finished,
     write_manifest,
 )
-from cytoyolo.commands.fold_tables import check_finished, undone
+from cytoyolo.commands.fold_tables import check_finished, unbegun, undone
 from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.train_folder import RECIPE
 from cytoyolo.commands.train_plan import check_start
@@ -144,7 +144,7 @@ def opened(plan: FoldsPlan) -> Iterator[OpenFolds]:
                 refuse_finished(folder, manifest)
             if manifest["status"] == "finished":
                 check_finished(folder, manifest["weights_sha256"])
-            if undone(folder, manifest["folds"]):
+            if unbegun(folder, manifest["folds"]):
                 asked = "model" in given(call.training)
                 check_start(folder, manifest, find_start(str(plan.resolved["model"]), asked=asked))
         listing = read_listing(data)

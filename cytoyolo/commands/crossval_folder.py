@@ -118,6 +118,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if missing := {"status", "folds", "seed", "labels_sha256"} - manifest.keys():
             raise ValueError(f"{missing} is missing")
+        if not isinstance(manifest.get("start", {}), dict):
+            raise ValueError("the start is no mapping")
         parse_spec(manifest["dataset"]["spec"])
         parse_white(manifest["dataset"].get("white"))
         if manifest["status"] == "finished" and len(manifest["weights_sha256"]) != manifest["folds"]:

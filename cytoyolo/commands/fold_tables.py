@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cytoyolo.commands.train_folder import MANIFEST
 from cytoyolo.detector.table import TableForm, read_detections
 from cytoyolo.errors import CytoyoloError, listed, option
 from cytoyolo.tables.table import fingerprint
@@ -26,6 +27,12 @@ def fold_table(folder: Path, fold: int) -> Path:
 def undone(folder: Path, folds: int) -> list[int]:
     """Return the folds that have no table yet."""
     return [fold for fold in range(folds) if not fold_table(folder, fold).is_file()]
+
+
+def unbegun(folder: Path, folds: int) -> list[int]:
+    """Return the folds without a table whose training has not begun. Only these still read the weights that they start
+    from."""
+    return [fold for fold in undone(folder, folds) if not (folder / f"fold{fold}" / MANIFEST).is_file()]
 
 
 def joined_tables(

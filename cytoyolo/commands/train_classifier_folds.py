@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from cytoyolo import console
 from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
 from cytoyolo.commands.crossval_slots import check_jobs, slots_of
-from cytoyolo.commands.fold_tables import LAST, check_finished, fold_table, joined_tables, undone, weights_hashes
+from cytoyolo.commands.fold_tables import (
+    LAST,
+    check_finished,
+    fold_table,
+    joined_tables,
+    unbegun,
+    undone,
+    weights_hashes,
+)
 from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.train_classifier import MAKER, TrainedClassifier, train_classifier
 from cytoyolo.commands.train_classifier_cells import check_learnable, check_whole, labelled_cells
@@ -96,7 +104,7 @@ def train_folds(
         if summary["status"] == "finished":
             check_finished(folder, summary["weights_sha256"])
         if undone(folder, data.manifest["folds"]):
-            if start is None:
+            if start is None and unbegun(folder, data.manifest["folds"]):
                 check_start(folder, summary, find_classifier_start(resolved, asked="model" in settings))
             _train_folds(folder, data, slots)
         return _finish(folder, data, summary)

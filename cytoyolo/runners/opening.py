@@ -71,13 +71,11 @@ def end_earlier(run: Path, begins: str = "") -> int:
         return 0
     with locked(file, shown=run):
         ledger = read_ledger(run / FOLDER)
-        entries = {} if ledger is None else ledger.entries
-        left = [
-            one
-            for name, one in entries.items()
-            if one.state == SUBMITTED and name.startswith(begins) and ledger and not ledger.answer(name)
-        ]
-        if ledger is None or not left:
+        if ledger is None:
+            return 0
+        submitted = {name: one for name, one in ledger.entries.items() if one.state == SUBMITTED}
+        left = [one for name, one in submitted.items() if name.startswith(begins) and not ledger.answer(name)]
+        if not left:
             return 0
         ended = end(open_cluster(settings_of(ledger.runner, ledger.options), run), left)
         ledger.write()
