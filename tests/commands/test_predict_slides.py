@@ -282,23 +282,26 @@ def test_without_openslide_one_sentence_says_what_to_install(weights, folder, tm
 
 
 def test_networks_of_different_scales_search_a_slide_at_none_of_them(weights, made, tmp_path):
-    several = {um: tmp_path / f"{um}.pt" for um in (0.25, 0.125, 0.2501)}
+    several = {um: tmp_path / f"{um}.pt" for um in (0.25, 0.125, 0.1251)}
     sizes = load_checkpoint(weights)["cytoyolo"]["trained_on"]
     for um, path in several.items():
         write_with_facts(weights, path, {"trained_on": {**sizes, "um_per_px": um}})
-    call = {"source": made / "a.svs", "device": "cpu", "report": False}
+
+    def found(*models, **options):
+        output = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        predict(models, made / "a.svs", output=output, conf=CONF, device="cpu", report=False, **options)
+        return rows(output)
+
     for order in ((0.25, 0.125), (0.125, 0.25)):
         with pytest.raises(
             UsageError, match=r"different scales \(0\.125, 0\.25 micrometres a pixel\).* or give `scale`"
         ):
-            predict([several[um] for um in order], output=tmp_path / "refused", **call)
-    predict([several[0.25], several[0.125]], output=tmp_path / "given", scale=1.0, **call)
-    one, *others = (
-        predict([path, several[0.25]], output=tmp_path / f"out{number}", **call).output
-        for number, path in enumerate([several[0.25], several[0.2501], weights])
-    )
-    for other in others:  # a network that does not know its scale takes that of the others
-        assert set(rows(other)["NAME"]) == set(rows(one)["NAME"])
+            found(*(several[um] for um in order))
+    resized, unknown = found(several[0.125], several[0.125]), found(weights, weights)
+    assert len(resized) and not resized.equals(unknown)
+    assert found(several[0.25], several[0.125], scale=2.0).equals(resized)
+    # If a network does not know its scale, it is shown the scale of the others.
+    assert found(weights, several[0.125]).equals(resized) and found(several[0.1251], several[0.125]).equals(resized)
 
 
 @pytest.mark.usefixtures("printed")
