@@ -20,6 +20,14 @@ def note(folder: Path, name: str, seconds: float, device: str) -> None:
     (folder / f"{name}.done").touch()
 
 
+def wait_for(path: Path, device: str) -> None:
+    """End when a file appears, or after a minute."""
+    for _ in range(600):
+        if path.exists():
+            break
+        time.sleep(0.1)
+
+
 def fail(folder: Path, name: str, times: int, device: str) -> None:
     """Fail as often as this, and then work."""
     note(folder, name, 0, device)

@@ -145,6 +145,30 @@ def test_detached_jobs_are_found_again(tmp_path):
     assert len((tmp_path / "a.txt").read_text().splitlines()) == 1
 
 
+LEFT_RUNNING = """
+import sys
+from functools import partial
+from pathlib import Path
+from cytoyolo.runners.jobs import LeftRunning, Policy
+from cytoyolo.runners.opening import open_cluster_runner
+from tests.runner_jobs import wait_for
+
+folder = Path(sys.argv[1])
+where = {"runner": "slurm", "runner_options": "cluster=local,cpus=1", "detach": True}
+try:
+    list(open_cluster_runner(where, folder, "cpu").run({"a": partial(wait_for, folder / "end")}, Policy()))
+except LeftRunning:
+    print("left running", flush=True)
+"""
+
+
+def test_jobs_that_go_on_keep_no_output_of_their_caller_open(tmp_path):
+    call = [sys.executable, "-c", LEFT_RUNNING, str(tmp_path)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=50, cwd=Path(__file__).parents[1])
+    (tmp_path / "end").touch()
+    assert done.stdout.endswith("left running\n"), done.stderr
+
+
 def test_a_worker_that_does_not_fit_says_why(tmp_path, monkeypatch):
     task = {"name": "a", "token": "t", "folder": str(tmp_path), "work": b"", "versions": {"torch": "0.1"}}
     answer = bootstrap.begin(task)

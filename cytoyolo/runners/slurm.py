@@ -3,8 +3,12 @@
 import os
 import shutil
 import signal
-from collections.abc import Collection
+import subprocess
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from cytoyolo.errors import CytoyoloError, UsageError, option
@@ -44,7 +48,8 @@ class Slurm:
 
         cloudpickle.register_pickle_by_value(bootstrap)
         try:
-            job = self._executor().submit(bootstrap.Resumable(task))
+            with _without_our_streams():
+                job = self._executor().submit(bootstrap.Resumable(task))
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
             raise CytoyoloError(
@@ -140,6 +145,23 @@ class Slurm:
                 job._process.wait()
             elif job is not None and _is_of_submitit(int(id_)):  # of an earlier call; submitit ends its own only
                 os.kill(int(id_), signal.SIGINT)
+
+
+@contextmanager
+def _without_our_streams() -> Iterator[None]:
+    """Let submitit's local executor start processes that keep neither the input nor the outputs of this one open.
+
+    Such a process outlives its caller. A program that reads the caller's output through a pipe would wait for it.
+    """
+    from submitit.local import local
+
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    quiet = {**vars(subprocess), "Popen": partial(subprocess.Popen, **streams)}
+    local.subprocess = SimpleNamespace(**quiet)
+    try:
+        yield
+    finally:
+        local.subprocess = subprocess
 
 
 def _failed(problem: str) -> dict[str, str]:
