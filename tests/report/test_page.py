@@ -28,6 +28,7 @@ from cytoyolo.report.parts import (
     Tile,
 )
 from cytoyolo.report.pictures import Pictures
+from cytoyolo.spec import load_spec
 from tests.browser import assert_sound, opened
 from tests.pictures import photo
 
@@ -134,6 +135,18 @@ def test_a_cell_of_a_matrix_opens_its_gallery_with_the_keyboard(browser: Any, tm
         page.tab.locator(".matrix a").first.focus()
         page.tab.keyboard.press("Enter")
         assert gallery.is_visible() and gallery.locator("img").is_visible()
+
+
+def test_a_matrix_of_the_23_classes_fits_a_screen(browser: Any, tmp_path: Path) -> None:
+    names = [*load_spec("cytologia").codes, "(missed)"]
+    rows = [[f"{name} (1,234)", *[Heat(1234, 1.0, right=name == other) for other in names]] for name in names]
+    path = tmp_path / "p.html"
+    table = Table("matrix", ["true class", *names], rows, matrix=True)
+    write_page(path, Page("a", "b", "c", "note", sections=[Section("d", [table])]))
+    with opened(browser, path, 1280) as page:
+        wide = "document.querySelector('.scroll').scrollWidth - document.querySelector('.scroll').clientWidth"
+        assert page.tab.evaluate(wide) == 0
+    assert_sound(browser, path)
 
 
 # Pictures
