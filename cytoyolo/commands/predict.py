@@ -192,6 +192,9 @@ def predict(
     found.problems.update(problems)
     if not found.names and not plans:
         refuse_nothing(found)
+    everyday = PredictionFolder(
+        output, found.folder, found.names, model, pictures, probabilities, warnings, plans, counter, report
+    )
     search = None
     if device is not None:
         size = check_size(where["part_size"], chosen["batch"], defaults.PART_SIZE)
@@ -200,11 +203,8 @@ def predict(
             model.white, device, size, where,
         )  # fmt: skip
         facts = facts_on_cluster(facts, size)
-        search = PartsSearch(parts, facts, found.names, plans).search
+        search = PartsSearch(parts, facts, found.names, plans, everyday.places).search
     call = ResumableCall(model, output, overwrite, probabilities, facts, search=search)
-    everyday = PredictionFolder(
-        output, found.folder, found.names, model, pictures, probabilities, warnings, plans, counter, report
-    )
     cut_out = None
     if place is not None:
         cut_out = CropFolder(place, begun, found.folder, found.slides, model.white, spec, model.codes)

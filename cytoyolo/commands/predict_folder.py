@@ -1,10 +1,11 @@
 """The folder of an everyday prediction: detections, annotated pictures, the differential, failures and warnings."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from cytoyolo.detector.slide_plan import SlidePlan
 from cytoyolo.detector.table import LISTED, LISTED_IN_FULL, detection_writer, tables_of
 from cytoyolo.files import finish_folder, same_content
 from cytoyolo.images.info import decode
+from cytoyolo.images.sorted_names import repeated
 from cytoyolo.scoring.slide_differential import CountingFacts, Differential
 from cytoyolo.tables.table import sha256, write_table
 
@@ -47,14 +49,30 @@ def _stem(name: str) -> str:
 
 
 class Places:
-    """The places of files about images in the folder of a prediction. `names` are all its images and slides."""
+    """The places of files about images in the folder of a prediction.
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        self.folder = folder
-        stems = Counter(_stem(name) for name in names)
+    `shared_stems` are the names without extension that several images or slides have, and `folders` are all folders of
+    images and slides.
+    """
+
+    def __init__(self, folder: Path, shared_stems: Iterable[str], folders: Iterable[str]) -> None:
+        self.folder, self._shared_stems, self._folders = folder, frozenset(shared_stems), frozenset(folders)
+
+    @classmethod
+    def of_names(cls, folder: Path, *names: Iterable[str]) -> "Places":
+        """Return the places for all images and slides. `names` are read twice, and none is there twice."""
         # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
-        self._shared_stems = {stem for stem, count in stems.items() if count > 1} | (stems.keys() & set(names))
-        self._folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+        shared = repeated(chain(map(_stem, chain(*names)), (name for name in chain(*names) if _stem(name) != name)))
+        return cls(folder, shared, {str(parent) for name in chain(*names) for parent in PurePosixPath(name).parents})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what another process must know, for `from_dict`."""
+        return {"shared_stems": sorted(self._shared_stems), "folders": sorted(self._folders)}
+
+    @classmethod
+    def from_dict(cls, folder: Path, content: Mapping[str, Any]) -> "Places":
+        """Return the places that `to_dict` described."""
+        return cls(folder, content["shared_stems"], content["folders"])
 
     def picture(self, name: str, size: tuple[int, int]) -> Path:
         """Return the place of the annotated picture of an image, or of a slide."""
@@ -86,7 +104,7 @@ class PredictionFolder:
         self,
         output: Path,
         source: Path,
-        names: list[str],
+        names: Sequence[str],
         model: Model,
         pictures: bool,
         probabilities: bool,
@@ -101,7 +119,7 @@ class PredictionFolder:
         self.slides = {plan.name: plan for plan in slides}
         self.choice = CellChoice(self.slides) if report else None
         self.folder = partial_folder(output) / RESULT
-        self.places = Places(self.folder, [*names, *self.slides] if pictures or self.slides else ())
+        self.places = Places.of_names(self.folder, names if pictures else (), self.slides)
 
     def draw(self, name: str, image: NDArray[np.uint8], found: Detections, problem: str) -> None:
         """Write the annotated picture of an image that has no problem."""

@@ -2,7 +2,7 @@
 
 The part is described by files in the folder of the parts, so that a job is a function of paths:
 
-- call.json: the weights, the settings, and what the result depends on.
+- call.json: the weights, the settings, what the result depends on, and what the places of pictures depend on.
 - 000012.json: the names of the images of a part, or the slide.
 - 000012.partial: the part under way, with its journal, from which another attempt goes on.
 - 000012.done: how many images of it are done.
@@ -62,7 +62,8 @@ def predict_part(folder: Path, number: int, stage: Path | None, device: str) -> 
     _check_same(call, model, [Path(path) for path in call["weights"]], part["start"])
     images = Path(call["images"])
     names, plans = part["images"], _planned(call, part, model)
-    places = _places(folder) if call["pictures"] and names else None
+    drawn = call["pictures"] and names
+    places = Places.from_dict(folder.parent / RESULT, call["places"]) if drawn else None
     remarks, done, last = Remarks(model.white), 0, 0.0
 
     def keep(name: str, one: SearchedFile) -> Detections:
@@ -120,16 +121,6 @@ def _opened(weights: tuple[Path, ...], settings: str, device: str) -> Model:
     if isinstance(given["tiles"], list):
         given["tiles"] = tuple(given["tiles"])
     return open_model(weights, cast(InferenceSettings, {**given, "device": device}))
-
-
-@cache
-def _places(folder: Path) -> Places:
-    """Return the places of pictures, which depend on the names of all images."""
-    names = list[str]()
-    for path in sorted(folder.glob("*[0-9].json")):
-        part = _read(path)
-        names += [*part["images"], *part["slides"]]
-    return Places(folder.parent / RESULT, names)
 
 
 def _check_same(call: Mapping[str, Any], model: Model, weights: list[Path], start: int) -> None:

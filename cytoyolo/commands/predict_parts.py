@@ -11,6 +11,7 @@ from typing import Any
 from rich.progress import Progress
 
 from cytoyolo import console
+from cytoyolo.commands.predict_folder import Places
 from cytoyolo.commands.predict_part import CALL, OF_MACHINE, counted, described, finished, job, searched_for
 from cytoyolo.commands.predict_slides import Scale
 from cytoyolo.detector.inference import InferenceSettings
@@ -40,17 +41,13 @@ class Part:
     number: int
     start: int
     end: int
-    images: Sequence[str]
-    slides: Sequence[SlidePlan] = ()
+    slide: SlidePlan | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what a worker must know of the part."""
-        return {
-            "start": self.start if self.images else 0,
-            "images": list(self.images),
-            "slides": [plan.name for plan in self.slides],
-            "plans": [plan.digest for plan in self.slides],
-        }
+    def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return what a worker must know of the part. `names` are all images."""
+        if self.slide is not None:
+            return {"start": 0, "images": [], "slides": [self.slide.name], "plans": [self.slide.digest]}
+        return {"start": self.start, "images": list(names[self.start : self.end]), "slides": [], "plans": []}
 
 
 @dataclass(frozen=True)
@@ -95,33 +92,34 @@ def facts_on_cluster(facts: Mapping[str, Any], size: int) -> dict[str, Any]:
     return {**facts, **dict.fromkeys(OF_MACHINE, "as the parts say"), "part size": size}
 
 
-def cut(names: Sequence[str], slides: Sequence[SlidePlan], size: int) -> Iterator[Part]:
-    """Cut a list of images into parts of one size. Each slide is a part of its own.
+def cut(images: int, slides: Sequence[SlidePlan], size: int) -> Iterator[Part]:
+    """Cut a number of images into parts of one size. Each slide is a part of its own.
 
     Examples
     --------
-    >>> [(part.start, part.end) for part in cut(["a", "b", "c"], (), 2)]
+    >>> [(part.start, part.end) for part in cut(3, (), 2)]
     [(0, 2), (2, 3)]
     """
     number = 0
-    for start in range(0, len(names), size):
-        end = min(start + size, len(names))
-        yield Part(number, start, end, names[start:end])
+    for start in range(0, images, size):
+        yield Part(number, start, min(start + size, images))
         number += 1
-    start = len(names)
+    start = images
     for plan in slides:
-        yield Part(number, start, start + len(plan.blocks), (), (plan,))
+        yield Part(number, start, start + len(plan.blocks), plan)
         number, start = number + 1, start + len(plan.blocks)
 
 
 @dataclass
 class PartsSearch:
-    """Searches a prediction in parts: see `search`. `facts` are what its journal says about itself."""
+    """Searches a prediction in parts: see `search`. `facts` are what its journal says about itself, and `places` are
+    the places of its pictures."""
 
     call: PartsCall
     facts: Mapping[str, Any]
     names: Sequence[str]
     slides: Sequence[SlidePlan]
+    places: Places
     _remarks: Remarks = field(init=False)
 
     def search(self, journal: Journal) -> None:
@@ -133,7 +131,7 @@ class PartsSearch:
             If parts failed. All others are finished, and kept.
         """
         call, folder = self.call, self.call.folder
-        parts = [part for part in cut(self.names, self.slides, call.size) if part.end > journal.done]
+        parts = [part for part in cut(len(self.names), self.slides, call.size) if part.end > journal.done]
         self._remarks = Remarks(call.white)
         self._check_unchanged(parts)
         waiting = self._joined(journal, parts)
@@ -174,13 +172,13 @@ class PartsSearch:
             "search": asdict(call.search),
             "scale": asdict(call.scale),
             "facts": dict(self.facts),
+            "places": self.places.to_dict(),
         }
         call.folder.mkdir(parents=True, exist_ok=True)
         write_text(call.folder / CALL, json.dumps(content, default=list))
-        every = cut(self.names, self.slides, call.size) if call.pictures else parts
-        for part in every:
+        for part in parts:
             if not described(call.folder, part.number).is_file():
-                write_text(described(call.folder, part.number), json.dumps(part.to_dict()))
+                write_text(described(call.folder, part.number), json.dumps(part.to_dict(self.names)))
 
     def _check_unchanged(self, parts: Sequence[Part]) -> None:
         """Raise UsageError if an image has changed since an earlier call searched its part."""
@@ -218,7 +216,7 @@ class PartsSearch:
     def _compare(self, found: Path, part: Part, how: Mapping[str, Any]) -> None:
         """Raise CytoyoloError if a part was searched for another call, by another program than the first part, or in
         other batches."""
-        if how.get("wanted") != searched_for(self.facts, part.to_dict()):
+        if how.get("wanted") != searched_for(self.facts, part.to_dict(self.names)):
             raise CytoyoloError(f"{found} is of another call; delete this file, and call again.")
         self._remarks.join(how["remarks"])
         path, own = self.call.folder / _HOW, {key: how[key] for key in OF_MACHINE}
@@ -244,7 +242,7 @@ def _portable(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _follow(folder: Path, parts: Sequence[Part], journal: Journal, total: int, done: threading.Event) -> None:
     open_ones = {part.number: part for part in parts}
-    before = total - sum(part.end - part.start for part in parts if part.images)
+    before = total - sum(part.end - part.start for part in parts if part.slide is None)
     tasks = dict[int, Any]()
     with console.progress(rate=True) as progress:
         every = progress.add_task(f"All {counted_words(len(parts), 'part')}", total=total, completed=before)

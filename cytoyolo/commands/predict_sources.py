@@ -3,9 +3,8 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
 from cytoyolo import console
@@ -14,9 +13,10 @@ from cytoyolo.detector.journal import JOURNAL, SUFFIX
 from cytoyolo.detector.networks import XML_FILE
 from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option
 from cytoyolo.images.decoding import EXTENSIONS
-from cytoyolo.images.folder import folder_files, is_hidden
+from cytoyolo.images.folder import is_hidden, walk_files
 from cytoyolo.images.kinds import is_image, unread_kind
 from cytoyolo.images.slides import is_slide
+from cytoyolo.images.sorted_names import NameSorter
 from cytoyolo.locks import PREFIX
 from cytoyolo.shipped import weights_path
 from cytoyolo.text import listed_by_kind
@@ -38,7 +38,7 @@ _SHOWN = 5
 @dataclass(frozen=True)
 class Images:
     """Image files and whole slides to search. `names` and `slides` are relative to `folder`, sorted, with "/" between
-    their parts.
+    their parts. Their memory does not grow with the number of images.
 
     `problems` gives the reason for images of a kind that is not read, and for folders that can't be read. `others`
     counts files that are not images, by their extension, and `hidden` counts files that are hidden (._a.jpg) or belong
@@ -46,8 +46,8 @@ class Images:
     """
 
     folder: Path
-    names: list[str]
-    slides: list[str]
+    names: Sequence[str]
+    slides: Sequence[str]
     problems: dict[str, str]
     others: Counter[str]
     hidden: int
@@ -163,24 +163,17 @@ def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
         if path.is_dir():
             _look_into(path, flat, found)
         elif len(sources) == 1 and not is_slide(path) and not unread_kind(path):
-            found.names.append(found.relative(path))  # whatever it is called: its bytes decide
+            found.keep(found.names, found.relative(path))  # whatever it is called: its bytes decide
         else:
             found.judge(path, found.relative(path))
-    names, slides = _each_once(found.names), _each_once(found.slides)
+    if found.unfit:
+        raise CytoyoloError(f"the file name {_printable(found.unfit)} is not UTF-8 text of one line; rename it.")
     shown = str(sources[0]) if len(sources) == 1 else f"the {len(sources):,} paths given"
-    if unfit := next((name for name in [*names, *slides] if _UNFIT.search(name) or _is_replaced(folder, name)), None):
-        raise CytoyoloError(f"the file name {_printable(unfit)} is not UTF-8 text of one line; rename it.")
-    problems = dict(sorted(found.problems.items()))
-    images = Images(folder, names, slides, problems, found.others, len(found.hidden), shown)
+    names, slides, hidden = found.names.sorted(), found.slides.sorted(), len(found.hidden.sorted())
+    images = Images(folder, names, slides, dict(sorted(found.problems.items())), found.others, hidden, shown)
     if not names and not slides:
         refuse_nothing(images)
     return images
-
-
-def _each_once(names: list[str]) -> list[str]:
-    """Sort names, which may be millions, and leave out those that are there again."""
-    names.sort()
-    return [name for name, _ in groupby(names)]
 
 
 def _check(path: Path) -> None:
@@ -206,28 +199,36 @@ def refuse_nothing(images: Images) -> None:
 @dataclass
 class _Found:
     """The images, slides, problems, other files and hidden files found so far. Names are relative to `folder`.
-    A file that is given twice is there twice."""
+    A file that is given twice is there twice. `unfit` is the first name, in their order, that no table can hold."""
 
     folder: Path
-    names: list[str] = field(default_factory=list)
-    slides: list[str] = field(default_factory=list)
+    names: NameSorter = field(default_factory=NameSorter)
+    slides: NameSorter = field(default_factory=NameSorter)
     problems: dict[str, str] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
-    hidden: set[str] = field(default_factory=set)
+    hidden: NameSorter = field(default_factory=NameSorter)
+    unfit: str = ""
 
     def relative(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.folder)).as_posix()
+
+    def keep(self, names: NameSorter, name: str) -> None:
+        """Add a name to the images or slides."""
+        if not _UNFIT.search(name) and not _is_replaced(self.folder, name):
+            names.add(name)
+        elif not self.unfit or name < self.unfit:
+            self.unfit = name
 
     def judge(self, path: Path, name: str) -> None:
         """Decide whether a file is an image, a whole slide, an image of a kind that is not read, or another file.
         `name` is its path in `folder`."""
         if is_hidden(path.name):
             if not path.name.startswith(PREFIX):  # such a file is this tool's own
-                self.hidden.add(name)
+                self.hidden.add(name.encode("utf-8", "backslashreplace").decode())
         elif is_slide(path):
-            self.slides.append(name)
+            self.keep(self.slides, name)
         elif is_image(path):
-            self.names.append(name)
+            self.keep(self.names, name)
         elif problem := unread_kind(path):
             self.problems[name] = problem
         else:
@@ -235,24 +236,27 @@ class _Found:
 
 
 def _look_into(folder: Path, flat: bool, found: _Found) -> None:
-    if flat:
-        with os.scandir(folder) as entries:
-            folders = {entry.name: entry.is_dir() for entry in entries}
-        below = sum(is_one and not is_hidden(name) for name, is_one in folders.items())
-        if below:
-            console.note(f"Sub-folders of {folder} left out, as {option('flat', True)} asks: {below:,}.")
-        files = sorted(name for name, is_one in folders.items() if not is_one)
-    else:
-        unread: list[str] = []
-        files = folder_files(folder, unread)
-        for name in unread:
-            found.problems[found.relative(folder / name)] = "is a folder that can't be read; check its permissions"
+    unread, unfinished = list[str](), dict[str, bool]()
     prefix = found.relative(folder)
     prefix = "" if prefix == "." else f"{prefix}/"
-    unfinished: dict[str, bool] = {}
-    for name in files:
+    for name in _files_of(folder) if flat else walk_files(folder, unread):
         if SUFFIX not in name or not _is_unfinished(folder, name, unfinished):
             found.judge(folder / name, prefix + name)
+    for name in unread:
+        found.problems[found.relative(folder / name)] = "is a folder that can't be read; check its permissions"
+
+
+def _files_of(folder: Path) -> Iterator[str]:
+    """Yield the files of a folder without those of its sub-folders. Says so if there are sub-folders."""
+    below = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                yield entry.name
+            elif not is_hidden(entry.name):
+                below += 1
+    if below:
+        console.note(f"Sub-folders of {folder} left out, as {option('flat', True)} asks: {below:,}.")
 
 
 def _is_unfinished(folder: Path, name: str, known: dict[str, bool]) -> bool:

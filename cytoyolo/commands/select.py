@@ -146,7 +146,7 @@ def select(
         model = open_model([detector], complete(settings))
     spec = data_set_of(model, None, detector) or plain_spec(model.codes)
     found.say()
-    group_of = _groups(groups, spec, found.names)
+    group_of = _groups(groups, spec, list(found.names))
     left_out: Counter[str] = Counter()
     candidates = _candidates(found, model, detector, group_of, left_out)
     left_out = +left_out
@@ -219,16 +219,17 @@ def _without_copies(found: Images, left_out: Counter[str]) -> list[str]:
     """Return the names without images that show the same as an earlier image, and without whole slides."""
     left_out["are whole slides"] += len(found.slides)
     left_out["can't be read"] += len(found.problems)
+    names = list(found.names)
     with console.progress() as progress:
-        paths = [found.folder / name for name in found.names]
+        paths = [found.folder / name for name in names]
         facts = list(progress.track(read_many(paths), len(paths), description="Compare images"))
-    alike = find_duplicates(facts, names=found.names)
-    place = {name: at for at, name in enumerate(found.names)}
+    alike = find_duplicates(facts, names=names)
+    place = {name: at for at, name in enumerate(names)}
     copies: set[str] = set()
     for _, rows in alike.groupby("group"):
         copies |= set(sorted({*rows["image"], *rows["twin"]}, key=place.__getitem__)[1:])
     left_out["show the same as another image"] += len(copies)
-    return [name for name in found.names if name not in copies]
+    return [name for name in names if name not in copies]
 
 
 def _check_enough(shown: str, wanted: int, there: int, left_out: Counter[str]) -> None:

@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from cytoyolo import console
 from cytoyolo.detector.detections import Detections
@@ -45,8 +45,8 @@ class ResumableCall:
 
 @contextmanager
 def run_resumable(
-    call: ResumableCall, source: str, folder: Path, images: list[str], keep: Callable[[str, SearchedFile], Detections],
-    check: Callable[[], None], slides: Sequence[SlidePlan] = (),
+    call: ResumableCall, source: str, folder: Path, images: Sequence[str],
+    keep: Callable[[str, SearchedFile], Detections], check: Callable[[], None], slides: Sequence[SlidePlan] = (),
 ) -> Iterator[Journal]:  # fmt: skip
     """Search the images and slides that no earlier call has searched, and yield the journal of all of them. It is
     deleted after the block.
@@ -56,7 +56,7 @@ def run_resumable(
     images are done, because the interrupted call may have written the output.
     """
     begun, batch = partial_folder(call.output), call.model.batch
-    names = [*images, *(plan.name for plan in slides for _ in plan.blocks)]
+    names = _Steps(images, slides)
     plans = {"slides": [plan.digest for plan in slides]} if slides else {}
     listing = {"images": _names_sha256(names), **plans}
     facts = json.loads(json.dumps({**call.facts, **listing}, default=list))
@@ -70,7 +70,8 @@ def run_resumable(
             if call.search is not None:
                 call.search(journal)
             else:
-                _search(call, journal, names, _results(call, journal.done, folder, images, slides), keep)
+                several = "images" if all(len(plan.blocks) < 2 for plan in slides) else "images and blocks of slides"
+                _search(call, journal, names, _results(call, journal.done, folder, images, slides), keep, several)
             failures = journal.failures
             if not call.may_be_empty and all(name in failures for name in names):
                 bad = listed_by_kind(
@@ -90,6 +91,31 @@ def run_resumable(
         remove(begun)
 
 
+class _Steps(Sequence[str]):
+    """The names of what is searched one after the other: the images, then each slide once for each of its blocks."""
+
+    def __init__(self, images: Sequence[str], slides: Sequence[SlidePlan]) -> None:
+        self._images, self._blocks = images, [plan.name for plan in slides for _ in plan.blocks]
+
+    def __len__(self) -> int:
+        return len(self._images) + len(self._blocks)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        number = range(len(self))[at]
+        return self._images[number] if number < len(self._images) else self._blocks[number - len(self._images)]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self._images, self._blocks)
+
+
 def _names_sha256(names: Iterable[str]) -> str:
     """Compute the fingerprint of "\\n".join(names), without a copy of all names."""
     digest = hashlib.sha256()
@@ -99,20 +125,19 @@ def _names_sha256(names: Iterable[str]) -> str:
 
 
 def _results(
-    call: ResumableCall, done: int, folder: Path, images: list[str], slides: Sequence[SlidePlan]
+    call: ResumableCall, done: int, folder: Path, images: Sequence[str], slides: Sequence[SlidePlan]
 ) -> Iterator[SearchedFile]:
     """Yield the results of the images, and of the blocks of the slides, after the first `done` of them."""
-    yield from detect_files(call.model, (folder / name for name in images[done:]), call.kept)
+    yield from detect_files(call.model, (folder / name for name in islice(images, done, None)), call.kept)
     yield from search_slides(call.model, slides, max(done - len(images), 0))
 
 
 def _search(
-    call: ResumableCall, journal: Journal, names: list[str], results: Iterator[SearchedFile],
-    keep: Callable[[str, SearchedFile], Detections],
+    call: ResumableCall, journal: Journal, names: Sequence[str], results: Iterator[SearchedFile],
+    keep: Callable[[str, SearchedFile], Detections], several: str,
 ) -> None:  # fmt: skip
     model = call.model
     if journal.done:
-        several = "images" if len(set(names)) == len(names) else "images and blocks of slides"
         console.note(f"Continuing after {journal.done:,} of {len(names):,} {several}.")
     naming = f", and naming the boxes with {counted(len(model.naming.paths), 'classifier')}" if model.naming else ""
     console.note(f"Predicting with {model.label}{naming}.")

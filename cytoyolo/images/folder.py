@@ -1,7 +1,7 @@
 """List the files of an image folder and its sub-folders, without files of operating systems and of this tool."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from cytoyolo.console import warn
@@ -86,7 +86,12 @@ def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
     >>> folder_files(Path("images"))
     ['slide1/a.png']
     """
-    files, seen = list[str](), set[tuple[int, int]]()
+    return sorted(walk_files(folder, unread))
+
+
+def walk_files(folder: Path, unread: list[str] | None = None) -> Iterator[str]:
+    """Yield the files that `folder_files` lists, in no order. Memory does not grow with their number."""
+    seen = set[tuple[int, int]]()
     waiting, links = [(os.fspath(folder), "")], list[tuple[str, str]]()
     # Links come last, so that a folder that lies in the image folder is listed with its real path.
     while waiting or links:
@@ -94,34 +99,29 @@ def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
         if (identity := _identity(path)) in seen:
             continue
         seen.add(identity)
-        entries = _entries(path, prefix)
-        if entries is None:
+        if prefix and os.path.lexists(Path(path, MARKER)):
+            continue
+        try:
+            entries = os.scandir(path)
+        except PermissionError as error:
+            if not prefix:
+                raise
             if unread is None:
                 raise CytoyoloError(
                     f"{path} is a folder that can't be read; check its permissions, or move it elsewhere."
-                )
+                ) from error
             unread.append(prefix.rstrip("/"))
             continue
-        if prefix and any(entry.name == MARKER for entry in entries):
-            continue
-        for entry in entries:
-            name = prefix + os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-            if not entry.is_dir():
-                files.append(name)
-            elif not is_hidden(entry.name):
-                (links if entry.is_symlink() else waiting).append((entry.path, f"{name}/"))
-    return sorted(files)
-
-
-def _entries(folder: str, prefix: str) -> list[os.DirEntry[str]] | None:
-    """List a folder, sorted by name; None if it is a sub-folder that can't be read."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except PermissionError:
-        if prefix:
-            return None
-        raise
+        below = list[tuple[str, bool, str]]()
+        with entries:
+            for entry in entries:
+                name = prefix + os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+                if not entry.is_dir():
+                    yield name
+                elif not is_hidden(entry.name):
+                    below.append((entry.path, entry.is_symlink(), f"{name}/"))
+        for place, is_link, name in sorted(below):
+            (links if is_link else waiting).append((place, name))
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
