@@ -54,9 +54,9 @@ def suspected(table: LabelTable, count: int) -> list[Item]:
     return items
 
 
-def made_review(folder: Path, count: int = 12, items: Sequence[Item] | None = None) -> Path:
-    """Make a review of painted images. Returns its file."""
-    text = painted(folder / "images", count)
+def made_review(folder: Path, count: int = 12, items: Sequence[Item] | None = None, more: str = "") -> Path:
+    """Make a review of painted images, whose table has more lines behind its own. Returns its file."""
+    text = painted(folder / "images", count) + more
     (folder / "labels.csv").write_text(text)
     table = LabelTable.parse(folder / "labels.csv", text.encode(), SPEC)
     chosen = suspected(table, count) if items is None else list(items)

@@ -115,6 +115,8 @@ class Desk:
 
     def _labels_of(self, image: str, history: History) -> list[dict[str, Any]]:
         """All labels of an image as the reviewer left them, with the boxes that the reviewer drew."""
+        if not image.strip():  # rows without a name of an image have no image in common
+            return []
         labels = [self._shown(f"{ROW}:{row}", history) for row in self._rows.get(image, [])]
         drawn = [self._of_event(event) for event in history.decisions().values() if self._is_drawn(event, image)]
         return [*labels, *drawn]

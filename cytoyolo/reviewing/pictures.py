@@ -21,7 +21,7 @@ KEPT_BYTES, KEPT_PIXELS = 96_000_000, 96_000_000
 # An image of at most _LOSSLESS pixels is sent without loss. No side is longer than _LONGEST, which a browser can draw.
 _LOSSLESS, _LONGEST = 1_500_000, 8_192
 _QUALITY, _CROP_QUALITY, CROP_SIDE = 92, 88, 144
-_MISSING = "means no file of the image folder"
+_MISSING, _NAMELESS = "means no file of the image folder", "has no name"
 
 
 class Shown(NamedTuple):
@@ -91,7 +91,7 @@ class PictureMaker:
     def problem(self, name: str) -> str:
         """Why an image can't be shown, in a few words; "" if it can, as far as its header tells."""
         if name not in self._files:
-            return _MISSING
+            return _MISSING if name.strip() else _NAMELESS
         found = read_size(self._folder / self._files[name])
         return found if isinstance(found, str) else ""
 
@@ -114,7 +114,7 @@ class PictureMaker:
 
     def _kept(self, key: Hashable, name: str, encode: Callable[[Path, Picture], Shown]) -> Shown:
         if name not in self._files:
-            return Shown(b"", "", _MISSING)
+            return Shown(b"", "", self.problem(name))
         path = self._folder / self._files[name]
         try:
             stamp = path.stat().st_mtime_ns

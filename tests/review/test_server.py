@@ -280,6 +280,17 @@ def test_the_other_image_of_a_finding_is_served(tmp_path: Path) -> None:
     assert answer.status_code == 409
 
 
+def test_rows_without_the_name_of_an_image_share_none(tmp_path: Path) -> None:
+    items = [Item("row:6", "", ("blank",), ("d",)), Item("row:7", " ", ("broken-row",), ("d",))]
+    made = opened_review(made_review(tmp_path, 3, items, ",1,1,9,9,LY\n ,,,,,\n,2,2,8,8,LY\n"))
+    client = TestClient(made.app, base_url=f"http://{HOST}")
+    client.get(f"/?token={made.access.token}")
+    for place, label in ((0, {"class": "LY", "box": [1, 1, 9, 9]}), (1, {"class": "", "box": None})):
+        item = client.get(f"/api/item/{place}").json()
+        assert item["label"].items() >= label.items() and item["problem"] == "has no name"
+        assert item["others"] == [] and client.get(f"/image/{place}").status_code == 404
+
+
 def test_the_next_free_port_is_taken() -> None:
     first, address, hosts = listen(None, 28_765)
     second, other, _ = listen(None, int(address.rpartition(":")[2]))

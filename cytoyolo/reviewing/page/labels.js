@@ -129,7 +129,7 @@ export class LabelsView {
     const { item } = this;
     this.views.show(item, this.own(), images);
     const where = item.line ? `Line ${item.line}: ` : "";
-    this.by("heading").textContent = `${where}${item.image}`;
+    this.by("heading").textContent = `${where}${item.image.trim() || "(no image name)"}`;
     this.by("keep").textContent = KEEP[item.subject.split(":", 1)[0]];
     this.by("texts").replaceChildren(...item.texts.map((text) => element("li", { textContent: text })));
     this.by("label").replaceChildren(...this.labelWords());
@@ -144,7 +144,7 @@ export class LabelsView {
   labelWords() {
     const { item } = this;
     const words = [];
-    if (item.label) words.push("Label: ", element("b", { textContent: this.named(item.label.class) }), ". ");
+    if (item.label) words.push("Label: ", element("b", { textContent: this.named(item.label.class) || "(none)" }), ". ");
     const suggested = item.suggestion;
     if (suggested) words.push("Suggestion: ", element("b", { textContent: this.asked(suggested) }), ". ");
     if (item.decision) {
