@@ -51,7 +51,7 @@ class Dialect:
 
     def split(self, line: str) -> list[str]:
         """Split one row into its values. Raises csv.Error if its quotes don't match."""
-        if '"' not in line and not self.spaced:
+        if not line or ('"' not in line and not self.spaced):  # csv finds no value in an empty row, instead of one
             return line.split(self.delimiter)
         return next(csv.reader([line], strict=True, delimiter=self.delimiter, skipinitialspace=self.spaced))
 

@@ -32,9 +32,10 @@ def refusal(data: str | bytes) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("between", [",", ", "])
 @given(st.lists(st.tuples(TEXT, ENDS), min_size=1, max_size=12), ENDS, st.booleans())
-def test_any_table_comes_back_byte_for_byte(lines: list[tuple[str, str]], end: str, cut: bool) -> None:
-    text = HEADER + end + "".join(line + tail for line, tail in lines)
+def test_any_table_comes_back_byte_for_byte(between: str, lines: list[tuple[str, str]], end: str, cut: bool) -> None:
+    text = HEADER.replace(",", between) + end + "".join(line + tail for line, tail in lines)
     data = (text.rstrip("\r\n") if cut and lines[-1][0] else text).encode()
     assume(any(re.search(r'[^\s,"]', line) for line, _ in lines))  # else it has no rows
     records = parse(data)
@@ -105,6 +106,7 @@ FIRST, SECOND = ["a.jpg", "1", "2", "30", "40", "PNN"], ["b.jpg", "1.5", "2", "3
         'sep=;\nNAME;x1;y1;x2;y2;class\na.jpg;1;2;30;40;PNN\n"b.jpg";"1,5";2;30,25;40;EO\n',
         'NAME,x1,y1,x2,y2,class\na.jpg,1,2,30,40,PNN\nb.jpg,"1,5",2,"30,25",40,EO\n',
         'NAME, "x1", "y1", "x2", "y2", "class"\na.jpg, 1, 2, 30, 40, PNN\n"b.jpg", 1.5, 2, 30.25, 40, "EO"\n',
+        "NAME, x1, y1, x2, y2, class\n\na.jpg, 1, 2, 30, 40, PNN\n, , , , , \nb.jpg, 1.5, 2, 30.25, 40, EO\n\n \n",
         "Name,X1, Y1 ,x2,y2,CLASS\na.jpg,1,2,30,40,PNN\nb.jpg,1.5,2,30.25,40,EO\n",
         "NAME,x1,y1,x2,y2,class\n\na.jpg,1,2,30,40,PNN\n,,,,,\nb.jpg,1.5,2,30.25,40,EO\n,,,,,\n\n   \n",
         "NAME,x1,y1,x2,y2,class,\na.jpg,1,2,30,40,PNN,\nb.jpg,1.5,2,30.25,40,EO,\n",
