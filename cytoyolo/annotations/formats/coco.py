@@ -157,7 +157,8 @@ def _images(path: Path, entries: Sequence[Any], found: Collector, folder: str, s
         name = entry.get("file_name")
         name = name if isinstance(name, str) and name.strip() else ""
         name = f"{folder}{name}" if name and not _ABSOLUTE.match(name) else name
-        group = str(entry.get("group") or "")
+        group = entry.get("group")
+        group = "" if group is None else str(group)
         found.image(name, entry.get("width", 0), entry.get("height", 0), group, f"{shown}image {key}")
         if name:
             names[key] = name

@@ -111,6 +111,13 @@ def test_sizes_that_are_none_are_findings(tmp_path: Path) -> None:
     assert not found.images["width"].any()
 
 
+def test_a_group_of_number_0_is_a_group(tmp_path: Path) -> None:
+    groups = [0, 0, 1, "s 2", "", None]
+    images = [{"id": number, "file_name": f"{number}.jpg", "group": group} for number, group in enumerate(groups)]
+    found = read(tmp_path, images=images, annotations=[])
+    assert list(found.images["group"]) == ["0", "0", "1", "s 2", "", ""]
+
+
 def test_repeated_ids(tmp_path: Path) -> None:
     found = read(tmp_path, annotations=one() + one(bbox=[1, 2, 3, 4]))
     assert len(found.boxes) == 2 and found.problems[0].what == "its id comes twice; both annotations stay"
