@@ -14,6 +14,9 @@ from cytoyolo.errors import quoted
 from cytoyolo.spec import MASK
 from cytoyolo.tables.table import MAX_COORDINATE, XYXY
 
+# What a source tells of an image: width, height (0 if not known), group ("" for none).
+_Facts = tuple[int, int, str]
+
 
 class Collector:
     """Images, boxes, counts and findings of a source, in its order.
@@ -33,7 +36,7 @@ class Collector:
     def __init__(self, classes: Iterable[str] = ()) -> None:
         self._classes = dict.fromkeys(classes)
         self._has_list = bool(self._classes)
-        self._images: dict[str, tuple[int, int, str]] = {}
+        self._images: dict[str, _Facts] = {}
         self._box_image: list[str] = []
         self._box_class: list[str] = []
         self._numbers = array("d")
@@ -55,15 +58,31 @@ class Collector:
         if not is_name(name):
             self.problem(where, "the image has no name, so it is left out")
             return
-        sides = tuple(self._side(where, value) for value in (width, height))
-        size = (0, 0) if 0 in sides else (sides[0], sides[1])
         if name in self._images:
-            before = self._images[name]
             self.problem(where, f"the image {quoted(name)} comes twice; the boxes of both are joined")
-            if (0, 0) != size != before[:2] != (0, 0):
-                self.problem(where, f"the size is {size[0]}x{size[1]}, and before it was {before[0]}x{before[1]}")
-            return
-        self._images[name] = (*size, group)
+        self.told(name, width, height, group, where)
+
+    def told(self, name: str, width: object, height: object, group: str, place: str) -> None:
+        """Note the size and group of an image, which a source may tell several times, as a table does in each row.
+
+        What is told first counts. Something else at a later place is a finding.
+        """
+        sides = tuple(self._side(place, value) for value in (width, height))
+        now: _Facts = (0, 0, group) if 0 in sides else (sides[0], sides[1], group)
+        self._images[name] = self._joined(place, self._images.get(name, now), now)
+
+    def _joined(self, place: str, before: _Facts, now: _Facts) -> _Facts:
+        """Join what two places tell of an image."""
+        if (0, 0) != now[:2] != before[:2] != (0, 0):
+            self.problem(place, f"the size is {now[0]}x{now[1]}, and before it was {before[0]}x{before[1]}")
+        if "" != now[2] != before[2] != "":
+            self.problem(place, f"the group is {quoted(now[2])}, and before it was {quoted(before[2])}")
+        width, height = before[:2] if before[0] else now[:2]
+        return width, height, before[2] or now[2]
+
+    def size(self, name: str) -> tuple[int, int]:
+        """The size of an image as the source tells it, 0 for sides that are not known."""
+        return self._images[name][:2]
 
     def _side(self, place: str, value: object) -> int:
         if value is None:
@@ -147,14 +166,13 @@ class Collector:
 
     def _image_table(self, names: dict[str, str]) -> pd.DataFrame:
         """One row for each image. Different names of one path are the same image, which is a finding."""
-        rows, first = list[tuple[str, int, int, str, str]](), dict[str, str]()
-        for name, (width, height, group) in self._images.items():
+        first, facts = dict[str, str](), dict[str, _Facts]()
+        for name, told in self._images.items():
             path = names[name]
             if first.setdefault(path, name) != name:
                 self.problem(name, f"the image is the same as {quoted(first[path])}; the boxes of both are joined")
-                continue
-            rows.append((path, width, height, group, ""))
-        table = pd.DataFrame(rows, columns=list(IMAGE_COLUMNS))
+            facts[path] = self._joined(name, facts.get(path, told), told)
+        table = pd.DataFrame([(path, *told, "") for path, told in facts.items()], columns=list(IMAGE_COLUMNS))
         return table if (table["group"] != "").any() else table.assign(group=folder_groups(table["image"]))
 
 

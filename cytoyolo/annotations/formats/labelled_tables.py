@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.files import Sizes, measured
+from cytoyolo.annotations.formats.names import is_name
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.annotations.formats.table_columns import TableColumns, columns_of, default_columns
 from cytoyolo.errors import CytoyoloError, listed, option
@@ -18,6 +19,7 @@ from cytoyolo.tables.columns import named_elsewhere
 from cytoyolo.tables.dialect import SchemaError, read_sheet
 from cytoyolo.tables.kinds import file_fault
 from cytoyolo.tables.records import Records, parse_records
+from cytoyolo.tables.table import line
 from cytoyolo.tables.workbook import is_workbook, workbook_as_csv
 from cytoyolo.text import parsed_number
 
@@ -147,33 +149,51 @@ def convert(
 
     `folder` comes before the names of images, `shown` before the lines in findings.
     """
-    seen = set[str]()
     values = {role: records.column(role) for role in columns.names}
+    images = _images(found, records, values, sizes, folder, shown)
+    for row, image in images.items():
+        sides = [values[side][row].strip() for side in columns.sides]
+        if any(sides) or values["class"][row].strip():
+            _add(found, image, sides, values, row, columns, f"{shown}{line(row)}")
+
+
+def _images(
+    found: Collector, records: Records, values: Mapping[str, list[str]], sizes: Sizes, folder: str, shown: str
+) -> dict[int, str]:
+    """Collect what the rows tell of their images, and return the image of each row that can be used.
+
+    Size and group may stand in any row of an image.
+    """
+    images, told = dict[int, str](), dict[str, set[tuple[str, ...]]]()
+    roles = ("width", "height", "group")
     for row, name in enumerate(values["image"]):
-        place = f"{shown}line {row + 2}"
+        place = f"{shown}{line(row)}"
         if row in records.blank:
             continue
         if row in records.broken:
             found.problem(place, f"{records.broken[row]}; it is left out")
             continue
-        image = f"{folder}{name.strip()}" if name.strip() else ""
-        if not image:
+        if not is_name(name):
             found.problem(place, "it names no image; it is left out")
             continue
-        stated = [_number(values[role][row] or "0") if role in values else 0 for role in ("width", "height")]
-        size = sizes.get(image, stated)
-        if image not in seen:
-            seen.add(image)
-            group = values["group"][row].strip() if "group" in values else ""
-            found.image(image, size[0], size[1], group, place)
-        sides = [values[side][row].strip() for side in columns.sides]
-        if any(sides) or values["class"][row].strip():
-            _add(found, image, sides, values, row, columns, size, place)
+        image = images[row] = f"{folder}{name.strip()}"
+        texts = tuple(values[role][row].strip() if role in values else "" for role in roles)
+        if texts not in told.get(image, ()):
+            add = found.told if image in told else found.image
+            width, height = sizes.get(image) or map(_side, texts[:2])
+            add(image, width, height, texts[2], place)
+        told.setdefault(image, set()).add(texts)
+    return images
+
+
+def _side(text: str) -> float:
+    """The width or height of an image, 0 if it is not told."""
+    return _number(text or "0")
 
 
 def _add(
     found: Collector, image: str, sides: list[str], values: Mapping[str, list[str]], row: int, columns: TableColumns,
-    size: Sequence[float], place: str,
+    place: str,
 ) -> None:  # fmt: skip
     """Add the box of one row."""
     numbers = [_number(side) for side in sides]
@@ -182,8 +202,8 @@ def _add(
         found.left_out(image, place, "it has a box and no class")
         return
     if columns.per:
-        width, height = size
-        if not (width > 0 and height > 0):
+        width, height = found.size(image)
+        if not width:
             found.left_out(image, place, f"its box is in {columns.unit}, and the size of the image is not known")
             return
         pairs = zip(numbers, (width, height, width, height), strict=True)

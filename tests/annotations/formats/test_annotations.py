@@ -86,6 +86,24 @@ def test_a_box_of_negative_size_stays_and_is_a_finding() -> None:
     assert annotations.problems[0].what == "the box 30,2,10,4 (x1,y1,x2,y2) has a negative width or height"
 
 
+def test_size_and_group_of_an_image_that_comes_twice_are_joined() -> None:
+    found = Collector(["LY"])
+    for name, *told in (
+        ("a.jpg", 0, 0, ""),
+        ("a.jpg", 9, 8, "s1"),
+        ("./a.jpg", 9, 8, "s2"),
+        ("b.jpg", 3, 4, "s3"),
+        ("b.jpg", 0, 0, ""),
+    ):
+        found.image(name, *told)
+    annotations = found.done()
+    assert annotations.images.iloc[:, :4].values.tolist() == [["a.jpg", 9, 8, "s1"], ["b.jpg", 3, 4, "s3"]]
+    assert [problem.what for problem in annotations.problems if "twice" not in problem.what] == [
+        "the image is the same as 'a.jpg'; the boxes of both are joined",
+        "the group is 's2', and before it was 's1'",
+    ]
+
+
 @pytest.mark.parametrize("name", ["", " ", "/", "\\\\", "file://", ".", "./", ".."])
 def test_an_image_without_a_name_is_a_finding(name: str) -> None:
     found = collected()

@@ -36,6 +36,25 @@ def test_groups_confidences_and_unknown_sizes(tmp_path: Path) -> None:
     assert found.problems == (("line 3", "the confidence is 7.0, not a number from 0 to 1; it is left out"),)
 
 
+def test_size_and_group_may_stand_in_any_row_of_an_image(tmp_path: Path) -> None:
+    mapping = "image=n,class=c,x1=p,y1=q,x2=r,y2=s,width=W,height=H,group=g,unit=fractions"
+    rows = ["a.jpg,LY,0,0,1,1,,,", "a.jpg,LY,0,0,1,1,9,8,s1", "a.jpg,LY,0,0,1,1,9.0,8,s1", "a.jpg,LY,0,0,1,1,,,s1"]
+    found = read(tmp_path / "t.csv", "\n".join(["n,c,p,q,r,s,W,H,g", *rows]), mapping)
+    assert found.images.values.tolist() == [["a.jpg", 9, 8, "s1", ""]] and not found.problems
+    assert found.boxes[["x2", "y2"]].values.tolist() == [[9, 8]] * 4
+
+
+def test_two_sizes_and_two_groups_of_an_image_are_findings(tmp_path: Path) -> None:
+    mapping = "image=n,class=c,x1=p,y1=q,x2=r,y2=s,width=W,height=H,group=g"
+    rows = [f"a.jpg,LY,0,0,1,1,{told}" for told in ("9,8,s1", "9,8,s2", "7,8,s1", "9,8,s2", "9,8,s1")]
+    found = read(tmp_path / "t.csv", "\n".join(["n,c,p,q,r,s,W,H,g", *rows]), mapping)
+    assert found.images.values.tolist() == [["a.jpg", 9, 8, "s1", ""]] and len(found.boxes) == 5
+    assert found.problems == (
+        ("line 3", "the group is 's2', and before it was 's1'"),
+        ("line 4", "the size is 7x8, and before it was 9x8"),
+    )
+
+
 def test_sizes_of_files_turn_fractions_into_pixels(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     assert cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((50, 100, 3), np.uint8))
