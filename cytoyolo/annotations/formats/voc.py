@@ -15,7 +15,7 @@ from cytoyolo.annotations.formats.sidecars import sidecars
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.boxes import hull
 from cytoyolo.documents import read_xml
-from cytoyolo.errors import CytoyoloError
+from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.images.folder import folder_files
 from cytoyolo.text import parsed_number
 
@@ -134,25 +134,41 @@ def _add(found: Collector, image: str, thing: ElementTree.Element, place: str) -
             found.count(f"attribute {flag} (left out)")
     if parts := len(thing.findall("part")):
         found.count("parts of objects (left out)", parts)
+    attributes = _attributes(thing)
+    degrees = _number(attributes.pop("rotation", "0"))
+    for name, value in attributes.items():
+        if value.casefold() not in ("", "false") and _number(value) != 0:
+            found.count(f"attribute {quoted(name, 40)} (left out)")
     code = thing.findtext("name")
     if code is None:
         found.left_out(image, place, "it has no name of a class")
         return
-    xyxy = _box(found, thing)
+    xyxy = _box(found, thing, degrees)
     if xyxy is None:
         found.left_out(image, place, "it has no bndbox with xmin, ymin, xmax and ymax")
     else:
         found.box(image, xyxy, code.strip(), place)
 
 
-def _box(found: Collector, thing: ElementTree.Element) -> Sequence[float] | None:
-    """Return the upright box of an object, None if it has none."""
+def _attributes(thing: ElementTree.Element) -> dict[str, str]:
+    """Return the attributes of an object, as CVAT writes them."""
+    found = thing.iterfind("attributes/attribute")
+    return {one.findtext("name", "").strip(): one.findtext("value", "").strip() for one in found}
+
+
+def _box(found: Collector, thing: ElementTree.Element, degrees: float) -> Sequence[float] | None:
+    """Return the upright box of an object whose bndbox is rotated by an angle. None if it has no box."""
     box = thing.find("bndbox")
     if box is not None:
         if thing.find("polygon") is not None:
             found.count("polygons (their box is taken)")
-        values = [_number(box.findtext(side)) for side in _SIDES]
-        return None if all(math.isnan(value) for value in values) else values
+        x1, y1, x2, y2 = values = [_number(box.findtext(side)) for side in _SIDES]
+        if all(math.isnan(value) for value in values):
+            return None
+        if degrees % 360:
+            found.count("rotated boxes (their upright hull is taken)")
+            return rotated_box((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, degrees)
+        return values
     if (rotated := thing.find("robndbox")) is not None:  # as roLabelImg writes it: the angle in radians
         found.count("rotated boxes (their upright hull is taken)")
         x, y, width, height, angle = (_number(rotated.findtext(part)) for part in ("cx", "cy", "w", "h", "angle"))

@@ -62,6 +62,18 @@ def test_paths_of_other_machines(name: str, image: str, tmp_path: Path) -> None:
             {"attribute difficult (left out)": 1},
             [10, 20.5, 30, 40],
         ),
+        (  # as CVAT writes it
+            f"{BOX}<attributes><attribute><name>rotation</name><value>90.0</value></attribute></attributes>",
+            {"rotated boxes (their upright hull is taken)": 1},
+            [10.25, 20.25, 29.75, 40.25],
+        ),
+        (
+            f"{BOX}<attributes><attribute><name>rotation</name><value>0.0</value></attribute>"
+            "<attribute><name>blurred</name><value>True</value></attribute>"
+            "<attribute><name>old</name><value>False</value></attribute></attributes>",
+            {"attribute 'blurred' (left out)": 1},
+            [10, 20.5, 30, 40],
+        ),
         (f"{BOX}<part><name>head</name></part>", {"parts of objects (left out)": 1}, [10, 20.5, 30, 40]),
         (
             "<robndbox><cx>50</cx><cy>20</cy><w>20</w><h>10</h><angle>1.5707963267948966</angle></robndbox>",
@@ -87,6 +99,8 @@ def test_what_has_no_place_in_a_box_is_counted(thing, counts, box, tmp_path: Pat
         ("<name>LY</name>", "it has no bndbox with xmin, ymin, xmax and ymax; it is left out"),
         ("<name>LY</name><bndbox><xmin>1</xmin><ymin>x</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>",
          "the box 1,nan,3,4 has a number that is not a coordinate in pixels; it is left out"),
+        (f"<name>LY</name>{BOX}<attributes><attribute><name>rotation</name><value>left</value></attribute></attributes>",
+         "the box nan,nan,nan,nan has a number that is not a coordinate in pixels; it is left out"),
         ("<name>LY</name><bndbox><xmin>9</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>",
          "the box 9,2,3,4 (x1,y1,x2,y2) has a negative width or height"),
     ],
