@@ -4,7 +4,8 @@ import math
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -154,19 +155,24 @@ def write(annotations: Annotations, path: Path) -> None:
     """Write into a folder a file for each image, and the list of the classes (labels.txt).
 
     LabelMe looks for the file with the stem of the image's name. If two images have the same stem, the file of the
-    second has the whole name.
+    second has the whole name, and a number if that name is taken too.
     """
     refuse_hidden(annotations.images["image"])
     taken = set[str]()
     for image, boxes in annotations.by_image():
-        place = PurePosixPath(image.image)
-        name = str(place.with_suffix(".json"))
-        name = f"{place}.json" if name.casefold() in taken else name
+        name = _own_file(PurePosixPath(image.image), taken)
         taken.add(name.casefold())
         to_image = _way(path / name, annotations.folder, image.image)
         write_json(path / name, to_labelme(image, boxes, to_image, annotations.model))
     codes = [*annotations.codes, *([MASK] if MASK in set(annotations.boxes["class"]) else [])]
     (path / LABELS).write_text("".join(f"{code}\n" for code in codes), encoding="utf-8")
+
+
+def _own_file(image: PurePosixPath, taken: Collection[str]) -> str:
+    """Return the name of the file of an image. It is none of those that are `taken` in any case of letters."""
+    numbered = (f"{image}.{number}.json" for number in count(2))
+    names = chain((str(image.with_suffix(".json")), f"{image}.json"), numbered)
+    return next(name for name in names if name.casefold() not in taken)
 
 
 def _way(file: Path, folder: Path | None, image: str) -> str:

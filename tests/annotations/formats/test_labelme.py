@@ -146,6 +146,16 @@ def test_two_images_of_one_stem_get_files_of_their_own(tmp_path: Path) -> None:
     assert again.boxes.sort_values("image").values.tolist() == made.boxes.sort_values("image").values.tolist()
 
 
+def test_the_whole_name_of_an_image_may_be_the_stem_of_another(tmp_path: Path) -> None:
+    found = Collector(["LY"])
+    images = ["a.png.2.tif", "a.png.tif", "a.jpg", "a.png"]
+    for name in images:
+        found.image(name, 10, 10)
+    labelme.write(found.done(), tmp_path)
+    names = {json.loads(path.read_text())["imagePath"]: path.name for path in tmp_path.glob("*.json")}
+    assert [names[image] for image in images] == ["a.png.2.json", "a.png.json", "a.json", "a.png.3.json"]
+
+
 def test_supervision_reads_what_is_written_and_the_other_way_round(tmp_path: Path) -> None:
     import cv2
     import supervision as sv
