@@ -20,8 +20,9 @@ from cytoyolo.images.folder import folder_files
 from cytoyolo.text import parsed_number
 
 _ROOT = b"<annotation"
-# Folders of a VOC data set that are no part of the name of an image.
+# Names of the folder of the XML files, which is no part of the name of an image, and of a folder in it.
 _FOLDERS = frozenset(("annotations", "labels", "xml", "xmls"))
+_INNER = frozenset(("xml", "xmls"))
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("difficult", "truncated", "occluded")
 Document = tuple[str, ElementTree.Element]
@@ -43,7 +44,7 @@ def _is_voc(data: bytes) -> bool:
 def read(path: Path) -> Annotations:
     """Read a folder of Pascal VOC with its sub-folders, or one file."""
     documents, unread = parse(path)
-    found = convert(documents)
+    found = convert(documents, path.absolute().name)
     for problem in unread:
         found.problem(*problem)
     return found.done()
@@ -89,14 +90,14 @@ def _is_document(name: str) -> bool:
     return name.lower().endswith(".xml") and not PurePosixPath(name).name.startswith(".")
 
 
-def convert(documents: Iterable[Document]) -> Collector:
-    """Collect the objects of Pascal VOC's XML files."""
+def convert(documents: Iterable[Document], source: str = "") -> Collector:
+    """Collect the objects of Pascal VOC's XML files, whose folder has the name `source`."""
     found = Collector()
     for name, root in documents:
         if root.tag != "annotation":
             found.count("XML files of another kind (left out)")
             continue
-        image = _image_name(name, root)
+        image = _image_name(_folders(source, name), root)
         width, height = (_side(root.findtext(f"size/{side}")) for side in ("width", "height"))
         found.image(image, width, height, place=name)
         if not image:
@@ -106,12 +107,23 @@ def convert(documents: Iterable[Document]) -> Collector:
     return found
 
 
-def _image_name(name: str, root: ElementTree.Element) -> str:
-    """Return the name of the image: the file name in the XML, in the sub-folder of the XML file."""
+def _folders(source: str, name: str) -> Sequence[str]:
+    """Return the folders of an image by the path of its XML file, without the folder that has the XML files.
+
+    Only the first folder of this kind is left out, because the images may have a folder with such a name too.
+    """
+    folders = (source, *PurePosixPath(name).parts[:-1])
+    first = next((at for at, folder in enumerate(folders) if folder.casefold() in _FOLDERS), 0)
+    after = folders[first + 1 :]
+    after = after[1:] if after and after[0].casefold() in _INNER else after  # such as annotations/xmls
+    return (*folders[1:first], *after)
+
+
+def _image_name(folders: Sequence[str], root: ElementTree.Element) -> str:
+    """Return the name of the image: the file name in the XML, in the folders of the image."""
     stated = (root.findtext("filename") or "").strip()
     if not stated:
         stated = (root.findtext("path") or "").strip().replace("\\", "/").rpartition("/")[2]
-    folders = [part for part in PurePosixPath(name).parts[:-1] if part.casefold() not in _FOLDERS]
     return stated if not folders or "/" in stated or "\\" in stated or not stated else "/".join([*folders, stated])
 
 

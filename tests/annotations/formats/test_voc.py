@@ -42,6 +42,23 @@ def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "image"),
+    [
+        ("Annotations/s1/labels/a", "s1/labels/a.jpg"),
+        ("Annotations/labels/a", "labels/a.jpg"),
+        ("annotations/xmls/s1/a", "s1/a.jpg"),
+        ("VOC2012/Annotations/a", "VOC2012/a.jpg"),
+        ("s1/labels/a", "s1/a.jpg"),
+    ],
+)
+def test_only_the_folder_of_the_files_is_no_part_of_the_name(file: str, image: str, tmp_path: Path) -> None:
+    found = read(tmp_path, **{file: document()})
+    assert list(found.images["image"]) == [image]
+    if file.casefold().startswith("annotations/"):
+        assert list(voc.read(tmp_path / file.partition("/")[0]).images["image"]) == [image]
+
+
+@pytest.mark.parametrize(
     ("name", "image"),
     [
         ("C:\\Users\\anna\\a.jpg", "a.jpg"),
