@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
@@ -12,6 +11,7 @@ import numpy as np
 from cytoyolo.annotations.formats.annotations import Annotations, BoxRow
 from cytoyolo.annotations.formats.coco_masks import hull_of_rle
 from cytoyolo.annotations.formats.collector import Collector
+from cytoyolo.annotations.formats.names import below
 from cytoyolo.annotations.formats.shapes import rotated_box
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.boxes import hull
@@ -19,8 +19,6 @@ from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, quoted
 from cytoyolo.spec import MASK
 
-# Names that begin like this don't start at the folder of their file.
-_ABSOLUTE = re.compile(r"[/\\]|[a-zA-Z][\w+.-]*:")
 _ANNOTATIONS = frozenset(("annotations", "labels"))
 _NUMBERS = frozenset((int, float))
 _LISTS = ("images", "annotations", "categories")
@@ -156,7 +154,7 @@ def _images(path: Path, entries: Sequence[Any], found: Collector, folder: str, s
     for key, entry in _entries(path, "image", entries, "file_name").items():
         name = entry.get("file_name")
         name = name if isinstance(name, str) and name.strip() else ""
-        name = f"{folder}{name}" if name and not _ABSOLUTE.match(name) else name
+        name = below(folder, name) if name else ""
         group = entry.get("group")
         group = "" if group is None else str(group)
         found.image(name, entry.get("width", 0), entry.get("height", 0), group, f"{shown}image {key}")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.files import Sizes, measured
-from cytoyolo.annotations.formats.names import is_name
+from cytoyolo.annotations.formats.names import below, is_name
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.annotations.formats.table_columns import TableColumns, columns_of, default_columns
 from cytoyolo.errors import CytoyoloError, listed, option
@@ -136,7 +136,7 @@ def _sizes(records: Records, columns: TableColumns, folder: str, images: Path | 
     if not columns.per or images is None or {"width", "height"} <= columns.names.keys():
         return {}
     check_image_folder(images)
-    names = {f"{folder}{name.strip()}" for name in records.column("image")}
+    names = {below(folder, name.strip()) for name in records.column("image")}
     matches = match_in_folder(sorted(names), frozenset(folder_files(images)))
     sizes, _ = measured(images, sorted(set(matches.file.values())))
     return {name: sizes[file] for name, file in matches.file.items() if file in sizes}
@@ -176,7 +176,7 @@ def _images(
         if not is_name(name):
             found.problem(place, "it names no image; it is left out")
             continue
-        image = images[row] = f"{folder}{name.strip()}"
+        image = images[row] = below(folder, name.strip())
         texts = tuple(values[role][row].strip() if role in values else "" for role in roles)
         if texts not in told.get(image, ()):
             add = found.told if image in told else found.image

@@ -6,7 +6,7 @@ import posixpath
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from cytoyolo.annotations.formats.annotations import Annotations, BoxRow, ImageRow
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.json_files import is_number, is_pair, read_json_files, recognises_folder, write_json
+from cytoyolo.annotations.formats.names import is_absolute
 from cytoyolo.annotations.formats.sidecars import refuse_hidden
 from cytoyolo.annotations.formats.source import Source
 from cytoyolo.boxes import hull
@@ -83,7 +84,7 @@ def _image_name(name: str, path: Any) -> str:
     """Return the path of the image of a file: its `imagePath`, which starts at the file's folder."""
     if not isinstance(path, str) or not path.strip():
         return name.removesuffix(".json")
-    if PureWindowsPath(path).drive or path.startswith("/"):
+    if is_absolute(path):
         return path
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), path.replace("\\", "/")))
 

@@ -51,14 +51,36 @@ def is_name(name: str) -> bool:
     return _path(name)[0] not in ("", ".")
 
 
+def is_absolute(name: str) -> bool:
+    """Tell whether a name is an absolute path of any machine, or an address. It does not start at a folder.
+
+    Examples
+    --------
+    >>> is_absolute("C:\\\\img\\\\a.jpg"), is_absolute("s3://img/a.jpg"), is_absolute("../a.jpg")
+    (True, True, False)
+    """
+    text = name.strip().replace("\\", "/")
+    return bool(text.startswith("/") or _SCHEME.match(text) or _DRIVE.match(text))
+
+
+def below(folder: str, name: str) -> str:
+    """Return the name of an image that is in a folder of the source ("" or with "/" at its end), if it is not absolute.
+
+    Examples
+    --------
+    >>> below("s1/", "a.jpg"), below("s1/", "/img/a.jpg")
+    ('s1/a.jpg', '/img/a.jpg')
+    """
+    return name if is_absolute(name) else f"{folder}{name}"
+
+
 def _path(name: str) -> tuple[str, bool]:
     """Return a name as a path without a leading "/", and whether it leads to a place outside its folder."""
     text, scheme = name.strip(), _SCHEME.match(name.strip())
     if scheme:
         text = unquote(text[scheme.end() :].partition("?")[0])
     text = text.replace("\\", "/")
-    drive = _DRIVE.match(text)
-    is_outside = bool(scheme or drive) or text.startswith("/")
+    is_outside = is_absolute(name)
     text = posixpath.normpath(text.lstrip("/")) if text.strip("/") else ""
     parts = text.split("/")
     is_outside = is_outside or parts[0] == ".."

@@ -133,6 +133,14 @@ def test_tables_in_sub_folders(tmp_path: Path) -> None:
     assert list(found.images["image"]) == ["train/a.jpg", "train/b.jpg", "valid/a.jpg", "valid/b.jpg"]
 
 
+def test_absolute_paths_do_not_start_at_the_folder_of_their_table(tmp_path: Path) -> None:
+    for name in ("s1", "s2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "t.csv").write_text(f"n,c,p,q,r,s\nC:\\img\\{name}\\a.jpg,LY,1,2,3,4\n")
+    found = labelled_tables.read(tmp_path, None, "image=n,class=c,x1=p,y1=q,x2=r,y2=s")
+    assert list(found.images["image"]) == list(found.images["group"] + "/a.jpg") == ["s1/a.jpg", "s2/a.jpg"]
+
+
 def test_columns_that_are_not_named_are_shown(tmp_path: Path) -> None:
     with pytest.raises(CytoyoloError) as refused:
         read(tmp_path / "t.csv", ROBOFLOW, None)

@@ -76,6 +76,7 @@ def test_parts_of_an_object_are_one_box(tmp_path: Path) -> None:
         ("", "ann/x"),
         (None, "ann/x"),
         ("C:\\lab\\images\\a.jpg", "a.jpg"),
+        ("file:///lab/images/a.jpg", "a.jpg"),
         ("../../elsewhere/a.jpg", "a.jpg"),
     ],
 )
