@@ -14,6 +14,8 @@ from urllib.parse import unquote
 How = Literal["spelling", "case", "extension", "folder", "number"]
 # Names that differ in these ways still give the path of their file, so several of them may mean the same file.
 _SAME_PATH = ("spelling", "case")
+# Names that differ in these ways may give other folders than their file has.
+_OTHER_FOLDERS = ("folder", "number")
 Key = TypeVar("Key")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _DRIVE = re.compile(r"/*[a-zA-Z]:")
@@ -37,7 +39,7 @@ class NameMatches:
         The way in which such a name differs from the file's exact name, if it differs.
     candidates : dict
         For each name that has no file: the files that fit equally well, or the single file that fits but belongs to
-        another name. Empty if no file fits.
+        another name, or lies in a folder that other names give. Empty if no file fits.
     """
 
     file: dict[str, str]
@@ -63,8 +65,10 @@ def match_names(names: Iterable[str], files: Collection[str]) -> NameMatches:
        shown as 1.23457E+11) fits every file whose number is rounded to it.
 
     A step counts only if exactly one file fits. In the steps 4 to 6, names that contradict each other don't share a
-    file: the names of steps 2 and 3 keep it, and the others have no file. A name with "/" at its start, a drive or ".."
-    never leads to a file that is not in `files`.
+    file: the names of steps 2 and 3 keep it, and the others have no file. In the steps 5 and 6, a name also has no file
+    if it gives another folder than the file's where another name gives that folder: if "slide1/b.png" is a file,
+    "slide2/a.png" is not "slide1/a.png". A name with "/" at its start, a drive or ".." never leads to a file that is
+    not in `files`.
 
     Parameters
     ----------
@@ -100,10 +104,18 @@ def match_names(names: Iterable[str], files: Collection[str]) -> NameMatches:
                     file[name], how[name] = fitting[0], way
                 else:
                     candidates[name] = tuple(fitting)
-        for name in _contradicted(file, how):
-            candidates[name] = (file.pop(name),)
-            del how[name]
+        _take_back(_of_other_folders(file, how, index), file, how, candidates)
+        _take_back(_contradicted(file, how), file, how, candidates)
     return NameMatches(file, how, candidates)
+
+
+def _take_back(
+    names: Iterable[str], file: dict[str, str], how: dict[str, How], candidates: dict[str, tuple[str, ...]]
+) -> None:
+    """Make the file of each of these names its only candidate."""
+    for name in names:
+        candidates[name] = (file.pop(name),)
+        del how[name]
 
 
 @dataclass(frozen=True)
@@ -177,6 +189,15 @@ class _Index:
                 if files := fitting(path):
                     return files, way
         return [], None
+
+    def folders(self, file: str) -> tuple[str, ...]:
+        """Return the folders of a file."""
+        return self._parsed[file].folders
+
+    def in_common(self, name: str, file: str) -> tuple[int, int]:
+        """Return how many folders a name has in common with its file, counted from the end, and how many it gives."""
+        given = (_parsed(name, decoded).folded().folders for decoded in (False, True))
+        return max((_common_end(self._folded[file].folders, folders), len(folders)) for folders in given)
 
     def _steps(self) -> Iterator[tuple[How, Callable[[_Path], list[str]]]]:
         yield "spelling", lambda path: [] if path.absolute else self._by_text.get(path.text, [])
@@ -269,6 +290,16 @@ def _grouped(pairs: Iterable[tuple[Key, str]]) -> Mapping[Key, list[str]]:
     for key, file in pairs:
         groups.setdefault(key, []).append(file)
     return groups
+
+
+def _of_other_folders(file: Mapping[str, str], how: Mapping[str, How], index: _Index) -> list[str]:
+    """List the names of steps 5 and 6 that give another folder than their file's, while another name gives that one."""
+    shared = {name: index.in_common(name, file[name]) for name, way in how.items() if way in _OTHER_FOLDERS}
+    known: dict[tuple[str, ...], int] = {}  # how many of a file's folders, counted from the end, the names give
+    for name, path in file.items() if shared else ():
+        folders = index.folders(path)
+        known[folders] = max(known.get(folders, 0), shared[name][0] if name in shared else len(folders))
+    return [name for name, (common, given) in shared.items() if common < min(given, known[index.folders(file[name])])]
 
 
 def _contradicted(file: Mapping[str, str], how: Mapping[str, How]) -> list[str]:

@@ -124,8 +124,7 @@ def read_groups(
     target = match_names(table["image"], labelled).file
     if not target:
         raise CytoyoloError(f"{path} does not name any image of {where}; give the groups of these images.")
-    rest = [name for name in dict.fromkeys(table["image"]) if name not in target]
-    target = {**target, **match_names(rest, files).file}
+    target = {**match_names(table["image"], files).file, **target}
     group: dict[str, str] = {}
     for row, (name, value) in enumerate(zip(table["image"], table["group"], strict=True)):
         image, known = target.get(name), spelling[value]

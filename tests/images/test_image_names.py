@@ -107,6 +107,37 @@ def test_names_that_contradict_each_other_do_not_share_a_file(names, files, lost
 
 
 @pytest.mark.parametrize(
+    ("names", "files", "lost"),
+    [
+        (["slide2/1.jpg", "slide2/2.jpg", "slide1/3.jpg"], ["slide1/1.jpg", "slide1/2.jpg", "slide1/3.jpg"], [0, 1]),
+        (["C:\\scan\\slide2\\1.jpg", "C:\\scan\\slide1\\3.jpg"], ["slide1/1.jpg", "slide1/3.jpg"], [0]),
+        (["slide2/1.tif", "Slide1/3.JPG"], ["slide1/1.jpg", "slide1/3.jpg"], [0]),
+        (["slide2/1", "slide1/3.jpg"], ["slide1/0001.jpg", "slide1/3.jpg"], [0]),
+        (["slide2/1.jpg", "slide1/3.jpg"], ["set/slide1/1.jpg", "set/slide1/3.jpg"], [0]),
+        # Folders of the same name in two folders are different ones too.
+        (["p2/slide1/1.jpg", "p1/slide1/3.jpg"], ["p1/slide1/1.jpg", "p1/slide1/3.jpg"], [0]),
+        (["C:\\img\\1.jpg", "sub/3.jpg"], ["sub/1.jpg", "sub/3.jpg"], [0]),
+        # Names of other machines, renamed folders, and names without a folder contradict no folder.
+        (["C:\\img\\1.jpg", "C:\\img\\3.jpg"], ["sub/1.jpg", "sub/3.jpg"], []),
+        (["C:\\img\\1.jpg", "3.jpg"], ["1.jpg", "3.jpg"], []),
+        (["slide2/1.jpg", "slide2/3.jpg"], ["slide1/1.jpg", "slide1/3.jpg"], []),
+        (["C:\\scan\\s1\\1.jpg", "C:\\scan\\s1\\3.jpg"], ["set/s1/1.jpg", "set/s1/3.jpg"], []),
+        (["slide2/1.jpg", "slide3/2.jpg"], ["slide1/1.jpg", "slide3/2.jpg"], []),
+        (["1.jpg", "sub/3.jpg"], ["sub/1.jpg", "sub/3.jpg"], []),
+        (["s1/1.jpg", "set/s1/3.jpg"], ["set/s1/1.jpg", "set/s1/3.jpg"], []),
+        (["C:\\scan\\a%20b\\1.jpg", "a%20b/3.jpg"], ["a%20b/1.jpg", "a%20b/3.jpg"], []),
+    ],
+)
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_name_of_another_folder_than_the_one_other_names_give_has_no_file(names, files, lost, step):
+    found = match_names(names[::step], files)
+    fitting = dict(zip(names, files, strict=False))
+    assert found.candidates == {names[place]: (fitting[names[place]],) for place in lost}
+    assert found.file == {name: file for name, file in fitting.items() if name not in found.candidates}
+    assert found.how.keys() <= found.file.keys()
+
+
+@pytest.mark.parametrize(
     "names",
     [
         ["a.png", "./a.png", "A.PNG", " a.png"],
@@ -133,6 +164,18 @@ def test_each_name_has_a_file_or_none_and_an_own_name_is_never_changed(names, fi
     assert set(found.file.values()) <= files
     assert all(found.file[name] == name for name in names if name in files)
     assert found.how.keys() == {name for name, file in found.file.items() if name != file}
+
+
+FOLDER = st.lists(st.sampled_from(["s1", "s2", "S1", "C:"]), max_size=2)
+SLIDE_NAME = st.builds(
+    lambda folders, last: "/".join([*folders, last]), FOLDER, st.sampled_from(["1.png", "01.png", "2"])
+)
+
+
+@given(st.lists(SLIDE_NAME, max_size=6, unique=True), st.sets(SLIDE_NAME, max_size=6), st.randoms())
+def test_the_order_of_names_changes_no_match(names, files, random):
+    shuffled = random.sample(names, len(names))
+    assert match_names(names, files) == match_names(shuffled, files)
 
 
 def test_all_names_of_a_large_table_are_matched():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import LABEL_ROLES, read_table
+from cytoyolo.yolo.groups import read_groups
 from cytoyolo.yolo.split import Parts, class_sets, joined_groups, split
 
 
@@ -351,3 +352,12 @@ def test_joined_groups_are_the_connected_ones(members: list[tuple[str, int]]) ->
             grouped = (group or copy >= 0) and (second or twin >= 0)
             if grouped:
                 assert (joined.iloc[one] == joined.iloc[other]) == (parent[one] == parent[other])
+
+
+def test_the_group_of_an_image_of_another_folder_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("NAME,group\nslide1/2.png,S1\nslide2/1.png,S2\n")
+    files = ["slide1/1.png", "slide1/2.png"]
+    for labelled in (files, files[1:]):
+        groups = read_groups(tmp_path / "groups.csv", load_spec("cytologia"), labelled, files)
+        assert groups.of == {"slide1/2.png": "S1"}
+        assert groups.target == {"slide1/2.png": "slide1/2.png", "slide2/1.png": ""}

@@ -57,8 +57,8 @@ def _matches(table: LabelTable) -> NameMatches:
     sheet="none",
 )
 def ambiguous_name(table: LabelTable) -> Iterator[Findings]:
-    """No file has this name, and it is not sure which file is meant: several files fit, or the only file that fits is
-    meant by other names. The rows stay until a person writes the path of the file."""
+    """No file has this name, and it is not sure which file is meant: several files fit, or other names mean the only
+    file that fits or give its folder. The rows stay until a person writes the path of the file."""
     details = ambiguous(table)
     if details:
         regions = np.flatnonzero(table.ignore_regions)[::-1]
@@ -80,7 +80,8 @@ def ambiguous(table: LabelTable) -> dict[str, str]:
 def _fitting(files: tuple[str, ...]) -> str:
     if len(files) > 1:
         return f"several files fit ({listed(list(files), 3)}); write the path of the one that is meant"
-    return f"{files[0]} would fit, but other names mean that file; write the path of this image's own file"
+    sentence = f"{files[0]} would fit, but other names mean that file or give its folder"
+    return f"{sentence}; write the path of this image's own file"
 
 
 @rule(
