@@ -1,6 +1,7 @@
 """What forms of JSON share: the files of a folder with a file for each image, and numbers."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -62,8 +63,11 @@ def read_json_files(
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Tell whether a value of JSON is a number. It may be NaN or infinite."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Tell whether a value of JSON is a number. It may be NaN or infinite. A whole number that has no place in a float,
+    because it has hundreds of digits, is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= sys.float_info.max
+    return isinstance(value, float)
 
 
 def is_pair(point: object) -> bool:

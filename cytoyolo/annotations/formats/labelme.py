@@ -16,10 +16,9 @@ from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.json_files import is_number, is_pair, read_json_files, recognises_folder, write_json
 from cytoyolo.annotations.formats.names import is_absolute
 from cytoyolo.annotations.formats.sidecars import refuse_hidden
-from cytoyolo.annotations.formats.source import Source
+from cytoyolo.annotations.formats.source import Source, text_lines
 from cytoyolo.boxes import hull
 from cytoyolo.errors import quoted
-from cytoyolo.shipped import decoded
 from cytoyolo.spec import MASK
 
 LABELS = "labels.txt"
@@ -60,8 +59,7 @@ def _listed_classes(path: Path) -> list[str]:
     """The classes in a list that `labelme --labels` takes. Names between two underscores each are its own."""
     if not path.is_file():
         return []
-    names = [line.strip() for line in decoded(path.read_bytes()).splitlines()]
-    return [name for name in names if name and not (name.startswith("_") and name.endswith("_"))]
+    return [name for name in text_lines(path) if name and not (name.startswith("_") and name.endswith("_"))]
 
 
 def _is_labelme(content: Any) -> bool:

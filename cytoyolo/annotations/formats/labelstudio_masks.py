@@ -5,7 +5,7 @@ Then comes one block after the other: whether it is one value that is repeated (
 has (2), the length minus 1, and the value, or as many values as the length says.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 _CHANNELS = 4
 
@@ -23,7 +23,7 @@ class _Bits:
         return int(bits, 2)
 
 
-def hull_of_runs(rle: Sequence[int], width: int, height: int) -> list[float] | None:
+def hull_of_runs(rle: object, width: int, height: int) -> list[float] | None:
     """Return the upright box around the pixels of a mask, by their edges; None for an empty mask.
 
     Raises ValueError if this is not the mask of a picture of this width and height.
@@ -35,10 +35,9 @@ def hull_of_runs(rle: Sequence[int], width: int, height: int) -> list[float] | N
     >>> hull_of_runs([0, 0, 0, 8, 57, 27, 252, 96, 17, 255, 128], 2, 1)
     [1.0, 0.0, 2.0, 1.0]
     """
-    try:
-        bits = _Bits(bytes(rle))
-    except (TypeError, ValueError) as error:
-        raise ValueError("its mask (RLE) is not a list of bytes") from error
+    if not isinstance(rle, list) or not all(type(one) is int and 0 <= one < 256 for one in rle):
+        raise ValueError("its mask (RLE) is not a list of bytes")
+    bits = _Bits(bytes(rle))
     x1, y1, x2, y2 = width, height, 0, 0
     for first, last in _visible(bits, width * height):
         top, bottom = first // width, last // width

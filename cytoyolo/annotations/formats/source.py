@@ -4,9 +4,10 @@ from functools import cached_property
 from pathlib import Path
 
 from cytoyolo.documents import as_utf8
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import folder_files
+from cytoyolo.shipped import decoded
 
 _HEAD = 100_000
 
@@ -42,3 +43,12 @@ class Source:
     def is_json(self, *keys: str) -> bool:
         """Tell whether the file begins like JSON and has all of these keys somewhere."""
         return self.head.startswith((b"{", b"[")) and all(f'"{key}"'.encode() in self.data for key in keys)
+
+
+def text_lines(path: Path) -> tuple[str, ...]:
+    """Read the lines of a text file, such as a list of classes. Raises CytoyoloError if it is not text."""
+    try:
+        text = decoded(read_bytes(path))
+    except ValueError as error:
+        raise CytoyoloError(f"{path} can't be read as text ({error}); save it as UTF-8.") from error
+    return tuple(line.strip() for line in text.rstrip().splitlines())

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from cytoyolo.annotations.formats.annotations import Problem
-from cytoyolo.annotations.formats.source import Source
+from cytoyolo.annotations.formats.source import Source, text_lines
 from cytoyolo.errors import CytoyoloError, UsageError, option, quoted
 from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import folder_files, image_files, match_in_folder
 from cytoyolo.images.info import check_image_folder
-from cytoyolo.shipped import decoded, parse_yaml
+from cytoyolo.shipped import parse_yaml
 
 _SPLITS = ("train", "val", "test")
 # Text files that name the classes, in the order in which they are looked for.
@@ -280,7 +280,7 @@ def _listed_classes(root: Path, files: list[str]) -> tuple[str, ...]:
     """Read the names of the classes from a text file with a name in each line."""
     for wanted in _CLASS_LISTS:
         found = sorted((name for name in files if PurePosixPath(name).name.lower() == wanted), key=len)
-        lists = {name: _lines(root / name) for name in found}
+        lists = {name: text_lines(root / name) for name in found}
         if len(set(lists.values())) > 1:
             raise CytoyoloError(f"{root} has different lists of classes ({found[0]}, {found[1]}); keep one of them.")
         if found and lists[found[0]]:
@@ -289,14 +289,6 @@ def _listed_classes(root: Path, files: list[str]) -> tuple[str, ...]:
         f"{root} has no list of classes (data.yaml, classes.txt or obj.names); add a classes.txt with a name in each "
         "line."
     )
-
-
-def _lines(path: Path) -> tuple[str, ...]:
-    try:
-        text = decoded(read_bytes(path))
-    except ValueError as error:
-        raise CytoyoloError(f"{path} can't be read as text ({error}); save it as UTF-8.") from error
-    return tuple(line.strip() for line in text.rstrip().splitlines())
 
 
 def _splits(root: Path, content: Mapping[str, Any], files: list[str]) -> tuple[dict[str, str], list[Problem]]:
@@ -330,7 +322,7 @@ def _entry_images(root: Path, place: str, files: list[str], found: dict[str, str
 
 def _listed_images(root: Path, place: str, files: list[str]) -> list[str]:
     """Return the images that a list file names. Raises CytoyoloError if some of them are not there."""
-    known, lines, folder = frozenset(files), _lines(root / place), PurePosixPath(place).parent
+    known, lines, folder = frozenset(files), text_lines(root / place), PurePosixPath(place).parent
     listed = [_inside(root, line) or _inside(root, f"{folder}/{line}") if line else None for line in lines]
     if lost := [line for line, name in zip(lines, listed, strict=True) if line and name not in known]:
         raise CytoyoloError(

@@ -184,6 +184,7 @@ def test_a_measurement_is_the_score(measurements: object, tmp_path: Path) -> Non
     [
         (feature("Polygon", []), "its geometry has no points; it is left out"),
         (feature("Polygon", [[[1, 2], [3]]]), "its coordinates are not lists of numbers; it is left out"),
+        (feature("Polygon", [[[1, 2], [3, 10**400]]]), "its coordinates are not lists of numbers; it is left out"),
         (feature("Polygon", [1, 2]), "its coordinates are not lists of numbers; it is left out"),
         (feature("Circle", [1, 2]), "its geometry is 'Circle', which is not known; it is left out"),
         (feature() | {"geometry": None}, "its geometry is 'None', which is not known; it is left out"),

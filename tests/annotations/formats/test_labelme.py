@@ -91,6 +91,7 @@ def test_the_path_of_an_image_starts_at_its_file(path: object, name: str, tmp_pa
     [
         (shape("rectangle", (1, 2)), "a rectangle has at least 2 points, and it has 1; it is left out"),
         (shape("rectangle", (1, 2), (3,)), "its points are not pairs of numbers; it is left out"),
+        (shape("rectangle", (1, 2), (3, 10**400)), "its points are not pairs of numbers; it is left out"),
         ({"label": "LY", "points": None}, "its points are not pairs of numbers; it is left out"),
         (shape("star", (1, 2), (3, 4)), "its shape_type is 'star', which is not known; it is left out"),
         (shape("rectangle", (1, 2), (3, 4), label=" "), "it has no class; it is left out"),
@@ -114,6 +115,12 @@ def test_files_of_a_folder_that_cannot_be_read_are_findings_and_the_others_stay(
         ("2.json", "is empty; it is left out"),
         ("3.json", "it is not of the form LabelMe, so it is left out"),
     )  # fmt: skip
+
+
+def test_a_list_of_classes_that_is_not_text_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes("Zélé".encode("latin-1"))
+    with pytest.raises(CytoyoloError, match=r"labels.txt can't be read as text \(line 1: not plain UTF-8 text"):
+        read(tmp_path, content())
 
 
 def test_files_in_utf_16_are_recognised_and_read(tmp_path: Path) -> None:

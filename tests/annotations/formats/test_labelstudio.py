@@ -311,6 +311,12 @@ def test_sizes_that_the_source_does_not_tell_come_from_the_files(tmp_path: Path)
     [
         (region(x=1, y=2, width="3", height=4), "its width is '3', not a number; it is left out"),
         (region("polygonlabels", points=[[1, 2], [3]]), "its points are not pairs of numbers; it is left out"),
+        (region("polygonlabels", points=[[1, 10**400]]), "its points are not pairs of numbers; it is left out"),
+        (
+            region(x=10**400, y=2, width=3, height=4),
+            f"its x is '{'1'.ljust(30, '0')}…', not a number; it is left out",
+        ),
+        (region("brushlabels", rle=10**400), "its mask (RLE) is not a list of bytes; it is left out"),
         (
             region(x=float("nan"), y=2, width=3, height=4),
             "the box nan,2,nan,6 has a number that is not a coordinate in pixels; it is left out",
