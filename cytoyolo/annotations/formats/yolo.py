@@ -49,6 +49,11 @@ def read(path: Path, images: Path | None) -> Annotations:
 def convert(layout: Layout, texts: list[str], sizes: Sizes) -> Collector:
     """Collect the boxes of label files. `texts[i]` is the text of `layout.labels[i]`; `sizes` are known by image."""
     found = Collector(layout.classes)
+    ids = dict[str, int]()
+    for number, name in enumerate(layout.classes):
+        if (first := ids.setdefault(name, number)) < number:
+            what = f"the classes {first} and {number} are both called {quoted(name, 40)}; they become one class"
+            found.problem("the list of classes", what)
     for label, text in zip(layout.labels, texts, strict=True):
         width, height = sizes.get(label.image, (0, 0))
         found.image(label.image, width, height)

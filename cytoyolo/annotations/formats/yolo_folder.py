@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from cytoyolo.annotations.formats.annotations import Problem
 from cytoyolo.annotations.formats.source import Source, text_lines
+from cytoyolo.annotations.formats.yolo_classes import CLASS_LISTS, listed_classes, named_classes
 from cytoyolo.errors import CytoyoloError, UsageError, option, quoted
 from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import folder_files, image_files, match_in_folder
@@ -22,10 +23,8 @@ from cytoyolo.images.info import check_image_folder
 from cytoyolo.shipped import parse_yaml
 
 _SPLITS = ("train", "val", "test")
-# Text files that name the classes, in the order in which they are looked for.
-_CLASS_LISTS = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt")
 # Other text files that are no labels of an image.
-_NO_LABELS = frozenset((*_CLASS_LISTS, "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt", "notes.txt",
+_NO_LABELS = frozenset((*CLASS_LISTS, "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt", "notes.txt",
                         "readme.dataset.txt", "readme.roboflow.txt"))  # fmt: skip
 _YAMLS = (".yaml", ".yml")
 _LINE = re.compile(rb"\s*\d{1,6}(?:\.0*)?(?:[ \t]+[-+]?[\d.]+(?:[eE][-+]?\d+)?){4,}\s*")
@@ -114,7 +113,7 @@ def layout_of(path: Path, images: Path | None) -> Layout:
     content = {} if yaml is None else _yaml_content(yaml)
     root = _root(path, yaml, content)
     files = folder_files(root)
-    classes = _classes_of(yaml, content) if "names" in content else _listed_classes(root, files)
+    classes = named_classes(yaml, content["names"]) if yaml and "names" in content else listed_classes(root, files)
     shape = content.get("kpt_shape")
     keypoints = shape[0] * shape[1] if isinstance(shape, list) and [type(part) for part in shape] == [int, int] else 0
     pictures = image_files(files)
@@ -264,31 +263,6 @@ def _root(path: Path, yaml: Path | None, content: Mapping[str, Any]) -> Path:
     if isinstance(stated, str) and stated and (yaml.parent / stated).is_dir():
         return yaml.parent / stated
     return yaml.parent
-
-
-def _classes_of(yaml: Path | None, content: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the classes of a YAML file, by id. Ids that are missing have no name."""
-    names = content["names"]
-    if isinstance(names, dict) and names and all(isinstance(key, int) and 0 <= key < 100_000 for key in names):
-        return tuple(str(names.get(number, f"class_{number}")) for number in range(max(names) + 1))
-    if isinstance(names, list) and names:
-        return tuple(map(str, names))
-    raise CytoyoloError(f"{yaml}: names is neither a list of classes nor a mapping of ids to classes; correct it.")
-
-
-def _listed_classes(root: Path, files: list[str]) -> tuple[str, ...]:
-    """Read the names of the classes from a text file with a name in each line."""
-    for wanted in _CLASS_LISTS:
-        found = sorted((name for name in files if PurePosixPath(name).name.lower() == wanted), key=len)
-        lists = {name: text_lines(root / name) for name in found}
-        if len(set(lists.values())) > 1:
-            raise CytoyoloError(f"{root} has different lists of classes ({found[0]}, {found[1]}); keep one of them.")
-        if found and lists[found[0]]:
-            return lists[found[0]]
-    raise CytoyoloError(
-        f"{root} has no list of classes (data.yaml, classes.txt or obj.names); add a classes.txt with a name in each "
-        "line."
-    )
 
 
 def _splits(root: Path, content: Mapping[str, Any], files: list[str]) -> tuple[dict[str, str], list[Problem]]:

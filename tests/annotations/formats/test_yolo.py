@@ -69,6 +69,30 @@ def test_the_ways_in_which_a_yaml_names_its_parts(yaml: str, folder: Path) -> No
     assert boxes(yolo.read(folder, None)) == EXPECTED
 
 
+@pytest.mark.parametrize(
+    "names", ["[NO, 1.50]", "{0: NO, 1: 1.50}", "\n- NO\n- 1.50", "\n  0: NO\n  1: 1.50", "['NO', \"1.50\"]"]
+)
+def test_names_of_classes_are_taken_as_they_are_written(names: str, folder: Path) -> None:
+    text(folder / "data.yaml", f"train: images\nval: images\nnames: {names}\n")
+    found = yolo.read(folder, None)
+    assert found.codes == ("NO", "1.50") and not found.problems
+    assert [row[5] for row in boxes(found)] == ["1.50", "NO"]
+
+
+def test_words_that_yaml_has_a_meaning_for_are_names_of_classes(folder: Path) -> None:
+    text(folder / "data.yaml", "train: images\nval: images\nnames: [ON, ~, yes, null, 2024-01-02, 7]\n")
+    assert yolo.read(folder, None).codes == ("ON", "~", "yes", "null", "2024-01-02", "7")
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "classes.txt"])
+def test_two_classes_of_one_name_are_a_finding(name: str, folder: Path) -> None:
+    text(folder / "data.yaml", "nc: 3")
+    text(folder / name, "WBC\nRBC\nWBC\n" if name == "classes.txt" else "nc: 3\nnames: [WBC, RBC, WBC]\n")
+    found = yolo.read(folder, None)
+    what = "the classes 0 and 2 are both called 'WBC'; they become one class"
+    assert found.codes == ("WBC", "RBC") and found.problems == (("the list of classes", what),)
+
+
 def test_a_part_that_is_not_there_is_a_finding_if_another_is(folder: Path) -> None:
     text(folder / "data.yaml", f"train: images/train\nval: images/nosuch\n{NAMES}")
     found = yolo.read(folder, None)
@@ -173,6 +197,7 @@ def test_an_image_that_can_t_be_read_loses_its_labels_with_a_finding(folder: Pat
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"data.yaml": "names: [[LY], PNN]\ntrain: images\n"}, "names is neither a list of classes nor a mapping"),
         ({"data.yaml": "names: 3\ntrain: images\n"}, "names is neither a list of classes nor a mapping"),
         ({"data.yaml": "train: images\nval: images\n"}, "has no list of classes"),
         (
