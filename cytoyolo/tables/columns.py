@@ -20,6 +20,10 @@ _OTHERS = {
 _NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)?\s*")
 
 
+class UnnamedColumns(SchemaError):
+    """The first line is a header, and it lacks some of the expected names."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of a table.
@@ -64,7 +68,7 @@ def find_columns(
     Raises
     ------
     SchemaError
-        If a column is missing or is there twice.
+        If a column is missing or is there twice. It is `UnnamedColumns` if the first line is a header at all.
 
     Examples
     --------
@@ -85,7 +89,9 @@ def find_columns(
             if header[found[0]] != name:
                 renamed[header[found[0]]] = name
     if len(place) < len(expected):
-        raise SchemaError(f"{what} {_missing(header, expected, place, later)}")
+        if fault := _no_header(header, expected, place, later):
+            raise SchemaError(f"{what} {fault}")
+        raise UnnamedColumns(f"{what} {_missing(header, expected, place)}")
     used = set(place.values())
     return Columns(place, renamed, [name for index, name in enumerate(header) if index not in used])
 
@@ -99,12 +105,18 @@ def _plain(name: str) -> str:
     return "".join(name.strip("\ufeff").split()).casefold()
 
 
-def _missing(
+def _needs(header: Sequence[str], expected: Mapping[str, str]) -> str:
+    return f"needs the columns {','.join(expected.values())}, and its first line is {quoted(','.join(header), 200)}"
+
+
+def _no_header(
     header: Sequence[str], expected: Mapping[str, str], place: Mapping[str, int], later: Sequence[Sequence[str]]
 ) -> str:
-    """Say what is wrong with a header and what to do, in words that follow the name of the file."""
-    needed, first = ",".join(expected.values()), quoted(",".join(header), 200)
-    needs = f"needs the columns {needed}, and its first line is {first}"
+    """Say why a first line is no header of a table of boxes and what to do, in words that follow the name of the file.
+
+    "" if it may be one.
+    """
+    needs = _needs(header, expected)
     for number, values in enumerate(later, start=2):
         if {_plain(name) for name in expected.values()} <= {_plain(value) for value in values}:
             return f"{needs}; its columns are named in line {number}, so delete the lines above it."
@@ -114,11 +126,17 @@ def _missing(
         return f"{needs}, which is in quotes as a whole; save the table again with one value in a cell."
     if not place and sum(bool(_NUMBER.fullmatch(value)) for value in header) >= min(4, len(expected) - 1):
         return f"{needs}, which is already a row; put the names of its columns above it as the first line."
-    plain = [_plain(name) for name in header]
-    if "region_shape_attributes" in plain:
+    if "region_shape_attributes" in map(_plain, header):
         return (
-            f"is a table of VIA (VGG Image Annotator); give a CSV with one row for each box and the columns {needed}."
+            "is a table of VIA (VGG Image Annotator); give a CSV with one row for each box and the columns "
+            f"{','.join(expected.values())}."
         )
+    return ""
+
+
+def _missing(header: Sequence[str], expected: Mapping[str, str], place: Mapping[str, int]) -> str:
+    """Say which columns a header lacks and what to do, in words that follow the name of the file."""
+    needs, plain = _needs(header, expected), [_plain(name) for name in header]
     others = {role: _other(role, header, plain, place) for role in expected if role not in place}
     if all(others.values()):
         yaml = ", ".join(f"{role}: {other}" for role, other in others.items())

@@ -15,7 +15,7 @@ from cytoyolo.errors import CytoyoloError, listed, option
 from cytoyolo.files import read_bytes
 from cytoyolo.images.folder import folder_files, match_in_folder
 from cytoyolo.images.info import check_image_folder
-from cytoyolo.tables.columns import named_elsewhere
+from cytoyolo.tables.columns import UnnamedColumns, named_elsewhere
 from cytoyolo.tables.dialect import SchemaError, read_sheet
 from cytoyolo.tables.kinds import file_fault
 from cytoyolo.tables.records import Records, parse_records
@@ -26,6 +26,7 @@ from cytoyolo.text import parsed_number
 _SUFFIXES = (".csv", ".tsv", ".xlsx")
 # A table of boxes has at least an image, a class, and four numbers.
 _FEWEST_COLUMNS = 6
+_LOOKED_AT = 20  # lines in which a header is looked for
 Corners = Callable[[Sequence[float]], tuple[float, float, float, float]]
 _CORNERS: dict[str, Corners] = {
     "x1": lambda v: (v[0], v[1], v[2], v[3]),
@@ -49,7 +50,8 @@ def _is_named(name: str) -> bool:
 def _has_boxes(data: bytes) -> bool:
     """Tell whether the columns of a table have names of an image, a class and a box; or whether it is a workbook."""
     roles = ("image", "x1", "y1", "x2", "y2", "class")
-    return data.startswith(b"PK") or len(named_elsewhere(_header(data), roles)) == len(roles)
+    header = next(iter(_lines(data)), [])
+    return data.startswith(b"PK") or len(named_elsewhere(header, roles)) == len(roles)
 
 
 def _is_table(path: Path | PurePosixPath, data: bytes) -> bool:
@@ -104,30 +106,35 @@ def _records(path: Path, columns: TableColumns) -> Records:
         data = workbook_as_csv(path, data)
     try:
         return parse_records(path, data, columns.names, [*columns.sides, *columns.extra(_NUMBERS)])
-    except SchemaError as error:
-        header = [] if file_fault(path, data, "") else _header(data)
-        lacking = [name for name in columns.names.values() if name not in header]
-        if len(header) < 2 or not lacking:
-            raise
-        raise SchemaError(_unnamed(path, header, lacking, columns)) from error
+    except UnnamedColumns as error:
+        raise SchemaError(_unnamed(path, _lines(data), columns) or error.sentence) from error
 
 
-def _header(data: bytes) -> list[str]:
+def _lines(data: bytes) -> list[list[str]]:
+    """Return the values of the first lines of a table, an empty list if it is none."""
     try:
         sheet = read_sheet(data)
-        return sheet.dialect.split(sheet.rows[0])
+        header = sheet.dialect.split(sheet.rows[0])
     except (ValueError, csv.Error):
         return []
+    return [header, *(row.split(sheet.dialect.delimiter) for row in sheet.rows[1:_LOOKED_AT])]
 
 
-def _unnamed(path: Path, header: list[str], lacking: list[str], columns: TableColumns) -> str:
-    """Say how to name the columns of a table that lacks some of the wanted columns."""
-    roles = ("image", *columns.sides, "class")
+def _unnamed(path: Path, lines: list[list[str]], columns: TableColumns) -> str:
+    """Say how to name the columns of a table that lacks some of the wanted columns, "" if it has only one."""
+    header, roles = lines[0], ("image", *columns.sides, "class")
+    lacking = ", ".join(name for name in columns.names.values() if name not in header)
+    for number, values in enumerate(lines[1:], start=2):
+        if len(named_elsewhere(values, roles)) == len(roles):
+            return (
+                f"{path} has no column {lacking} in its first line; delete the lines above line {number}, its header."
+            )
+    if len(header) < 2:
+        return ""
     known = named_elsewhere(header, roles)
     example = option("columns", ",".join(f"{role}={known.get(role, '...')}" for role in roles))
     return (
-        f"{path} has no column {', '.join(lacking)}; say which of its columns ({listed(header, 20)}) is which, such as "
-        f"{example}."
+        f"{path} has no column {lacking}; say which of its columns ({listed(header, 20)}) is which, such as {example}."
     )
 
 

@@ -152,6 +152,28 @@ def test_columns_that_are_not_named_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            "a.jpg,1,2,3,4,LY\nb.jpg,1,2,3,4,LY\n",
+            "is already a row; put the names of its columns above it as the first",
+        ),
+        (
+            "Cells of May;;;;;\nNAME;x1;y1;x2;y2;class\na.jpg;1;2;3;4;LY\n",
+            "its columns are named in line 2, so delete the",
+        ),
+        ('Cells\n\nfile,xmin,ymin,xmax,ymax,label\n"a', "in its first line; delete the lines above line 3, its header"),
+        ("filename,file_size,region_id,region_shape_attributes,a,b\na.jpg,1,0,{},c,d\n", "is a table of VIA"),
+        ("Cells\na.jpg\n", "rename, add or delete columns"),
+    ],
+)
+def test_a_first_line_that_is_no_header_is_told(content: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(CytoyoloError) as refused:
+        read(tmp_path / "t.csv", content, None)
+    assert words in str(refused.value) and "image=" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("line", "what"),
     [
         ("a.jpg,100,50,LY,10,left,30,40", "the box 10,nan,30,40 has a number that is not a coordinate in pixels"),
