@@ -44,6 +44,12 @@ def leads_out(name: str) -> bool:
     return bool(absolute) or ".." in re.split(r"[/\\]", name)
 
 
+def class_key(text: str) -> str:
+    """Return a code or a name in lower case, without accents, and with single spaces."""
+    letters = (one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    return " ".join(re.split(r"[\s_-]+", "".join(letters).casefold())).strip()
+
+
 def class_fault(value: str, spec: DataSpec) -> str:
     """Say that a class is unknown, and which class was probably meant."""
     return f"class {quoted(value)} is {unknown_class(value, spec)}"
@@ -59,7 +65,7 @@ def unknown_class(value: str, spec: DataSpec) -> str:
 
 def near_classes(value: str, spec: DataSpec) -> list[str]:
     """List the codes that an unknown class may mean, by code, English name, id, or a similar spelling."""
-    meanings, key = _meanings(spec.codes, spec.names), _key(value)
+    meanings, key = _meanings(spec.codes, spec.names), class_key(value)
     if key not in meanings and _ID.fullmatch(key):
         number = int(float(key))
         return [spec.codes[number]] if number < len(spec.codes) else []
@@ -77,7 +83,7 @@ def meant_classes(values: Collection[str], spec: DataSpec) -> dict[str, str]:
     """
     unknown = [value for value in values if value not in (*spec.codes, MASK)]
     meanings = _meanings(spec.codes, spec.names)
-    meant = {value: {MASK} & {_key(value)} | meanings.get(_key(value), set()) for value in unknown}
+    meant = {value: {MASK} & {class_key(value)} | meanings.get(class_key(value), set()) for value in unknown}
     made = {value: next(iter(codes)) for value, codes in meant.items() if len(codes) == 1}
     labels = [value.strip() for value in values if value.strip().casefold() not in ("", MASK)]
     if labels and all(_ID.fullmatch(one) for one in labels) and not any(_ID.fullmatch(code) for code in spec.codes):
@@ -89,15 +95,9 @@ def meant_classes(values: Collection[str], spec: DataSpec) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def _meanings(codes: tuple[str, ...], names: tuple[str, ...]) -> dict[str, set[str]]:
-    """Map each code and English name, in the form of `_key`, to the codes that it may mean."""
+    """Map each code and English name, in the form of `class_key`, to the codes that it may mean."""
     meanings = defaultdict[str, set[str]](set)
     for code, name in zip(codes, names, strict=True):
-        meanings[_key(code)].add(code)
-        meanings[_key(name)].add(code)
+        meanings[class_key(code)].add(code)
+        meanings[class_key(name)].add(code)
     return dict(meanings)
-
-
-def _key(text: str) -> str:
-    """Return a code or a name in lower case, without accents, and with single spaces."""
-    letters = (one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
-    return " ".join(re.split(r"[\s_-]+", "".join(letters).casefold())).strip()

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,13 @@ from cytoyolo import console
 from cytoyolo.annotations.corners import refuse_other_forms
 from cytoyolo.annotations.folder_images import FolderImages
 from cytoyolo.annotations.table import LabelTable
+from cytoyolo.commands.join_classes import coded, joined_spec, shared_codes, with_codes
 from cytoyolo.commands.join_sources import Source, read_sources
 from cytoyolo.errors import CytoyoloError, listed, quoted
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.images.folder import match_in_folder
 from cytoyolo.machine import __version__
-from cytoyolo.spec import COLUMNS, MASK, DataSpec, load_spec
+from cytoyolo.spec import COLUMNS, DataSpec, load_spec
 from cytoyolo.tables.table import LABEL_ROLES, TEST_ROLES, fingerprint, line, note_form, read_table, refuse, write_table
 from cytoyolo.yolo.groups import grouping, read_groups
 from cytoyolo.yolo.staging import links_work
@@ -66,6 +67,11 @@ class _Part:
     test: pd.DataFrame
     files: Mapping[str, Path]
 
+    def with_codes(self, other: Mapping[str, str]) -> "_Part":
+        """Return the part with other codes of some classes."""
+        classes = self.labels["class"].map(lambda code: other.get(code, code))
+        return replace(self, spec=with_codes(self.spec, other), labels=self.labels.assign(**{"class": classes}))
+
     def record(self) -> dict[str, object]:
         names = set(self.labels["image"]) | set(self.test["image"])
         return {
@@ -89,7 +95,8 @@ def join(
 
     The folder gets `labels.csv`, `images/` with a sub-folder for each source, `dataset.yaml` with the classes that have
     labels, and `sources.json`. If sources have groups or test tables, it gets `groups.csv` and `test.csv` too. Classes
-    are joined by their codes. Rows are not judged: `audit` and `convert` do that with the joined table.
+    are joined by their codes. Rows that have a class in another form (its English name, an id) get the code. Rows are
+    not judged: `audit` and `convert` do that with the joined table.
 
     Parameters
     ----------
@@ -127,10 +134,12 @@ def join(
     inputs = [path for source in parts_of for path in (*source.files.values(), source.images)]
     check_folder(target, MAKER, overwrite, inputs=(listed_in, *inputs))
     parts = [_read(source) for source in parts_of]
+    other = shared_codes({part.source.name: (part.spec, part.labels["class"]) for part in parts})
+    parts = [part.with_codes(other[part.source.name]) for part in parts]
     labels, groups, test = (
         pd.concat([getattr(part, table) for part in parts], ignore_index=True) for table in ("labels", "groups", "test")
     )
-    spec = _joined_spec([part.spec for part in parts], labels["class"])
+    spec = joined_spec([part.spec for part in parts], labels["class"])
     with new_folder(target, MAKER, overwrite) as folder:
         _place(folder / IMAGES, {name: file for part in parts for name, file in part.files.items()}, copy)
         write_table(folder / LABELS, labels.rename(columns=COLUMNS))
@@ -160,6 +169,7 @@ def _read(source: Source) -> _Part:
     if not rows["image"].str.strip().all():
         place = np.flatnonzero(table.alive)[int(np.argmin(rows["image"].str.strip().astype(bool)))]
         raise CytoyoloError(f"{source.labels}, {line(int(place))}: the row names no image; correct or delete it.")
+    rows["class"] = coded(source.name, rows["class"], spec)
     test = pd.DataFrame(columns=list(TEST_ROLES), dtype=object)
     if source.test is not None:
         test = read_table(source.test, spec, TEST_ROLES)
@@ -204,51 +214,6 @@ def _groups(
     group = known.group[known.group != ""]
     prefix = f"{source.name}/"
     return pd.DataFrame({"image": prefix + group.index, "group": prefix + group.to_numpy()}, dtype=object)
-
-
-def _joined_spec(specs: Sequence[DataSpec], classes: pd.Series) -> DataSpec:
-    """Return the description of the joined data set: the classes that have rows, in the order of the sources.
-
-    A code that no source describes is left to the audit. Raises CytoyoloError if two sources disagree about a class.
-    """
-    counts = classes.value_counts()
-    known: dict[str, tuple[str, bool]] = {}
-    for spec in specs:
-        for code, name, leukocyte in zip(spec.codes, spec.names, spec.leukocyte, strict=True):
-            first = known.setdefault(code, (name, leukocyte))
-            if code in counts and first[1] != leukocyte:
-                raise CytoyoloError(
-                    f"the class {quoted(code)} counts in the leukocyte differential of one source and not of another; "
-                    "make 'leukocyte' the same in their data sets."
-                )
-            if code in counts and first[0] != name:
-                console.warn(f"The class {quoted(code)} is called {quoted(first[0])} and {quoted(name)}; it is joined.")
-    codes = tuple(code for code in known if code in counts)
-    if not codes:
-        raise CytoyoloError(f"no row has a class that its data set knows (other than {MASK}); check the sources.")
-    flags = _joined_flags(specs)
-    return DataSpec(
-        name="joined",
-        codes=codes,
-        names=tuple(known[code][0] for code in codes),
-        leukocyte=tuple(known[code][1] for code in codes),
-        flags=tuple(flags.get(code, "") for code in codes),
-        fallback=max(codes, key=lambda code: int(counts[code])),
-        columns=dict(COLUMNS),
-    )
-
-
-def _joined_flags(specs: Sequence[DataSpec]) -> dict[str, str]:
-    """Return the flag of each flagged class. Raises CytoyoloError if two sources give a class different flags."""
-    flags: dict[str, str] = {}
-    for spec in specs:
-        for code, flag in zip(spec.codes, spec.flags, strict=True):
-            if flag and flags.setdefault(code, flag) != flag:
-                raise CytoyoloError(
-                    f"the class {quoted(code)} has the flag {flags[code]} in one source and {flag} in another; make "
-                    "'flag' the same in their data sets."
-                )
-    return flags
 
 
 def _place(folder: Path, files: Mapping[str, Path], copy: bool) -> None:

@@ -131,6 +131,36 @@ def test_sources_must_agree_what_a_leukocyte_is(place: Path) -> None:
         join(place / "sources.yaml", output=place / "joined")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "classes", "joined", "said"),
+    [
+        # The rows of the first source use code, English name, case and id; "X" is left to the audit.
+        ("{code: BA, name: basophil}, LY", "MO, LY", ["basophil", "ba", "LY", "X"], ["BA", "BA", "LY", "X"], "2 rows"),
+        ("PNN, LY", "LY, MO", ["0", "1", "1", "MSK"], ["PNN", "LY", "LY", "msk"], "'1' is LY"),
+        # One class in two spellings becomes the first, or is told if the codes are no spellings of each other.
+        ("{code: ly, name: lymphocyte}", "{code: LY, name: lymphocyte}", ["ly"], ["ly"], "'LY' is 'ly' of lab1"),
+        ("{code: L, name: lymphocyte}", "{code: LY, name: Lymphocyte}", ["L"], ["L"], "'L' of lab1 and 'LY' of lab-2"),
+        ("LY, ly", "LY", ["LY", "ly"], ["LY", "ly"], ""),
+    ],
+)
+def test_classes_of_each_source_mean_what_its_data_set_says(
+    first: str, second: str, classes: list[str], joined: list[str], said: str, place: Path, caplog
+) -> None:
+    (place / "lab1.yaml").write_text(f"name: lab1\nclasses: [{first}]\n")
+    (place / "lab2.yaml").write_text(f"name: lab2\nclasses: [{second}]\n")
+    rows = [f"a.png,{at},2,{at + 30},31,{value}\n" for at, value in enumerate(classes)]
+    (place / "one" / "labels.csv").write_text("NAME,x1,y1,x2,y2,class\n" + "".join(rows))
+    (place / "two" / "labels.csv").write_text("NAME,x1,y1,x2,y2,class\na.png,1,2,30,31,LY\n")
+    (place / "one" / "slides.csv").write_text("NAME,group\na.png,S1\n")
+    caplog.set_level("INFO")
+    made = join(place / "sources.yaml", output=place / "joined")
+    second_row = "ly" if joined == ["ly"] else "LY"
+    assert pd.read_csv(place / "joined/labels.csv")["class"].tolist() == [*joined, second_row]
+    known = set(joined) - {"X", "msk"} | {second_row}
+    assert set(load_spec(place / "joined/dataset.yaml").codes) == set(made.classes["class"]) == known
+    assert said in caplog.text and (said or not caplog.text)
+
+
 def test_flags_are_joined_and_must_not_contradict_each_other(place: Path) -> None:
     two = LAB2.replace("{code: Er, leukocyte: false}", "{code: Er, leukocyte: false, flag: immature}")
     assert two != LAB2
