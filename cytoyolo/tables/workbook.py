@@ -1,7 +1,9 @@
 """Read the sheet of an Excel workbook (.xlsx) as a table."""
 
 import io
+import re
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from cytoyolo.tables.frame import Frame
 _ZIP = b"PK\x03\x04"
 # A sheet of a million rows has some 500 MB. More is an archive that was made to fill a memory.
 _LARGEST = 2_000_000_000
+_TEXT_OF_FORMAT = re.compile(r'"[^"]*"|\\.')
 
 
 def is_workbook(data: bytes) -> bool:
@@ -23,7 +26,8 @@ def is_workbook(data: bytes) -> bool:
 def workbook_as_csv(path: Path, data: bytes) -> bytes:
     """Read the only sheet of a workbook that holds anything. Its first row that is not empty is the header.
 
-    Formulas have the value that Excel stored. Macros and links to other files are not followed.
+    Formulas have the value that Excel stored. A number that Excel shows in percent is a text such as 12.5%. Macros and
+    links to other files are not followed.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ def workbook_as_csv(path: Path, data: bytes) -> bytes:
                 raise CytoyoloError(f"{path} needs more than 2 GB of memory; save its sheet as a CSV.")
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
         sheets = {sheet.title: _rows(sheet) for sheet in book.worksheets}
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError, SyntaxError) as error:
+    except (zipfile.BadZipFile, InvalidFileException, LookupError, ValueError, OSError, SyntaxError) as error:
         raise CytoyoloError(f"{path} can't be read as an Excel workbook ({error}); save it again.") from error
     filled = {title: rows for title, rows in sheets.items() if rows}
     if len(filled) != 1:
@@ -65,10 +69,23 @@ def workbook_as_csv(path: Path, data: bytes) -> bytes:
 
 def _rows(sheet: Any) -> list[list[Any]]:
     """The rows of a sheet, from the first row that holds anything. Empty columns at the right are left out."""
-    rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+    rows = [[_value(cell) for cell in row] for row in sheet.iter_rows()]
     while rows and all(value is None for value in rows[0]):
         rows.pop(0)
     while rows and all(value is None for value in rows[-1]):
         rows.pop()
     width = max((at for row in rows for at, value in enumerate(row, start=1) if value is not None), default=0)
     return [row[:width] + [None] * (width - len(row)) for row in rows]
+
+
+def _value(cell: Any) -> Any:
+    value = cell.value
+    if isinstance(value, int | float) and _is_percent(cell.number_format):
+        return f"{value * 100:.15g}%"
+    return value
+
+
+@cache
+def _is_percent(number_format: str) -> bool:
+    """Tell whether a format of numbers shows 0.125 as 12.5 %. A mark in quotes or after a backslash is only text."""
+    return "%" in _TEXT_OF_FORMAT.sub("", number_format)

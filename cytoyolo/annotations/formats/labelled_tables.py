@@ -203,7 +203,7 @@ def _add(
     place: str,
 ) -> None:  # fmt: skip
     """Add the box of one row."""
-    numbers = [_number(side) for side in sides]
+    numbers = [_number(side, columns.per or math.nan) for side in sides]
     code = values["class"][row].strip()
     if not code:
         found.left_out(image, place, "it has a box and no class")
@@ -215,12 +215,14 @@ def _add(
             return
         pairs = zip(numbers, (width, height, width, height), strict=True)
         numbers = [number * side / columns.per for number, side in pairs]
-    confidence = _number(values["confidence"][row]) if "confidence" in values else math.nan
+    confidence = _number(values["confidence"][row], 1) if "confidence" in values else math.nan
     found.box(image, _CORNERS[columns.sides[0]](numbers), code, place, confidence)
 
 
-def _number(text: str) -> float:
+def _number(text: str, whole: float = math.nan) -> float:
+    """The number of a text, NaN for any other text. A number with % is a part of the `whole`, if that is known."""
+    percent = text.rstrip().endswith("%")
     try:
-        return parsed_number(text)
+        return parsed_number(text.rstrip()[:-1].replace(",", ".")) * whole / 100 if percent else parsed_number(text)
     except ValueError:
         return math.nan

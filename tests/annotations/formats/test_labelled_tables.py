@@ -111,6 +111,45 @@ def test_an_excel_workbook(tmp_path: Path) -> None:
     assert found.boxes.equals(read(tmp_path / "t.csv", ROBOFLOW).boxes) and found.empty_images == ["b.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("unit", "number_format", "value"),
+    [
+        ("percent", "0.0%", 0.125),
+        ("percent", "0.00\\ %", 0.125),
+        ("percent", '0.0" %"', 12.5),
+        ("percent", "General", 12.5),
+        ("fractions", "0%", 0.125),
+        ("fractions", "General", 0.125),
+    ],
+)
+def test_a_cell_in_percent_is_the_number_that_excel_shows(
+    unit: str, number_format: str, value: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(["n", "c", "x", "y", "w", "h", "W", "H", "score"])
+    book.active.append(["a.jpg", "LY", value, value, 0.07, value, 200, 400, 0.5])
+    for cell in book.active[2][2:6]:
+        cell.number_format = number_format
+    book.active["E2"].number_format = book.active["I2"].number_format = "0%"
+    book.save(path)
+    mapping = f"image=n,class=c,x=x,y=y,w=w,h=h,width=W,height=H,confidence=score,unit={unit}"
+    found = labelled_tables.read(path, None, mapping)
+    assert found.boxes.iloc[0, 1:5].astype(float).round(9).tolist() == [25, 50, 39, 100] and not found.problems
+    assert found.boxes["confidence"].tolist() == [0.5]
+
+
+def test_numbers_with_a_mark_of_percent(tmp_path: Path) -> None:
+    mapping = "image=n,class=c,x1=p,y1=q,x2=r,y2=s,width=W,height=H,confidence=g"
+    content = "n;c;p;q;r;s;W;H;g\na.jpg;LY;12,5%;12.5 %;50\u00a0%;100%;200;400;95,5%\n"
+    for unit in ("percent", "fractions"):
+        found = read(tmp_path / "t.csv", content, f"{mapping},unit={unit}")
+        assert found.boxes.iloc[0, 1:5].tolist() == [25, 50, 100, 400] and not found.problems
+        assert found.boxes["confidence"].tolist() == [0.955]
+    found = read(tmp_path / "t.csv", content, mapping)
+    assert found.problems[0].what.startswith("the box nan,nan,nan,nan has a number that is not a coordinate in pixels")
+
+
 def test_a_workbook_that_can_t_be_read_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "t.xlsx"
     workbook(path, a=ROBOFLOW, b=ROBOFLOW)
