@@ -13,6 +13,8 @@ from cytoyolo.spec import MASK, DataSpec
 # Unicode categories of control characters and of separators of lines and paragraphs.
 _CONTROL = ("Cc", "Zl", "Zp")
 _ID = re.compile(r"\d{1,6}(\.0*)?")
+# A "-" between words, with blanks on both sides or on none.
+_HYPHEN = re.compile(r"(?<=[^\W_])(-+|[\s_]+-+[\s_]+)(?=[^\W_])")
 # How like a known name an unknown class must be (0 to 1) to be taken for a slip of it; how many letters it must have,
 # since short codes (PMN, PNN) mean different cells, and how many are compared.
 _ALIKE, _SHORTEST, _LONGEST = 0.75, 5, 80
@@ -45,9 +47,16 @@ def leads_out(name: str) -> bool:
 
 
 def class_key(text: str) -> str:
-    """Return a code or a name in lower case, without accents, and with single spaces."""
+    """Return a code or a name in lower case, without accents, and with single spaces in place of "-" and "_" between
+    words. A sign before or after a word stays: CD34+ and CD34- are two classes.
+
+    Examples
+    --------
+    >>> class_key(" Band_Neutrophil"), class_key("CD34-")
+    ('band neutrophil', 'cd34-')
+    """
     letters = (one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
-    return " ".join(re.split(r"[\s_-]+", "".join(letters).casefold())).strip()
+    return " ".join(re.split(r"[\s_]+", _HYPHEN.sub(" ", "".join(letters).casefold()))).strip()
 
 
 def class_fault(value: str, spec: DataSpec) -> str:
@@ -78,8 +87,9 @@ def near_classes(value: str, spec: DataSpec) -> list[str]:
 def meant_classes(values: Collection[str], spec: DataSpec) -> dict[str, str]:
     """Map each unknown class of a table to the code (or MASK) that it surely means.
 
-    A class may be a code or an English name in another case or with other spaces. It may be an id if all classes of the
-    table, except ignore regions, are ids, and 0 (the first id) is one of them. `values` are all classes of the table.
+    A class may be a code or an English name in the form of `class_key`: in another case, with other spaces, "-" or "_"
+    between its words, or without its accents. It may be an id if all classes of the table, except ignore regions, are
+    ids, and 0 (the first id) is one of them. `values` are all classes of the table.
     """
     unknown = [value for value in values if value not in (*spec.codes, MASK)]
     meanings = _meanings(spec.codes, spec.names)

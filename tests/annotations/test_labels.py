@@ -2,7 +2,7 @@
 
 import pytest
 
-from cytoyolo.annotations.labels import class_fault, leads_out, name_fault
+from cytoyolo.annotations.labels import class_fault, leads_out, meant_classes, name_fault
 from cytoyolo.spec import load_spec, parse_spec
 
 SPEC = load_spec("cytologia")
@@ -15,6 +15,33 @@ def test_two_classes_that_are_near_are_both_named() -> None:
 
 def test_a_very_long_class_is_cut() -> None:
     assert len(class_fault("x" * 100_000, SPEC)) < 500
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        *[("cd34", "CD34"), (" CD34 ", "CD34"), ("CD34 _", "CD34"), ("cd34+", "CD34+"), ("CD34\u207a", "CD34+")],
+        *[("CD34-", None), ("CD34 -", None), ("-CD34", None), ("+CD34", None), ("CD34--", None), ("CD34(-)", None)],
+        *[
+            ("band neutrophil", "NB"),
+            ("Band-Neutrophil", "NB"),
+            ("BAND _neutrophil", "NB"),
+            ("band - neutrophil", "NB"),
+        ],
+        *[("band- neutrophil", None), ("band neutrophil-", None), ("-", None), ("nb", "NB")],
+        *[
+            ("erythroblaste", "\u00c9ry"),
+            ("ery", "\u00c9ry"),
+            ("HLA DR", "HLA-DR"),
+            ("hla-dr", "HLA-DR"),
+            ("HLA-DR-", None),
+        ],
+    ],
+)
+def test_a_class_in_another_spelling_keeps_its_sign(value: str, code: str | None) -> None:
+    classes = ["CD34", "CD34+", {"code": "NB", "name": "band-neutrophil"}, "HLA-DR"]
+    spec = parse_spec({"name": "mine", "classes": [*classes, {"code": "\u00c9ry", "name": "\u00e9rythroblaste"}]})
+    assert meant_classes([value], spec) == ({} if code is None or value == code else {value: code})
 
 
 @pytest.mark.parametrize(

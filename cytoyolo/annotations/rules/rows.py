@@ -97,7 +97,8 @@ def _meant(table: LabelTable) -> dict[str, str]:
 @rule("class-variant", ERROR, "recode", after="number", training="refuses", sheet="none")
 def class_variant(table: LabelTable) -> Iterator[Findings]:
     """The class surely means a class of the data set, or the class of ignore regions: it is the code or English name in
-    another case or with other spaces. It may also be the id of a class, if all rows have ids and 0 is among them."""
+    another case, with other spaces, "-" or "_" between its words, or without its accents. A sign before or after a word
+    (CD34-) makes another class. It may also be the id of a class, if all rows have ids and 0 is among them."""
     meant = _meant(table)
     rows = table.where(table.holds("class", meant))
     if len(rows):
