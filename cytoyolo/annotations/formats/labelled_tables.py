@@ -19,7 +19,7 @@ from cytoyolo.tables.columns import UnnamedColumns, named_elsewhere
 from cytoyolo.tables.dialect import SchemaError, read_sheet
 from cytoyolo.tables.kinds import file_fault
 from cytoyolo.tables.records import Records, parse_records
-from cytoyolo.tables.table import line
+from cytoyolo.tables.table import line, note_form
 from cytoyolo.tables.workbook import is_workbook, workbook_as_csv
 from cytoyolo.text import parsed_number
 
@@ -92,8 +92,12 @@ def read(path: Path, images: Path | None = None, mapping: str | None = None) -> 
         tables = [(f"{PurePosixPath(name).parent}/".removeprefix("./"), path / name) for name in names]
     if not tables:
         raise CytoyoloError(f"{path} has no table (.csv or .xlsx); give a file.")
+    noted = set[tuple[str, ...]]()
     for folder, table in tables:
         records = _records(table, columns)
+        if records.notes not in noted:  # the tables of a folder mostly have the same form
+            note_form(table, records)
+        noted.add(records.notes)
         shown = "" if path.is_file() else f"{folder}{table.name}, "
         convert(found, records, columns, _sizes(records, columns, folder, images), folder, shown)
     return found.done()

@@ -172,6 +172,17 @@ def test_tables_in_sub_folders(tmp_path: Path) -> None:
     assert list(found.images["image"]) == ["train/a.jpg", "train/b.jpg", "valid/a.jpg", "valid/b.jpg"]
 
 
+def test_an_unusual_form_is_noted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for name in ("train", "valid"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "t.csv").write_text(ROBOFLOW.replace(",", ";").replace("20.5", "20,5"))
+    labelled_tables.read(tmp_path, None, MAPPING.replace(",width=width,height=height", ""))
+    (noted,) = caplog.messages
+    form = "semicolons stand between the columns; decimals have a comma; columns are not used (width; height)"
+    assert noted == f"{tmp_path}/train/t.csv was read in its own form: {form}."
+
+
 def test_absolute_paths_do_not_start_at_the_folder_of_their_table(tmp_path: Path) -> None:
     for name in ("s1", "s2"):
         (tmp_path / name).mkdir()
