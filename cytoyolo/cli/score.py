@@ -55,7 +55,8 @@ def score(
 def show(result: "Score") -> None:
     """Print a score for people: results on stdout, what to know about the submission on stderr."""
     low, high = result.interval
-    typer.echo(f"score {result.score:.4f}  (95 % interval {low:.4f} to {high:.4f}, {counted(result.images, 'image')})")
+    limits = f"95 % interval {low:.4f} to {high:.4f}, " if low == low else ""
+    typer.echo(f"score {result.score:.4f}  ({limits}{counted(result.images, 'image')})")
     typer.echo(f"  0.2 x GIoU part  {result.giou:.4f}  mean of (GIoU + 1) / 2")
     typer.echo(f"  0.8 x macro F1   {result.macro_f1:.4f}  over {counted(len(result.classes), 'label')}")
     print_table(result.classes, "{:.4f}")

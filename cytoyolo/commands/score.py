@@ -17,7 +17,7 @@ from cytoyolo.report.parts import Tile
 from cytoyolo.scoring.check import Finding, findings, unscorable, unusable
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.scoring.table_kinds import SUBMISSION, kind_named, score_remedies
-from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.spec import MASK, DataSpec, load_spec
 from cytoyolo.tables.frame import AnyTable, Frame, file_of, given
 from cytoyolo.tables.table import SUBMISSION_ROLES, XYXY, have_only_a_name, read_table, refuse
 from cytoyolo.text import kind_of, listed_by_kind
@@ -113,9 +113,8 @@ def _read(path: Path | Frame, spec: DataSpec, what: str) -> pd.DataFrame:
 
 def read_true_rows(path: Path | Frame, spec: DataSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a truth: as strings, and its labels with numeric boxes. Raises CytoyoloError for rows that can't be used."""
-    text = _read(path, spec, _TRUTH)
-    labels = _labels(path, text, spec)
-    return text, _with_boxes(path, labels, unusable(labels, spec))
+    labels = _labels(path, _read(path, spec, _TRUTH), spec)
+    return labels, _with_boxes(path, labels, unusable(labels, spec))
 
 
 def read_submission(path: Path | Frame, spec: DataSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -125,12 +124,15 @@ def read_submission(path: Path | Frame, spec: DataSpec) -> tuple[pd.DataFrame, p
 
 
 def _labels(path: Path | Frame, truth: pd.DataFrame, spec: DataSpec) -> pd.DataFrame:
-    """A truth without its rows of images without cells, which the challenge's score does not know."""
+    """A truth without its rows of images without cells. The challenge's score does not know them, and no ignore
+    regions."""
     empty = have_only_a_name(truth, spec.codes)
     if empty.all():
         raise CytoyoloError(f"{path} has only images without cells; give a truth with labels.")
     if empty.any():
         console.note(f"Images without cells in {path}, which a score leaves out: {empty.sum():,}.")
+    if masks := int((truth["class"] == MASK).sum()):
+        console.note(f"Ignore regions in {path}, which are scored as cells of a class {MASK}: {masks:,}.")
     return truth[~empty]
 
 

@@ -147,23 +147,28 @@ def _ids(test: pd.DataFrame, submission: pd.DataFrame, spec: DataSpec) -> Iterat
     column, name = spec.columns["id"], spec.columns["image"]
     named = submission[submission["id"].str.strip() != ""]
     test_id, submission_id = comparable_ids(test["id"], named["id"])
-    position = pd.Index(test_id).get_indexer(pd.Index(submission_id))
+    # A truth that is scored image by image may have an id twice.
+    number, every = pd.factorize(pd.Index(test_id))
+    position = pd.Index(every).get_indexer(pd.Index(submission_id))
     images, known_images = test["image"].to_numpy(object), set(test["image"])
+    images_of = pd.Series(images).groupby(number).unique()
+    shared = {where for where, several in images_of.items() if len(several) > 1}
     first: dict[object, int] = {}
+    answered = set[object]()
     for row, key, text, image, where in zip(
-        named.index, submission_id, named["id"], named["image"], position, strict=True
+        named.index, submission_id, named["id"], named["image"], position.tolist(), strict=True
     ):
-        earlier = first.setdefault(key, row)
+        answered.add((where, image) if where in shared else where)
+        earlier = first.setdefault((key, image) if where in shared else key, row)
         if earlier != row:
             yield Finding(row, f"{column} {text} is already in {line(earlier)}")
         if where < 0:
             yield Finding(row, f"{column} {text} is not in the test table")
-        elif image in known_images and image != images[where]:
-            yield Finding(row, f"{name} is {image}, but {column} {text} belongs to {images[where]}")
-    answered = np.zeros(len(test), dtype=bool)
-    answered[position[position >= 0]] = True
-    for row in _rows(~answered):
-        yield Finding(None, f"{column} {test['id'].iloc[row]} of {images[row]} has no row")
+        elif image in known_images and image not in images_of[where]:
+            yield Finding(row, f"{name} is {image}, but {column} {text} belongs to {' and '.join(images_of[where])}")
+    for row, where in enumerate(number.tolist()):
+        if ((where, images[row]) if where in shared else where) not in answered:
+            yield Finding(None, f"{column} {test['id'].iloc[row]} of {images[row]} has no row")
 
 
 def _names(test: pd.DataFrame, submission: pd.DataFrame, spec: DataSpec) -> Iterator[Finding]:

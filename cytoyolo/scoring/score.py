@@ -48,7 +48,7 @@ class Score:
     giou, macro_f1 : float
         The two parts before their weights, 0 to 1. giou is the mean of (GIoU + 1) / 2 over the truth rows.
     interval, giou_interval, macro_f1_interval : tuple of (float, float)
-        The 95 % bootstrap intervals of the score and of its parts.
+        The 95 % bootstrap intervals of the score and of its parts. NaN for a single image.
     classes : DataFrame
         One row for each class that occurs: class, precision, recall, f1, giou (NaN without truth rows) and support (the
         number of truth rows).
@@ -81,7 +81,7 @@ class Score:
             "score": self.score,
             "giou": self.giou,
             "macro_f1": self.macro_f1,
-            "interval": list(self.interval),
+            "interval": [None if np.isnan(limit) else limit for limit in self.interval],
             "classes": {row["class"]: {str(key): row[key] for key in row if key != "class"} for row in rows},
         }
 
@@ -281,6 +281,8 @@ def _intervals(image: Ints, quality: Floats, true: Ints, predicted: Ints, seed: 
     and the memory does not depend on the number of classes.
     """
     images, labels = int(image.max()) + 1, int(max(true.max(), predicted.max())) + 1
+    if images < 2:  # all samples would be the same
+        return [(np.nan, np.nan)] * 3
     pairs, pair = np.unique(true * labels + predicted, return_inverse=True)
     pair_true, pair_predicted = np.divmod(pairs, labels)
     quality_sum = np.bincount(image, quality)

@@ -1,6 +1,7 @@
 """`score` and `check` on files: as functions, through the command's parser and through the installed program."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,40 @@ def invoke(folder: Path, *arguments: str) -> tuple[int, str, Exception | None]:
     result = CliRunner().invoke(app, [str(folder / a) if a.endswith((".csv", "out")) else a for a in arguments])
     error = result.exception if isinstance(result.exception, CytoyoloError) else None
     return result.exit_code, result.stdout, error
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (",c.jpg,,,,,\n,d.jpg,,,,,\n", "leaves out: 2"),  # images without cells have no ids
+        ("3,c.jpg,0,0,10,10,LY\n", "trustii_id 3 of c.jpg has no row|NAME is"),
+    ],
+)
+def test_ids_that_stand_twice_in_a_truth(folder: Path, caplog: pytest.LogCaptureFixture, more: str, said: str) -> None:
+    caplog.set_level("INFO")
+    (folder / "truth.csv").write_text(TRUTH + more)
+    (folder / "sub.csv").write_text(TRUTH.replace("\n1,", "\n1.0,"))
+    made = cytoyolo.score(folder / "truth.csv", folder / "sub.csv")
+    assert (made.score == 1.0) == more.startswith(",") and re.search(said, caplog.text)
+    assert "faults that" not in caplog.text and "is not in the test table" not in caplog.text
+
+
+def test_a_single_image_has_no_interval(folder: Path) -> None:
+    (folder / "one.csv").write_text(HEADER + "1,a.jpg,0,0,10,10,PNN\n")
+    made = cytoyolo.score(folder / "one.csv", folder / "one.csv", folder / "out")
+    assert np.isnan([*made.interval, *made.giou_interval, *made.macro_f1_interval]).all()
+    assert json.loads((folder / "out" / "score.json").read_text())["interval"] == [None, None]
+    assert "nan" not in (folder / "out" / "report.html").read_text().partition("<body")[2].lower().replace(
+        "dominant", ""
+    )
+    assert "score 1.0000  (1 image)" in invoke(folder, "score", "one.csv", "one.csv")[1]
+
+
+def test_ignore_regions_of_a_truth_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    (folder / "truth.csv").write_text(TRUTH + "4,b.jpg,80,80,90,90,msk\n")
+    cytoyolo.score(folder / "truth.csv", folder / "sub.csv")
+    assert "Ignore regions in" in caplog.text and "scored as cells of a class msk: 1" in caplog.text
 
 
 def test_score_function_and_its_folder(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cytoyolo.report.pages.matrix import Pair, Words, matrix_parts
-from cytoyolo.report.parts import Cell, Gallery, Page, Prose, Section, Share, Table, Tile, judged, share_cell
+from cytoyolo.report.parts import Cell, Gallery, Page, Prose, Section, Table, Tile, judged, share_cell
 from cytoyolo.scoring.score import F1_WEIGHT, GIOU_WEIGHT, NO_CLASS, Score
 from cytoyolo.text import counted
 
@@ -34,7 +34,8 @@ def score_page(
     """
     rows = len(made.matches)
     low, high = made.interval
-    verdict = f"Score {made.score:.4f} ({low:.4f} to {high:.4f})."
+    limits = f" ({low:.4f} to {high:.4f})" if low == low else ""
+    verdict = f"Score {made.score:.4f}{limits}."
     figures = [
         ("score", f"{made.score:.4f}"), ("GIoU part", f"{made.giou:.4f}"), ("macro F1", f"{made.macro_f1:.4f}"),
         ("images", f"{made.images:,}"), ("rows", f"{rows:,}"),
@@ -78,7 +79,7 @@ def parts_table(made: Score) -> Table:
         ("GIoU part: mean of (GIoU + 1) / 2", made.giou, made.giou_interval, f"{GIOU_WEIGHT:g}"),
         ("macro F1", made.macro_f1, made.macro_f1_interval, f"{F1_WEIGHT:g}"),
     ]
-    rows: list[list[Cell]] = [[name, Share(value, *limits), weight] for name, value, limits, weight in parts]
+    rows: list[list[Cell]] = [[name, share_cell(value, *limits), weight] for name, value, limits, weight in parts]
     note = "The thin lines are 95 % intervals by bootstrap over images."
     return Table("The score and its parts", ["figure", "value", "weight"], rows, note)
 
