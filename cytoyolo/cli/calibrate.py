@@ -50,10 +50,10 @@ def calibrate(
         print_json(vars(made))
         return
     typer.echo(f"{made.output}: calibrated on {counted(made.cells, 'cell')}; {made.right:.1%} of them are named right")
-    typer.echo(
-        f"Expected calibration error: {made.error_before:.4f} before, {made.error_after:.4f} after (on cells that the "
-        "temperatures were not fitted on)"
-    )
+    after = f"{made.error_after:.4f} after (on cells that the temperatures were not fitted on)"
+    if made.error_after != made.error_after:
+        after = "not measured after, because all cells are of one image"
+    typer.echo(f"Expected calibration error: {made.error_before:.4f} before, {after}")
     rest = "" if made.uncertain == 1 else f"; {made.certain_right:.1%} of the others are right"
     typer.echo(f"Uncertain below {made.uncertain_below:.4f}: {made.uncertain:.1%} of the cells{rest}")
     shown = made.classes.assign(own=made.classes["own"].map({True: "of its own", False: "of all cells"}))

@@ -28,7 +28,7 @@ class CalibratedWeights:
         The share of these cells whose class is right.
     error_before, error_after : float
         The expected calibration error of the class vectors, and of the calibrated probabilities. The latter is measured
-        on cells that the temperatures were not fitted on.
+        on cells that the temperatures were not fitted on. NaN if all cells are of one image.
     uncertain_below : float
         A cell is uncertain if the probability of its best class is below this number. 2 if all cells are uncertain.
     uncertain : float

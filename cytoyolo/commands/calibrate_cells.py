@@ -83,7 +83,7 @@ def of_folds(weights: Path, facts: ModelInfo, oof: Path, labels: Path | None, co
     run = read_run(folder)
     _check_same_network(weights, facts, run.models)
     _warn_of_training(weights, run)
-    return _matched(cells_of(labels, inputs.table, oof, inputs.predictions), facts.codes, conf)
+    return _matched(cells_of(labels, inputs.table, oof, inputs.predictions, ranked=False), facts.codes, conf)
 
 
 def of_labels(
@@ -108,7 +108,9 @@ def of_labels(
         found = search_truth(weights, table, images, complete({"device": device, "conf": conf}))
     else:
         found = _named(weights, table, images, device)
-    return _matched(cells_of(labels, table, weights, found), facts.codes, conf if facts.task == DETECT else 0)
+    return _matched(
+        cells_of(labels, table, weights, found, ranked=False), facts.codes, conf if facts.task == DETECT else 0
+    )
 
 
 def _seen(weights: Path, table: LabelTable, labels: Path, images: Path) -> str:

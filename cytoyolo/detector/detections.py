@@ -216,9 +216,12 @@ def concatenate(several: Sequence[Detections], codes: tuple[str, ...]) -> Detect
 
 
 def uncertain(probabilities: NDArray[Any], below: float | None) -> NDArray[np.bool_]:
-    """Tell which cells (n,) have a best probability (n, classes) below a threshold. Without a threshold, none."""
-    best = probabilities.max(axis=1, initial=0)
-    return np.asarray(best < (-1 if below is None else below))
+    """Tell which cells (n,) have a best probability (n, classes) below a threshold. Without a threshold, none.
+
+    Single precision decides, in which probabilities are kept: a threshold is the probability of a cell.
+    """
+    best = probabilities.max(axis=1, initial=0).astype(np.float32)
+    return np.asarray(best < np.float32(-1 if below is None else below))
 
 
 def no_boxes(xyxy: NDArray[Any]) -> NDArray[np.bool_]:

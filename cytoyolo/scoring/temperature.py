@@ -13,6 +13,7 @@ from cytoyolo.detector.calibration import (
     Calibration,
     tempered,
 )
+from cytoyolo.detector.detections import uncertain
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.scoring.calibration import calibration_error, reliability
 from cytoyolo.scoring.cells import Flags, Floats, Ints
@@ -44,7 +45,7 @@ class FittedCalibration:
         on the cells of this class alone).
     error_before, error_after : float
         The expected calibration error of the class vectors, and of the calibrated probabilities of cells that their
-        temperatures were not fitted on.
+        temperatures were not fitted on. The second is NaN if all cells are of one group.
     right : float
         The share of all cells whose class is right.
     uncertain : float
@@ -95,10 +96,11 @@ def fit_calibration(vectors: Floats, truth: Ints, group: Ints, codes: tuple[str,
     named = vectors.argmax(axis=1)
     right = named == truth
     temperature, own = temperatures(vectors, truth)
-    best = tempered(vectors, temperature[named]).max(axis=1)
+    probabilities = tempered(vectors, temperature[named])
+    best = probabilities.max(axis=1)
     below = threshold(best, right)
     shares = np.bincount(truth, minlength=len(codes)) / len(truth)
-    kept = best >= below
+    kept = ~uncertain(probabilities, below)
     return FittedCalibration(
         Calibration(tuple(temperature.tolist()), below, tuple(shares.tolist()), len(truth)),
         _by_class(truth, named, temperature, own, codes),
@@ -216,11 +218,12 @@ def _by_class(truth: Ints, named: Ints, temperature: Floats, own: Flags, codes: 
 def _held_out_error(vectors: Floats, truth: Ints, group: Ints) -> float:
     """Measure the calibration error on parts of the cells, with temperatures that were fitted on the other parts."""
     numbers: NDArray[np.int64] = np.unique(group, return_inverse=True)[1]
+    if not numbers.any():  # no cells are left to fit temperatures on
+        return float("nan")
     part = numbers % PARTS
-    best, named = vectors.max(axis=1), vectors.argmax(axis=1)
-    for number in range(PARTS):
+    best, named = np.empty(len(truth)), vectors.argmax(axis=1)
+    for number in np.unique(part):
         own = part == number
-        if own.any() and not own.all():
-            temperature, _ = temperatures(vectors[~own], truth[~own])
-            best[own] = tempered(vectors[own], temperature[named[own]]).max(axis=1)
+        temperature, _ = temperatures(vectors[~own], truth[~own])
+        best[own] = tempered(vectors[own], temperature[named[own]]).max(axis=1)
     return calibration_error(reliability(best, named == truth))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cytoyolo.detector.calibration import ALL_UNCERTAIN, tempered
+from cytoyolo.detector.detections import uncertain
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.scoring.temperature import LEAST_CELLS, fit_calibration, remarks, temperatures, threshold
 
@@ -107,3 +108,21 @@ def test_the_threshold_is_the_lowest_that_keeps_enough_right(cells: list[tuple[f
         assert below == ALL_UNCERTAIN
     else:
         assert below == (0.0 if fine[0] == best.min() else fine[0])
+
+
+def test_the_error_after_needs_cells_of_other_groups() -> None:
+    vectors, truth = drawn(400, 5, 3.0)
+    made = fit_calibration(vectors, truth, np.zeros(len(truth)), CODES)
+    assert np.isnan(made.error_after) and made.error_before > 0.1
+    halves = fit_calibration(vectors, truth, np.arange(len(truth)) % 2, CODES)
+    assert halves.error_after < made.error_before
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_single_and_double_precision_tell_the_same_cells_uncertain(seed: int) -> None:
+    vectors, truth = drawn(300, seed, 3.0)
+    made = fit_calibration(vectors, truth, np.arange(len(truth)), CODES)
+    shares = made.calibration.probabilities(vectors).astype(np.float32)
+    below = made.calibration.uncertain_below
+    for kept in (shares, shares.astype(np.float64)):
+        assert uncertain(kept, below).mean() == made.uncertain
