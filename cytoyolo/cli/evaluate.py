@@ -79,7 +79,7 @@ def _show(made: "Evaluation") -> None:
     for name, words in (("ap50", "AP50"), ("ap", "AP50-95")):
         low, high = last[f"{name}_low"], last[f"{name}_high"]
         limits = f"  (95 % interval {low:.4f} to {high:.4f})" if low == low else ""
-        typer.echo(f"{words:<8} {last[name]:.4f}{limits}")
+        typer.echo(f"{words:<8} {last[name]:.4f}{limits}" if last[name] == last[name] else f"{words:<8} -")
     print_table(_both(made.given, made.best), "{:.4f}")
     classes = made.given.classes[["class", "cells", "found", "precision", "recall", "f1"]]
     occurs = (classes["cells"] > 0) | (classes["found"] > 0)

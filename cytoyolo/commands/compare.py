@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple, TypeVar
@@ -16,7 +17,7 @@ from cytoyolo.commands.evaluate import cells_of, groups_of, read_found, read_tru
 from cytoyolo.commands.page_tiles import check_page_images
 from cytoyolo.commands.score import read_submission, read_true_rows, warn_of_faults
 from cytoyolo.detector.table import DetectionTable
-from cytoyolo.errors import UsageError, check_count, check_seed, either, option
+from cytoyolo.errors import CytoyoloError, UsageError, check_count, check_seed, either, option
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.report.confusion import MAX_LABELS, draw_confusion
 from cytoyolo.scoring.agreement import Agreement, Agreements, agree_in_pairs
@@ -117,9 +118,9 @@ def compare(
     samples = _Samples(groups, replicates, seed)
     made: Comparison | Agreement | Ranking | Agreements
     if truth is None:
-        made = _agreement(
-            [_rows(path, spec) if by_rows else _found_rows(path, spec, least) for path in paths], spec, samples
-        )
+        tables = [_rows(path, spec) if by_rows else _found_rows(path, spec, least) for path in paths]
+        _check_images(paths, tables)
+        made = _agreement(tables, spec, samples)
     elif by_rows:
         made = _compare_submissions(Path(truth), paths, spec, samples)
     else:
@@ -175,6 +176,20 @@ def _are_submissions(paths: Sequence[Path], spec: DataSpec) -> bool:
 def _by_name(groups: str | Path | None, names: list[str], spec: DataSpec) -> pd.Series | None:
     of_image = groups_of(groups, names, spec)
     return None if of_image is None else of_image.set_axis(names)
+
+
+def _check_images(paths: Sequence[Path], tables: Sequence[pd.DataFrame]) -> None:
+    """Raise CytoyoloError for two results that have no image in common. Say in how many images only one
+    of them has cells."""
+    for (first, a), (second, b) in combinations(zip(paths, tables, strict=True), PAIR):
+        one, other = set(a["image"]), set(b["image"])
+        if one and other and not one & other:
+            raise CytoyoloError(
+                f"{first} and {second} have no image in common (such as {min(one)} and {min(other)}); give results for "
+                "the same images, with the same names."
+            )
+        if only := len(one ^ other):
+            console.note(f"Images in which only one of {first} and {second} has cells: {only:,}.")
 
 
 def _agreement(tables: list[pd.DataFrame], spec: DataSpec, samples: _Samples) -> Agreement | Agreements:

@@ -1,5 +1,6 @@
 """`differential`: the leukocyte differential of stored detections, slide by slide, and its difference to a truth."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -111,6 +112,8 @@ def differential(
     noted = record.images if record is not None and groups is None else {}
     if record is not None and groups is not None:
         _note_empty(record, stored.images)
+    if labels is not None and noted:
+        _warn_of_more(Path(str(truth)), slides, labels.first_rows, noted)
     made = _count(kept, spec, slides, every, facts, noted)
     if labels is not None:
         made = replace(made, comparison=_compare(Path(str(truth)), labels, table, kept, slides))
@@ -124,6 +127,17 @@ def differential(
             if report:
                 write_page(folder / PAGE, differential_page(made, uncertain))
     return made
+
+
+def _warn_of_more(truth: Path, slides: Slides, images: Mapping[str, Any], noted: Mapping[str, int]) -> None:
+    """Say that a truth has more images of slides than `predict` searched."""
+    there = Counter(map(slides.of, images))
+    if more := [f"{slide}: {count:,}, {noted.get(slide, 0):,} searched" for slide, count in sorted(there.items())
+                if count > noted.get(slide, 0)]:  # fmt: skip
+        console.warn(
+            f"{truth} has images that `predict` did not search, by the numbers of images of slides ({listed(more)}). "
+            "Their cells count as missed; leave these images out of the truth."
+        )
 
 
 def _note_empty(record: _Record, images: Sequence[str]) -> None:

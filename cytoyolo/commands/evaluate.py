@@ -265,7 +265,7 @@ def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionT
             f"{detections} has no image of {truth} (it has {listed(sorted(set(found.image)), _SHOWN)}); give the "
             "labels of these images."
         )
-    _note_images(detections, names, found, known)
+    _note_images(detections, set(table.text["image"][table.labels]), found, known)
     if ranked:
         _note_faint(detections, found)
     codes = (*table.spec.codes, *(code for code in found.codes if code not in table.spec.codes))
@@ -279,17 +279,18 @@ def cells_of(truth: Path, table: LabelTable, detections: Path, found: DetectionT
     )  # fmt: skip
 
 
-def _note_images(detections: Path, names: pd.Index, found: DetectionTable, known: np.ndarray) -> None:
-    """Say which images of one table the other one lacks."""
+def _note_images(detections: Path, labelled: set[str], found: DetectionTable, known: np.ndarray) -> None:
+    """Say which images of one table the other one lacks. `labelled` are the images with true cells."""
     if other := sorted(set(found.image[~known])):
         console.note(
-            f"Images of {detections} that the truth does not have, left out: {len(other):,} ({listed(other, _SHOWN)})."
+            f"Images of {detections} left out, because the truth does not have them, or has only ignore regions there: "
+            f"{len(other):,} ({listed(other, _SHOWN)})."
         )
     there = {*found.image, *found.size}
-    if without := [name for name in names if name not in there]:
+    if without := sorted(labelled - there):
         console.note(
-            f"Images of the truth without a detection in {detections}: {len(without):,} ({listed(without, _SHOWN)}). "
-            "All their cells count as missed."
+            f"Images of the truth with cells, and without a detection in {detections}: {len(without):,} "
+            f"({listed(without, _SHOWN)}). All their cells count as missed."
         )
 
 

@@ -30,7 +30,7 @@ from cytoyolo.scoring.check import unusable
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.shipped import weights_path
-from cytoyolo.spec import DataSpec, load_spec
+from cytoyolo.spec import MASK, DataSpec, load_spec
 from cytoyolo.tables.table import LABEL_ROLES, XYXY, fingerprint, have_only_a_name, read_table, refuse
 
 # The largest numbers of images on which the ranges of an int8 network are measured, and on which it is compared with
@@ -224,7 +224,8 @@ def _check_output(output: Path, format: str, overwrite: bool) -> None:
 def _truth(path: Path, spec: DataSpec, codes: Sequence[str]) -> pd.DataFrame:
     """The label table with numeric boxes, as the truth of a score."""
     table = read_table(path, spec, LABEL_ROLES).assign(id=lambda rows: [str(row) for row in range(len(rows))])
-    table = table[~have_only_a_name(table, spec.codes)]  # a score leaves images without cells out
+    # A score leaves out images without cells, and does not know ignore regions.
+    table = table[~have_only_a_name(table, spec.codes) & (table["class"] != MASK)]
     xyxy, faults = unusable(table, spec)
     refuse(path, faults, "mend them", table)
     if unknown := sorted(set(table["class"]) - set(codes)):

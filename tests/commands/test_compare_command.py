@@ -10,7 +10,7 @@ import pytest
 
 import cytoyolo
 from cytoyolo import Agreement, Comparison, Ranking
-from cytoyolo.errors import UsageError
+from cytoyolo.errors import CytoyoloError, UsageError
 from tests.outcomes import assert_refused
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -131,6 +131,15 @@ def test_what_cant_be_compared_is_one_sentence(
     (lab / "nan.csv").write_text(FOUND_B.replace("0.3,", "nan,"))
     done = cytoyolo("compare", *(lab / one for one in paths), *options, "--dataset", lab / "spec.yaml")
     assert_refused(done, code, words)
+
+
+def test_results_for_other_images_are_refused(lab: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert compared(lab, None, "a.csv", "b.csv").images == 3  # type: ignore[union-attr]
+    assert "Images in which only one of" in caplog.text and "has cells: 2." in caplog.text
+    (lab / "b.csv").write_text("\n".join(f"s1/{line}" if ".png" in line else line for line in FOUND_B.splitlines()))
+    with pytest.raises(CytoyoloError, match=r"no image in common \(such as a\.png and s1/a\.png\)"):
+        compared(lab, None, "a.csv", "b.csv")
 
 
 def test_no_detection_at_all_is_a_result(lab: Path) -> None:

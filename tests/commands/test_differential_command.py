@@ -70,6 +70,14 @@ def test_what_predict_noted_is_used(table: Path, caplog: pytest.LogCaptureFixtur
     assert "has changed since" in caplog.text and "conf=0.01 adds none" in caplog.text
 
 
+def test_images_of_a_truth_that_were_not_searched_are_told(table: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, rows = predicted(table), [f"a/{number}.jpg,10,10,30,30,PNN" for number in range(8)]
+    (table.parent / "truth.csv").write_text("\n".join(["NAME,x1,y1,x2,y2,class", *rows, "n/0.jpg,1,1,9,9,LY", ""]))
+    differential(folder, truth=table.parent / "truth.csv")
+    assert "images that `predict` did not search" in caplog.text
+    assert "(a: 8, 7 searched; n: 1, 0 searched)" in caplog.text
+
+
 @pytest.mark.parametrize("change", [{"date": "soon"}, {"threshold": 7}, {"sha256": 3}, {"model": None, "date": 1}])
 def test_a_damaged_note_is_refused(table: Path, change: dict[str, object]) -> None:
     with pytest.raises(CytoyoloError, match=r"differential\.json is not what `predict` wrote; move it"):

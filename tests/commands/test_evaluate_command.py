@@ -57,6 +57,21 @@ def test_each_cell_is_right_missed_or_false(lab: Path) -> None:
     assert made.remarks() == ["Classes with fewer than 20 true cells, too few to tell: dark; pale."]
 
 
+def test_images_that_only_one_side_has_are_told(lab: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    (lab / "truth.csv").write_text(TRUTH + "d.png,,,,,\ne.png,1,1,9,9,msk\nf.png,1,1,9,9,pale\n")
+    (lab / "found.csv").write_text(FOUND + "e.png,40,40,60,60,pale,0.5,dark,0.2\n")
+    assert evaluated(lab).images == 5
+    assert "has only ignore regions there: 1 (e.png)" in caplog.text
+    assert "Images of the truth with cells, and without a detection" in caplog.text and "1 (f.png)" in caplog.text
+
+
+def test_a_truth_without_cells_has_no_average_precision(lab: Path, cytoyolo: Program) -> None:
+    (lab / "truth.csv").write_text("NAME,x1,y1,x2,y2,class\na.png,,,,,\n")
+    done = cytoyolo("evaluate", lab / "truth.csv", lab / "found.csv", "--dataset", lab / "spec.yaml")
+    assert done.returncode == 0 and "AP50     -\nAP50-95  -\n" in done.stdout
+
+
 def test_the_folder_holds_all_figures(lab: Path, cytoyolo: Program) -> None:
     call = ("evaluate", lab / "truth.csv", lab / "found.csv", "--dataset", lab / "spec.yaml", "-o", lab / "ev")
     done = cytoyolo(*call)

@@ -73,7 +73,7 @@ def evaluation_page(
     figures = [
         ("images", f"{made.images:,}"),
         ("true cells", f"{made.cells:,}"),
-        ("found cells", f"{int(best.classes['found'].sum()):,}"),
+        (f"found cells from {best.threshold:.3f}", f"{int(best.classes['found'].sum()):,}"),
         ("AP50", number_text(float(last["ap50"]))),
         ("AP50-95", number_text(float(last["ap"]))),
         ("macro F1", number_text(float(overall["macro_f1"]["value"]))),
