@@ -27,7 +27,7 @@ SUBMISSION_ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
 XYXY = ["x1", "y1", "x2", "y2"]
 
 # Texts of an empty cell in a table. Programs write all but the first.
-_NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
+NOTHING = ("", "nan", "na", "n/a", "<na>", "null", "none")
 
 # No image of a microscope is so wide. A larger number is a typing error, not a coordinate.
 MAX_COORDINATE = 1_000_000
@@ -151,7 +151,7 @@ def have_only_a_name(
     for role in ("class", *XYXY):  # hardly any row is left after the first
         rows = np.flatnonzero(found)
         values = np.asarray(text[role], object)[rows]
-        found[rows] = [value.strip().casefold() in _NOTHING and value not in codes for value in values]
+        found[rows] = [value.strip().casefold() in NOTHING and value not in codes for value in values]
     return found
 
 

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from cytoyolo.annotations.formats.annotations import Annotations
 from cytoyolo.annotations.formats.collector import Collector
 from cytoyolo.annotations.formats.files import Sizes, measured
@@ -19,7 +21,7 @@ from cytoyolo.tables.columns import UnnamedColumns, named_elsewhere
 from cytoyolo.tables.dialect import SchemaError, read_sheet
 from cytoyolo.tables.kinds import file_fault
 from cytoyolo.tables.records import Records, parse_records
-from cytoyolo.tables.table import line, note_form
+from cytoyolo.tables.table import NOTHING, XYXY, have_only_a_name, line, note_form
 from cytoyolo.tables.workbook import is_workbook, workbook_as_csv
 from cytoyolo.text import parsed_number
 
@@ -162,9 +164,12 @@ def convert(
     """
     values = {role: records.column(role) for role in columns.names}
     images = _images(found, records, values, sizes, folder, shown)
+    texts = {"image": values["image"], "class": values["class"]}
+    texts |= {role: values[side] for role, side in zip(XYXY, columns.sides, strict=True)}
+    without_cells = have_only_a_name({role: np.array(column, object) for role, column in texts.items()}, ())
     for row, image in images.items():
-        sides = [values[side][row].strip() for side in columns.sides]
-        if any(sides) or values["class"][row].strip():
+        if not without_cells[row]:
+            sides = [values[side][row] for side in columns.sides]
             _add(found, image, sides, values, row, columns, f"{shown}{line(row)}")
 
 
@@ -199,7 +204,7 @@ def _images(
 
 def _side(text: str) -> float:
     """The width or height of an image, 0 if it is not told."""
-    return _number(text or "0")
+    return 0 if text.casefold() in NOTHING else _number(text)
 
 
 def _add(

@@ -27,6 +27,14 @@ def test_other_names_of_columns_and_an_image_without_labels(tmp_path: Path) -> N
     assert found.empty_images == ["b.jpg"]
 
 
+@pytest.mark.parametrize("nothing", ["NaN", "nan", " ", "NULL", "<NA>"])
+def test_a_row_of_nothing_is_an_image_without_cells(nothing: str, tmp_path: Path) -> None:
+    row = ",".join([nothing] * 7)
+    found = read(tmp_path / "t.csv", f"{ROBOFLOW}c.jpg,{row}\nd.jpg,9,8,NA,1,2,3,4\n")
+    assert found.empty_images == ["b.jpg", "c.jpg"] and not found.problems
+    assert found.images.iloc[2, :3].tolist() == ["c.jpg", 0, 0] and found.codes == ("LY", "NA")
+
+
 def test_groups_confidences_and_unknown_sizes(tmp_path: Path) -> None:
     content = "n,c,p,q,r,s,W,H,centre,score\na.jpg,LY,1,2,3,4,,,Lyon,0.5\nb.jpg,LY,1,2,3,4,9,8,,7\n"
     mapping = "image=n,class=c,x1=p,y1=q,x2=r,y2=s,width=W,height=H,group=centre,confidence=score"
