@@ -9,7 +9,7 @@ import yaml
 from cytoyolo.commands.card_data_set import card_of_data_set
 from cytoyolo.commands.card_weights import card_of_weights, read_evaluation, run_of
 from cytoyolo.detector.calibrated_weights import model_info
-from cytoyolo.errors import OVERWRITE, UsageError, option
+from cytoyolo.errors import OVERWRITE, UsageError, option, reworded
 from cytoyolo.files import check_place, read_bytes, write_text
 from cytoyolo.shipped import weights_path
 from cytoyolo.yolo import folder as yolo
@@ -17,6 +17,7 @@ from cytoyolo.yolo.folder import load_dataset
 
 # By this line a card is known again, so that nothing else is overwritten.
 MARK = "<!-- This card was written by `cytoyolo card`. -->"
+_WANTED = "give such a folder, a folder of `cytoyolo convert`, or a file of weights such as a run's best.pt"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def card(
         metadata, text, unknown = card_of_data_set(load_dataset(path), name, licence)
     else:
         weights = weights_path(source)
-        info = model_info(weights)
+        with reworded({"give such a folder, or a file": _WANTED}):
+            info = model_info(weights)
         measured = None if evaluation is None else read_evaluation(Path(evaluation), info)
         metadata, text, unknown = card_of_weights(info, run_of(weights), measured, name, licence)
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1_000)

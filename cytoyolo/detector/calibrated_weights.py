@@ -23,9 +23,12 @@ def model_info(path: Path) -> ModelInfo:
     if not path.exists():
         raise UsageError(f"{path}: no such weights; check the path.")
     if is_ensemble(path):
-        raise UsageError(f"{path} is an ensemble of several models; calibrate the weights of one network.")
+        raise UsageError(f"{path} is an ensemble of several models; give one of its files.")
     if path.is_dir():
         if not (path / XML_FILE).is_file() or not (path / FACTS_FILE).is_file():
+            best = path / "weights" / "best.pt"
+            if best.is_file():
+                raise UsageError(f"{path} is the folder of a training; give its weights, {best}.")
             raise UsageError(f"{path} is not an OpenVINO folder of `cytoyolo export`; give such a folder, or a file.")
         return parse_model_info((path / FACTS_FILE).read_text(encoding="utf-8"), path)
     if path.suffix.lower() == ".onnx":

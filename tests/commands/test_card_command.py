@@ -145,6 +145,14 @@ def test_only_a_card_is_overwritten(small_run: Path, tmp_path: Path) -> None:
         cytoyolo.card(weights, output=tmp_path / "card.txt")
 
 
+def test_a_folder_of_no_card_is_told_which_folders_have_one(small_run: Path, tmp_path: Path) -> None:
+    wanted = r"give such a folder, a folder of `cytoyolo convert`, or a file of weights such as a run's best\.pt"
+    with pytest.raises(UsageError, match=wanted):
+        cytoyolo.card(tmp_path, output=tmp_path / "README.md")
+    with pytest.raises(UsageError, match=r"is the folder of a training; give its weights, .*best\.pt"):
+        cytoyolo.card(small_run, output=tmp_path / "README.md")
+
+
 def test_evaluations_that_do_not_fit_are_refused(small_run: Path, blobs: Path, tmp_path: Path) -> None:
     weights, place = small_run / "weights" / "best.pt", tmp_path / "README.md"
     with pytest.raises(CytoyoloError, match=r"is about other classes \(LY\)"):
