@@ -9,7 +9,7 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option, quoted
 from cytoyolo.images.folder import image_files, match_in_folder
 from cytoyolo.spec import DataSpec
-from cytoyolo.tables.dialect import SchemaError
+from cytoyolo.tables.dialect import SchemaError, read_sheet
 from cytoyolo.tables.frame import Frame
 from cytoyolo.tables.records import read_records, read_table_bytes
 from cytoyolo.tables.table import fingerprint, refuse
@@ -116,10 +116,10 @@ def _names(path: Path, spec: DataSpec) -> list[str]:
         names = records.column("image")
     except SchemaError as error:
         try:
-            names = read_table_bytes(path).decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError:
+            names = read_sheet(read_table_bytes(path), joined=False).rows
+        except ValueError:
             raise error from None
-        if any("," in name or ";" in name or "\t" in name for name in names[:1]) or "\0" in "".join(names[:1]):
+        if any("," in name or ";" in name or "\t" in name for name in names[:1]):
             raise  # a table without that column
     names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     if not names:

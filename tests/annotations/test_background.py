@@ -127,6 +127,19 @@ def test_a_finding_about_a_listed_image_names_no_line(lab: Path) -> None:
         convert(lab, lab / "background.csv")
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
+def test_a_list_without_a_header_is_read_in_each_encoding_of_a_table(encoding: str, lab: Path) -> None:
+    name = "n\u00e4.png"
+    (lab / "images" / "none" / "0.png").rename(lab / "images" / name)
+    (lab / "list.txt").write_bytes(f"{name}\r\nnone/1.png\r\n".encode(encoding))
+    table = LabelTable.from_csv(lab / "labels.csv", load_spec("cytologia"), images=lab / "images")
+    more = with_background(lab / "labels.csv", table, lab / "list.txt")
+    assert more.text["image"][len(table.alive) :].tolist() == [name, "none/1.png"]
+    (lab / "list.txt").write_bytes(f"{name}\nnone/1\x90.png\n".encode("latin-1"))
+    with pytest.raises(CytoyoloError, match=r"is not UTF-8; save the table as UTF-8"):
+        with_background(lab / "labels.csv", table, lab / "list.txt")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
