@@ -63,15 +63,15 @@ def workbook_as_csv(path: Path, data: bytes) -> bytes:
         several = f"has {len(filled)} sheets with rows ({found}); save the sheet with the boxes as a CSV"
         raise CytoyoloError(f"{path} {several if filled else 'holds no rows; fill its sheet'}.")
     rows = next(iter(filled.values()))
-    header = ["" if name is None else str(name) for name in rows[0]]
-    return Frame(pd.DataFrame(rows[1:], columns=header, dtype=object), str(path)).data
+    first = next(place for place, row in enumerate(rows) if any(value is not None for value in row))
+    header = ["" if name is None else str(name) for name in rows.pop(first)]
+    # Empty rows above the header come below it, so that all other rows are the same line as in the sheet.
+    return Frame(pd.DataFrame(rows, columns=header, dtype=object), str(path)).data
 
 
 def _rows(sheet: Any) -> list[list[Any]]:
-    """The rows of a sheet, from the first row that holds anything. Empty columns at the right are left out."""
+    """The rows of a sheet, up to the last row that holds anything. Empty columns at the right are left out."""
     rows = [[_value(cell) for cell in row] for row in sheet.iter_rows()]
-    while rows and all(value is None for value in rows[0]):
-        rows.pop(0)
     while rows and all(value is None for value in rows[-1]):
         rows.pop()
     width = max((at for row in rows for at, value in enumerate(row, start=1) if value is not None), default=0)

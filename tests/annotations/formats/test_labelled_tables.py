@@ -158,6 +158,13 @@ def test_numbers_with_a_mark_of_percent(tmp_path: Path) -> None:
     assert found.problems[0].what.startswith("the box nan,nan,nan,nan has a number that is not a coordinate in pixels")
 
 
+def test_findings_name_the_rows_of_a_sheet_that_begins_with_empty_rows(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    workbook(path, boxes=f"\n\n\n{ROBOFLOW}\nc.jpg,9,8,,1,2,3,4")
+    found = labelled_tables.read(path, None, MAPPING)
+    assert found.problems[0] == ("line 8", "it has a box and no class; it is left out") and len(found.boxes) == 1
+
+
 def test_a_workbook_that_can_t_be_read_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "t.xlsx"
     workbook(path, a=ROBOFLOW, b=ROBOFLOW)
