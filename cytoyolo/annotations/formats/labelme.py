@@ -22,6 +22,7 @@ from cytoyolo.errors import quoted
 from cytoyolo.spec import MASK
 
 LABELS = "labels.txt"
+_ENDING = ".json"
 _VERSION = "5.5.0"  # the version of LabelMe whose files have this form
 _HULLS = {
     "polygon": "polygons (their upright hull is taken)",
@@ -43,7 +44,7 @@ _MARKS = (b'"shapes"', b'"shape_type"'), (b'"shapes"', b'"imagePath"')
 
 def recognises(source: Source) -> bool:
     """Tell whether a file, or a JSON file of a folder, has the keys of LabelMe."""
-    return recognises_folder(source, (".json",), _MARKS)
+    return recognises_folder(source, (_ENDING,), _MARKS)
 
 
 def read(path: Path) -> Annotations:
@@ -52,7 +53,7 @@ def read(path: Path) -> Annotations:
     Raises CytoyoloError if there is no such file.
     """
     found = Collector(_listed_classes(path / LABELS))
-    return convert(read_json_files(path, (".json",), "LabelMe", _is_labelme, found), found)
+    return convert(read_json_files(path, (_ENDING,), "LabelMe", _is_labelme, found), found)
 
 
 def _listed_classes(path: Path) -> list[str]:
@@ -81,7 +82,7 @@ def convert(files: Iterable[tuple[str, Mapping[str, Any]]], found: Collector) ->
 def _image_name(name: str, path: Any) -> str:
     """Return the path of the image of a file: its `imagePath`, which starts at the file's folder."""
     if not isinstance(path, str) or not path.strip():
-        return name.removesuffix(".json")
+        return name[: -len(_ENDING)] if name.lower().endswith(_ENDING) else name
     if is_absolute(path):
         return path
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), path.replace("\\", "/")))

@@ -86,6 +86,11 @@ def test_the_path_of_an_image_starts_at_its_file(path: object, name: str, tmp_pa
     assert labelme.read(tmp_path).images["image"].tolist() == [name]
 
 
+def test_the_ending_of_a_file_is_no_part_of_the_name_of_its_image(tmp_path: Path) -> None:
+    (tmp_path / "A.b.JSON").write_text(json.dumps(content(imagePath=None)))
+    assert labelme.read(tmp_path).images["image"].tolist() == ["A.b"]
+
+
 @pytest.mark.parametrize(
     ("given", "what"),
     [
