@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
@@ -114,11 +116,21 @@ def _chosen(task: Task, found: Collector) -> Mapping[str, Any] | None:
             "further annotations of an image (left out; ground truth counts, or else the newest)", len(done) - 1
         )
 
-    def rank(place: int) -> tuple[bool, str, int]:
+    def rank(place: int) -> tuple[bool, float, str, int]:
         given = done[place]
-        return bool(given.get("ground_truth")), str(given.get("updated_at") or given.get("created_at") or ""), place
+        changed = str(given.get("updated_at") or given.get("created_at") or "")
+        return bool(given.get("ground_truth")), _seconds(changed), changed, place
 
     return done[max(range(len(done)), key=rank)]
+
+
+def _seconds(moment: str) -> float:
+    """Return a moment as seconds, so that moments can be compared; -inf for any other text. UTC, if it has no zone."""
+    try:
+        time = datetime.fromisoformat(moment)
+    except ValueError:
+        return -math.inf
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _group(task: Task) -> str:

@@ -195,6 +195,24 @@ def test_one_annotation_of_several_counts(tmp_path: Path) -> None:
     assert read(tmp_path, task(second, first | {"ground_truth": True})).boxes["x1"].tolist() == [20]
 
 
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00.5Z"),
+        ("2026-03-01T11:30:00+02:00", "2026-03-01T10:00:00Z"),
+        ("2026-03-01T10:00:00", "2026-03-01T10:00:01Z"),
+        ("yesterday", "2026-03-01"),
+    ],
+)
+def test_the_newest_annotation_is_the_latest_moment(older: str, newer: str, tmp_path: Path) -> None:
+    old, new = (
+        annotation(region(), updated_at=older),
+        annotation(region(x=0, y=0, width=10, height=10), updated_at=newer),
+    )
+    for given in ((old, new), (new, old)):
+        assert read(tmp_path, task(*given)).boxes["x1"].tolist() == [0]
+
+
 def test_tasks_that_nobody_annotated_are_no_images_without_cells(tmp_path: Path) -> None:
     predicted = {"model_version": "m", "result": [region()]}
     tasks = [
