@@ -209,8 +209,8 @@ def test_the_newest_annotation_is_the_latest_moment(older: str, newer: str, tmp_
         annotation(region(), updated_at=older),
         annotation(region(x=0, y=0, width=10, height=10), updated_at=newer),
     )
-    for given in ((old, new), (new, old)):
-        assert read(tmp_path, task(*given)).boxes["x1"].tolist() == [0]
+    for both in ((old, new), (new, old)):
+        assert read(tmp_path, task(*both)).boxes["x1"].tolist() == [0]
 
 
 def test_tasks_that_nobody_annotated_are_no_images_without_cells(tmp_path: Path) -> None:
