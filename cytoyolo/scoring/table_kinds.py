@@ -30,7 +30,8 @@ def table_kind(path: Path | Frame, spec: DataSpec) -> str:
     kinds = {
         OUT_OF_FOLD: has("image", "fold", *XYXY, "confidence"),
         SUBMISSION: has(*SUBMISSION_ROLES),
-        DETECTIONS: has(*_BOX, "confidence"),
+        # All columns that reading needs: with a confidence alone, it may be a label table with a further column.
+        DETECTIONS: has(*_BOX, "confidence", "second_class", "margin"),
         # With further columns they may be another table, one of whose columns has a wrong name.
         LABELS: names(_BOX) == header,
         TEST: names(TEST_ROLES) == header,

@@ -47,6 +47,12 @@ def test_images_without_cells_and_ignore_regions(place: Path) -> None:
     assert texts["c.txt"] == "" and "d.txt" not in texts and texts["b.txt"].startswith("1 ")
 
 
+def test_further_columns_make_no_detections_of_labels(place: Path) -> None:
+    rows = LABELS.splitlines()
+    Path("labels.csv").write_text("\n".join([f"{rows[0]},confidence", *(f"{row},0.5" for row in rows[1:])]) + "\n")
+    assert export().boxes == 3
+
+
 def test_yolo_has_no_place_far_outside_an_image(place: Path) -> None:
     Path("labels.csv").write_text(LABELS + "b.png,-8,6,32,40,PNN\na.png,10,6,32,96,PNN\n")
     assert export(form="yolo", output="yolo").left_out == {"parts of boxes far outside their image": 1}
