@@ -171,7 +171,9 @@ class LabelTable:
     @cached_property
     def xyxy(self) -> NDArray[np.float64]:
         """Boxes (n, 4) in pixels; NaN if a value is not a finite number, or too large."""
-        columns = [pd.to_numeric(pd.Series(self.text[role]), errors="coerce").to_numpy(np.float64) for role in XYXY]
+        # Blanks of all scripts around a number are no part of it, as for `parsed_number`; pandas takes only some.
+        texts = [pd.Series([text.strip() for text in self.text[role]], dtype=object) for role in XYXY]
+        columns = [pd.to_numeric(text, errors="coerce").to_numpy(np.float64) for text in texts]
         values = np.column_stack(columns) if len(self.alive) else np.zeros((0, 4))
         return np.where(np.abs(values) <= MAX_COORDINATE, values, np.nan)
 

@@ -230,6 +230,13 @@ def test_the_form_is_told_without_images_where_corners_are_inverted(form: str, r
     assert stopping["rule"].isin(["xywh", "centre"] if form != "interleaved" else [rule]).all() and len(stopping) == 1
 
 
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u202f", "\u3000"])
+def test_blanks_around_a_number_are_no_part_of_it(blank: str) -> None:
+    audited = auditing.run(table_of(f"a.jpg,1{blank},{blank}2,30,40{blank},PNN\n"), load_policy())
+    assert audited.table.xyxy.tolist() == [[1, 2, 30, 40]]
+    assert "number" not in set(audited.findings["rule"])
+
+
 def test_numbers_up_to_100_may_be_per_cent() -> None:
     assert found("unsure-form", table_of(_centred("per-cent")[0])) == [(None, "")]
 
