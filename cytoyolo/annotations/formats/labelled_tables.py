@@ -181,30 +181,30 @@ def _images(
     Size and group may stand in any row of an image.
     """
     images, told = dict[int, str](), dict[str, set[tuple[str, ...]]]()
-    roles = ("width", "height", "group")
-    for row, name in enumerate(values["image"]):
-        place = f"{shown}{line(row)}"
+    unknown = [""] * len(values["image"])
+    columns = [values.get(role, unknown) for role in ("width", "height", "group")]
+    image_of = {name: below(folder, name.strip()) if is_name(name) else "" for name in set(values["image"])}
+    for row, (name, *texts) in enumerate(zip(values["image"], *columns, strict=True)):
         if row in records.blank:
             continue
+        image, place = image_of[name], f"{shown}{line(row)}"
         if row in records.broken:
             found.problem(place, f"{records.broken[row]}; it is left out")
-            continue
-        if not is_name(name):
+        elif not image:
             found.problem(place, "it names no image; it is left out")
-            continue
-        image = images[row] = below(folder, name.strip())
-        texts = tuple(values[role][row].strip() if role in values else "" for role in roles)
-        if texts not in told.get(image, ()):
-            add = found.told if image in told else found.image
-            width, height = sizes.get(image) or map(_side, texts[:2])
-            add(image, width, height, texts[2], place)
-        told.setdefault(image, set()).add(texts)
+        else:
+            images[row] = image
+            if tuple(texts) not in told.get(image, ()):
+                add = found.told if image in told else found.image
+                width, height = sizes.get(image) or map(_side, texts[:2])
+                add(image, width, height, texts[2].strip(), place)
+            told.setdefault(image, set()).add(tuple(texts))
     return images
 
 
 def _side(text: str) -> float:
     """The width or height of an image, 0 if it is not told."""
-    return 0 if text.casefold() in NOTHING else _number(text)
+    return 0 if text.strip().casefold() in NOTHING else _number(text)
 
 
 def _add(
@@ -230,8 +230,9 @@ def _add(
 
 def _number(text: str, whole: float = math.nan) -> float:
     """The number of a text, NaN for any other text. A number with % is a part of the `whole`, if that is known."""
-    percent = text.rstrip().endswith("%")
     try:
-        return parsed_number(text.rstrip()[:-1].replace(",", ".")) * whole / 100 if percent else parsed_number(text)
+        if "%" in text:
+            return parsed_number(text.rstrip().removesuffix("%").replace(",", ".")) * whole / 100
+        return parsed_number(text)
     except ValueError:
         return math.nan
