@@ -223,6 +223,30 @@ def interrupts_remembered() -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
+def interrupts_put_off() -> Iterator[None]:
+    """Carry out a short block whole: an interrupt (Ctrl-C, SIGTERM) of this block comes at its end."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
+        yield
+        return
+    late: list[tuple[signal.Signals, FrameType | None]] = []
+
+    def put_off(signum: int, frame: FrameType | None) -> None:
+        late.append((signal.Signals(signum), frame))
+
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: handler for signum, handler in handlers.items() if callable(handler)}
+    for signum in before:
+        signal.signal(signum, put_off)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        if late:
+            before[late[0][0]](*late[0])
+
+
+@contextmanager
 def caller_hidden() -> Iterator[None]:
     """Keep processes that are started in this block from running the caller's script, which would start them again."""
     caller = sys.modules["__main__"]

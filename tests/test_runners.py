@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -365,6 +366,36 @@ def test_jobs_of_an_earlier_call_stay_known_until_their_turn(tmp_path, monkeypat
     assert states(folder) == {"train": "ended"} and not lasting.tasks and len(lasting.begun) == 1
 
 
+def test_a_job_that_has_ended_and_is_asked_for_again_is_begun_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_LOOK_S", 0)
+    folder = tmp_path / "jobs"
+    lasting, runner = left_by_an_earlier_call(folder)
+    said = {"token": read_ledger(folder).entries["fold 0"].token, "how": "done", "problem": "", "worker": "w"}
+    (folder / "fold-0.state.json").write_text(json.dumps(said))
+    assert [one.name for one in runner.run({"fold 0": work_of(folder, "fold 0")}, Policy())] == ["fold 0"]
+    assert lasting.begun == ["fold-0"], "its work was there no more, or nobody would have asked for it"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_during_a_submission_ends_this_job_too(tmp_path, monkeypatch, signum):
+    lasting = Lasting(random.Random(0), parse_options("ray", {}))
+
+    def submit(task):
+        os.kill(os.getpid(), signum)
+        time.sleep(0.01)  # the signal comes while the cluster has taken the job already
+        return Lasting.submit(lasting, task)
+
+    monkeypatch.setattr(lasting, "submit", submit)
+    before = signal.signal(signum, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(cluster.ClusterRunner(lasting, tmp_path / "jobs", "cpu").run({"a": work_of(tmp_path, "a")}, Policy()))
+    finally:
+        signal.signal(signum, before)
+    assert lasting.begun == ["a"] and len(lasting.ended) == 1 and not lasting.tasks
+    assert states(tmp_path / "jobs") == {"a": "waiting"}
+
+
 def test_a_job_of_an_earlier_call_that_did_something_else_is_begun_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_LOOK_S", 0)
     folder = tmp_path / "jobs"
@@ -423,7 +454,7 @@ def test_only_a_process_of_submitit_is_ended(tmp_path, runner):
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", runner])
     try:
         slurm = open_cluster(SLURM, tmp_path)
-        assert slurm.attach(Entry("submitted", "", "t", str(process.pid)))
+        assert slurm.attach(Entry("submitted", "", "t", str(process.pid))) == (runner == "submitit")
         slurm.cancel([str(process.pid)])
         with suppress(subprocess.TimeoutExpired):
             process.wait(5 if runner == "submitit" else 0.5)

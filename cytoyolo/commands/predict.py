@@ -200,7 +200,7 @@ def predict(
         size = check_size(where["part_size"], chosen["batch"], defaults.PART_SIZE)
         parts = PartsCall(
             output, several, chosen, probabilities, pictures, found.folder, found.shown, wanted, scale,
-            model.white, device, size, where,
+            model.white, device, size, where, overwrite,
         )  # fmt: skip
         facts = facts_on_cluster(facts, size)
         search = PartsSearch(parts, facts, found.names, plans, everyday.places).search

@@ -13,7 +13,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,7 +58,7 @@ def predict_part(folder: Path, number: int, stage: Path | None, device: str) -> 
     """Search the images, or the slide, of a part. `folder` is the folder of the parts."""
     call, part = _read(folder / CALL), _read(described(folder, number))
     weights = [staged(Path(path), stage) for path in call["weights"]]
-    model = _opened(tuple(weights), json.dumps(call["settings"]), device)
+    model = _opened(tuple(weights), json.dumps(call["settings"]), device, json.dumps(call["facts"], sort_keys=True))
     _check_same(call, model, [Path(path) for path in call["weights"]], part["start"])
     images = Path(call["images"])
     names, plans = part["images"], _planned(call, part, model)
@@ -77,8 +77,9 @@ def predict_part(folder: Path, number: int, stage: Path | None, device: str) -> 
         return one.detections
 
     facts = {**call["facts"], "part": number, "model": model.label, "batch": model.batch}
+    # What an earlier attempt has begun is given up if its images, or what it depends on, have changed since.
     task = ResumableCall(
-        model, folder / f"{number:06d}", False, call["probabilities"], facts, may_be_empty=True, remarks=remarks
+        model, folder / f"{number:06d}", True, call["probabilities"], facts, may_be_empty=True, remarks=remarks
     )
     begun = _lines(folder / f"{number:06d}.partial" / "journal.jsonl")
     with run_resumable(task, call["shown"], images, names, keep, lambda: None, plans) as journal:
@@ -114,9 +115,10 @@ def _lines(journal: Path) -> int:
         return max(sum(1 for _ in file) - 1, 0)
 
 
-@cache
-def _opened(weights: tuple[Path, ...], settings: str, device: str) -> Model:
-    """Open the model. A process that searches several parts of a call opens it once."""
+@lru_cache(maxsize=1)
+def _opened(weights: tuple[Path, ...], settings: str, device: str, facts: str) -> Model:
+    """Open the model. A process that searches several parts of a call opens it once. `facts` are what the result
+    depends on, the fingerprints of all files among them: a file may have changed under the same name since."""
     given = json.loads(settings)
     if isinstance(given["tiles"], list):
         given["tiles"] = tuple(given["tiles"])

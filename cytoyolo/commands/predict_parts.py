@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -31,6 +32,8 @@ from cytoyolo.text import counted as counted_words
 _MULTIPLE = 32
 _LARGEST = 1_000_000
 _HOW, _LOOK_S = "how.json", 1.0
+# A shared disk may show a new file to other machines after a minute.
+_SEEN_S = 120.0
 _SHOWN = 3
 
 
@@ -67,6 +70,7 @@ class PartsCall:
     device: str
     size: int
     where: RunnerSettings
+    overwrite: bool
 
     @property
     def folder(self) -> Path:
@@ -148,8 +152,21 @@ class PartsSearch:
                         failed[ended.name] = ended.problem
                     waiting = self._joined(journal, waiting)
             self._refuse(failed, len(jobs))
+            self._await(journal, waiting)
         remove_temporaries(folder.parent / RESULT)
         self._remarks.tell(console.warn)
+
+    def _await(self, journal: Journal, waiting: Sequence[Part]) -> None:
+        """Join parts that workers have finished, and that this machine does not see at once on a shared disk."""
+        until = time.monotonic() + _SEEN_S
+        while waiting and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+            waiting = self._joined(journal, waiting)
+        if waiting:
+            raise CytoyoloError(
+                f"{finished(self.call.folder, waiting[0].number)} is missing, although its job has ended; check that "
+                "this machine sees what the workers write, and call again."
+            )
 
     def _refuse(self, failed: Mapping[str, str], total: int) -> None:
         if failed:
@@ -181,17 +198,21 @@ class PartsSearch:
                 write_text(described(call.folder, part.number), json.dumps(part.to_dict(self.names)))
 
     def _check_unchanged(self, parts: Sequence[Part]) -> None:
-        """Raise UsageError if an image has changed since an earlier call searched its part."""
+        """Raise UsageError if an image has changed since an earlier call searched its part, or forget the part if that
+        is allowed."""
         for path in (finished(self.call.folder, part.number) for part in parts):
             if not path.is_file():
                 continue
             with path.open("rb") as file:
                 file.readline()
-                if changed := changed_image(file, self.call.images):
-                    raise UsageError(
-                        f"{path} is of {changed}, which has changed since; delete this file, or give {OVERWRITE} to "
-                        "start anew."
-                    )
+                changed = changed_image(file, self.call.images)
+            if changed and not self.call.overwrite:
+                raise UsageError(
+                    f"{path} is of {changed}, which has changed since; delete this file, or give {OVERWRITE}, to "
+                    "search its images again."
+                )
+            if changed:
+                path.unlink()
 
     def _joined(self, journal: Journal, parts: Sequence[Part]) -> list[Part]:
         """Take over the finished parts that come next in the journal. Return the parts that are left."""
@@ -210,6 +231,7 @@ class PartsSearch:
                             ) from error
             if journal.done < part.end:
                 raise CytoyoloError(f"{path} is not whole; delete this file, and call again.")
+            journal.sync()
             path.unlink()
         return left
 

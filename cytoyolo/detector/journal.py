@@ -110,6 +110,10 @@ class Journal:
         self._file.flush()
         self.done, self._end = self.done + 1, self._end + len(line)
 
+    def sync(self) -> None:
+        """Wait until what is written is on the disk."""
+        os.fsync(self._file.fileno())
+
     def lines(self) -> Iterator[bytes]:
         """Yield the lines about all images."""
         with Path(self._file.name).open("rb") as file:

@@ -72,6 +72,10 @@ def run_resumable(
             else:
                 several = "images" if all(len(plan.blocks) < 2 for plan in slides) else "images and blocks of slides"
                 _search(call, journal, names, _results(call, journal.done, folder, images, slides), keep, several)
+            if journal.done < len(names):
+                raise CytoyoloError(
+                    f"{len(names) - journal.done:,} of {len(names):,} images are not searched yet; call again."
+                )
             failures = journal.failures
             if not call.may_be_empty and all(name in failures for name in names):
                 bad = listed_by_kind(

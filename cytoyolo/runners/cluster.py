@@ -18,7 +18,7 @@ from cytoyolo.runners.bootstrap import BEGUN, DONE, UNFIT
 from cytoyolo.runners.jobs import Ended, LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, ledger_file, read_ledger
 from cytoyolo.runners.options import RunnerOptions
-from cytoyolo.workers import Work
+from cytoyolo.workers import Work, interrupts_put_off
 
 # How often the jobs are looked at, in seconds.
 _LOOK_S = 0.5
@@ -122,7 +122,14 @@ class ClusterRunner:
     def _find_again(self) -> None:
         """Take over the tasks of an earlier call that are still there."""
         before = read_ledger(self.folder)
-        known = {name: one for name, one in before.entries.items() if one.state == SUBMITTED} if before else {}
+        known = {}
+        if before:
+            # A job that has ended and is asked for again has not made what is wanted, or that was removed since.
+            known = {
+                name: one
+                for name, one in before.entries.items()
+                if one.state == SUBMITTED and not (name in self._work and before.answer(name))
+            }
         if before and known and _place(before) != _place(self._ledger):
             run = self.folder.parent
             raise CytoyoloError(
@@ -150,10 +157,11 @@ class ClusterRunner:
                 "work": self._work[name], "device": self.device, "cores": self.cluster.cores, "warm": policy.warm,
                 "versions": _wanted(),
             }  # fmt: skip
-            entries[name].token = token
-            entries[name].id = self.cluster.submit(task)
-            entries[name].state = SUBMITTED
-            self._ledger.write()
+            with interrupts_put_off():  # an interrupt ends all jobs, so it must know this one
+                entries[name].token = token
+                entries[name].id = self.cluster.submit(task)
+                entries[name].state = SUBMITTED
+                self._ledger.write()
 
     def _ended(self, policy: Policy) -> Iterator[Ended]:
         """Yield the jobs that have ended since the last look. Jobs that are to be begun again are made ready."""
@@ -224,7 +232,7 @@ class ClusterRunner:
     def _left(self) -> LeftRunning:
         run = self.folder.parent
         entries, most = self._ledger.entries, self.cluster.options.at_once
-        count = sum(entry.state == SUBMITTED for entry in entries.values())
+        count = sum(one.state == SUBMITTED and not self._ledger.answer(name) for name, one in entries.items())
         left = sum(entries[name].state == WAITING for name in self._open())
         more = f" Jobs that are not submitted, because of at_once={most}: {left:,}; the same call submits them."
         return LeftRunning(

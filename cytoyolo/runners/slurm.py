@@ -101,7 +101,7 @@ class Slurm:
     def _is_gone(self, id_: str) -> bool:
         job = self._jobs[id_]
         if self._local and job._process is None:  # of an earlier call
-            return job.paths.result_pickle.exists() or not _lives(int(id_))
+            return job.paths.result_pickle.exists() or not (_lives(int(id_)) and _is_of_submitit(int(id_)))
         return bool(job.done())
 
     def gone(self, ids: Collection[str]) -> dict[str, dict[str, str]]:
@@ -181,7 +181,10 @@ def _reason(job: Any) -> str:
 
 
 def _is_of_submitit(process: int) -> bool:
-    """Tell whether a process is still a job. Its number may have passed to another program."""
+    """Tell whether a process is still a job, as far as the system tells. Its number may have passed to another
+    program."""
+    if not Path("/proc/self").exists():
+        return True
     try:
         return b"submitit" in Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
