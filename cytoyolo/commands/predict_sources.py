@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cytoyolo import console
 from cytoyolo.detector.ensemble_folder import is_ensemble
@@ -159,7 +159,8 @@ def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
         _check(path)
     folder = _common(sources)
     found = _Found(folder)
-    for path in sources:
+    # A folder that lies in another one, or that a link of it leads to, is searched once, with its shortest name.
+    for path in sorted(sources, key=lambda path: len(path.resolve().parts)):
         if path.is_dir():
             _look_into(path, flat, found)
         elif len(sources) == 1 and not is_slide(path) and not unread_kind(path):
@@ -170,7 +171,8 @@ def find_images(sources: Sequence[Path], flat: bool = False) -> Images:
         raise CytoyoloError(f"the file name {_printable(found.unfit)} is not UTF-8 text of one line; rename it.")
     shown = str(sources[0]) if len(sources) == 1 else f"the {len(sources):,} paths given"
     names, slides, hidden = found.names.sorted(), found.slides.sorted(), len(found.hidden.sorted())
-    images = Images(folder, names, slides, dict(sorted(found.problems.items())), found.others, hidden, shown)
+    others = Counter(PurePosixPath(name).suffix.lower() or "without extension" for name in found.others.sorted())
+    images = Images(folder, names, slides, dict(sorted(found.problems.items())), others, hidden, shown)
     if not names and not slides:
         refuse_nothing(images)
     return images
@@ -205,12 +207,13 @@ class _Found:
     names: NameSorter = field(default_factory=NameSorter)
     slides: NameSorter = field(default_factory=NameSorter)
     problems: dict[str, str] = field(default_factory=dict)
-    others: Counter[str] = field(default_factory=Counter)
+    others: NameSorter = field(default_factory=NameSorter)
     hidden: NameSorter = field(default_factory=NameSorter)
     unfit: str = ""
+    seen: set[tuple[int, int]] = field(default_factory=set)
 
     def relative(self, path: Path) -> str:
-        return Path(os.path.relpath(path, self.folder)).as_posix()
+        return _escaped(Path(os.path.relpath(path, self.folder)).as_posix())
 
     def keep(self, names: NameSorter, name: str) -> None:
         """Add a name to the images or slides."""
@@ -224,7 +227,7 @@ class _Found:
         `name` is its path in `folder`."""
         if is_hidden(path.name):
             if not path.name.startswith(PREFIX):  # such a file is this tool's own
-                self.hidden.add(name.encode("utf-8", "backslashreplace").decode())
+                self.hidden.add(name)
         elif is_slide(path):
             self.keep(self.slides, name)
         elif is_image(path):
@@ -232,14 +235,14 @@ class _Found:
         elif problem := unread_kind(path):
             self.problems[name] = problem
         else:
-            self.others[path.suffix.lower() or "without extension"] += 1
+            self.others.add(name)
 
 
 def _look_into(folder: Path, flat: bool, found: _Found) -> None:
     unread, unfinished = list[str](), dict[str, bool]()
     prefix = found.relative(folder)
     prefix = "" if prefix == "." else f"{prefix}/"
-    for name in _files_of(folder) if flat else walk_files(folder, unread):
+    for name in _files_of(folder) if flat else walk_files(folder, unread, found.seen):
         if SUFFIX not in name or not _is_unfinished(folder, name, unfinished):
             found.judge(folder / name, prefix + name)
     for name in unread:
@@ -252,7 +255,7 @@ def _files_of(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir():
-                yield entry.name
+                yield _escaped(entry.name)
             elif not is_hidden(entry.name):
                 below += 1
     if below:
@@ -290,9 +293,13 @@ def _is_replaced(folder: Path, name: str) -> bool:
     return "\\x" in name and not os.path.lexists(folder / name)
 
 
+def _escaped(name: str) -> str:
+    """Return a name with \\x and their number for bytes that are not UTF-8, as in a listed folder."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _printable(name: str) -> str:
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return text.replace("\n", "\\n").replace("\r", "\\r")
+    return name.replace("\n", "\\n").replace("\r", "\\r")
 
 
 def is_weights(path: Path) -> bool:

@@ -89,18 +89,21 @@ def folder_files(folder: Path, unread: list[str] | None = None) -> list[str]:
     return sorted(walk_files(folder, unread))
 
 
-def walk_files(folder: Path, unread: list[str] | None = None) -> Iterator[str]:
-    """Yield the files that `folder_files` lists, in no order. Memory does not grow with their number."""
-    seen = set[tuple[int, int]]()
+def walk_files(
+    folder: Path, unread: list[str] | None = None, seen: set[tuple[int, int]] | None = None
+) -> Iterator[str]:
+    """Yield the files that `folder_files` lists, in no order. Memory does not grow with their number.
+
+    `seen` holds what tells folders apart. Folders in it are left out, and those that are listed are added.
+    """
+    seen = set() if seen is None else seen
     waiting, links = [(os.fspath(folder), "")], list[tuple[str, str]]()
     # Links come last, so that a folder that lies in the image folder is listed with its real path.
     while waiting or links:
         path, prefix = waiting.pop() if waiting else links.pop(0)
-        if (identity := _identity(path)) in seen:
+        if (identity := _identity(path)) in seen or (prefix and os.path.lexists(Path(path, MARKER))):
             continue
         seen.add(identity)
-        if prefix and os.path.lexists(Path(path, MARKER)):
-            continue
         try:
             entries = os.scandir(path)
         except PermissionError as error:

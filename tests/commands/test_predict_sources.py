@@ -46,6 +46,18 @@ def tree(tmp_path):
 NAMES = ["a.jpg", "slide B/a.jpg", "slide B/deep/c.JPE", "slideC/d.jfif", "slideC/e"]
 
 
+def test_paths_that_overlap_count_nothing_twice(tree):
+    (tree / "slideC" / "link").symlink_to(tree / "slide B")
+    odd = os.fsencode(tree / "slideC") + b"/x\xff.heic"
+    odd = Path(os.fsdecode(odd))
+    odd.touch()
+    found = find_images([tree / "slideC", tree, odd, tree / "slideC" / "notes.txt"])
+    assert list(found.names) == NAMES, "what a link leads to has its shortest name"
+    assert found.others == {".csv": 1, ".txt": 2}
+    assert [name for name in found.problems if "heic" in name] == ["slideC/x\\xff.heic"]
+    assert [*find_images([tree / "slideC"], flat=True).problems] == ["f.gif", "x\\xff.heic"]
+
+
 @pytest.mark.usefixtures("printed")
 def test_sub_folders_are_read_and_the_rest_is_counted(tree, capsys):
     found = find_images([tree])
