@@ -531,7 +531,8 @@ def test_jobs_that_a_limit_keeps_back_are_told_when_the_others_are_left_running(
     assert list(states(tmp_path / "jobs").values()) == ["submitted", "waiting", "waiting"]
 
 
-def test_jobs_that_have_ended_without_their_caller_are_no_longer_running(tmp_path, monkeypatch):
+def test_jobs_that_have_ended_without_their_caller_are_no_longer_running(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
     lasting, _ = left_by_an_earlier_call(tmp_path / "jobs")
     tokens = {name: entry.token for name, entry in read_ledger(tmp_path / "jobs").entries.items()}
     told = {"train": {"how": "failed", "problem": "no disk"}, "fold-0": {"how": "done", "problem": ""}}
@@ -542,7 +543,9 @@ def test_jobs_that_have_ended_without_their_caller_are_no_longer_running(tmp_pat
     table = cytoyolo.jobs(tmp_path).set_index("job")
     assert table["state"].to_dict() == {"train": "failed", "fold 0": "ended", "gone": "running"}
     assert (table.loc["train", ["failures", "problem", "worker"]] == [1, "no disk", "m1"]).all()
+    assert "The cluster can't be asked" in caplog.text
     monkeypatch.setattr(opening, "open_cluster", lambda *_: lasting)
+    assert cytoyolo.jobs(tmp_path)["state"].tolist() == ["failed", "ended", "lost"]
     assert opening.end_earlier(tmp_path) == 0 and not lasting.ended, "the running one is gone, the others have ended"
     (tmp_path / "jobs" / "train.state.json").unlink()
     assert opening.end_earlier(tmp_path) == 1 and lasting.ended == ["1"]

@@ -10,8 +10,9 @@ from cytoyolo.detector.journal import partial_folder
 from cytoyolo.errors import UsageError, option
 from cytoyolo.locks import check_free
 from cytoyolo.runners.bootstrap import BEGUN, DONE
+from cytoyolo.runners.cluster import LOST
 from cytoyolo.runners.ledger import ENDED, FOLDER, GIVEN_UP, SUBMITTED, Ledger, read_ledger
-from cytoyolo.runners.opening import end_earlier
+from cytoyolo.runners.opening import end_earlier, lost_jobs
 
 COLUMNS = ["job", "state", "worker", "failures", "losses", "problem", "log"]
 # What the worker of a job says, and how the job is then.
@@ -31,9 +32,9 @@ def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row for each job: job, state ("waiting", "submitted", "running", "ended" or "failed"), worker, failures
-        (attempts that failed), losses (attempts whose machine was lost), problem (of the last attempt), and log (the
-        file of its messages).
+        A row for each job: job, state ("waiting", "submitted", "running", "ended", "failed", or "lost" if its machine
+        is gone: the same call begins it again), worker, failures (attempts that failed), losses (attempts whose machine
+        was lost), problem (of the last attempt), and log (the file of its messages).
 
     Raises
     ------
@@ -52,11 +53,11 @@ def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:
     if stop:
         _stop(folder)
         ledger, folder = _find_ledger(path)
-    rows = []
+    rows, lost = [], lost_jobs(folder)
     for name, entry in ledger.entries.items():
         said = ledger.said(name) if entry.state == SUBMITTED else {}  # nobody has judged yet what it says
         how = said.get("how", "")
-        state = _STATES.get(how, GIVEN_UP) if how else entry.state
+        state = LOST if name in lost else _STATES.get(how, GIVEN_UP) if how else entry.state
         failures = entry.failures + (state == GIVEN_UP and bool(how))
         worker, problem = said.get("worker") or entry.worker, said.get("problem") or entry.problem
         rows.append((name, state, worker, failures, entry.losses, problem, str(ledger.log(name))))

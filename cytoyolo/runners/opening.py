@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cytoyolo import console
-from cytoyolo.errors import UsageError, option
-from cytoyolo.locks import locked
+from cytoyolo.errors import CytoyoloError, UsageError, option
+from cytoyolo.locks import check_free, locked
 from cytoyolo.runners.cluster import Cluster, ClusterRunner, end
 from cytoyolo.runners.ledger import FOLDER, SUBMITTED, ledger_file, read_ledger
 from cytoyolo.runners.options import RunnerSettings, parse_options, settings_of
@@ -80,6 +80,30 @@ def end_earlier(run: Path, begins: str = "") -> int:
         ended = end(open_cluster(settings_of(ledger.runner, ledger.options), run), left)
         ledger.write()
         return ended
+
+
+def lost_jobs(run: Path) -> set[str]:
+    """Return the jobs of a run that ended without a word, as their cluster tells: their machines were lost.
+
+    Says so if the cluster can't be asked. While a command waits for the jobs, it asks, and none is returned.
+    """
+    file = ledger_file(run / FOLDER)
+    try:
+        check_free(file)
+    except CytoyoloError:
+        return set()
+    ledger = read_ledger(run / FOLDER)
+    entries = {} if ledger is None else ledger.entries
+    silent = [name for name, one in entries.items() if one.state == SUBMITTED and ledger and not ledger.answer(name)]
+    if ledger is None or not silent:
+        return set()
+    try:
+        cluster = open_cluster(settings_of(ledger.runner, ledger.options), run)
+        gone = [name for name in silent if not cluster.attach(entries[name]) or cluster.gone([entries[name].id])]
+    except CytoyoloError as error:
+        console.note(f"The cluster can't be asked ({error.sentence}), so jobs that are shown as running may be lost.")
+        return set()
+    return {name for name in gone if not ledger.answer(name)}
 
 
 def make_room(run: Path, begins: str = "") -> None:
