@@ -88,7 +88,7 @@ def is_temporary(name: str) -> bool:
 def remove_temporaries(folder: Path) -> None:
     """Remove the temporary files that `atomic_file` left in one of the tool's own folders when it was killed."""
     for path in folder.rglob(f"{_PREFIX}*{_SUFFIX}*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def same_content(first: Path, second: Path) -> bool:

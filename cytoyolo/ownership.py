@@ -28,7 +28,11 @@ def strangeness(path: Path) -> str:
 def check_own(folder: Path, what: str) -> None:
     """Raise UsageError if this user's command can't have made a folder or something in it."""
     for path in (folder, *_below(folder)):
-        if reason := strangeness(path):
+        try:
+            reason = strangeness(path)
+        except FileNotFoundError:  # a job that goes on in the folder has renamed it
+            continue
+        if reason:
             raise UsageError(f"{path} {reason}, so {what} may belong to another user; move it elsewhere.")
 
 
@@ -38,7 +42,10 @@ def check_parts(folder: Path) -> None:
     Links to the user's images are fine, also if these images were moved in the meantime.
     """
     for path in _below(folder) if folder.is_dir() else []:
-        mode = path.lstat().st_mode
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:  # a job that goes on in the folder has renamed it
+            continue
         leads_to_no_folder = path.is_file() or not path.exists()
         staged = stat.S_ISLNK(mode) and leads_to_no_folder and _STAGED in path.relative_to(folder).parts
         if not staged and (reason := _kind(mode)):
@@ -94,7 +101,10 @@ def _below(folder: Path) -> list[Path]:
 
 def _is_beside(link: Path) -> bool:
     folder = link.parent.absolute()
-    goal = folder / link.readlink()
+    try:
+        goal = folder / link.readlink()
+    except FileNotFoundError:  # it is gone
+        return True
     return goal.parent == folder and goal.is_file() and not goal.is_symlink()
 
 

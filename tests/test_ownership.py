@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cytoyolo import machine
+from cytoyolo import machine, ownership
 from cytoyolo.detector.journal import JOURNAL, RESULT, open_journal
 from cytoyolo.errors import UsageError
 from cytoyolo.files import foreign_files, mark
@@ -175,6 +175,17 @@ def test_parts_of_a_run_lead_nowhere_else_but_for_its_images(tmp_path: Path, use
     os.mkfifo(run / "weights" / "best.pt")
     with pytest.raises(UsageError, match="neither a file nor a folder"):
         check_parts(run)
+
+
+@pytest.mark.parametrize("check", [lambda folder: check_own(folder, "it"), check_parts])
+def test_what_a_job_renames_meanwhile_is_passed_over(check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(Path.home())
+    listed = [tmp_path / "gone"]
+    monkeypatch.setattr(ownership, "_below", lambda folder: listed)
+    check(tmp_path)
+    listed.append(tmp_path / "link")
+    with pytest.raises(UsageError, match="is a link"):
+        check(tmp_path)
 
 
 def test_a_link_to_a_file_beside_it_is_no_reason_to_refuse_a_run(tmp_path: Path, user: Path) -> None:
