@@ -21,8 +21,8 @@ def note(folder: Path, name: str, seconds: float, device: str) -> None:
 
 
 def wait_for(path: Path, device: str) -> None:
-    """End when a file appears, or after a minute."""
-    for _ in range(600):
+    """End when a file appears, or after four minutes."""
+    for _ in range(2400):
         if path.exists():
             break
         time.sleep(0.1)

@@ -165,7 +165,7 @@ except LeftRunning:
 
 def test_jobs_that_go_on_keep_no_output_of_their_caller_open(tmp_path):
     call = [sys.executable, "-c", LEFT_RUNNING, str(tmp_path)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=50, cwd=Path(__file__).parents[1])
+    done = subprocess.run(call, capture_output=True, text=True, timeout=150, cwd=Path(__file__).parents[1])
     (tmp_path / "end").touch()
     assert done.stdout.endswith("left running\n"), done.stderr
 
