@@ -60,7 +60,10 @@ class Places:
 
     @classmethod
     def of_names(cls, folder: Path, *names: Iterable[str]) -> "Places":
-        """Return the places for all images and slides. `names` are read twice, and none is there twice."""
+        """Return the places for all images and slides.
+
+        `names` are their lists. No name is in them twice, and each list is read several times.
+        """
         # a.png beside a.jpg, or beside a.png.jpg, keep their extensions in the names of their pictures.
         shared = repeated(chain(map(_stem, chain(*names)), (name for name in chain(*names) if _stem(name) != name)))
         return cls(folder, shared, {str(parent) for name in chain(*names) for parent in PurePosixPath(name).parents})

@@ -250,7 +250,7 @@ def _look_into(folder: Path, flat: bool, found: _Found) -> None:
 
 
 def _files_of(folder: Path) -> Iterator[str]:
-    """Yield the files of a folder without those of its sub-folders. Says so if there are sub-folders."""
+    """Yield the files of a folder. A message counts its sub-folders, whose files are left out."""
     below = 0
     with os.scandir(folder) as entries:
         for entry in entries:

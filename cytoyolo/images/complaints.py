@@ -73,7 +73,7 @@ def listening() -> Iterator[list[str]]:
 
 
 def complain(line: str) -> None:
-    """Add a warning to those of this thread. Some decoders return their warnings and do not log them."""
+    """Keep a warning that a decoder has returned instead of logging it. It counts for this thread."""
     lines = getattr(_heard, "lines", None)
     if lines is not None:
         lines.append(line)

@@ -85,7 +85,8 @@ def end_earlier(run: Path, begins: str = "") -> int:
 def lost_jobs(run: Path) -> set[str]:
     """Return the jobs of a run that ended without a word, as their cluster tells: their machines were lost.
 
-    Says so if the cluster can't be asked. While a command waits for the jobs, it asks, and none is returned.
+    A message says if the cluster can't be asked. If a command is waiting for the jobs, it watches them itself, and no
+    job is returned.
     """
     file = ledger_file(run / FOLDER)
     try:
@@ -93,13 +94,15 @@ def lost_jobs(run: Path) -> set[str]:
     except CytoyoloError:
         return set()
     ledger = read_ledger(run / FOLDER)
-    entries = {} if ledger is None else ledger.entries
-    silent = [name for name, one in entries.items() if one.state == SUBMITTED and ledger and not ledger.answer(name)]
-    if ledger is None or not silent:
+    if ledger is None:
+        return set()
+    submitted = {name: one for name, one in ledger.entries.items() if one.state == SUBMITTED}
+    silent = {name: one for name, one in submitted.items() if not ledger.answer(name)}
+    if not silent:
         return set()
     try:
         cluster = open_cluster(settings_of(ledger.runner, ledger.options), run)
-        gone = [name for name in silent if not cluster.attach(entries[name]) or cluster.gone([entries[name].id])]
+        gone = [name for name, one in silent.items() if not cluster.attach(one) or cluster.gone([one.id])]
     except CytoyoloError as error:
         console.note(f"The cluster can't be asked ({error.sentence}), so jobs that are shown as running may be lost.")
         return set()
