@@ -17,6 +17,12 @@ _SWITCHES = (
     "--disable-sync",
 )
 
+_LOSE = """part => {
+  window.unbroken ??= window.fetch;
+  window.fetch = (address, ...options) => part && String(address).includes(part)
+    ? Promise.reject(new TypeError("Failed to fetch")) : window.unbroken(address, ...options);
+}"""
+
 
 class Opened:
     """A page that was opened from the disk: `tab` is Playwright's page; what it asked for and complained of."""
@@ -44,6 +50,13 @@ class Opened:
         found = self.tab.evaluate("async options => (await axe.run(options)).violations", options)
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
         return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in grave]
+
+    def lose(self, part: str = "") -> None:
+        """From now on each request of a script whose address has this part fails, as without a network; "" ends it.
+
+        Playwright's `route` begins only some time after it returned: on a busy machine a request went through.
+        """
+        self.tab.evaluate(_LOSE, part)
 
     def is_too_wide(self) -> bool:
         """Whether the page must be scrolled to the side."""

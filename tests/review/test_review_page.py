@@ -264,12 +264,12 @@ def test_names_with_html_are_shown_and_not_run(browser: Any, tmp_path: Path) -> 
 
 def test_a_lost_connection_shows_and_nothing_is_lost(browser: Any, path: Path) -> None:
     with served(path) as made, at_desk(browser, made) as page:
-        page.tab.route("**/api/decide", lambda route: route.abort())
+        page.lose("/api/decide")
         page.tab.keyboard.press("a")
         page.tab.wait_for_function("() => document.getElementById('trouble').textContent.includes('NOT stored yet')")
         page.tab.keyboard.press("k")  # while it waits, nothing else is decided
         assert stored(path) == {}
-        page.tab.unroute("**/api/decide")
+        page.lose()
         shown(page, "1")
         assert stored(path) == {"row:0": Outcome("label", "EO")}
         assert page.tab.locator("#trouble").is_hidden()
@@ -293,10 +293,10 @@ def trouble(text: str, page: Opened) -> None:
 
 def test_an_item_that_does_not_come_is_not_left_out(browser: Any, path: Path) -> None:
     with served(path) as made, at_desk(browser, made) as page:
-        page.tab.route("**/api/item/*", lambda route: route.abort())
+        page.lose("/api/item/")
         page.tab.keyboard.press("j")
         trouble("no connection", page)
-        page.tab.unroute("**/api/item/*")
+        page.lose()
         press(page, "k", "1")
         press(page, "k", "2")
         assert set(stored(path)) == {"row:0", "row:2"}
