@@ -32,10 +32,12 @@ _DETECTIONS = "detections.csv"
 
 @dataclass(frozen=True)
 class _Record:
-    """What `predict` noted beside its detections: how they were made, the images of each slide, and the data set."""
+    """What `predict` noted beside its detections: how they were made, the images of each slide, whether slides are the
+    groups of a table, and the data set."""
 
     facts: CountingFacts
     images: Mapping[str, int]
+    by_groups: bool
     whole_slides: tuple[str, ...]
     spec: DataSpec
     digest: str
@@ -109,9 +111,10 @@ def differential(
     every = dict.fromkeys([*stored.images, *(() if labels is None else labels.first_rows)])
     whole = tuple(name for name in stored.whole_slides if name in every)
     slides = slides_of(groups, spec, every, whole, "the images of the detections")
-    noted = record.images if record is not None and groups is None else {}
-    if record is not None and groups is not None:
-        _note_empty(record, stored.images)
+    # The noted numbers are of the slides of `predict`, and other slides may have their names by chance.
+    noted = record.images if record is not None and not record.by_groups and groups is None else {}
+    if record is not None and not noted:
+        _note_empty(record, stored.images, groups is not None)
     if labels is not None and noted:
         _warn_of_more(Path(str(truth)), slides, labels.first_rows, noted)
     made = _count(kept, spec, slides, every, facts, noted)
@@ -119,7 +122,7 @@ def differential(
         made = replace(made, comparison=_compare(Path(str(truth)), labels, table, kept, slides))
     if output is not None:
         with new_folder(Path(output), MAKER, overwrite) as folder:
-            write_differential(folder, made, spec, whole, table)
+            write_differential(folder, made, spec, whole, table, slides.by_groups)
             uncertain = _uncertain(kept, slides)
             if len(uncertain):
                 named = spec.column_map("image", *XYXY, "class")
@@ -140,13 +143,13 @@ def _warn_of_more(truth: Path, slides: Slides, images: Mapping[str, Any], noted:
         )
 
 
-def _note_empty(record: _Record, images: Sequence[str]) -> None:
-    """Say that images without a cell are in no group, because the table does not name them."""
-    empty = sum(record.images.values()) - len(set(images).difference(record.whole_slides))
+def _note_empty(record: _Record, images: Sequence[str], by_groups: bool) -> None:
+    """Say that images without a cell are in no slide, because the table does not name them."""
+    empty = sum(record.images.values()) - len(set(images))
     if empty > 0:
         console.note(
-            f"Images in which nothing was found: {empty:,}. Their names are not in the table, so no group counts them; "
-            f"`predict` with {option('groups')} does."
+            f"Images in which nothing was found: {empty:,}. Their names are not in the table, so no slide counts them; "
+            f"`predict` {'with' if by_groups else 'without'} {option('groups')} does."
         )
 
 
@@ -227,7 +230,8 @@ def _parsed(content: Any) -> _Record:
         raise ValueError("the threshold is not a number from 0 to 1")
     images = {str(name): int(count) for name, count in content["slides"].items()}
     whole = tuple(map(str, content["whole_slides"]))
-    return _Record(facts, images, whole, parse_spec(content["dataset"]), str(content["detections_sha256"]))
+    by_groups = bool(content.get("by_groups", True))  # a note that does not say it is not trusted with slides
+    return _Record(facts, images, by_groups, whole, parse_spec(content["dataset"]), str(content["detections_sha256"]))
 
 
 def _facts(table: Path, record: _Record | None, cells: int, conf: float | None) -> CountingFacts:

@@ -18,7 +18,7 @@ RECORD, UNCERTAIN_CELLS = "differential.json", "uncertain.csv"
 
 
 def write_differential(
-    folder: Path, made: Differential, spec: DataSpec, whole_slides: Sequence[str], detections: Path
+    folder: Path, made: Differential, spec: DataSpec, whole_slides: Sequence[str], detections: Path, by_groups: bool
 ) -> None:
     """Write the tables, the picture and the record of a differential. Files of these names are replaced.
 
@@ -34,6 +34,8 @@ def write_differential(
         The names of the whole slides among the images, for the record.
     detections : Path
         The table of the cells that were counted.
+    by_groups : bool
+        Whether the slides are groups of a table, for the record.
     """
     title = f"{counted(made.cells, 'cell')} in {counted(int(made.slides['images'].sum()), 'image')}"
     draw_differential(made, folder / "differential.png", title)
@@ -46,6 +48,7 @@ def write_differential(
         "facts": asdict(made.facts) | {"cells": made.cells, "leukocytes": made.leukocytes},
         "remarks": made.remarks(),
         "slides": dict(zip(made.slides["slide"], made.slides["images"].tolist(), strict=True)),
+        "by_groups": by_groups,
         "whole_slides": list(whole_slides),
         "dataset": spec.to_dict(),
         "detections_sha256": digest(detections),

@@ -31,10 +31,12 @@ def check_cells(cells: int) -> None:
 
 @dataclass(frozen=True)
 class Slides:
-    """Which images make a slide. `of` returns the slide of an image, and `names` has all slides in their order."""
+    """Which images make a slide. `of` returns the slide of an image, and `names` has all slides in their order.
+    `by_groups` tells whether they are the groups of a table, and not sub-folders."""
 
     of: Callable[[str], str]
     names: list[str]
+    by_groups: bool = False
 
 
 def slides_of(
@@ -75,7 +77,7 @@ def slides_of(
     without = [name for name in every if not made.of.get(name) and name not in own]
     slide = {name: made.of.get(name) or (name if name in own else NO_GROUP) for name in every}
     _say(Path(groups).name, where, made, without)
-    return Slides(lambda name: slide.get(name, NO_GROUP), sorted(set(slide.values())))
+    return Slides(lambda name: slide.get(name, NO_GROUP), sorted(set(slide.values())), by_groups=True)
 
 
 def _say(table: str, where: str, groups: Groups, without: list[str]) -> None:

@@ -136,7 +136,7 @@ class PredictionFolder:
         images = self._write_cells(found, table)
         self.warnings.close()
         made = self.counter.differential(facts, self.codes)
-        write_differential(self.folder, made, self.spec, list(self.slides), table)
+        write_differential(self.folder, made, self.spec, list(self.slides), table, self.counter.slides.by_groups)
         name = self.spec.columns["image"]
         self._list("failures.csv", pd.DataFrame(sorted(failures.items()), columns=[name, "problem"]))
         self._list("warnings.csv", self.warnings.table(name))

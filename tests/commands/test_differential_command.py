@@ -38,7 +38,8 @@ def predicted(table: Path, **facts: object) -> Path:
     from cytoyolo.commands.differential_folder import digest
 
     record = {
-        "facts": noted | {"uncertain_below": None} | facts, "slides": {"a": 7, "b": 1, "(top folder)": 1, "empty": 3},
+        "facts": noted | {"uncertain_below": None} | facts, "by_groups": False,
+        "slides": {"a": 7, "b": 1, "c.jpg": 1, "(top folder)": 1, "empty": 3},
         "whole_slides": ["c.jpg"], "dataset": load_spec("cytologia").to_dict(), "detections_sha256": digest(table),
     }  # fmt: skip
     (folder / "differential.json").write_text(json.dumps(record))
@@ -185,3 +186,28 @@ def test_groups_do_not_know_images_without_a_cell(table: Path, caplog: pytest.Lo
     groups.write_text("NAME,group\n" + "".join(f"a/{number}.jpg,A\n" for number in range(6)))
     differential(predicted(table), groups=groups)
     assert "Images in which nothing was found: 5. Their names are not in the table" in caplog.text
+
+
+@pytest.mark.parametrize("noted", [{"by_groups": True}, {}])
+def test_slides_that_predict_made_otherwise_are_not_counted(
+    table: Path, caplog: pytest.LogCaptureFixture, noted: dict[str, bool]
+) -> None:
+    caplog.set_level("INFO")
+    folder = predicted(table)
+    record = json.loads((folder / "differential.json").read_text())
+    del record["by_groups"]
+    record |= {"slides": {"a": 9, "PatB": 1}, **noted}
+    (folder / "differential.json").write_text(json.dumps(record))
+    (table.parent / "truth.csv").write_text("NAME,x1,y1,x2,y2,class\na/0.jpg,10,10,30,30,PNN\n")
+    made = differential(folder, truth=table.parent / "truth.csv")
+    assert dict(zip(made.slides["slide"], made.slides["images"], strict=True)) == {"a": 6, "b": 1, "c.jpg": 1}
+    assert "nothing was found: 2." in caplog.text and "`predict` without `groups` does" in caplog.text
+    assert "did not search" not in caplog.text
+
+
+def test_an_output_notes_whether_slides_are_groups(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("NAME,group\na/0.jpg,A\n")
+    for name, groups in (("by", tmp_path / "groups.csv"), ("plain", None)):
+        differential(table, groups=groups, output=tmp_path / name, report=False)
+    noted = [json.loads((tmp_path / name / "differential.json").read_text())["by_groups"] for name in ("by", "plain")]
+    assert noted == [True, False]
