@@ -102,7 +102,9 @@ def _from_to(low: float, high: float) -> str:
 
 def show_differential(made: "Differential") -> None:
     """Print the differential of all slides, a row for each slide, and what a reader must know."""
-    print_table(_with_intervals(made.overall[made.overall["count"] > 0]), "{:.1%}")
+    from cytoyolo.scoring.differential import shown_classes
+
+    print_table(_with_intervals(shown_classes(made.overall)), "{:.1%}")
     if len(made.slides) > 1:
         print_table(made.slides.head(_MOST_SLIDES), "{:.1%}")
         if len(made.slides) > _MOST_SLIDES:

@@ -15,6 +15,8 @@ ADJUSTED, ADJUSTED_LEUKOCYTES = "adjusted_share", "adjusted_leukocyte_share"
 # The columns that follow the others.
 LAST = ["share_low", "share_high", "leukocyte_share_low", "leukocyte_share_high", "flag"]
 Counts = NDArray[np.int64]
+# The least adjusted share that a table for people shows: it is 0.1 % with one decimal.
+_LEAST_SHOWN = 0.0005
 
 
 def differential(
@@ -69,6 +71,16 @@ def differential(
     table = pd.DataFrame({"class": spec.codes, "name": spec.names})
     table = table.assign(**{name: np.asarray(columns[name][0]) for name in order if name in columns})
     return table.sort_values("count", ascending=False, kind="stable", ignore_index=True).round(6)
+
+
+def shown_classes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the classes of a differential that people are shown: those with cells, and those with adjusted shares.
+
+    A class without a named cell may have an adjusted share, and without it the shown shares do not add up.
+    """
+    adjusted = [name for name in (ADJUSTED, ADJUSTED_LEUKOCYTES) if name in table]
+    shown: pd.DataFrame = table[(table["count"] > 0) | (table[adjusted] >= _LEAST_SHOWN).any(axis=1)]
+    return shown
 
 
 def _row(counts: Mapping[str, int], spec: DataSpec) -> Counts:

@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from cytoyolo.cli.differential import show_differential
+from cytoyolo.report.pages.differential import differential_sections
+from cytoyolo.report.parts import Table
 from cytoyolo.scoring.differential import differential
 from cytoyolo.scoring.intervals import wilson
 from cytoyolo.scoring.method_comparison import compare_methods
@@ -164,3 +167,13 @@ def test_one_slide_and_slides_without_leukocytes_have_no_limits() -> None:
     assert result.bias[["bias_low", "sd", "limit_low", "limit_high"]].isna().all(axis=None)
     assert result.pairs["true_share"].isna().tolist() == [False, False, True, True]
     assert compare_methods([], np.zeros((0, 2), int), np.zeros((0, 2), int), spec).bias["bias"].isna().all()
+
+
+def test_people_are_shown_adjusted_shares_of_classes_without_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    shares = {"PNN": 0.43, "MO": 0.5688, "LY": 0.0008, "PM": 0.0004}
+    counted = made({("a", "PNN"): 60, ("a", "PM"): 0}, adjusted=shares)
+    show_differential(counted)
+    printed = [word for line in capsys.readouterr().out.splitlines() for word in line.split()[1:2]]
+    table = next(part for part in differential_sections(counted)[0].parts if isinstance(part, Table))
+    for codes in ([word for word in printed if word in SPEC.codes], [row[0] for row in table.rows]):
+        assert codes == ["PNN", *(code for code in SPEC.codes if code in ("LY", "MO"))]

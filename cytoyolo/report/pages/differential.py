@@ -6,6 +6,7 @@ import pandas as pd
 
 from cytoyolo.report.charts import agreement
 from cytoyolo.report.parts import Cell, Mark, Page, Part, Prose, Section, Table, judged, number_text, share_cell
+from cytoyolo.scoring.differential import shown_classes
 from cytoyolo.scoring.method_comparison import MethodComparison
 from cytoyolo.scoring.slide_differential import NO, Differential
 from cytoyolo.spec import FLAGS
@@ -49,7 +50,7 @@ def differential_sections(made: Differential) -> list[Section]:
 
 
 def _overall(made: Differential) -> Table:
-    table = made.overall[made.overall["count"] > 0]
+    table = shown_classes(made.overall)
     more = {
         "uncertain": "uncertain", "adjusted_share": "adjusted share",
         "adjusted_leukocyte_share": "adjusted share of leukocytes",
