@@ -1,8 +1,10 @@
 """`review`: a page on which people decide about labels and cells, and the export of what they decided."""
 
 import getpass
+import socket
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -115,14 +117,20 @@ def review(
     folder, found, grouped = (None if one is None else Path(one) for one in (images, findings, groups))
     given = _Given(source, folder, found, grouped, dataset)
     check_place(path)
-    with locked(path):
+    # A call that is wrong in its address leaves no new review, which the right call could not change.
+    with locked(path), _listening(host, port) as listening:
         if not path.exists():
             _begin(path, given)
         elif groups is not None:
             raise UsageError(f"{path} has its groups already; leave {option('groups')} out to go on with it.")
         store = Store(path)
         _check_inputs(store, given)
-        _serve(store, given.images, name or _user(), (host, port, password), browser)
+        bound, address, hosts = listening
+        if host is not None:
+            console.warn(
+                f"Everyone in the network who knows the password can review at http://{address}/. Nothing is encrypted."
+            )
+        _serve(store, given.images, Access(address, hosts, name or _user(), password or ""), bound, browser)
         return state_of(store, None)[0]
 
 
@@ -197,30 +205,29 @@ def _user() -> str:
     return "reviewer"
 
 
-def _serve(
-    store: Store, images: Path | None, reviewer: str, where: tuple[str | None, int, str | None], browser: bool
-) -> None:
+@contextmanager
+def _listening(host: str | None, port: int) -> Iterator[tuple[socket.socket, str, frozenset[str]]]:
+    """Bind the port of the page; see `listen`."""
+    bound, address, hosts = listen(host, port)
+    with bound:
+        if (taken := int(address.rpartition(":")[2])) != port:
+            console.note(f"Port {port} is in use; the page is at port {taken}.")
+        yield bound, address, hosts
+
+
+def _serve(store: Store, images: Path | None, access: Access, bound: socket.socket, browser: bool) -> None:
     """Show the page until the program is interrupted."""
     from cytoyolo.reviewing.desk import Desk
     from cytoyolo.reviewing.gallery import Gallery
     from cytoyolo.reviewing.pictures import PictureMaker
     from cytoyolo.reviewing.server import application, server_of
 
-    host, port, password = where
     folder = Path(store.about.images) if images is None else images
     table = LabelTable.parse(Path(store.about.source), store.about.table, store.about.spec)
     names = images_of(store, table)
     partners = {name for item in store.items for name in item.partner_images if name not in names}
     pictures = PictureMaker(folder, files_of(folder, names, sorted(partners)))
-    bound, address, hosts = listen(host, port)
-    if (taken := int(address.rpartition(":")[2])) != port:
-        console.note(f"Port {port} is in use; the page is at port {taken}.")
-    access = Access(address, hosts, reviewer, password or "")
-    if host is not None:
-        console.warn(
-            f"Everyone in the network who knows the password can review at http://{address}/. Nothing is encrypted."
-        )
-    console.note(f"{reviewer} reviews {Path(store.about.source).name} at {access.url}")
+    console.note(f"{access.reviewer} reviews {Path(store.about.source).name} at {access.url}")
     console.note(f"Every decision is stored at once in {store.path}. End with Ctrl-C.")
     if browser:
         Timer(_BROWSER_S, webbrowser.open, [access.url]).start()
@@ -231,4 +238,3 @@ def _serve(
         pass  # the usual end of a review
     finally:
         pictures.close()
-        bound.close()

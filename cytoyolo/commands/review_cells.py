@@ -21,7 +21,10 @@ DETECTIONS = "detections.csv"
 
 def begin_cells(folder: Path, images: Path, groups: Path | None, dataset: str | Path | None) -> About:
     """Read what a review of a prediction is about. Raises UsageError or CytoyoloError."""
+    from cytoyolo.images.info import check_image_folder
+
     check_prediction(folder)
+    check_image_folder(images)
     stored = stored_cells(folder, dataset=dataset)
     kept, spec = stored.kept, stored.spec
     if not len(kept):

@@ -246,6 +246,30 @@ def test_wrong_calls_are_told(place: Path) -> None:
             cytoyolo.review(**call, browser=False)
 
 
+@pytest.mark.parametrize("source", ["labels.csv", "results"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"images": "nowhere"},
+        {"port": 70_000},
+        {"host": "203.0.113.7", "password": "long enough"},
+        {"groups": "nowhere.csv"},
+    ],
+)
+def test_a_wrong_call_leaves_no_review(place: Path, source: str, call: dict[str, Any]) -> None:
+    (place / "results").mkdir()
+    (place / "results" / "detections.csv").write_text(
+        "NAME,x1,y1,x2,y2,class,confidence,second_class,margin\n0.png,20,30,80,90,LY,0.9,MO,0.1\n"
+    )
+    given = {"images": place / "images", "dataset": "wbc5", "browser": False} | call
+    for name in ("images", "groups"):
+        if name in call:
+            given[name] = place / call[name]
+    with pytest.raises(UsageError, match=r"nowhere|port=70000|host='203\.0\.113\.7'"):
+        cytoyolo.review(place / source, **given)
+    assert not [*place.glob("*.sqlite")]
+
+
 def test_a_curation_gives_the_items_and_accepting_them_makes_its_boxes(tmp_path: Path) -> None:
     names = [f"{number}.png" for number in range(30)]
     painted(tmp_path / "images", 30)
