@@ -24,9 +24,10 @@ import pandas as pd
 from cytoyolo.annotations.lines import ENDS, Change, Lines, before_empty, with_new
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import read_bytes
-from cytoyolo.tables.dialect import WESTERN, Sheet, read_sheet
+from cytoyolo.tables.dialect import WESTERN, SchemaError, Sheet, read_sheet
 from cytoyolo.tables.kinds import labels_fault
-from cytoyolo.tables.table import sha256
+from cytoyolo.tables.records import parse_records
+from cytoyolo.tables.table import XYXY, sha256
 
 COLUMNS = list(Change._fields)
 FINGERPRINTS = "fingerprints"
@@ -35,11 +36,36 @@ _MOST_WIDENED = 6
 
 
 def change_log(lines: Lines) -> tuple[bytes, pd.DataFrame]:
-    """Return the edited table, as a file's bytes, and the change log."""
+    """Return the edited table, as a file's bytes, and the change log. Raises CytoyoloError if the table would be read
+    in another way than it was meant."""
     data = lines.to_bytes()
+    _check_read_back(lines, data)
+    return data, log_of(lines, data)
+
+
+def log_of(lines: Lines, data: bytes) -> pd.DataFrame:
+    """Return the change log of an edited table, which is `data` as a file's bytes."""
     before, after = sha256(lines.records.to_bytes()), sha256(data)
     prints = Change(1, FINGERPRINTS, before, after, "", "the whole table before and after")
-    return data, pd.DataFrame([prints, *lines.logged], columns=COLUMNS)
+    return pd.DataFrame([prints, *lines.logged], columns=COLUMNS)
+
+
+def _check_read_back(lines: Lines, data: bytes) -> None:
+    """Raise CytoyoloError if the edited table does not hold the values that it should have.
+
+    A form is found from the rows. A repair may have dropped the rows that showed it.
+    """
+    records = lines.records
+    names = {role: records.header[place - records.numbered] for role, place in records.columns.place.items()}
+    try:
+        found = Lines(parse_records("the changed table", data, names, XYXY, empty=True)).cells
+    except SchemaError:
+        found = []
+    if found != lines.cells:
+        raise CytoyoloError(
+            "the table would be read in another way after these changes, so nothing is written; save it with commas "
+            "between the columns, with decimal points and with a name for each column, and repeat the call."
+        )
 
 
 def undo(clean: bytes, changes: pd.DataFrame) -> bytes:

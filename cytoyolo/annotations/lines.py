@@ -1,5 +1,6 @@
 """The lines of a label table and the edits of them: what a repair writes, and what its log holds."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from cytoyolo.tables.table import XYXY
 _END_NAMES = {"\n": "LF", "\r\n": "CRLF", "\r": "CR", "": "none"}
 # The line ends that a log names, by name.
 ENDS = {name: end for end, name in _END_NAMES.items()}
+_THREE_DECIMALS = re.compile(r"[+-]?\d+\.\d{3}")
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,12 @@ class Lines:
         return self._edited[0]
 
     @cached_property
-    def _edited(self) -> tuple[tuple[Change, ...], dict[int, str | None]]:
-        """Return the changes, and the text of each changed or new line by its row. The text is None for a dropped line.
+    def _edited(self) -> tuple[tuple[Change, ...], dict[int, str | None], dict[int, list[str]]]:
+        """Return the changes, and by its row the text and the values of each changed or new line. The text is None for
+        a dropped line.
 
-        Changed and new lines have the form of the table: its separator, its decimal mark and its further columns.
+        Changed and new lines have the form of the table: its separator, its decimal mark, its row numbers and its
+        further columns.
         """
         records, count = self.records, len(self.records.cells)
         place, originals = records.columns.place, records.sheet.rows
@@ -78,16 +82,44 @@ class Lines:
             for index, row in enumerate(edit.rows.tolist()):
                 before = texts.get(row, originals[row + 1] if row < count else None)
                 if edit.after:
-                    given = records.cells[row] if row < count else [""] * len(records.cells[0])
+                    given = records.cells[row] if row < count else self._new_row(row - count)
                     values = list(cells.get(row, given))
                     for role, after in edit.after.items():
-                        values[place[role]] = after[index]
+                        values[place[role]] = self._number(after[index]) if role in XYXY else after[index]
                     cells[row], texts[row] = values, records.row_text(values, XYXY)
                 else:
                     texts[row] = None
                 end = "" if edit.after or row >= count else _END_NAMES[records.sheet.ends[row + 1]]
                 changes.append(Change(row + 2, edit.rule, before or "", texts[row] or "", end, edit.reasons[index]))
-        return tuple(changes), texts
+        return tuple(changes), texts, cells
+
+    def _new_row(self, index: int) -> list[str]:
+        """The values of the new row with this index, as far as the form of the table gives them."""
+        values = [""] * len(self.records.cells[0])
+        if self.records.numbered:
+            last = next(row[0] for row in reversed(self.records.cells) if row[0].strip())
+            values[0] = str(int(last) + 1 + index)
+        return values
+
+    @cached_property
+    def _has_decimals(self) -> bool:
+        return self.records.has_decimals(XYXY)
+
+    def _number(self, value: str) -> str:
+        """Write a number so that no mark between thousands is seen in the table, where it is 12.125 beside 200."""
+        if self._has_decimals:
+            return f"{value}.0" if value.lstrip("+-").isdecimal() else value
+        return f"{value}0" if _THREE_DECIMALS.fullmatch(value) else value
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The values (k, roles) of the rows that are left, then of the new rows. Empty rows are left out."""
+        records, texts, edited = self.records, self._edited[1], self._edited[2]
+        count = len(records.cells)
+        left = [row for row in range(count) if row not in records.blank and texts.get(row, "") is not None]
+        new = [row for row in sorted(texts) if row >= count and texts[row] is not None]
+        cells = [edited[row] if row in edited else records.cells[row] for row in (*left, *new)]
+        return [[row[place] for place in records.columns.place.values()] for row in cells]
 
     @property
     def logged(self) -> list[Change]:

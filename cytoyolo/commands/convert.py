@@ -13,7 +13,7 @@ import pandas as pd
 from cytoyolo import defaults
 from cytoyolo.annotations import audit as auditing
 from cytoyolo.annotations.background import BACKGROUND, background_facts, with_background
-from cytoyolo.annotations.changes import change_log
+from cytoyolo.annotations.changes import log_of
 from cytoyolo.annotations.policy import load_policy, own_files, own_modules
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import Trainable, trainable
@@ -233,7 +233,7 @@ def _write(
     write_lists(folder, table.spec, listing["file"], listing["part"].to_numpy(), manifest["folds"])
     if manifest["repair"]:
         write_table(folder / FINDINGS, labels.findings.rename(columns=dict(table.spec.columns)))
-        write_table(folder / CHANGES, change_log(table.lines)[1])
+        write_table(folder / CHANGES, log_of(table.lines, table.lines.to_bytes()))
     write_text(folder / yolo.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
 
 

@@ -7,6 +7,7 @@ import csv
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from cytoyolo.errors import CytoyoloError, quoted
@@ -22,6 +23,7 @@ _LOOKED_AT = 20
 _DECIMAL = re.compile(r"\s*[+-]?(\d+,\d+|,\d+|\d+,)\s*")
 _PERHAPS_THOUSANDS = {mark: re.compile(rf"\s*[+-]?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}\s*") for mark in ",."}
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_ROW_NUMBER = re.compile(r"\d{1,18}")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Records:
         The empty rows, which are skipped.
     notes : tuple of str
         What is unusual about the form, in a few words.
+    numbered : bool
+        Whether the rows begin with their numbers, in a column without a name in the header, as R writes them.
     """
 
     sheet: Sheet
@@ -50,6 +54,7 @@ class Records:
     broken: dict[int, str]
     blank: frozenset[int]
     notes: tuple[str, ...]
+    numbered: bool
 
     @property
     def dialect(self) -> Dialect:
@@ -74,6 +79,11 @@ class Records:
         """Return the values (n,) of a column."""
         place = self.columns.place[role]
         return [row[place] for row in self.cells]
+
+    def has_decimals(self, roles: Collection[str]) -> bool:
+        """Tell whether the columns of these roles hold numbers with decimals, and no whole numbers."""
+        values = [row[self.columns.place[role]] for row in self.cells for role in roles]
+        return any("." in value for value in values) and not any(map(_WHOLE.fullmatch, values))
 
     def row_text(self, values: Sequence[str], numeric: Collection[str]) -> str:
         """Write values as a row in the form of the file. The columns of the roles `numeric` hold numbers."""
@@ -140,8 +150,8 @@ def parse_records(
     sheet, names = read_header(path, data, ",".join(expected.values()))
     later = [line.split(sheet.dialect.delimiter) for line in sheet.rows[1:_LOOKED_AT]]
     columns = find_columns(str(path), names, expected, later)
-    width, shift = _overlong(sheet, len(names))
-    if shift:
+    width, numbered = _overlong(sheet, len(names))
+    if numbered:
         columns = replace(columns, place={role: place + 1 for role, place in columns.place.items()})
     if width > len(names):
         columns = replace(columns, unused=[*columns.unused, ""])
@@ -155,7 +165,7 @@ def parse_records(
     notes = [*sheet.dialect.notes, *columns.notes]
     if inside:
         notes.append(f"{len(inside):,} empty lines are skipped" if len(inside) > 1 else "an empty line is skipped")
-    return Records(sheet, columns, cells, broken, blank, tuple(notes))
+    return Records(sheet, columns, cells, broken, blank, tuple(notes), numbered)
 
 
 def read_header(path: str | Path | Frame, data: bytes, wanted: str) -> tuple[Sheet, list[str]]:
@@ -172,9 +182,10 @@ def read_header(path: str | Path | Frame, data: bytes, wanted: str) -> tuple[She
 
 
 def _overlong(sheet: Sheet, width: int) -> tuple[int, bool]:
-    """Return how many values each row has, and whether the first column has no name in the header.
+    """Return how many values each row has, and whether the first value is the number of the row.
 
-    R writes row numbers without a name for their column. Other programs end each row with a delimiter.
+    R writes row numbers without a name for their column. Numbers are missing where rows were dropped. Other programs
+    end each row with a delimiter.
     """
     rows = [row for row in sheet.rows[1:] if row.strip()]
     try:
@@ -185,9 +196,11 @@ def _overlong(sheet: Sheet, width: int) -> tuple[int, bool]:
         return width, False
     if any(len(value) != width + 1 for value in values):
         return width, False
-    if len(rows) > 1 and not any(value[-1].strip() for value in values):
+    if not any(value[-1].strip() for value in values):
         return width + 1, False
-    numbered = [value[0].strip() for value in values] == [str(number) for number in range(1, len(rows) + 1)]
+    texts = [value[0].strip() for value in values]
+    numbers = [int(text) for text in texts if _ROW_NUMBER.fullmatch(text)]
+    numbered = len(numbers) == len(texts) and all(low < high for low, high in pairwise([0, *numbers]))
     return (width + 1, True) if numbered else (width, False)
 
 

@@ -344,3 +344,39 @@ def test_a_letter_that_only_the_dropped_row_had_comes_back() -> None:
     data = f"{HEADER}\na.jpg,1,2,30,40,PNN\né.jpg,1,2,30,40,XYZ\n".encode("cp1252")
     clean, log = repaired(data)
     assert clean.isascii() and undo(clean, log) == data
+
+
+NEW_ROW = {"image": ["a.jpg"], "x1": ["5"], "y1": ["6"], "x2": ["50"], "y2": ["60.125"], "class": ["msk"]}
+SEMICOLONS = HEADER.replace(",", ";")
+
+
+@pytest.mark.parametrize(
+    ("table", "new"),
+    [
+        (f"{HEADER}\n1,a.jpg,1,2,30,40,PNN\n2,b.jpg,3,4,3,4,EO\n3,c.jpg,5,6,50,60,EO\n", "4,a.jpg,5,6,50,60.1250,msk"),
+        (f"{HEADER}\n2,b.jpg,3,4,3,4,EO\n7,c.jpg,5,6,50,60,EO\n", "8,a.jpg,5,6,50,60.1250,msk"),
+        (f"{HEADER}\nb.jpg,3,4,3,4,EO,\nc.jpg,5,6,50,60,EO,\n", "a.jpg,5,6,50,60.1250,msk,"),
+        (f"{SEMICOLONS}\nb.jpg;3;4;3;4;EO\nc.jpg;5;6;50;60;EO\n", "a.jpg;5;6;50;60.1250;msk"),
+        (
+            f"{SEMICOLONS}\nb.jpg;3,5;4,5;3,5;4,5;EO\nc.jpg;5,125;6,125;50,125;6,500;EO\n",
+            "a.jpg;5,0;6,0;50,0;60,125;msk",
+        ),
+        (f"{SEMICOLONS}\nb.jpg;3.500;4.5;3.5;4;EO\nc.jpg;5.125;6.12;50.125;6;EO\n", "a.jpg;5;6;50;60.1250;msk"),
+    ],
+)
+def test_a_table_of_any_form_is_read_back_after_rows_were_dropped_and_added(table: str, new: str) -> None:
+    dropped = Edit("zero-side", np.array([table.count("\n") - 3]), {}, ["why"])
+    added = Edit("overlooked", np.array([table.count("\n") - 1]), NEW_ROW, ["why"])
+    for edits in ([dropped], [dropped, added]):
+        made, log = edited(table.encode(), *edits)
+        read = table_of(made)
+        assert not read.broken and read.text["image"][len(read.alive) - len(edits)] == "c.jpg"
+        assert undo(made, log) == table.encode() and apply(table.encode(), log) == made
+    assert made.decode().splitlines()[-1] == new and read.xyxy[-1].tolist() == [5, 6, 50, 60.125]
+
+
+def test_a_table_whose_form_only_a_dropped_row_showed_is_refused() -> None:
+    table = f"{SEMICOLONS}\na.jpg;3;4;30,5;40;EO\nb.jpg;5,125;6;50;60;EO\n".encode()
+    assert table_of(table).xyxy[1, 0] == 5.125
+    with pytest.raises(CytoyoloError, match="read in another way after these changes"):
+        edited(table, Edit("rule", np.array([0]), {}, ["why"]))
