@@ -50,7 +50,7 @@ from cytoyolo.commands.adapt_inputs import (
 from cytoyolo.commands.adapt_remarks import remarks
 from cytoyolo.commands.crossval_begin import FIXED_EPOCHS
 from cytoyolo.commands.fold_tables import LAST
-from cytoyolo.commands.seen_images import seen_files
+from cytoyolo.commands.seen_images import seen_in_held_out
 from cytoyolo.commands.train import train
 from cytoyolo.commands.train_classifier import train_classifier
 from cytoyolo.commands.train_classifier_cells import check_whole
@@ -292,7 +292,7 @@ def _finish(folder: Path, use: GivenWeights, images: Path, known: Classes, devic
     judged.classes.insert(1, "trained", judged.classes["class"].map(trained.value_counts()).fillna(0).astype(int))
     outcome = verdict(judged.last)
     recommended = tuple(made) if outcome == "better" else use.paths
-    said = remarks(outcome, judged, use.info, known, part, bool(inputs["replay"]), seen_files(use.paths, part.files))
+    said = remarks(outcome, judged, use.info, known, part, bool(inputs["replay"]), seen_in_held_out(use.paths, data))
     _write(folder, judged, data)
     result = {
         "verdict": outcome, "recommended": [path.name for path in recommended], "cells": len(trained) + len(judging),

@@ -1,6 +1,6 @@
 """What is said where a result is about images that the weights were trained on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from cytoyolo.files import read_bytes, write_text
 from cytoyolo.images.folder import folder_files, match_in_folder
 from cytoyolo.images.info import digest
 from cytoyolo.text import counted
-from cytoyolo.yolo.folder import Dataset, held_out
+from cytoyolo.yolo.folder import SOURCE, STAGED, Dataset, held_out
 from cytoyolo.yolo.verify import read_listing
 
 # While a training runs, this file in the run folder keeps what the weights that it started from had seen.
@@ -43,8 +43,7 @@ def refuse_seen_folds(start: Start, data: Dataset) -> None:
 
 def seen_in_validation(start: Start, data: Dataset, fold: int | None) -> str:
     """Say how many images of the validation part the start of a training has seen, "" if it has seen none."""
-    listing = read_listing(data)
-    part = listing[held_out(listing["part"].to_numpy(np.int64), fold)]
+    part = _held_out(data, fold)
     names = _seen_names(start.seen, data, part)
     if not names:
         return ""
@@ -57,8 +56,15 @@ def seen_in_validation(start: Start, data: Dataset, fold: int | None) -> str:
 
 def _seen_names(seen: Seen, data: Dataset, listing: pd.DataFrame) -> list[str]:
     """Return the names of the listed images that were seen. Tiles count as their image."""
-    known = np.array([seen.has(one) for one in listing["image_blake2b"]], bool)
+    pairs = zip(listing[SOURCE], listing[STAGED], strict=True)
+    known = np.array([seen.has(source) or seen.has(staged) for source, staged in pairs], bool)
     return list(dict.fromkeys(listing[data.spec.columns["image"]][known]))
+
+
+def _held_out(data: Dataset, fold: int | None) -> pd.DataFrame:
+    """Return the rows of images.csv of the validation part."""
+    listing = read_listing(data)
+    return listing[held_out(listing["part"].to_numpy(np.int64), fold)]
 
 
 def _images(data: Dataset, listing: pd.DataFrame) -> int:
@@ -82,23 +88,31 @@ def seen_facts(run: Path, data: Dataset, fold: int | None) -> dict[str, list[str
     path, listing = run / START_SEEN, read_listing(data)
     before = read_bytes(path).decode().split() if path.is_file() else []
     trained = listing[~held_out(listing["part"].to_numpy(np.int64), fold)]
-    return Seen(frozenset(before)).and_images(trained["image_blake2b"])
+    return Seen(frozenset(before)).and_images([*trained[SOURCE], *trained[STAGED]])
 
 
 def seen_in_folder(weights: Sequence[Path], names: Sequence[str], folder: Path) -> str:
     """Say how many of the named images of a folder checkpoints were trained on, "" if they have seen none."""
-    file = match_in_folder(names, frozenset(folder_files(folder))).file
-    return seen_files(weights, {name: folder / file[name] for name in names if name in file})
-
-
-def seen_files(weights: Sequence[Path], files: Mapping[str, Path]) -> str:
-    """Say how many of the image files checkpoints were trained on, "" if they have seen none.
-
-    Exported weights do not know what they have seen.
-    """
-    known = [path for path in weights if path.is_file() and path.suffix.lower() == ".pt"]
-    seen = Seen(frozenset[str]().union(*(seen_of(load_checkpoint(path)).images for path in known)))
+    seen = _seen_by(weights)
     if not seen.images:
         return ""
-    names = [name for name, path in files.items() if path.is_file() and seen.has(digest(read_bytes(path)))]
-    return f"{len(names):,} of the {counted(len(files), 'image')} ({listed(names, _SHOWN)})" if names else ""
+    file = match_in_folder(names, frozenset(folder_files(folder))).file
+    files = {name: folder / file[name] for name in names if name in file}
+    known = [name for name, path in files.items() if path.is_file() and seen.has(digest(read_bytes(path)))]
+    return _told(known, len(files))
+
+
+def seen_in_held_out(weights: Sequence[Path], data: Dataset) -> str:
+    """Say how many images of the validation part checkpoints were trained on, "" if they have seen none."""
+    part = _held_out(data, None)
+    return _told(_seen_names(_seen_by(weights), data, part), _images(data, part))
+
+
+def _seen_by(weights: Sequence[Path]) -> Seen:
+    """Return what any of the checkpoints has seen. Exported weights do not know what they have seen."""
+    known = [path for path in weights if path.is_file() and path.suffix.lower() == ".pt"]
+    return Seen(frozenset[str]().union(*(seen_of(load_checkpoint(path)).images for path in known)))
+
+
+def _told(names: list[str], count: int) -> str:
+    return f"{len(names):,} of the {counted(count, 'image')} ({listed(names, _SHOWN)})" if names else ""

@@ -18,7 +18,8 @@ class Seen:
     Attributes
     ----------
     images : frozenset of str
-        Short fingerprints of the files of the images, as they stood in the YOLO folders.
+        Short fingerprints of the image files, both as `convert` got them and as they stood in the YOLO folders. Older
+        weights know only the second.
     dataset, labels : str or None
         The SHA-256 of the last training's images and label table. Older weights know only these.
 

@@ -21,6 +21,9 @@ from cytoyolo.tables.kinds import labels_fault
 
 MANIFEST = "dataset.json"
 LISTING = "images.csv"
+# The columns of the images' fingerprints: of the file in the folder, and of the image that it was made from. The same
+# image has other bytes in a folder where it is repaired, painted over or cut, so images are recognised by the second.
+STAGED, SOURCE = "image_blake2b", "source_blake2b"
 # The rows that the label files were made from, and what the manifest calls the file and its SHA-256.
 LABELS, ROWS = "labels.csv", "rows"
 # What is to be done about a folder that isn't what was converted.

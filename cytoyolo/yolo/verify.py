@@ -12,9 +12,20 @@ from cytoyolo.errors import CytoyoloError, listed
 from cytoyolo.images.info import digest
 from cytoyolo.machine import cores
 from cytoyolo.tables.table import fingerprint
-from cytoyolo.yolo.folder import CONVERT_AGAIN, LABELS, LISTING, ROWS, Dataset, data_yaml, list_files, list_names
+from cytoyolo.yolo.folder import (
+    CONVERT_AGAIN,
+    LABELS,
+    LISTING,
+    ROWS,
+    SOURCE,
+    STAGED,
+    Dataset,
+    data_yaml,
+    list_files,
+    list_names,
+)
 
-_NEEDED = ("file", "width", "height", "part", "group", "image_blake2b", "labels_blake2b")
+_NEEDED = ("file", "width", "height", "part", "group", STAGED, "labels_blake2b")
 
 
 def verify(data: Dataset, fold: int | None) -> None:
@@ -48,7 +59,10 @@ def verify(data: Dataset, fold: int | None) -> None:
 
 
 def read_listing(data: Dataset) -> pd.DataFrame:
-    """images.csv of a YOLO folder, as text: a row an image. Raises CytoyoloError when it is missing or damaged."""
+    """images.csv of a YOLO folder, as text: a row an image. Raises CytoyoloError when it is missing or damaged.
+
+    Older folders do not know what their files were made from, so each file is its own source there.
+    """
     try:
         listing = pd.read_csv(data.folder / LISTING, dtype=str, keep_default_na=False)
         names = listing[list(_NEEDED)]["file"]
@@ -56,7 +70,7 @@ def read_listing(data: Dataset) -> pd.DataFrame:
         raise CytoyoloError(f"{data.folder / LISTING} is missing or damaged; {CONVERT_AGAIN}.") from error
     if any(name_fault(name) or PurePath(name).name != name for name in names):
         raise CytoyoloError(f"{data.folder / LISTING} names files outside the folder; {CONVERT_AGAIN}.")
-    return listing
+    return listing if SOURCE in listing else listing.assign(**{SOURCE: listing[STAGED]})
 
 
 def _moved(folder: Path, files: Iterable[str]) -> list[Path]:
@@ -85,6 +99,6 @@ def _file_faults(folder: Path, listing: pd.DataFrame) -> Iterator[str]:
                 return f"{path.name} is missing"
         return ""
 
-    rows = zip(listing["file"], listing["image_blake2b"], listing["labels_blake2b"], strict=True)
+    rows = zip(listing["file"], listing[STAGED], listing["labels_blake2b"], strict=True)
     with ThreadPoolExecutor(cores()) as pool:
         yield from pool.map(fault, rows)

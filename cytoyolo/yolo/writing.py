@@ -35,6 +35,7 @@ def list_images(
             "part": part,
             "group": group.to_numpy(),
             "repairs": ["; ".join([*row.repairs, *["masked"] * (name in regions)]) for name, row in facts.items()],
+            yolo.SOURCE: [row.digest for row in facts.values()],
         }
     )
 
@@ -61,6 +62,7 @@ def list_tiles(facts: Mapping[str, ImageInfo], tiles: Tiles, part: NDArray[np.in
             "part": part[of_field],
             "group": group.to_numpy()[of_field],
             "repairs": ["; ".join(of_tile) for of_tile in repairs],
+            yolo.SOURCE: [facts[name].digest for name in tiles.field],
         }
     )
 
@@ -129,7 +131,7 @@ def write_tiles(
 ) -> dict[str, str]:
     """Write what `write_data` writes, of tiles. labels.csv has the labels of the whole images, in their pixels."""
     columns, names, file = dict(labels.table.spec.columns), np.array(tiles.names, object), listing["file"].tolist()
-    listing["image_blake2b"] = _stage_all_tiles(folder / "images", facts, file, tiles, fill)
+    listing[yolo.STAGED] = _stage_all_tiles(folder / "images", facts, file, tiles, fill)
     texts = yolo.label_texts(pd.Series(names[tiles.tile]), tiles.class_id, tiles.xyxy, tiles.size[tiles.tile])
     listing["labels_blake2b"] = write_labels(folder / "labels", dict(texts), dict(zip(names, file, strict=True)))
     return _write_tables(folder, labels, listing, facts, columns)
@@ -150,7 +152,7 @@ def write_data(
     """
     columns = dict(labels.table.spec.columns)
     files = dict(zip(listing["image"], listing["file"], strict=True))
-    listing["image_blake2b"] = stage_images(folder / "images", facts, files.values(), copy, regions, fill)
+    listing[yolo.STAGED] = stage_images(folder / "images", facts, files.values(), copy, regions, fill)
     texts = dict(yolo.label_texts(pd.Series(labels.image), labels.class_id, labels.xyxy, labels.size))
     listing["labels_blake2b"] = write_labels(folder / "labels", texts, files)
     return _write_tables(folder, labels, listing, files, columns)

@@ -1,18 +1,28 @@
 """Weights know which images they were trained on, and no figure about these images passes as one about new images."""
 
 import json
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from cytoyolo import CytoyoloError, calibrate, convert, crossval, evaluate, train, train_classifier
-from cytoyolo.commands.seen_images import START_SEEN, refuse_seen_folds, seen_in_validation
+from cytoyolo.commands.seen_images import (
+    START_SEEN,
+    refuse_seen_folds,
+    seen_facts,
+    seen_in_folder,
+    seen_in_held_out,
+    seen_in_validation,
+)
 from cytoyolo.detector import train as training
-from cytoyolo.detector.seen import Seen
-from cytoyolo.detector.weights import Start, find_start, load_checkpoint, seen_of
-from cytoyolo.yolo.folder import load_dataset
+from cytoyolo.detector.seen import Seen, parse_seen
+from cytoyolo.detector.weights import Start, find_start, load_checkpoint, seen_of, write_with_facts
+from cytoyolo.yolo.folder import SOURCE, Dataset, load_dataset
 from cytoyolo.yolo.verify import read_listing
-from tests.blobs import SETTINGS
+from tests.blobs import SETTINGS, draw
 
 TINY = {**SETTINGS, "epochs": 2, "plots": False}
 
@@ -53,6 +63,59 @@ def parts(data):
 def test_weights_know_the_images_of_their_training_and_no_others(start, blobs):
     trained, held_out = parts(load_dataset(blobs / "dataset"))
     assert len(held_out) == 6 and start.seen.images == trained
+
+
+@pytest.fixture
+def changed(weights, tmp_path) -> Callable[..., tuple[Dataset, Path]]:
+    """Make a data set whose files have other bytes than the images that they show, and weights trained on it."""
+
+    def make(kind: str, **options: object) -> tuple[Dataset, Path]:
+        table = draw(tmp_path / "images", 8)
+        if kind == "painted":
+            table = pd.concat([table, table.head(1).assign(x1=0, y1=0, x2=5, y2=5, **{"class": "msk"})])
+        for path in (tmp_path / "images").iterdir() if kind == "repaired" else ():
+            path.write_bytes(path.read_bytes() + b"tail")
+        table.to_csv(tmp_path / "labels.csv", index=False)
+        (tmp_path / "spec.yaml").write_text("classes: [dark, pale]")
+        convert(tmp_path / "labels.csv", images=tmp_path / "images", output=tmp_path / "data", val=0.25,
+                dataset=tmp_path / "spec.yaml", tiles=60 if kind == "cut" else None)  # fmt: skip
+        data = load_dataset(tmp_path / "data")
+        facts = seen_facts(tmp_path, data, None)
+        write_with_facts(weights, tmp_path / "weights.pt", facts)
+        return data, tmp_path / "weights.pt"
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["painted", "cut", "repaired"])
+def test_images_are_known_by_their_own_files_too(changed, kind, tmp_path):
+    data, path = changed(kind)
+    listing = read_listing(data).drop_duplicates("NAME")
+    told = f"{(listing['part'] == '0').sum()} of the 8 images ("
+    assert seen_in_folder([path], listing["NAME"].tolist(), tmp_path / "images").startswith(told)
+    assert seen_in_held_out([path], data) == ""
+    # The same images in a folder where nothing is painted over or cut.
+    table = pd.read_csv(tmp_path / "labels.csv").query("`class` != 'msk'")
+    table.to_csv(tmp_path / "plain.csv", index=False)
+    options = {"images": tmp_path / "images", "dataset": tmp_path / "spec.yaml"}
+    convert(tmp_path / "plain.csv", output=tmp_path / "folds", folds=2, **options)
+    with pytest.raises(CytoyoloError, match=re.escape(f"was trained on {told}")):
+        refuse_seen_folds(find_start(str(path), asked=True), load_dataset(tmp_path / "folds"))
+    convert(tmp_path / "plain.csv", output=tmp_path / "most", val=0.75, seed=1, **options)
+    most = load_dataset(tmp_path / "most")
+    held_out = (read_listing(most)["part"] == "1").sum()
+    assert f" of the {held_out} images (" in seen_in_held_out([path], most)
+    assert f" of the {held_out} validation images (" in seen_in_validation(
+        find_start(str(path), asked=True), most, None
+    )
+
+
+def test_older_folders_and_weights_know_the_files_of_the_folder(folds, start):
+    listing = pd.read_csv(folds.folder / "images.csv", dtype=str)
+    assert listing.pop(SOURCE).equals(listing["image_blake2b"]), "these images are links"
+    older = parse_seen({"seen": sorted(listing["image_blake2b"].str[:16])})
+    with pytest.raises(CytoyoloError, match=r"trained on 24 of the 24 images"):
+        refuse_seen_folds(Start("old.pt", seen=older), folds)
 
 
 def test_a_cross_validation_does_not_start_from_weights_that_know_its_images(start, weights, folds, blobs, tmp_path):
