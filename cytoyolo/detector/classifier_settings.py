@@ -93,7 +93,6 @@ class ClassifierSettings(TypedDict, total=False):
     compile: bool | str
     deterministic: bool
     plots: bool
-    save_period: int
 
 
 # Our own settings, which Ultralytics doesn't know, with the values that switch them off.

@@ -37,8 +37,11 @@ _OWN = frozenset(
         "cls_remap",
         "split",
         "distill_model",
+        "cfg",
     ]
 )
+# Settings that only decide which files Ultralytics writes besides. A run keeps none of these files.
+_NOT_KEPT = frozenset(["save_period", "save_json", "save_txt", "save_conf", "save_crop", "save_frames", "visualize"])
 # Settings that every recipe must have, because the tool itself uses them.
 _NEEDED = ("model", "epochs", "imgsz", "batch", "seed")
 
@@ -148,6 +151,8 @@ def _check(key: str, value: Any, where: str, kind: Kind) -> None:
     known = kind.known()
     if key in _OWN - kind.given:
         raise UsageError(f"{where} gives '{key}', which cytoyolo sets itself; remove it.")
+    if key in _NOT_KEPT:
+        raise UsageError(f"{where} gives '{key}', which is for files that a run does not keep; remove it.")
     if key not in known:
         close = [name for name in known if name.startswith(key[:3])]
         hint = f" (near: {', '.join(close[:5])})" if close else ""

@@ -101,7 +101,6 @@ class TrainingSettings(TypedDict, total=False):
     compile: bool | str
     deterministic: bool
     plots: bool
-    save_period: int
 
 
 class SeedSettings(TrainingSettings, total=False):

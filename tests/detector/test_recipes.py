@@ -51,6 +51,7 @@ def test_the_recipe_of_a_classifier_is_valid_and_each_kind_refuses_the_other():
         "margin": (7, "give a number from 0 to 4"),
         "label_smoothing": (1.5, "give a number from 0 to 1"),
         "imgsz": (100, "multiple of 32"),
+        "save_period": (5, "files that a run does not keep"),
     }.items():
         value, sentence = words
         with pytest.raises(UsageError, match=sentence):
@@ -91,6 +92,9 @@ def test_flags_win_and_unset_flags_do_not():
         ({"optimizer": "foo"}, "optimizer=foo"),
         ({"single_cls": True}, "sets itself"),
         ({"distill_model": "yolo26x.pt"}, "sets itself"),
+        ({"cfg": "mine.yaml"}, "sets itself"),
+        ({"save_period": 5}, "gives 'save_period', which is for files that a run does not keep"),
+        ({"save_json": True}, "files that a run does not keep"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(flags, words):
