@@ -13,7 +13,7 @@ from cytoyolo import console, defaults
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.review_cells import begin_cells, check_prediction
 from cytoyolo.commands.review_export import Reviewed, export_review, state_of
-from cytoyolo.commands.review_inputs import begin_labels, check_same, files_of, images_of
+from cytoyolo.commands.review_inputs import begin_labels, check_same, check_same_groups, files_of, images_of
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import check_place
 from cytoyolo.locks import locked
@@ -121,8 +121,6 @@ def review(
     with locked(path), _listening(host, port) as listening:
         if not path.exists():
             _begin(path, given)
-        elif groups is not None:
-            raise UsageError(f"{path} has its groups already; leave {option('groups')} out to go on with it.")
         store = Store(path)
         _check_inputs(store, given)
         bound, address, hosts = listening
@@ -162,13 +160,15 @@ def _begin(path: Path, given: _Given) -> None:
 
 
 def _check_inputs(store: Store, given: _Given) -> None:
-    """Refuse a review of another table, prediction, data set or findings than are given."""
+    """Refuse a review of another table, prediction, data set, findings or groups than are given."""
     if given.dataset is not None and load_spec(given.dataset).codes != store.about.spec.codes:
         raise UsageError(f"{store.path} has other classes; leave {option('dataset')} out to go on with it.")
     if not is_review(given.source):
         check_same(store.path, store.about, given.source, given.findings)
     elif given.findings is not None:
         check_same(store.path, store.about, Path(store.about.source), given.findings)
+    if given.groups is not None:
+        check_same_groups(store, given.groups)
 
 
 def _path(source: Path, output: Path | None) -> Path:

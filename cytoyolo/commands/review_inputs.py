@@ -15,6 +15,7 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.audit import FINDINGS, SUMMARY
 from cytoyolo.commands.curate import CHANGES, SCORES, SUGGESTIONS
 from cytoyolo.commands.curate import FINDINGS as CURATED
+from cytoyolo.commands.differential_slides import slides_of
 from cytoyolo.commands.review_cells import DETECTIONS
 from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, UsageError, call, listed, option, quoted
@@ -81,6 +82,23 @@ def check_same(path: Path, about: About, source: Path, findings: Path | None) ->
         raise CytoyoloError(
             f"{path} is a review of other findings than {findings}; leave {option('findings')} out to go on with it, "
             f"or give another name with {option('output')}."
+        )
+
+
+def check_same_groups(store: Store, groups: Path) -> None:
+    """Refuse a table that gives other groups to the images than the review has."""
+    about = store.about
+    if about.kind == CELLS:
+        slide = slides_of(groups, about.spec, about.groups, (), "the images of the review").of
+        same = all(slide(name) == group for name, group in about.groups.items())
+    else:
+        table = LabelTable.parse(Path(about.source), about.table, about.spec)
+        other = {*about.groups, *(item.image for item in store.items)}
+        same = read_groups(groups, about.spec, [*table.first_rows], other).of == about.groups
+    if not same:
+        raise UsageError(
+            f"{store.path} has other groups than {groups} gives; leave {option('groups')} out to go on with it, or give "
+            f"another name with {option('output')}."
         )
 
 

@@ -15,14 +15,15 @@ import pandas as pd
 import pytest
 
 import cytoyolo
-from cytoyolo.commands.review_inputs import begin_labels
+from cytoyolo.commands.review_cells import begin_cells
+from cytoyolo.commands.review_inputs import begin_labels, check_same_groups
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.reviewing.decisions import Draft, Outcome
-from cytoyolo.reviewing.store import Store
+from cytoyolo.reviewing.store import Store, create
 from tests.predicted_tables import SPEC as CURATED
 from tests.predicted_tables import crossvalidated, oof_text
 from tests.program import PROGRAM
-from tests.reviewing import SPEC, made_review, painted
+from tests.reviewing import SPEC, made_gallery, made_review, painted
 
 
 @pytest.fixture
@@ -226,6 +227,7 @@ def test_findings_about_another_table_are_refused(place: Path, name: str, conten
 
 def test_wrong_calls_are_told(place: Path) -> None:
     path = made_review(place / "r", 2)
+    (place / "groups.csv").write_text("NAME,group\n0.png,slide 1\n")
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"source": place / "nosuch.csv"}, "no such file"),
         ({"source": place / "images"}, "holds no detections.csv"),
@@ -238,12 +240,31 @@ def test_wrong_calls_are_told(place: Path) -> None:
         ({"source": path, "reviewer": "a;b"}, "without semicolons"),
         ({"source": path, "export": path}, "is also an input"),
         ({"source": place / "labels.csv", "export": place / "c.csv"}, "no such review"),
-        ({"source": path, "groups": place / "labels.csv"}, "has its groups already"),
+        ({"source": path, "groups": place / "groups.csv"}, "has other groups than"),
         ({"source": path, "port": 0}, "port=0"),
     ]
     for call, words in wrong:
         with pytest.raises(UsageError, match=re.escape(words)):
             cytoyolo.review(**call, browser=False)
+
+
+@pytest.mark.parametrize("source", ["labels.csv", "results"])
+def test_a_review_goes_on_with_its_groups(place: Path, source: str) -> None:
+    folder, groups = made_gallery(place / "g", 6).parent, place / "groups.csv"
+    names = ["0.png", "1.png", "5.png"] if source == "labels.csv" else ["s1/0.png", "s2/0.png"]
+    groups.write_text("\n".join(["NAME,group", *(f"{name},A" for name in names), ""]))
+    path = place / "made.sqlite"
+    if source == "labels.csv":
+        create(path, *begin_labels(place / source, place / "images", None, groups, SPEC))
+    else:
+        create(path, begin_cells(folder / source, folder / "images", groups, "wbc5"), [])
+    store = Store(path)
+    check_same_groups(store, groups)
+    for change in (groups.read_text().replace(",A", ",B", 1), groups.read_text() + "s1/1.png,A\n2.png,A\n"):
+        groups.write_text(change)
+        with pytest.raises(UsageError, match="has other groups than .*groups.csv gives"):
+            check_same_groups(store, groups)
+    store.close()
 
 
 @pytest.mark.parametrize("source", ["labels.csv", "results"])
