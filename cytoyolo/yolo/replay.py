@@ -2,18 +2,21 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cytoyolo import console
 from cytoyolo.errors import CytoyoloError, UsageError, listed
 from cytoyolo.files import write_text
+from cytoyolo.images.duplicates import find_duplicates
+from cytoyolo.images.info import read_many
 from cytoyolo.tables.table import LABEL_ROLES, XYXY, fingerprint, write_table
 from cytoyolo.yolo import folder as yolo
-from cytoyolo.yolo.folder import Dataset, held_out
+from cytoyolo.yolo.folder import SOURCE, STAGED, Dataset, held_out
 from cytoyolo.yolo.labels import read_labels
 from cytoyolo.yolo.staging import links_work
 from cytoyolo.yolo.verify import read_listing, verify
@@ -41,21 +44,22 @@ def with_replay(data: Dataset, other: Dataset, folder: Path, seed: int) -> int:
     """Make a YOLO folder of all images of a data set and of some of another's, and return how many these are.
 
     As many images of `other` are drawn as `data` has training images. Images of rare classes are drawn more often.
-    All are trained on. Images of `other` that are images of `data` too are left out. `check_replay` allows the call.
+    All are trained on. Images of `other` that are images of `data` too, or show the same as one, are left out.
+    `check_replay` allows the call.
     """
     mine, theirs = read_listing(data), read_listing(other)
     column = data.spec.columns["image"]
     theirs = theirs.rename(columns={other.spec.columns["image"]: column})
-    theirs = theirs[~theirs["image_blake2b"].isin(mine["image_blake2b"])]
     if other.manifest["folds"] is None:
         theirs = theirs[~held_out(theirs["part"].to_numpy(np.int64), None)]
+    theirs = theirs[~theirs[SOURCE].isin(mine[SOURCE])]
+    theirs = theirs[~_shown_in(_staged(data, mine), _staged(other, theirs))]
     labels = read_labels(other)
     trained = int((~held_out(mine["part"].to_numpy(np.int64), None)).sum())
     theirs = theirs.iloc[_drawn(theirs[column], labels, trained, seed)]
     labels = labels[labels["image"].isin(theirs[column])]
     prefix = _unused(f"{REPLAY}/", mine[column])
-    sources = [data.folder / "images" / file for file in mine["file"]]
-    sources += [other.folder / "images" / file for file in theirs["file"]]
+    sources = _staged(data, mine) + _staged(other, theirs)
     theirs = theirs.assign(
         **{column: prefix + theirs[column]}, file=_unused(f"{REPLAY}__", mine["file"]) + theirs["file"], part="0",
         group="",
@@ -65,6 +69,21 @@ def with_replay(data: Dataset, other: Dataset, folder: Path, seed: int) -> int:
     record = {"images": len(theirs), **{key: other.manifest[key] for key in ("labels", "images_sha256")}}
     _write(folder, data, listing, rows, sources, record)
     return len(theirs)
+
+
+def _staged(data: Dataset, listing: pd.DataFrame) -> list[Path]:
+    """Return the files of listed images."""
+    return [data.folder / "images" / file for file in listing["file"]]
+
+
+def _shown_in(mine: Sequence[Path], theirs: Sequence[Path]) -> NDArray[np.bool_]:
+    """Tell which of their files show the same as one of mine."""
+    with console.progress() as progress:
+        facts = progress.track(read_many([*mine, *theirs]), len(mine) + len(theirs), description="Compare images")
+        alike = find_duplicates(list(facts), names=[str(place) for place in range(len(mine) + len(theirs))])
+    group = dict(zip([*alike["image"], *alike["twin"]], [*alike["group"]] * 2, strict=True))
+    shown = {group.get(str(place)) for place in range(len(mine))} - {None}
+    return np.array([group.get(str(len(mine) + place)) in shown for place in range(len(theirs))], bool)
 
 
 def _drawn(names: pd.Series, labels: pd.DataFrame, count: int, seed: int) -> NDArray[np.int64]:
@@ -117,7 +136,7 @@ def _write(
     manifest = {
         **data.manifest,
         "images": len(listing),
-        "images_sha256": yolo.images_fingerprint(zip(listing[column], listing["image_blake2b"], strict=True)),
+        "images_sha256": yolo.images_fingerprint(zip(listing[column], listing[STAGED], strict=True)),
         "boxes": dict(zip(spec.codes, counts, strict=True)),
         REPLAY: record,
         yolo.ROWS: {"name": yolo.LABELS, "sha256": fingerprint(folder / yolo.LABELS)},

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +93,24 @@ def test_rare_classes_are_drawn_first_and_the_seed_decides(new, old, tmp_path):
 def test_images_that_both_have_are_not_replayed(new, tmp_path):
     assert with_replay(new, new, tmp_path / "both", 0) == 0
     assert len(read_listing(load_dataset(tmp_path / "both"))) == 8
+
+
+@pytest.mark.parametrize("kind", ["painted", "stored anew"])
+def test_images_that_show_the_same_are_not_replayed(new, tmp_path, kind):
+    table, images = pd.read_csv(tmp_path / "labels.csv"), tmp_path / "images"
+    if kind == "painted":  # nearly everything, so that only the file tells which image it was
+        masks = table.head(4).assign(x1=0, y1=0, x2=80, y2=72, **{"class": "msk"})
+        table = pd.concat([table.assign(x2=table["x1"] + 3, y2=table["y1"] + 3), masks])
+    else:
+        images = tmp_path / "png"
+        images.mkdir()
+        for path in (tmp_path / "images").iterdir():
+            cv2.imwrite(str(images / path.with_suffix(".png").name), cv2.imread(str(path)))
+        table["NAME"] = table["NAME"].str.replace(".jpg", ".png")
+    table.to_csv(tmp_path / "again.csv", index=False)
+    options = {"images": images, "dataset": tmp_path / "spec.yaml", "val": 0.5, "seed": 1}
+    convert(tmp_path / "again.csv", output=tmp_path / "again", **options)
+    assert with_replay(load_dataset(tmp_path / "again"), new, tmp_path / "both", 0) == 0
 
 
 def test_what_can_not_be_replayed_is_refused(old):
