@@ -109,7 +109,7 @@ def _show(made: "Reviewed") -> None:
         print_table(made.agreement, "{:.2f}")
     if len(made.conflicts):
         typer.echo(
-            f"Reviewers disagree on {made.conflicts['subject'].nunique():,} (see --json, or the table beside the log)."
+            f"Reviewers disagree on {made.conflicts['conflict'].nunique():,} (see --json, or the table beside the log)."
         )
     if made.output is not None:
         typer.echo(f"Written: {made.output}", err=True)

@@ -97,8 +97,8 @@ def check_same_groups(store: Store, groups: Path) -> None:
         same = read_groups(groups, about.spec, [*table.first_rows], other).of == about.groups
     if not same:
         raise UsageError(
-            f"{store.path} has other groups than {groups} gives; leave {option('groups')} out to go on with it, or give "
-            f"another name with {option('output')}."
+            f"{store.path} has other groups than {groups} gives; leave {option('groups')} out to go on with it, or "
+            f"give another name with {option('output')}."
         )
 
 

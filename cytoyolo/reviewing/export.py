@@ -47,8 +47,8 @@ class Merged:
     verdicts : list of Verdict
         What can be carried out.
     conflicts : DataFrame
-        What they disagree on, a row for each reviewer: subject, line, image, reviewer, decision, class, box, comment
-        and time.
+        What they disagree on, a row for each reviewer: conflict (a number, the same for all that the reviewers said of
+        one thing), subject, line, image, reviewer, decision, class, box, comment and time.
     """
 
     verdicts: list[Verdict]
@@ -76,7 +76,7 @@ def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequenc
     for event in new:
         if not joined(event, places.setdefault(event.image, []), found):
             votes[f"{event.subject}@{event.reviewer}"] = places[event.image][-1]
-    verdicts, conflicts = list[Verdict](), list[Event]()
+    verdicts, conflicts = list[Verdict](), list[list[Event]]()
     disputed = _disputed(votes, table, found)
     for subject, events in votes.items():
         first = events[0]
@@ -84,9 +84,8 @@ def merged(by_reviewer: Mapping[str, History], table: LabelTable, items: Sequenc
             said = [by_reviewer[one.reviewer].comment(one.subject) for one in events]
             verdicts.append(_verdict(events, list(filter(None, said))))
         else:
-            conflicts += events
-    comments = [by_reviewer[one.reviewer].comment(one.subject) for one in conflicts]
-    return Merged(verdicts, conflict_table(conflicts, comments))
+            conflicts.append(events)
+    return Merged(verdicts, conflict_table(conflicts, by_reviewer))
 
 
 def _disputed(votes: Mapping[str, list[Event]], table: LabelTable, found: Mapping[str, Item]) -> set[str]:
@@ -163,12 +162,16 @@ def _verdict(events: Sequence[Event], comments: Sequence[str]) -> Verdict:
     return Verdict(first.subject, first.image, first.outcome, named, max(one.time for one in events), reason)
 
 
-def conflict_table(events: Sequence[Event], comments: Sequence[str]) -> pd.DataFrame:
-    columns = ["subject", "line", "image", "reviewer", "decision", "class", "box", "comment", "time"]
+def conflict_table(conflicts: Sequence[Sequence[Event]], by_reviewer: Mapping[str, History]) -> pd.DataFrame:
+    """List what reviewers said of each thing that they disagree on. Each reviewer numbers the drawn cells, so that the
+    subject of a drawn cell does not tell which cell it is; the number of the conflict does."""
+    columns = ["conflict", "subject", "line", "image", "reviewer", "decision", "class", "box", "comment", "time"]
     rows = [
-        (one.subject, _line(one.subject), one.image, one.reviewer, one.kind, one.outcome.code,
-         "" if one.outcome.box is None else ",".join(pixels(np.array(one.outcome.box))), comment, one.time)
-        for one, comment in zip(events, comments, strict=True)
+        (number, one.subject, _line(one.subject), one.image, one.reviewer, one.kind, one.outcome.code,
+         "" if one.outcome.box is None else ",".join(pixels(np.array(one.outcome.box))),
+         by_reviewer[one.reviewer].comment(one.subject), one.time)
+        for number, events in enumerate(conflicts, 1)
+        for one in events
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns, dtype=object)
 

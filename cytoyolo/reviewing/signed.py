@@ -79,22 +79,21 @@ def signed_cells(
     SignedCells
         An uncertain cell is an ignore region. An image of a signed slide that has no cell has a row with only its name.
     """
-    rows, conflicts = list[tuple[str, ...]](), list[Event]()
+    rows, conflicts = list[tuple[str, ...]](), list[list[Event]]()
     for slide, names in signed.groupby("slide", sort=False)["reviewer"]:
         # Also images whose cells are all below the threshold: the page shows them too.
         left = dict.fromkeys(image for image, of in slide_of.items() if of == slide)
         for events in _votes(by_reviewer, table, list(names), slides[str(slide)], str(slide), slide_of):
             agreed = all(agree(events[0], other, table, {}) for other in events[1:])
-            conflicts += [] if agreed else events
+            conflicts += [] if agreed else [events]
             outcomes = [resolved(event, table, {}) for event in events]
             code = called(outcomes[0]) if agreed else MASK
             if code != NO_CELL:
                 rows.append((events[0].image, *pixels(_box_of(events, outcomes, agreed)), code))
                 left.pop(events[0].image, None)
         rows += [(image, "", "", "", "", "") for image in left]
-    comments = [by_reviewer[one.reviewer].comment(one.subject) for one in conflicts]
     made = pd.DataFrame(rows, columns=["image", *XYXY, "class"], dtype=str)
-    return SignedCells(made, conflict_table(conflicts, comments))
+    return SignedCells(made, conflict_table(conflicts, by_reviewer))
 
 
 def _box_of(events: Sequence[Event], outcomes: Sequence[Outcome], agreed: bool) -> np.ndarray:

@@ -124,12 +124,16 @@ def test_conflicts_are_listed_and_the_exit_code_is_1(tmp_path: Path, cytoyolo: A
     store = Store(path)
     for name, code in (("ann", "LY"), ("bob", "MO")):
         store.decide(name, [Draft("change", "row:0", "0.png", Outcome("label", code))])
+    store.decide("bob", [Draft("add", "new:0", "1.png", Outcome("label", "LY", (90, 120, 110, 140)))])
+    for number, (name, code) in enumerate((("ann", "LY"), ("bob", "MO"))):  # the same cell under two numbers
+        store.decide(name, [Draft("add", f"new:{number}", "0.png", Outcome("label", code, (90, 120, 110, 140)))])
     store.close()
     made = cytoyolo("review", path, "--export", tmp_path / "log.csv")
-    assert made.returncode == 1 and "disagree on 1" in made.stdout
+    assert made.returncode == 1 and "disagree on 2" in made.stdout
     listed = pd.read_csv(tmp_path / "log.conflicts.csv", dtype=str)
-    assert listed[["line", "reviewer", "class"]].to_numpy().tolist() == [["2", "ann", "LY"], ["2", "bob", "MO"]]
-    assert len(pd.read_csv(tmp_path / "log.csv")) == 1
+    assert listed[["line", "reviewer", "class"]].to_numpy().tolist()[:2] == [["2", "ann", "LY"], ["2", "bob", "MO"]]
+    assert listed["conflict"].tolist() == ["1", "1", "2", "2"]
+    assert len(pd.read_csv(tmp_path / "log.csv")) == 2
     refused = cytoyolo("review", path, "--export", tmp_path / "log.csv", "--reviewer", "ann")
     assert refused.returncode == 2 and "exists" in refused.stderr
     alone = cytoyolo("review", path, "--export", tmp_path / "log.csv", "--reviewer", "ann", "--overwrite")
@@ -262,7 +266,7 @@ def test_a_review_goes_on_with_its_groups(place: Path, source: str) -> None:
     check_same_groups(store, groups)
     for change in (groups.read_text().replace(",A", ",B", 1), groups.read_text() + "s1/1.png,A\n2.png,A\n"):
         groups.write_text(change)
-        with pytest.raises(UsageError, match="has other groups than .*groups.csv gives"):
+        with pytest.raises(UsageError, match=r"has other groups than .*groups\.csv gives"):
             check_same_groups(store, groups)
     store.close()
 

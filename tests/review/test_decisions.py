@@ -236,6 +236,19 @@ def test_two_drawings_of_a_cell_become_one_row(store: Store) -> None:
     assert [(one.outcome.code, one.reviewer) for one in made.verdicts] == [("BA", "ann; bob"), ("LY", "bob")]
 
 
+def test_each_thing_that_reviewers_disagree_on_has_a_number(store: Store) -> None:
+    one, other = (1.0, 1.0, 20.0, 20.0), (60.0, 60.0, 80.0, 80.0)
+    for name, code, boxes in (("ann", "LY", (one, other)), ("bob", "MO", (other, one))):
+        for at, box in enumerate(boxes):
+            store.decide(name, [Draft("add", f"new:{at}", "b.png", Outcome("label", code, box))])
+        store.decide(name, [change(0, code)])
+    conflicts = merged(store.histories, table_of(), []).conflicts
+    assert conflicts[["conflict", "subject", "reviewer"]].to_numpy().tolist() == [
+        [1, "row:0", "ann"], [1, "row:0", "bob"],
+        [2, "new:0", "ann"], [2, "new:1", "bob"], [3, "new:1", "ann"], [3, "new:0", "bob"],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("ann", "box", "code", "made", "disputed"),
     [

@@ -195,8 +195,8 @@ def test_signers_who_do_not_see_the_same_cells_are_listed(path: Path, made: Serv
         made.desk.decide(name, {"kind": "sign", "slide": "s1"})
     made.store.close()
     state = cytoyolo.review(path, export=path.parent / "labels.csv")
-    assert state.conflicts[["subject", "reviewer"]].to_numpy().tolist() == [
-        ["row:0", "ann"], ["row:0", "bob"], ["new:1", "ann"], ["new:1", "bob"],
+    assert state.conflicts[["conflict", "subject", "reviewer"]].to_numpy().tolist() == [
+        [1, "row:0", "ann"], [1, "row:0", "bob"], [2, "new:1", "ann"], [2, "new:1", "bob"],
     ]  # fmt: skip
     rows = pd.read_csv(path.parent / "labels.csv", dtype=str).to_numpy().tolist()
     assert rows[0] == ["s1/0.png", "10", "10", "80", "90", "msk"]
