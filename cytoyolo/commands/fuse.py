@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from cytoyolo.detector.table import (
     rows_of,
     same_classes,
 )
-from cytoyolo.errors import CytoyoloError, UsageError, either, listed, option
+from cytoyolo.errors import CytoyoloError, UsageError, either, listed, option, quoted
 from cytoyolo.scoring.check import row_faults
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.table_kinds import DETECTIONS, SUBMISSION, kind_named, table_kind
@@ -141,6 +142,8 @@ def fuse(
         check_scores(table, path)
     for table, path in zip(votes, voters, strict=True):
         check_votes(table, path)
+    _check_images(every, (*paths, *voters))
+    _tell_missing(stored, paths)
     incomplete = _incomplete(stored, paths)
     if not codes:  # without a detection, and without probabilities, no table names a class
         codes = spec.codes
@@ -190,6 +193,40 @@ def _read(path: Path, spec: DataSpec) -> DetectionTable:
     remedies = {SUBMISSION: f"it has no confidences to fuse, so give {beside}, {there}", "": general}
     with kind_named(path, spec, DETECTIONS, remedies):
         return read_detections(path, spec)
+
+
+def _check_images(tables: Sequence[DetectionTable], paths: Sequence[Path]) -> None:
+    """Raise CytoyoloError for two tables that have no image in common: none of their boxes would be fused."""
+    for (table, path), (other, beside) in combinations(zip(tables, paths, strict=True), 2):
+        one, two = _images(table), _images(other)
+        if one and two and not one & two:
+            raise CytoyoloError(
+                f"{path} and {beside} have no image in common (such as {quoted(min(one))} and {quoted(min(two))}); "
+                "give tables of the same images, with the same names."
+            )
+
+
+def _tell_missing(stored: Sequence[DetectionTable], paths: Sequence[Path]) -> None:
+    """Say which images each table does not have. Boxes that few tables have get a low confidence.
+
+    A table of `crossval` lists every image that was searched. A table of `predict` lists only images with cells.
+    """
+    every = set().union(*map(_images, stored))
+    for table, path in zip(stored, paths, strict=True):
+        missing = sorted(every - _images(table))
+        named = f"{len(missing):,} of {len(every):,} ({listed(missing, 3)})"
+        if missing and table.size:
+            console.warn(f"Images of the other tables that {path} lacks: {named}. Their cells get lower confidences.")
+        elif missing:
+            console.note(
+                f"Images of the other tables in which {path} has no cells: {named}. If these images were not searched, "
+                "their confidences are too low."
+            )
+
+
+def _images(table: DetectionTable) -> set[str]:
+    """The images that a table knows."""
+    return {*table.image, *table.size}
 
 
 def _incomplete(stored: Sequence[DetectionTable], paths: Sequence[Path]) -> list[str]:

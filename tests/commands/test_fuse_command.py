@@ -209,3 +209,42 @@ def test_a_test_table_of_other_images_is_refused(stored, blobs, tmp_path):
     with pytest.raises(CytoyoloError, match=r"test\.csv has none of the images of the tables"):
         fuse(stored, output=tmp_path / "f.csv", test=tmp_path / "test.csv", dataset=blobs / "spec.yaml")
     assert not (tmp_path / "f.csv").exists()
+
+
+OWN = "NAME,x1,y1,x2,y2,class,confidence,second_class,margin,p_dark,p_pale\n"
+FOLDED = "NAME,fold,width,height,x1,y1,x2,y2,confidence,p_dark,p_pale\n"
+CELL, FOLDED_CELL = "10,10,50,50,dark,0.9,pale,0.85,0.9,0.05\n", ",0,200,150,10.00,10.00,50.00,50.00,0.9,0.9,0.05\n"
+
+
+@pytest.mark.parametrize("as_classifier", [False, True])
+def test_tables_without_a_common_image_are_refused(as_classifier, tmp_path):
+    """No box would be fused, and every confidence would be halved."""
+    for name, image in (("a.csv", "a.jpg"), ("b.csv", "slides/a.jpg")):
+        (tmp_path / name).write_text(f"{OWN}{image},{CELL}")
+    tables, votes = [tmp_path / "a.csv"], [tmp_path / "b.csv"]
+    given = {"classifiers": votes} if as_classifier else {}
+    with pytest.raises(CytoyoloError, match=r"have no image in common \(such as 'a.jpg' and 'slides/a.jpg'\)"):
+        fuse(tables if as_classifier else tables + votes, output=tmp_path / "f.csv", **given)
+    assert not (tmp_path / "f.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "words"),
+    [
+        (
+            OWN,
+            f",{CELL}",
+            "Images of the other tables in which {} has no cells: 1 of 3 (c.jpg). If these images were not",
+        ),
+        (FOLDED, FOLDED_CELL, "Images of the other tables that {} lacks: 1 of 3 (c.jpg). Their cells get lower"),
+    ],
+)
+def test_images_that_a_table_does_not_have_are_told(header, cell, words, blobs, tmp_path, caplog):
+    for name, images in (("all.csv", "abc"), ("some.csv", "ab")):
+        (tmp_path / name).write_text(header + "".join(f"{image}.jpg{cell}" for image in images))
+    tables = [tmp_path / "all.csv", tmp_path / "some.csv"]
+    caplog.set_level("INFO", "cytoyolo")
+    fuse([tables[0], tables[0]], output=tmp_path / "f.csv", dataset=blobs / "spec.yaml")
+    assert "Images of the other tables" not in caplog.text
+    fuse(tables, output=tmp_path / "g.csv", dataset=blobs / "spec.yaml")
+    assert words.format(tables[1]) in caplog.text
