@@ -171,6 +171,11 @@ def _check(key: str, value: Any, where: str, kind: Kind) -> None:
         raise UsageError(f"{where} gives imgsz={value}; give a multiple of {STRIDE}.")
     if key == "imgsz" and value > MAX_SIDE:
         raise UsageError(f"{where} gives imgsz={value}; give at most {MAX_SIDE}.")
+    if key == "cache" and str(value).lower() == "disk":
+        raise UsageError(
+            f"{where} gives cache={shown}, which would leave copies of the images in the data set; give cache=ram, or "
+            "leave it out."
+        )
     if remedy := value_fault(key, value, known):
         raise UsageError(f"{where} gives {key}={shown}; {remedy}.")
 

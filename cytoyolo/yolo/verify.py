@@ -32,9 +32,14 @@ def verify(data: Dataset, fold: int | None) -> None:
     """Raise CytoyoloError that names files of the folder that are missing or are not what `convert` wrote.
 
     Ultralytics would leave out missing images silently, and would follow a changed YAML or list anywhere: it even
-    runs code that a YAML's `download` gives.
+    runs code that a YAML's `download` gives. It would read copies of images that its setting cache=disk has left.
     """
     listing = read_listing(data)
+    if copies := _copies(data.folder / "images", listing["file"]):
+        raise CytoyoloError(
+            f"{data.folder / 'images'} has copies (.npy) that Ultralytics would read in place of the images "
+            f"({listed(copies)}); delete the copies."
+        )
     texts = dict(list_files(listing["file"], listing["part"].to_numpy(int), data.manifest["folds"]))
     yaml_path, (train, val) = data.data_yaml(fold), list_names(fold)
     expected = {train: texts[train], val: texts[val], yaml_path.name: data_yaml(data.spec, train, val)}
@@ -71,6 +76,12 @@ def read_listing(data: Dataset) -> pd.DataFrame:
     if any(name_fault(name) or PurePath(name).name != name for name in names):
         raise CytoyoloError(f"{data.folder / LISTING} names files outside the folder; {CONVERT_AGAIN}.")
     return listing if SOURCE in listing else listing.assign(**{SOURCE: listing[STAGED]})
+
+
+def _copies(images: Path, files: Iterable[str]) -> list[str]:
+    """Name the files that Ultralytics takes for copies of the images."""
+    there = {path.name for path in images.glob("*.npy")}
+    return sorted(there.intersection(PurePath(name).with_suffix(".npy").name for name in files))
 
 
 def _moved(folder: Path, files: Iterable[str]) -> list[Path]:

@@ -95,6 +95,7 @@ def test_flags_win_and_unset_flags_do_not():
         ({"cfg": "mine.yaml"}, "sets itself"),
         ({"save_period": 5}, "gives 'save_period', which is for files that a run does not keep"),
         ({"save_json": True}, "files that a run does not keep"),
+        ({"cache": "Disk"}, "cache=Disk, which would leave copies of the images in the data set; give cache=ram"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(flags, words):

@@ -44,6 +44,14 @@ def test_a_changed_image_is_named(folder: Path) -> None:
     assert "blob00.jpg was changed" in refusal(folder)
 
 
+def test_copies_that_would_be_read_in_place_of_images_are_named(folder: Path) -> None:
+    (folder / "images" / "notes.npy").touch()  # belongs to no image
+    verify(load_dataset(folder), None)
+    (folder / "images" / "blob00.npy").touch()
+    with pytest.raises(CytoyoloError, match=r"images has copies .* \(blob00\.npy\); delete the copies"):
+        verify(load_dataset(folder), None)
+
+
 def test_changed_or_lost_labels_are_named(folder: Path) -> None:
     (folder / "labels" / "blob00.txt").write_text("0 0.5 0.5 1 1\n")
     (folder / "labels" / "blob01.txt").unlink()
