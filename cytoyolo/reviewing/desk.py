@@ -184,7 +184,17 @@ class Desk:
         place = self.place.get(str(given.get("subject")))
         suggestion = None if place is None else self.store.items[place].suggestion
         draft = drafted(given, suggestion, self.store.about.spec.codes, size)
+        if draft.outcome.state in ("label", "ignore"):
+            self._refuse_broken(draft.subject)
         return self._following(reviewer, draft)
+
+    def _refuse_broken(self, subject: str) -> None:
+        """Refuse another class or box for a line that has no columns to write them to."""
+        line = _line(subject)
+        if line is not None and line - 2 in self.table.broken:
+            raise Refused(
+                f"line {line} can't be read as a row of the table; delete it, keep it, or correct it in the file."
+            )
 
     def _following(self, reviewer: str, draft: Draft) -> Draft:
         """A decision with the class and the box that the reviewer gave its subject before, where it names none."""
@@ -218,8 +228,6 @@ class Desk:
         of, _, number = subject.partition(":")
         is_number = number.isdecimal() and number == str(int(number))  # "01" would be another label to the log
         if of == ROW and is_number and int(number) < len(self.table.alive) and self.table.alive[int(number)]:
-            if int(number) in self.table.broken:
-                raise Refused(f"line {int(number) + 2} can't be read as a row of the table; correct it in the file.")
             return str(self.table.text["image"][int(number)])
         if of in (FOUND, IMAGE) and subject in self.place:
             return self.store.items[self.place[subject]].image

@@ -18,12 +18,13 @@ import cytoyolo
 from cytoyolo.commands.review_cells import begin_cells
 from cytoyolo.commands.review_inputs import begin_labels, check_same_groups
 from cytoyolo.errors import CytoyoloError, UsageError
-from cytoyolo.reviewing.decisions import Draft, Outcome
+from cytoyolo.reviewing.decisions import Draft, Outcome, Refused
+from cytoyolo.reviewing.items import Item
 from cytoyolo.reviewing.store import Store, create
 from tests.predicted_tables import SPEC as CURATED
 from tests.predicted_tables import crossvalidated, oof_text
 from tests.program import PROGRAM
-from tests.reviewing import SPEC, made_gallery, made_review, painted
+from tests.reviewing import SPEC, made_gallery, made_review, opened_review, painted
 
 
 @pytest.fixture
@@ -250,6 +251,26 @@ def test_wrong_calls_are_told(place: Path) -> None:
     for call, words in wrong:
         with pytest.raises(UsageError, match=re.escape(words)):
             cytoyolo.review(**call, browser=False)
+
+
+@pytest.mark.parametrize(("kind", "left"), [("accept", 4), ("delete", 4), ("keep", 5), ("skip", 5), ("comment", 5)])
+def test_a_broken_row_is_decided_as_repair_does(tmp_path: Path, kind: str, left: int) -> None:
+    item = Item("row:4", "", ("broken-row",), ("fewer than 6 columns",), Outcome("gone"))
+    path = made_review(tmp_path, 2, [item], "1.png,7\n")
+    made = opened_review(path)
+    for change in ({"kind": "change", "class": "LY"}, {"kind": "ignore"}):
+        with pytest.raises(Refused, match="line 6 can't be read as a row of the table; delete it, keep it, or"):
+            made.desk.decide("ann", {**change, "subject": "row:4"})
+    made.desk.decide("ann", {"kind": kind, "subject": "row:4", "comment": "?"})
+    assert made.desk.progress("ann")["left"] == (kind == "comment")
+    made.store.close()
+    labels = tmp_path / "labels.csv"
+    cytoyolo.review(path, export=tmp_path / "decided.csv")
+    cytoyolo.apply(labels, tmp_path / "decided.csv", output=tmp_path / "new.csv")
+    lines = (tmp_path / "new.csv").read_text().splitlines()
+    assert lines == labels.read_text().splitlines()[: left + 1]
+    cytoyolo.repair(labels, output=tmp_path / "repaired.csv", dataset="wbc5")
+    assert ((tmp_path / "repaired.csv").read_text().splitlines() == lines) == (left == 4)
 
 
 @pytest.mark.parametrize("source", ["labels.csv", "results"])
