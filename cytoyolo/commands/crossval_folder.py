@@ -18,7 +18,7 @@ from cytoyolo.images.samples import parse_white
 from cytoyolo.machine import versions
 from cytoyolo.spec import load_spec, parse_spec
 from cytoyolo.tables.table import fingerprint
-from cytoyolo.yolo.folder import IDENTITY, Dataset
+from cytoyolo.yolo.folder import Dataset, differences
 
 MAKER = "crossval"
 MANIFEST, OOF, GROUPS = "crossval.json", "oof.csv", "groups.csv"
@@ -39,11 +39,10 @@ def check_same(
         raise UsageError(f"{folder} was started with another {option('model')} {_remedy(folder, 'that one')}")
     if manifest.get("um_per_px") != um_per_px:
         raise UsageError(f"{folder} was started with another {option('um_per_px')} {_remedy(folder, 'that one')}")
-    for key in IDENTITY:
-        if manifest["dataset"].get(key) != data.manifest.get(key):
-            raise CytoyoloError(
-                f"{folder} was started on another data set ({key} differs) {_remedy(folder, 'that one')}"
-            )
+    if others := differences(manifest["dataset"], data.manifest):
+        raise CytoyoloError(
+            f"{folder} was started on another data set ({others[0]} differs) {_remedy(folder, 'that one')}"
+        )
 
 
 def check_inputs(

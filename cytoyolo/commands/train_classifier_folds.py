@@ -45,7 +45,7 @@ from cytoyolo.machine import versions
 from cytoyolo.ownership import check_parts
 from cytoyolo.tables.table import fingerprint, write_table
 from cytoyolo.workers import run_all
-from cytoyolo.yolo.folder import IDENTITY, Dataset, load_dataset
+from cytoyolo.yolo.folder import Dataset, differences, load_dataset
 from cytoyolo.yolo.verify import read_listing, verify
 
 SUMMARY, OOF = "folds.json", "oof.csv"
@@ -133,7 +133,7 @@ def _check_same(folder: Path, data: Dataset, resolved: Mapping[str, Any], resume
     other = different_settings(before, resolved)
     other += [option("model")] * (before["model"] != resolved["model"])
     other += ["pretrained"] * (before.get("pretrained") != resolved.get("pretrained"))
-    other += ["the data set"] * any(summary["dataset"].get(key) != data.manifest.get(key) for key in IDENTITY)
+    other += ["the data set"] * bool(differences(summary["dataset"], data.manifest))
     away = f"give another folder, or {OVERWRITE} to throw it away"
     if other:
         raise UsageError(f"{folder} holds folds of a training that differs in {', '.join(other)}; {away}.")

@@ -13,7 +13,7 @@ from cytoyolo.errors import OVERWRITE, CytoyoloError, UsageError, call, option
 from cytoyolo.files import maker_of, read_bytes, write_text
 from cytoyolo.ownership import check_parts
 from cytoyolo.shipped import parse_yaml
-from cytoyolo.yolo.folder import IDENTITY, Dataset
+from cytoyolo.yolo.folder import Dataset, differences
 
 MAKER = "train"
 MANIFEST = "manifest.json"
@@ -53,11 +53,10 @@ def check_run(run: Path, maker: str) -> None:
 
 def check_dataset(run: Path, manifest: Mapping[str, Any], data: Dataset) -> None:
     """Raise CytoyoloError if a run was begun on another data set."""
-    for key in IDENTITY:
-        if manifest["dataset"].get(key) != data.manifest.get(key):
-            raise CytoyoloError(
-                f"{data.folder} is not the data set of {run} ({key} differs); give the data set of the run."
-            )
+    if others := differences(manifest["dataset"], data.manifest):
+        raise CytoyoloError(
+            f"{data.folder} is not the data set of {run} ({others[0]} differs); give the data set of the run."
+        )
 
 
 def check_weights(run: Path) -> None:
@@ -91,7 +90,7 @@ def check_same(
     other += ["the fold"] * (before["fold"] != manifest["fold"])
     other += ["um_per_px"] * (before.get("um_per_px") != manifest.get("um_per_px"))
     other += ["what it starts from"] * (_start(before) != _start(manifest))
-    other += ["the data set"] * any(before["dataset"].get(key) != manifest["dataset"].get(key) for key in IDENTITY)
+    other += ["the data set"] * bool(differences(before["dataset"], manifest["dataset"]))
     if not other and (may_be_finished or not finished):
         return
     if not other:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -30,7 +30,8 @@ LABELS, ROWS = "labels.csv", "rows"
 CONVERT_AGAIN = "convert the label table again"
 # The key of the manifest that says how images were cut into tiles: their size, their overlap, the number of images.
 TILES = "tiles"
-# The keys of the manifest that tell whether a run was trained on this data set. Only a data set of tiles has the last.
+# The keys of the manifest that tell whether a run was trained on this data set, besides the classes. Only a data set of
+# tiles has the last.
 IDENTITY = (
     *("labels", "images_sha256", "groups", "test", "repair", "config", "val", "folds", "seed", "mask_fill"),
     TILES,
@@ -79,6 +80,22 @@ def load_dataset(folder: str | Path) -> Dataset:
     if ROWS not in manifest:
         raise CytoyoloError(f"{folder} was made by an earlier version, without {LABELS}; {CONVERT_AGAIN}.")
     return Dataset(folder, spec, manifest)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what tells two data sets apart for a training, by their manifests; [] for the same data set.
+
+    A label file holds class ids, so a data set with the same classes in another order is another one.
+    """
+    keys = [key for key in IDENTITY if before.get(key) != now.get(key)]
+    return keys + ["the list of classes"] * (_codes(before) != _codes(now))
+
+
+def _codes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        return parse_spec(manifest.get("spec")).codes
+    except ValueError:  # a run's copy of the manifest that was changed
+        return ()
 
 
 def label_texts(

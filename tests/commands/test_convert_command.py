@@ -26,7 +26,7 @@ from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.images.info import ImageInfo
 from cytoyolo.spec import load_spec
 from cytoyolo.yolo import writing
-from cytoyolo.yolo.folder import IDENTITY, load_dataset
+from cytoyolo.yolo.folder import differences, load_dataset
 from cytoyolo.yolo.verify import verify
 from tests.pictures import JPEG, PNG, REPAIRABLE, SOUND, Sample, empty_png, photo, resized_jpeg, rotated, save
 from tests.properties import examples
@@ -897,7 +897,7 @@ def test_a_run_is_not_resumed_on_another_fill(curated: Path) -> None:
     call(curated)
     call(curated, "other", mask_fill="background")
     first, second = (json.loads((curated / name / "dataset.json").read_text()) for name in ("out", "other"))
-    assert [key for key in IDENTITY if first.get(key) != second.get(key)] == ["mask_fill"]
+    assert differences(first, second) == ["mask_fill"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,10 +22,12 @@ from cytoyolo.boxes import from_yolo
 from cytoyolo.commands import crossval_predictions
 from cytoyolo.commands.convert import convert
 from cytoyolo.commands.crossval import crossval
+from cytoyolo.commands.crossval_folder import check_same, read_manifest
 from cytoyolo.commands.crossval_predictions import predict_table
 from cytoyolo.commands.crossval_result import Crossvalidated
 from cytoyolo.commands.curate import curate
 from cytoyolo.commands.predict import predict
+from cytoyolo.commands.train_folder import read_recipe
 from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.ensemble_folder import read_ensemble
@@ -427,6 +430,15 @@ def test_images_that_were_moved_are_named_and_are_to_be_moved_back(copied, lab):
         CytoyoloError, match=r"blob03\.jpg is missing\); give another folder, or overwrite=True to make it"
     ):
         run(lab, copied, groups=lab / "groups.csv", resume=True)
+
+
+def test_going_on_with_the_classes_in_another_order_is_refused(copied):
+    data, manifest = load_dataset(copied / "dataset"), read_manifest(copied / "crossval.json")
+    call = {"resolved": read_recipe(copied), "um_per_px": manifest["um_per_px"]}
+    check_same(copied, manifest, data, **call)
+    turned = {**data.manifest, "spec": data.spec.in_order(data.spec.codes[::-1]).to_dict()}
+    with pytest.raises(CytoyoloError, match=r"another data set \(the list of classes differs\) and holds 2 of 2 folds"):
+        check_same(copied, manifest, replace(data, manifest=turned), **call)
 
 
 def test_going_on_with_another_table_is_refused(copied, lab, cytoyolo: Program):

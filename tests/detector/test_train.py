@@ -282,15 +282,22 @@ def test_resuming_takes_no_other_setting(blobs, small_run):
             train(blobs / "dataset", output=small_run, resume=True, **setting)
 
 
-def test_resuming_on_another_data_set_is_refused(blobs, small_run, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("images_sha256", "0" * 64, "images_sha256 differs"),
+        ("spec", {"classes": ["pale", "dark"]}, "the list of classes differs"),
+    ],
+)
+def test_resuming_on_another_data_set_is_refused(blobs, small_run, tmp_path, key, value, words):
     run = tmp_path / "run"
     shutil.copytree(small_run, run)
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["status"] = "running"
     del manifest["metrics"]
-    manifest["dataset"]["images_sha256"] = "0" * 64
+    manifest["dataset"][key] = value
     (run / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(CytoyoloError, match="is not the data set of"):
+    with pytest.raises(CytoyoloError, match=rf"is not the data set of .* \({words}\)"):
         train(blobs / "dataset", output=run, resume=True)
 
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from cytoyolo.boxes import from_yolo
 from cytoyolo.errors import CytoyoloError, UsageError
 from cytoyolo.spec import load_spec, parse_spec
-from cytoyolo.yolo.folder import MANIFEST, data_yaml, images_fingerprint, label_texts, list_files, load_dataset
+from cytoyolo.yolo.folder import (
+    MANIFEST,
+    data_yaml,
+    differences,
+    images_fingerprint,
+    label_texts,
+    list_files,
+    load_dataset,
+)
 
 SPEC = load_spec("cytologia")
 
@@ -225,6 +233,16 @@ def test_a_description_without_a_mapping_is_damaged(tmp_path: Path, spec: object
 def test_a_description_with_wrong_fields_is_damaged(tmp_path: Path, change: dict[str, object]) -> None:
     with pytest.raises(CytoyoloError, match="is damaged"):
         load_dataset(described(tmp_path, spec={**SPEC.to_dict(), **change}))
+
+
+def test_the_same_classes_in_another_order_are_another_data_set(tmp_path: Path) -> None:
+    manifest = load_dataset(described(tmp_path)).manifest
+    titles = {**SPEC.to_dict(), "classes": [{"code": code} for code in SPEC.codes]}
+    turned = SPEC.in_order(SPEC.codes[::-1]).to_dict()
+    assert [differences(manifest, {**manifest, "spec": spec}) for spec in (titles, turned, "")] == [
+        [], ["the list of classes"], ["the list of classes"],
+    ]  # fmt: skip
+    assert differences(manifest, {**manifest, "seed": 9, "tiles": {}}) == ["seed", "tiles"]
 
 
 def test_the_yaml_of_a_fold(tmp_path: Path) -> None:
