@@ -19,6 +19,8 @@ _LONGEST = 1_000_000
 _DEEPEST = 50
 # YAML 1.1 reads 010 as 8 and 1:30 as 90. YAML 1.2 and people do not.
 _AMBIGUOUS = re.compile(r"[-+]?(0[0-9_]+|[0-9].*:.*)")
+# YAML 1.1 takes such text for a number only if it has a point, and a sign after the "e".
+_WITH_EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
 
 def names(package: str) -> list[str]:
@@ -55,7 +57,7 @@ def weights_path(given: str | Path) -> Path:
     return Path(str(files(WEIGHTS).joinpath(f"{name}.pt")))
 
 
-def load_yaml(name: str | Path, package: str, kind: str) -> Any:
+def load_yaml(name: str | Path, package: str, kind: str, exponents: bool = False) -> Any:
     """Read a YAML file.
 
     Parameters
@@ -66,6 +68,8 @@ def load_yaml(name: str | Path, package: str, kind: str) -> Any:
         The package, such as "cytoyolo.recipes".
     kind : str
         What error messages call the file, such as "recipe".
+    exponents : bool
+        Whether `1e-4` is a number: see `parse_text`.
 
     Raises
     ------
@@ -91,23 +95,30 @@ def load_yaml(name: str | Path, package: str, kind: str) -> Any:
             f"'{name}' is not a {kind} of this package ({', '.join(names(package))}); "
             "give one of these or the path of a YAML."
         )
-    return parse_yaml(name, data)
+    return parse_yaml(name, data, exponents)
 
 
-def parse_yaml(name: str | Path, data: bytes) -> Any:
-    """Parse the bytes of a YAML file. Raises CytoyoloError with the file's `name` if they are not valid YAML."""
+def parse_yaml(name: str | Path, data: bytes, exponents: bool = False) -> Any:
+    """Parse the bytes of a YAML file. Raises CytoyoloError with the file's `name` if they are not valid YAML.
+
+    For `exponents` see `parse_text`.
+    """
     try:
-        return parse_text(decoded(data))
+        return parse_text(decoded(data), exponents)
     except ValueError as error:
         raise CytoyoloError(f"{name} is not valid YAML ({error}); correct it.") from error
 
 
-def parse_text(text: str) -> Any:
-    """Parse the text of a YAML file. Raises ValueError that says in a few words what is wrong, and in which line."""
+def parse_text(text: str, exponents: bool = False) -> Any:
+    """Parse the text of a YAML file. Raises ValueError that says in a few words what is wrong, and in which line.
+
+    YAML 1.1 takes `1e-4` for text, as it is if it is the code of a class. With `exponents` it is a number, as a setting
+    means it.
+    """
     if len(text) > _LONGEST:
         raise ValueError(f"longer than {_LONGEST:,} characters")
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _SettingsLoader if exponents else _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
@@ -172,6 +183,13 @@ class _Loader(yaml.SafeLoader):
         if isinstance(value, int | float) and not isinstance(value, bool) and isinstance(node, yaml.ScalarNode):
             _check_number(node, value)
         return value
+
+
+class _SettingsLoader(_Loader):
+    """A loader that takes each number with an exponent for a number, as YAML 1.2 does."""
+
+
+_SettingsLoader.add_implicit_resolver("tag:yaml.org,2002:float", _WITH_EXPONENT, list("+-.0123456789"))
 
 
 def _check_number(node: yaml.ScalarNode, value: float) -> None:

@@ -110,6 +110,26 @@ def test_a_value_of_a_recipe_that_no_training_can_take(line: str, words: str, tm
     assert len(str(caught.value)) < 300 + len(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-4", 1e-4), ("1E-4", 1e-4), (".1e-3", 1e-4), ("1.e-4", 1e-4), ("1e0", 1)]
+)
+def test_a_number_with_an_exponent_is_a_number_where_numbers_are_wanted(text: str, value: float, tmp_path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"model: yolo11n.yaml\nepochs: 2\nimgsz: 64\nbatch: 4\nseed: 0\nlr0: {text}\n")
+    assert load_recipe({"recipe": path})["lr0"] == value
+    assert parse_assignments([f"lr0={text}"]) == {"lr0": value}
+    path.write_text(f"odd-blur: {{z: {text}}}\n")
+    assert load_policy(path)["odd-blur"].thresholds["z"] == value
+
+
+def test_what_looks_like_an_exponent_is_text_where_text_is_wanted(tmp_path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("classes: [1e4, {code: 2E-3, name: 5e1}]\nfallback: 2E-3\n")
+    spec = load_spec(path)
+    assert (spec.codes, spec.names, spec.fallback) == (("1e4", "2E-3"), ("1e4", "5e1"), "2E-3")
+    assert parse_assignments(["lr0='1e-4'", "pretrained=1e4.pt"]) == {"lr0": "1e-4", "pretrained": "1e4.pt"}
+
+
 def test_a_network_of_the_user_s_is_read_in_the_same_way(tmp_path) -> None:
     from cytoyolo.detector.weights import find_start
 

@@ -60,7 +60,7 @@ def own_files(policy: Mapping[str, Rule]) -> list[str]:
 def _read_yaml(path: str | Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    content = parse_yaml(path, read_bytes(Path(path)))
+    content = parse_yaml(path, read_bytes(Path(path)), exponents=True)
     if not isinstance(content, dict):
         raise CytoyoloError(f"{path} must map names of rules to their settings; see {_RULE_LIST}.")
     return content

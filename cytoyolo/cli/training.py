@@ -120,7 +120,7 @@ def parse_assignments(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, _, text = (part.strip() for part in pair.partition("="))
         try:
-            value = parse_text(text)
+            value = parse_text(text, exponents=True)
         except ValueError as error:
             raise UsageError(f"--set is {quoted(pair)}, which is not valid YAML ({error}); correct it.") from error
         if not key or value is None:

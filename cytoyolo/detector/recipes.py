@@ -136,7 +136,7 @@ def load_recipe(
     recipe, own = flags.pop("recipe", kind.recipe), own or {}
     if decided := own.keys() & flags:
         raise UsageError(f"the call gives '{min(decided)}', which this command sets itself; remove it.")
-    base = load_yaml(recipe, PACKAGE, "recipe")
+    base = load_yaml(recipe, PACKAGE, "recipe", exponents=True)
     missing = [key for key in kind.needed if key not in base] if isinstance(base, dict) else list(kind.needed)
     if missing:
         raise CytoyoloError(f"{recipe} does not set {', '.join(missing)}; compare it with a recipe of this package.")
