@@ -231,10 +231,19 @@ class Desk:
             return str(self.table.text["image"][int(number)])
         if of in (FOUND, IMAGE) and subject in self.place:
             return self.store.items[self.place[subject]].image
-        drawn = self.store.history(reviewer).decision(subject) if of == NEW else None
-        if drawn is None:
+        if of != NEW:
             raise Refused("there is no such label in this review; load the page again.")
-        return drawn.image
+        return self._drawn_cell(self.store.history(reviewer), subject).image
+
+    @staticmethod
+    def _drawn_cell(history: History, subject: str) -> Event:
+        """The decision about a cell that the reviewer drew. A deleted cell has no box any more."""
+        event = history.decision(subject)
+        if event is None:
+            raise Refused("there is no such cell in this review; load the page again.")
+        if event.outcome.state == "gone":
+            raise Refused("this drawn cell was deleted, perhaps on another page; load the page again, or undo.")
+        return event
 
     def _item(self, place: int) -> Item:
         if not 0 <= place < len(self.store.items):

@@ -111,10 +111,7 @@ class Gallery(Desk):
         rows = len(self.table.alive)
         if 0 <= number < rows:
             return self._cell(number, history)
-        event = history.decision(f"{NEW}:{number - rows}")
-        if number < 0 or event is None:
-            raise Refused("there is no such cell in this review; load the page again.")
-        return self._drawn(event)
+        return self._drawn(self._drawn_cell(history, f"{NEW}:{number - rows}"))
 
     def _image_at(self, place: int) -> str:
         if not 0 <= place < len(self._images):

@@ -273,6 +273,16 @@ def test_a_broken_row_is_decided_as_repair_does(tmp_path: Path, kind: str, left:
     assert ((tmp_path / "repaired.csv").read_text().splitlines() == lines) == (left == 4)
 
 
+@pytest.mark.parametrize("kind", ["change", "ignore", "delete", "comment"])
+def test_a_drawn_label_that_was_deleted_is_not_decided_again(tmp_path: Path, kind: str) -> None:
+    made = opened_review(made_review(tmp_path, 1))
+    made.desk.decide("ann", {"kind": "add", "class": "LY", "box": [5, 100, 30, 130], "image": "0.png"})
+    made.desk.decide("ann", {"kind": "delete", "subject": "new:0"})
+    with pytest.raises(Refused, match="this drawn cell was deleted"):
+        made.desk.decide("ann", {"kind": kind, "subject": "new:0", "class": "MO", "comment": "?"})
+    made.store.close()
+
+
 @pytest.mark.parametrize("source", ["labels.csv", "results"])
 def test_a_review_goes_on_with_its_groups(place: Path, source: str) -> None:
     folder, groups = made_gallery(place / "g", 6).parent, place / "groups.csv"

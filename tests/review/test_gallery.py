@@ -93,6 +93,20 @@ def test_a_wrong_decision_is_refused(made: Served, given: dict[str, Any]) -> Non
     assert list(made.store.events()) == []
 
 
+@pytest.mark.parametrize("kind", ["change", "uncertain", "delete"])
+def test_a_drawn_cell_that_was_deleted_is_not_decided_again(path: Path, made: Served, kind: str) -> None:
+    number = made.desk.decide("ann", {"kind": "add", "place": 0, "class": "LY", "box": [2, 3, 18, 22]})["drawn"]
+    made.desk.decide("ann", {"kind": "delete", "rows": [number]})
+    with pytest.raises(Refused, match="this drawn cell was deleted"):
+        made.desk.decide("ann", {"kind": kind, "class": "MO", "rows": [number]})
+    made.desk.turn("ann", back=True)
+    made.desk.decide("ann", {"kind": "change", "class": "MO", "rows": [number]})
+    made.desk.decide("ann", {"kind": "sign", "slide": "s1"})
+    made.store.close()
+    cytoyolo.review(path, export=path.parent / "labels.csv")
+    assert "s1/0.png,2,3,18,22,MO" in (path.parent / "labels.csv").read_text().splitlines()
+
+
 def test_signed_slides_become_label_rows(path: Path, made: Served) -> None:
     made.desk.decide("ann", {"kind": "change", "class": "LY", "rows": [0]})
     made.desk.decide("ann", {"kind": "uncertain", "rows": [1]})
