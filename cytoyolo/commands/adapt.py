@@ -287,9 +287,8 @@ def _finish(folder: Path, use: GivenWeights, images: Path, known: Classes, devic
         target.parent.mkdir(exist_ok=True)
         origin = {"from": inputs[source], "labels": inputs["labels"]}
         write_with_facts(folder / name / LAST, target, {"adapted": origin})
-    judged = judge(part, use.paths, made, _REPLICATES, data.manifest["seed"], device)
     trained, judging = cell_classes(data)
-    judged.classes.insert(1, "trained", judged.classes["class"].map(trained.value_counts()).fillna(0).astype(int))
+    judged = judge(part, trained, use.paths, made, _REPLICATES, data.manifest["seed"], device)
     outcome = verdict(judged.last)
     recommended = tuple(made) if outcome == "better" else use.paths
     said = remarks(outcome, judged, use.info, known, part, bool(inputs["replay"]), seen_in_held_out(use.paths, data))

@@ -94,7 +94,8 @@ class Judged:
         A row for each true cell: image, group, x1, y1, x2, y2, class, and the class that was found before and after
         ("" for a cell that was missed).
     classes : DataFrame
-        A row for each class that occurs: class, cells, right_before and right_after (numbers of cells).
+        A row for each class that a label has: class, trained (cells that were trained on), cells (held out), and how
+        many of these are right_before and right_after.
     """
 
     figures: pd.DataFrame
@@ -108,10 +109,17 @@ class Judged:
 
 
 def judge(
-    part: HeldOut, before: Sequence[Path], after: Sequence[Path], replicates: int, seed: int, device: str
+    part: HeldOut,
+    trained: pd.Series,
+    before: Sequence[Path],
+    after: Sequence[Path],
+    replicates: int,
+    seed: int,
+    device: str,
 ) -> Judged:
     """Compare weights, alone and with a classifier if there is one, before and after. The tables of cells and classes
-    are about the last model: the classifier's if there is one."""
+    are about the last model: the classifier's if there is one. `trained` has the class of each cell that was trained
+    on."""
     unit, tables = units_of(part.group, len(part.files)), []
     for model, count in ((ALONE, 1), (NAMED, 2))[: len(before)]:
         sides = [part.search(one[0], one[1] if count == 2 else None, device) for one in (before, after)]
@@ -123,5 +131,9 @@ def judge(
     cells = part.labels[["image", *XYXY, "class"]].assign(before=found[0], after=found[1])
     cells.insert(1, "group", cells["image"].map(group))
     counted = pd.DataFrame({"class": cells["class"], "cells": 1, "right_before": right[0], "right_after": right[1]})
-    classes = counted.groupby("class").sum().astype(int).reindex(list(part.codes)).dropna()
-    return Judged(pd.concat(tables, ignore_index=True), cells, classes.astype(int).reset_index())
+    classes = counted.groupby("class").sum().astype(int)
+    classes.insert(0, "trained", 0)
+    labelled = {*trained, *cells["class"]}
+    classes = classes.reindex(pd.Index([code for code in part.codes if code in labelled], name="class"), fill_value=0)
+    classes["trained"] = trained.value_counts().reindex(classes.index, fill_value=0)
+    return Judged(pd.concat(tables, ignore_index=True), cells, classes.reset_index())

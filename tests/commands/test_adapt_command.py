@@ -16,12 +16,14 @@ from cytoyolo import CytoyoloError, Detector, UsageError
 from cytoyolo.cli.app import app
 from cytoyolo.commands import adapt as command
 from cytoyolo.commands.adapt import Adapted, adapt
-from cytoyolo.commands.adapt_classes import classes_of, spec_of
-from cytoyolo.commands.adapt_figures import ALONE, NAMED, HeldOut
+from cytoyolo.commands.adapt_classes import Classes, classes_of, spec_of
+from cytoyolo.commands.adapt_figures import ALONE, NAMED, HeldOut, judge
+from cytoyolo.commands.adapt_remarks import remarks
 from cytoyolo.detector.calibration import Calibration
 from cytoyolo.detector.crops import Crop
 from cytoyolo.detector.weights import load_checkpoint, load_network, trained_labels, write_calibrated
 from cytoyolo.scoring.cells import Cells
+from cytoyolo.scoring.paired import verdict
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import fingerprint
 from tests.classifiers import untrained
@@ -106,6 +108,19 @@ def test_whole_slides_are_held_out_and_judged_before_and_after(made, lab):
     assert figures["figure"].tolist() == ["right", "macro_f1", "found", "giou"]
     classes = pd.read_csv(made.folder / "classes.csv").set_index("class")
     assert classes["cells"].sum() == 5 and classes["trained"].sum() <= 15
+
+
+def test_a_class_without_a_held_out_cell_is_listed_and_told(weights, monkeypatch):
+    answering(monkeypatch, 0.5, 1)
+    labels = pd.DataFrame({"image": "a", "x1": [1, 50], "y1": 1, "x2": [30, 80], "y2": 30, "class": ["dark", "Er"]})
+    part = HeldOut({"a": Path("a.png")}, labels, pd.Series([""]), ("dark", "pale", "Er", "BA"))
+    trained = pd.Series(["dark"] * 9 + ["pale"] * 2)
+    judged = judge(part, trained, [Path("given.pt")], [Path("detector.pt")], 10, 0, "cpu")
+    assert judged.classes.columns.tolist() == ["class", "trained", "cells", "right_before", "right_after"]
+    assert judged.classes.to_numpy().tolist() == [["dark", 9, 1, 1, 1], ["pale", 2, 0, 0, 0], ["Er", 0, 1, 0, 1]]
+    info = load_network(weights)[1]
+    said = remarks(verdict(judged.last), judged, info, Classes(spec_of(info), ("Er",), ()), part, False, "")
+    assert any("hardly learned: pale (2); Er (0)." in remark for remark in said)
 
 
 def test_the_adapted_weights_know_the_old_classes_and_the_new_one(made, weights):
