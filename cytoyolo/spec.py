@@ -20,6 +20,20 @@ ROLES = ("id", "image", "x1", "y1", "x2", "y2", "class")
 COLUMNS = dict(zip(ROLES, ("trustii_id", "NAME", "x1", "y1", "x2", "y2", "class"), strict=True))
 # The class code of an ignore region. Such a row is not a label; `convert` paints its box over.
 MASK = "msk"
+# Columns of the package's own tables beside columns of a data set: beside the image only, and beside boxes and classes
+# too. The probabilities of classes begin with p_.
+_BESIDE_IMAGE = frozenset(
+    {
+        *("file", "x", "y", "part", "group", "repairs", "source_blake2b", "image_blake2b", "labels_blake2b"),
+        *("problem", "warning"),
+    }
+)
+_BESIDE_LABELS = frozenset(
+    {
+        *("line", "rule", "severity", "value", "action", "detail", "fold", "width", "height", "confidence"),
+        *("second_class", "margin", "uncertain", "iou", "rank", "score", "suggested", "predicted", "doubt", "findings"),
+    }
+)
 # What a class can be flagged as, so that a reader looks at its cells. The most urgent comes first.
 FLAGS = ("blast", "immature", "abnormal")
 
@@ -151,6 +165,17 @@ def load_spec(dataset: str | Path) -> DataSpec:
     >>> len(load_spec("cytologia").codes)
     23
     """
+    spec = read_spec(dataset)
+    try:
+        _check_columns(spec.columns)
+    except ValueError as error:
+        raise CytoyoloError(f"{dataset}: {error}.") from error
+    return spec
+
+
+def read_spec(dataset: str | Path) -> DataSpec:
+    """Read the description of a data set whose tables are only read: their columns may have any names. See
+    `load_spec`."""
     content = load_yaml(dataset, PACKAGE, "data set")
     try:
         return parse_spec(content)
@@ -227,6 +252,20 @@ def parse_spec(data: Any) -> DataSpec:
         fallback=fallback,
         columns=columns,
     )
+
+
+def _check_columns(columns: Mapping[str, str]) -> None:
+    """Raise ValueError for a column whose name another column of this package's tables has.
+
+    It is asked of YAML files only. Weights and folders that were made before still work.
+    """
+    for role, name in columns.items():
+        taken = _BESIDE_LABELS | (_BESIDE_IMAGE if role == "image" else set())
+        if role != "id" and (name in taken or name.startswith("p_")):
+            raise ValueError(
+                f"'columns' gives {role} the name {quoted(name)}, which another column of cytoyolo's tables has; "
+                "rename the column in your tables and here"
+            )
 
 
 def _check_class(entry: Any) -> None:

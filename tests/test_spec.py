@@ -4,11 +4,31 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from cytoyolo.annotations.audit import COLUMNS as AUDIT
+from cytoyolo.commands.curate import _FINDING_COLUMNS, _SCORE_COLUMNS, _SUGGESTION_COLUMNS
+from cytoyolo.commands.predict_warnings import Warnings
+from cytoyolo.detector.table import LABELLED_OUT_OF_FOLD, LISTED_IN_FULL
 from cytoyolo.errors import CytoyoloError, UsageError
+from cytoyolo.images.info import ImageInfo
 from cytoyolo.shipped import names
-from cytoyolo.spec import FLAGS, PACKAGE, ROLES, load_spec, matching_spec, parse_spec, with_shipped_flags
+from cytoyolo.spec import (
+    FLAGS,
+    PACKAGE,
+    ROLES,
+    DataSpec,
+    load_spec,
+    matching_spec,
+    parse_spec,
+    read_spec,
+    with_shipped_flags,
+)
+from cytoyolo.yolo.folder import STAGED
+from cytoyolo.yolo.tiling import Tiles, TileSize
+from cytoyolo.yolo.writing import list_images, list_tiles
 
 CODES = "B BA EO Er LAM3 LF LGL LH_lyAct LLC LM LY LZMG LyB Lysee M MBL MM MO MoB PM PNN SS Thromb"
 CYTOLOGIA = CODES.split(" ")
@@ -149,6 +169,44 @@ def test_columns_may_be_renamed_and_other_roles_keep_their_name() -> None:
 def test_columns_that_are_not_named_have_the_challenges_names() -> None:
     assert dict(parse_spec(description(columns={"image": "file"})).columns) == {**COLUMNS, "image": "file"}
     assert dict(parse_spec(description(columns=None)).columns) == COLUMNS
+
+
+def beside(spec: DataSpec) -> dict[str, set[str]]:
+    """Columns that stand beside the columns of some roles in tables of the package, by role."""
+    facts, group = {"a.png": ImageInfo(Path("a.png"), "PNG", 200, 150)}, pd.Series(["s"])
+    none = np.zeros(0, int)
+    tiles = Tiles(TileSize(64, 0), ["a.png"], np.array([[0, 0, 64, 64]]), none, none, np.zeros((0, 4)), {}, none > 0)
+    images = {*list_images(facts, {}, np.zeros(1, int), group), *list_tiles(facts, tiles, np.zeros(1, int), group)}
+    forms = [replace(LISTED_IN_FULL, calibrated=True), LABELLED_OUT_OF_FOLD]
+    cells = {name for form in forms for name in form.header(spec, spec.codes)}
+    cells |= {*AUDIT, *_FINDING_COLUMNS, *_SUGGESTION_COLUMNS, *_SCORE_COLUMNS}
+    images |= {STAGED, "labels_blake2b", *Warnings.columns("image"), "problem"}
+    return {"image": (images | cells) - set(ROLES), "class": cells - set(ROLES)}
+
+
+def test_a_column_is_not_named_like_another_one_of_the_packages_tables(tmp_path: Path) -> None:
+    """The folder of `convert` had two columns of one name, and its images were lost or held out wrongly."""
+    spec = parse_spec(description(columns={"image": "picture"}))
+    for role, taken in beside(spec).items():
+        for name in taken - {"picture"}:
+            path = write(tmp_path / "mine.yaml", json.dumps(description(columns=columns(**{role: name}))))
+            words = (
+                rf"mine.yaml: 'columns' gives {role} the name '{name}', which another column .* has; rename the column"
+            )
+            with pytest.raises(CytoyoloError, match=words):
+                load_spec(path)
+
+
+def test_columns_that_are_in_no_table_together_may_have_one_name(tmp_path: Path) -> None:
+    given = columns(**{"id": "line", "image": "path", "x1": "x", "y1": "y", "class": "group"})
+    path = write(tmp_path / "mine.yaml", json.dumps(description(columns=given)))
+    assert load_spec(path).columns == given
+
+
+def test_what_was_made_with_such_a_name_is_still_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.yaml", json.dumps(description(columns=columns(image="file"))))
+    assert read_spec(path).columns["image"] == "file"  # a source of `join`
+    assert parse_spec(description(columns=columns(image="file"))).columns["image"] == "file"
 
 
 @pytest.mark.parametrize("code", ["msk", "MSK"])

@@ -20,7 +20,7 @@ from cytoyolo.errors import CytoyoloError, listed, quoted
 from cytoyolo.files import check_folder, new_folder, write_text
 from cytoyolo.images.folder import match_in_folder
 from cytoyolo.machine import __version__
-from cytoyolo.spec import COLUMNS, DataSpec, load_spec
+from cytoyolo.spec import COLUMNS, DataSpec, read_spec
 from cytoyolo.tables.table import LABEL_ROLES, TEST_ROLES, fingerprint, line, note_form, read_table, refuse, write_table
 from cytoyolo.yolo.groups import grouping, read_groups
 from cytoyolo.yolo.staging import links_work
@@ -159,7 +159,7 @@ def join(
 
 def _read(source: Source) -> _Part:
     """Read the tables of a source. All names of images get the source's name before them."""
-    spec = load_spec(source.dataset)
+    spec = read_spec(source.dataset)
     table = LabelTable.from_csv(source.labels, spec)
     refuse(source.labels, dict(table.broken), "correct or delete them")
     note_form(source.labels, table.records)
