@@ -11,8 +11,8 @@ from cytoyolo.annotations.table import LabelTable
 from cytoyolo.commands.differential import stored_cells
 from cytoyolo.commands.differential_slides import slides_of
 from cytoyolo.errors import CytoyoloError, UsageError, listed
-from cytoyolo.reviewing.decisions import History, is_correction
-from cytoyolo.reviewing.signed import SignedCells, signed_agreement, signed_cells, signed_slides
+from cytoyolo.reviewing.decisions import History
+from cytoyolo.reviewing.signed import SignedCells, is_correction, signed_agreement, signed_cells, signed_slides
 from cytoyolo.reviewing.store import CELLS, About, Store
 from cytoyolo.tables.table import XYXY, fingerprint
 
@@ -74,11 +74,11 @@ def cells_state(store: Store, table: LabelTable, by_reviewer: Mapping[str, Histo
     for row in np.flatnonzero(table.labels).tolist():
         slides.setdefault(store.about.groups[str(table.text["image"][row])], []).append(row)
     slide_of = store.about.groups
-    signed = signed_slides(by_reviewer, slides, slide_of)
+    signed = signed_slides(by_reviewer, table, slides, slide_of)
     counts = signed.groupby("reviewer").size()
     rows = []
     for name, history in sorted(by_reviewer.items()):
-        changed = sum(map(is_correction, history.decisions().values()))
+        changed = sum(is_correction(event, table) for event in history.decisions().values())
         rows.append((name, changed, int(counts.get(name, 0)), len(slides)))
     reviewers = pd.DataFrame(rows, columns=["reviewer", "corrected", "signed", "slides"])
     made = signed_cells(by_reviewer, table, slides, signed, slide_of)

@@ -129,11 +129,6 @@ def is_drawn(event: Event) -> bool:
     return event.subject.startswith(f"{NEW}:") and event.outcome.state in ("label", "ignore")
 
 
-def is_correction(event: Event) -> bool:
-    """Whether an event changes a predicted cell, or draws a cell."""
-    return is_drawn(event) or (event.subject.startswith(f"{ROW}:") and event.outcome.state != "same")
-
-
 def histories(events: Iterable[Event]) -> dict[str, History]:
     """Return the history of each reviewer, by name."""
     found: dict[str, History] = {}

@@ -22,11 +22,11 @@ from cytoyolo.reviewing.decisions import (
     Outcome,
     Refused,
     drafted,
-    is_correction,
     is_drawn,
 )
 from cytoyolo.reviewing.desk import Desk
 from cytoyolo.reviewing.pictures import PictureMaker, Shown
+from cytoyolo.reviewing.signed import is_correction
 from cytoyolo.reviewing.store import Store
 from cytoyolo.scoring.differential import differential
 from cytoyolo.scoring.evaluation import plain_records
@@ -56,7 +56,9 @@ class Gallery(Desk):
         """The slides with their numbers of cells and corrections, and who signed them when; what can be undone."""
         history = self.store.history(reviewer)
         corrected = Counter(
-            self._slide_of_image[event.image] for event in history.decisions().values() if is_correction(event)
+            self._slide_of_image[event.image]
+            for event in history.decisions().values()
+            if is_correction(event, self.table)
         )
         slides = [
             {"slide": name, "cells": len(rows), "corrected": corrected[name], "signed": self.signed(history, name)}

@@ -8,19 +8,31 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo.annotations.table import LabelTable, pixels
-from cytoyolo.reviewing.decisions import ROW, SLIDE, Event, History, Outcome, is_correction, is_drawn
+from cytoyolo.reviewing.decisions import ROW, SLIDE, Event, History, Outcome, is_drawn
 from cytoyolo.reviewing.export import NO_CELL, agree, called, compared, conflict_table, joined, resolved
 from cytoyolo.spec import MASK
 from cytoyolo.tables.table import XYXY
 
 
+def is_correction(event: Event, table: LabelTable) -> bool:
+    """Whether an event draws a cell, or leaves a predicted cell of a `table` other than it was predicted."""
+    of, _, number = event.subject.partition(":")
+    if of != ROW:
+        return is_drawn(event)
+    state, code, box = event.outcome
+    if state != "label":
+        return state != "same"
+    row = int(number)
+    return code not in ("", table.text["class"][row]) or (box is not None and box != tuple(table.xyxy[row].tolist()))
+
+
 def signed_slides(
-    by_reviewer: Mapping[str, History], slides: Mapping[str, list[int]], slide_of: Mapping[str, str]
+    by_reviewer: Mapping[str, History], table: LabelTable, slides: Mapping[str, list[int]], slide_of: Mapping[str, str]
 ) -> pd.DataFrame:
     """List who signed which slide when: slide, reviewer, time, cells (the predicted ones), and corrected, the cells
     that the reviewer changed or drew. `slide_of` has the slide of each image."""
     corrected = {
-        name: Counter(slide_of[event.image] for event in history.decisions().values() if is_correction(event))
+        name: Counter(slide_of[event.image] for event in history.decisions().values() if is_correction(event, table))
         for name, history in by_reviewer.items()
     }
     rows = []

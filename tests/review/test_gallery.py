@@ -107,6 +107,29 @@ def test_a_drawn_cell_that_was_deleted_is_not_decided_again(path: Path, made: Se
     assert "s1/0.png,2,3,18,22,MO" in (path.parent / "labels.csv").read_text().splitlines()
 
 
+@pytest.mark.parametrize(
+    ("changes", "corrected"),
+    [
+        ([{"class": "BA"}], 0),  # as it was predicted
+        ([{"class": "MO"}, {"class": "BA"}], 0),
+        ([{"box": [10, 30, 80, 90]}, {"box": [20, 30, 80, 90]}], 0),
+        ([{"class": "MO"}, {"class": "BA", "box": [20, 31, 80, 90]}], 1),
+        ([{"class": "MO"}], 1),
+    ],
+)
+def test_a_cell_that_is_as_predicted_is_no_correction(
+    path: Path, made: Served, changes: list[dict[str, object]], corrected: int
+) -> None:
+    for change in changes:
+        made.desk.decide("ann", {"kind": "change", "rows": [0], **change})
+    signed = made.desk.decide("ann", {"kind": "sign", "slide": "s1"})
+    assert signed["progress"]["slides"][0]["corrected"] == corrected
+    made.store.close()
+    state = cytoyolo.review(path, export=path.parent / "labels.csv")
+    assert state.reviewers["corrected"].tolist() == [corrected]
+    assert pd.read_csv(path.parent / "labels.signed.csv")["corrected"].tolist() == [corrected]
+
+
 def test_signed_slides_become_label_rows(path: Path, made: Served) -> None:
     made.desk.decide("ann", {"kind": "change", "class": "LY", "rows": [0]})
     made.desk.decide("ann", {"kind": "uncertain", "rows": [1]})
