@@ -174,7 +174,8 @@ def _are_submissions(paths: Sequence[Path], spec: DataSpec) -> bool:
 
 
 def _by_name(groups: str | Path | None, names: list[str], spec: DataSpec) -> pd.Series | None:
-    of_image = groups_of(groups, names, spec)
+    # Results without a cell name no image that a table of groups could name.
+    of_image = groups_of(groups, names, spec) if names else None
     return None if of_image is None else of_image.set_axis(names)
 
 

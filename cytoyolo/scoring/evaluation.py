@@ -173,7 +173,7 @@ def evaluate_cells(
 
 def units_of(groups: pd.Series | None, images: int) -> Ints:
     """Number what is drawn: each group, and each image without a group."""
-    if groups is None:
+    if groups is None or not images:
         return np.arange(images)
     names = [(str(group), -1) if group else ("", number) for number, group in enumerate(groups)]
     return pd.factorize(pd.MultiIndex.from_tuples(names))[0].astype(np.int64)

@@ -215,3 +215,15 @@ def test_without_a_truth_each_two_are_compared(lab: Path, cytoyolo: Program) -> 
     assert "a.csv is a table of detections, and is taken as the truth because it comes first" in forgotten.stderr
     two = cytoyolo("compare", *paths[:2], "--no-truth", "--dataset", lab / "spec.yaml")
     assert two.stdout == cytoyolo("compare", *paths[:2], "--dataset", lab / "spec.yaml").stdout
+
+
+@pytest.mark.parametrize("with_cells", [0, 1])
+def test_results_without_a_cell_need_no_group(lab: Path, with_cells: int) -> None:
+    (lab / "groups.csv").write_text("NAME,group\na.png,A\nb.png,B\nc.png,B\n")
+    (lab / "none.csv").write_text(HEADER)
+    paths = [lab / "none.csv", lab / "none.csv", lab / ("a.csv" if with_cells else "none.csv")]
+    options = {"dataset": lab / "spec.yaml", "replicates": 50, "groups": lab / "groups.csv"}
+    made = cytoyolo.compare(None, *paths, **options, output=lab / "out")
+    assert made.agreements["A", "B"].images == 0 and made.agreements["A", "C"].images == 2 * with_cells
+    pair = cytoyolo.compare(None, *paths[:2], **options)
+    assert pair.figures["value"].isna().all()
