@@ -222,7 +222,7 @@ def adapt(
         if not begun:
             _begin(folder, overwrite, use, tables, Path(images), old, known, hold_out, resolved, inputs)
         _train(folder, use, device)
-        return _finish(folder, use, Path(images), known, device)
+        return _finish(folder, use, Path(labels), Path(images), known, device)
 
 
 def _begin(
@@ -277,11 +277,11 @@ def _train_classifier(data: Path, run: Path, recipe: Path, device: str) -> None:
         train_classifier(data, output=run, device=device, recipe=recipe)
 
 
-def _finish(folder: Path, use: GivenWeights, images: Path, known: Classes, device: str) -> Adapted:
+def _finish(folder: Path, use: GivenWeights, labels: Path, images: Path, known: Classes, device: str) -> Adapted:
     """Judge the weights, and write the results; safe to repeat after a kill."""
     data, manifest = load_dataset(folder / DATASET), read_manifest(folder)
     inputs = manifest["inputs"]
-    part = HeldOut.of(data, images)
+    part = HeldOut.of(data, labels, images)
     made = [folder / WEIGHTS[name] for name in (DETECTOR, CLASSIFIER)[: len(use.paths)]]
     for target, name, source in zip(made, (DETECTOR, CLASSIFIER), ("weights", "classifier"), strict=False):
         target.parent.mkdir(exist_ok=True)

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from cytoyolo import console, defaults
+from cytoyolo.annotations.table import LabelTable
 from cytoyolo.detector.inference import complete, open_model
 from cytoyolo.detector.predict import detect_files
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.errors import CytoyoloError
+from cytoyolo.images.folder import folder_files, match_in_folder
 from cytoyolo.scoring.cells import Cells, cells_of_labels
 from cytoyolo.scoring.evaluation import units_of
 from cytoyolo.scoring.paired import FIGURES, before_and_after, named
@@ -38,16 +40,19 @@ class HeldOut:
         The group of each image, "" for none, in the order of `files`.
     codes : tuple of str
         The codes of the classes, by id.
+    regions : DataFrame
+        A row for each ignore region that is not painted over in its file: image, x1, y1, x2, y2 (pixels).
     """
 
     files: dict[str, Path]
     labels: pd.DataFrame
     group: pd.Series
     codes: tuple[str, ...]
+    regions: pd.DataFrame
 
     @classmethod
-    def of(cls, data: Dataset, images: Path) -> "HeldOut":
-        """Take the validation part of a data set. `images` is the folder of the label table's images.
+    def of(cls, data: Dataset, table: Path, images: Path) -> "HeldOut":
+        """Take the validation part of a data set. `table` is its label table, and `images` the folder of the images.
 
         If the data set holds tiles, the whole images are searched, because its labels are in their pixels. Else the
         data set's own images are searched, in which ignore regions are painted over.
@@ -57,10 +62,15 @@ class HeldOut:
         listing = listing[held_out(listing["part"].to_numpy(np.int64), None)].drop_duplicates(column)
         names = listing[column].tolist()
         staged = [data.folder / "images" / file for file in listing["file"]]
-        files = [images / name for name in names] if TILES in data.manifest else staged
-        labels = read_labels(data)
-        own = labels[labels["image"].isin(names)].reset_index(drop=True)
-        return cls(dict(zip(names, files, strict=True)), own, listing["group"].reset_index(drop=True), data.spec.codes)
+        tiled = TILES in data.manifest
+        files = [images / name for name in names] if tiled else staged
+        labels, regions = read_labels(data), pd.DataFrame(columns=["image", *XYXY], dtype=object)
+        if tiled:
+            regions = _ignore_regions(table, data, images)
+        return cls(
+            dict(zip(names, files, strict=True)), labels[labels["image"].isin(names)].reset_index(drop=True),
+            listing["group"].reset_index(drop=True), data.spec.codes, regions[regions["image"].isin(names)],
+        )  # fmt: skip
 
     def search(self, weights: Path, classifier: Path | None, device: str) -> Cells:
         """Find the cells by weights, as `predict` does."""
@@ -74,12 +84,21 @@ class HeldOut:
                     raise CytoyoloError(f"{one.path} {one.problem}; {CONVERT_AGAIN}.")
                 several.append(replace(one.detections, image=name))
         table = DetectionTable.of(several, model.codes).with_classes(self.codes)
-        return cells_of_labels(self.labels, table, list(self.files))
+        return cells_of_labels(self.labels, table, list(self.files), self.regions)
 
     @property
     def groups(self) -> int:
         """How many groups the images are of, 0 if no groups are known."""
         return int(self.group[self.group != ""].nunique())
+
+
+def _ignore_regions(table: Path, data: Dataset, images: Path) -> pd.DataFrame:
+    """Read the ignore regions of a label table: image, by the name of its file, x1, y1, x2 and y2 in pixels."""
+    rows = LabelTable.from_csv(table, data.spec)
+    regions = pd.DataFrame(rows.xyxy, columns=XYXY)[rows.ignore_regions]
+    names = pd.Series(rows.text["image"])[rows.ignore_regions]
+    file = match_in_folder(names, frozenset(folder_files(images))).file
+    return regions.assign(image=names.map(file)).dropna()
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,9 @@ class Cells:
             object.__setattr__(self, name, getattr(self, name)[order])
 
 
-def cells_of_labels(labels: pd.DataFrame, found: DetectionTable, names: Sequence[str]) -> Cells:
+def cells_of_labels(
+    labels: pd.DataFrame, found: DetectionTable, names: Sequence[str], regions: pd.DataFrame | None = None
+) -> Cells:
     """Bring labels and detections of the images `names` together.
 
     Parameters
@@ -69,16 +71,21 @@ def cells_of_labels(labels: pd.DataFrame, found: DetectionTable, names: Sequence
     found : DetectionTable
         The found cells. It has all classes of the labels.
     names : sequence of str
-        The names of the images. Each image of a label or of a found cell is one of them.
+        The names of the images. Each image of a label, of a found cell or of a region is one of them.
+    regions : DataFrame, optional
+        A row for each ignore region that can be seen in its image: image, x1, y1, x2, y2 (pixels).
     """
+    regions = labels.head(0) if regions is None else regions
     index, codes = pd.Index(list(names), dtype=object), pd.Index(found.codes, dtype=object)
-    true, class_id, image = (
+    true, class_id, image, of_region = (
         places.get_indexer(pd.Index(values, dtype=object)).astype(np.int64)
-        for places, values in ((index, labels["image"]), (codes, labels["class"]), (index, found.image))
-    )
+        for places, values in (
+            (index, labels["image"]), (codes, labels["class"]), (index, found.image), (index, regions["image"]),
+        )
+    )  # fmt: skip
     return Cells(
-        len(index), true, labels[XYXY].to_numpy(np.float64), class_id, np.zeros(0, np.int64), np.zeros((0, 4)), image,
-        found.xyxy, found.class_id, found.confidence, found.probabilities, found.codes,
+        len(index), true, labels[XYXY].to_numpy(np.float64), class_id, of_region, regions[XYXY].to_numpy(np.float64),
+        image, found.xyxy, found.class_id, found.confidence, found.probabilities, found.codes,
     )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,20 +14,23 @@ import pytest
 from typer.testing import CliRunner
 
 import cytoyolo
-from cytoyolo import CytoyoloError, Detector, UsageError
+from cytoyolo import CytoyoloError, Detector, UsageError, convert
 from cytoyolo.cli.app import app
 from cytoyolo.commands import adapt as command
+from cytoyolo.commands import adapt_figures
 from cytoyolo.commands.adapt import Adapted, adapt
 from cytoyolo.commands.adapt_classes import Classes, classes_of, spec_of
 from cytoyolo.commands.adapt_figures import ALONE, NAMED, HeldOut, judge
 from cytoyolo.commands.adapt_remarks import remarks
 from cytoyolo.detector.calibration import Calibration
 from cytoyolo.detector.crops import Crop
+from cytoyolo.detector.detections import of_scores
 from cytoyolo.detector.weights import load_checkpoint, load_network, trained_labels, write_calibrated
-from cytoyolo.scoring.cells import Cells
+from cytoyolo.scoring.cells import Cells, match
 from cytoyolo.scoring.paired import verdict
 from cytoyolo.spec import load_spec
 from cytoyolo.tables.table import fingerprint
+from cytoyolo.yolo.folder import load_dataset
 from tests.classifiers import untrained
 from tests.commands.test_crossval_command import grounded
 
@@ -113,7 +118,7 @@ def test_whole_slides_are_held_out_and_judged_before_and_after(made, lab):
 def test_a_class_without_a_held_out_cell_is_listed_and_told(weights, monkeypatch):
     answering(monkeypatch, 0.5, 1)
     labels = pd.DataFrame({"image": "a", "x1": [1, 50], "y1": 1, "x2": [30, 80], "y2": 30, "class": ["dark", "Er"]})
-    part = HeldOut({"a": Path("a.png")}, labels, pd.Series([""]), ("dark", "pale", "Er", "BA"))
+    part = HeldOut({"a": Path("a.png")}, labels, pd.Series([""]), ("dark", "pale", "Er", "BA"), labels.head(0))
     trained = pd.Series(["dark"] * 9 + ["pale"] * 2)
     judged = judge(part, trained, [Path("given.pt")], [Path("detector.pt")], 10, 0, "cpu")
     assert judged.classes.columns.tolist() == ["class", "trained", "cells", "right_before", "right_after"]
@@ -179,6 +184,37 @@ def test_large_images_are_cut_into_tiles_and_judged_whole(lab, weights, tmp_path
     cells = pd.read_csv(result.folder / "cells.csv").set_index("NAME")
     own = table.set_index("NAME").loc[cells.index]
     assert (cells[["x1", "y1", "x2", "y2"]] == own[["x1", "y1", "x2", "y2"]]).all().all(), "in pixels of whole images"
+
+
+@pytest.mark.parametrize("tiles", [None, 60])
+def test_a_cell_in_an_ignore_region_is_not_false(tiles, monkeypatch, tmp_path):
+    table = grounded(tmp_path / "images", 8).assign(x1=2, y1=2, x2=30, y2=30)
+    masks = table.assign(x1=40, y1=30, x2=80, y2=72, **{"class": "msk"})
+    whole = pd.concat([table, masks]).replace({"NAME": {"blob03.jpg": "BLOB03.JPG"}})
+    whole.to_csv(tmp_path / "labels.csv", index=False)
+    (tmp_path / "spec.yaml").write_text("classes: [dark, pale]")
+    convert(
+        tmp_path / "labels.csv", images=tmp_path / "images", output=tmp_path / "d", dataset=tmp_path / "spec.yaml",
+        val=0.9, tiles=tiles,
+    )  # fmt: skip
+    part = HeldOut.of(load_dataset(tmp_path / "d"), tmp_path / "labels.csv", tmp_path / "images")
+    assert len(part.files) == 7
+
+    def found(model: object, files: Iterable[Path]) -> Iterator[SimpleNamespace]:
+        for path in files:
+            hidden = cv2.imread(str(path))[50, 60].max() == 0
+            boxes = [(2, 2, 30, 30), (45, 35, 75, 65), (40, 0, 70, 25)]
+            boxes = [boxes[0], boxes[2]] if hidden else boxes
+            scores = np.tile([0.9, 0.05], (len(boxes), 1))
+            cells = of_scores(np.array(boxes), scores, ("dark", "pale"), size=(80, 72))
+            yield SimpleNamespace(path=path, problem="", detections=cells)
+
+    monkeypatch.setattr(adapt_figures, "open_model", lambda *given: SimpleNamespace(codes=("dark", "pale")))
+    monkeypatch.setattr(adapt_figures, "detect_files", found)
+    cells = part.search(Path("x.pt"), None, "cpu")
+    matches = match(cells)
+    assert len(part.regions) == len(cells.region_image) == (0 if tiles is None else 7)
+    assert ((matches.true < 0) & ~matches.ignored).sum() == 7, "the third cell of each image only"
 
 
 def test_images_that_the_weights_know_are_trained_on_too(lab, weights, blobs, tmp_path):
