@@ -197,6 +197,8 @@ def convert(
     facts, regions = {name: table.facts[name] for name in division.images}, regions_by_image(table)
     for sentence in division.notes(groups):
         note(sentence)
+    for sentence in division.warnings():
+        warn(sentence)
     tiles = None if tile is None else _cut(labels, usable, facts, regions, tile)
     painted: Sized = regions if tiles is None else tiles.regions
     settings: dict[str, object] = {"val": asked, "folds": folds, "copy": chosen["copy"], "repair": repair, "seed": seed}

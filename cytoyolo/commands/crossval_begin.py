@@ -31,7 +31,7 @@ from cytoyolo.commands.crossval_folder import (
 from cytoyolo.commands.fold_tables import check_finished, unbegun, undone
 from cytoyolo.commands.seen_images import refuse_seen_folds
 from cytoyolo.commands.train_folder import RECIPE
-from cytoyolo.commands.train_plan import check_start
+from cytoyolo.commands.train_plan import check_cells, check_start
 from cytoyolo.detector.recipes import given, load_recipe
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.trained_on import check_um_per_px
@@ -180,6 +180,7 @@ def _begin(plan: FoldsPlan, start: Start) -> None:
                     folds=count, seed=plan.resolved["seed"],
                 )  # fmt: skip
         data = ready or load_dataset(made / DATASET)
+        check_cells(call.source, data, range(count))
         refuse_seen_folds(start, data)
         write_text(made / RECIPE, yaml.safe_dump(dict(plan.resolved), sort_keys=False))
         write_manifest(made, new_manifest(data, plan.resolved, call.um_per_px, start))

@@ -31,7 +31,16 @@ from cytoyolo.commands.train_folder import (
     write_manifest,
 )
 from cytoyolo.commands.train_page import write_training_page
-from cytoyolo.commands.train_plan import check_start, fold_to_hold_out, now, planned, say_start, warn_of_batch
+from cytoyolo.commands.train_plan import (
+    check_cells,
+    check_start,
+    fold_to_hold_out,
+    now,
+    planned,
+    say_start,
+    warn_of_batch,
+    warn_unjudged,
+)
 from cytoyolo.detector import progress
 from cytoyolo.detector import train as training
 from cytoyolo.detector.augmentation import Augmentation
@@ -102,8 +111,11 @@ def train_one(
         check_same(run, data.folder, manifest, resolved)
         console.note(f"{run} holds this training, which was interrupted.")
         return resume_one(run, data, device, report)
+    check_cells(data.folder, data, [fold])
     verify(data, fold)
     say_start(start, data, manifest)
+    if resolved.get("val", True):
+        warn_unjudged(data, fold)
     with locked(run):
         clear_folder(run, MAKER, overwrite, inputs, also=_COMING)
         try:

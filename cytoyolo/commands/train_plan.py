@@ -1,10 +1,11 @@
 """What a training is, before it begins: its settings, what it starts from, and its manifest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from cytoyolo import console, defaults
@@ -13,10 +14,11 @@ from cytoyolo.detector.engine import choose_device
 from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.weights import Start, find_start
-from cytoyolo.errors import CytoyoloError, either, listed
+from cytoyolo.errors import CytoyoloError, either, listed, option
 from cytoyolo.machine import versions
 from cytoyolo.tables.table import fingerprint
-from cytoyolo.yolo.folder import Dataset
+from cytoyolo.yolo.folder import Dataset, held_out
+from cytoyolo.yolo.verify import have_cells, read_listing
 
 
 def planned(
@@ -127,6 +129,40 @@ def say_kept(start: Start, codes: Sequence[str]) -> None:
             "Codes that differ only in case or spaces are different classes "
             f"(here and in {name}: {listed(similar, 6)}). Rename the classes if they are the same."
         )
+
+
+def check_cells(source: str | Path, data: Dataset, folds: Iterable[int | None]) -> None:
+    """Raise CytoyoloError if a training that holds out one of the folds would have no cell to learn from.
+
+    The message names the `source` of the data set, which the user gave.
+    """
+    for fold in folds:
+        trained, _ = _have_cells(data, fold)
+        if not trained and fold is None:
+            raise CytoyoloError(
+                f"{source}: all cells are held out for validation, so there is nothing to learn from; convert the "
+                f"label table with another {option('val')}, or with other groups."
+            )
+        if not trained:
+            raise CytoyoloError(
+                f"{source}: all cells are in fold {fold}, so there is nothing to learn from if it is held out; make "
+                "the folds with other groups."
+            )
+
+
+def warn_unjudged(data: Dataset, fold: int | None) -> None:
+    """Say that the validation measures nothing, if no image that is held out has cells."""
+    if not _have_cells(data, fold)[1]:
+        console.warn(
+            "No image that is held out has cells, so the validation measures nothing, and best.pt is just any epoch."
+        )
+
+
+def _have_cells(data: Dataset, fold: int | None) -> tuple[bool, bool]:
+    """Tell whether images that are trained on have cells, and whether images that are held out have some."""
+    listing = read_listing(data)
+    out, labelled = held_out(listing["part"].to_numpy(np.int64), fold), have_cells(listing)
+    return bool(labelled[~out].any()), bool(labelled[out].any())
 
 
 def warn_of_batch(used: int, asked: int) -> None:

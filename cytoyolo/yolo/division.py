@@ -19,7 +19,8 @@ class Division:
 
     `group` (n,) has, by image name in the order of the table, the group that the image stays together with, "" for no
     group. `part` (n,) is the image's part. `own` holds the groups that the user gave. `is_uneven` says whether a part
-    is larger or smaller than its share. `val` is the share for validation, None for folds.
+    is larger or smaller than its share. `val` is the share for validation, None for folds. `have_cells` says of each
+    part whether an image of it has cells.
     """
 
     group: pd.Series
@@ -28,6 +29,7 @@ class Division:
     parts: Parts
     is_uneven: bool
     val: float | None
+    have_cells: tuple[bool, ...]
 
     @property
     def images(self) -> list[str]:
@@ -38,6 +40,19 @@ class Division:
         """Messages about the split for the user. `groups` is the table of groups, if the user gave it."""
         own = [] if groups is None else self.own.notes(groups)
         return [*own, self.parts.note(self.val)] if groups is not None or self.is_uneven else []
+
+    def warnings(self) -> list[str]:
+        """Messages about parts without cells."""
+        without = [number for number, has in enumerate(self.have_cells) if not has]
+        if not without:
+            return []
+        if self.val is not None:
+            learn, judge = "training part has cells, so nothing can be learned", "validation part has cells to judge by"
+            return [f"No image of the {learn if 0 in without else judge}; give another share, or other groups."]
+        if len(without) == len(self.have_cells) - 1:
+            fold = self.have_cells.index(True)
+            return [f"All cells are in fold {fold}, so nothing can be learned if it is held out; give other groups."]
+        return [f"Folds without cells to judge by: {', '.join(map(str, without))}; give other groups."]
 
     def record(self, grouped: bool) -> dict[str, object]:
         """For the manifest of the data set; `grouped` says whether groups were given."""
@@ -67,4 +82,6 @@ def divide(
     group = joined_groups(own.group.reindex(strata.index), copies)
     part = split(strata.to_numpy(object), group.to_numpy(object), shares, seed)
     parts = Parts.of(part, group.to_numpy(object))
-    return Division(group, part, own, parts, parts.far_from(shares), val)
+    labelled = strata.to_numpy(object) != ""
+    have_cells = tuple(bool(labelled[part == number].any()) for number in range(len(shares)))
+    return Division(group, part, own, parts, parts.far_from(shares), val, have_cells)

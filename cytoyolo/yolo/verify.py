@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cytoyolo import console
 from cytoyolo.annotations.labels import name_fault
@@ -76,6 +78,11 @@ def read_listing(data: Dataset) -> pd.DataFrame:
     if any(name_fault(name) or PurePath(name).name != name for name in names):
         raise CytoyoloError(f"{data.folder / LISTING} names files outside the folder; {CONVERT_AGAIN}.")
     return listing if SOURCE in listing else listing.assign(**{SOURCE: listing[STAGED]})
+
+
+def have_cells(listing: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which images of a YOLO folder have cells: those whose file of labels is not empty. Tiles count as images."""
+    return np.asarray(listing["labels_blake2b"] != digest(b""), dtype=np.bool_)
 
 
 def _copies(images: Path, files: Iterable[str]) -> list[str]:

@@ -639,6 +639,28 @@ def test_near_duplicates_and_groups_stay_in_one_fold(lab, tmp_path, untrained):
 
 
 @pytest.mark.usefixtures("printed")
+@pytest.mark.parametrize(
+    ("slides", "refused", "told"),
+    [
+        (2, "labels.csv: all cells are in fold [01], so there is nothing to learn from", "All cells are in fold"),
+        (3, None, "Folds without cells to judge by: [012];"),
+    ],
+)
+def test_folds_without_cells_are_told_or_refused(slides, refused, told, lab, tmp_path, untrained, capsys):
+    """The images of the first slide have no cells."""
+    header, *lines = (lab / "labels.csv").read_text().splitlines()
+    names = [line.split(",")[0] for line in lines]
+    rows = [f"{name},,,,," if number % slides == 0 else lines[number] for number, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
+    groups = [f"{name},slide {number % slides}" for number, name in enumerate(names)]
+    (tmp_path / "groups.csv").write_text("\n".join(["NAME,group", *groups]) + "\n")
+    given = {"images": lab / "images", "dataset": lab / "spec.yaml", "groups": tmp_path / "groups.csv", **SETTINGS}
+    with pytest.raises(CytoyoloError if refused else Begun, match=refused):
+        crossval(tmp_path / "labels.csv", output=tmp_path / "CV", folds=slides, **given)
+    assert re.search(told, capsys.readouterr().err) and (tmp_path / "CV").exists() is not bool(refused)
+
+
+@pytest.mark.usefixtures("printed")
 def test_a_class_that_some_folds_must_lack_is_named(lab, tmp_path, untrained, capsys):
     lines = (lab / "labels.csv").read_text().splitlines()
     few = [line for line in lines if "pale" not in line] + [line for line in lines if "pale" in line][:2]

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -350,6 +351,58 @@ def test_training_needs_a_converted_folder(blobs, tmp_path):
     with pytest.raises(UsageError, match="no fold 1"):
         train(blobs / "dataset", output=tmp_path / "run", fold=1, **SETTINGS)
     assert not (tmp_path / "run").exists()
+
+
+def with_empty_images(blobs, folder, options):
+    """Convert the blobs, which are one group, and ten images without cells, each of a group of its own."""
+    shutil.copytree(blobs / "images", folder / "images")
+    table = pd.read_csv(blobs / "labels.csv", dtype=object)
+    for number in range(10):
+        picture = np.random.default_rng(number).normal(200, 8, (72, 80, 3)).clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / "images" / f"empty{number}.jpg"), picture)
+        table.loc[len(table), "NAME"] = f"empty{number}.jpg"
+    table.to_csv(folder / "labels.csv", index=False)
+    group = table["NAME"].where(table["NAME"].str.startswith("empty"), "cells")
+    table.assign(group=group)[["NAME", "group"]].drop_duplicates().to_csv(folder / "groups.csv", index=False)
+    convert(
+        folder / "labels.csv", images=folder / "images", output=folder / "dataset", dataset=blobs / "spec.yaml",
+        groups=folder / "groups.csv", **options,
+    )  # fmt: skip
+    return folder / "dataset"
+
+
+@pytest.mark.usefixtures("printed")
+@pytest.mark.parametrize(
+    ("options", "told", "words"),
+    [
+        ({"val": 0.7}, "No image of the training part has cells", "dataset: all cells are held out for validation, so"),
+        ({"folds": 2}, "All cells are in fold 0, so nothing can be", "dataset: all cells are in fold 0, so"),
+    ],
+)
+def test_a_training_without_a_cell_to_learn_from_is_refused(options, told, words, blobs, tmp_path, capsys):
+    dataset = with_empty_images(blobs, tmp_path, options)
+    assert told in capsys.readouterr().err
+    with pytest.raises(CytoyoloError, match=words):
+        train(dataset, output=tmp_path / "run", **SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("printed")
+@pytest.mark.parametrize(
+    ("options", "fold", "told"),
+    [
+        ({"val": 0.2}, None, "No image of the validation part has cells to judge by"),
+        ({"folds": 3}, 1, "All cells are in fold 0"),
+    ],
+)
+def test_a_validation_without_a_cell_is_told(options, fold, told, blobs, tmp_path, monkeypatch, capsys):
+    dataset = with_empty_images(blobs, tmp_path, options)
+    assert told in capsys.readouterr().err
+    monkeypatch.setattr(training, "fit", lambda *arguments: exit(0))
+    for validates in (True, False):
+        with pytest.raises(SystemExit):
+            train(dataset, output=tmp_path / "run", fold=fold, **SETTINGS, val=validates)
+        assert ("the validation measures nothing" in capsys.readouterr().err) is validates
 
 
 @pytest.mark.slow
