@@ -135,7 +135,8 @@ def evaluate(
             _write(made, folder)
             if report:
                 about = f"{detections.name} against {truth.name}"
-                write_evaluation_page(folder, about, made, cells, list(table.first_rows), images, seen)
+                names = list(table.first_rows)
+                write_evaluation_page(folder, about, made, cells, names, images, seen, precision)
     return made
 
 

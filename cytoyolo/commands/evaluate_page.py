@@ -20,10 +20,12 @@ def write_evaluation_page(
     names: Sequence[str],
     images: str | Path | None,
     seen: str = "",
+    precision: float | None = None,
 ) -> None:
-    """Write the page into a folder. Without images it has no pictures. `seen` says that the weights know the images."""
+    """Write the page into a folder. Without images it has no pictures. `seen` says that the weights know the images,
+    and `precision` is what the proposed thresholds must reach."""
     tiles, without = OutcomeTiles({}, [], []), "Without the image folder there are no pictures of the cells."
     if images is not None:
         read, pictures, without = reader(Path(images), names), Pictures(folder / PAGE), ""
         tiles = draw_outcome(cells, names, made.best.threshold, read, pictures)
-    write_page(folder / PAGE, evaluation_page(about, made, tiles.cells, tiles.worst, without, seen))
+    write_page(folder / PAGE, evaluation_page(about, made, tiles.cells, tiles.worst, without, seen, precision))

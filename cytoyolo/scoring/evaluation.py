@@ -72,8 +72,8 @@ class Evaluation:
     best : AtThreshold
         The figures at the threshold with the highest macro F1 on these images.
     thresholds : DataFrame
-        For each class the threshold that fits these images best: class, threshold, precision, recall, f1. The last row,
-        "(all)", has one threshold for all classes.
+        For each class the threshold that fits these images best, or with a wanted precision the lowest that reaches it:
+        class, threshold, precision, recall, f1. The last row, "(all)", has one threshold for all classes.
     """
 
     images: int

@@ -1,5 +1,6 @@
 """The page of `compare`: which side is better, and the cells that tell the two apart."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,35 @@ def test_the_same_results_show_no_difference(lab: Path, tmp_path: Path) -> None:
     cytoyolo.compare(lab / "truth.csv", path, path, output=tmp_path / "out", dataset=lab / "odd.yaml", replicates=50)
     html = (tmp_path / "out" / "report.html").read_text()
     assert "The interval holds 0: no difference is shown." in html and "is better</span>" not in html
+
+
+def verdict(paths: list[Path], truth: Path | None, output: Path, dataset: Path) -> str:
+    cytoyolo.compare(truth, *paths, output=output, dataset=dataset, replicates=2)
+    return re.sub("<[^>]*>", "", re.search(r'<p class="verdict.*', (output / "report.html").read_text())[0])
+
+
+@pytest.mark.parametrize(
+    ("paths", "truth", "said"),
+    [
+        (("none", "none", "a"), None, "3 results; A and C agree least on the cells."),
+        (("none", "none", "none"), None, "3 results without a cell."),
+        (("none", "none"), None, "Neither has a cell."),
+        (("none", "a"), None, "Both have 0.0 % of all cells."),
+        (("a", "a"), "one.csv", "macro F1: +0.000, B - A."),
+        (("none", "none", "none"), "empty.csv", "No result has a macro F1, because there is no cell."),
+    ],
+)
+def test_a_sentence_says_nothing_of_what_is_not_defined(
+    lab: Path, tmp_path: Path, paths: tuple[str, ...], truth: str | None, said: str
+) -> None:
+    found, labels = pd.read_csv(lab / "a" / "detections.csv"), pd.read_csv(lab / "truth.csv")
+    only = found["NAME"].iloc[0]
+    tables = {"a": found[found["NAME"] == only], "none": found.head(0), "one": labels[labels["NAME"] == only]}
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    (tmp_path / "empty.csv").write_text(f"NAME,x1,y1,x2,y2,class\n{only},,,,,\n")
+    files = [tmp_path / f"{name}.csv" for name in paths]
+    assert verdict(files, truth and tmp_path / truth, tmp_path / "out", lab / "odd.yaml").endswith(said)
 
 
 @pytest.mark.slow

@@ -79,6 +79,13 @@ def test_the_figures_are_those_of_the_tables(lab: Path, tmp_path: Path) -> None:
     assert f"Macro F1 {macro:.3f}" in html and f"<dt>macro F1</dt><dd><bdi>{macro:.3f}</bdi>" in html
 
 
+def test_the_thresholds_are_named_by_what_they_reach(lab: Path, tmp_path: Path) -> None:
+    best = "The threshold that fits each class best"
+    assert best in made(lab, tmp_path / "out", images=None, replicates=2)
+    html = made(lab, tmp_path / "wanted", images=None, precision=0.9, replicates=2)
+    assert best not in html and "The lowest threshold from which each class has a precision of 0.9" in html
+
+
 def test_worst_images_come_first(lab: Path, tmp_path: Path) -> None:
     html = made(lab, tmp_path / "out")
     worst = html[html.index("Images with most wrong cells</bdi>") :]

@@ -69,7 +69,9 @@ def comparison_page(
     figures_of = {str(row["figure"]): row for row in made.figures.to_dict("records")}
     first = figures_of.get("score", figures_of["macro_f1"])
     test = made.mcnemar.to_dict("records")[0]
-    verdict = f"{figure_word(str(first['figure']))}: {difference(first)}, B - A. {better(first)[0]}."
+    verdict = f"{figure_word(str(first['figure']))}: {difference(first)}, B - A."
+    if says := better(first)[0]:
+        verdict += f" {says}."
     figures = [
         *zip(("A", "B"), names, strict=True), ("images", f"{made.images:,}"), ("true cells", f"{made.cells:,}"),
         ("only A is right", f"{test['only_a']:,}"), ("only B is right", f"{test['only_b']:,}"),
@@ -202,10 +204,11 @@ def agreement_page(names: Sequence[str], made: Agreement, cells: Mapping[Pair, S
         Why there are no pictures, if there are none.
     """
     values = {str(row["figure"]): row for row in made.figures.to_dict("records")}
-    verdict = (
-        f"Both have {share_text(values['same_cells']['value'])} of all cells; of these, "
-        f"{share_text(values['same_class']['value'])} have the same class."
-    )
+    same_cells, same_class = (values[name]["value"] for name in ("same_cells", "same_class"))
+    of_these = f"; of these, {share_text(same_class)} have the same class" if isfinite(same_class) else ""
+    verdict = f"Both have {share_text(same_cells)} of all cells{of_these}."
+    if not isfinite(same_cells):
+        verdict = "Neither has a cell."
     figures = [
         *zip(("A", "B"), names, strict=True), ("images", f"{made.images:,}"), ("cells of A", f"{made.cells_a:,}"),
         ("cells of B", f"{made.cells_b:,}"), ("kappa", number_text(values["kappa"]["value"])),

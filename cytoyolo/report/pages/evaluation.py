@@ -49,6 +49,7 @@ def evaluation_page(
     worst: Sequence[Tile],
     without: str,
     seen: str = "",
+    precision: float | None = None,
 ) -> Page:
     """Arrange the page of an evaluation.
 
@@ -66,6 +67,8 @@ def evaluation_page(
         Why there are no pictures, if there are none.
     seen : str
         That the weights were trained on images of the truth, if they were.
+    precision : float or None
+        The precision that the proposed thresholds must reach, if one was wanted.
     """
     last, best = made.average_precision.iloc[-1], made.best
     overall = {str(row["figure"]): row for row in best.overall.to_dict("records")}
@@ -86,7 +89,7 @@ def evaluation_page(
     )
     sections = [
         Section("Figures", [*map(Prose, remarks), _overall(made)]),
-        Section("Classes", [_classes(made), _thresholds(made)]),
+        Section("Classes", [_classes(made), _thresholds(made, precision)]),
         Section("Confusion", confusion_parts(best.confusion, best.threshold, cells, without, "confusion_best.csv")),
         Section("Confidence", _calibration(best)),
     ]
@@ -141,12 +144,15 @@ def _classes(made: Evaluation) -> Table:
     return Table(f"Classes, cells from confidence {made.best.threshold:.3f}", columns, rows, note)
 
 
-def _thresholds(made: Evaluation) -> Table:
+def _thresholds(made: Evaluation, precision: float | None) -> Table:
+    title = "The threshold that fits each class best"
+    if precision is not None:
+        title = f"The lowest threshold from which each class has a precision of {precision:g}"
     names = [name for name in ("threshold", "precision", "recall", "f1") if name in made.thresholds]
     rows: list[list[Cell]] = [
         [str(row["class"]), *(float(row[name]) for name in names)] for row in made.thresholds.to_dict("records")
     ]
-    return Table("The threshold that fits each class best", ["class", *names], rows, folded=True)
+    return Table(title, ["class", *names], rows, folded=True)
 
 
 def confusion_parts(

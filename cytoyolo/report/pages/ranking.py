@@ -1,6 +1,7 @@
 """The pages of a comparison of several results: the ranking, and the way to the page of each pair."""
 
 from collections.abc import Mapping
+from math import isfinite
 
 import pandas as pd
 
@@ -34,6 +35,8 @@ def ranking_page(names: Mapping[str, str], truth: str, made: Ranking, pages: Map
     first = " and ".join(f"{row['result']} ({names[row['result']]})" for row in best)
     word, have = figure_word(made.figure), "has" if len(best) == 1 else "have"
     verdict = f"{first} {have} the highest {word}: {best[0][made.figure]:.4f}."
+    if not isfinite(best[0][made.figure]):
+        verdict = f"No result has a {word}, because there is no cell."
     figures = [
         ("results", f"{len(names):,}"), ("images", f"{made.images:,}"), ("true cells", f"{made.cells:,}"),
     ]  # fmt: skip
@@ -107,8 +110,12 @@ def agreements_page(names: Mapping[str, str], made: Agreements, pages: Mapping[t
             for figure in _OF_PAIR
         ]
         rows.append([link, *cells])
-    lowest = min(made.agreements, key=lambda pair: _same(made, pair))
-    verdict = f"{counted(len(names), 'result')}; {lowest[0]} and {lowest[1]} agree least on the cells."
+    # Two results without a cell neither agree nor disagree.
+    same = {pair: value for pair in made.agreements if isfinite(value := _same(made, pair))}
+    verdict = f"{counted(len(names), 'result')} without a cell."
+    if same:
+        a, b = min(same, key=same.__getitem__)
+        verdict = f"{counted(len(names), 'result')}; {a} and {b} agree least on the cells."
     table = Table("How far each two results agree", ["page", *map(figure_word, _OF_PAIR)], rows,
                   "The thin lines are 95 % intervals by bootstrap.")  # fmt: skip
     results = Table("Results", ["result", "file"], [[letter, name] for letter, name in names.items()])
