@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cytoyolo import console
+from cytoyolo.annotations.background import BACKGROUND
 from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import trainable
@@ -55,12 +57,14 @@ def read_inputs(labels: Path, oof: str | Path | Sequence[str | Path]) -> Curatio
     for source, manifest in zip(sources, manifests, strict=True):
         tables.append(read_oof(source, given.spec, manifest["folds"]))
         table = _with_names_of(table, tables[-1])
-        _check_images(labels, source, table, tables[-1])
+        _check_images(labels, source, manifest["dataset"], table, tables[-1])
         if not len(tables[-1].image):
             raise CytoyoloError(
                 f"{source} holds no detection at all: its models have learned nothing; train them longer."
             )
+    _check_same_images(sources, tables)
     predictions = pool_classes(tables[0], tables[1:])
+    table = _without_leaks(labels, table, predictions)
     # The sizes come from the cross-validation, so that no image must be read.
     table = trainable(labels, table.with_sizes(predictions.size), load_policy(), repair=False).table
     first = manifests[0]
@@ -115,13 +119,45 @@ def _with_names_of(table: LabelTable, predictions: DetectionTable) -> LabelTable
     return table.rewritten(rows, {"image": names}) if names else table
 
 
-def _check_images(labels: Path, source: Path, table: LabelTable, predictions: DetectionTable) -> None:
-    """Raise CytoyoloError if the two tables have different images."""
-    if missing := [name for name in table.first_rows if name not in predictions.fold]:
-        raise CytoyoloError(
-            f"{source} has nothing of images of {labels} ({listed(missing)}); run crossval on this table."
-        )
-    if foreign := [name for name in predictions.fold if name not in table.first_rows]:
+def _check_images(
+    labels: Path, source: Path, dataset: dict[str, Any], table: LabelTable, predictions: DetectionTable
+) -> None:
+    """Raise CytoyoloError if the two tables have different images, and `convert` is not the reason.
+
+    With a test table it leaves out images that leak. With a list of images without cells it adds images.
+    """
+    if (missing := _missing(table, predictions)) and not dataset.get("test"):
+        remedy = "run crossval on this table"
+        if dataset.get("repair"):
+            remedy = "its folds were made with a repair, so run `cytoyolo repair`, and convert and crossval its result"
+        raise CytoyoloError(f"{source} has nothing of images of {labels} ({listed(missing)}); {remedy}.")
+    foreign = [name for name in predictions.fold if name not in table.first_rows]
+    if foreign and not dataset.get(BACKGROUND):
         raise CytoyoloError(
             f"{source} has images that {labels} has not ({listed(foreign)}); run crossval on this table."
         )
+
+
+def _missing(table: LabelTable, predictions: DetectionTable) -> list[str]:
+    return [name for name in table.first_rows if name not in predictions.fold]
+
+
+def _check_same_images(sources: Sequence[Path], tables: Sequence[DetectionTable]) -> None:
+    """Raise CytoyoloError for cross-validations of different images."""
+    for source, one in zip(sources, tables, strict=True):
+        if other := sorted(one.fold.keys() ^ tables[0].fold.keys()):
+            raise CytoyoloError(
+                f"{source} and {sources[0]} are of different images ({listed(other)}); give cross-validations of one "
+                "folder of convert."
+            )
+
+
+def _without_leaks(labels: Path, table: LabelTable, predictions: DetectionTable) -> LabelTable:
+    """Return the table without the images that leaked into the test table, which no model was trained or asked on."""
+    leaked = _missing(table, predictions)
+    if leaked:
+        console.note(
+            f"Images of {labels} that also are in the test table of convert: {len(leaked):,} ({listed(leaked, 3)}). No "
+            "model has searched them, so their rows stay as they are."
+        )
+    return table.without(np.flatnonzero(table.holds("image", leaked)))

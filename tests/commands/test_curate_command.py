@@ -25,7 +25,7 @@ from cytoyolo.files import atomic_file
 from cytoyolo.spec import MASK, load_spec
 from tests.blobs import SPEC as SPEC_TEXT
 from tests.outcomes import assert_refused, contents
-from tests.predicted_tables import Row, crossvalidated, oof_text
+from tests.predicted_tables import SPEC, Row, crossvalidated, oof_text
 from tests.properties import examples
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -306,6 +306,49 @@ def test_the_curated_table_converts_with_its_masks_painted(lab):
         assert not after[y1:y2, x1:x2].any()
         after[y1:y2, x1:x2] = before[y1:y2, x1:x2]
         np.testing.assert_array_equal(after, before)
+
+
+def made_with(lab: Path, found: list[tuple], **dataset: object) -> None:
+    """Let CV/ be of a folder that `convert` made with a test table or a list of images without cells."""
+    data = (lab / "t.csv").read_bytes()
+    crossvalidated(lab / "CV", data, oof_text(rows_of(found)), dataset={"spec": SPEC.to_dict(), **dataset})
+
+
+def test_images_that_leak_into_the_test_table_stay_as_they_are(lab, caplog):
+    caplog.set_level("INFO", "cytoyolo")
+    made_with(lab, [row for row in FOUND if row[0] != NOTHING], test={"name": "test.csv", "sha256": ""})
+    made = made_of(lab, images=lab / "images")
+    assert made == [(MOVED | WIDER).get(row, line) for row, line in enumerate(LINES)] + NEW
+    assert "t.csv that also are in the test table of convert: 1 (spurious.png)" in caplog.text
+    made_with(lab, [row for row in FOUND if row[0] != NOTHING], repair=True)
+    with pytest.raises(CytoyoloError, match=r"of .*t.csv \(spurious.png\); its folds were made with a repair, so run"):
+        made_of(lab)
+
+
+def test_images_without_cells_from_a_list_are_searched_for_cells(lab):
+    """They have no row in the label table. A cell there becomes an ignore region, and the list is still right."""
+    (lab / "t.csv").write_text(HEADER + "".join(f"{line}\n" for line in LINES if NOTHING not in line))
+    (lab / "none.txt").write_text(f"{NOTHING}\n")
+    made_with(lab, FOUND, background={"name": "none.txt"})
+    kept = [(MOVED | WIDER).get(row, line) for row, line in enumerate(LINES) if NOTHING not in line]
+    assert made_of(lab, images=lab / "images") == kept + NEW + [label(NOTHING, CELL, MASK)]
+    options = {"images": lab / "images", "dataset": lab / "spec.yaml", "val": 0.2, "background": lab / "none.txt"}
+    made = convert(lab / "made.csv", output=lab / "yolo", **options)
+    assert (made.images, made.painted, made.without_cells) == (len(NAMES), 2, 1)
+
+
+@pytest.mark.parametrize("name", ["test", "background"])
+def test_crossvalidations_of_different_images_are_refused(name, lab):
+    made_with(lab, FOUND, **{name: {"name": "given"}})
+    names = [one for one in NAMES if one != NOTHING] if name == "test" else [*NAMES, "more.png"]
+    more = [("more.png", 0, *SIZE, CELL, SURE["dark"])] if name == "background" else []
+    rows = [row for row in rows_of(FOUND) if row[0] in names] + more
+    dataset = {"spec": SPEC.to_dict(), name: {"name": "given"}}
+    data = (lab / "t.csv").read_bytes()
+    crossvalidated(lab / "CV2", data, oof_text(rows), dataset=dataset, weights_sha256=["a" * 64, "b" * 64])
+    with pytest.raises(CytoyoloError, match=r"CV2.oof.csv and .*CV.oof.csv are of different images \((spurious|more)"):
+        curate(lab / "t.csv", oof=[lab / "CV", lab / "CV2"], output=lab / "made.csv", force=True)
+    assert not (lab / "made.csv").exists()
 
 
 @pytest.mark.slow
