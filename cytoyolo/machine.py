@@ -114,7 +114,12 @@ def _stand_in(place: Path) -> Path:
 
 
 def today() -> str:
-    """Return the date of today at this place (YYYY-MM-DD), for outputs that show when they were made.
+    """Return the date of today at this place, as outputs show it: see `shown_date`."""
+    return shown_date(date.today())
+
+
+def shown_date(day: date) -> str:
+    """Return a day on which something was made (YYYY-MM-DD), for outputs that show it.
 
     If SOURCE_DATE_EPOCH is set, it is the date of this moment in UTC, so that the same input gives the same bytes on
     any day.
@@ -126,7 +131,7 @@ def today() -> str:
     """
     given = os.environ.get(EPOCH)
     if given is None:
-        return date.today().isoformat()
+        return day.isoformat()
     try:
         return datetime.fromtimestamp(int(given), UTC).date().isoformat()
     except (ValueError, OverflowError, OSError) as error:

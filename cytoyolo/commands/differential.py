@@ -18,6 +18,7 @@ from cytoyolo.detector.table import DetectionTable
 from cytoyolo.documents import read_json
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option, quoted
 from cytoyolo.files import check_folder, new_folder
+from cytoyolo.machine import shown_date
 from cytoyolo.report.page import PAGE, write_page
 from cytoyolo.report.pages.differential import differential_page
 from cytoyolo.scoring.cells import MATCH_IOU, match
@@ -237,7 +238,7 @@ def _parsed(content: Any) -> _Record:
 def _facts(table: Path, record: _Record | None, cells: int, conf: float | None) -> CountingFacts:
     """Say how the cells are counted: as `predict` noted, or as far as the table alone tells."""
     if record is None:
-        day = date.fromtimestamp(table.stat().st_mtime).isoformat()
+        day = shown_date(date.fromtimestamp(table.stat().st_mtime))
         return CountingFacts("", (), defaults.CONF if conf is None else conf, day, cells)
     facts, least = replace(record.facts, wanted=cells), record.facts.threshold
     if digest(table) != record.digest:

@@ -56,6 +56,17 @@ def test_a_table_alone_tells_slides_threshold_and_date(table: Path) -> None:
     assert differential(table, conf=0).cells == 10
 
 
+@pytest.mark.parametrize(("epoch", "day"), [("86400", "1970-01-02"), (None, "2025-11-30")])
+def test_the_day_of_a_table_is_that_of_the_environment_if_it_is_set(
+    table: Path, monkeypatch: pytest.MonkeyPatch, epoch: str | None, day: str
+) -> None:
+    os.utime(table, (DAY + 129_600, DAY + 129_600))  # noon, in UTC
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    if epoch is not None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    assert differential(table).facts.date == day
+
+
 def test_what_predict_noted_is_used(table: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = predicted(table)
     made = differential(folder)
