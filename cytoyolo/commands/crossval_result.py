@@ -16,6 +16,7 @@ from cytoyolo.curation.predictions import read_oof
 from cytoyolo.detector.ensemble_folder import write_ensemble
 from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.files import new_folder
+from cytoyolo.report.page import PAGE
 from cytoyolo.scoring.rows import fill
 from cytoyolo.scoring.score import Score, evaluate
 from cytoyolo.tables.table import fingerprint, write_table
@@ -23,7 +24,7 @@ from cytoyolo.yolo.folder import Dataset
 from cytoyolo.yolo.labels import read_labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Crossvalidated:
     """The result of `crossval`.
 
@@ -63,7 +64,10 @@ class Crossvalidated:
 def finish(
     folder: Path, data: Dataset, listing: pd.DataFrame, manifest: dict[str, Any], report: bool
 ) -> Crossvalidated:
-    """Join the folds' tables in the order of the data set, and score them; safe to repeat after a kill."""
+    """Join the folds' tables in the order of the data set, and score them; safe to repeat after a kill.
+
+    Without a `report`, an earlier page is removed, because it has other figures if a fold was predicted again.
+    """
     folds = data.manifest["folds"]
     column = data.spec.columns["image"]
     whole, listing = listing, listing.drop_duplicates(column)  # the tiles of an image have rows of their own
@@ -82,6 +86,8 @@ def finish(
     write_classes(compared.summary, folder)
     if report:
         write_crossval_page(folder, score, groups, compared, data)
+    else:
+        (folder / PAGE).unlink(missing_ok=True)
     finished = {**manifest, "status": "finished", "weights_sha256": weights}
     finished |= {"oof_sha256": fingerprint(folder / OOF), "score": score.to_dict()}
     write_manifest(folder, finished)

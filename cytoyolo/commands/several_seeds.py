@@ -73,7 +73,7 @@ def say(seed: int, places: Mapping[int, Path]) -> None:
 
 def write_summary(folder: Path, scores: Mapping[int, Mapping[str, Any]], report: bool) -> pd.DataFrame:
     """Write seeds.csv, seeds.json and, for a `report`, a page, and return the table of `over_seeds`. The order of the
-    seeds makes no difference."""
+    seeds makes no difference. Without a `report`, an earlier page is removed, because it has other figures."""
     table = over_seeds(dict(sorted(scores.items())))
     write_text(folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
     write_text(folder / SUMMARY, json.dumps(to_dict(table), indent=2, ensure_ascii=False) + "\n")
@@ -81,6 +81,8 @@ def write_summary(folder: Path, scores: Mapping[int, Mapping[str, Any]], report:
         pages = {seed: f"seed{seed}/{PAGE}" for seed in sorted(scores)}
         there = {seed: path if (folder / path).is_file() else "" for seed, path in pages.items()}
         write_page(folder / PAGE, seeds_page(folder.name, table, there))
+    else:
+        (folder / PAGE).unlink(missing_ok=True)
     return table
 
 

@@ -13,7 +13,7 @@ from cytoyolo.commands import reproduce as method
 from cytoyolo.commands.crossval import crossval
 from cytoyolo.commands.fold_tables import LAST
 from cytoyolo.commands.reproduce import Planned, reproduce
-from cytoyolo.commands.several_seeds import parse_seeds
+from cytoyolo.commands.several_seeds import parse_seeds, write_summary
 from cytoyolo.commands.train_folder import RECIPE
 from cytoyolo.detector.table import OUT_OF_FOLD
 from cytoyolo.errors import UsageError
@@ -85,6 +85,21 @@ def test_figures_over_seeds_are_those_of_scipy():
     low, high = scipy.stats.t.interval(0.95, 4, loc=values.mean(axis=0), scale=scipy.stats.sem(values, axis=0))
     expected = np.stack([values.mean(axis=0), values.std(axis=0, ddof=1), low, high], axis=1)
     np.testing.assert_allclose(table[["mean", "sd", "low", "high"]].to_numpy(float), expected)
+
+
+def test_no_page_stays_with_the_figures_of_an_earlier_summary(tmp_path):
+    one = {"score": 0.5, "giou": 0.9, "macro_f1": 0.4, "classes": {"LY": {"f1": 0.4, "support": 3}}}
+    write_summary(tmp_path, {0: one, 1: one}, report=True)
+    assert (tmp_path / "report.html").is_file()
+    write_summary(tmp_path, {0: one, 1: one, 2: one}, report=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["seeds.csv", "seeds.json"]
+
+
+def test_no_page_stays_with_the_figures_of_an_earlier_end(lab, trained):
+    run(lab)
+    assert (lab / "CV" / "report.html").is_file()
+    run(lab, resume=True, report=False)
+    assert (lab / "CV" / "oof.csv").is_file() and not (lab / "CV" / "report.html").exists()
 
 
 def test_a_figure_stays_within_0_and_1():
