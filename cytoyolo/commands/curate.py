@@ -25,6 +25,7 @@ from cytoyolo.report.before_after import draw_changes
 from cytoyolo.spec import DataSpec
 from cytoyolo.tables.table import check_writable
 from cytoyolo.text import counted
+from cytoyolo.yolo.ignore_regions import regions_by_image
 
 # What the user can do, too, if a curation would lose too many rows.
 ANOTHER_LIMIT = f", or another {option('max_loss')}"
@@ -61,7 +62,7 @@ _SCORE_COLUMNS = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CuratedTable:
     """The result of `curate`.
 
@@ -163,7 +164,8 @@ def curate(
     _check_outputs((labels, *inputs.sources), output, inputs.given.records.header, spec, overwrite)
     rows = np.flatnonzero(table.labels)
     given = Labels(rows, table.text["image"][rows], table.xyxy[rows], table.class_id[rows])
-    made = curating.curate(given, predictions)
+    regions = {name: ignored for name, (ignored, _) in regions_by_image(table).items()}
+    made = curating.curate(given, predictions, regions=regions)
     if not force:
         _refuse_losses(labels, made, given, spec, spurious, max_loss)
     edits, evidence = corrections(made, given, predictions, table, spurious, boxes)

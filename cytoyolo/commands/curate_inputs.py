@@ -13,6 +13,7 @@ from cytoyolo.annotations.policy import load_policy
 from cytoyolo.annotations.table import LabelTable
 from cytoyolo.annotations.trainable import trainable
 from cytoyolo.commands.crossval_folder import MANIFEST, OOF, read_manifest
+from cytoyolo.commands.fold_tables import check_unchanged
 from cytoyolo.curation.predictions import pool_classes, read_oof
 from cytoyolo.detector.table import DetectionTable
 from cytoyolo.errors import CytoyoloError, UsageError, listed, option
@@ -74,7 +75,7 @@ def read_inputs(labels: Path, oof: str | Path | Sequence[str | Path]) -> Curatio
 
 def _finished(source: Path) -> dict[str, Any]:
     """Return the manifest of a cross-validation. Raises UsageError if there is none, and CytoyoloError if it is not
-    finished."""
+    finished, or its table has changed since."""
     path = source.with_name(MANIFEST)
     if not path.exists():
         named = source.parent if source.name == OOF and source.parent.is_dir() else source
@@ -85,6 +86,8 @@ def _finished(source: Path) -> dict[str, Any]:
     manifest = read_manifest(path)
     if manifest["status"] != "finished":
         raise CytoyoloError(f"{source.parent} is not finished; the same call of crossval goes on with it.")
+    if source.is_file() and (sha256 := manifest.get("oof_sha256")):
+        check_unchanged(source, sha256)
     return manifest
 
 

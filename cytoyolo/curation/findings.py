@@ -5,6 +5,7 @@ agree, with thresholds from the model's own confidences. The findings are the fa
 CytologIA challenge corrected.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from cytoyolo.boxes import Boxes
 from cytoyolo.curation.matching import Floats, Ints, Pairs, assign, pair_up, pick
 from cytoyolo.curation.quality import class_shares, doubts, scores
 from cytoyolo.detector.table import DetectionTable
+from cytoyolo.scoring.cells import shares_inside
 from cytoyolo.tables.table import XYXY
 
 LOOSE, DISPLACED, OVERLOOKED, SPURIOUS, CLASS = "loose-box", "displaced", "overlooked", "spurious", "wrong-class"
@@ -40,7 +42,8 @@ class Thresholds:
     near, touching : float
         A label is spurious if no prediction has `confidence >= near` and `IoU >= touching` with it.
     inside : float
-        A prediction is not a cell of its own if at least this share of it lies in a label.
+        A prediction is not a cell of its own if at least this share of it lies in a label, and no overlooked cell if
+        so much of it lies in an ignore region.
     covered : float
         A prediction holds several labels if it covers at least this share of two labels or more, each with
         `IoU >= touching`. It matches a label only if `IoU >= loose`, and is not a displaced or overlooked cell.
@@ -82,7 +85,7 @@ class Curated:
     iou : array (n,)
         The IoU of label and match.
     margin : array (n,)
-        p(predicted) - p(labelled), -1 without a match.
+        p(predicted) - p(labelled), 0 to 1, -1 without a match.
     doubt : array (n,)
         How probable a wrong class is, see `quality.doubts`; -inf without a match.
     confident : array (classes,)
@@ -98,8 +101,16 @@ class Curated:
     confident: Floats
 
 
-def curate(labels: Labels, predictions: DetectionTable, thresholds: Thresholds | None = None) -> Curated:
-    """Compare labels with the out-of-fold predictions of their images."""
+def curate(
+    labels: Labels,
+    predictions: DetectionTable,
+    thresholds: Thresholds | None = None,
+    regions: Mapping[str, Boxes] | None = None,
+) -> Curated:
+    """Compare labels with the out-of-fold predictions of their images.
+
+    `regions` has the ignore regions (k, 4) of images by name. That cells in them have no label is known already.
+    """
     limit = thresholds or Thresholds()
     number = pd.Index(predictions.fold)
     label_image, image = number.get_indexer(pd.Index(labels.image)), number.get_indexer(pd.Index(predictions.image))
@@ -118,7 +129,8 @@ def curate(labels: Labels, predictions: DetectionTable, thresholds: Thresholds |
     taken[match[match >= 0]] = taken[displaced[displaced >= 0]] = True
     within = np.zeros(len(taken))
     np.maximum.at(within, pairs.prediction, np.maximum(pairs.inside, pairs.iou / limit.matched * limit.inside))
-    overlooked = np.flatnonzero(believed & ~taken & (within < limit.inside))
+    known = _in_regions(predictions, regions or {}, limit)
+    overlooked = np.flatnonzero(believed & ~taken & ~known & (within < limit.inside))
     close = (predictions.confidence[pairs.prediction] >= limit.near) & (pairs.iou >= limit.touching)
     has_near = np.zeros(len(labels.row), dtype=bool)
     has_near[pairs.label[close]] = True
@@ -146,6 +158,16 @@ def _merging(pairs: Pairs, count: int, limit: Thresholds) -> NDArray[np.bool_]:
     # IoU >= touching excludes tiny labels, which nearly every large box covers.
     over = (pairs.covered >= limit.covered) & (pairs.iou >= limit.touching)
     return np.asarray(np.bincount(pairs.prediction[over], minlength=count) > 1)
+
+
+def _in_regions(predictions: DetectionTable, regions: Mapping[str, Boxes], limit: Thresholds) -> NDArray[np.bool_]:
+    """Tell which predictions lie in an ignore region."""
+    inside = np.zeros(len(predictions.image), dtype=bool)
+    rows = pd.Series(predictions.image, dtype=object).groupby(predictions.image).indices
+    for name in regions.keys() & rows.keys():
+        shares = shares_inside(predictions.xyxy[rows[name]], regions[name])
+        inside[rows[name]] = (shares >= limit.inside).any(axis=1)
+    return inside
 
 
 def _matches(

@@ -249,6 +249,9 @@ TWICE: dict[str, tuple[dict[str, object], type[CytoyoloError], str]] = {
         {"dataset": {"spec": load_spec("wbc5").to_dict()}}, CytoyoloError, "CV2 is of another data set than .*CV;"
     ),
     "not finished": ({"status": "running"}, CytoyoloError, "CV2 is not finished; "),
+    "another table of the folds": (
+        {"oof_sha256": "0" * 64}, CytoyoloError, r"CV2.oof\.csv has changed since the folds were finished; put"
+    ),
 }  # fmt: skip
 
 
@@ -286,6 +289,13 @@ def test_masks_of_the_table_are_left_alone(lab):
     (lab / "t.csv").write_bytes(data)
     crossvalidated(lab / "CV", data, oof_text(rows_of(FOUND)))
     assert made_of(lab)[14:] == ["good0.png,100,100,120,120,msk", *NEW]
+
+
+def test_a_cell_in_a_mask_of_the_table_gets_no_other_mask(lab):
+    data = (lab / "t.csv").read_bytes() + f"{NEW[0]}\n".encode()
+    (lab / "t.csv").write_bytes(data)
+    crossvalidated(lab / "CV", data, oof_text(rows_of(FOUND)))
+    assert made_of(lab)[14:] == NEW
 
 
 def test_an_image_of_which_only_masks_are_left_is_no_reason_to_refuse_the_table(lab):

@@ -114,6 +114,14 @@ def test_a_cell_without_a_label_is_overlooked():
     assert np.isnan(found["iou"]) and np.isnan(found["margin"])
 
 
+@pytest.mark.parametrize(("region", "found"), [(ELSEWHERE, 0), ((100, 90, 140, 160), 0), ((100, 90, 139, 160), 1)])
+def test_a_cell_half_in_an_ignore_region_is_not_overlooked(region, found):
+    seen = predictions([*AGREED, ("a", CELL, SURE), ("a", ELSEWHERE, SURE)], [*(name for name, *_ in GOOD), "a"])
+    given = labels([*GOOD, ("a", CELL, DARK)])
+    regions = {"a": np.array([(0, 0, 5, 5), region], float), "unknown": np.array([ELSEWHERE], float)}
+    assert len(curate(given, seen, regions=regions).findings) == found
+
+
 def test_a_label_where_nothing_is_found_is_spurious():
     found = only(about([(CELL, DARK), (ELSEWHERE, DARK)], [(CELL, SURE)]))
     assert (found["row"], found["rule"], found["predicted"]) == (9, "spurious", -1)
