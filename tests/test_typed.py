@@ -1,5 +1,7 @@
 """A program of the user's type-checks against the installed package, and gets its names lazily."""
 
+import dataclasses
+import re
 import shutil
 import subprocess
 import sys
@@ -133,3 +135,16 @@ def test_the_package_loads_nothing_before_a_name_is_used() -> None:
     code = "import sys, cytoyolo; dir(cytoyolo); cytoyolo.UsageError; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "pandas", "numpy", "cv2", "ultralytics"} & set(loaded)
+
+
+def test_results_with_tables_or_arrays_are_compared_by_identity() -> None:
+    """The == of a dataclass compares its values, and a table or an array has no single answer to ==."""
+    exported = {name: getattr(cytoyolo, name) for name in cytoyolo.__all__}
+    types = {name: one for name, one in exported.items() if isinstance(one, type) and dataclasses.is_dataclass(one)}
+    several = re.compile("DataFrame|Series|ndarray")
+    wrong = [
+        name
+        for name, one in types.items()
+        if one.__eq__ is not object.__eq__ and any(several.search(str(field.type)) for field in dataclasses.fields(one))
+    ]
+    assert len(types) > 20 and wrong == []

@@ -24,7 +24,7 @@ Rows = NDArray[np.int64]
 FindCopies = Callable[..., pd.DataFrame]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelTable:
     """A label table of n rows. Rules read it and never change it; an edit gives another table.
 

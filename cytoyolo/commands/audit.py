@@ -34,7 +34,7 @@ _LIBRARIES = ("numpy", "pandas", "opencv-python", "pillow", "simplejpeg", "tifff
 FINDINGS, SUMMARY, SHEET = "findings.csv", "summary.json", "findings.png"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audit:
     """The result of `audit`.
 

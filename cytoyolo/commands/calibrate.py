@@ -14,7 +14,7 @@ from cytoyolo.scoring.temperature import fit_calibration, remarks
 from cytoyolo.shipped import weights_path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CalibratedWeights:
     """The result of `calibrate`.
 

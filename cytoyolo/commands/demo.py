@@ -39,7 +39,7 @@ FAULT_RATE = 0.1
 RULES = "decoder-warning: {action: drop}\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Demonstrated:
     """The result of `demo`.
 

@@ -21,7 +21,7 @@ MAKER = "ensemble"
 _WANTED = f"give the folder of a cross-validation: {call('ensemble', 'CV', 'CELLS', output='ENSEMBLE')}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MadeEnsemble:
     """The result of `ensemble`.
 

@@ -28,7 +28,7 @@ _LABEL_HEADER = [COLUMNS[role] for role in LABEL_ROLES]
 _GROUP_HEADER = [COLUMNS["image"], "group"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Imported:
     """The result of `import_labels`.
 

@@ -31,7 +31,7 @@ LABELS, GROUPS, TEST, DATASET, MANIFEST, IMAGES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Joined:
     """The result of `join`.
 

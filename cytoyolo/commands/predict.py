@@ -44,7 +44,7 @@ from cytoyolo.scoring.slide_differential import CountingFacts, Differential
 from cytoyolo.spec import load_spec, plain_spec, with_shipped_flags
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predicted:
     """The result of `predict`.
 

@@ -21,7 +21,7 @@ from cytoyolo.tables.table import check_writable, note_form
 CHANGES = "changes.csv"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Repaired:
     """The result of `repair`.
 

@@ -21,7 +21,7 @@ from cytoyolo.tables.table import XYXY, check_writable, sha256, write_table
 CONFLICTS, REVIEWED, SIGNED = ".conflicts.csv", ".reviewed-table.csv", ".signed.csv"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reviewed:
     """The state of a review.
 

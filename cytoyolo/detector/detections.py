@@ -22,7 +22,7 @@ PROBABILITY = "p_"
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detections:
     """The cells found in one image, best first: n boxes.
 

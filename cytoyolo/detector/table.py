@@ -68,7 +68,7 @@ OUT_OF_FOLD = TableForm("give the table as crossval wrote it", probabilities=Tru
 LABELLED_OUT_OF_FOLD = TableForm("train the folds again", probabilities=True, folds=True, labels=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DetectionTable:
     """The detections of many images: n rows, best first within an image.
 
