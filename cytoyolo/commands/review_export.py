@@ -36,7 +36,8 @@ class Reviewed:
     agreement : DataFrame
         reviewer_a, reviewer_b, both (what both decided), same (with the same class) and kappa (Cohen's kappa).
     conflicts : DataFrame
-        What reviewers disagree on, a row for each of them. It is not exported.
+        What reviewers disagree on, a row for each of them. It is not exported; for a prediction, the cells are
+        exported as ignore regions.
     output : Path or None
         The change log that was written; for a prediction, the label table.
     """
