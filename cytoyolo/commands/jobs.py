@@ -9,14 +9,14 @@ from cytoyolo import console
 from cytoyolo.detector.journal import partial_folder
 from cytoyolo.errors import UsageError, option
 from cytoyolo.locks import check_free
-from cytoyolo.runners.bootstrap import BEGUN, DONE
+from cytoyolo.runners.bootstrap import BEGUN, DONE, STOPPED
 from cytoyolo.runners.cluster import LOST
 from cytoyolo.runners.ledger import ENDED, FOLDER, GIVEN_UP, SUBMITTED, Ledger, read_ledger
 from cytoyolo.runners.opening import end_earlier, lost_jobs
 
 COLUMNS = ["job", "state", "worker", "failures", "losses", "problem", "log"]
 # What the worker of a job says, and how the job is then.
-_STATES = {BEGUN: "running", DONE: ENDED}
+_STATES = {BEGUN: "running", STOPPED: SUBMITTED, DONE: ENDED}
 
 
 def jobs(run: str | Path, *, stop: bool = False) -> pd.DataFrame:

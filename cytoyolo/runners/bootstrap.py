@@ -7,13 +7,16 @@ say so. It therefore uses the standard library only, and imports the package in 
 import json
 import os
 import platform
+import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-# How it is with a job: it has begun, it ended well, it failed, or it could not begin on this worker.
-BEGUN, DONE, FAILED, UNFIT = "begun", "done", "failed", "unfit"
+# How it is with a job: it has begun, the cluster told it to stop, it ended well, it failed, or it could not begin on
+# this worker. After the first two it may go on.
+BEGUN, STOPPED, DONE, FAILED, UNFIT = "begun", "stopped", "done", "failed", "unfit"
+OPEN = (BEGUN, STOPPED)
 
 
 def begin(task: dict[str, Any]) -> dict[str, str]:
@@ -89,7 +92,18 @@ class Resumable:
         self.task = task
 
     def __call__(self) -> dict[str, str]:
+        signal.signal(signal.SIGTERM, self._stop)
         return begin(self.task)
+
+    def _stop(self, signum: int, frame: object) -> None:
+        """End at once. Slurm tells a job so that it is cancelled, pre-empted, or queued again.
+
+        All processes of the job are told. Submitit would go on until it is killed, and so a training's process that has
+        ended would count as a failure.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _told(self.task, socket.gethostname(), STOPPED, "")
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission

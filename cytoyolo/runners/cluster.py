@@ -14,7 +14,7 @@ from cytoyolo import console
 from cytoyolo.errors import CytoyoloError, call, listed, option
 from cytoyolo.locks import locked
 from cytoyolo.machine import versions
-from cytoyolo.runners.bootstrap import BEGUN, DONE, UNFIT
+from cytoyolo.runners.bootstrap import BEGUN, DONE, FAILED, OPEN, STOPPED, UNFIT
 from cytoyolo.runners.jobs import Ended, LeftRunning, Policy, packed
 from cytoyolo.runners.ledger import ENDED, GIVEN_UP, SUBMITTED, WAITING, Entry, Ledger, ledger_file, read_ledger
 from cytoyolo.runners.options import RunnerOptions
@@ -30,11 +30,12 @@ _END_S = 60.0
 _MOST_LOSSES = 50
 # The packages that must be the same on all machines, because jobs and results depend on them.
 _SAME = ("cytoyolo", "ultralytics", "torch")
-LOST = "lost"
+# Answers of a cluster about a task that can't answer itself: its machine is gone, or somebody cancelled it.
+LOST, CANCELLED = "lost", "cancelled"
 
 
 class Cluster(Protocol):
-    """A cluster that takes tasks. An answer says how a task ended: see `bootstrap`, or LOST if its machine is gone."""
+    """A cluster that takes tasks. An answer says how a task ended: see `bootstrap`, LOST and CANCELLED."""
 
     name: str
     options: RunnerOptions
@@ -61,7 +62,7 @@ class Cluster(Protocol):
         ...
 
     def cancel(self, ids: Collection[str]) -> None:
-        """End tasks."""
+        """End tasks. Raises CytoyoloError if the cluster does not do so."""
         ...
 
 
@@ -172,7 +173,7 @@ class ClusterRunner:
         if self._looks % _LOOKS == 0:
             answers |= self._unnoticed([name for name in submitted.values() if name not in answers])
         for name, answer in answers.items():
-            self._judge(name, self._ledger.answer(name) or answer, policy)
+            self._judge(name, self._verdict(name, answer), policy)
         if answers:
             self._ledger.write()
         ended = {name: entries[name] for name in answers}
@@ -189,14 +190,24 @@ class ClusterRunner:
         The network of a machine can fail while a job is at work there. Then nobody tells the cluster how the job ends.
         """
         said = {name: self._ledger.said(name) for name in names}
-        found = {name: one for name, one in said.items() if one and one["how"] != BEGUN}
+        found = {name: one for name, one in said.items() if one and one["how"] not in OPEN}
         begun = {name: one for name, one in said.items() if one and one["how"] == BEGUN}
         lost = self.cluster.lost({one["node"] for one in begun.values()}) if begun else ()
         for name, one in begun.items():
             if one["node"] in lost:
                 found[name] = {**one, "how": LOST, "problem": "its machine is gone"}
-        self.cluster.cancel([self._ledger.entries[name].id for name in found])
+        self._cancel([self._ledger.entries[name].id for name in found])
         return found
+
+    def _verdict(self, name: str, answer: dict[str, str]) -> dict[str, str]:
+        """Return what counts: the worker's own answer, or else the cluster's.
+
+        A cluster may call a job failed that it has stopped itself, because it was pre-empted.
+        """
+        said = self._ledger.said(name)
+        if said.get("how") == STOPPED and answer["how"] == FAILED:
+            return {**said, "how": LOST, "problem": "the cluster stopped it"}
+        return self._ledger.answer(name) or answer
 
     def _judge(self, name: str, answer: Mapping[str, str], policy: Policy) -> None:
         entry = self._ledger.entries[name]
@@ -224,10 +235,20 @@ class ClusterRunner:
 
     def _cancel_all(self) -> None:
         entries = [entry for entry in self._ledger.entries.values() if entry.state == SUBMITTED]
-        self.cluster.cancel([entry.id for entry in entries])
-        for entry in entries:
-            entry.state = WAITING
+        if self._cancel([entry.id for entry in entries]):
+            for entry in entries:
+                entry.state = WAITING
         self._ledger.write()
+
+    def _cancel(self, ids: Collection[str]) -> bool:
+        """End jobs, and tell whether the cluster does so."""
+        try:
+            self.cluster.cancel(ids)
+        except CytoyoloError as error:
+            stop = call("jobs", self.folder.parent, stop=True)
+            console.warn(f"{error} They may go on; `{stop}` ends them later, and the same call takes them over.")
+            return False
+        return True
 
     def _left(self) -> LeftRunning:
         run = self.folder.parent

@@ -13,7 +13,7 @@ from typing import Any
 
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.files import write_text
-from cytoyolo.runners.bootstrap import BEGUN
+from cytoyolo.runners.bootstrap import OPEN
 
 FOLDER, _FILE = "jobs", "jobs.json"
 WAITING, SUBMITTED, ENDED, GIVEN_UP = "waiting", "submitted", "ended", "failed"
@@ -74,7 +74,7 @@ class Ledger:
     def answer(self, name: str) -> dict[str, str]:
         """Return the answer of a job's last attempt, {} if it has not ended."""
         said = self.said(name)
-        return {} if said.get("how") == BEGUN else said
+        return {} if said.get("how") in OPEN else said
 
     def log(self, name: str) -> Path:
         """Return the file of a job's messages."""
