@@ -15,6 +15,7 @@ from cytoyolo.detector.recipes import load_recipe, resolve_optimizer
 from cytoyolo.detector.settings import TrainingSettings
 from cytoyolo.detector.weights import Start, find_start
 from cytoyolo.errors import CytoyoloError, either, listed, option
+from cytoyolo.images.samples import parse_white
 from cytoyolo.machine import versions
 from cytoyolo.tables.table import fingerprint
 from cytoyolo.yolo.folder import Dataset, held_out
@@ -106,9 +107,24 @@ def fold_to_hold_out(data: Dataset, fold: int | None) -> int | None:
 def say_start(start: Start, data: Dataset, manifest: dict[str, Any]) -> None:
     """Say what a training starts with. Images of the validation part that the start has seen go into the manifest."""
     say_kept(start, data.spec.codes)
+    _warn_of_range(start, data)
     if seen := seen_in_validation(start, data, manifest["fold"]):
         console.warn(seen)
         manifest["start"]["validation_seen"] = seen
+
+
+def _warn_of_range(start: Start, data: Dataset) -> None:
+    """Say that images of more than 8 bits are shown in another range than they were to the weights of the start."""
+    new = parse_white(data.manifest.get("white")).to_dict()
+    for kind, before in start.white.to_dict().items():
+        now = new.get(kind, before)
+        if now != before:
+            console.warn(
+                f"{start.name} was trained on images of more than 8 bits that were shown from 0 to {before:.10g}. "
+                f"{data.folder} shows them from 0 to {now:.10g}, so they look "
+                f"{'darker' if now > before else 'brighter'}, and the new weights will show all images so. Check that "
+                "the images are of the same camera."
+            )
 
 
 def say_kept(start: Start, codes: Sequence[str]) -> None:

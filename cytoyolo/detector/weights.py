@@ -21,7 +21,7 @@ from cytoyolo.detector.seen import Seen, parse_seen
 from cytoyolo.detector.trained_on import TrainedOn, parse_trained_on
 from cytoyolo.errors import CytoyoloError, UsageError, option
 from cytoyolo.files import atomic_file, read_bytes
-from cytoyolo.images.samples import White, parse_white
+from cytoyolo.images.samples import UNKNOWN, White, parse_white
 from cytoyolo.machine import cores, state_folder
 from cytoyolo.shipped import parse_yaml, weight_names, weights_path
 from cytoyolo.spec import DataSpec, parse_spec
@@ -42,7 +42,7 @@ class Start:
     `classes` are the codes that the weights know. A training takes over what they know of a class by its exact code.
     A classifier can start from a `network` of another library. Then `model` is the name of this network, and
     `pretrained` a weights file of the library, or `model` is a classifier of this tool around such a network. `seen`
-    tells which images the weights were trained on.
+    tells which images the weights were trained on, and `white` in which range images of more than 8 bits were shown.
     """
 
     model: str
@@ -50,6 +50,7 @@ class Start:
     classes: tuple[str, ...] = ()
     network: LibraryNetwork | None = None
     seen: Seen = field(default_factory=Seen)
+    white: White = UNKNOWN
 
     @property
     def name(self) -> str:
@@ -244,7 +245,7 @@ def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
         raise UsageError("model", model, f"give {own}, or a network such as {network}")
     path = weights_path(model) if is_own else _find_file(model, asked)
     checkpoint = load_checkpoint(path)
-    network, seen = checkpoint["model"], seen_of(checkpoint)
+    network, seen, white = checkpoint["model"], seen_of(checkpoint), _stored_images(checkpoint, path)[0]
     _refuse_torchvision(network.yaml, model)
     _check_finite(network, path)
     if network.is_fused():
@@ -252,13 +253,13 @@ def find_start(model: str, asked: bool, task: Task = DETECT) -> Start:
     classes = known_codes(network, task)
     library = _library_of(network)
     if _task_of(network) == task:
-        return Start(str(path.absolute()), classes=classes, network=library, seen=seen)
+        return Start(str(path.absolute()), classes=classes, network=library, seen=seen, white=white)
     if library is not None:
         raise CytoyoloError(
             f"{model} is a classifier around the network {library}, which no detector has; give weights of a YOLO."
         )
     name = Path(str(network.yaml.get("yaml_file", ""))).name
-    return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()), classes, seen=seen)
+    return Start(_network_yaml(_name_for(task, name), task), str(path.absolute()), classes, seen=seen, white=white)
 
 
 def known_codes(network: Any, task: Task) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The range of images of more than 8 bits, from the label table to the prediction."""
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pandas as pd
 import pytest
 
 from cytoyolo import Detector, audit, export, predict, train
+from cytoyolo.detector import train as training
 from cytoyolo.detector.ensemble import Ensemble
-from cytoyolo.detector.weights import load_checkpoint
+from cytoyolo.detector.weights import load_checkpoint, write_with_facts
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.images.samples import White
 from tests.blobs import SETTINGS, converted, draw
@@ -123,6 +125,33 @@ def test_images_of_two_cameras_are_warned_of(lab: Path, tmp_path: Path) -> None:
     found = audit(lab / "labels.csv", images=tmp_path / "images", dataset=lab / "spec.yaml").findings
     dark = found[found["rule"] == "dark-range"]
     assert len(dark) == 11 and dark["detail"].str.contains("as blob03.png needs").all()
+
+
+@pytest.mark.usefixtures("printed")
+@pytest.mark.parametrize(
+    ("white", "words"),
+    [
+        ({"integer": 2047}, "dataset shows them from 0 to 2047, so they look brighter, and the new"),
+        ({"integer": 65_535}, "dataset shows them from 0 to 65535, so they look darker, and the new"),
+        ({"integer": 4095}, ""),
+        ({"real": 1.0}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_training_in_another_range_than_its_start_says_so(
+    white: dict[str, float], words: str, blobs: Path, small_run: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    write_with_facts(small_run / "weights" / "best.pt", tmp_path / "old.pt", {"white": {"integer": 4095}})
+    shutil.copytree(blobs / "dataset", tmp_path / "dataset", symlinks=True)
+    manifest = json.loads((tmp_path / "dataset" / "dataset.json").read_text())
+    (tmp_path / "dataset" / "dataset.json").write_text(json.dumps({**manifest, "white": white}))
+    monkeypatch.setattr(training, "fit", lambda *arguments: exit(0))
+    with pytest.raises(SystemExit):
+        train(tmp_path / "dataset", output=tmp_path / "run", **{**SETTINGS, "model": str(tmp_path / "old.pt")})
+    said = capsys.readouterr().err
+    assert ("old.pt was trained on images of more than 8 bits that were shown from 0 to 4095." in said) is bool(
+        words
+    ) and words in said
 
 
 def test_an_8_bit_set_has_no_range(blobs: Path, small_run: Path) -> None:
