@@ -1,11 +1,12 @@
 """Does a prediction on a cluster whose nodes are killed give the same bytes?
 
-    python benchmarks/kills.py --work DIR [--images 20000] [--kills 10] [--size 1000] [--runners slurm ray] [--folds 4]
-        [--parts prediction cross-validation]
+    python benchmarks/kills.py --work DIR [--images 20000] [--kills 10] [--size 1000] [--folds 4]
+        [--runners local ray slurm] [--parts prediction cross-validation]
 
 The images are synthetic, and the detector is trained for two epochs on images of the same kind, so that the search is
 short. One machine predicts them first. Then submitit's local executor, and a Ray cluster of three nodes, do the same.
-A node is killed KILLS times at random moments; Ray's cluster gets a new node for it. Then the same is done with a
+A node is killed KILLS times at random moments; Ray's cluster gets a new node for it. A Slurm that is there already can
+do it too (`slurm`): it stops a job KILLS times and sends it back into the queue. Then the same is done with a
 cross-validation. Each runner gives a line. Jobs have one core, and so has the one machine (CYTOYOLO_CORES): sums over
 two threads have other last digits than sums over one.
 """
@@ -50,7 +51,29 @@ def data(work: Path, images: int) -> Path:
     return many
 
 
-def with_kills(arguments: list, folder: Path, nodes: LocalNodes | RayNodes, kills: int, seconds: float) -> int:
+class SlurmNodes:
+    """A Slurm that is there already. What it does with a job that is pre-empted is done by hand."""
+
+    runner, options = "slurm", "cpus=1,memory=2,time=60"
+
+    def kill(self, folder: Path, chance: random.Random) -> bool:
+        """End one of the jobs that run, and send it back into the queue. Return False if no job runs."""
+        entries = json.loads((folder / "jobs" / "jobs.json").read_text())["jobs"].values()
+        ours = {entry["id"] for entry in entries if entry["state"] == "submitted"}
+        running = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i"], capture_output=True, text=True, check=True)
+        if not (found := sorted(ours & set(running.stdout.split()))):
+            return False
+        one = chance.choice(found)
+        if subprocess.run(["scontrol", "requeue", one], check=False).returncode:  # it has just ended
+            return False
+        subprocess.run(["scontrol", "update", f"JobId={one}", "StartTime=now"], check=False)  # Slurm waits two minutes
+        return True
+
+
+Nodes = LocalNodes | RayNodes | SlurmNodes
+
+
+def with_kills(arguments: list, folder: Path, nodes: Nodes, kills: int, seconds: float) -> int:
     """Run a call of the program to its end while nodes are killed, and return how many were killed.
 
     The moments are spread over `seconds`, which the call takes at least.
@@ -77,8 +100,8 @@ def with_kills(arguments: list, folder: Path, nodes: LocalNodes | RayNodes, kill
     return killed
 
 
-def cluster(runner: str) -> LocalNodes | RayNodes:
-    return LocalNodes() if runner == "slurm" else RayNodes()
+def cluster(runner: str) -> Nodes:
+    return {"local": LocalNodes, "ray": RayNodes, "slurm": SlurmNodes}[runner]()
 
 
 def files_of(folder: Path, folds: list[Path] | None) -> dict[str, bytes]:
@@ -125,7 +148,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--size", type=int, default=1_000)
     parser.add_argument("--folds", type=int, default=4)
-    parser.add_argument("--runners", nargs="+", choices=("slurm", "ray"), default=["slurm", "ray"])
+    parser.add_argument("--runners", nargs="+", choices=("local", "ray", "slurm"), default=["local", "ray"])
     parts = ("prediction", "cross-validation")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     given = parser.parse_args()
@@ -146,7 +169,7 @@ def main() -> None:
         for runner in given.runners:
             nodes, output = cluster(runner), work / f"{name}-{runner}"
             size = ["--part-size", given.size] if call is predict else []
-            more = ["-o", output, "--runner", runner, "--runner-options", f"{nodes.options},retries=20", *size]
+            more = ["-o", output, "--runner", nodes.runner, "--runner-options", f"{nodes.options},retries=20", *size]
             folder = output.with_name(f"{output.name}.partial") if call is predict else output
             began = time.monotonic()
             try:
