@@ -1,9 +1,8 @@
 """`fuse`: join the stored detections of several models into one table, or into the rows of a submission."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
@@ -196,14 +195,26 @@ def _read(path: Path, spec: DataSpec) -> DetectionTable:
 
 
 def _check_images(tables: Sequence[DetectionTable], paths: Sequence[Path]) -> None:
-    """Raise CytoyoloError for two tables that have no image in common: none of their boxes would be fused."""
-    for (table, path), (other, beside) in combinations(zip(tables, paths, strict=True), 2):
-        one, two = _images(table), _images(other)
-        if one and two and not one & two:
+    """Raise CytoyoloError for a table of other images than the others, or of the same images with other names.
+
+    A table of `predict` has only images with cells. So it may share no image with the others, and still be of the same
+    images.
+    """
+    known = [_images(table) for table in tables]
+    certain = all(table.size for table, own in zip(tables, known, strict=True) if own)
+    for place, (own, path) in enumerate(zip(known, paths, strict=True)):
+        others = set().union(*known[:place], *known[place + 1 :])
+        if not own or not others or own & others:
+            continue
+        if certain or _stems(own) & _stems(others):
             raise CytoyoloError(
-                f"{path} and {beside} have no image in common (such as {quoted(min(one))} and {quoted(min(two))}); "
-                "give tables of the same images, with the same names."
+                f"{path} and the other tables have no image in common (such as {quoted(min(own))} and "
+                f"{quoted(min(others))}); give tables of the same images, with the same names."
             )
+
+
+def _stems(names: Iterable[str]) -> set[str]:
+    return {PurePath(name).stem for name in names}
 
 
 def _tell_missing(stored: Sequence[DetectionTable], paths: Sequence[Path]) -> None:

@@ -228,6 +228,18 @@ def test_tables_without_a_common_image_are_refused(as_classifier, tmp_path):
     assert not (tmp_path / "f.csv").exists()
 
 
+def test_detectors_may_have_cells_in_different_images_only(blobs, tmp_path, caplog):
+    """A table of `predict` lists images with cells only. A cross-validation lists all that were searched."""
+    caplog.set_level("INFO", "cytoyolo")
+    for header, cell, name in ((OWN, f",{CELL}", "p"), (FOLDED, FOLDED_CELL, "c")):
+        for image in "ab":
+            (tmp_path / f"{name}{image}.csv").write_text(f"{header}{image}.jpg{cell}")
+    fuse([tmp_path / "pa.csv", tmp_path / "pb.csv"], output=tmp_path / "f.csv", dataset=blobs / "spec.yaml")
+    assert caplog.text.count("in which") == 2
+    with pytest.raises(CytoyoloError, match="have no image in common"):
+        fuse([tmp_path / "ca.csv", tmp_path / "cb.csv"], output=tmp_path / "g.csv", dataset=blobs / "spec.yaml")
+
+
 @pytest.mark.parametrize(
     ("header", "cell", "words"),
     [
