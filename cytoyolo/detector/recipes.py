@@ -151,7 +151,7 @@ def _check(key: str, value: Any, where: str, kind: Kind) -> None:
     known = kind.known()
     if key in _OWN - kind.given:
         raise UsageError(f"{where} gives '{key}', which cytoyolo sets itself; remove it.")
-    if key in _NOT_KEPT:
+    if key in _NOT_KEPT and value not in (None, False, -1):
         raise UsageError(f"{where} gives '{key}', which is for files that a run does not keep; remove it.")
     if key not in known:
         close = [name for name in known if name.startswith(key[:3])]

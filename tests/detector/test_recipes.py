@@ -105,6 +105,11 @@ def test_a_wrong_setting_is_named_with_its_value(flags, words):
     assert "\n" not in str(error.value)
 
 
+def test_settings_for_files_that_are_not_kept_may_be_switched_off():
+    off = {"save_period": -1, "save_json": False, "visualize": False}
+    assert off.items() <= load_recipe({"recipe": "quick", **off}).items()
+
+
 def test_the_third_place_is_the_recipe_unless_another_is_given():
     assert load_recipe({}) == load_recipe({"recipe": defaults.RECIPE})
 
