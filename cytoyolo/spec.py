@@ -257,7 +257,7 @@ def parse_spec(data: Any) -> DataSpec:
 def _check_columns(columns: Mapping[str, str]) -> None:
     """Raise ValueError for a column whose name another column of this package's tables has.
 
-    It is asked of YAML files only. Weights and folders that were made before still work.
+    It is asked of YAML files only, so weights and folders that were made before can be read.
     """
     for role, name in columns.items():
         taken = _BESIDE_LABELS | (_BESIDE_IMAGE if role == "image" else set())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from cytoyolo import console, defaults
@@ -152,8 +153,9 @@ def check_cells(source: str | Path, data: Dataset, folds: Iterable[int | None]) 
 
     The message names the `source` of the data set, which the user gave.
     """
+    listing = read_listing(data)
     for fold in folds:
-        trained, _ = _have_cells(data, fold)
+        trained, _ = _have_cells(listing, fold)
         if not trained and fold is None:
             raise CytoyoloError(
                 f"{source}: all cells are held out for validation, so there is nothing to learn from; convert the "
@@ -168,15 +170,14 @@ def check_cells(source: str | Path, data: Dataset, folds: Iterable[int | None]) 
 
 def warn_unjudged(data: Dataset, fold: int | None) -> None:
     """Say that the validation measures nothing, if no image that is held out has cells."""
-    if not _have_cells(data, fold)[1]:
+    if not _have_cells(read_listing(data), fold)[1]:
         console.warn(
             "No image that is held out has cells, so the validation measures nothing, and best.pt is just any epoch."
         )
 
 
-def _have_cells(data: Dataset, fold: int | None) -> tuple[bool, bool]:
-    """Tell whether images that are trained on have cells, and whether images that are held out have some."""
-    listing = read_listing(data)
+def _have_cells(listing: pd.DataFrame, fold: int | None) -> tuple[bool, bool]:
+    """Tell whether listed images that are trained on have cells, and whether images that are held out have some."""
     out, labelled = held_out(listing["part"].to_numpy(np.int64), fold), have_cells(listing)
     return bool(labelled[~out].any()), bool(labelled[out].any())
 
