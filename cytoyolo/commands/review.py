@@ -119,10 +119,12 @@ def review(
     check_place(path)
     # A call that is wrong in its address leaves no new review, which the right call could not change.
     with locked(path), _listening(host, port) as listening:
-        if not path.exists():
+        goes_on = path.exists()
+        if not goes_on:
             _begin(path, given)
         store = Store(path)
-        _check_inputs(store, given)
+        if goes_on:  # a new review has the inputs that were given, and they said their notes as it was made
+            _check_inputs(store, given)
         bound, address, hosts = listening
         if host is not None:
             console.warn(

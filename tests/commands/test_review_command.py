@@ -302,6 +302,20 @@ def test_a_review_goes_on_with_its_groups(place: Path, source: str) -> None:
     store.close()
 
 
+def test_a_new_review_says_once_how_its_groups_fit(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = made_gallery(place / "g", 6).parent
+    (place / "groups.csv").write_text("NAME,group\ns1/0.png,A\ngone.png,B\n")
+    monkeypatch.setattr("cytoyolo.commands.review._serve", lambda *_: None)
+    given = {"images": folder / "images", "groups": place / "groups.csv", "dataset": "wbc5", "browser": False}
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level("INFO", "cytoyolo"):
+            cytoyolo.review(folder / "results", **given)
+        assert caplog.text.count("images without a group") == caplog.text.count("'gone.png'") == 1
+
+
 @pytest.mark.parametrize("source", ["labels.csv", "results"])
 @pytest.mark.parametrize(
     "call",
