@@ -34,11 +34,11 @@ _DETECTIONS = "detections.csv"
 @dataclass(frozen=True)
 class _Record:
     """What `predict` noted beside its detections: how they were made, the images of each slide, whether slides are the
-    groups of a table, and the data set."""
+    groups of a table (None in a prediction of an older version, which does not tell), and the data set."""
 
     facts: CountingFacts
     images: Mapping[str, int]
-    by_groups: bool
+    by_groups: bool | None
     whole_slides: tuple[str, ...]
     spec: DataSpec
     digest: str
@@ -112,10 +112,7 @@ def differential(
     every = dict.fromkeys([*stored.images, *(() if labels is None else labels.first_rows)])
     whole = tuple(name for name in stored.whole_slides if name in every)
     slides = slides_of(groups, spec, every, whole, "the images of the detections")
-    # The noted numbers are of the slides of `predict`, and other slides may have their names by chance.
-    noted = record.images if record is not None and not record.by_groups and groups is None else {}
-    if record is not None and not noted:
-        _note_empty(record, stored.images, groups is not None)
+    noted = {} if record is None else _noted(record, slides, stored.images)
     if labels is not None and noted:
         _warn_of_more(Path(str(truth)), slides, labels.first_rows, noted)
     made = _count(kept, spec, slides, every, facts, noted)
@@ -144,14 +141,27 @@ def _warn_of_more(truth: Path, slides: Slides, images: Mapping[str, Any], noted:
         )
 
 
-def _note_empty(record: _Record, images: Sequence[str], by_groups: bool) -> None:
-    """Say that images without a cell are in no slide, because the table does not name them."""
+def _noted(record: _Record, slides: Slides, images: Sequence[str]) -> Mapping[str, int]:
+    """The noted numbers of images, if they are of these slides. Otherwise says that images without a cell are in no
+    slide, because the table does not name them."""
+    # The noted numbers are of the slides of `predict`, and other slides may have their names by chance.
+    unknown = not slides.by_groups and record.by_groups is None
+    if not slides.by_groups and (_fits(record, slides, images) if unknown else not record.by_groups):
+        return record.images
     empty = sum(record.images.values()) - len(set(images))
     if empty > 0:
         console.note(
             f"Images in which nothing was found: {empty:,}. Their names are not in the table, so no slide counts them; "
-            f"`predict` {'with' if by_groups else 'without'} {option('groups')} does."
-        )
+            + ("the prediction is of an older version, which did not note whether its slides are sub-folders."
+               if unknown else f"`predict` {'with' if slides.by_groups else 'without'} {option('groups')} does.")
+        )  # fmt: skip
+    return {}
+
+
+def _fits(record: _Record, slides: Slides, images: Sequence[str]) -> bool:
+    """Whether all images of the table are among the noted numbers of images of their slides."""
+    there = Counter(map(slides.of, images))
+    return all(count <= record.images.get(slide, 0) for slide, count in there.items())
 
 
 @dataclass(frozen=True)
@@ -231,7 +241,7 @@ def _parsed(content: Any) -> _Record:
         raise ValueError("the threshold is not a number from 0 to 1")
     images = {str(name): int(count) for name, count in content["slides"].items()}
     whole = tuple(map(str, content["whole_slides"]))
-    by_groups = bool(content.get("by_groups", True))  # a note that does not say it is not trusted with slides
+    by_groups = bool(content["by_groups"]) if "by_groups" in content else None
     return _Record(facts, images, by_groups, whole, parse_spec(content["dataset"]), str(content["detections_sha256"]))
 
 

@@ -199,9 +199,16 @@ def test_groups_do_not_know_images_without_a_cell(table: Path, caplog: pytest.Lo
     assert "Images in which nothing was found: 5. Their names are not in the table" in caplog.text
 
 
-@pytest.mark.parametrize("noted", [{"by_groups": True}, {}])
+@pytest.mark.parametrize(
+    ("noted", "said"),
+    [
+        ({"by_groups": True}, "`predict` without `groups` does"),
+        ({}, "the prediction is of an older version"),
+        ({"slides": {"a": 5, "b": 1, "c.jpg": 4}}, "the prediction is of an older version"),
+    ],
+)
 def test_slides_that_predict_made_otherwise_are_not_counted(
-    table: Path, caplog: pytest.LogCaptureFixture, noted: dict[str, bool]
+    table: Path, caplog: pytest.LogCaptureFixture, noted: dict[str, object], said: str
 ) -> None:
     caplog.set_level("INFO")
     folder = predicted(table)
@@ -212,8 +219,21 @@ def test_slides_that_predict_made_otherwise_are_not_counted(
     (table.parent / "truth.csv").write_text("NAME,x1,y1,x2,y2,class\na/0.jpg,10,10,30,30,PNN\n")
     made = differential(folder, truth=table.parent / "truth.csv")
     assert dict(zip(made.slides["slide"], made.slides["images"], strict=True)) == {"a": 6, "b": 1, "c.jpg": 1}
-    assert "nothing was found: 2." in caplog.text and "`predict` without `groups` does" in caplog.text
-    assert "did not search" not in caplog.text
+    assert "nothing was found: 2." in caplog.text and said in caplog.text
+    assert caplog.text.count("`predict` ") == ("by_groups" in noted) and "did not search" not in caplog.text
+
+
+def test_a_prediction_of_an_older_version_keeps_its_images_without_cells(
+    table: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = predicted(table)
+    as_noted = differential(folder).slides
+    record = json.loads((folder / "differential.json").read_text())
+    del record["by_groups"]
+    (folder / "differential.json").write_text(json.dumps(record))
+    assert differential(folder).slides.equals(as_noted) and as_noted["images"].sum() == 13
+    assert "nothing was found" not in caplog.text
 
 
 def test_an_output_notes_whether_slides_are_groups(table: Path, tmp_path: Path) -> None:
