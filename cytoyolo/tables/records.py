@@ -24,6 +24,11 @@ _DECIMAL = re.compile(r"\s*[+-]?(\d+,\d+|,\d+|\d+,)\s*")
 _PERHAPS_THOUSANDS = {mark: re.compile(rf"\s*[+-]?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}\s*") for mark in ",."}
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _ROW_NUMBER = re.compile(r"\d{1,18}")
+# A number in any of the forms that tables have, also with a decimal comma or in percent.
+_NUMBER = re.compile(r"\s*[+-]?[.,]?\d[\d.,]*(e[+-]?\d+)?\s*%?\s*", re.IGNORECASE)
+_MISSING = ("", "NA", "nan", "NaN")
+# The roles whose columns hold names.
+_NAMES = ("image", "class")
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ def parse_records(
     sheet, names = read_header(path, data, ",".join(expected.values()))
     later = [line.split(sheet.dialect.delimiter) for line in sheet.rows[1:_LOOKED_AT]]
     columns = find_columns(str(path), names, expected, later)
-    width, numbered = _overlong(sheet, len(names))
+    width, numbered = _overlong(sheet, len(names), columns.place, numeric)
     if numbered:
         columns = replace(columns, place={role: place + 1 for role, place in columns.place.items()})
     if width > len(names):
@@ -181,11 +186,10 @@ def read_header(path: str | Path | Frame, data: bytes, wanted: str) -> tuple[She
         raise SchemaError(f"{path}, line 1: {error}; mend its quotes.") from error
 
 
-def _overlong(sheet: Sheet, width: int) -> tuple[int, bool]:
+def _overlong(sheet: Sheet, width: int, place: Mapping[str, int], numeric: Collection[str]) -> tuple[int, bool]:
     """Return how many values each row has, and whether the first value is the number of the row.
 
-    R writes row numbers without a name for their column. Numbers are missing where rows were dropped. Other programs
-    end each row with a delimiter.
+    R writes row numbers without a name for their column. Other programs end each row with a delimiter.
     """
     rows = [row for row in sheet.rows[1:] if row.strip()]
     try:
@@ -196,12 +200,44 @@ def _overlong(sheet: Sheet, width: int) -> tuple[int, bool]:
         return width, False
     if any(len(value) != width + 1 for value in values):
         return width, False
-    if not any(value[-1].strip() for value in values):
-        return width + 1, False
+    ended = not any(value[-1].strip() for value in values)
+    numbered = _has_row_numbers(values, ended, place, numeric)
+    return (width + 1 if numbered or ended else width), numbered
+
+
+def _has_row_numbers(values: list[list[str]], ended: bool, place: Mapping[str, int], numeric: Collection[str]) -> bool:
+    """Tell whether rows, which have one value more than the header, begin with their numbers.
+
+    They may also begin with an id, and the further value is a comment, the decimals of a number with a comma, or
+    nothing behind a last delimiter (`ended`). The coordinates show it: they hold numbers in one of the two readings
+    only. Row numbers have gaps where rows were dropped. If both readings are possible, only 1, 2, 3 ... are taken for
+    row numbers.
+    """
     texts = [value[0].strip() for value in values]
-    numbers = [int(text) for text in texts if _ROW_NUMBER.fullmatch(text)]
-    numbered = len(numbers) == len(texts) and all(low < high for low, high in pairwise([0, *numbers]))
-    return (width + 1, True) if numbered else (width, False)
+    if not all(map(_ROW_NUMBER.fullmatch, texts)):
+        return False
+    numbers = [int(text) for text in texts]
+    if any(low >= high for low, high in pairwise([0, *numbers])):
+        return False
+    sides = [place[role] for role in numeric]
+    named, shifted = (
+        any(_are_numbers([value[side + shift] for side in sides]) for value in values) for shift in (0, 1)
+    )
+    if named != shifted:
+        return shifted
+    if ended or numbers != list(range(1, len(numbers) + 1)):
+        return False
+    # A name that becomes a number if it is shifted stands before a number with a decimal comma.
+    names = [place[role] for role in _NAMES if named and role in place]
+    return not any(
+        _NUMBER.fullmatch(value[name + 1]) and not _NUMBER.fullmatch(value[name]) for value in values for name in names
+    )
+
+
+def _are_numbers(values: Sequence[str]) -> bool:
+    """Tell whether these are numbers. Some may be missing, but not all."""
+    given = [value for value in values if value.strip() not in _MISSING]
+    return bool(given) and all(map(_NUMBER.fullmatch, given))
 
 
 def _cells(sheet: Sheet, width: int, least: int) -> tuple[list[list[str]], dict[int, str], frozenset[int]]:

@@ -375,6 +375,15 @@ def test_a_table_of_any_form_is_read_back_after_rows_were_dropped_and_added(tabl
     assert made.decode().splitlines()[-1] == new and read.xyxy[-1].tolist() == [5, 6, 50, 60.125]
 
 
+@pytest.mark.parametrize("left", ['""', '"x"'])
+def test_one_row_of_r_is_left_with_an_empty_last_column(left: str) -> None:
+    header = '"NAME","x1","y1","x2","y2","class","note"'
+    table = f'{header}\n"1","0.png",1,2,30,40,"PNN",{left}\n"2","ghost.png",1,2,30,40,"PNN","x"\n'.encode()
+    made, log = edited(table, Edit("rule", np.array([1]), {}, ["why"]))
+    assert made == f'{header}\n"1","0.png",1,2,30,40,"PNN",{left}\n'.encode()
+    assert table_of(made).text["image"].tolist() == ["0.png"] and undo(made, log) == table
+
+
 def test_a_table_whose_form_only_a_dropped_row_showed_is_refused() -> None:
     table = f"{SEMICOLONS}\na.jpg;3;4;30,5;40;EO\nb.jpg;5,125;6;50;60;EO\n".encode()
     assert table_of(table).xyxy[1, 0] == 5.125

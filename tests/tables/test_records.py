@@ -129,6 +129,58 @@ def test_the_same_table_in_many_forms(text: str, encoding: str, end: str) -> Non
     assert not records.broken and records.to_bytes() == data
 
 
+WITH_ID = f"trustii_id,{HEADER}"
+OF_R = ROW.replace("a.jpg", '"a.jpg"').replace("PNN", '"PNN"')
+
+
+@pytest.mark.parametrize(
+    ("text", "numbered"),
+    [
+        # one row of R
+        (f'{HEADER}\n"1",{OF_R}\n', True),
+        (f'{HEADER}\n"7",{OF_R}\n', True),
+        # R, and no row has a value in the last column
+        (f'{HEADER},note\n"1",{OF_R},""\n', True),
+        (f'{HEADER},note\n"7",{OF_R},""\n', True),
+        (f'{HEADER},note\n"1",{OF_R},""\n"2",{OF_R},""\n', True),
+        (f"{HEADER.replace(',', ';')};note\n1;a.jpg;1;2;30;40;PNN;\n", True),
+        # R, with gaps, missing values or names that are numbers
+        (f"{HEADER}\n2,{ROW}\n5,{ROW}\n", True),
+        (f"{HEADER},note\n2,{ROW},NA\n5,{ROW},NA\n", True),
+        (f"{WITH_ID}\n2,17,{ROW}\n5,18,a.jpg,NA,2,30,40,PNN\n", True),
+        (f"{HEADER}\n1,17,1,2,30,40,PNN\n2,18,1,2,30,40,PNN\n", True),
+        # a last delimiter
+        (f"{HEADER}\n{ROW},\n", False),
+        (f"{HEADER}\n1,1,2,30,40,PNN,\n", False),
+        (f"{WITH_ID}\n1,{ROW},\n", False),
+        (f"{WITH_ID}\n5,{ROW},\n9,{ROW},\n", False),
+    ],
+)
+def test_row_numbers_are_told_from_a_last_delimiter(text: str, numbered: bool) -> None:
+    records = parse(text)
+    assert records.numbered is numbered and not records.broken
+    assert {*map(len, records.cells)} == {text.split("\n")[0].replace(";", ",").count(",") + 2}
+    assert records.column("class")[0] == "PNN" and records.column("y2")[0] == "40"
+
+
+@pytest.mark.parametrize("ids", [(5, 9, 12), (1, 2, 3), (0, 1, 2)])
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        # a decimal comma
+        (WITH_ID, ["0.png,10,5,20,30,40,PNN", "1.png,10,5,20,30,40,LY", "2.png,10,5,20,30,40,PNN"]),
+        (WITH_ID, ["0.png,wide,5,20,30,40,PNN", "1.png,10,5,20,30,40,LY", "2.png,10,5,20,30,40,PNN"]),
+        ("id,NAME,class,x1,y1,x2,y2", ["0.png,PNN,1,5,2,30,40", "1.png,PNN,1,5,2,30,40", "2.png,LY,1,5,2,30,40"]),
+        # a comment whose column has no name
+        (WITH_ID, ["0.png,1,2,30,40,PNN,ok", "1.png,1,2,30,40,LY,", "2.png,1,2,30,40,PNN,"]),
+        (f"{WITH_ID},note", ["0.png,1,2,30,40,PNN,,ok", "1.png,1,2,30,40,LY,,", "2.png,1,2,30,40,PNN,,"]),
+    ],
+)
+def test_an_id_is_not_taken_for_a_row_number(ids: tuple[int, ...], header: str, rows: list[str]) -> None:
+    lines = [f"{number},{row}" for number, row in zip(ids, rows, strict=True)]
+    assert "if its numbers have decimal commas" in refusal("\n".join([header, *lines]))
+
+
 @pytest.mark.parametrize(
     ("text", "notes"),
     [
