@@ -190,7 +190,7 @@ def test_jobs_that_slurm_does_not_end_stay_known(played, tmp_path, monkeypatch, 
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", interrupt)
+    monkeypatch.setattr(cluster, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
     with console.shown(), pytest.raises(KeyboardInterrupt):
         next(jobs)
     assert "Unable to contact slurm controller" in capsys.readouterr().err
