@@ -19,7 +19,7 @@ from cytoyolo import console
 from cytoyolo.errors import CytoyoloError
 from cytoyolo.runners import bootstrap, cluster, slurm, slurm_queue
 from cytoyolo.runners.jobs import Policy
-from cytoyolo.runners.ledger import Entry, Ledger, read_ledger
+from cytoyolo.runners.ledger import Entry, read_ledger
 from cytoyolo.runners.opening import open_cluster, open_cluster_runner
 from cytoyolo.runners.options import parse_options
 from cytoyolo.runners.slurm_queue import FORGOTTEN, Queue
@@ -150,6 +150,14 @@ def test_only_jobs_that_slurm_still_has_are_gone_on_with(played, tmp_path):
     assert made.attach(Entry("submitted", "", "t", "7")) and not made.attach(Entry("submitted", "", "t", "8"))
 
 
+def test_jobs_of_an_earlier_call_are_not_said_to_run_if_slurm_is_silent(played, tmp_path):
+    played.make("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(
+        CytoyoloError, match=r"does not say how the jobs are \(slurm_load_jobs error: Unable"
+    ):
+        open_cluster(SLURM, tmp_path / "run").attach(Entry("submitted", "", "t", "7"))
+
+
 def test_why_jobs_wait_is_said_once(played, tmp_path, capsys):
     made, id_ = submitted(tmp_path)
     played.says("7|PENDING|PartitionTimeLimit")
@@ -260,4 +268,3 @@ def test_a_job_that_the_cluster_stopped_is_begun_again(tmp_path, how, state, los
     list(runner._ended(Policy(others_go_on=True)))
     entry = runner._ledger.entries["a"]
     assert (entry.state, entry.losses) == (state, losses)
-    assert isinstance(read_ledger(tmp_path / "jobs"), Ledger)

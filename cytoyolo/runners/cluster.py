@@ -46,7 +46,10 @@ class Cluster(Protocol):
         ...
 
     def attach(self, entry: Entry) -> bool:
-        """Tell whether a task of another caller is still there, and watch it from now on."""
+        """Tell whether a task of another caller is still there, and watch it from now on.
+
+        Raises CytoyoloError if the cluster does not answer.
+        """
         ...
 
     def avoid(self, node: str) -> bool:

@@ -101,13 +101,16 @@ class Slurm:
         return bool(node)
 
     def attach(self, entry: Entry) -> bool:
-        """Watch a job of an earlier call, if Slurm still has it."""
+        """Watch a job of an earlier call, if Slurm still has it. Raises CytoyoloError if Slurm does not answer."""
         from submitit.local.local import LocalJob
         from submitit.slurm.slurm import SlurmJob
 
         job: Any = LocalJob(self._folder, entry.id) if self._local else SlurmJob(self._folder, entry.id)
         self._jobs[entry.id] = job
-        if self._state(entry.id) and not job.paths.result_pickle.exists():
+        state = self._state(entry.id)
+        if not self._local:
+            self._queue.check_answers()
+        if state and not job.paths.result_pickle.exists():
             del self._jobs[entry.id]
             return False
         return True

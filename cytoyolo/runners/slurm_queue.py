@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from cytoyolo import console
+from cytoyolo.errors import CytoyoloError
 
 # A job that the queue does not know. It keeps an ended job for some minutes (MinJobAge of the cluster).
 FORGOTTEN = "FORGOTTEN"
@@ -32,12 +33,18 @@ class Queue:
         self._states: dict[str, str] | None = None
         self._changed = set[str]()
         self._asked, self._answered = float("-inf"), time.monotonic()
+        self._problem = ""
         self.waiting = dict[str, str]()
         """Why jobs wait, by job, where it is not simply that others are before them."""
 
     def changed(self, id_: str) -> None:
         """Note that a job was submitted or cancelled just now. What was said before that does not count."""
         self._changed.add(id_)
+
+    def check_answers(self) -> None:
+        """Raise CytoyoloError if Slurm has answered no question yet."""
+        if self._states is None:
+            raise CytoyoloError(f"Slurm does not say how the jobs are ({self._problem}); try it again later.")
 
     def ended(self, id_: str) -> str:
         """Return the state in which a job has ended; "" if it waits or runs, or if Slurm does not answer."""
@@ -67,12 +74,12 @@ class Queue:
                 lines = [line.split("|", 2) for line in said.stdout.splitlines() if line.count("|") >= 2]
                 self.waiting |= {id_: why for id_, state, why in lines if state == "PENDING" and why not in _USUAL}
                 return {id_: state for id_, state, _ in lines}
-            problem = said.stderr.strip()
+            self._problem = said.stderr.strip()
         except (OSError, subprocess.TimeoutExpired) as error:
-            problem = str(error)
+            self._problem = str(error)
         if time.monotonic() - self._answered >= _SILENT_S:
             self._answered = time.monotonic()
             console.warn(
-                f"Slurm has not said for {_SILENT_S:.0f} seconds how the jobs are ({problem}); it is asked on."
+                f"Slurm has not said for {_SILENT_S:.0f} seconds how the jobs are ({self._problem}); it is asked again."
             )
         return None
