@@ -152,9 +152,7 @@ def test_only_jobs_that_slurm_still_has_are_gone_on_with(played, tmp_path):
 
 def test_jobs_of_an_earlier_call_are_not_said_to_run_if_slurm_is_silent(played, tmp_path):
     played.make("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
-    with pytest.raises(
-        CytoyoloError, match=r"does not say how the jobs are \(slurm_load_jobs error: Unable"
-    ):
+    with pytest.raises(CytoyoloError, match=r"does not say how the jobs are \(slurm_load_jobs error: Unable"):
         open_cluster(SLURM, tmp_path / "run").attach(Entry("submitted", "", "t", "7"))
 
 
